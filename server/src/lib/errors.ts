@@ -1,0 +1,87 @@
+/**
+ * The one error type of the house.
+ *
+ * A rule that refuses throws a `DomainError` with a reason from the table
+ * below. Its message reaches the caller, its cause only the log. What carries
+ * a reason to the wire (Connect code, OAuth JSON, REST JSON) is
+ * `edge/errors.ts`; every error that is not a `DomainError` leaves as
+ * `internal` with a fixed text.
+ */
+
+/** Classes of refusal, named as the gRPC status codes they become. */
+export type ErrorKind =
+  | "invalid_argument"
+  | "unauthenticated"
+  | "permission_denied"
+  | "not_found"
+  | "already_exists"
+  | "failed_precondition"
+  | "resource_exhausted"
+  | "aborted"
+  | "unavailable"
+  | "unimplemented"
+  | "internal";
+
+/**
+ * Every documented reason, with its kind and its text. The texts that Frontier
+ * also has are Frontier's. Reasons are stable: clients may switch on them
+ * (`google.rpc.ErrorInfo.reason`, domain `vestibule`).
+ */
+export const reasons = {
+  INVALID_REQUEST: ["invalid_argument", "invalid request"],
+  UNSUPPORTED_GRANT_TYPE: ["invalid_argument", "unsupported grant type"],
+  NOT_AUTHENTICATED: ["unauthenticated", "not authenticated"],
+  NOT_AUTHORIZED: ["permission_denied", "not authorized"],
+  PRINCIPAL_DISABLED: ["permission_denied", "not authorized"],
+  CROSS_ORIGIN: ["permission_denied", "not authorized"],
+  USER_NOT_FOUND: ["not_found", "user doesn't exist"],
+  SERVICE_USER_NOT_FOUND: ["not_found", "service user not found"],
+  CREDENTIAL_NOT_FOUND: ["not_found", "service user credentials not found"],
+  ORGANIZATION_DISABLED: ["failed_precondition", "org is disabled"],
+  UNAVAILABLE: ["unavailable", "temporarily unavailable, try again"],
+  NOT_IMPLEMENTED: ["unimplemented", "unimplemented"],
+  INTERNAL: ["internal", "internal server error"],
+} as const satisfies Record<string, readonly [ErrorKind, string]>;
+
+/** A key of {@link reasons}. */
+export type Reason = keyof typeof reasons;
+
+/** What is wrong with one field of a request. */
+export interface FieldViolation {
+  /** Path as written in the schema, e.g. `body.title` or `keys[2].kid`. */
+  readonly field: string;
+  /** What was expected. Never repeats the value. */
+  readonly description: string;
+}
+
+export interface DomainErrorOptions {
+  /** Replaces the reason's text; must be safe to show. */
+  readonly message?: string;
+  /** For the log only. */
+  readonly cause?: unknown;
+  readonly violations?: readonly FieldViolation[];
+  /** How long to wait before trying again, in whole seconds. */
+  readonly retryAfterSeconds?: number;
+  /** What an operator needs to tell causes apart; goes to log and audit, never to the caller. */
+  readonly detail?: string;
+}
+
+/** A refusal by rule: documented reason, safe message. */
+export class DomainError extends Error {
+  override readonly name = "DomainError";
+  readonly reason: Reason;
+  readonly kind: ErrorKind;
+  readonly violations: readonly FieldViolation[];
+  readonly retryAfterSeconds: number | undefined;
+  readonly detail: string | undefined;
+
+  constructor(reason: Reason, options: DomainErrorOptions = {}) {
+    const [kind, text] = reasons[reason];
+    super(options.message ?? text, options.cause === undefined ? undefined : { cause: options.cause });
+    this.reason = reason;
+    this.kind = kind;
+    this.violations = options.violations ?? [];
+    this.retryAfterSeconds = options.retryAfterSeconds;
+    this.detail = options.detail;
+  }
+}

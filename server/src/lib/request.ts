@@ -1,0 +1,44 @@
+import { type ContextKey, createContextKey } from "@connectrpc/connect";
+
+/**
+ * What the edge knows of a request before any handler sees it. The edge makes
+ * one for each request and hands it to RPC handlers as a context value, to
+ * plain routes as an argument.
+ */
+export interface RequestInfo {
+  /** `X-Request-Id` as taken or made; answered, logged and audited. */
+  readonly requestId: string;
+  /** Address of the client: the peer's, or the one a trusted proxy names. */
+  readonly clientAddress: string;
+  /** Whether the peer's own address is in `trusted_proxies`. */
+  readonly fromTrustedProxy: boolean;
+  readonly userAgent: string;
+  /** Set along the way for the access log, metrics and audit. */
+  readonly outcome: RequestOutcome;
+}
+
+/** What the access log and the metrics say of a request once it is over. */
+export interface RequestOutcome {
+  /** Connect code, `ok` or an HTTP status class name; absent until known. */
+  code?: string;
+  /** `user:<id>` or `serviceuser:<id>`, once known. */
+  principal?: string;
+  /** Kind of the credential that was used: `client_secret`, `access_token`, … */
+  credentialKind?: string;
+  /** The refusal's reason and its operator-only detail. */
+  reason?: string;
+  detail?: string;
+}
+
+const unknownRequest: RequestInfo = {
+  requestId: "",
+  clientAddress: "",
+  fromTrustedProxy: false,
+  userAgent: "",
+  outcome: {},
+};
+
+/** Carries the {@link RequestInfo} of a call through Connect's context values. */
+export const requestInfoKey: ContextKey<RequestInfo> = createContextKey(unknownRequest, {
+  description: "request info",
+});

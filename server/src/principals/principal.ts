@@ -1,0 +1,52 @@
+/** How the caller proved who it is; the `auth_via` claim of access tokens. */
+export type AuthVia =
+  | "session"
+  | "client_credentials"
+  | "private_key_jwt"
+  | "jwt_bearer"
+  | "opaque_token";
+
+/** Roles in an organization, weakest first. */
+export const roles = ["viewer", "manager", "owner"] as const;
+
+/** A role in an organization. */
+export type Role = (typeof roles)[number];
+
+/** What every caller has. */
+interface PrincipalBase {
+  readonly id: string;
+  /** May do everything, everywhere. */
+  readonly superuser: boolean;
+  readonly authVia: AuthVia;
+  /** Kind of the credential on this request, for logs and metrics. */
+  readonly credentialKind: "client_secret" | "access_token" | "opaque_token" | "session";
+  /** `jti` of the access token on this request, if one was used. */
+  readonly tokenId?: string;
+}
+
+/** A machine that proved itself. */
+export interface ServiceUserPrincipal extends PrincipalBase {
+  readonly type: "serviceuser";
+  readonly orgId: string;
+  readonly role: Role;
+  /** Id of the credential the proof goes back to. */
+  readonly credentialId: string;
+  /** When that credential expires: no token made from it may live longer. */
+  readonly credentialExpiresAt?: Date;
+}
+
+/** A person who proved themselves. */
+export interface UserPrincipal extends PrincipalBase {
+  readonly type: "user";
+  readonly email: string;
+  /** The session the proof goes back to. */
+  readonly sessionId: string;
+}
+
+/** Whoever is calling: proven, enabled, and in an enabled organization. */
+export type Principal = ServiceUserPrincipal | UserPrincipal;
+
+/** `serviceuser:<id>` or `user:<id>`, for logs and audit. */
+export function toPrincipalLabel(principal: Principal): string {
+  return `${principal.type}:${principal.id}`;
+}
