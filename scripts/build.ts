@@ -1,0 +1,157 @@
+/**
+ * `npm run build`: bundles the server into `server/dist/bundle`, which is what
+ * `npm start`, the whole-process tests and the published command run.
+ *
+ * Parts that are imported lazily stay in files of their own, so that start-up
+ * does not read them.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Metafile } from "esbuild";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const outDir = join(root, "server/dist/bundle");
+const entry = join(root, "server/src/main.ts");
+const stampFile = join(outDir, "inputs.json");
+
+/** The built command: importing it runs it with `process.argv`. */
+export const bundleMain = join(outDir, "main.js");
+
+// Dependencies in CommonJS ask for Node's own modules by require, which ES modules lack.
+const requireBanner = [
+  'import { createRequire as __createRequire } from "node:module";',
+  "const require = __createRequire(import.meta.url);",
+].join("\n");
+
+/** What a bundle was made of: a file's path from the root → its size, time of change and hash. */
+interface Stamp {
+  readonly [path: string]: { readonly bytes: number; readonly mtimeMs: number; readonly sha256: string };
+}
+
+/**
+ * Bundles the server when a file that went into the last bundle, the lockfile
+ * or this script has changed since, or when there is no bundle.
+ *
+ * Safe when several processes do it at once: files appear whole, and the names
+ * of lazily loaded parts carry their hash, so a running server keeps its own.
+ *
+ * @returns true when it built.
+ */
+export async function buildIfStale(): Promise<boolean> {
+  if (isFresh()) return false;
+  await build();
+  return true;
+}
+
+/** Bundles the server and returns what went into it. */
+export async function build(): Promise<Metafile> {
+  const esbuild = await import("esbuild");
+  const result = await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: [entry],
+    outdir: outDir,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node22",
+    splitting: true,
+    chunkNames: "chunks/[name]-[hash]",
+    external: ["better-sqlite3", "pg-native"],
+    banner: { js: requireBanner },
+    sourcemap: true,
+    sourcesContent: false,
+    metafile: true,
+    write: false,
+    logLevel: "warning",
+  });
+  // The entry goes last: a start in between still finds every part of the old one.
+  const files = result.outputFiles.toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
+  for (const file of files) writeWhole(file.path, file.contents);
+  writeWhole(stampFile, JSON.stringify(stampOf(Object.keys(result.metafile.inputs))));
+  return result.metafile;
+}
+
+function isEntry(path: string): boolean {
+  return path === bundleMain;
+}
+
+function writeWhole(path: string, contents: Uint8Array | string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, contents);
+  renameSync(temporary, path);
+}
+
+function stampOf(inputs: readonly string[]): Stamp {
+  const paths = [
+    ...inputs.filter((path) => existsSync(join(root, path))),
+    "package-lock.json",
+    "scripts/build.ts",
+  ];
+  return Object.fromEntries(paths.map((path) => [path, stampFor(path)]));
+}
+
+function stampFor(path: string): Stamp[string] {
+  const { size, mtimeMs } = statSync(join(root, path));
+  return { bytes: size, mtimeMs, sha256: hashOf(path) };
+}
+
+function hashOf(path: string): string {
+  return createHash("sha256")
+    .update(readFileSync(join(root, path)))
+    .digest("base64url");
+}
+
+function isFresh(): boolean {
+  if (!existsSync(bundleMain) || !existsSync(stampFile)) return false;
+  const stamp = JSON.parse(readFileSync(stampFile, "utf8")) as Stamp;
+  return Object.entries(stamp).every(([path, was]) => {
+    const now = statSync(join(root, path), { throwIfNoEntry: false });
+    if (now?.size !== was.bytes) return false;
+    return now.mtimeMs === was.mtimeMs || hashOf(path) === was.sha256;
+  });
+}
+
+/** One line per bundled package, heaviest first: its bytes in the bundle, version and license. */
+function weights(metafile: Metafile): string[] {
+  const bytesByPackage = new Map<string, number>();
+  for (const output of Object.values(metafile.outputs)) {
+    for (const [path, { bytesInOutput }] of Object.entries(output.inputs)) {
+      const name = packageOf(path);
+      bytesByPackage.set(name, (bytesByPackage.get(name) ?? 0) + bytesInOutput);
+    }
+  }
+  return [...bytesByPackage]
+    .toSorted(([, a], [, b]) => b - a)
+    .map(([name, bytes]) => `${(bytes / 1024).toFixed(1).padStart(9)} KiB  ${describe(name)}`);
+}
+
+function packageOf(path: string): string {
+  const from = path.lastIndexOf("node_modules/");
+  if (from < 0) return dirname(path).split("/")[0] ?? path;
+  const [scope = "", name = ""] = path.slice(from + "node_modules/".length).split("/");
+  return `${path.slice(0, from)}node_modules/${scope.startsWith("@") ? `${scope}/${name}` : scope}`;
+}
+
+function describe(folder: string): string {
+  const manifest = JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8")) as {
+    name: string;
+    version: string;
+    license?: string;
+  };
+  return `${manifest.name} ${manifest.version} (${manifest.license ?? "no license stated"})`;
+}
+
+if (import.meta.main) {
+  const startedAt = performance.now();
+  rmSync(outDir, { recursive: true, force: true });
+  const metafile = await build();
+  for (const line of weights(metafile)) console.log(line);
+  const start = metafile.outputs[relative(root, bundleMain)];
+  console.log(
+    `start-up file ${((start?.bytes ?? 0) / 1024).toFixed(0)} KiB, built in ${Math.round(performance.now() - startedAt)} ms`,
+  );
+  console.log(relative(resolve("."), outDir));
+}

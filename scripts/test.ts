@@ -1,0 +1,17 @@
+/**
+ * `npm test`: the whole suite, on both databases and in a real browser.
+ * Arguments go through to vitest: `npm test -- server/src/tokens`.
+ */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { buildIfStale } from "./build.ts";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+await buildIfStale();
+const vitest = fileURLToPath(new URL("./vitest.mjs", import.meta.resolve("vitest/package.json")));
+const run = spawnSync(process.execPath, [vitest, "run", ...process.argv.slice(2)], {
+  cwd: root,
+  stdio: ["ignore", "inherit", "inherit"],
+});
+process.exitCode = run.status ?? 1;

@@ -1,0 +1,24 @@
+import { existsSync } from "node:fs";
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["server/src/**/*.test.ts", "clients/*/test/**/*.test.ts", "test/**/*.test.ts"],
+    exclude: ["**/node_modules/**", "**/dist/**", "bench/**"],
+    // Embedded Postgres first, once per run: each test file takes a database of its own.
+    globalSetup: ["test/parts/global-setup.ts"].filter((path) => existsSync(path)),
+    reporters: ["./test/parts/reporter.ts"],
+    // Processes, not threads: tests start servers, browsers and native modules, and read signals.
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 20_000,
+    // A lonely `.only` would make a green run out of one test.
+    allowOnly: false,
+    passWithNoTests: false,
+    dangerouslyIgnoreUnhandledErrors: false,
+    restoreMocks: true,
+    unstubEnvs: true,
+  },
+});
