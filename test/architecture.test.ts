@@ -1,0 +1,133 @@
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { findViolations, type Rooms, readSources } from "./parts/architecture.ts";
+
+const foundations = ["lib", "config", "db", "changes", "encryption"];
+const nouns = ["principals", "audit", "organizations", "service-users", "users", "tokens", "sessions"];
+
+/** Who may know whom. A room that is missing here may not exist. */
+const rooms: Rooms = {
+  lib: [],
+  listener: ["lib"],
+  config: ["lib"],
+  mail: ["lib", "config"],
+  db: ["lib", "config"],
+  changes: ["lib", "config", "db"],
+  encryption: ["lib", "config", "db", "changes"],
+  principals: foundations,
+  audit: [...foundations, "principals"],
+  organizations: [...foundations, "principals", "audit"],
+  "service-users": [...foundations, "principals", "audit", "organizations"],
+  users: [...foundations, "principals", "audit", "organizations"],
+  tokens: [...foundations, "principals", "audit", "organizations", "service-users", "users"],
+  sessions: [...foundations, "principals", "audit", "organizations", "users", "tokens"],
+  auth: [...foundations, ...nouns, "mail"],
+  frontdoor: [...foundations, ...nouns, "auth"],
+  gate: [...foundations, ...nouns, "auth", "frontdoor"],
+  pages: [...foundations, ...nouns, "auth"],
+  edge: [...foundations, ...nouns, "auth", "frontdoor", "gate", "pages"],
+  app: [...foundations, ...nouns, "auth", "frontdoor", "gate", "pages", "mail", "edge", "listener"],
+  main: [...foundations, ...nouns, "app"],
+};
+
+const serverSources = join(import.meta.dirname, "../server/src");
+
+test("the server's imports run downwards only, without a circle", () => {
+  const sources = readSources(serverSources);
+  expect(sources.length).toBeGreaterThan(5);
+  expect(findViolations(sources, rooms)).toEqual([]);
+});
+
+test("the table itself runs one way", () => {
+  const below = (room: string): string[] => (rooms[room] ?? []).flatMap((other) => [other, ...below(other)]);
+  for (const room of Object.keys(rooms)) expect(below(room)).not.toContain(room);
+});
+
+/** What the checker says of a tree of these files, over a small table. */
+function violationsOf(files: Record<string, string>): string[] {
+  const sources = Object.entries(files).map(([path, text]) => ({ path, text }));
+  return findViolations(sources, {
+    lib: [],
+    config: ["lib"],
+    db: ["lib"],
+    tokens: ["lib", "db"],
+    main: ["tokens"],
+  });
+}
+
+test.each([
+  ["downwards", { "tokens/a.ts": 'import { b } from "../lib/b.ts";', "lib/b.ts": "export const b = 1;" }],
+  ["within a room", { "tokens/a.ts": 'import { b } from "./b.ts";', "tokens/b.ts": "export const b = 1;" }],
+  ["Kysely in a store", { "tokens/store.ts": 'import type { Kysely } from "kysely";' }],
+  ["Kysely in a store with a first name", { "tokens/key-store.ts": 'import { sql } from "kysely";' }],
+  ["Kysely in db", { "db/open.ts": 'import { Kysely } from "kysely";' }],
+  ["Connect in a handler", { "tokens/handler.ts": 'import { Code } from "@connectrpc/connect";' }],
+  ["the environment in config", { "config/read.ts": "export const home = process.env.HOME;" }],
+  ["the environment handed over by main", { "main.ts": "run(process.env);" }],
+  ["process for something else", { "tokens/a.ts": "export const pid = process.pid;" }],
+  [
+    "words in comments and strings",
+    { "lib/a.ts": '// console.log(process.env)\nexport const a = "kysely";' },
+  ],
+])("allows %s", (_, files) => {
+  expect(violationsOf(files)).toEqual([]);
+});
+
+test.each([
+  ["an upward import", { "lib/a.ts": 'import { b } from "../tokens/b.ts";' }, "lib may not know tokens"],
+  ["an upward type", { "lib/a.ts": 'import type { B } from "../tokens/b.ts";' }, "lib may not know tokens"],
+  [
+    "an upward inline type",
+    { "lib/a.ts": 'type B = import("../tokens/b.ts").B;' },
+    "lib may not know tokens",
+  ],
+  ["an upward re-export", { "lib/a.ts": 'export { b } from "../tokens/b.ts";' }, "lib may not know tokens"],
+  ["an upward star export", { "lib/a.ts": 'export * from "../tokens/b.ts";' }, "lib may not know tokens"],
+  [
+    "an upward lazy import",
+    { "lib/a.ts": 'const b = await import("../tokens/b.ts");' },
+    "lib may not know tokens",
+  ],
+  ["an import of the root from a room", { "lib/a.ts": 'import "../main.ts";' }, "lib may not know main"],
+  ["a room without a row", { "attic/a.ts": "" }, "room attic is not in the table"],
+  ["an import from outside", { "lib/a.ts": 'import "../../test/parts/x.ts";' }, "outside the tree"],
+  [
+    "Kysely in a service",
+    { "tokens/service.ts": 'import { sql } from "kysely";' },
+    "only stores know Kysely",
+  ],
+  ["Kysely by a sub-path", { "tokens/a.ts": 'import "kysely/helpers/sqlite";' }, "only stores know Kysely"],
+  ["Connect in a service", { "tokens/service.ts": 'import "@connectrpc/connect";' }, "know the wire"],
+  [
+    "messages in a service",
+    { "tokens/grant-service.ts": 'import "@vestibule/proto/x_pb";' },
+    "know the wire",
+  ],
+  ["protobuf in a store", { "tokens/store.ts": 'import "@bufbuild/protobuf";' }, "know the wire"],
+  [
+    "the environment in a noun",
+    { "tokens/a.ts": "export const home = process.env.HOME;" },
+    "only config does",
+  ],
+  ["the environment by index", { "tokens/a.ts": 'export const e = process["env"];' }, "only config does"],
+  ["the environment by module", { "tokens/a.ts": 'import { env } from "node:process";' }, "only config does"],
+  ["the environment taken apart", { "tokens/a.ts": "const { env } = process;" }, "only config does"],
+  ["console", { "lib/a.ts": 'console.log("x");' }, "uses console"],
+])("refuses %s", (_, files, expected) => {
+  expect(violationsOf(files)).toEqual([expect.stringContaining(expected)]);
+});
+
+test("finds a circle, one made of types alone included", () => {
+  const files = {
+    "tokens/a.ts": 'import type { B } from "./b.ts"; export type A = B;',
+    "tokens/b.ts": 'import type { C } from "./c.ts"; export type B = C;',
+    "tokens/c.ts": 'import type { A } from "./a.ts"; export type C = A;',
+  };
+  expect(violationsOf(files)).toEqual([
+    "import circle: tokens/a.ts → tokens/b.ts → tokens/c.ts → tokens/a.ts",
+  ]);
+});
+
+test("finds a file that imports itself", () => {
+  expect(violationsOf({ "lib/a.ts": 'import "./a.ts";' })).toEqual(["import circle: lib/a.ts → lib/a.ts"]);
+});

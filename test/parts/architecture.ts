@@ -1,0 +1,174 @@
+/**
+ * Reads what every module of a source tree imports and touches, and holds it
+ * against the rules of the house. Type-only imports count like any other: they
+ * tie two files together for whoever reads them.
+ *
+ * A room is a folder directly under the root, or a file there without its
+ * ending. Tests beside the sources are not read: they may set up anything.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { join, posix } from "node:path";
+import { parseAst } from "vitest/node";
+
+/** One source file, its path relative to the root, with forward slashes. */
+export interface Source {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Room → the rooms whose files it may import, besides its own. */
+export type Rooms = Readonly<Record<string, readonly string[]>>;
+
+/** What the rules look at in one module. */
+export interface Module {
+  readonly path: string;
+  readonly room: string;
+  /** Paths of the modules of the same tree that it imports. */
+  readonly imports: readonly string[];
+  /** Names as written of what it imports from packages, or from outside the tree. */
+  readonly foreign: readonly string[];
+  readonly readsEnvironment: boolean;
+  readonly usesConsole: boolean;
+}
+
+/** Reads every `.ts` file below `root` that is not a test. */
+export function readSources(root: string): Source[] {
+  return readdirSync(root, { recursive: true, encoding: "utf8" })
+    .map((path) => path.replaceAll("\\", "/"))
+    .filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts") && !path.endsWith(".d.ts"))
+    .toSorted()
+    .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
+}
+
+/** Every break of the rules in the tree, one sentence each; none when all is well. */
+export function findViolations(sources: readonly Source[], rooms: Rooms): string[] {
+  const modules = sources.map(toModule);
+  return [
+    ...modules.flatMap((module) => roomViolations(module, rooms)),
+    ...modules.flatMap(contentViolations),
+    ...circles(modules).map((files) => `import circle: ${files.join(" → ")}`),
+  ];
+}
+
+function roomViolations(module: Module, rooms: Rooms): string[] {
+  const allowed = rooms[module.room];
+  if (allowed === undefined) return [`${module.path}: room ${module.room} is not in the table`];
+  return module.imports
+    .filter((path) => roomOf(path) !== module.room && !allowed.includes(roomOf(path)))
+    .map((path) => `${module.path} imports ${path}: ${module.room} may not know ${roomOf(path)}`);
+}
+
+function contentViolations(module: Module): string[] {
+  const file = posix.basename(module.path);
+  const isStore = /(^|-)store\.ts$/.test(file);
+  const isService = /(^|-)service\.ts$/.test(file);
+  const found: string[] = [];
+  for (const name of module.foreign) {
+    if (name.startsWith(".")) found.push(`${module.path} imports ${name}, which is outside the tree`);
+    if (isPackage(name, "kysely") && !isStore && !["db", "changes"].includes(module.room)) {
+      found.push(`${module.path} imports ${name}: only stores know Kysely`);
+    }
+    if ((isStore || isService) && /^(@bufbuild|@connectrpc|@vestibule\/proto)(\/|$)/.test(name)) {
+      found.push(`${module.path} imports ${name}: only handlers and the edge know the wire`);
+    }
+  }
+  // The command line hands its environment to config; config reads it.
+  if (module.readsEnvironment && !["config", "main"].includes(module.room)) {
+    found.push(`${module.path} reads process.env: only config does`);
+  }
+  if (module.usesConsole) found.push(`${module.path} uses console: log with the logger it is given`);
+  return found;
+}
+
+function isPackage(name: string, wanted: string): boolean {
+  return name === wanted || name.startsWith(`${wanted}/`);
+}
+
+function roomOf(path: string): string {
+  return path.includes("/") ? path.slice(0, path.indexOf("/")) : path.replace(/\.ts$/, "");
+}
+
+interface Node {
+  readonly type: string;
+  readonly [key: string]: unknown;
+}
+
+function toModule(source: Source): Module {
+  const specifiers: string[] = [];
+  let readsEnvironment = false;
+  let usesConsole = false;
+  visit(parseAst(source.text, { lang: "ts" }) as unknown as Node, (node) => {
+    const specifier = specifierOf(node);
+    if (specifier !== undefined) specifiers.push(specifier);
+    readsEnvironment ||= isEnvironment(node);
+    usesConsole ||= node.type === "MemberExpression" && isIdentifier(node.object, "console");
+  });
+  const folder = posix.dirname(source.path);
+  const targets = specifiers.map((name) => (name.startsWith(".") ? posix.join(folder, name) : name));
+  const isInside = (index: number): boolean =>
+    (specifiers[index] ?? "").startsWith(".") && !(targets[index] ?? "").startsWith("../");
+  return {
+    path: source.path,
+    room: roomOf(source.path),
+    imports: targets.filter((_, index) => isInside(index)),
+    foreign: specifiers.filter((_, index) => !isInside(index)),
+    readsEnvironment,
+    usesConsole,
+  };
+}
+
+function visit(value: unknown, see: (node: Node) => void): void {
+  if (Array.isArray(value)) for (const item of value) visit(item, see);
+  else if (isNode(value)) {
+    see(value);
+    for (const child of Object.values(value)) visit(child, see);
+  }
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === "object" && value !== null && typeof (value as Partial<Node>).type === "string";
+}
+
+function isIdentifier(value: unknown, name: string): boolean {
+  return isNode(value) && value.type === "Identifier" && value.name === name;
+}
+
+const importingNodes = new Set([
+  "ImportDeclaration",
+  "ExportNamedDeclaration",
+  "ExportAllDeclaration",
+  "ImportExpression",
+  "TSImportType",
+]);
+
+function specifierOf(node: Node): string | undefined {
+  if (!importingNodes.has(node.type)) return undefined;
+  const source = node.source;
+  return isNode(source) && typeof source.value === "string" ? source.value : undefined;
+}
+
+/** `process.env` and `process["env"]`, `{ env } = process`, and Node's module of that name, which has it too. */
+function isEnvironment(node: Node): boolean {
+  if (specifierOf(node) === "node:process" || specifierOf(node) === "process") return true;
+  if (node.type === "VariableDeclarator") {
+    return isIdentifier(node.init, "process") && isNode(node.id) && node.id.type === "ObjectPattern";
+  }
+  if (node.type !== "MemberExpression" || !isIdentifier(node.object, "process")) return false;
+  return isIdentifier(node.property, "env") || (isNode(node.property) && node.property.value === "env");
+}
+
+/** Each circle once, as the files along it, the first one repeated at the end. */
+function circles(modules: readonly Module[]): string[][] {
+  const byPath = new Map(modules.map((module) => [module.path, module]));
+  const done = new Set<string>();
+  const found: string[][] = [];
+  const walk = (path: string, trail: readonly string[]): void => {
+    const seenAt = trail.indexOf(path);
+    if (seenAt >= 0) found.push([...trail.slice(seenAt), path]);
+    if (seenAt >= 0 || done.has(path)) return;
+    for (const next of byPath.get(path)?.imports ?? []) walk(next, [...trail, path]);
+    done.add(path);
+  };
+  for (const module of modules) walk(module.path, []);
+  return found;
+}
