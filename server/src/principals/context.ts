@@ -1,0 +1,22 @@
+import { type ContextKey, createContextKey, type HandlerContext } from "@connectrpc/connect";
+import { DomainError } from "../lib/errors.ts";
+import type { Principal } from "./principal.ts";
+
+/** Carries who is calling through Connect's context values; unset for a caller without credential. */
+export const principalKey: ContextKey<Principal | undefined> = createContextKey<Principal | undefined>(
+  undefined,
+  { description: "principal" },
+);
+
+/**
+ * Who is calling.
+ *
+ * @throws {DomainError} NOT_AUTHENTICATED when nobody proved to be anyone
+ */
+export function requirePrincipal(context: HandlerContext): Principal {
+  const principal = context.values.get(principalKey);
+  if (principal === undefined) {
+    throw new DomainError("NOT_AUTHENTICATED");
+  }
+  return principal;
+}
