@@ -40,6 +40,7 @@ export const reasons = {
   CREDENTIAL_NOT_FOUND: ["not_found", "service user credentials not found"],
   ORGANIZATION_DISABLED: ["failed_precondition", "org is disabled"],
   REQUEST_TOO_LARGE: ["resource_exhausted", "request is too large"],
+  SUPERUSER_PROTECTED: ["failed_precondition", "the bootstrap service user cannot be deleted"],
   UNAVAILABLE: ["unavailable", "temporarily unavailable, try again"],
   NOT_IMPLEMENTED: ["unimplemented", "unimplemented"],
   INTERNAL: ["internal", "internal server error"],
