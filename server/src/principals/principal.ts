@@ -1,10 +1,5 @@
 /** How the caller proved who it is; the `auth_via` claim of access tokens. */
-export type AuthVia =
-  | "session"
-  | "client_credentials"
-  | "private_key_jwt"
-  | "jwt_bearer"
-  | "opaque_token";
+export type AuthVia = "session" | "client_credentials" | "private_key_jwt" | "jwt_bearer" | "opaque_token";
 
 /** Roles in an organization, weakest first. */
 export const roles = ["viewer", "manager", "owner"] as const;

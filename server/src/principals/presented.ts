@@ -1,0 +1,62 @@
+import { isUtf8 } from "node:buffer";
+
+/** A credential as it stands on a request, not yet judged. */
+export type PresentedCredential =
+  | { readonly kind: "basic"; readonly id: string; readonly secret: string }
+  | { readonly kind: "access_token"; readonly token: string }
+  | { readonly kind: "opaque_token"; readonly token: string }
+  | { readonly kind: "session"; readonly cookie: string }
+  | { readonly kind: "malformed"; readonly detail: string };
+
+/** Name of the session cookie. */
+export const sessionCookieName = "sid";
+
+/** Three parts between dots are a JWT (RFC 7515 §7.1); opaque tokens contain no dot. */
+function fromBearer(token: string): PresentedCredential {
+  if (token === "") return { kind: "malformed", detail: "empty bearer token" };
+  if (token.split(".").length === 3) return { kind: "access_token", token };
+  return { kind: "opaque_token", token };
+}
+
+const base64Pattern = /^[A-Za-z0-9+/]+={0,2}$/;
+
+/** Splits at the first colon: user names have none, passwords may (RFC 7617 §2). */
+function fromBasic(encoded: string): PresentedCredential {
+  const bytes = Buffer.from(encoded, "base64");
+  if (!base64Pattern.test(encoded) || !isUtf8(bytes))
+    return { kind: "malformed", detail: "basic: not base64 of UTF-8" };
+  const text = bytes.toString("utf8");
+  const colon = text.indexOf(":");
+  if (colon < 0) return { kind: "malformed", detail: "basic: no colon" };
+  return { kind: "basic", id: text.slice(0, colon), secret: text.slice(colon + 1) };
+}
+
+/** Schemes are case-insensitive (RFC 9110 §11.1). */
+function fromAuthorization(value: string): PresentedCredential {
+  const space = value.indexOf(" ");
+  const scheme = (space < 0 ? value : value.slice(0, space)).toLowerCase();
+  const rest = space < 0 ? "" : value.slice(space + 1).trim();
+  if (scheme === "bearer") return fromBearer(rest);
+  if (scheme === "basic") return fromBasic(rest);
+  return { kind: "malformed", detail: "unknown authorization scheme" };
+}
+
+/** Values of the cookies of a name; a request may carry several. */
+export function findCookies(header: Headers, name: string): string[] {
+  const cookies = (header.get("cookie") ?? "").split(";").map((pair) => pair.trim());
+  return cookies.filter((pair) => pair.startsWith(`${name}=`)).map((pair) => pair.slice(name.length + 1));
+}
+
+/**
+ * Every credential on a request, in no order of preference: all of them must
+ * be good and name one principal.
+ */
+export function readPresentedCredentials(header: Headers): PresentedCredential[] {
+  const presented: PresentedCredential[] = [];
+  const authorization = header.get("authorization");
+  if (authorization !== null) presented.push(fromAuthorization(authorization.trim()));
+  const userToken = header.get("x-user-token");
+  if (userToken !== null) presented.push({ kind: "access_token", token: userToken.trim() });
+  for (const cookie of findCookies(header, sessionCookieName)) presented.push({ kind: "session", cookie });
+  return presented;
+}
