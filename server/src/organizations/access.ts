@@ -1,0 +1,73 @@
+/**
+ * Who may do what in an organization.
+ *
+ * Viewers read, managers also write, owners also govern. Superusers do
+ * everything. An organization that does not exist answers as one in which the
+ * caller has no role, so that names cannot be probed.
+ */
+import { DomainError } from "../lib/errors.ts";
+import { type Principal, type Role, roles } from "../principals/principal.ts";
+import type { Organization } from "./organization.ts";
+
+/** Whether `role` allows at least what `minimum` does. */
+export function isAtLeast(role: Role, minimum: Role): boolean {
+  return roles.indexOf(role) >= roles.indexOf(minimum);
+}
+
+/** What a caller is about to do in an organization. */
+export interface AccessNeed {
+  /** The least role that may. */
+  readonly role: Role;
+  /** Whether something is about to change: refused in a disabled organization. */
+  readonly writes: boolean;
+}
+
+/** An organization the caller may act in, and as what. */
+export interface GrantedAccess {
+  readonly organization: Organization;
+  /** The caller's own role; superusers act as owners. */
+  readonly role: Role;
+}
+
+/** Reads what access depends on. */
+export interface AccessSource {
+  findOrganization(idOrName: string): Promise<Organization | undefined>;
+  /** The role a user holds in an organization. */
+  findMemberRole(userId: string, orgId: string): Promise<Role | undefined>;
+}
+
+/** Decides whether a caller may act in an organization. */
+export interface Access {
+  /**
+   * @param org id or name.
+   * @throws DomainError NOT_AUTHORIZED (unknown, foreign or too low a role), ORGANIZATION_DISABLED.
+   */
+  require(caller: Principal, org: string, need: AccessNeed): Promise<GrantedAccess>;
+}
+
+/** @see {@link Access} */
+export function createAccess(source: AccessSource): Access {
+  async function findRole(caller: Principal, orgId: string): Promise<Role | undefined> {
+    if (caller.superuser) return "owner";
+    if (caller.type === "user") return await source.findMemberRole(caller.id, orgId);
+    return caller.orgId === orgId ? caller.role : undefined;
+  }
+
+  return {
+    async require(caller, org, need) {
+      const organization = await source.findOrganization(org);
+      if (organization === undefined)
+        throw new DomainError("NOT_AUTHORIZED", { detail: "unknown organization" });
+      const role = await findRole(caller, organization.id);
+      if (role === undefined)
+        throw new DomainError("NOT_AUTHORIZED", { detail: "no role in the organization" });
+      if (!isAtLeast(role, need.role)) {
+        throw new DomainError("NOT_AUTHORIZED", { detail: `needs the role ${need.role}, has ${role}` });
+      }
+      if (organization.state === "disabled" && (need.writes || !caller.superuser)) {
+        throw new DomainError("ORGANIZATION_DISABLED");
+      }
+      return { organization, role };
+    },
+  };
+}
