@@ -1,0 +1,95 @@
+import { DomainError } from "../lib/errors.ts";
+
+/**
+ * Why a database is not opened at all: another server holds it, a newer
+ * version made it, its address makes no sense. The message is meant for the
+ * operator's terminal; nothing of it reaches a caller.
+ */
+export class DatabaseRefusedError extends Error {
+  override readonly name = "DatabaseRefusedError";
+}
+
+/** SQLite's primary result codes that mean "not now" or "not on this disk". */
+const unavailableSqliteCodes = [
+  "SQLITE_BUSY",
+  "SQLITE_LOCKED",
+  "SQLITE_FULL",
+  "SQLITE_IOERR",
+  "SQLITE_READONLY",
+  "SQLITE_CANTOPEN",
+  "SQLITE_CORRUPT",
+  "SQLITE_NOTADB",
+  "SQLITE_NOMEM",
+  "SQLITE_PROTOCOL",
+];
+
+/**
+ * SQLSTATEs that mean the same: connection (08), rolled back by the server for
+ * concurrency (40), resources (53), lock not available (55P03), cancelled by
+ * time-out or shutdown (57), system error (58), read-only standby (25006), idle
+ * transaction ended (25P03), refused at the door (28).
+ */
+const unavailableSqlStates = /^(?:08|40|53|55P03|57|58|25006|25P03|28)/;
+
+const unavailableSystemCodes = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ETIMEDOUT",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ECONNABORTED",
+]);
+
+/** What `pg` says, without a code, of a connection that is gone. */
+const lostConnectionText =
+  /connection terminated|connection error|not queryable|timeout exceeded|query read timeout/i;
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
+}
+
+function isSqliteUnavailable(code: string): boolean {
+  return unavailableSqliteCodes.some((primary) => code === primary || code.startsWith(`${primary}_`));
+}
+
+/**
+ * Whether a failure of `pg` left its connection unusable: everything that the
+ * server did not itself answer, and its farewells.
+ */
+export function isConnectionLost(error: unknown): boolean {
+  const code = codeOf(error);
+  if (/^[0-9A-Z]{5}$/.test(code) && !unavailableSystemCodes.has(code)) return /^(?:08|57P)/.test(code);
+  return (
+    unavailableSystemCodes.has(code) || (error instanceof Error && lostConnectionText.test(error.message))
+  );
+}
+
+/**
+ * Turns what the database's driver threw into `DomainError` UNAVAILABLE when it
+ * means "locked, full or gone"; everything else comes back as it was.
+ */
+export function toUnavailable(error: unknown): unknown {
+  if (error instanceof DomainError) return error;
+  const code = codeOf(error);
+  if (!isSqliteUnavailable(code) && !unavailableSqlStates.test(code) && !isConnectionLost(error))
+    return error;
+  return new DomainError("UNAVAILABLE", { cause: error, detail: `database: ${code || "connection lost"}` });
+}
+
+/** Whether SQLite refused because another process is writing. */
+export function isSqliteBusy(error: unknown): boolean {
+  const code = codeOf(error instanceof DomainError ? error.cause : error);
+  return code === "SQLITE_BUSY" || code.startsWith("SQLITE_BUSY_");
+}
+
+/**
+ * Whether a write broke a primary key or a unique index, on either database.
+ * The transaction it happened in cannot be continued: let the error end it.
+ */
+export function isUniqueViolation(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === "SQLITE_CONSTRAINT_UNIQUE" || code === "SQLITE_CONSTRAINT_PRIMARYKEY" || code === "23505";
+}

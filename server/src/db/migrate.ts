@@ -1,0 +1,91 @@
+import { sql } from "kysely";
+import { Migrator } from "kysely/migration";
+import type { Database, Reader, Tx } from "./database.ts";
+import { dialectOf, lockForTransaction } from "./dialect.ts";
+import { DatabaseRefusedError, isSqliteBusy } from "./errors.ts";
+import { migrations as ourMigrations, type SchemaMigration } from "./migrations/index.ts";
+
+const migrationTable = "schema_migrations";
+const migrationLockTable = "schema_migrations_lock";
+
+/** Advisory lock of Postgres that migrating processes take. */
+const migrationLockKey = 7_400_001;
+
+/** How often a process tries again while another one migrates the same SQLite file: each try waits by itself. */
+const maxAttempts = 30;
+
+/**
+ * Brings the schema up to date, in one transaction: all migrations that are
+ * missing or none. Of processes that start together one migrates, the others
+ * wait and find nothing to do.
+ *
+ * @param migrations the program's own unless a test says otherwise.
+ * @throws DatabaseRefusedError when a newer version has migrated the database.
+ */
+export async function migrate(
+  database: Database,
+  migrations: readonly SchemaMigration[] = ourMigrations,
+): Promise<{ applied: string[] }> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await database.transaction((tx) => migrateInside(tx, migrations));
+    } catch (error) {
+      if (attempt >= maxAttempts || !isSqliteBusy(error)) throw error;
+    }
+  }
+}
+
+/** Whether the database has no tables at all: never migrated, and nobody else's. */
+export async function isEmptyDatabase(database: Database): Promise<boolean> {
+  return (await countTables(database.reader, "%")) === 0;
+}
+
+async function migrateInside(tx: Tx, migrations: readonly SchemaMigration[]): Promise<{ applied: string[] }> {
+  await liftStatementTimeout(tx);
+  await lockForTransaction(tx, migrationLockKey);
+  await refuseNewer(tx, migrations);
+  const dialect = dialectOf(tx);
+  const provider = {
+    getMigrations: async () =>
+      Object.fromEntries(migrations.map(({ name, up }) => [name, { up: () => up(tx, dialect) }])),
+  };
+  const migrator = new Migrator({
+    db: tx,
+    provider,
+    migrationTableName: migrationTable,
+    migrationLockTableName: migrationLockTable,
+  });
+  const { error, results } = await migrator.migrateToLatest();
+  if (error) throw error;
+  return { applied: (results ?? []).map((result) => result.migrationName) };
+}
+
+async function liftStatementTimeout(tx: Tx): Promise<void> {
+  if (dialectOf(tx) === "postgres") await sql`set local statement_timeout = 0`.execute(tx);
+}
+
+async function refuseNewer(tx: Tx, migrations: readonly SchemaMigration[]): Promise<void> {
+  if ((await countTables(tx, migrationTable)) === 0) return;
+  const { rows } = await sql<{
+    name: string;
+  }>`select name from ${sql.table(migrationTable)} order by name`.execute(tx);
+  const known = new Set(migrations.map(({ name }) => name));
+  const unknown = rows.map(({ name }) => name).filter((name) => !known.has(name));
+  if (unknown.length === 0) return;
+  throw new DatabaseRefusedError(
+    `the database was made by a newer version of vestibule (it has ${unknown.join(", ")}, unknown here): ` +
+      "run that version or a later one, or restore a backup taken before the upgrade",
+  );
+}
+
+/** How many tables have a name like this. SQLite's own do not count. */
+async function countTables(database: Reader, pattern: string): Promise<number> {
+  const query =
+    dialectOf(database) === "sqlite"
+      ? sql<{ n: number }>`select count(*) as n from sqlite_schema
+          where type = 'table' and name not like 'sqlite~_%' escape '~' and name like ${pattern}`
+      : sql<{ n: number }>`select count(*) as n from information_schema.tables
+          where table_schema = current_schema() and table_name like ${pattern}`;
+  const { rows } = await query.execute(database);
+  return rows[0]?.n ?? 0;
+}

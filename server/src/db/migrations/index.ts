@@ -1,0 +1,15 @@
+import type { Kysely } from "kysely";
+import type { Schema } from "../schema.ts";
+import * as foundation from "./20261122-foundation.ts";
+
+/** One step of the schema. Frozen once it has been merged: mend it with another. */
+export interface SchemaMigration {
+  /** UTC date and time, then what it brings. Sorts after all before it, and is never changed. */
+  readonly name: string;
+  up(database: Kysely<Schema>, dialect: "sqlite" | "postgres"): Promise<void>;
+}
+
+/** All migrations, oldest first. */
+export const migrations: readonly SchemaMigration[] = [
+  { name: "20261122T000000_foundation", up: foundation.up },
+];

@@ -1,0 +1,55 @@
+/**
+ * Where every process gets its database from. This room owns the connections,
+ * the transactions with their shared commits, the migrations and the lock that
+ * keeps a second server off an SQLite file; stores elsewhere hold the queries
+ * and see plain Kysely.
+ */
+import { performance } from "node:perf_hooks";
+import type { Log } from "../lib/log.ts";
+import { DatabaseRefusedError } from "./errors.ts";
+import type { OpenDatabase } from "./kysely-database.ts";
+import { openPostgres } from "./postgres.ts";
+import { openSqlite } from "./sqlite.ts";
+
+export interface OpenDatabaseOptions {
+  /** `sqlite:<path>` or `postgres://…`. */
+  readonly url: string;
+  readonly log: Log;
+  /** Postgres: how many connections at most. */
+  readonly poolSize?: number;
+  /** Milliseconds of a clock that never goes back. */
+  readonly monotonicMs?: () => number;
+  /** SQLite: sees each statement of the writing connection. For tests. */
+  readonly onStatement?: (sql: string) => void;
+}
+
+/**
+ * Opens the database; does not migrate it.
+ *
+ * @throws DatabaseRefusedError for an address that is neither of the two.
+ * @throws DomainError UNAVAILABLE when it cannot be opened or reached.
+ */
+export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDatabase> {
+  const { url, log } = options;
+  if (isPostgresUrl(url)) return openPostgres({ url, log, poolSize: options.poolSize ?? 10 });
+  const monotonicMs = options.monotonicMs ?? (() => performance.now());
+  return openSqlite({ path: sqlitePath(url), log, monotonicMs, onStatement: options.onStatement });
+}
+
+/** Whether the address is one of Postgres. */
+export function isPostgresUrl(url: string): boolean {
+  return /^postgres(?:ql)?:\/\//.test(url);
+}
+
+/**
+ * The file of an `sqlite:` address.
+ *
+ * @throws DatabaseRefusedError for any other address, and for databases in memory.
+ */
+export function sqlitePath(url: string): string {
+  const path = /^sqlite:(?:\/\/(?=\/))?(?<path>.+)$/.exec(url)?.groups?.path;
+  if (path === undefined || path.startsWith(":") || path.startsWith("file:") || path.startsWith("//")) {
+    throw new DatabaseRefusedError("database_url must be sqlite:<path of a file> or postgres://…");
+  }
+  return path;
+}

@@ -1,0 +1,146 @@
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type Kysely,
+  PostgresAdapter,
+  PostgresIntrospector,
+  PostgresQueryCompiler,
+  type QueryResult,
+  type TransactionSettings,
+} from "kysely";
+import type { QueryResult as PgResult, Pool, PoolClient } from "pg";
+import { isConnectionLost, toUnavailable } from "./errors.ts";
+
+/**
+ * Kysely over a `pg` pool. Its own, and not Kysely's, for three things: lost
+ * connections become UNAVAILABLE and leave the pool, a handle kept beyond its
+ * transaction is refused, and migrations lock by themselves (`migrate.ts`).
+ */
+export class PooledPostgresDialect implements Dialect {
+  readonly #pool: Pool;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  createDriver(): Driver {
+    return new PooledDriver(this.#pool);
+  }
+
+  createQueryCompiler(): PostgresQueryCompiler {
+    return new PostgresQueryCompiler();
+  }
+
+  createAdapter(): PostgresAdapter {
+    return new SelfLockingPostgresAdapter();
+  }
+
+  createIntrospector(database: Kysely<unknown>): PostgresIntrospector {
+    return new PostgresIntrospector(database);
+  }
+}
+
+/** Without Kysely's session lock, which a failed migration would leave behind in the pool. */
+class SelfLockingPostgresAdapter extends PostgresAdapter {
+  override async acquireMigrationLock(): Promise<void> {}
+
+  override async releaseMigrationLock(): Promise<void> {}
+}
+
+class PooledDriver implements Driver {
+  readonly #pool: Pool;
+
+  constructor(pool: Pool) {
+    this.#pool = pool;
+  }
+
+  async init(): Promise<void> {}
+
+  async acquireConnection(): Promise<PostgresConnection> {
+    try {
+      return new PostgresConnection(await this.#pool.connect());
+    } catch (error) {
+      throw toUnavailable(error);
+    }
+  }
+
+  async beginTransaction(connection: PostgresConnection, settings: TransactionSettings): Promise<void> {
+    await connection.begin(settings.isolationLevel ?? "read committed");
+  }
+
+  async commitTransaction(connection: PostgresConnection): Promise<void> {
+    await connection.commit();
+  }
+
+  async rollbackTransaction(connection: PostgresConnection): Promise<void> {
+    await connection.rollback();
+  }
+
+  async releaseConnection(connection: PostgresConnection): Promise<void> {
+    connection.release();
+  }
+
+  async destroy(): Promise<void> {}
+}
+
+/** What Kysely holds during one query or one transaction. */
+class PostgresConnection implements DatabaseConnection {
+  readonly #client: PoolClient;
+  #isEnded = false;
+  #isLost = false;
+
+  constructor(client: PoolClient) {
+    this.#client = client;
+  }
+
+  async begin(isolationLevel: string): Promise<void> {
+    await this.#query(`start transaction isolation level ${isolationLevel}`, []);
+  }
+
+  async commit(): Promise<void> {
+    this.#isEnded = true;
+    const { command } = await this.#query("commit", []);
+    if (command === "ROLLBACK") {
+      throw new Error("a statement of this transaction failed and its error was dropped");
+    }
+  }
+
+  /** Never throws: a connection that cannot roll back is thrown away, which rolls back too. */
+  async rollback(): Promise<void> {
+    this.#isEnded = true;
+    if (this.#isLost) return;
+    try {
+      await this.#query("rollback", []);
+    } catch {
+      this.#isLost = true;
+    }
+  }
+
+  release(): void {
+    this.#isEnded = true;
+    this.#client.release(this.#isLost);
+  }
+
+  async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+    if (this.#isEnded) throw new Error("the transaction has ended");
+    const { command, rowCount, rows } = await this.#query(query.sql, query.parameters);
+    if (!/^(?:INSERT|UPDATE|DELETE|MERGE)$/.test(command)) return { rows: rows as R[] };
+    return { rows: rows as R[], numAffectedRows: BigInt(rowCount ?? 0) };
+  }
+
+  // biome-ignore lint/correctness/useYield: there is nothing to yield.
+  async *streamQuery<R>(): AsyncIterableIterator<QueryResult<R>> {
+    throw new Error("streaming is not supported: read in pages");
+  }
+
+  async #query(sql: string, parameters: readonly unknown[]): Promise<PgResult> {
+    try {
+      return await this.#client.query(sql, parameters as unknown[]);
+    } catch (error) {
+      this.#isLost ||= isConnectionLost(error);
+      throw toUnavailable(error);
+    }
+  }
+}

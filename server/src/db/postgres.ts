@@ -1,0 +1,82 @@
+import { Kysely } from "kysely";
+import type { ClientConfig } from "pg";
+import type { Log } from "../lib/log.ts";
+import { toUnavailable } from "./errors.ts";
+import { KyselyDatabase, type OpenDatabase } from "./kysely-database.ts";
+import { PooledPostgresDialect } from "./postgres-dialect.ts";
+import { PostgresListener } from "./postgres-listener.ts";
+import type { Schema } from "./schema.ts";
+import { TransactionScope } from "./transaction-scope.ts";
+
+export interface PostgresOptions {
+  readonly url: string;
+  readonly log: Log;
+  /** How many connections at most. One more listens. */
+  readonly poolSize: number;
+}
+
+/** Object identifier of `int8` in `pg_type`. */
+const int8Oid = 20;
+
+/** A statement is cancelled by the server after this, and given up here a little later, in milliseconds. */
+const statementTimeoutMs = 10_000;
+const queryTimeoutMs = 12_000;
+const connectTimeoutMs = 5_000;
+
+/**
+ * Opens a pool of Postgres connections. `pg` is loaded only here: a process on
+ * SQLite never pays for it.
+ *
+ * @throws DomainError UNAVAILABLE when the server does not answer.
+ */
+export async function openPostgres(options: PostgresOptions): Promise<OpenDatabase> {
+  const { log } = options;
+  const { default: pg } = await import("pg");
+  const config: ClientConfig = {
+    connectionString: options.url,
+    application_name: "vestibule",
+    keepAlive: true,
+    connectionTimeoutMillis: connectTimeoutMs,
+    statement_timeout: statementTimeoutMs,
+    query_timeout: queryTimeoutMs,
+    idle_in_transaction_session_timeout: 30_000,
+    types: {
+      // Our int8 columns are milliseconds and counters, all below 2^53.
+      getTypeParser: ((oid: number, format?: "text" | "binary") =>
+        oid === int8Oid && format !== "binary"
+          ? Number
+          : pg.types.getTypeParser(oid, format as "text")) as typeof pg.types.getTypeParser,
+    },
+  };
+  const pool = new pg.Pool({ ...config, max: options.poolSize, idleTimeoutMillis: 30_000 });
+  pool.on("error", (error) => log.warn({ err: error }, "lost an idle database connection"));
+  // A client in use has no listener of the pool's: without one its loss would end the process.
+  pool.on("connect", (client) => client.on("error", () => {}));
+  const kysely = new Kysely<Schema>({ dialect: new PooledPostgresDialect(pool) });
+  try {
+    await pool.query("select 1");
+  } catch (error) {
+    await pool.end();
+    throw toUnavailable(error);
+  }
+  const listeners = new Set<PostgresListener>();
+  return new KyselyDatabase({
+    dialect: "postgres",
+    kysely,
+    scope: new TransactionScope(log),
+    listen: (channel, onNotify) => {
+      const createClient = () => new pg.Client(config);
+      const listener = new PostgresListener({ createClient, channel, onNotify, log });
+      listeners.add(listener);
+      return async () => {
+        listeners.delete(listener);
+        await listener.close();
+      };
+    },
+    close: async () => {
+      await Promise.all([...listeners].map((listener) => listener.close()));
+      await kysely.destroy();
+      await pool.end();
+    },
+  });
+}

@@ -1,0 +1,41 @@
+import Sqlite from "better-sqlite3";
+import { DatabaseRefusedError, isSqliteBusy, toUnavailable } from "./errors.ts";
+import { isPostgresUrl, sqlitePath } from "./open-database.ts";
+import { createPrivateFile } from "./sqlite-handle.ts";
+
+/** Held for as long as the server lives. */
+export interface ServerLock {
+  release(): void;
+}
+
+/**
+ * Makes this process the one server of its SQLite file; take it before
+ * migrating. Several servers on Postgres are welcome: there it does nothing.
+ * Command-line tools do not take it.
+ *
+ * The lock is SQLite's exclusive lock on a second file beside the database. The
+ * kernel drops it with the process, however that ends, so it is never stale;
+ * the file itself stays, and means nothing by itself.
+ *
+ * @throws DatabaseRefusedError when another server holds it.
+ */
+export function acquireServerLock(databaseUrl: string): ServerLock {
+  if (isPostgresUrl(databaseUrl)) return { release: () => {} };
+  const path = sqlitePath(databaseUrl);
+  const lockPath = `${path}.lock`;
+  let lock: Sqlite.Database | undefined;
+  try {
+    createPrivateFile(lockPath);
+    lock = new Sqlite(lockPath, { timeout: 0 });
+    lock.exec("begin exclusive");
+  } catch (error) {
+    lock?.close();
+    if (!isSqliteBusy(error)) throw toUnavailable(error);
+    throw new DatabaseRefusedError(
+      `another server is already running on ${path}: one process serves an SQLite file; ` +
+        "stop the other, or use a postgres:// database_url to run several",
+    );
+  }
+  const held = lock;
+  return { release: () => held.close() };
+}

@@ -1,0 +1,111 @@
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from "node:fs";
+import { dirname } from "node:path";
+import Sqlite from "better-sqlite3";
+import type { CompiledQuery, QueryResult } from "kysely";
+import { LRUCache } from "lru-cache";
+import { toUnavailable } from "./errors.ts";
+
+/** How many prepared statements a connection keeps. Statements made with varying lists fall out again. */
+const maxStatements = 500;
+
+/** How long a connection blocks for a lock while it is being opened, in milliseconds. */
+const openTimeoutMs = 10_000;
+
+export interface SqliteHandleOptions {
+  readonly path: string;
+  /** A connection that only reads refuses every write. */
+  readonly readOnly: boolean;
+  /** Sees each statement as it runs. For tests. */
+  readonly onStatement?: ((sql: string) => void) | undefined;
+}
+
+/** One connection to an SQLite file, with every statement it has seen kept prepared. */
+export class SqliteHandle {
+  readonly #database: Sqlite.Database;
+  readonly #statements = new LRUCache<string, Sqlite.Statement>({ max: maxStatements });
+
+  /** @throws DomainError UNAVAILABLE when the file cannot be opened, is locked or is no database. */
+  constructor(options: SqliteHandleOptions) {
+    try {
+      this.#database = openFile(options);
+    } catch (error) {
+      throw toUnavailable(error);
+    }
+  }
+
+  get inTransaction(): boolean {
+    return this.#database.inTransaction;
+  }
+
+  isReadOnly(query: CompiledQuery): boolean {
+    return this.#prepare(query.sql).readonly;
+  }
+
+  /** Runs a compiled query. @throws DomainError UNAVAILABLE, or SQLite's own error. */
+  execute<R>(query: CompiledQuery): QueryResult<R> {
+    try {
+      const statement = this.#prepare(query.sql);
+      if (statement.reader) return { rows: statement.all(query.parameters) as R[] };
+      const { changes, lastInsertRowid } = statement.run(query.parameters);
+      return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
+    } catch (error) {
+      throw toUnavailable(error);
+    }
+  }
+
+  /** Runs a statement without parameters or rows, such as `commit`. Errors as {@link execute}. */
+  run(sql: string): void {
+    try {
+      this.#prepare(sql).run();
+    } catch (error) {
+      throw toUnavailable(error);
+    }
+  }
+
+  close(): void {
+    this.#statements.clear();
+    this.#database.close();
+  }
+
+  #prepare(sql: string): Sqlite.Statement {
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+}
+
+/**
+ * Makes the file, readable by its owner alone, unless it is there; SQLite gives
+ * its companions (`-wal`, `-shm`) the same mode. An existing file is never
+ * opened here: closing it would drop every lock that this process holds on it
+ * (fcntl(2), "advisory record locking").
+ */
+export function createPrivateFile(path: string): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  if (existsSync(path)) chmodSync(path, 0o600);
+  else closeSync(openSync(path, "a", 0o600));
+}
+
+function openFile(options: SqliteHandleOptions): Sqlite.Database {
+  if (!options.readOnly) createPrivateFile(options.path);
+  const verbose = options.onStatement;
+  const database = new Sqlite(options.path, {
+    fileMustExist: true,
+    timeout: openTimeoutMs,
+    ...(verbose ? { verbose: (sql: unknown) => verbose(String(sql)) } : {}),
+  });
+  database.pragma("journal_mode = wal");
+  database.pragma("synchronous = full");
+  database.pragma("foreign_keys = on");
+  database.pragma("temp_store = memory");
+  database.pragma("cache_size = -16000");
+  database.pragma("trusted_schema = off");
+  if (options.readOnly) database.pragma("query_only = on");
+  // The writer waits for its lock without blocking the process (group-commit.ts);
+  // a reader under WAL meets a lock only while another process recovers the file.
+  database.pragma(`busy_timeout = ${options.readOnly ? 500 : 0}`);
+  return database;
+}
