@@ -1,4 +1,3 @@
-import { existsSync } from "node:fs";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -6,7 +5,7 @@ export default defineConfig({
     include: ["server/src/**/*.test.ts", "clients/*/test/**/*.test.ts", "test/**/*.test.ts"],
     exclude: ["**/node_modules/**", "**/dist/**", "bench/**"],
     // Embedded Postgres first, once per run: each test file takes a database of its own.
-    globalSetup: ["test/parts/global-setup.ts"].filter((path) => existsSync(path)),
+    globalSetup: ["test/parts/global-setup.ts"],
     reporters: ["./test/parts/reporter.ts"],
     // Processes, not threads: tests start servers, browsers and native modules, and read signals.
     pool: "forks",
