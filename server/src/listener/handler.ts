@@ -1,0 +1,60 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest } from "node:http2";
+import { constants, Http2ServerResponse } from "node:http2";
+import type { Log } from "../lib/log.ts";
+
+/** A request of either protocol. */
+export type ListenerRequest = IncomingMessage | Http2ServerRequest;
+
+/** An answer on either protocol. */
+export type ListenerResponse = ServerResponse | Http2ServerResponse;
+
+/** What answers every request. A throw or a rejection becomes a 500 with a fixed text. */
+export type RequestHandler = (request: ListenerRequest, response: ListenerResponse) => void | Promise<void>;
+
+const failureText = "internal server error\n";
+
+/**
+ * Makes a handler safe to hang on a server: whatever it throws, now or later,
+ * is logged and answered, and a peer that goes away in the middle is no error
+ * of the process.
+ */
+export function guardHandler(
+  handler: RequestHandler,
+  log: Log,
+): (request: ListenerRequest, response: ListenerResponse) => void {
+  return (request, response) => {
+    const onPeerError = (err: Error) => log.debug({ err }, "connection failed during a request");
+    request.on("error", onPeerError);
+    response.on("error", onPeerError);
+    const onFailure = (err: unknown) => {
+      log.error({ err, method: request.method, path: pathOf(request.url) }, "request handler failed");
+      answerFailure(response);
+    };
+    try {
+      handler(request, response)?.catch(onFailure);
+    } catch (err) {
+      onFailure(err);
+    }
+  };
+}
+
+/** Answers 500, or breaks off an answer that has begun, so that nobody takes it for whole. */
+function answerFailure(response: ListenerResponse): void {
+  if (response.writableEnded || response.destroyed) return;
+  if (response.headersSent) {
+    if (response instanceof Http2ServerResponse) response.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    else response.destroy();
+    return;
+  }
+  for (const name of response.getHeaderNames()) response.removeHeader(name);
+  response.statusCode = 500;
+  response.setHeader("Content-Type", "text/plain; charset=utf-8");
+  response.setHeader("Content-Length", Buffer.byteLength(failureText));
+  response.end(failureText);
+}
+
+/** Drops the query, which may carry a code or a state. */
+function pathOf(url: string | undefined): string {
+  return url?.split("?", 1)[0] ?? "";
+}

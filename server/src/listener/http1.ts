@@ -1,0 +1,136 @@
+import { createServer, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Log } from "../lib/log.ts";
+import type { RequestHandler } from "./handler.ts";
+import { guardHandler } from "./handler.ts";
+import type { ListenerLimits } from "./limits.ts";
+
+/** One protocol of the port: takes connections, winds them down, lets go of its timers. */
+export interface ProtocolServer {
+  /** Serves a connection whose first bytes are still to be read. */
+  serve(socket: Socket): void;
+  /** Takes no further requests on idle connections and closes each once its answers are out. */
+  drain(): void;
+  /** Releases timers. Call when no connection is left. */
+  stop(): void;
+}
+
+/** How long a refused peer may take to read the refusal before the connection is destroyed. */
+const lingerMs = 1_000;
+
+/** How often Node looks for slow requests at most; shorter when the limits are. */
+const checkIntervalMs = 1_000;
+
+/**
+ * HTTP/1.1 over connections handed to it (it never listens itself).
+ *
+ * Malformed, oversize and slow requests are answered 400, 431 and 408 and cut.
+ * A client that half-closes its side still gets its answer.
+ */
+export function createHttp1Server(handler: RequestHandler, limits: ListenerLimits, log: Log): ProtocolServer {
+  const answering = new Set<ServerResponse>();
+  /** Bytes read when a connection's last answer was out: while that stands, the connection is idle. */
+  const bytesReadAtAnswer = new Map<Socket, number>();
+  let draining = false;
+  const answersOn = (socket: Socket) => [...answering].filter((response) => response.req.socket === socket);
+  const guarded = guardHandler(handler, log);
+  const server = createServer(serverOptions(limits), (request, response) => {
+    const { socket } = request;
+    answering.add(response);
+    if (draining) response.shouldKeepAlive = false;
+    response.once("close", () => {
+      answering.delete(response);
+      if (draining && answersOn(socket).length === 0) socket.destroySoon();
+      if (!socket.destroyed) bytesReadAtAnswer.set(socket, socket.bytesRead);
+    });
+    guarded(request, response);
+  });
+  // The header block is bounded in bytes; by default Node drops, unseen, all headers after the 2000th.
+  server.maxHeadersCount = 0;
+  server.timeout = limits.idleTimeoutMs;
+  // Undocumented in Node, and the only way to answer a client that has sent its FIN.
+  (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
+
+  server.on("timeout", (socket: Socket) => {
+    const waitsForHandler =
+      answersOn(socket).length > 0 && socket.writableLength === 0 && !socket.readableEnded;
+    if (waitsForHandler) socket.setTimeout(limits.idleTimeoutMs);
+    else socket.destroy();
+  });
+
+  const refused = new WeakSet<Socket>();
+  server.on("clientError", (err: NodeJS.ErrnoException, stream) => {
+    const socket = stream as Socket;
+    if (refused.has(socket)) return;
+    refused.add(socket);
+    log.debug({ err, peer: socket.remoteAddress }, "request refused by the HTTP/1.1 parser");
+    const inFlight = answersOn(socket);
+    const last = inFlight.at(-1);
+    if (last?.req.complete) {
+      // The bytes at fault came after a good request, which keeps its answer.
+      last.shouldKeepAlive = false;
+      last.once("close", () => socket.destroySoon());
+    } else if (inFlight.length > 1 || last?.headersSent || !socket.writable || err.code === "ECONNRESET") {
+      socket.destroy();
+    } else {
+      refuse(socket, err.code);
+    }
+  });
+
+  // Node starts looking for slow requests when a server listens, which this one never does.
+  server.emit("listening");
+  return {
+    serve(socket) {
+      socket.once("close", () => bytesReadAtAnswer.delete(socket));
+      server.emit("connection", socket);
+      socket.resume();
+    },
+    drain() {
+      draining = true;
+      // With pipelined requests only the last answer may say that it is the last.
+      const lastAnswers = new Map([...answering].map((response) => [response.req.socket, response]));
+      for (const response of lastAnswers.values()) response.shouldKeepAlive = false;
+      // Not closeIdleConnections(): that cuts answers which are ended but not yet sent.
+      for (const [socket, bytesRead] of bytesReadAtAnswer) {
+        if (socket.bytesRead === bytesRead && !lastAnswers.has(socket)) socket.destroySoon();
+      }
+    },
+    stop() {
+      server.close();
+    },
+  };
+}
+
+function serverOptions(limits: ListenerLimits) {
+  const shortestMs = Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs);
+  return {
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: shortestMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.idleTimeoutMs,
+    connectionsCheckingInterval: Math.max(1, Math.min(checkIntervalMs, Math.floor(shortestMs / 4))),
+  };
+}
+
+/** Sends a small answer, then closes once the peer has read it or the linger time is over. */
+function refuse(socket: Socket, code: string | undefined): void {
+  const status = refusals[code ?? ""] ?? "400 Bad Request";
+  const text = `${status.slice(4).toLowerCase()}\n`;
+  const head = [
+    `HTTP/1.1 ${status}`,
+    "Connection: close",
+    "Content-Type: text/plain; charset=utf-8",
+    `Content-Length: ${text.length}`,
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${text}`);
+  // Closing at once would answer unread bytes with a reset, which can overtake the answer.
+  const timer = setTimeout(() => socket.destroy(), lingerMs);
+  socket.once("end", () => socket.destroySoon()).once("close", () => clearTimeout(timer));
+}
+
+/** Statuses for the errors of Node's parser; anything else is 400. */
+const refusals: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: "413 Content Too Large",
+  ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+};

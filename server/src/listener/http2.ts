@@ -1,0 +1,107 @@
+import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import type { Log } from "../lib/log.ts";
+import { guardHandler, type RequestHandler } from "./handler.ts";
+import type { ProtocolServer } from "./http1.ts";
+import type { ListenerLimits } from "./limits.ts";
+
+/**
+ * HTTP/2 over connections handed to it, in clear text or under TLS.
+ *
+ * A header block beyond the limit has its stream reset (ENHANCE_YOUR_CALM), a
+ * body that does not arrive in time likewise (CANCEL); floods of resets, bad
+ * frames or refused streams end the connection, as does a peer that never
+ * finishes its settings. A connection without streams is closed when idle.
+ */
+export function createHttp2Server(handler: RequestHandler, limits: ListenerLimits, log: Log): ProtocolServer {
+  const sessions = new Set<ServerHttp2Session>();
+  const server = createServer(serverOptions(limits), guardHandler(handler, log));
+  server.on("sessionError", (err: Error) => log.debug({ err }, "HTTP/2 connection failed"));
+  return {
+    serve(socket) {
+      server.once("session", (session) => {
+        sessions.add(session);
+        socket.once("close", () => sessions.delete(session));
+        superviseSession(session, socket, limits);
+      });
+      // Half-open has no meaning in HTTP/2: without this a peer's FIN would leave the connection behind.
+      socket.allowHalfOpen = false;
+      server.emit("connection", socket);
+    },
+    drain() {
+      for (const session of sessions) session.close();
+    },
+    stop() {
+      sessions.clear();
+    },
+  };
+}
+
+function serverOptions(limits: ListenerLimits) {
+  return {
+    settings: {
+      maxConcurrentStreams: limits.concurrentStreams,
+      maxHeaderListSize: limits.headerBytes,
+      enablePush: false,
+    },
+    maxSessionInvalidFrames: 100,
+    maxSessionRejectedStreams: 100,
+    // Rapid reset (CVE-2023-44487): this many at once, then this many a second, then GOAWAY.
+    streamResetBurst: 200,
+    streamResetRate: 50,
+  };
+}
+
+/**
+ * Holds one connection to the limits: settings both ways within the header
+ * time, requests whole within the request time, closed when idle, and a peer
+ * that no longer answers while streams are open is found by a ping.
+ */
+function superviseSession(session: ServerHttp2Session, socket: Socket, limits: ListenerLimits): void {
+  let openStreams = 0;
+  let pingPending = false;
+
+  const handshake = setTimeout(() => socket.destroy(), limits.headerTimeoutMs);
+  let settingsLeft = 2;
+  const onSettings = () => {
+    settingsLeft -= 1;
+    if (settingsLeft === 0) clearTimeout(handshake);
+  };
+  session.once("remoteSettings", onSettings).once("localSettings", onSettings);
+
+  // Measured from the last stream, not the last frame: pings alone keep nothing open.
+  const idle = setInterval(() => {
+    if (openStreams > 0 && !session.destroyed) {
+      if (pingPending) socket.destroy();
+      else pingPending = session.ping(() => (pingPending = false));
+    } else if (session.closed || session.destroyed) {
+      // The peer was told and has not closed its side.
+      socket.destroy();
+    } else {
+      session.close();
+    }
+  }, limits.idleTimeoutMs);
+
+  session.on("stream", (stream: ServerHttp2Stream) => {
+    openStreams += 1;
+    idle.refresh();
+    const late = stream.endAfterHeaders ? undefined : limitRequestTime(stream, limits.requestTimeoutMs);
+    stream.once("close", () => {
+      openStreams -= 1;
+      idle.refresh();
+      clearTimeout(late);
+    });
+  });
+  socket.once("close", () => {
+    clearTimeout(handshake);
+    clearInterval(idle);
+  });
+}
+
+/** Resets a stream whose request is still incomplete and unanswered when the time is over. */
+function limitRequestTime(stream: ServerHttp2Stream, timeoutMs: number): NodeJS.Timeout {
+  return setTimeout(() => {
+    const received = stream.state.remoteClose === 1;
+    if (!received && !stream.headersSent) stream.close(constants.NGHTTP2_CANCEL);
+  }, timeoutMs);
+}

@@ -1,0 +1,229 @@
+/**
+ * The one port.
+ *
+ * Speaks HTTP/1.1 and HTTP/2 on one address: in clear text they are told apart
+ * by a connection's first bytes (prior knowledge, RFC 9113 §3.3), under TLS by
+ * ALPN. It owns the limits of a connection (header size, header, request and
+ * idle time, streams, floods) and the drain. It knows no route, reads no body
+ * and believes no header; `Upgrade: h2c` is not taken up.
+ */
+import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import { createServer as createTlsServer, type TLSSocket } from "node:tls";
+import type { Log } from "../lib/log.ts";
+import type { RequestHandler } from "./handler.ts";
+import { createHttp1Server, type ProtocolServer } from "./http1.ts";
+import { createHttp2Server } from "./http2.ts";
+import { defaultLimits, type ListenerLimits } from "./limits.ts";
+import { detectProtocol, type Protocol } from "./preface.ts";
+
+export interface ListenOptions {
+  /** Name or address to bind, IPv6 without brackets. */
+  readonly host: string;
+  /** 0 takes a free port; the listener says which. */
+  readonly port: number;
+  /** PEM certificate chain and key; absent means clear text. */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
+  readonly handler: RequestHandler;
+  /** Replaces single values of {@link defaultLimits}. */
+  readonly limits?: Partial<ListenerLimits>;
+  readonly log: Log;
+}
+
+/** An open port. */
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  /**
+   * Drains: accepts no more, closes idle connections, lets requests in flight
+   * finish, and after `graceMs` destroys what is left. Resolves when no
+   * connection is open; later calls return the first one's promise.
+   */
+  close(graceMs: number): Promise<void>;
+  /** Open connections, of either protocol and those that have not shown theirs. */
+  connections(): number;
+}
+
+/** Probes a silent peer after this long, so that one that vanished is found although nothing is sent. */
+const tcpKeepAliveMs = 30_000;
+
+/**
+ * Opens the port.
+ *
+ * @throws {Error} `listen <address>: <why>`, when the address cannot be bound
+ * or the certificate and key are unusable.
+ */
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const limits = { ...defaultLimits, ...options.limits };
+  const servers: Record<Protocol, ProtocolServer> = {
+    "http/1.1": createHttp1Server(options.handler, limits, options.log),
+    h2: createHttp2Server(options.handler, limits, options.log),
+  };
+  const stopServers = () => {
+    servers.h2.stop();
+    servers["http/1.1"].stop();
+  };
+  try {
+    const connections = new Connections(servers, limits);
+    const server = createServer(options, connections, limits);
+    await bind(server, options);
+    server.on("error", (err) => options.log.error({ err }, "the listener cannot accept a connection"));
+    const address = server.address();
+    let closed: Promise<void> | undefined;
+    return {
+      host: options.host,
+      port: typeof address === "object" && address ? address.port : options.port,
+      close(graceMs) {
+        closed ??= drain(server, connections, graceMs, options.log).finally(stopServers);
+        return closed;
+      },
+      connections: () => connections.size,
+    };
+  } catch (error) {
+    stopServers();
+    throw new Error(`listen ${formatAddress(options)}: ${reasonOf(error)}`, { cause: error });
+  }
+}
+
+/** The connections of one port, from accept to close. */
+class Connections {
+  readonly #servers: Record<Protocol, ProtocolServer>;
+  readonly #limits: ListenerLimits;
+  readonly #open = new Set<Socket>();
+  /** Connections whose protocol is not known yet, by peer: under TLS two socket objects share one. */
+  readonly #waiting = new Map<string, Socket>();
+
+  #onEmpty: (() => void) | undefined;
+
+  constructor(servers: Record<Protocol, ProtocolServer>, limits: ListenerLimits) {
+    this.#servers = servers;
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Counts a connection as it is accepted. */
+  add(socket: Socket): void {
+    const peer = peerOf(socket);
+    this.#open.add(socket);
+    this.#waiting.set(peer, socket);
+    // A reset before any server has the socket must not end the process.
+    socket.on("error", () => {});
+    socket.once("close", () => {
+      this.#open.delete(socket);
+      if (this.#open.size === 0) this.#onEmpty?.();
+      if (this.#waiting.get(peer) === socket) this.#waiting.delete(peer);
+    });
+  }
+
+  /** Finds out the protocol of a connection and hands it over. */
+  route(socket: Socket, negotiated?: Protocol): void {
+    const handOver = (protocol: Protocol) => {
+      this.#waiting.delete(peerOf(socket));
+      this.#servers[protocol].serve(socket);
+    };
+    if (negotiated === "h2") handOver("h2");
+    else detectProtocol(socket, this.#limits.headerTimeoutMs, handOver);
+  }
+
+  /** Ends what is idle, asks the rest to end, and resolves when none is left. */
+  drain(): Promise<void> {
+    const emptied = new Promise<void>((resolve) => {
+      if (this.#open.size === 0) resolve();
+      else this.#onEmpty = resolve;
+    });
+    for (const socket of this.#waiting.values()) socket.destroy();
+    this.#servers["http/1.1"].drain();
+    this.#servers.h2.drain();
+    return emptied;
+  }
+
+  destroyAll(): void {
+    for (const socket of this.#open) socket.destroy();
+  }
+}
+
+function createServer(options: ListenOptions, connections: Connections, limits: ListenerLimits): Server {
+  const socketOptions = {
+    noDelay: true,
+    allowHalfOpen: true,
+    keepAlive: true,
+    keepAliveInitialDelay: tcpKeepAliveMs,
+  };
+  const server = options.tls
+    ? createSecureServer({ ...socketOptions, ...options.tls }, connections, limits, options.log)
+    : createNetServer(socketOptions);
+  server.on("connection", (socket) => {
+    connections.add(socket);
+    if (!options.tls) connections.route(socket);
+  });
+  if (limits.maxConnections !== undefined) server.maxConnections = limits.maxConnections;
+  server.on("drop", (peer) => options.log.debug({ peer: peer?.remoteAddress }, "too many connections"));
+  return server;
+}
+
+function createSecureServer(
+  options: { cert: Buffer; key: Buffer },
+  connections: Connections,
+  limits: ListenerLimits,
+  log: Log,
+): Server {
+  const server = createTlsServer({
+    ...options,
+    ALPNProtocols: ["h2", "http/1.1"],
+    minVersion: "TLSv1.2",
+    handshakeTimeout: limits.headerTimeoutMs,
+  });
+  server.on("secureConnection", (socket: TLSSocket) => {
+    socket.on("error", () => {});
+    connections.route(socket, socket.alpnProtocol === "h2" ? "h2" : undefined);
+  });
+  server.on("tlsClientError", (err, socket) => {
+    log.debug({ err }, "TLS handshake failed");
+    // Node leaves the connection open after a handshake time-out.
+    socket.destroy();
+  });
+  return server;
+}
+
+function bind(server: Server, { host, port }: ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+async function drain(server: Server, connections: Connections, graceMs: number, log: Log): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const emptied = connections.drain();
+  const grace = setTimeout(() => {
+    log.warn({ connections: connections.size }, "grace period over, cutting connections");
+    connections.destroyAll();
+  }, graceMs);
+  await Promise.all([closed, emptied]);
+  clearTimeout(grace);
+}
+
+function peerOf(socket: Socket): string {
+  return `${socket.remoteAddress} ${socket.remotePort}`;
+}
+
+function formatAddress({ host, port }: ListenOptions): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+const bindErrors: Readonly<Record<string, string>> = {
+  EADDRINUSE: "address already in use",
+  EADDRNOTAVAIL: "this machine has no such address",
+  EACCES: "permission denied",
+  ENOTFOUND: "unknown host name",
+};
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return bindErrors[(error as NodeJS.ErrnoException).code ?? ""] ?? error.message;
+}
