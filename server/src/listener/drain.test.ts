@@ -1,0 +1,143 @@
+import { connect as connectTls } from "node:tls";
+import { describe, expect, it, vi } from "vitest";
+import { begin, exchange, gate, openHttp2, openRaw, startListener, tls } from "./test-support.ts";
+
+const graceMs = 10_000;
+
+/** A handler that tells when it was entered and answers when let. */
+function heldHandler() {
+  const held = gate();
+  const entered = gate();
+  const handler = async (_request: unknown, response: { end(text: string): unknown }) => {
+    entered.open();
+    await held.opened;
+    response.end("finished");
+  };
+  return { handler, entered: entered.opened, release: held.open };
+}
+
+describe("closing", () => {
+  it("lets a request in flight finish on HTTP/1.1, then the port is closed", async () => {
+    const { handler, entered, release } = heldHandler();
+    const listener = await startListener({ handler });
+    const raw = await openRaw(listener.port);
+    raw.socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await entered;
+    const closed = listener.close(graceMs);
+    await expect(connectionTo(listener.port)).rejects.toThrow(/ECONNREFUSED/);
+    release();
+    expect(await raw.closed).toMatch(/Connection: close[\s\S]*finished/);
+    await closed;
+    expect(listener.connections()).toBe(0);
+  });
+
+  it("lets an answer that has begun finish, and then closes its connection", async () => {
+    const held = gate();
+    const listener = await startListener({
+      handler: async (_request, response) => {
+        begin(response, "begun ");
+        await held.opened;
+        response.end("finished");
+      },
+    });
+    const raw = await openRaw(listener.port);
+    raw.socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await raw.until("begun");
+    const closed = listener.close(graceMs);
+    held.open();
+    expect(await raw.closed).toMatch(/finished/);
+    await closed;
+  });
+
+  it("does not cut an answer that is ended but not yet taken", async () => {
+    const size = 30_000_000;
+    const listener = await startListener({
+      handler: (_request, response) => void response.end(Buffer.alloc(size, "x")),
+    });
+    const raw = await openRaw(listener.port);
+    raw.socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await raw.until("xxx");
+    raw.socket.pause();
+    const closed = listener.close(graceMs);
+    raw.socket.resume();
+    expect((await raw.closed).length).toBeGreaterThan(size);
+    await closed;
+  });
+
+  it.each(["http", "https"])(
+    "lets a request in flight finish on HTTP/2 (%s) and refuses new ones",
+    async (scheme) => {
+      const { handler, entered, release } = heldHandler();
+      const listener = await startListener({ handler, ...(scheme === "https" ? { tls } : {}) });
+      const session = openHttp2(listener.port, { ca: tls.cert }, scheme);
+      const answer = exchange(session);
+      await entered;
+      const goaway = new Promise((resolve) => session.once("goaway", resolve));
+      const closed = listener.close(graceMs);
+      await goaway;
+      await expect(connectionTo(listener.port)).rejects.toThrow(/ECONNREFUSED/);
+      await expect(exchange(session)).rejects.toThrow();
+      release();
+      expect(await answer).toMatchObject({ text: "finished" });
+      await closed;
+      expect(listener.connections()).toBe(0);
+    },
+  );
+
+  it(
+    "closes idle and silent connections at once, on either protocol and under TLS",
+    async () => {
+      const clear = await startListener();
+      const idle = await openRaw(clear.port);
+      idle.socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+      await idle.until("hello");
+      const silent = await openRaw(clear.port);
+      await exchange(openHttp2(clear.port));
+
+      const secure = await startListener({ tls });
+      const noHandshake = await openRaw(secure.port);
+      const noRequest = connectTls({ port: secure.port, host: "127.0.0.1", ca: tls.cert });
+      noRequest.on("error", () => {});
+      await new Promise((resolve) => noRequest.once("secureConnect", resolve));
+      noRequest.resume();
+      await vi.waitFor(() => expect([clear.connections(), secure.connections()]).toEqual([3, 2]));
+
+      await Promise.all([clear.close(graceMs), secure.close(graceMs)]);
+      await Promise.all([idle.closed, silent.closed, noHandshake.closed]);
+      expect([clear.connections(), secure.connections()]).toEqual([0, 0]);
+    },
+    graceMs / 2,
+  );
+
+  it("cuts what is left when the grace is over", async () => {
+    const listener = await startListener({ handler: () => {} });
+    const raw = await openRaw(listener.port);
+    raw.socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    const stuck = exchange(openHttp2(listener.port));
+    const cut = expect(stuck).rejects.toThrow();
+    await vi.waitFor(() => expect(listener.connections()).toBe(2));
+    await listener.close(100);
+    await cut;
+    expect(await raw.closed).toBe("");
+    expect(listener.connections()).toBe(0);
+  });
+
+  it("twice is closing once", async () => {
+    const listener = await startListener();
+    const first = listener.close(graceMs);
+    expect(listener.close(0)).toBe(first);
+    await first;
+    await listener.close(0);
+  });
+});
+
+async function connectionTo(port: number): Promise<void> {
+  const { connect } = await import("node:net");
+  await new Promise<void>((resolve, reject) => {
+    const socket = connect({ port, host: "127.0.0.1" }, () => {
+      socket.destroy();
+      resolve();
+    });
+    socket.once("error", reject);
+  });
+}
