@@ -1,0 +1,84 @@
+/**
+ * Holds the configured keys against the database.
+ *
+ * The database keeps, for each key in use, a value that only its holder can
+ * compute. A process whose keys do not match refuses to start, before it reads
+ * or writes anything else: working on with other keys would lose data or let
+ * two processes disagree about who is signed in.
+ */
+import type { Database } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
+import { encryptionKeyId, toCheckValue } from "./sealer.ts";
+import { findKeyChecks, insertKeyCheck, removeKeyChecks } from "./store.ts";
+
+/** The keys of a process, as configured or generated. */
+export interface ProcessKeys {
+  /** The first seals; each has 32 bytes. */
+  readonly encryptionKeys: readonly Buffer[];
+  readonly sessionHashKey: string;
+  readonly sessionBlockKey: string;
+  readonly previousSessionHashKeys: readonly string[];
+  readonly previousSessionBlockKeys: readonly string[];
+}
+
+/** The configured keys are not those of the database. */
+export class KeyMismatchError extends Error {
+  override readonly name = "KeyMismatchError";
+}
+
+interface KeyedPurpose {
+  readonly purpose: "encryption" | "session-hash" | "session-block";
+  readonly setting: string;
+  /** The first is in use from now on; the others are still accepted. */
+  readonly keys: readonly Buffer[];
+  /** Whether data under every recorded key must stay readable. */
+  readonly keepsAll: boolean;
+}
+
+function toPurposes(keys: ProcessKeys): readonly KeyedPurpose[] {
+  const texts = (current: string, previous: readonly string[]) =>
+    [current, ...previous].map((text) => Buffer.from(text));
+  return [
+    { purpose: "encryption", setting: "encryption_key", keys: keys.encryptionKeys, keepsAll: true },
+    {
+      purpose: "session-hash",
+      setting: "authentication.session.hash_secret_key",
+      keys: texts(keys.sessionHashKey, keys.previousSessionHashKeys),
+      keepsAll: false,
+    },
+    {
+      purpose: "session-block",
+      setting: "authentication.session.block_secret_key",
+      keys: texts(keys.sessionBlockKey, keys.previousSessionBlockKeys),
+      keepsAll: false,
+    },
+  ];
+}
+
+/**
+ * Compares the keys with the recorded check values and records new ones, in
+ * one transaction. A key is added only beside one that the database already
+ * knows: for a rotation the old key stays configured, behind the new one.
+ *
+ * @throws KeyMismatchError naming the setting; nothing is recorded then.
+ */
+export async function verifyKeyChecks(database: Database, keys: ProcessKeys, clock: Clock): Promise<void> {
+  await database.transaction(async (tx) => {
+    for (const { purpose, setting, keys: configured, keepsAll } of toPurposes(keys)) {
+      const recorded = await findKeyChecks(tx, purpose);
+      const own = new Map(configured.map((key) => [toCheckValue(key), encryptionKeyId(key)]));
+      const missing = recorded.filter((check) => !own.has(check.checkValue));
+      const known = recorded.length - missing.length;
+      if (recorded.length > 0 && (known === 0 || (keepsAll && missing.length > 0))) {
+        const ids = missing.map((check) => check.keyId).join(", ");
+        throw new KeyMismatchError(
+          `${setting}: the database was written with another key (${ids}); configure that one, or keep it listed behind the new one`,
+        );
+      }
+      const [current] = own;
+      if (current === undefined || recorded.some((check) => check.checkValue === current[0])) continue;
+      if (!keepsAll) await removeKeyChecks(tx, purpose);
+      await insertKeyCheck(tx, { purpose, checkValue: current[0], keyId: current[1] }, clock.now());
+    }
+  });
+}
