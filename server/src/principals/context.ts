@@ -1,6 +1,7 @@
 import { type ContextKey, createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { DomainError } from "../lib/errors.ts";
-import type { Principal } from "./principal.ts";
+import { requestInfoKey } from "../lib/request.ts";
+import type { Caller, Principal } from "./principal.ts";
 
 /** Carries who is calling through Connect's context values; unset for a caller without credential. */
 export const principalKey: ContextKey<Principal | undefined> = createContextKey<Principal | undefined>(
@@ -19,4 +20,13 @@ export function requirePrincipal(context: HandlerContext): Principal {
     throw new DomainError("NOT_AUTHENTICATED");
   }
   return principal;
+}
+
+/**
+ * Who is calling, with the request at hand.
+ *
+ * @throws {DomainError} NOT_AUTHENTICATED when nobody proved to be anyone
+ */
+export function requireCaller(context: HandlerContext): Caller {
+  return { principal: requirePrincipal(context), request: context.values.get(requestInfoKey) };
 }

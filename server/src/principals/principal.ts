@@ -1,3 +1,5 @@
+import type { RequestInfo } from "../lib/request.ts";
+
 /** How the caller proved who it is; the `auth_via` claim of access tokens. */
 export type AuthVia = "session" | "client_credentials" | "private_key_jwt" | "jwt_bearer" | "opaque_token";
 
@@ -40,6 +42,12 @@ export interface UserPrincipal extends PrincipalBase {
 
 /** Whoever is calling: proven, enabled, and in an enabled organization. */
 export type Principal = ServiceUserPrincipal | UserPrincipal;
+
+/** A principal and the request it makes: what a rule may ask about, and what the audit records. */
+export interface Caller {
+  readonly principal: Principal;
+  readonly request: RequestInfo;
+}
 
 /** `serviceuser:<id>` or `user:<id>`, for logs and audit. */
 export function toPrincipalLabel(principal: Principal): string {

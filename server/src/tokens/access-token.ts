@@ -1,0 +1,161 @@
+/**
+ * Access tokens: JWS in compact form (RFC 7515 §7.1) with the profile of
+ * RFC 9068. Signed with the key in use, verified with the algorithm pinned to
+ * the key that `kid` names; headers choose nothing else.
+ */
+import { randomUUID } from "node:crypto";
+import { fromBase64url, toBase64url } from "../lib/base64url.ts";
+import { type Clock, toEpochSeconds } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { isSignatureOf, signWith } from "./algorithms.ts";
+import type { AccessTokenClaims } from "./claims.ts";
+import type { Keyring, KeyringSnapshot } from "./keyring.ts";
+
+/** What a token says of its principal; the service adds the rest. */
+export type AccessTokenSubject = Omit<
+  AccessTokenClaims,
+  "iss" | "aud" | "iat" | "nbf" | "exp" | "jti" | "gen"
+>;
+
+/** A token as answered. */
+export interface IssuedToken {
+  readonly token: string;
+  readonly jti: string;
+  readonly expiresInSeconds: number;
+}
+
+export interface AccessTokenOptions {
+  readonly keyring: Keyring;
+  readonly clock: Clock;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly validitySeconds: number;
+  /** Leeway in reading `exp` and `nbf`, in seconds. */
+  readonly clockSkewSeconds: number;
+}
+
+/** Issues and verifies this service's access tokens. */
+export interface AccessTokens {
+  /**
+   * Signs a token, valid for the configured time but never past `notAfterAt`,
+   * when the credential behind it expires.
+   */
+  issue(subject: AccessTokenSubject, notAfterAt?: Date): Promise<IssuedToken>;
+  /**
+   * Answers the claims of a good token. Says nothing of its principal, who may
+   * have been disabled since.
+   *
+   * @throws DomainError NOT_AUTHENTICATED for any other; its detail says why.
+   */
+  verify(token: string): Promise<AccessTokenClaims>;
+}
+
+/** Longest token read, in characters: a bound for the work a stranger can cause. */
+const longestToken = 8192;
+
+function refuse(detail: string): never {
+  throw new DomainError("NOT_AUTHENTICATED", { detail });
+}
+
+function parseJson(encoded: string): Record<string, unknown> {
+  const bytes = fromBase64url(encoded);
+  if (bytes === undefined) refuse("token: not base64url");
+  try {
+    const value: unknown = JSON.parse(bytes.toString("utf8"));
+    if (typeof value === "object" && value !== null && !Array.isArray(value))
+      return value as Record<string, unknown>;
+  } catch {
+    // Falls through to the one refusal.
+  }
+  return refuse("token: not a JSON object");
+}
+
+/** Header members that would tell where to find a key: never followed, so refused outright. */
+const keyCarriers = ["jwk", "jku", "x5u", "x5c", "crit", "b64"];
+
+function isClaims(payload: Record<string, unknown>): payload is Record<string, unknown> & AccessTokenClaims {
+  const texts = ["iss", "sub", "aud", "client_id", "jti", "sub_type", "auth_via"];
+  return (
+    texts.every((name) => typeof payload[name] === "string") &&
+    Number.isSafeInteger(payload.exp) &&
+    Number.isSafeInteger(payload.nbf)
+  );
+}
+
+/** @see {@link AccessTokens} */
+export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
+  const { keyring, clock, issuer, audience, validitySeconds, clockSkewSeconds } = options;
+
+  /** The signature and everything that cannot change while the keys stay. */
+  function verifySignature(token: string, snapshot: KeyringSnapshot): AccessTokenClaims {
+    if (token.length > longestToken) refuse("token: too long");
+    const [encodedHeader, encodedPayload, encodedSignature, ...rest] = token.split(".");
+    if (
+      encodedHeader === undefined ||
+      encodedPayload === undefined ||
+      encodedSignature === undefined ||
+      rest.length > 0
+    ) {
+      refuse("token: not three parts");
+    }
+    const header = parseJson(encodedHeader);
+    if (header.typ !== "at+jwt") refuse("token: typ is not at+jwt");
+    if (keyCarriers.some((name) => name in header))
+      refuse("token: its header carries a key or critical member");
+    const key = typeof header.kid === "string" ? snapshot.verifiers.get(header.kid) : undefined;
+    if (key === undefined) refuse("token: unknown kid");
+    if (header.alg !== key.algorithm) refuse("token: alg is not its key's");
+    const signature = fromBase64url(encodedSignature);
+    const signed = Buffer.from(`${encodedHeader}.${encodedPayload}`);
+    if (signature === undefined || !isSignatureOf(key.algorithm, key.publicKey, signed, signature)) {
+      refuse("token: bad signature");
+    }
+    const claims = parseJson(encodedPayload);
+    if (!isClaims(claims)) refuse("token: claims are missing");
+    if (claims.iss !== issuer) refuse("token: another issuer's");
+    if (claims.aud !== audience) refuse("token: for another audience");
+    if (claims.gen !== "system") refuse("token: gen is not system");
+    return claims;
+  }
+
+  function checkTimes(claims: AccessTokenClaims): void {
+    const now = toEpochSeconds(clock.now());
+    if (now >= claims.exp + clockSkewSeconds) refuse(`token: expired at ${claims.exp}, now is ${now}`);
+    if (now < claims.nbf - clockSkewSeconds) refuse(`token: not valid before ${claims.nbf}, now is ${now}`);
+  }
+
+  return {
+    async issue(subject, notAfterAt) {
+      const snapshot = await keyring.get();
+      const now = clock.now();
+      const iat = toEpochSeconds(now);
+      const latest = notAfterAt === undefined ? Number.POSITIVE_INFINITY : toEpochSeconds(notAfterAt);
+      const exp = Math.min(iat + validitySeconds, latest);
+      const signer = snapshot.getSigner(now);
+      const jti = randomUUID();
+      const claims: AccessTokenClaims = {
+        iss: issuer,
+        ...subject,
+        aud: audience,
+        iat,
+        nbf: iat,
+        exp,
+        jti,
+        gen: "system",
+      };
+      const signed = `${signer.encodedHeader}.${toBase64url(Buffer.from(JSON.stringify(claims)))}`;
+      const signature = signWith(signer.algorithm, signer.privateKey, Buffer.from(signed));
+      return { token: `${signed}.${toBase64url(signature)}`, jti, expiresInSeconds: exp - iat };
+    },
+    async verify(token) {
+      const snapshot = await keyring.get();
+      let claims = snapshot.verified.get(token);
+      if (claims === undefined) {
+        claims = verifySignature(token, snapshot);
+        snapshot.verified.set(token, claims);
+      }
+      checkTimes(claims);
+      return claims;
+    },
+  };
+}

@@ -1,0 +1,31 @@
+import type { AuthVia } from "../principals/principal.ts";
+
+/**
+ * The claims of an access token: those of RFC 9068 §2.2 first, then the ones
+ * that Frontier's clients read.
+ */
+export interface AccessTokenClaims {
+  readonly iss: string;
+  /** Id of the user or service user. */
+  readonly sub: string;
+  readonly aud: string;
+  /** The client that asked: a credential's id, or the service user's for key pairs. */
+  readonly client_id: string;
+  readonly iat: number;
+  readonly nbf: number;
+  readonly exp: number;
+  readonly jti: string;
+  /** Always `system`. */
+  readonly gen: "system";
+  readonly sub_type: "app/user" | "app/serviceuser";
+  readonly auth_via: AuthVia;
+  /** The credential the token goes back to: deleting it ends the token. */
+  readonly credential_id?: string;
+  /** Ids of the principal's organizations, comma-separated. */
+  readonly org_ids?: string;
+  readonly email?: string;
+  readonly sid?: string;
+  /** The same as `sid`, under the name Frontier documents. */
+  readonly session_id?: string;
+  readonly project_id?: string;
+}

@@ -1,0 +1,132 @@
+/**
+ * The signing keys of this process: what signs, what verifies, what the JWKS
+ * shows. Read from the database when the change feed says so, and anew at
+ * every use while the feed cannot be confirmed.
+ */
+import { createHash, createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import type { InvalidatedCache } from "../changes/cache.ts";
+import type { Sealer } from "../encryption/sealer.ts";
+import { toBase64url } from "../lib/base64url.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import type { SigningAlgorithm } from "./algorithms.ts";
+import type { AccessTokenClaims } from "./claims.ts";
+import { keyringSubject, signingKeyPlace } from "./key-rotation.ts";
+import { findSigner, isVerifying, type SigningKey } from "./signing-key.ts";
+
+/** A key that may verify. */
+export interface VerifyingKey {
+  readonly kid: string;
+  readonly algorithm: SigningAlgorithm;
+  readonly publicKey: KeyObject;
+  readonly retiresAt: Date | undefined;
+}
+
+/** The key that signs now. */
+export interface SigningKeyInUse {
+  readonly kid: string;
+  readonly algorithm: SigningAlgorithm;
+  readonly privateKey: KeyObject;
+  /** The protected header of its access tokens, encoded. */
+  readonly encodedHeader: string;
+}
+
+/** The key set as served, with its entity tag (RFC 9110 §8.8.3). */
+export interface JwksDocument {
+  readonly keys: readonly SigningKey["publicJwk"][];
+  readonly body: string;
+  readonly etag: string;
+}
+
+/** One reading of the stored keys. */
+export interface KeyringSnapshot {
+  readonly verifiers: ReadonlyMap<string, VerifyingKey>;
+  readonly jwks: JwksDocument;
+  /** Tokens whose signature was found good under these very keys. */
+  readonly verified: LRUCache<string, AccessTokenClaims>;
+  /** The key that signs at `now`; its private half is opened at first use. */
+  getSigner(now: Date): SigningKeyInUse;
+}
+
+/** Gives the current snapshot. */
+export interface Keyring {
+  /** @throws DomainError UNAVAILABLE when the keys cannot be read. */
+  get(): Promise<KeyringSnapshot>;
+}
+
+const verifiedTokens = 5000;
+
+function toJwksDocument(keys: readonly SigningKey[]): JwksDocument {
+  const jwks = keys.map((key) => key.publicJwk);
+  const body = JSON.stringify({ keys: jwks });
+  return {
+    keys: jwks,
+    body,
+    etag: `"${createHash("sha256").update(body).digest("base64url").slice(0, 22)}"`,
+  };
+}
+
+/** Builds a snapshot of `stored`, leaving out what has retired at `now`. */
+export function toSnapshot(stored: readonly SigningKey[], sealer: Sealer, now: Date): KeyringSnapshot {
+  const keys = stored.filter((key) => isVerifying(key, now));
+  const opened = new Map<string, SigningKeyInUse>();
+
+  function open(key: SigningKey): SigningKeyInUse {
+    const known = opened.get(key.kid);
+    if (known !== undefined) return known;
+    const der = sealer.open(signingKeyPlace(key.kid), key.sealedPrivateKey);
+    const header = { alg: key.algorithm, typ: "at+jwt", kid: key.kid };
+    const made = {
+      kid: key.kid,
+      algorithm: key.algorithm,
+      privateKey: createPrivateKey({ key: der, format: "der", type: "pkcs8" }),
+      encodedHeader: toBase64url(Buffer.from(JSON.stringify(header))),
+    };
+    opened.set(key.kid, made);
+    return made;
+  }
+
+  return {
+    verifiers: new Map(keys.map((key) => [key.kid, toVerifyingKey(key)])),
+    jwks: toJwksDocument(keys),
+    verified: new LRUCache({ max: verifiedTokens }),
+    getSigner(at) {
+      const signer = findSigner(keys, at);
+      if (signer === undefined) throw new DomainError("UNAVAILABLE", { detail: "there is no signing key" });
+      return open(signer);
+    },
+  };
+}
+
+function toVerifyingKey(key: SigningKey): VerifyingKey {
+  return {
+    kid: key.kid,
+    algorithm: key.algorithm,
+    publicKey: createPublicKey({ key: { ...key.publicJwk }, format: "jwk" }),
+    retiresAt: key.retiresAt,
+  };
+}
+
+export interface KeyringOptions {
+  /** Invalidated by the topic `signing-keys`. */
+  readonly cache: InvalidatedCache<KeyringSnapshot>;
+  readonly sealer: Sealer;
+  readonly clock: Clock;
+  /** Reads the stored keys. */
+  readonly findSigningKeys: () => Promise<SigningKey[]>;
+}
+
+/** @see {@link Keyring} */
+export function createKeyring(options: KeyringOptions): Keyring {
+  const { cache, sealer, clock, findSigningKeys } = options;
+  return {
+    async get() {
+      const snapshot = await cache.get(keyringSubject, async () =>
+        toSnapshot(await findSigningKeys(), sealer, clock.now()),
+      );
+      if (snapshot === undefined) throw new DomainError("UNAVAILABLE");
+      return snapshot;
+    },
+  };
+}

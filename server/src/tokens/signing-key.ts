@@ -1,0 +1,53 @@
+import type { SigningAlgorithm } from "./algorithms.ts";
+
+/** The public members of a signing key, as the JWKS shows them (RFC 7517 §4). */
+export interface PublicJwk {
+  readonly kty: string;
+  readonly alg: SigningAlgorithm;
+  readonly use: "sig";
+  readonly kid: string;
+  readonly crv?: string;
+  readonly x?: string;
+  readonly y?: string;
+  readonly n?: string;
+  readonly e?: string;
+}
+
+/** A signing key as stored, its private half sealed. */
+export interface SigningKey {
+  /** RFC 7638 thumbprint of the public key. */
+  readonly kid: string;
+  readonly algorithm: SigningAlgorithm;
+  readonly publicJwk: PublicJwk;
+  readonly sealedPrivateKey: string;
+  readonly createdAt: Date;
+  /** Published from the start, it may sign from this instant on. */
+  readonly signsFromAt: Date;
+  /** When the last token it signed has expired; absent while it has no successor. */
+  readonly retiresAt?: Date;
+}
+
+/** What a signing key is doing at an instant. */
+export type SigningKeyState = "published" | "signing" | "verifying" | "retired";
+
+/** The key that signs at `now`: of those that may, the one that may since last. */
+export function findSigner(keys: readonly SigningKey[], now: Date): SigningKey | undefined {
+  return keys
+    .filter((key) => key.signsFromAt <= now)
+    .reduce<SigningKey | undefined>(
+      (latest, key) => (latest === undefined || key.signsFromAt > latest.signsFromAt ? key : latest),
+      undefined,
+    );
+}
+
+/** Whether tokens of the key are still good at `now`. */
+export function isVerifying(key: SigningKey, now: Date): boolean {
+  return key.retiresAt === undefined || key.retiresAt > now;
+}
+
+/** What `key`, one of `keys`, is doing at `now`. */
+export function toSigningKeyState(key: SigningKey, keys: readonly SigningKey[], now: Date): SigningKeyState {
+  if (!isVerifying(key, now)) return "retired";
+  if (key.signsFromAt > now) return "published";
+  return findSigner(keys, now)?.kid === key.kid ? "signing" : "verifying";
+}
