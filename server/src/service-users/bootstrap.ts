@@ -1,0 +1,134 @@
+/**
+ * The first credential.
+ *
+ * Someone has to be able to create the first service user: organization
+ * `default` and a superuser in it exist from the first start. Its credential
+ * is made then, or is the configured one, at every start.
+ */
+import type { ChangeFeed } from "../changes/feed.ts";
+import type { Database, Tx } from "../db/database.ts";
+import { lockForTransaction } from "../db/dialect.ts";
+import type { Clock } from "../lib/clock.ts";
+import { newId } from "../lib/ids.ts";
+import { hashSecret, newSecret } from "../lib/secrets.ts";
+import { defaultOrganizationName, type Organization } from "../organizations/organization.ts";
+import { findOrganization, insertOrganizationIfAbsent } from "../organizations/store.ts";
+import type { ServiceUser } from "./service-user.ts";
+import * as store from "./store.ts";
+
+/** A client id and secret, in the clear. */
+export interface BootstrapCredential {
+  readonly clientId: string;
+  readonly clientSecret: string;
+}
+
+/** Advisory lock of Postgres: of processes that start together, one makes what is missing. */
+const bootstrapLockKey = 7_400_003;
+
+/** The configured client id is somebody else's. */
+export class BootstrapConflictError extends Error {
+  override readonly name = "BootstrapConflictError";
+}
+
+/**
+ * Makes sure that the superuser has its credential, in one transaction.
+ *
+ * A configured credential replaces an earlier bootstrap credential, generated
+ * or configured, which is refused from then on.
+ *
+ * @returns the credential if one was generated now: the only time it is known.
+ * @throws BootstrapConflictError when the id belongs to another service user.
+ */
+export async function ensureBootstrap(options: {
+  readonly database: Database;
+  readonly feed: ChangeFeed;
+  readonly clock: Clock;
+  readonly configured: BootstrapCredential | undefined;
+}): Promise<BootstrapCredential | undefined> {
+  const { database, feed, clock, configured } = options;
+  const now = clock.now();
+
+  async function ensureOrganization(tx: Tx): Promise<Organization> {
+    const found = await findOrganization(tx, defaultOrganizationName);
+    if (found !== undefined) return found;
+    await insertOrganizationIfAbsent(tx, {
+      id: newId(now),
+      name: defaultOrganizationName,
+      title: "Default",
+      metadata: {},
+      avatar: "",
+      state: "enabled",
+      createdAt: now,
+      updatedAt: now,
+    });
+    const stored = await findOrganization(tx, defaultOrganizationName);
+    if (stored === undefined) throw new Error("organization default could not be created");
+    return stored;
+  }
+
+  async function ensureSuperuser(tx: Tx): Promise<ServiceUser> {
+    const found = await store.findSuperuser(tx);
+    if (found !== undefined) return found;
+    const organization = await ensureOrganization(tx);
+    const made: ServiceUser = {
+      id: newId(now),
+      orgId: organization.id,
+      title: "Bootstrap",
+      metadata: {},
+      role: "owner",
+      state: "enabled",
+      superuser: true,
+      createdAt: now,
+      updatedAt: now,
+    };
+    await store.insertServiceUser(tx, made);
+    return made;
+  }
+
+  async function insert(tx: Tx, serviceUserId: string, credential: BootstrapCredential): Promise<void> {
+    await store.insertSecret(tx, {
+      id: credential.clientId.toLowerCase(),
+      serviceUserId,
+      title: "Bootstrap",
+      secretHash: hashSecret(credential.clientSecret),
+      bootstrap: true,
+      createdAt: now,
+    });
+  }
+
+  async function ensureConfigured(
+    tx: Tx,
+    serviceUserId: string,
+    credential: BootstrapCredential,
+  ): Promise<void> {
+    const id = credential.clientId.toLowerCase();
+    const secretHash = hashSecret(credential.clientSecret);
+    const stored = await store.findSecret(tx, id);
+    if (stored !== undefined && stored.serviceUserId !== serviceUserId) {
+      throw new BootstrapConflictError("bootstrap.client_id: is the credential of another service user");
+    }
+    if (stored?.bootstrap === true && stored.secretHash === secretHash) return;
+    const replaced = (await store.findSecrets(tx, serviceUserId)).filter(
+      (one) => one.bootstrap || one.id === id,
+    );
+    for (const { id: subject } of replaced) {
+      await store.deleteSecret(tx, subject, serviceUserId);
+      await feed.append(tx, { topic: "credential", subject });
+    }
+    await insert(tx, serviceUserId, credential);
+  }
+
+  return await database.transaction(async (tx) => {
+    await lockForTransaction(tx, bootstrapLockKey);
+    await ensureOrganization(tx);
+    const superuser = await ensureSuperuser(tx);
+    if (configured !== undefined) {
+      await ensureConfigured(tx, superuser.id, configured);
+      return undefined;
+    }
+    if ((await store.findSecrets(tx, superuser.id)).length > 0) return undefined;
+    const generated = { clientId: newId(now), clientSecret: newSecret("vsts") };
+    await insert(tx, superuser.id, generated);
+    return generated;
+  });
+}

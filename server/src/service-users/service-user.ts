@@ -1,0 +1,30 @@
+import type { Role } from "../principals/principal.ts";
+
+/** A machine: a non-human account of one organization. */
+export interface ServiceUser {
+  readonly id: string;
+  readonly orgId: string;
+  readonly title: string;
+  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly role: Role;
+  readonly state: "enabled" | "disabled";
+  /** May do everything, everywhere: the bootstrap service user. */
+  readonly superuser: boolean;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  /** Coarse; absent if no credential of it was ever used. */
+  readonly lastUsedAt?: Date;
+}
+
+/** A client secret as stored: everything but the secret. */
+export interface ServiceUserSecret {
+  readonly id: string;
+  readonly serviceUserId: string;
+  readonly title: string;
+  readonly secretHash: string;
+  /** Whether it is the one that the bootstrap settings name. */
+  readonly bootstrap: boolean;
+  readonly createdAt: Date;
+  readonly expiresAt?: Date;
+  readonly lastUsedAt?: Date;
+}
