@@ -26,8 +26,10 @@ const rooms: Rooms = {
   gate: [...foundations, ...nouns, "auth", "frontdoor"],
   pages: [...foundations, ...nouns, "auth"],
   edge: [...foundations, ...nouns, "auth", "frontdoor", "gate", "pages"],
-  app: [...foundations, ...nouns, "auth", "frontdoor", "gate", "pages", "mail", "edge", "listener"],
-  main: [...foundations, ...nouns, "app"],
+  storage: [...foundations, "tokens"],
+  app: [...foundations, ...nouns, "auth", "frontdoor", "gate", "pages", "mail", "edge", "listener", "storage"],
+  commands: [...foundations, ...nouns, "storage", "app"],
+  main: ["lib", "commands"],
 };
 
 const serverSources = join(import.meta.dirname, "../server/src");

@@ -1,0 +1,23 @@
+import type { Clock } from "../lib/clock.ts";
+
+/** What a command gets from outside. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Folder that relative paths start from. */
+  readonly cwd: string;
+  /** Whether standard output is a terminal. */
+  readonly isTty: boolean;
+  readonly clock: Clock;
+  /** Writes a line to standard output. */
+  readonly print: (line: string) => void;
+  /** Resolves with the signal's name when the process is asked to end. */
+  readonly untilStopped: () => Promise<string>;
+}
+
+/** A command of the command line. Resolves when done; throws what {@link UsageError} and its kin say. */
+export type Command = (args: readonly string[], surroundings: Surroundings) => Promise<void>;
+
+/** The command line makes no sense. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}

@@ -1,0 +1,71 @@
+/** `vestibule serve`: the server, until it is told to stop. */
+import { createApp } from "../app.ts";
+import type { Config } from "../config/config.ts";
+import { prepareDataDir } from "../config/data-dir.ts";
+import { loadConfig } from "../config/load-config.ts";
+import { acquireServerLock } from "../db/server-lock.ts";
+import { createLog } from "../lib/pino-log.ts";
+import type { BootstrapCredential } from "../service-users/bootstrap.ts";
+import { openStorage, toDatabaseUrl } from "../storage.ts";
+import { type Command, UsageError } from "./command.ts";
+
+/** How long requests in flight may take to finish once the process is told to stop. */
+const drainMs = 10_000;
+
+/** Serves until SIGTERM or SIGINT, then drains. */
+export const serveCommand: Command = async (args, surroundings) => {
+  if (args.length > 0) throw new UsageError("serve takes no arguments");
+  const { clock, print } = surroundings;
+  const config = loadConfig(surroundings);
+  const log = await createLog(config.log);
+  prepareDataDir(config.dataDir);
+  const lock = acquireServerLock(toDatabaseUrl(config));
+  try {
+    const storage = await openStorage(config, log, clock);
+    try {
+      const app = await createApp({ config, storage, log, clock });
+      log.info({ url: config.publicUrl, listen: `${app.host}:${app.port}` }, "ready");
+      if (app.generatedCredential !== undefined) printWelcome(config, app.generatedCredential, print);
+      const signal = await surroundings.untilStopped();
+      log.info({ signal }, "stopping: requests in flight may finish");
+      await app.close(drainMs);
+    } finally {
+      await storage.close();
+    }
+  } finally {
+    lock.release();
+  }
+  log.info({}, "stopped");
+};
+
+/** The only time the generated secret is shown. */
+function printWelcome(
+  { publicUrl }: Config,
+  { clientId, clientSecret }: BootstrapCredential,
+  print: (line: string) => void,
+): void {
+  const basic = `${clientId}:${clientSecret}`;
+  const scheme = publicUrl.startsWith("https:") ? "" : "--http2-prior-knowledge ";
+  print(`
+Vestibule is ready at ${publicUrl}
+
+The first credential, a superuser's. It is shown this once:
+
+  client_id      ${clientId}
+  client_secret  ${clientSecret}
+
+Get an access token:
+
+  curl -s -u ${basic} -H 'Content-Type: application/json' -d '{}' ${publicUrl}/vestibule.v1.AuthService/AuthToken
+
+See who it is, by reflection and gRPC:
+
+  npx buf curl --protocol grpc ${scheme}-u ${basic} ${publicUrl}/vestibule.v1.AuthService/GetCurrentUser
+
+Create a service user:
+
+  curl -s -u ${basic} -H 'Content-Type: application/json' \\
+    -d '{"org_id":"default","body":{"title":"My first machine"}}' \\
+    ${publicUrl}/vestibule.v1.ServiceUserService/CreateServiceUser
+`);
+}

@@ -1,0 +1,17 @@
+import { loadConfig } from "../config/load-config.ts";
+import { silentLog } from "../lib/log.ts";
+import { openStorage, type Storage } from "../storage.ts";
+import type { Surroundings } from "./command.ts";
+
+/** Opens the configured storage for the time of `work`. Servers on it may go on running. */
+export async function withStorage(
+  surroundings: Surroundings,
+  work: (storage: Storage) => Promise<void>,
+): Promise<void> {
+  const storage = await openStorage(loadConfig(surroundings), silentLog, surroundings.clock);
+  try {
+    await work(storage);
+  } finally {
+    await storage.close();
+  }
+}

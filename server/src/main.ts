@@ -1,0 +1,106 @@
+/**
+ * The command line. Reads the process's surroundings once and hands them on;
+ * a failure that the operator can mend is one clear line, anything else its
+ * stack.
+ */
+import { parseArgs } from "node:util";
+import { type Command, type Surroundings, UsageError } from "./commands/command.ts";
+import { doctorCommand } from "./commands/doctor.ts";
+import { keysCommand } from "./commands/keys.ts";
+import { migrateCommand } from "./commands/migrate.ts";
+import { serveCommand } from "./commands/serve.ts";
+import { systemClock } from "./lib/clock.ts";
+import { version } from "./lib/version.ts";
+
+const help = `vestibule ${version}, a schema-first authentication service
+
+Usage: vestibule [--config <file>] <command>
+
+  serve                serve until SIGTERM or SIGINT (the default)
+  migrate              bring the database's schema up to date
+  keys list            list the signing keys and what each is doing
+  keys rotate [--now]  publish a new signing key; it signs in 15 minutes, or at once
+  keys revoke <kid>    drop a signing key; its tokens are refused at once
+  doctor               check the configuration, the database and the keys
+
+Settings come from the environment (VESTIBULE_…) and a YAML file; see
+docs/configuration.md.`;
+
+const commands: Readonly<Record<string, Command>> = {
+  serve: serveCommand,
+  migrate: migrateCommand,
+  keys: keysCommand,
+  doctor: doctorCommand,
+};
+
+/** Failures that are the operator's to mend: one line says all. */
+const plainFailures = new Set([
+  "UsageError",
+  "ConfigError",
+  "DatabaseRefusedError",
+  "KeyMismatchError",
+  "BootstrapConflictError",
+  "ListenError",
+]);
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** The first signal asks the process to end; a second one ends it at once. */
+function untilStopped(): Promise<string> {
+  return new Promise((resolve) => {
+    let isStopping = false;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      process.on(signal, () => {
+        if (isStopping) process.exit(1);
+        isStopping = true;
+        resolve(signal);
+      });
+    }
+  });
+}
+
+async function run(argv: readonly string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args: [...argv],
+    allowPositionals: true,
+    options: {
+      config: { type: "string" },
+      now: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+      version: { type: "boolean" },
+    },
+  });
+  if (values.help) return print(help);
+  if (values.version) return print(version);
+  const [name = "serve", ...rest] = positionals;
+  const command = commands[name];
+  if (command === undefined) throw new UsageError(`unknown command ${name}; try --help`);
+  const env = values.config === undefined ? process.env : { ...process.env, VESTIBULE_CONFIG: values.config };
+  const surroundings: Surroundings = {
+    env,
+    cwd: process.cwd(),
+    isTty: process.stdout.isTTY,
+    clock: systemClock,
+    print,
+    untilStopped,
+  };
+  await command(values.now ? [...rest, "--now"] : rest, surroundings);
+}
+
+try {
+  await run(process.argv.slice(2));
+} catch (error) {
+  const isPlain = error instanceof Error && (plainFailures.has(error.name) || isArgumentError(error));
+  process.stderr.write(`${isPlain ? `vestibule: ${error.message}` : toStack(error)}\n`);
+  process.exitCode = 1;
+}
+
+function isArgumentError(error: Error & { code?: string }): boolean {
+  return error.code?.startsWith("ERR_PARSE_ARGS") === true;
+}
+
+function toStack(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,63 @@
+/**
+ * What every command needs before it can do anything: the database, migrated,
+ * and the keys, held against it.
+ */
+import { ChangeFeed } from "./changes/feed.ts";
+import type { Config } from "./config/config.ts";
+import { prepareDataDir, resolveSecrets, type Secrets } from "./config/data-dir.ts";
+import type { OpenDatabase } from "./db/kysely-database.ts";
+import { isEmptyDatabase, migrate } from "./db/migrate.ts";
+import { openDatabase } from "./db/open-database.ts";
+import { verifyKeyChecks } from "./encryption/key-checks.ts";
+import { createSealer, type Sealer } from "./encryption/sealer.ts";
+import type { Clock } from "./lib/clock.ts";
+import type { Log } from "./lib/log.ts";
+import { createKeyRotation, type KeyRotation } from "./tokens/key-rotation.ts";
+
+/** The opened database and what stands directly on it. */
+export interface Storage {
+  readonly database: OpenDatabase;
+  readonly feed: ChangeFeed;
+  readonly secrets: Secrets;
+  readonly sealer: Sealer;
+  readonly rotation: KeyRotation;
+  /** Names of the migrations that were applied now. */
+  readonly applied: readonly string[];
+  close(): Promise<void>;
+}
+
+/** The address of the configured database. */
+export function toDatabaseUrl(config: Config): string {
+  return config.database.dialect === "sqlite" ? `sqlite:${config.database.path}` : config.database.url;
+}
+
+/**
+ * Opens the database, brings its schema up to date and holds the keys against
+ * it. Keys are generated only for a database that has no tables yet.
+ *
+ * @throws ConfigError, DatabaseRefusedError, KeyMismatchError; nothing stays open then.
+ */
+export async function openStorage(config: Config, log: Log, clock: Clock): Promise<Storage> {
+  prepareDataDir(config.dataDir);
+  const database = await openDatabase({ url: toDatabaseUrl(config), log });
+  try {
+    const secrets = resolveSecrets(config, { mayGenerate: await isEmptyDatabase(database) });
+    const { applied } = await migrate(database);
+    await verifyKeyChecks(database, secrets, clock);
+    const feed = new ChangeFeed({ database, log, clock });
+    const sealer = createSealer(secrets.encryptionKeys);
+    const { token, clockSkewSeconds } = config.authentication;
+    const rotation = createKeyRotation({
+      database,
+      feed,
+      sealer,
+      clock,
+      algorithm: token.algorithm,
+      longestTokenSeconds: token.validitySeconds + clockSkewSeconds,
+    });
+    return { database, feed, secrets, sealer, rotation, applied, close: () => database.close() };
+  } catch (error) {
+    await database.close();
+    throw error;
+  }
+}
