@@ -26,8 +26,20 @@ const rooms: Rooms = {
   gate: [...foundations, ...nouns, "auth", "frontdoor"],
   pages: [...foundations, ...nouns, "auth"],
   edge: [...foundations, ...nouns, "auth", "frontdoor", "gate", "pages"],
+  // What is open for as long as the process runs: the data folder, the database, the keys.
   storage: [...foundations, "tokens"],
-  app: [...foundations, ...nouns, "auth", "frontdoor", "gate", "pages", "mail", "edge", "listener", "storage"],
+  app: [
+    ...foundations,
+    ...nouns,
+    "auth",
+    "frontdoor",
+    "gate",
+    "pages",
+    "mail",
+    "edge",
+    "listener",
+    "storage",
+  ],
   commands: [...foundations, ...nouns, "storage", "app"],
   main: ["lib", "commands"],
 };
