@@ -1,0 +1,26 @@
+/**
+ * What can change under a cache. Each topic says what its subject is; a new
+ * kind of cached thing adds a line here.
+ */
+export type ChangeTopic =
+  /** Subject: id of the service user. Disabled, enabled, deleted, or its role changed. */
+  | "service-user"
+  /** Subject: id of the credential. Deleted, rotated or its expiry changed. */
+  | "credential"
+  /** Subject: id of the organisation. Disabled, enabled, deleted. */
+  | "organization"
+  /** Subject: always `all`. The set of signing keys changed. */
+  | "signing-keys"
+  /** Subject: `jti` of a revoked access token. */
+  | "token"
+  /** Subject: id of the user. */
+  | "user"
+  /** Subject: id of the session. */
+  | "session";
+
+/** One thing that changed. */
+export interface Change {
+  readonly topic: ChangeTopic;
+  /** Which one, as the topic says. */
+  readonly subject: string;
+}
