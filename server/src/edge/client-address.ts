@@ -1,0 +1,87 @@
+import ipaddr from "ipaddr.js";
+
+type Address = ipaddr.IPv4 | ipaddr.IPv6;
+
+/** What the connection and the proxies say of where a request comes from. */
+export interface AddressHints {
+  /** The peer of the connection, as the socket has it. */
+  readonly peer: string;
+  /** `X-Forwarded-For`. Wins over `forwarded`. */
+  readonly xForwardedFor: string | undefined;
+  /** `Forwarded` (RFC 7239). */
+  readonly forwarded: string | undefined;
+}
+
+/** Where a request comes from. */
+export interface ClientAddress {
+  /** Normalised; an IPv4 address mapped into IPv6 is written as IPv4. */
+  readonly address: string;
+  readonly fromTrustedProxy: boolean;
+}
+
+/**
+ * Makes the rule that finds a client's address.
+ *
+ * It is the peer's, unless the peer is a trusted proxy: then the rightmost
+ * address of the forwarding header that is not one of the proxies'. What
+ * cannot be read ends the search, for beyond it anything may be invented.
+ *
+ * @param trustedProxies addresses or CIDR blocks
+ * @throws Error for an entry that is neither
+ */
+export function createClientAddressRule(
+  trustedProxies: readonly string[],
+): (hints: AddressHints) => ClientAddress {
+  const blocks = trustedProxies.map(parseBlock);
+
+  function isTrusted(address: Address): boolean {
+    return blocks.some(([base, bits]) => address.kind() === base.kind() && address.match(base, bits));
+  }
+
+  return ({ peer, xForwardedFor, forwarded }) => {
+    const peerAddress = findAddress(peer);
+    if (peerAddress === undefined || !isTrusted(peerAddress)) {
+      return { address: peerAddress?.toString() ?? peer, fromTrustedProxy: false };
+    }
+    const hops = xForwardedFor === undefined ? readForwarded(forwarded) : xForwardedFor.split(",");
+    let client = peerAddress;
+    for (const hop of hops.reverse()) {
+      const address = findAddress(stripPort(hop.trim()));
+      if (address === undefined) break;
+      client = address;
+      if (!isTrusted(address)) break;
+    }
+    return { address: client.toString(), fromTrustedProxy: true };
+  };
+}
+
+function parseBlock(text: string): [Address, number] {
+  const [base = "", bits] = text.split("/");
+  const parsed = ipaddr.parse(base);
+  const mapped = parsed.kind() === "ipv6" && (parsed as ipaddr.IPv6).isIPv4MappedAddress();
+  const address = ipaddr.process(base);
+  const width = address.kind() === "ipv4" ? 32 : 128;
+  const length = bits === undefined ? width : Number(bits) - (mapped ? 96 : 0);
+  if (bits === "" || !Number.isInteger(length) || length < 0 || length > width) {
+    throw new Error(`not an address or CIDR block: ${text}`);
+  }
+  return [address, length];
+}
+
+/** Only the four-part form of IPv4 counts: short and octal forms mean different hosts to different readers. */
+function findAddress(text: string): Address | undefined {
+  if (!ipaddr.IPv4.isValidFourPartDecimal(text) && !ipaddr.IPv6.isValid(text)) {
+    return undefined;
+  }
+  return ipaddr.process(text);
+}
+
+/** The `for` of every element, in order; an element without one cannot be read and stays as empty text. */
+function readForwarded(header = ""): string[] {
+  return header.split(",").map((element) => /(?:^|;)\s*for\s*=\s*("?)([^";,]*)\1/i.exec(element)?.[2] ?? "");
+}
+
+/** `192.0.2.1:80` and `[2001:db8::1]:80` without what surrounds the address. */
+function stripPort(hop: string): string {
+  return /^\[([^\]]*)\](?::\d+)?$/.exec(hop)?.[1] ?? /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(hop)?.[1] ?? hop;
+}

@@ -1,0 +1,94 @@
+/**
+ * What the rest of the edge needs of Node's two HTTP servers, which call the
+ * same handler for HTTP/1.1 and, by the compatibility API, for HTTP/2.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { DomainError } from "../lib/errors.ts";
+
+/** A request of either server. */
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+
+/** Its answer. */
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/**
+ * The path as sent, without query and fragment, nothing decoded or normalised.
+ * Takes the absolute form too (RFC 9112 §3.2.2). Never throws.
+ */
+export function toRawPath(target: string | undefined): string {
+  return splitTarget(target)[0];
+}
+
+/** What follows the first `?` of the request target, else an empty text. Never throws. */
+export function toRawQuery(target: string | undefined): string {
+  return splitTarget(target)[1];
+}
+
+function splitTarget(target = ""): readonly [path: string, query: string] {
+  const local = target.startsWith("/") ? target : target.replace(/^https?:\/\/[^/?#]*/i, "");
+  const [beforeFragment = ""] = local.split("#", 1);
+  const mark = beforeFragment.indexOf("?");
+  return mark < 0 ? [beforeFragment, ""] : [beforeFragment.slice(0, mark), beforeFragment.slice(mark + 1)];
+}
+
+/** The header as one text; repeated ones joined as HTTP allows, absent as undefined. */
+export function findHeader(request: NodeRequest, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(", ") : value;
+}
+
+/** The request's headers as the fetch API has them, without HTTP/2's pseudo-headers. */
+export function toWebHeaders(request: NodeRequest): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(request.headers)) {
+    if (value === undefined || name.startsWith(":")) continue;
+    for (const each of Array.isArray(value) ? value : [value]) {
+      headers.append(name, each);
+    }
+  }
+  return headers;
+}
+
+/** The peer's address as the socket has it; empty when the connection is gone or has none. */
+export function toPeerAddress(request: NodeRequest): string {
+  try {
+    return request.socket.remoteAddress ?? "";
+  } catch {
+    return "";
+  }
+}
+
+/**
+ * Reads a whole body.
+ *
+ * @throws {DomainError} REQUEST_TOO_LARGE beyond `limitBytes`; what is left of
+ *   the body is then read and dropped, so that the answer reaches the sender
+ */
+export async function readBody(request: NodeRequest, limitBytes: number): Promise<Buffer> {
+  try {
+    if (Number(findHeader(request, "content-length") ?? 0) > limitBytes) {
+      throw tooLarge(limitBytes);
+    }
+    return await collect(request.iterator({ destroyOnReturn: false }), limitBytes);
+  } finally {
+    request.resume();
+  }
+}
+
+async function collect(chunks: AsyncIterable<Buffer>, limitBytes: number): Promise<Buffer> {
+  const collected: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of chunks) {
+    length += chunk.length;
+    if (length > limitBytes) {
+      throw tooLarge(limitBytes);
+    }
+    collected.push(chunk);
+  }
+  return Buffer.concat(collected, length);
+}
+
+function tooLarge(limitBytes: number): DomainError {
+  return new DomainError("REQUEST_TOO_LARGE", { message: `request is larger than ${limitBytes} bytes` });
+}
