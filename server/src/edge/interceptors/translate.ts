@@ -1,0 +1,151 @@
+/**
+ * The outermost layer of every call: whatever goes wrong below becomes one
+ * documented refusal, and the call's outcome is noted for log and metrics.
+ *
+ * The library raises some errors outside of all interceptors: a body that
+ * cannot be parsed, is too large, or is compressed in an unknown way. The gate
+ * catches these where the library hands the error to the call's context, just
+ * before it writes the answer, and rewrites it in place.
+ */
+import {
+  type Code,
+  ConnectError,
+  type HandlerContext,
+  type Interceptor,
+  type StreamResponse,
+  type UnaryResponse,
+} from "@connectrpc/connect";
+import { codeToString } from "@connectrpc/connect/protocol-connect";
+import { DomainError } from "../../lib/errors.ts";
+import type { Log } from "../../lib/log.ts";
+import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
+import { toConnectError, toDomainError } from "../errors.ts";
+import { explainLibraryError } from "../library-errors.ts";
+import { untilAborted } from "../until-aborted.ts";
+
+/** The two hooks that together see every error of a call. */
+export interface Translator {
+  readonly interceptor: Interceptor;
+  /** For the router's `requestGate`. */
+  readonly gate: (context: HandlerContext) => void;
+}
+
+/** @param bodyBytes limit of a message, for the text that says so */
+export function createTranslator(options: { readonly log: Log; readonly bodyBytes: number }): Translator {
+  /** Errors that are ready to be sent. */
+  const translated = new WeakSet<ConnectError>();
+
+  function translate(error: unknown, info: RequestInfo, procedure: string): ConnectError {
+    if (error instanceof ConnectError && translated.has(error)) {
+      return error;
+    }
+    const refusal = explain(error, options.bodyBytes);
+    const answer = refusal instanceof DomainError ? toConnectError(refusal) : refusal;
+    note(info, answer.code, refusal);
+    if (refusal instanceof DomainError) {
+      report(options.log, refusal, info, procedure);
+    }
+    translated.add(answer);
+    return answer;
+  }
+
+  return {
+    interceptor: (next) => async (request) => {
+      const info = request.contextValues.get(requestInfoKey);
+      const procedure = `${request.service.typeName}/${request.method.name}`;
+      try {
+        const response = await untilAborted<UnaryResponse | StreamResponse>(next(request), request.signal);
+        if (response.stream) {
+          const message = guard(response.message, request.signal, info, (error) =>
+            translate(error, info, procedure),
+          );
+          return { ...response, message };
+        }
+        info.outcome.code = "ok";
+        return response;
+      } catch (error) {
+        throw translate(error, info, procedure);
+      }
+    },
+    gate: (context) => {
+      const info = context.values.get(requestInfoKey);
+      onFailure(context, (error) => {
+        const answer = translate(error, info, `${context.service.typeName}/${context.method.name}`);
+        if (answer !== error) {
+          rewrite(error, answer);
+          translated.add(error);
+        }
+      });
+    },
+  };
+}
+
+function explain(error: unknown, bodyBytes: number): DomainError | ConnectError {
+  return error instanceof ConnectError ? explainLibraryError(error, bodyBytes) : toDomainError(error);
+}
+
+function note(info: RequestInfo, code: Code, refusal: DomainError | ConnectError): void {
+  info.outcome.code = codeToString(code);
+  if (refusal instanceof DomainError) {
+    info.outcome.reason = refusal.reason;
+    if (refusal.detail !== undefined) {
+      info.outcome.detail = refusal.detail;
+    }
+  }
+}
+
+/** Failures of ours are logged with their cause; refusals only in the access log. */
+function report(log: Log, refusal: DomainError, info: RequestInfo, procedure: string): void {
+  if (refusal.kind === "internal") {
+    log.error({ requestId: info.requestId, procedure, err: refusal.cause ?? refusal }, "call failed");
+  } else if (refusal.kind === "unavailable" && refusal.cause !== undefined) {
+    log.warn({ requestId: info.requestId, procedure, err: refusal.cause }, "call failed for now");
+  }
+}
+
+/** Passes messages on until the call is cut short, and translates what the stream throws. */
+async function* guard<T>(
+  messages: AsyncIterable<T>,
+  signal: AbortSignal,
+  info: RequestInfo,
+  translate: (error: unknown) => ConnectError,
+): AsyncGenerator<T> {
+  const iterator = messages[Symbol.asyncIterator]();
+  let finished = false;
+  try {
+    for (;;) {
+      const result = await untilAborted(iterator.next(), signal);
+      if (result.done === true) {
+        finished = true;
+        info.outcome.code = "ok";
+        return;
+      }
+      yield result.value;
+    }
+  } catch (error) {
+    throw translate(error);
+  } finally {
+    if (!finished) {
+      // Not awaited: a handler that waits for something else answers when that comes.
+      iterator.return?.().then(undefined, () => {});
+    }
+  }
+}
+
+/** Calls `listener` with the error a call ends with, before the library encodes it. */
+function onFailure(context: HandlerContext, listener: (error: ConnectError) => void): void {
+  const controller = context as HandlerContext & { abort(reason?: unknown): void };
+  const abort = controller.abort;
+  controller.abort = (reason) => {
+    if (reason instanceof ConnectError) {
+      listener(reason);
+    }
+    abort(reason);
+  };
+}
+
+/** Makes one error say what another says: the library encodes the object it already holds. */
+function rewrite(target: ConnectError, source: ConnectError): void {
+  const { message, rawMessage, code, metadata, details } = source;
+  Object.assign(target, { message, rawMessage, code, metadata, details, cause: undefined });
+}
