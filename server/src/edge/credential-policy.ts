@@ -1,0 +1,23 @@
+import { type DescMethod, getOption } from "@bufbuild/protobuf";
+import { credential_policy, CredentialPolicy as Option } from "@vestibule/proto/vestibule/v1/options_pb";
+
+/** What a method asks of its caller's credentials; see `vestibule.v1.CredentialPolicy`. */
+export type CredentialPolicy = "required" | "open" | "grant";
+
+/** Services as published by others, which cannot carry our option. */
+const openPackages = ["grpc.health.v1.", "grpc.reflection.v1.", "grpc.reflection.v1alpha."];
+
+/** Reads a method's policy. A method that does not say is `required`. */
+export function getCredentialPolicy(method: DescMethod): CredentialPolicy {
+  if (openPackages.some((name) => method.parent.typeName.startsWith(name))) {
+    return "open";
+  }
+  switch (getOption(method, credential_policy)) {
+    case Option.OPEN:
+      return "open";
+    case Option.GRANT:
+      return "grant";
+    default:
+      return "required";
+  }
+}

@@ -1,0 +1,75 @@
+import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
+import { describe, expect, it } from "vitest";
+import { silentLog } from "../../lib/log.ts";
+import { createCsrfInterceptor } from "./csrf.ts";
+import { createTranslator } from "./translate.ts";
+
+const translator = createTranslator({ log: silentLog, bodyBytes: 1024 });
+const csrf = createCsrfInterceptor(["https://id.example.com", "https://app.example.com"]);
+const transport = createRouterTransport(
+  (router) => {
+    router.service(ServiceUserService, { deleteServiceUser: () => ({}), listServiceUsers: () => ({}) });
+    router.service(AuthService, { authToken: () => ({}) });
+  },
+  { router: { interceptors: [translator.interceptor, csrf] } },
+);
+const serviceUsers = createClient(ServiceUserService, transport);
+const auth = createClient(AuthService, transport);
+
+async function codeOf(call: Promise<unknown>): Promise<Code | "ok"> {
+  return call.then(
+    () => "ok" as const,
+    (error) => ConnectError.from(error).code,
+  );
+}
+
+describe("createCsrfInterceptor", () => {
+  it.each([
+    ["no cookie", {}, "ok"],
+    ["another cookie", { cookie: "notsid=1; sidx=2" }, "ok"],
+    ["the cookie alone", { cookie: "sid=x" }, Code.PermissionDenied],
+    ["the cookie among others", { cookie: "a=b; sid=x" }, Code.PermissionDenied],
+    ["the public origin", { cookie: "sid=x", origin: "https://id.example.com" }, "ok"],
+    ["an allowed origin", { cookie: "sid=x", origin: "https://app.example.com" }, "ok"],
+    ["a foreign origin", { cookie: "sid=x", origin: "https://evil.example" }, Code.PermissionDenied],
+    [
+      "an origin in another scheme",
+      { cookie: "sid=x", origin: "http://id.example.com" },
+      Code.PermissionDenied,
+    ],
+    [
+      "an origin that begins alike",
+      { cookie: "sid=x", origin: "https://id.example.com.evil.example" },
+      Code.PermissionDenied,
+    ],
+    ["the opaque origin", { cookie: "sid=x", origin: "null" }, Code.PermissionDenied],
+    ["the same site's page, without origin", { cookie: "sid=x", "sec-fetch-site": "same-origin" }, "ok"],
+    [
+      "a sibling's page, without origin",
+      { cookie: "sid=x", "sec-fetch-site": "same-site" },
+      Code.PermissionDenied,
+    ],
+    ["a typed address", { cookie: "sid=x", "sec-fetch-site": "none" }, Code.PermissionDenied],
+    [
+      "a foreign origin that claims to be the same",
+      { cookie: "sid=x", origin: "https://evil.example", "sec-fetch-site": "same-origin" },
+      Code.PermissionDenied,
+    ],
+    ["a bearer token beside the cookie", { cookie: "sid=x", authorization: "Bearer t" }, "ok"],
+    ["a user token beside the cookie", { cookie: "sid=x", "x-user-token": "t" }, "ok"],
+  ] as const)("with %s", async (_, headers, expected) => {
+    expect(await codeOf(serviceUsers.deleteServiceUser({}, { headers }))).toBe(expected);
+  });
+
+  it("lets calls without side effects be", async () => {
+    expect(await codeOf(serviceUsers.listServiceUsers({}, { headers: { cookie: "sid=x" } }))).toBe("ok");
+  });
+
+  it("lets a grant be whose type selects another credential, not one that may take the cookie", async () => {
+    const headers = { cookie: "sid=x" };
+    expect(await codeOf(auth.authToken({ grantType: "client_credentials" }, { headers }))).toBe("ok");
+    expect(await codeOf(auth.authToken({}, { headers }))).toBe(Code.PermissionDenied);
+  });
+});

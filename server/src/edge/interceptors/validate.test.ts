@@ -1,0 +1,79 @@
+import { create } from "@bufbuild/protobuf";
+import { ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import { BadRequestSchema } from "@vestibule/proto/google/rpc/error_details_pb";
+import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
+import { describe, expect, it } from "vitest";
+import { silentLog } from "../../lib/log.ts";
+import { createTranslator } from "./translate.ts";
+import { createRequestValidator } from "./validate.ts";
+
+const validator = createRequestValidator();
+validator.warm([ServiceUserService]);
+const translator = createTranslator({ log: silentLog, bodyBytes: 1024 });
+const transport = createRouterTransport(
+  (router) =>
+    router.service(ServiceUserService, {
+      getServiceUser: () => ({}),
+      createServiceUser: () => ({}),
+      listServiceUsers: () => ({}),
+    }),
+  { router: { interceptors: [translator.interceptor, validator.interceptor] } },
+);
+const client = createClient(ServiceUserService, transport);
+const id = "019a0000-0000-7000-8000-000000000001";
+
+async function refusalOf(call: Promise<unknown>): Promise<ConnectError> {
+  return call.then(
+    () => Promise.reject(new Error("the call succeeded")),
+    (error) => ConnectError.from(error),
+  );
+}
+
+describe("createRequestValidator", () => {
+  it("lets a valid message through", async () => {
+    await expect(client.getServiceUser({ id, orgId: "default" })).resolves.toBeDefined();
+  });
+
+  it.each([
+    ["two characters of three", "ab", false],
+    ["the shortest", "abc", true],
+    ["the longest", "x".repeat(200), true],
+    ["one more", "x".repeat(201), false],
+  ])("holds org_id against its bounds: %s", async (_, orgId, isValid) => {
+    const call = client.listServiceUsers({ orgId });
+    if (isValid) {
+      await expect(call).resolves.toBeDefined();
+    } else {
+      expect((await refusalOf(call)).rawMessage).toMatch(/^org_id: /);
+    }
+  });
+
+  it("lists every violation and says the first", async () => {
+    const error = await refusalOf(client.getServiceUser({ id: "not-a-uuid", orgId: "" }));
+    const violations = error.findDetails(BadRequestSchema)[0]?.fieldViolations ?? [];
+    expect(violations.map(({ field }) => field)).toEqual(["id", "org_id"]);
+    expect(error.rawMessage).toBe(`id: ${violations[0]?.description}`);
+    expect(JSON.stringify(violations)).not.toContain("not-a-uuid");
+  });
+
+  it("checks every message of a stream", async () => {
+    const type = ServiceUserService.method.getServiceUser.input;
+    async function* messages() {
+      yield create(type, { id, orgId: "default" });
+      yield create(type, { id, orgId: "" });
+    }
+    const seen: string[] = [];
+    const request = {
+      stream: true,
+      method: { input: type },
+      message: messages(),
+    } as unknown as Parameters<ReturnType<typeof validator.interceptor>>[0];
+    const read = validator.interceptor(async (checked) => {
+      for await (const message of checked.message as AsyncIterable<{ orgId: string }>)
+        seen.push(message.orgId);
+      throw new Error("read to the end");
+    });
+    await expect(read(request)).rejects.toMatchObject({ reason: "INVALID_REQUEST" });
+    expect(seen).toEqual(["default"]);
+  });
+});

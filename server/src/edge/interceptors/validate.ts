@@ -1,0 +1,83 @@
+import { create, type DescMessage, type DescService, type MessageShape } from "@bufbuild/protobuf";
+import { pathToString } from "@bufbuild/protobuf/reflect";
+import { createValidator, type Violation } from "@bufbuild/protovalidate";
+import type { Interceptor } from "@connectrpc/connect";
+import { DomainError, type FieldViolation } from "../../lib/errors.ts";
+
+/** Holds request messages against the rules in the schema. */
+export interface RequestValidator {
+  readonly interceptor: Interceptor;
+  /** Compiles the rules of every request of the services, which the first validation of a type would do. */
+  warm(services: readonly DescService[]): void;
+}
+
+/**
+ * Checks each request message, those of a stream too, before its handler sees it.
+ *
+ * Refusals are INVALID_REQUEST with a violation per rule; the message names
+ * the first. A rule that carries a text of its own is quoted with nothing
+ * before it.
+ */
+export function createRequestValidator(): RequestValidator {
+  const validator = createValidator();
+
+  function check<Desc extends DescMessage>(type: Desc, message: MessageShape<Desc>): void {
+    const result = validator.validate(type, message);
+    if (result.kind === "error") {
+      throw result.error;
+    }
+    if (result.kind === "invalid") {
+      throw toRefusal(result.violations);
+    }
+  }
+
+  async function* checkEach<Desc extends DescMessage>(
+    type: Desc,
+    messages: AsyncIterable<MessageShape<Desc>>,
+  ) {
+    for await (const message of messages) {
+      check(type, message);
+      yield message;
+    }
+  }
+
+  return {
+    interceptor: (next) => async (request) => {
+      if (request.stream) {
+        return next({ ...request, message: checkEach(request.method.input, request.message) });
+      }
+      check(request.method.input, request.message);
+      return next(request);
+    },
+    warm: (services) => {
+      for (const { input } of services.flatMap((service) => service.methods)) {
+        validator.validate(input, create(input));
+      }
+    },
+  };
+}
+
+function toRefusal(violations: readonly Violation[]): DomainError {
+  const fields = violations.map(toFieldViolation);
+  const [first] = violations;
+  const message = first === undefined ? undefined : toMessage(first);
+  return new DomainError("INVALID_REQUEST", {
+    violations: fields,
+    ...(message !== undefined && { message }),
+  });
+}
+
+function toFieldViolation(violation: Violation): FieldViolation {
+  return { field: pathToString(violation.field), description: violation.message };
+}
+
+function toMessage(violation: Violation): string {
+  const field = pathToString(violation.field);
+  return field === "" || isCustom(violation) ? violation.message : `${field}: ${violation.message}`;
+}
+
+/** Whether the schema states the rule in its own words (`cel`), and with them its text. */
+function isCustom({ rule }: Violation): boolean {
+  const [first] = rule;
+  return first !== undefined && "name" in first && first.name.startsWith("cel");
+}
