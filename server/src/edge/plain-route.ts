@@ -1,0 +1,146 @@
+/**
+ * Routes that are not RPC: an exact method and path, answered either by a
+ * function from request to response or, where speed matters, by a handler of
+ * Node's own kind.
+ */
+import type { Log } from "../lib/log.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import { type PlainError, toDomainError, toPlainError } from "./errors.ts";
+import {
+  type NodeRequest,
+  type NodeResponse,
+  readBody,
+  toRawPath,
+  toRawQuery,
+  toWebHeaders,
+} from "./node-http.ts";
+
+/** Methods a route can have. A GET route answers HEAD as well. */
+export type PlainMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+/** A request as a plain route sees it; the body is whole and within the limit. */
+export interface PlainRequest {
+  readonly method: string;
+  /** As sent: nothing decoded or normalised. */
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly header: Headers;
+  readonly body: Uint8Array;
+  readonly info: RequestInfo;
+}
+
+/** What a plain route answers. */
+export interface PlainResponse {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
+  /** Text and bytes go as they are, an object as JSON with its `content-type`. */
+  readonly body?: string | Uint8Array | object;
+}
+
+interface RouteBase {
+  readonly method: PlainMethod;
+  /** Exact path as sent on the wire. */
+  readonly path: string;
+}
+
+/** A route from request to response. A DomainError becomes `{"code","message"}`. */
+export interface FunctionRoute extends RouteBase {
+  readonly handle: (request: PlainRequest) => PlainResponse | Promise<PlainResponse>;
+}
+
+/**
+ * A route that is handed Node's request as it comes: it reads the body itself
+ * (`readBody` of `node-http.ts`), ends the response in every case, and notes
+ * what it knows in `info.outcome`. `X-Request-Id` is set already.
+ */
+export interface RawRoute extends RouteBase {
+  readonly raw: (request: NodeRequest, response: NodeResponse, info: RequestInfo) => void | Promise<void>;
+}
+
+/** A route outside RPC. */
+export type PlainRoute = FunctionRoute | RawRoute;
+
+/** What answering a plain route takes. */
+export interface PlainRouteOptions {
+  readonly bodyBytes: number;
+  readonly log: Log;
+}
+
+/** Answers a request by its route. Never rejects. */
+export async function servePlainRoute(
+  route: PlainRoute,
+  request: NodeRequest,
+  response: NodeResponse,
+  info: RequestInfo,
+  options: PlainRouteOptions,
+): Promise<void> {
+  try {
+    if ("raw" in route) {
+      await route.raw(request, response, info);
+    } else {
+      sendPlain(response, await route.handle(await readPlainRequest(request, info, options.bodyBytes)));
+    }
+  } catch (error) {
+    sendRefusal(response, error, info, options.log);
+  }
+}
+
+async function readPlainRequest(
+  request: NodeRequest,
+  info: RequestInfo,
+  bodyBytes: number,
+): Promise<PlainRequest> {
+  return {
+    method: request.method ?? "",
+    path: toRawPath(request.url),
+    query: new URLSearchParams(toRawQuery(request.url)),
+    header: toWebHeaders(request),
+    body: await readBody(request, bodyBytes),
+    info,
+  };
+}
+
+/** Sends an answer whole. `Vary` adds to what is set already; a body on HEAD only counts for its length. */
+export function sendPlain(response: NodeResponse, answer: PlainResponse | PlainError): void {
+  const body = answer.body ?? "";
+  const isJson = typeof body === "object" && !(body instanceof Uint8Array);
+  const bytes = body instanceof Uint8Array ? body : Buffer.from(isJson ? JSON.stringify(body) : body);
+  response.statusCode = answer.status;
+  response.setHeader("x-content-type-options", "nosniff");
+  if (isJson) {
+    response.setHeader("content-type", "application/json");
+  }
+  for (const [name, value] of Object.entries(answer.headers ?? {})) {
+    if (name.toLowerCase() === "vary") {
+      response.appendHeader(name, value);
+    } else {
+      response.setHeader(name, value);
+    }
+  }
+  if (answer.status !== 204 && answer.status !== 304) {
+    response.setHeader("content-length", bytes.byteLength);
+  }
+  response.end(response.req.method === "HEAD" ? "" : bytes);
+}
+
+/** Sends what `toPlainError` makes of an error and notes it; logs the cause of what is our own failure. */
+export function sendRefusal(response: NodeResponse, error: unknown, info: RequestInfo, log: Log): void {
+  const refusal = toDomainError(error);
+  info.outcome.code = refusal.kind;
+  info.outcome.reason = refusal.reason;
+  if (refusal.detail !== undefined) {
+    info.outcome.detail = refusal.detail;
+  }
+  if (refusal.kind === "internal" && !isClientGone(response)) {
+    log.error({ requestId: info.requestId, err: refusal.cause ?? refusal }, "request failed");
+  }
+  if (response.headersSent) {
+    response.destroy();
+    return;
+  }
+  sendPlain(response, toPlainError(refusal));
+}
+
+function isClientGone(response: NodeResponse): boolean {
+  return response.destroyed || response.socket === null || response.socket?.destroyed === true;
+}
