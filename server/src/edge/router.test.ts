@@ -1,0 +1,543 @@
+import { connect as connectHttp2 } from "node:http2";
+import { connect as connectTcp } from "node:net";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { DomainError } from "../lib/errors.ts";
+import { readBody } from "./node-http.ts";
+import type { PlainRoute } from "./plain-route.ts";
+import { createEdge } from "./router.ts";
+import { createOptions, type Received, type RunningEdge, send, sendJson, startEdge } from "./test-support.ts";
+
+const limit = 1024 * 1024;
+const authToken = "/vestibule.v1.AuthService/AuthToken";
+const getCurrentUser = "/vestibule.v1.AuthService/GetCurrentUser";
+const aliasPath = "/raystack.frontier.v1beta1.FrontierService";
+
+const routes: PlainRoute[] = [
+  {
+    method: "POST",
+    path: "/echo",
+    handle: ({ body, query, info }) => ({
+      status: 200,
+      headers: { vary: "Accept", "set-cookie": ["a=1", "b=2"] },
+      body: { length: body.byteLength, q: query.get("q"), client: info.clientAddress },
+    }),
+  },
+  { method: "GET", path: "/text", handle: () => ({ status: 200, body: "hello" }) },
+  {
+    method: "GET",
+    path: "/refused",
+    handle: () => {
+      throw new DomainError("UNAVAILABLE", { retryAfterSeconds: 5, detail: "disk full" });
+    },
+  },
+  {
+    method: "GET",
+    path: "/broken",
+    handle: async () => {
+      throw new Error("hunter2");
+    },
+  },
+  {
+    method: "POST",
+    path: "/raw",
+    raw: async (request, response, info) => {
+      const body = await readBody(request, limit);
+      info.outcome.code = "ok";
+      response.end(`raw ${body.byteLength}`);
+    },
+  },
+];
+
+let edge: RunningEdge;
+beforeAll(async () => {
+  edge = await startEdge({ routes, trustedProxies: [] });
+});
+afterAll(() => edge.close());
+
+/** The access log's line of an answer, which comes a moment after it. */
+function lineOf({ headers }: Received) {
+  return vi.waitFor(() => {
+    const id = headers["x-request-id"];
+    const line = edge.lines.find((each) => each.message === "request" && each.requestId === id);
+    if (line === undefined) throw new Error(`${id} is not logged yet`);
+    return line;
+  });
+}
+
+describe("plain routes", () => {
+  it("answers by exact method and path", async () => {
+    const answer = await send(edge.http1, "POST", "/echo?q=%zz1", {}, "12345");
+    expect(answer.status).toBe(200);
+    expect(JSON.parse(answer.body)).toEqual({ length: 5, q: "%zz1", client: "127.0.0.1" });
+    expect(answer.headers).toMatchObject({
+      "content-type": "application/json",
+      "set-cookie": ["a=1", "b=2"],
+      vary: "Origin, Accept",
+      "x-content-type-options": "nosniff",
+    });
+  });
+
+  it("answers HEAD as GET without the body", async () => {
+    const answer = await send(edge.http1, "HEAD", "/text");
+    expect(answer).toMatchObject({ status: 200, body: "", headers: { "content-length": "5" } });
+  });
+
+  it("refuses other methods and names those that are allowed", async () => {
+    expect(await send(edge.http1, "DELETE", "/text")).toMatchObject({
+      status: 405,
+      headers: { allow: "GET, HEAD" },
+    });
+    expect(await send(edge.http1, "HEAD", "/echo")).toMatchObject({
+      status: 405,
+      headers: { allow: "POST" },
+    });
+    expect(await send(edge.http1, "OPTIONS", "/echo")).toMatchObject({ status: 405 });
+  });
+
+  it("takes a body of the limit and refuses a byte more, announced or not", async () => {
+    const whole = Buffer.alloc(limit);
+    for (const path of ["/echo", "/raw"]) {
+      expect((await send(edge.http1, "POST", path, {}, whole)).status).toBe(200);
+      const announced = await send(edge.http1, "POST", path, {}, Buffer.alloc(limit + 1));
+      expect(announced.status).toBe(413);
+      expect(JSON.parse(announced.body)).toEqual({
+        code: "resource_exhausted",
+        message: "request is larger than 1048576 bytes",
+      });
+      expect((await send(edge.http1, "POST", path, {}, [whole, Buffer.alloc(1)])).status).toBe(413);
+    }
+  });
+
+  it("tells refusals and hides what breaks", async () => {
+    const refused = await send(edge.http1, "GET", "/refused");
+    expect(refused).toMatchObject({ status: 503, headers: { "retry-after": "5" } });
+    expect(refused.body).toBe('{"code":"unavailable","message":"temporarily unavailable, try again"}');
+    expect(await lineOf(refused)).toMatchObject({
+      code: "unavailable",
+      reason: "UNAVAILABLE",
+      detail: "disk full",
+    });
+    const broken = await send(edge.http1, "GET", "/broken");
+    expect(broken).toMatchObject({
+      status: 500,
+      body: '{"code":"internal","message":"internal server error"}',
+    });
+  });
+
+  it("hands raw routes the request itself", async () => {
+    expect(await send(edge.http1, "POST", "/raw", {}, "1234")).toMatchObject({ status: 200, body: "raw 4" });
+  });
+
+  it("refuses two routes of one name at start", () => {
+    const route: PlainRoute = { method: "GET", path: "/healthz", handle: () => ({ status: 200 }) };
+    expect(() => createEdge(createOptions({ routes: [route] }))).toThrow("GET /healthz");
+  });
+
+  it("serves health and metrics", async () => {
+    edge.health.setServing(true);
+    expect(await send(edge.http1, "GET", "/healthz")).toMatchObject({
+      status: 200,
+      body: '{"status":"SERVING"}',
+    });
+    expect(await send(edge.http1, "GET", "/ping")).toMatchObject({
+      status: 200,
+      body: '{"status":"SERVING"}',
+    });
+    expect((await send(edge.http1, "GET", "/metrics")).body).toContain('route="/healthz"');
+  });
+});
+
+describe("paths", () => {
+  it.each([
+    "/",
+    "/nothing",
+    "//healthz",
+    "/healthz/",
+    "/%68ealthz",
+    "/x/../healthz",
+    "/%",
+    "/%ff%fe",
+    "/\\",
+    "*",
+    "http://",
+    "http://a b/",
+    "/vestibule.v1.AuthService",
+  ])("does not know %j", async (target) => {
+    const answer = await send(edge.http1, "GET", encodeURI(target).replaceAll("%25", "%"));
+    expect(answer).toMatchObject({ status: 404, body: '{"code":"not_found","message":"not found"}' });
+  });
+
+  it("takes the absolute form, whatever host it names", async () => {
+    const healthz = await send(edge.http1, "GET", "http://elsewhere.example/healthz?x");
+    expect(healthz.status).toBe(200);
+    const body = '{"clientSecret":"s"}';
+    const headers = { "content-type": "application/json", host: "::not a host::" };
+    const rpc = await send(
+      edge.http1,
+      "POST",
+      `http://elsewhere.example:99999999${authToken}`,
+      headers,
+      body,
+    );
+    expect(rpc.status).toBe(200);
+  });
+
+  it("answers HTTP/1.0 without a host", async () => {
+    const { port } = new URL(edge.http1);
+    const answer = await new Promise<string>((resolve) => {
+      const socket = connectTcp(Number(port), "127.0.0.1");
+      let text = "";
+      socket.on("data", (chunk) => {
+        text += chunk;
+      });
+      socket.on("close", () => resolve(text));
+      const head = [`POST ${authToken} HTTP/1.0`, "content-type: application/json", "content-length: 2"];
+      socket.write(`${head.join("\r\n")}\r\n\r\n{}`);
+    });
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
+  });
+});
+
+describe("request id", () => {
+  it.each([
+    ["/healthz", "a.b_c-1"],
+    ["/nothing", "x".repeat(128)],
+    [authToken, "42"],
+  ])("is taken on %s when well-formed", async (path, id) => {
+    const answer = await send(edge.http1, "GET", path, { "x-request-id": id });
+    expect(answer.headers["x-request-id"]).toBe(id);
+    expect(await lineOf(answer)).toMatchObject({ path, requestId: id });
+  });
+
+  it.each(["", "a b", "x".repeat(129), "é", "a,b"])("is made anew instead of %j", async (id) => {
+    const answer = await send(edge.http1, "GET", "/healthz", {
+      "x-request-id": Buffer.from(id).toString("latin1"),
+    });
+    expect(answer.headers["x-request-id"]).toMatch(
+      /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/,
+    );
+  });
+});
+
+describe("what the RPC library refuses", () => {
+  const secret = "vsts_canary";
+  const json = { "content-type": "application/json" };
+  const binary = { "content-type": "application/proto" };
+
+  it.each([
+    [
+      "a syntax error",
+      json,
+      `{"clientSecret":"${secret}",}`,
+      400,
+      "request body is not valid JSON for this method",
+    ],
+    ["an empty body", json, "", 400, "request body is not valid JSON for this method"],
+    ["an array", json, `["${secret}"]`, 400, "request body is not valid JSON for this method"],
+    ["a repeated key", json, `{"clientSecret":"${secret}","clientSecret":""}`, 400, /not valid/],
+    ["a number for a text", json, '{"clientSecret":5}', 400, /^client_secret: has the wrong type/],
+    ["deep nesting", json, "[".repeat(100_000), 400, /not valid/],
+    ["junk for Protobuf", binary, `\u00ff${secret}`, 400, "request body is not a valid Protobuf message"],
+    [
+      "unknown compression",
+      { ...json, "content-encoding": "zstd" },
+      "{}",
+      501,
+      /^unknown compression: supported/,
+    ],
+    ["false gzip", { ...json, "content-encoding": "gzip" }, secret, 400, "request body cannot be read"],
+    ["a bad timeout", { ...json, "connect-timeout-ms": "soon" }, "{}", 400, "timeout header is not valid"],
+  ])("says %s in fixed words", async (_, headers, body, status, message) => {
+    const answer = await send(edge.http1, "POST", authToken, headers, body);
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.body).message).toMatch(message);
+    expect(answer.body).not.toContain(secret);
+    expect(answer.body).toContain("google.rpc.ErrorInfo");
+    expect(JSON.stringify(edge.lines)).not.toContain(secret);
+  });
+
+  it("names the field in the details", async () => {
+    const { body } = await sendJson(edge.http1, authToken, { clientSecret: {} });
+    const details = JSON.parse(body).details.map(({ debug }: { debug: unknown }) => debug);
+    expect(details).toContainEqual({
+      fieldViolations: [expect.objectContaining({ field: "client_secret" })],
+    });
+  });
+
+  it("refuses what is too large: announced, in chunks, and once unpacked", async () => {
+    const large = `{"assertion":"${"x".repeat(limit)}"}`;
+    const message = `request is larger than ${limit} bytes`;
+    for (const body of [Buffer.from(large), [Buffer.from(large)]]) {
+      const answer = await send(edge.http1, "POST", authToken, json, body);
+      expect(answer.status).toBe(413);
+      expect(JSON.parse(answer.body)).toMatchObject({ code: "resource_exhausted", message });
+    }
+    const bomb = gzipSync(Buffer.alloc(100 * limit, "x"));
+    expect(bomb.byteLength).toBeLessThan(limit);
+    const answer = await send(edge.http1, "POST", authToken, { ...json, "content-encoding": "gzip" }, bomb);
+    expect(answer.status).toBe(413);
+    expect(JSON.parse(answer.body)).toMatchObject({ code: "resource_exhausted", message });
+  });
+
+  it("unpacks gzip", async () => {
+    const body = gzipSync('{"clientSecret":"packed"}');
+    const answer = await send(edge.http1, "POST", authToken, { ...json, "content-encoding": "gzip" }, body);
+    expect(JSON.parse(answer.body)).toMatchObject({ accessToken: "packed" });
+  });
+
+  it("ignores fields it does not know, as Frontier does", async () => {
+    expect((await sendJson(edge.http1, authToken, { unheardOf: 1 })).status).toBe(200);
+  });
+
+  it("says which methods and types it takes", async () => {
+    expect(await send(edge.http1, "GET", authToken)).toMatchObject({
+      status: 405,
+      headers: { allow: "POST" },
+    });
+    const put = await send(edge.http1, "PUT", getCurrentUser);
+    expect(put).toMatchObject({ status: 405, headers: { allow: "POST, GET" } });
+    const text = await send(edge.http1, "POST", authToken, { "content-type": "text/plain" }, "{}");
+    expect(text).toMatchObject({
+      status: 415,
+      headers: { "accept-post": "application/json, application/proto" },
+    });
+    expect(await lineOf(text)).toMatchObject({ code: "client_error", status: 415 });
+  });
+});
+
+describe("errors over plain JSON", () => {
+  it("are Frontier's", async () => {
+    const refused = await sendJson(edge.http1, getCurrentUser, {});
+    expect(refused.status).toBe(401);
+    expect(JSON.parse(refused.body)).toMatchObject({ code: "unauthenticated", message: "not authenticated" });
+    const disabled = await sendJson(edge.http1, authToken, { grantType: "disabled" });
+    expect(disabled.status).toBe(403);
+    expect(JSON.parse(disabled.body)).toMatchObject({ code: "permission_denied", message: "not authorized" });
+    expect(await lineOf(disabled)).toMatchObject({
+      reason: "PRINCIPAL_DISABLED",
+      detail: "disabled yesterday",
+    });
+    expect(disabled.body).not.toContain("yesterday");
+  });
+});
+
+describe("Frontier's alias", () => {
+  it("takes both spellings and answers in snake_case, without unset fields", async () => {
+    for (const request of [{ client_secret: "s" }, { clientSecret: "s" }]) {
+      const answer = await sendJson(edge.http1, `${aliasPath}/AuthToken`, request);
+      expect(JSON.parse(answer.body)).toEqual({ access_token: "s", token_type: "Bearer", expires_in: 3600 });
+    }
+    const empty = await sendJson(edge.http1, `${aliasPath}/AuthToken`, {});
+    expect(JSON.parse(empty.body)).toEqual({ token_type: "Bearer", expires_in: 3600 });
+    const own = await sendJson(edge.http1, authToken, {});
+    expect(JSON.parse(own.body)).toEqual({ tokenType: "Bearer", expiresIn: 3600 });
+  });
+
+  it("asks for the same credentials", async () => {
+    const path = `${aliasPath}/GetCurrentUser`;
+    expect((await sendJson(edge.http1, path, {})).status).toBe(401);
+    expect((await sendJson(edge.http1, path, {}, { authorization: "Bearer good" })).status).toBe(200);
+  });
+});
+
+describe("methods that do not exist", () => {
+  const paths = ["/vestibule.v1.AuthService/Nothing", `${aliasPath}/ListPolicies`];
+
+  it.each(paths)("%s is unimplemented in Connect", async (path) => {
+    const answer = await sendJson(edge.http1, path, {});
+    expect(answer).toMatchObject({ status: 501, headers: { "content-type": "application/json" } });
+    expect(JSON.parse(answer.body)).toMatchObject({ code: "unimplemented", message: "unimplemented" });
+    expect(await lineOf(answer)).toMatchObject({ code: "unimplemented" });
+  });
+
+  it.each(["application/grpc", "application/grpc+proto", "application/grpc-web+proto"])(
+    "are unimplemented in %s, of unknown services too",
+    async (type) => {
+      for (const path of [...paths, "/nobody.Here/Nothing"]) {
+        const answer = await send(edge.http1, "POST", path, { "content-type": type, te: "trailers" }, "");
+        expect(answer).toMatchObject({
+          status: 200,
+          body: "",
+          headers: { "content-type": type, "grpc-status": "12", "grpc-message": "unimplemented" },
+        });
+      }
+    },
+  );
+
+  it("are unimplemented at the end of a Connect stream", async () => {
+    const headers = { "content-type": "application/connect+json" };
+    const answer = await send(edge.http1, "POST", paths[0] ?? "", headers, "");
+    expect(answer.status).toBe(200);
+    expect(answer.body.charCodeAt(0)).toBe(2);
+    expect(JSON.parse(answer.body.slice(5))).toMatchObject({ error: { code: "unimplemented" } });
+  });
+});
+
+describe("gRPC over HTTP/1.1", () => {
+  it("answers with trailers", async () => {
+    const frame = Buffer.from([0, 0, 0, 0, 3, 0x1a, 1, 0x73]);
+    const headers = { "content-type": "application/grpc+proto", te: "trailers" };
+    const answer = await send(edge.http1, "POST", authToken, headers, frame);
+    expect(answer.status).toBe(200);
+    expect(answer.headers["transfer-encoding"]).toBe("chunked");
+    expect(answer.body.slice(5)).toContain("Bearer");
+  });
+
+  it("refuses bidirectional streams, which it cannot carry", async () => {
+    const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    const answer = await send(edge.http1, "POST", path, { "content-type": "application/grpc" }, "");
+    expect(answer).toMatchObject({ status: 505, headers: { connection: "close" } });
+  });
+});
+
+describe("other origins", () => {
+  const preflight = { "access-control-request-method": "POST" };
+
+  it("lets an allowed origin in, with credentials", async () => {
+    const origin = "https://app.example.com";
+    const asked = await send(edge.http1, "OPTIONS", authToken, { origin, ...preflight });
+    expect(asked).toMatchObject({
+      status: 204,
+      headers: {
+        "access-control-allow-origin": origin,
+        "access-control-allow-credentials": "true",
+        "access-control-allow-methods": "GET, POST",
+        vary: "Origin",
+      },
+    });
+    expect(asked.headers["access-control-allow-headers"]).toMatch(
+      /Connect-Protocol-Version.*Authorization.*X-Project/,
+    );
+    const called = await sendJson(edge.http1, authToken, {}, { origin });
+    expect(called.headers).toMatchObject({ "access-control-allow-origin": origin, vary: "Origin" });
+    expect(called.headers["access-control-expose-headers"]).toMatch(/Grpc-Status.*X-Request-Id/i);
+    const refused = await sendJson(edge.http1, getCurrentUser, {}, { origin });
+    expect(refused.headers["access-control-allow-origin"]).toBe(origin);
+  });
+
+  it.each([
+    "https://evil.example",
+    "http://app.example.com",
+    "https://app.example.com.evil.example",
+    "https://app.example.com:8443",
+    "HTTPS://APP.EXAMPLE.COM",
+    "null",
+    "*",
+  ])("gives %s nothing", async (origin) => {
+    for (const answer of [
+      await send(edge.http1, "OPTIONS", authToken, { origin, ...preflight }),
+      await sendJson(edge.http1, authToken, {}, { origin }),
+    ]) {
+      expect(Object.keys(answer.headers).filter((name) => name.startsWith("access-control-"))).toEqual([]);
+      expect(answer.headers.vary).toBe("Origin");
+    }
+  });
+});
+
+describe("access log", () => {
+  it("says what happened in one line, without secrets", async () => {
+    const headers = {
+      authorization: "Bearer good",
+      cookie: "sid=canary1",
+      "content-type": "application/json",
+      "x-request-id": "log-1",
+    };
+    const path = `${getCurrentUser}?token=canary2`;
+    await lineOf(await send(edge.http1, "POST", path, headers, '{"x":"canary3"}'));
+    const lines = edge.lines.filter((line) => line.requestId === "log-1");
+    expect(lines).toEqual([
+      expect.objectContaining({
+        level: "info",
+        message: "request",
+        method: "POST",
+        path: getCurrentUser,
+        http: "1.1",
+        status: 200,
+        code: "ok",
+        client: "127.0.0.1",
+        principal: "serviceuser:019a0000-0000-7000-8000-000000000001",
+        credentialKind: "client_secret",
+        ms: expect.any(Number),
+      }),
+    ]);
+    expect(JSON.stringify(edge.lines)).not.toMatch(/canary\d/);
+  });
+
+  it("tells of a refused credential", async () => {
+    const answer = await sendJson(edge.http1, getCurrentUser, {}, { authorization: "Bearer bad" });
+    expect(await lineOf(answer)).toMatchObject({
+      code: "unauthenticated",
+      reason: "NOT_AUTHENTICATED",
+      detail: "unknown token",
+      credentialKind: "access_token",
+    });
+  });
+});
+
+describe("metrics", () => {
+  it("put every unknown path under one label", async () => {
+    for (const path of ["/a1", "/a2", "/vestibule.v1.AuthService/A3"]) {
+      await lineOf(await send(edge.http1, "GET", path));
+    }
+    const { body } = await send(edge.http1, "GET", "/metrics");
+    expect(body).toContain('route="other"');
+    expect(body).not.toMatch(/\/a1|A3/);
+    expect(body).toMatch(
+      /vestibule_requests_total\{route="\/vestibule\.v1\.AuthService\/GetCurrentUser",code="ok",credential="client_secret"\} \d+/,
+    );
+    expect(body).toMatch(/vestibule_requests_in_flight 1\n/);
+  });
+});
+
+describe("time", () => {
+  it("limits unary calls, and the reading of their bodies", async () => {
+    const brief = await startEdge({ limits: { bodyBytes: limit, requestSeconds: 0.1 } });
+    try {
+      const answer = await sendJson(brief.http1, authToken, { grantType: "hang" });
+      expect(answer.status).toBe(504);
+      expect(JSON.parse(answer.body)).toEqual({ code: "deadline_exceeded", message: "deadline exceeded" });
+      const headers = { "content-type": "application/json" };
+      const stalled = await stall(brief.http2, { ":method": "POST", ":path": authToken, ...headers });
+      expect(stalled).toMatchObject({ status: 504, body: expect.stringContaining("deadline_exceeded") });
+    } finally {
+      await brief.close();
+    }
+  });
+
+  it("notes callers that went away", async () => {
+    const client = connectHttp2(edge.http2);
+    const headers = { ":method": "POST", ":path": authToken, "content-type": "application/json" };
+    const stream = client.request({ ...headers, "x-request-id": "gone-1" });
+    stream.end('{"grantType":"hang"}', () => stream.close(8));
+    await vi.waitFor(() =>
+      expect(edge.lines.find(({ requestId }) => requestId === "gone-1")).toMatchObject({
+        code: "canceled",
+        status: 0,
+      }),
+    );
+    client.destroy();
+  });
+});
+
+/** Sends a head over HTTP/2 and never the body. */
+function stall(base: string, headers: Record<string, string>): Promise<{ status: unknown; body: string }> {
+  return new Promise((resolve, reject) => {
+    const client = connectHttp2(base);
+    const stream = client.request(headers);
+    let status: unknown;
+    let body = "";
+    stream.on("response", (head) => {
+      status = head[":status"];
+    });
+    stream.on("data", (chunk) => {
+      body += chunk;
+    });
+    stream.on("error", reject);
+    stream.on("end", () => {
+      client.destroy();
+      resolve({ status, body });
+    });
+    stream.write('{"grant');
+  });
+}

@@ -1,0 +1,213 @@
+/**
+ * The edge: every request of either HTTP version enters here and is handed to
+ * a plain route, an RPC handler, or nobody.
+ *
+ * Routes are matched on the raw path, in this order: plain routes, RPC
+ * methods, methods that a known service does not have. Nothing is decoded or
+ * normalised first, so that no two spellings reach one handler. The edge holds
+ * no rule of any noun; it turns requests into calls and refusals into answers.
+ */
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import { beginAccessLog } from "./access-log.ts";
+import { createCors } from "./cors.ts";
+import { toPlainError } from "./errors.ts";
+import { createFrontierAlias } from "./frontier-alias.ts";
+import { createHealthRoutes, createHealthService, type Health } from "./health.ts";
+import { createAuthenticateInterceptor, type PrincipalChain } from "./interceptors/authenticate.ts";
+import { createCsrfInterceptor } from "./interceptors/csrf.ts";
+import { createTranslator } from "./interceptors/translate.ts";
+import { createRequestValidator } from "./interceptors/validate.ts";
+import { type Metrics, otherRoute } from "./metrics.ts";
+import { type NodeRequest, type NodeResponse, toRawPath } from "./node-http.ts";
+import { type PlainRoute, sendPlain, sendRefusal, servePlainRoute } from "./plain-route.ts";
+import { createReflection } from "./reflection.ts";
+import { createRequestInfoReader } from "./request-info.ts";
+import { createRpcHandlers, serveRpc } from "./rpc.ts";
+import type { ServiceRegistration } from "./services.ts";
+import { isRpcRequest, sendUnimplemented } from "./unimplemented.ts";
+
+/** What the edge is made of. */
+export interface EdgeOptions {
+  /** Health, ping and metrics come on their own. */
+  readonly routes: readonly PlainRoute[];
+  /** Our own services. Health, reflection and Frontier's alias come on their own. */
+  readonly services: readonly ServiceRegistration[];
+  /** Methods of `services` that answer under Frontier's name as well. */
+  readonly frontierMethods: readonly DescMethod[];
+  readonly principals: PrincipalChain;
+  readonly health: Health;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  readonly clock: Clock;
+  /** Origin of the public URL, without a path: `https://id.example.com`. */
+  readonly publicOrigin: string;
+  /** Exact origins that may call with credentials. */
+  readonly allowedOrigins: readonly string[];
+  /** Addresses or CIDR blocks. */
+  readonly trustedProxies: readonly string[];
+  readonly limits: EdgeLimits;
+  /** Aborts the calls that are still running when the process must end. */
+  readonly shutdownSignal?: AbortSignal;
+}
+
+/** What one request may take. */
+export interface EdgeLimits {
+  /** Largest body or message, after decompression. */
+  readonly bodyBytes: number;
+  /** Longest time of a unary call. */
+  readonly requestSeconds: number;
+}
+
+/** Called once per request by the HTTP/1.1 server and the HTTP/2 server alike. Never throws. */
+export type RequestListener = (request: NodeRequest, response: NodeResponse) => void;
+
+/**
+ * Builds the edge and compiles the rules of every request message, so that no
+ * caller waits for that.
+ *
+ * @throws Error for a trusted proxy that is no address, two routes with one
+ *   method and path, or an alias of a method that nobody answers
+ */
+export function createEdge(options: EdgeOptions): RequestListener {
+  const rpcs = createAllRpcHandlers(options);
+  const plain = indexRoutes([
+    ...options.routes,
+    ...createHealthRoutes(options.health),
+    options.metrics.route,
+  ]);
+  const servicePaths = new Set([...rpcs.keys()].map(toServicePath));
+  const readInfo = createRequestInfoReader(options);
+  const applyCors = createCors(options.allowedOrigins);
+  const { log, metrics, limits, publicOrigin } = options;
+
+  /** Answers the request; the result names its route for the metrics. */
+  function dispatch(request: NodeRequest, response: NodeResponse, info: RequestInfo): string {
+    const path = toRawPath(request.url);
+    const routes = plain.get(path);
+    const rpc = rpcs.get(path);
+    const route = routes !== undefined || rpc !== undefined ? path : otherRoute;
+    if (applyCors(request, response)) {
+      return route;
+    }
+    if (routes !== undefined) {
+      servePlain(routes, request, response, info);
+    } else if (rpc !== undefined) {
+      void serveRpc(rpc, request, response, info, {
+        publicOrigin,
+        requestSeconds: limits.requestSeconds,
+        log,
+      });
+    } else if (servicePaths.has(toServicePath(path)) || isRpcRequest(request)) {
+      info.outcome.code = "unimplemented";
+      sendUnimplemented(request, response);
+    } else {
+      request.resume();
+      sendRefusal(response, new DomainError("NOT_FOUND"), info, log);
+    }
+    return route;
+  }
+
+  function servePlain(
+    routes: ReadonlyMap<string, PlainRoute>,
+    request: NodeRequest,
+    response: NodeResponse,
+    info: RequestInfo,
+  ): void {
+    const method = request.method === "HEAD" && !routes.has("HEAD") ? "GET" : (request.method ?? "");
+    const route = routes.get(method);
+    if (route === undefined) {
+      request.resume();
+      sendMethodNotAllowed(response, [...routes.keys()]);
+    } else {
+      void servePlainRoute(route, request, response, info, { bodyBytes: limits.bodyBytes, log });
+    }
+  }
+
+  return (request, response) => {
+    const info = readInfo(request);
+    const endMetrics = metrics.begin();
+    const endAccessLog = beginAccessLog(log, request, response, info);
+    let route: string = otherRoute;
+    // A caller that goes away shows as errors on both; 'close' tells of the end in every case.
+    request.on("error", ignore);
+    response.on("error", ignore);
+    response.once("close", () => {
+      info.outcome.code ??= toCode(response);
+      endMetrics(route, info.outcome);
+      endAccessLog();
+    });
+    try {
+      response.setHeader("x-request-id", info.requestId);
+      route = dispatch(request, response, info);
+    } catch (error) {
+      log.error({ requestId: info.requestId, err: error }, "request failed");
+      response.destroy();
+    }
+  };
+}
+
+function createAllRpcHandlers(options: EdgeOptions): Map<string, UniversalHandler> {
+  const alias = createFrontierAlias(options.frontierMethods, options.services);
+  const shown = [...options.services, alias].map(({ service }) => service);
+  const health = createHealthService(
+    options.health,
+    shown.map(({ typeName }) => typeName),
+  );
+  const own = [...options.services, health, ...createReflection([...shown, health.service])];
+  const validator = createRequestValidator();
+  validator.warm(own.map(({ service }) => service));
+  const rpc = {
+    translator: createTranslator({ log: options.log, bodyBytes: options.limits.bodyBytes }),
+    interceptors: [
+      createCsrfInterceptor([options.publicOrigin, ...options.allowedOrigins]),
+      createAuthenticateInterceptor(options.principals),
+      validator.interceptor,
+    ],
+    bodyBytes: options.limits.bodyBytes,
+    ...(options.shutdownSignal !== undefined && { shutdownSignal: options.shutdownSignal }),
+  };
+  return new Map([
+    ...createRpcHandlers(own, rpc),
+    ...createRpcHandlers([alias], { ...rpc, protoFieldNames: true }),
+  ]);
+}
+
+function indexRoutes(routes: readonly PlainRoute[]): Map<string, Map<string, PlainRoute>> {
+  const index = new Map<string, Map<string, PlainRoute>>();
+  for (const route of routes) {
+    const byMethod = index.get(route.path) ?? new Map<string, PlainRoute>();
+    if (byMethod.has(route.method)) {
+      throw new Error(`two routes for ${route.method} ${route.path}`);
+    }
+    index.set(route.path, byMethod.set(route.method, route));
+  }
+  return index;
+}
+
+/** `/vestibule.v1.AuthService/` of `/vestibule.v1.AuthService/AuthToken`. */
+function toServicePath(path: string): string {
+  return path.slice(0, path.indexOf("/", 1) + 1);
+}
+
+function sendMethodNotAllowed(response: NodeResponse, methods: readonly string[]): void {
+  const allow = methods.includes("GET") ? [...methods, "HEAD"] : methods;
+  sendPlain(response, {
+    ...toPlainError(new DomainError("NOT_IMPLEMENTED", { message: "method not allowed" })),
+    status: 405,
+    headers: { allow: allow.join(", ") },
+  });
+}
+
+/** What a finished answer is called when nobody has said so. */
+function toCode(response: NodeResponse): string {
+  if (!response.headersSent) return "canceled";
+  if (response.statusCode < 400) return "ok";
+  return response.statusCode < 500 ? "client_error" : "server_error";
+}
+
+function ignore(): void {}

@@ -1,0 +1,62 @@
+/**
+ * Calls to methods that do not exist, answered in the protocol they were made
+ * in: a gRPC client handed a bare 404 sees a broken server, not a missing
+ * method.
+ */
+import { Code, type ConnectError } from "@connectrpc/connect";
+import { encodeEnvelope } from "@connectrpc/connect/protocol";
+import { endStreamFlag, endStreamToJson, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { DomainError } from "../lib/errors.ts";
+import { toConnectError } from "./errors.ts";
+import { findHeader, type NodeRequest, type NodeResponse } from "./node-http.ts";
+
+const grpcContentType = /^application\/grpc(?:-web)?(?:-text)?(?:\+(?:proto|json))?(?:\s*;|$)/i;
+const connectStreamContentType = /^application\/connect\+(?:proto|json)(?:\s*;|$)/i;
+
+/** Whether only an RPC client sends such a request, whatever its path. */
+export function isRpcRequest(request: NodeRequest): boolean {
+  const contentType = findHeader(request, "content-type") ?? "";
+  return (
+    grpcContentType.test(contentType) ||
+    connectStreamContentType.test(contentType) ||
+    findHeader(request, "connect-protocol-version") !== undefined
+  );
+}
+
+/** Answers `unimplemented` in the caller's protocol: gRPC, gRPC-Web, Connect streaming, else Connect unary. */
+export function sendUnimplemented(request: NodeRequest, response: NodeResponse): void {
+  const error = toConnectError(new DomainError("NOT_IMPLEMENTED"));
+  const contentType = findHeader(request, "content-type") ?? "";
+  if (grpcContentType.test(contentType)) {
+    sendTrailersOnly(response, contentType, error);
+  } else if (connectStreamContentType.test(contentType)) {
+    sendEndOfStream(response, contentType, error);
+  } else {
+    sendUnary(response, error);
+  }
+  request.resume();
+}
+
+/** Status in the headers of an empty answer: "Trailers-Only" of the gRPC protocol. */
+function sendTrailersOnly(response: NodeResponse, contentType: string, error: ConnectError): void {
+  response.statusCode = 200;
+  response.setHeader("content-type", contentType);
+  response.setHeader("grpc-status", String(Code.Unimplemented));
+  response.setHeader("grpc-message", encodeURIComponent(error.rawMessage));
+  response.end();
+}
+
+function sendEndOfStream(response: NodeResponse, contentType: string, error: ConnectError): void {
+  const end = JSON.stringify(endStreamToJson(new Headers(), error, undefined));
+  response.statusCode = 200;
+  response.setHeader("content-type", contentType);
+  response.end(encodeEnvelope(endStreamFlag, new TextEncoder().encode(end)));
+}
+
+function sendUnary(response: NodeResponse, error: ConnectError): void {
+  const body = errorToJsonBytes(error, undefined);
+  response.statusCode = 501;
+  response.setHeader("content-type", "application/json");
+  response.setHeader("content-length", body.byteLength);
+  response.end(body);
+}
