@@ -102,7 +102,7 @@ describeDatabases("change feed", (under) => {
     expect(reader.seen.toSorted()).toEqual(subjects.toSorted());
     for (const writer of writers) {
       await writer.feed.pollNow();
-      expect(writer.seen.toSorted()).toEqual(subjects.toSorted());
+      expect([...new Set(writer.seen)].toSorted()).toEqual(subjects.toSorted());
       expect(writer.resets).toBe(0);
     }
   });

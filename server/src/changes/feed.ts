@@ -29,7 +29,7 @@ export interface FeedDatabase extends Database {
   listen(channel: string, onNotify: () => void): () => Promise<void>;
 }
 
-/** Who wants to know. Neither method may throw. */
+/** Who wants to know. A change may be told twice. Neither method may throw. */
 export interface ChangeListener {
   onChange(change: Change): void;
   /** Anything may have changed. */
@@ -220,7 +220,7 @@ export class ChangeFeed {
     if (!this.#ownSeqs.delete(seq)) this.#tellChange({ topic, subject });
   }
 
-  /** A reader may have met the row before the commit was reported here. */
+  /** Reading may have met the row, and told of it, before the commit was reported here. */
   #rememberOwn(seq: number): void {
     if (this.#isStarted && seq > this.#lastSeq) this.#ownSeqs.add(seq);
   }
