@@ -3,7 +3,7 @@ import { DatabaseRefusedError, isSqliteBusy, toUnavailable } from "./errors.ts";
 import { isPostgresUrl, sqlitePath } from "./open-database.ts";
 import { createPrivateFile } from "./sqlite-handle.ts";
 
-/** Held for as long as the server lives. */
+/** Held until released, or until the process ends. Keep it: one that is garbage-collected is free. */
 export interface ServerLock {
   release(): void;
 }

@@ -1,0 +1,156 @@
+import { once } from "node:events";
+import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describeDatabases } from "../../../test/parts/databases.ts";
+import { silentLog } from "../lib/log.ts";
+import { DatabaseRefusedError, isUniqueViolation, toUnavailable } from "./errors.ts";
+import { openDatabase, sqlitePath } from "./open-database.ts";
+
+const unavailable = { name: "DomainError", reason: "UNAVAILABLE" };
+
+describe("addresses", () => {
+  it.each([
+    ["sqlite:data/vestibule.db", "data/vestibule.db"],
+    ["sqlite:./x", "./x"],
+    ["sqlite:/srv/x.db", "/srv/x.db"],
+    ["sqlite:///srv/x.db", "/srv/x.db"],
+  ])("takes %s", (url, path) => {
+    expect(sqlitePath(url)).toBe(path);
+  });
+
+  it.each([
+    "sqlite:",
+    "sqlite::memory:",
+    "sqlite:file:x?mode=memory",
+    "sqlite://host/x",
+    "x.db",
+    "mysql://h/d",
+    "",
+  ])("refuses %j", async (url) => {
+    await expect(openDatabase({ url, log: silentLog })).rejects.toBeInstanceOf(DatabaseRefusedError);
+  });
+});
+
+describe("errors", () => {
+  const withCode = (code: string, message = "no") => Object.assign(new Error(message), { code });
+
+  it.each([
+    "SQLITE_BUSY",
+    "SQLITE_BUSY_SNAPSHOT",
+    "SQLITE_FULL",
+    "SQLITE_IOERR_WRITE",
+    "SQLITE_READONLY",
+    "ECONNREFUSED",
+    "ECONNRESET",
+    "EPIPE",
+    "08006",
+    "40P01",
+    "53100",
+    "53300",
+    "57014",
+    "57P01",
+    "58030",
+  ])("calls %s unavailable, with the cause kept for the log", (code) => {
+    const cause = withCode(code);
+    expect(toUnavailable(cause)).toMatchObject({ ...unavailable, cause });
+  });
+
+  it.each([
+    "Connection terminated unexpectedly",
+    "timeout exceeded when trying to connect",
+    "Query read timeout",
+  ])("calls %j unavailable", (message) => {
+    expect(toUnavailable(new Error(message))).toMatchObject(unavailable);
+  });
+
+  it.each(["SQLITE_CONSTRAINT_UNIQUE", "SQLITE_BUSYBODY", "23505", "42601", "ERR_INVALID_ARG_TYPE"])(
+    "leaves %s as it is",
+    (code) => {
+      const error = withCode(code);
+      expect(toUnavailable(error)).toBe(error);
+    },
+  );
+
+  it("knows a unique violation by its code alone", () => {
+    for (const code of ["SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505"]) {
+      expect(isUniqueViolation(withCode(code))).toBe(true);
+    }
+    for (const other of [
+      withCode("23503"),
+      withCode("SQLITE_CONSTRAINT_FOREIGNKEY"),
+      "23505",
+      null,
+      undefined,
+    ]) {
+      expect(isUniqueViolation(other)).toBe(false);
+    }
+  });
+});
+
+describe("opening", () => {
+  let folder: string;
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "vestibule-open-"));
+  });
+
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it("makes a missing folder for its owner alone, and tightens a file that was open to others", async () => {
+    const loose = join(folder, "loose.db");
+    writeFileSync(loose, "", { mode: 0o644 });
+    for (const path of [join(folder, "new", "x.db"), loose]) {
+      await (await openDatabase({ url: `sqlite:${path}`, log: silentLog })).close();
+      expect(statSync(path).mode & 0o777).toBe(0o600);
+    }
+    expect(statSync(join(folder, "new")).mode & 0o777).toBe(0o700);
+  });
+
+  it("answers UNAVAILABLE for a file that is no database", async () => {
+    const path = join(folder, "text.db");
+    writeFileSync(path, "this is no database, however long you look at it".repeat(40));
+    await expect(openDatabase({ url: `sqlite:${path}`, log: silentLog })).rejects.toMatchObject(unavailable);
+  });
+
+  it("answers UNAVAILABLE for a Postgres that is not there", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as { port: number };
+    server.close();
+    await once(server, "close");
+    const opening = openDatabase({ url: `postgres://u:p@127.0.0.1:${port}/d`, log: silentLog });
+    await expect(opening).rejects.toMatchObject(unavailable);
+  });
+});
+
+describeDatabases("losing the database", (under) => {
+  it(
+    under.dialect === "postgres"
+      ? "is UNAVAILABLE, then works with a new connection"
+      : "is UNAVAILABLE on a locked file",
+    async () => {
+      const other = await under.openAnother({ poolSize: 1 });
+      if (under.dialect === "sqlite") {
+        // Nothing else may write while this one is open.
+        await under.database.transaction(async () => {
+          await expect(other.transaction((tx) => sql`select 1`.execute(tx))).rejects.toMatchObject(
+            unavailable,
+          );
+        });
+      } else {
+        const lost = other.transaction(async (tx) => {
+          const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(tx);
+          await sql`select pg_terminate_backend(${rows[0]?.pid})`.execute(under.database.reader);
+          await sql`select 1`.execute(tx);
+        });
+        await expect(lost).rejects.toMatchObject(unavailable);
+      }
+      const { rows } = await other.transaction((tx) => sql`select 1 as one`.execute(tx));
+      expect(rows).toEqual([{ one: 1 }]);
+    },
+  );
+});
