@@ -1,6 +1,9 @@
 import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { gzipSync } from "node:zlib";
+import { Code, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { Health } from "@vestibule/proto/grpc/health/v1/health_pb";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { DomainError } from "../lib/errors.ts";
 import { readBody } from "./node-http.ts";
@@ -517,6 +520,27 @@ describe("time", () => {
       }),
     );
     client.destroy();
+  });
+});
+
+describe("shutdown", () => {
+  it("ends calls and streams that are still running", async () => {
+    const shutdown = new AbortController();
+    const ending = await startEdge({ shutdownSignal: shutdown.signal });
+    try {
+      const call = sendJson(ending.http1, authToken, { grantType: "hang" });
+      const transport = createGrpcTransport({ baseUrl: ending.http2 });
+      const stream = (async () => {
+        for await (const _ of createClient(Health, transport).watch({ service: "nobody.Here" }))
+          shutdown.abort();
+      })();
+      await expect(stream).rejects.toMatchObject({ code: Code.Unavailable });
+      const answer = await call;
+      expect(answer.status).toBe(503);
+      expect(JSON.parse(answer.body)).toMatchObject({ code: "unavailable" });
+    } finally {
+      await ending.close();
+    }
   });
 });
 

@@ -51,7 +51,7 @@ export interface EdgeOptions {
   /** Addresses or CIDR blocks. */
   readonly trustedProxies: readonly string[];
   readonly limits: EdgeLimits;
-  /** Aborts the calls that are still running when the process must end. */
+  /** Ends the calls that are still running as `unavailable`, when the process must end. */
   readonly shutdownSignal?: AbortSignal;
 }
 
@@ -169,12 +169,21 @@ function createAllRpcHandlers(options: EdgeOptions): Map<string, UniversalHandle
       validator.interceptor,
     ],
     bodyBytes: options.limits.bodyBytes,
-    ...(options.shutdownSignal !== undefined && { shutdownSignal: options.shutdownSignal }),
+    ...(options.shutdownSignal !== undefined && { shutdownSignal: toUnavailable(options.shutdownSignal) }),
   };
   return new Map([
     ...createRpcHandlers(own, rpc),
     ...createRpcHandlers([alias], { ...rpc, protoFieldNames: true }),
   ]);
+}
+
+/** The same signal with a reason that callers may see, whatever its own. */
+function toUnavailable(signal: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  const abort = () => controller.abort(new DomainError("UNAVAILABLE", { detail: "shutting down" }));
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  return controller.signal;
 }
 
 function indexRoutes(routes: readonly PlainRoute[]): Map<string, Map<string, PlainRoute>> {

@@ -1,4 +1,10 @@
-import { create } from "@bufbuild/protobuf";
+import { create, createFileRegistry, type DescMessage, setExtension } from "@bufbuild/protobuf";
+import {
+  FieldDescriptorProto_Type,
+  FieldOptionsSchema,
+  FileDescriptorProtoSchema,
+} from "@bufbuild/protobuf/wkt";
+import { FieldRulesSchema, field as rules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { BadRequestSchema } from "@vestibule/proto/google/rpc/error_details_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
@@ -21,6 +27,25 @@ const transport = createRouterTransport(
 );
 const client = createClient(ServiceUserService, transport);
 const id = "019a0000-0000-7000-8000-000000000001";
+
+type Request = Parameters<ReturnType<typeof validator.interceptor>>[0];
+
+/** A message with one text field, whose rule carries a text of its own. */
+function createTypeWithRule(): DescMessage {
+  const options = create(FieldOptionsSchema);
+  const expression = "this.contains('@')";
+  const cel = [{ id: "email", message: "Invalid email", expression }];
+  setExtension(options, rules, create(FieldRulesSchema, { cel }));
+  const field = { name: "email", number: 1, type: FieldDescriptorProto_Type.STRING, options };
+  const file = create(FileDescriptorProtoSchema, {
+    name: "sample.proto",
+    syntax: "proto3",
+    messageType: [{ name: "Sample", field: [field] }],
+  });
+  const type = createFileRegistry(file, () => undefined).getMessage("Sample");
+  if (type === undefined) throw new Error("no Sample");
+  return type;
+}
 
 async function refusalOf(call: Promise<unknown>): Promise<ConnectError> {
   return call.then(
@@ -56,6 +81,17 @@ describe("createRequestValidator", () => {
     expect(JSON.stringify(violations)).not.toContain("not-a-uuid");
   });
 
+  it("quotes a rule's own text with nothing before it", async () => {
+    const type = createTypeWithRule();
+    const request = { stream: false, method: { input: type }, message: create(type) } as unknown as Request;
+    const check = validator.interceptor(() => Promise.reject(new Error("let through")));
+    await expect(check(request)).rejects.toMatchObject({
+      reason: "INVALID_REQUEST",
+      message: "Invalid email",
+      violations: [{ field: "email", description: "Invalid email" }],
+    });
+  });
+
   it("checks every message of a stream", async () => {
     const type = ServiceUserService.method.getServiceUser.input;
     async function* messages() {
@@ -67,7 +103,7 @@ describe("createRequestValidator", () => {
       stream: true,
       method: { input: type },
       message: messages(),
-    } as unknown as Parameters<ReturnType<typeof validator.interceptor>>[0];
+    } as unknown as Request;
     const read = validator.interceptor(async (checked) => {
       for await (const message of checked.message as AsyncIterable<{ orgId: string }>)
         seen.push(message.orgId);
