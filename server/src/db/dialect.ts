@@ -1,4 +1,5 @@
 import { type Kysely, PostgresAdapter, type SelectQueryBuilder, sql } from "kysely";
+import { liftTimeoutsStatement } from "./postgres-dialect.ts";
 
 /**
  * Differences between the two databases, each in one helper.
@@ -31,6 +32,12 @@ export function forUpdate<S>(
 export async function lockForTransaction<S>(tx: Kysely<S>, key: number): Promise<void> {
   if (dialectOf(tx) === "sqlite") return;
   await sql`select pg_advisory_xact_lock(${sql.lit(key)})`.execute(tx);
+}
+
+/** Lets the statements of this transaction take as long as they need. SQLite has no time-out. */
+export async function liftTimeouts<S>(tx: Kysely<S>): Promise<void> {
+  if (dialectOf(tx) === "sqlite") return;
+  await sql.raw(liftTimeoutsStatement).execute(tx);
 }
 
 /** Wakes other processes' `listen` when the transaction commits. On SQLite they poll. */

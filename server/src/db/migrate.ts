@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { Migrator } from "kysely/migration";
 import type { Database, Reader, Tx } from "./database.ts";
-import { dialectOf, lockForTransaction } from "./dialect.ts";
+import { dialectOf, liftTimeouts, lockForTransaction } from "./dialect.ts";
 import { DatabaseRefusedError, isSqliteBusy } from "./errors.ts";
 import { migrations as ourMigrations, type SchemaMigration } from "./migrations/index.ts";
 
@@ -41,7 +41,7 @@ export async function isEmptyDatabase(database: Database): Promise<boolean> {
 }
 
 async function migrateInside(tx: Tx, migrations: readonly SchemaMigration[]): Promise<{ applied: string[] }> {
-  await liftStatementTimeout(tx);
+  await liftTimeouts(tx);
   await lockForTransaction(tx, migrationLockKey);
   await refuseNewer(tx, migrations);
   const dialect = dialectOf(tx);
@@ -58,10 +58,6 @@ async function migrateInside(tx: Tx, migrations: readonly SchemaMigration[]): Pr
   const { error, results } = await migrator.migrateToLatest();
   if (error) throw error;
   return { applied: (results ?? []).map((result) => result.migrationName) };
-}
-
-async function liftStatementTimeout(tx: Tx): Promise<void> {
-  if (dialectOf(tx) === "postgres") await sql`set local statement_timeout = 0`.execute(tx);
 }
 
 async function refuseNewer(tx: Tx, migrations: readonly SchemaMigration[]): Promise<void> {

@@ -6,8 +6,11 @@ import { join } from "node:path";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import { createTestDatabase } from "../../../test/parts/postgres.ts";
 import { silentLog } from "../lib/log.ts";
+import type { Reader } from "./database.ts";
 import { DatabaseRefusedError, isUniqueViolation, toUnavailable } from "./errors.ts";
+import { migrate } from "./migrate.ts";
 import { openDatabase, sqlitePath } from "./open-database.ts";
 
 const unavailable = { name: "DomainError", reason: "UNAVAILABLE" };
@@ -153,4 +156,19 @@ describeDatabases("losing the database", (under) => {
       expect(rows).toEqual([{ one: 1 }]);
     },
   );
+});
+
+describe("a slow Postgres", () => {
+  it("is UNAVAILABLE after the time-out, except to a migration", async () => {
+    const { url, drop } = await createTestDatabase();
+    const database = await openDatabase({ url, log: silentLog, statementTimeoutMs: 100 });
+    const sleep = sql`select pg_sleep(0.3)`;
+    await expect(sleep.execute(database.reader)).rejects.toMatchObject(unavailable);
+    await expect(database.transaction((tx) => sleep.execute(tx))).rejects.toMatchObject(unavailable);
+    const slow = { name: "slow", up: async (tx: Reader) => void (await sleep.execute(tx)) };
+    expect(await migrate(database, [slow])).toEqual({ applied: ["slow"] });
+    await expect(sleep.execute(database.reader)).rejects.toMatchObject(unavailable);
+    await database.close();
+    await drop();
+  });
 });

@@ -17,6 +17,8 @@ export interface OpenDatabaseOptions {
   readonly log: Log;
   /** Postgres: how many connections at most. */
   readonly poolSize?: number;
+  /** Postgres: after how many milliseconds a statement is cancelled. Migrations may take longer. */
+  readonly statementTimeoutMs?: number;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonicMs?: () => number;
   /** SQLite: sees each statement of the writing connection. For tests. */
@@ -31,7 +33,10 @@ export interface OpenDatabaseOptions {
  */
 export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDatabase> {
   const { url, log } = options;
-  if (isPostgresUrl(url)) return openPostgres({ url, log, poolSize: options.poolSize ?? 10 });
+  if (isPostgresUrl(url)) {
+    const { poolSize = 10, statementTimeoutMs = 10_000 } = options;
+    return openPostgres({ url, log, poolSize, statementTimeoutMs });
+  }
   const monotonicMs = options.monotonicMs ?? (() => performance.now());
   return openSqlite({ path: sqlitePath(url), log, monotonicMs, onStatement: options.onStatement });
 }

@@ -14,19 +14,28 @@ import type { QueryResult as PgResult, Pool, PoolClient } from "pg";
 import { isConnectionLost, toUnavailable } from "./errors.ts";
 
 /**
+ * Ends both time-outs, the server's and ours, for the rest of a transaction:
+ * the one statement that this driver understands.
+ */
+export const liftTimeoutsStatement = "set local statement_timeout = 0";
+
+/**
  * Kysely over a `pg` pool. Its own, and not Kysely's, for three things: lost
  * connections become UNAVAILABLE and leave the pool, a handle kept beyond its
  * transaction is refused, and migrations lock by themselves (`migrate.ts`).
  */
 export class PooledPostgresDialect implements Dialect {
   readonly #pool: Pool;
+  readonly #queryTimeoutMs: number;
 
-  constructor(pool: Pool) {
+  /** @param queryTimeoutMs after which a silent server is given up, in milliseconds. */
+  constructor(pool: Pool, queryTimeoutMs: number) {
     this.#pool = pool;
+    this.#queryTimeoutMs = queryTimeoutMs;
   }
 
   createDriver(): Driver {
-    return new PooledDriver(this.#pool);
+    return new PooledDriver(this.#pool, this.#queryTimeoutMs);
   }
 
   createQueryCompiler(): PostgresQueryCompiler {
@@ -51,16 +60,18 @@ class SelfLockingPostgresAdapter extends PostgresAdapter {
 
 class PooledDriver implements Driver {
   readonly #pool: Pool;
+  readonly #queryTimeoutMs: number;
 
-  constructor(pool: Pool) {
+  constructor(pool: Pool, queryTimeoutMs: number) {
     this.#pool = pool;
+    this.#queryTimeoutMs = queryTimeoutMs;
   }
 
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<PostgresConnection> {
     try {
-      return new PostgresConnection(await this.#pool.connect());
+      return new PostgresConnection(await this.#pool.connect(), this.#queryTimeoutMs);
     } catch (error) {
       throw toUnavailable(error);
     }
@@ -88,11 +99,13 @@ class PooledDriver implements Driver {
 /** What Kysely holds during one query or one transaction. */
 class PostgresConnection implements DatabaseConnection {
   readonly #client: PoolClient;
+  #queryTimeoutMs: number;
   #isEnded = false;
   #isLost = false;
 
-  constructor(client: PoolClient) {
+  constructor(client: PoolClient, queryTimeoutMs: number) {
     this.#client = client;
+    this.#queryTimeoutMs = queryTimeoutMs;
   }
 
   async begin(isolationLevel: string): Promise<void> {
@@ -136,8 +149,10 @@ class PostgresConnection implements DatabaseConnection {
   }
 
   async #query(sql: string, parameters: readonly unknown[]): Promise<PgResult> {
+    if (sql === liftTimeoutsStatement) this.#queryTimeoutMs = 0;
+    const config = { text: sql, values: parameters as unknown[], query_timeout: this.#queryTimeoutMs };
     try {
-      return await this.#client.query(sql, parameters as unknown[]);
+      return await this.#client.query(config);
     } catch (error) {
       this.#isLost ||= isConnectionLost(error);
       throw toUnavailable(error);

@@ -13,14 +13,13 @@ export interface PostgresOptions {
   readonly log: Log;
   /** How many connections at most. One more listens. */
   readonly poolSize: number;
+  /** After how many milliseconds the server cancels a statement; a little later it is given up here. */
+  readonly statementTimeoutMs: number;
 }
 
 /** Object identifier of `int8` in `pg_type`. */
 const int8Oid = 20;
 
-/** A statement is cancelled by the server after this, and given up here a little later, in milliseconds. */
-const statementTimeoutMs = 10_000;
-const queryTimeoutMs = 12_000;
 const connectTimeoutMs = 5_000;
 
 /**
@@ -37,8 +36,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
     application_name: "vestibule",
     keepAlive: true,
     connectionTimeoutMillis: connectTimeoutMs,
-    statement_timeout: statementTimeoutMs,
-    query_timeout: queryTimeoutMs,
+    statement_timeout: options.statementTimeoutMs,
     idle_in_transaction_session_timeout: 30_000,
     types: {
       // Our int8 columns are milliseconds and counters, all below 2^53.
@@ -52,7 +50,9 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
   pool.on("error", (error) => log.warn({ err: error }, "lost an idle database connection"));
   // A client in use has no listener of the pool's: without one its loss would end the process.
   pool.on("connect", (client) => client.on("error", () => {}));
-  const kysely = new Kysely<Schema>({ dialect: new PooledPostgresDialect(pool) });
+  const kysely = new Kysely<Schema>({
+    dialect: new PooledPostgresDialect(pool, options.statementTimeoutMs * 1.2),
+  });
   try {
     await pool.query("select 1");
   } catch (error) {

@@ -8,6 +8,10 @@ import type { Generated } from "kysely";
  */
 export interface Schema {
   organizations: OrganizationRow;
+  users: UserRow;
+  memberships: MembershipRow;
+  projects: ProjectRow;
+  project_members: ProjectMemberRow;
   service_users: ServiceUserRow;
   service_user_secrets: ServiceUserSecretRow;
   signing_keys: SigningKeyRow;
@@ -24,6 +28,44 @@ export interface OrganizationRow {
   state: "enabled" | "disabled";
   created_at: number;
   updated_at: number;
+}
+
+export interface UserRow {
+  id: string;
+  name: string;
+  title: string;
+  /** Lower case. */
+  email: string;
+  metadata: string;
+  avatar: string;
+  state: "enabled" | "disabled";
+  created_at: number;
+  updated_at: number;
+}
+
+export interface MembershipRow {
+  org_id: string;
+  user_id: string;
+  role: "viewer" | "manager" | "owner";
+  created_at: number;
+}
+
+export interface ProjectRow {
+  id: string;
+  org_id: string;
+  name: string;
+  title: string;
+  metadata: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface ProjectMemberRow {
+  project_id: string;
+  principal_type: "user" | "serviceuser";
+  /** Of `users` or `service_users`, as the type says. */
+  principal_id: string;
+  created_at: number;
 }
 
 export interface ServiceUserRow {

@@ -1,6 +1,7 @@
 import type { Kysely } from "kysely";
 import type { Schema } from "../schema.ts";
 import * as foundation from "./20261122-foundation.ts";
+import * as organizations from "./20261122-organizations.ts";
 
 /** One step of the schema. Frozen once it has been merged: mend it with another. */
 export interface SchemaMigration {
@@ -12,4 +13,5 @@ export interface SchemaMigration {
 /** All migrations, oldest first. */
 export const migrations: readonly SchemaMigration[] = [
   { name: "20261122T000000_foundation", up: foundation.up },
+  { name: "20261122T010000_organizations", up: organizations.up },
 ];
