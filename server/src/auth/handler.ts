@@ -41,7 +41,7 @@ export function createAuthHandler(options: AuthHandlerOptions): ServiceImpl<type
       const principal = requirePrincipal(context);
       if (principal.type === "user") throw new DomainError("USER_NOT_FOUND");
       const serviceuser = await findServiceUser(principal.id);
-      if (serviceuser === undefined) throw new DomainError("SERVICE_USER_NOT_FOUND");
+      if (serviceuser === undefined) throw new DomainError("USER_NOT_FOUND");
       return { serviceuser };
     },
   };

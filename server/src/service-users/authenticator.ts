@@ -50,7 +50,7 @@ export interface ServiceUserTokenSubject {
 export interface ServiceUserAuthenticator {
   /** @throws DomainError NOT_AUTHENTICATED, PRINCIPAL_DISABLED, ORGANIZATION_DISABLED */
   authenticateSecret(id: string, secret: string): Promise<ServiceUserPrincipal>;
-  /** @throws DomainError SERVICE_USER_NOT_FOUND besides the others, when it was deleted. */
+  /** @throws DomainError USER_NOT_FOUND besides the others, when the service user was deleted. */
   authenticateTokenSubject(subject: ServiceUserTokenSubject): Promise<ServiceUserPrincipal>;
 }
 
@@ -68,7 +68,8 @@ export function createServiceUserAuthenticator(options: {
 
   async function findMatchingSecret(id: string, secret: string): Promise<ServiceUserSecret> {
     const cached = caches.secrets.peek(id);
-    if (cached !== undefined && isSecretOf(secret, cached.secretHash)) return cached;
+    // Compared in every case, so that an unknown id takes as many hashes as a wrong secret.
+    if (isSecretOf(secret, cached?.secretHash) && cached !== undefined) return cached;
     const stored = await caches.secrets.refresh(id, () => source.findSecret(id));
     const isMatch = isSecretOf(secret, stored?.secretHash);
     if (stored === undefined) refuse("unknown client id");
@@ -82,9 +83,9 @@ export function createServiceUserAuthenticator(options: {
     }
   }
 
-  async function getEnabled(id: string): Promise<ServiceUser> {
+  async function findEnabled(id: string): Promise<ServiceUser | undefined> {
     const serviceUser = await caches.serviceUsers.get(id, () => source.findServiceUser(id));
-    if (serviceUser === undefined) throw new DomainError("SERVICE_USER_NOT_FOUND");
+    if (serviceUser === undefined) return undefined;
     if (serviceUser.state === "disabled") {
       throw new DomainError("PRINCIPAL_DISABLED", { detail: `service user ${id} is disabled` });
     }
@@ -116,14 +117,16 @@ export function createServiceUserAuthenticator(options: {
       if (!isUuid(id)) refuse("client id is not a UUID");
       const credential = await findMatchingSecret(id.toLowerCase(), secret);
       checkExpiry(credential);
-      const serviceUser = await getEnabled(credential.serviceUserId);
+      const serviceUser = await findEnabled(credential.serviceUserId);
+      if (serviceUser === undefined) refuse(`service user ${credential.serviceUserId} was deleted`);
       return toPrincipal(serviceUser, credential, {
         authVia: "client_credentials",
         credentialKind: "client_secret",
       });
     },
     async authenticateTokenSubject({ serviceUserId, credentialId, authVia, tokenId }) {
-      const serviceUser = await getEnabled(serviceUserId);
+      const serviceUser = await findEnabled(serviceUserId);
+      if (serviceUser === undefined) throw new DomainError("USER_NOT_FOUND");
       const credential = await caches.secrets.get(credentialId, () => source.findSecret(credentialId));
       if (credential?.serviceUserId !== serviceUserId) refuse("the token's credential was deleted");
       checkExpiry(credential);
