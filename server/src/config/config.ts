@@ -1,0 +1,235 @@
+/**
+ * What the process is told to be: one value, made once at start, validated
+ * and frozen to the bottom. Every other room reads this and never
+ * `process.env` or a file of settings.
+ *
+ * `docs/configuration.md` says the same for operators, key by key.
+ */
+import type { Cidr } from "./cidr.ts";
+
+/** All settings, with every default filled in. */
+export interface Config {
+  /** Where the one port is opened. */
+  readonly listen: ListenConfig;
+  /**
+   * Origin that clients see, without a slash at its end. Links in mails,
+   * redirect URIs, `iss` and metadata are made from it, never from a header.
+   */
+  readonly publicUrl: string;
+  /** Absolute path of the folder for the database, key files and outbox. */
+  readonly dataDir: string;
+  readonly database: DatabaseConfig;
+  /** The superuser's credential; absent, one is generated at the first start. */
+  readonly bootstrap: BootstrapConfig | undefined;
+  /** Lower case. Users who proved one of these addresses are superusers. */
+  readonly adminEmails: readonly string[];
+  /** `smtp:` or `smtps:` URL, with its password; absent, mail goes to the outbox folder. */
+  readonly smtpUrl: string | undefined;
+  /** Peers whose `Forwarded` and `X-Forwarded-*` headers are believed. */
+  readonly trustedProxies: readonly Cidr[];
+  /** Absent: the port speaks plain text. */
+  readonly tls: TlsConfig | undefined;
+  /**
+   * Keys of 32 bytes in base64url, the first encrypts; empty when they come
+   * from the data directory. Read them through `resolveSecrets`.
+   */
+  readonly encryptionKeys: readonly string[];
+  readonly cors: CorsConfig;
+  readonly egress: EgressConfig;
+  readonly limits: LimitsConfig;
+  readonly log: LogConfig;
+  readonly gate: GateConfig;
+  readonly authentication: AuthenticationConfig;
+}
+
+export interface ListenConfig {
+  /** Name or address; IPv6 without brackets. */
+  readonly host: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+/** Which database holds all state. */
+export type DatabaseConfig =
+  | {
+      readonly dialect: "sqlite";
+      /** Absolute path of the file. */
+      readonly path: string;
+    }
+  | {
+      readonly dialect: "postgres";
+      /** Connection URL, with its password. */
+      readonly url: string;
+    };
+
+export interface BootstrapConfig {
+  /** UUID in lower case. */
+  readonly clientId: string;
+  /** At least 32 characters. */
+  readonly clientSecret: string;
+}
+
+/** Certificate chain and its private key, as PEM; they were seen to fit. */
+export interface TlsConfig {
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface CorsConfig {
+  /** Exact origins, as a browser sends them. */
+  readonly allowedOrigins: readonly string[];
+}
+
+export interface EgressConfig {
+  /** Internal networks that outgoing fetches may reach. */
+  readonly allowCidrs: readonly Cidr[];
+}
+
+/** Bounds that hold against everyone; rates are per rolling window. */
+export interface LimitsConfig {
+  readonly bodyBytes: number;
+  readonly headerBytes: number;
+  /** From the first byte of a request to the end of its headers. */
+  readonly headerTimeSeconds: number;
+  /** From the first byte of a request to its last. */
+  readonly requestTimeSeconds: number;
+  /** Failed machine credentials per (address, client id) and minute. */
+  readonly failedCredentialsPerClientPerMinute: number;
+  /** Failed machine credentials per address and minute. */
+  readonly failedCredentialsPerAddressPerMinute: number;
+  /** Wrong codes that end a flow. */
+  readonly wrongCodesPerFlow: number;
+  /** Wrong codes per mailbox and hour, over all its flows. */
+  readonly wrongCodesPerMailboxPerHour: number;
+  readonly mailsPerMailboxPerHour: number;
+  readonly mailsPerAddressPerHour: number;
+}
+
+export interface LogConfig {
+  readonly level: LogLevel;
+  /** `pretty` for people, `json` one object a line. */
+  readonly format: "pretty" | "json";
+}
+
+/** Least severe level that is written. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+export interface GateConfig {
+  /** Whether denials tell the proxy their reason in a header. */
+  readonly reasonHeader: boolean;
+}
+
+export interface AuthenticationConfig {
+  readonly session: SessionConfig;
+  readonly token: TokenConfig;
+  /** Leeway in reading instants that others have set. */
+  readonly clockSkewSeconds: number;
+  /** `frontier` relaxes the checks of assertions at `AuthToken`. */
+  readonly assertions: "strict" | "frontier";
+  readonly signup: SignupConfig;
+  /** Strategy names that the Frontier alias does not list. */
+  readonly frontierHiddenStrategies: readonly string[];
+  /** The first is the default; a request's must equal one of them. */
+  readonly callbackUrls: readonly string[];
+  /** A request's `return_to` must equal one of them. */
+  readonly authorizedRedirectUrls: readonly string[];
+  /** By strategy name, in the order of the file. */
+  readonly oidcProviders: readonly OidcProviderConfig[];
+  readonly mailOtp: MailConfig;
+  readonly mailLink: MailConfig;
+  /** Absent when the public host is an address: WebAuthn needs a name. */
+  readonly passkey: PasskeyConfig | undefined;
+  /** Absent unless configured and enabled. */
+  readonly testUsers: TestUsersConfig | undefined;
+}
+
+export interface SessionConfig {
+  /** 32 ASCII characters; absent when it comes from the data directory. */
+  readonly hashSecretKey: string | undefined;
+  /** 32 ASCII characters; absent when it comes from the data directory. */
+  readonly blockSecretKey: string | undefined;
+  /** Accepted on reading a cookie, never used for a new one. */
+  readonly previousHashSecretKeys: readonly string[];
+  /** Accepted on reading a cookie, never used for a new one. */
+  readonly previousBlockSecretKeys: readonly string[];
+  /** Cookie domain; absent, the cookie belongs to the public host alone. */
+  readonly domain: string | undefined;
+  readonly sameSite: "lax" | "strict" | "none";
+  readonly secure: boolean;
+  /** Absolute lifetime of a session. */
+  readonly validitySeconds: number;
+  readonly headers: SessionHeadersConfig;
+}
+
+/** Header names in lower case; believed from trusted proxies only. */
+export interface SessionHeadersConfig {
+  readonly clientIp: string;
+  readonly clientCountry: string;
+  readonly clientCity: string;
+  readonly clientLatitude: string;
+  readonly clientLongitude: string;
+  readonly clientUserAgent: string;
+}
+
+export interface TokenConfig {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly validitySeconds: number;
+  readonly algorithm: "ES256" | "RS256" | "EdDSA";
+  readonly claims: TokenClaimsConfig;
+}
+
+/** Which optional claims access tokens carry. */
+export interface TokenClaimsConfig {
+  readonly addOrgIds: boolean;
+  readonly addUserEmail: boolean;
+  readonly addSessionId: boolean;
+}
+
+/** Who may become a user by signing in. */
+export interface SignupConfig {
+  readonly mode: "open" | "domains" | "invited";
+  /** Lower case; not empty exactly when the mode is `domains`. */
+  readonly domains: readonly string[];
+}
+
+/** One sign-in provider: OpenID Connect, or GitHub's plain OAuth 2. */
+export interface OidcProviderConfig {
+  /** Name of the strategy. */
+  readonly name: string;
+  readonly kind: "oidc" | "github";
+  /** For `oidc`: exactly as its ID tokens say it. */
+  readonly issuerUrl: string | undefined;
+  /** For `github`: origin of the site. */
+  readonly baseUrl: string | undefined;
+  readonly clientId: string;
+  /** Absent for a public client, which proves itself by PKCE alone. */
+  readonly clientSecret: string | undefined;
+  readonly scopes: readonly string[];
+  /** How long a flow may take. */
+  readonly validitySeconds: number;
+  /** Lower case. Domains whose addresses this provider speaks for. */
+  readonly authoritativeDomains: readonly string[];
+}
+
+/** Mail of one strategy; an absent text means the built-in one. */
+export interface MailConfig {
+  readonly subject: string | undefined;
+  readonly body: string | undefined;
+  /** How long a code or link works. */
+  readonly validitySeconds: number;
+}
+
+/** WebAuthn's relying party (Level 2 §5.4.2). */
+export interface PasskeyConfig {
+  readonly rpDisplayName: string;
+  readonly rpId: string;
+  readonly rpOrigins: readonly string[];
+}
+
+/** Addresses that sign in with a fixed code: for tests of whole systems only. */
+export interface TestUsersConfig {
+  /** Lower case. */
+  readonly domain: string;
+  readonly otp: string;
+}
