@@ -1,0 +1,188 @@
+/** Fills in and checks the section `authentication`. */
+import type {
+  AuthenticationConfig,
+  MailConfig,
+  PasskeyConfig,
+  SessionConfig,
+  SessionHeadersConfig,
+  SignupConfig,
+  TestUsersConfig,
+  TokenConfig,
+} from "./config.ts";
+import { decideProviders, mailStrategies } from "./decide-providers.ts";
+import type { Problems } from "./problems.ts";
+import type { Settings } from "./schema.ts";
+import { findNearest } from "./suggest.ts";
+import { isAddress, isWithin } from "./urls.ts";
+
+type Given = NonNullable<Settings["authentication"]>;
+type Part<K extends keyof Given> = NonNullable<Given[K]>;
+
+/** The lifetime of a flow, in seconds, unless configured. */
+const flowSeconds = 600;
+
+/** Makes the section; see `decide` for what a refusal means. */
+export function decideAuthentication(
+  given: Given,
+  publicUrl: string,
+  problems: Problems,
+): AuthenticationConfig {
+  const oidcProviders = decideProviders(given.oidc_config ?? {}, flowSeconds, problems);
+  return {
+    session: decideSession(given.session ?? {}, publicUrl, problems),
+    token: decideToken(given.token ?? {}, publicUrl),
+    clockSkewSeconds: given.clock_skew ?? 60,
+    assertions: given.assertions ?? "strict",
+    signup: decideSignup(given.signup ?? {}, problems),
+    frontierHiddenStrategies: decideHidden(
+      given.frontier_hidden_strategies ?? [],
+      [...mailStrategies, "passkey", ...Object.keys(given.oidc_config ?? {})],
+      problems,
+    ),
+    callbackUrls: decideCallbackUrls(given.callback_urls, publicUrl, problems),
+    authorizedRedirectUrls: given.authorized_redirect_urls ?? [],
+    oidcProviders,
+    mailOtp: decideMail(given.mail_otp ?? {}),
+    mailLink: decideMail(given.mail_link ?? {}),
+    passkey: decidePasskey(given.passkey, publicUrl, problems),
+    testUsers: decideTestUsers(given.test_users, problems),
+  };
+}
+
+function decideSession(given: Part<"session">, publicUrl: string, problems: Problems): SessionConfig {
+  const secure = given.secure ?? publicUrl.startsWith("https:");
+  const path = "authentication.session";
+  if (given.same_site === "none" && !secure && !problems.isRefused(`${path}.secure`)) {
+    problems.refuse(
+      `${path}.same_site`,
+      `must not be none without ${path}.secure: browsers drop such a cookie`,
+    );
+  }
+  const { hostname } = new URL(publicUrl);
+  if (given.domain !== undefined && !problems.isRefused("public_url")) {
+    if (isAddress(hostname) || !isWithin(hostname, given.domain)) {
+      problems.refuse(`${path}.domain`, "must be the host of public_url or a domain above it");
+    }
+  }
+  return {
+    hashSecretKey: given.hash_secret_key,
+    blockSecretKey: given.block_secret_key,
+    previousHashSecretKeys: given.previous_hash_secret_keys ?? [],
+    previousBlockSecretKeys: given.previous_block_secret_keys ?? [],
+    domain: given.domain,
+    sameSite: given.same_site ?? "lax",
+    secure,
+    validitySeconds: given.validity ?? 720 * 3600,
+    headers: decideHeaders(given.headers ?? {}),
+  };
+}
+
+/** The default names are Frontier's. */
+function decideHeaders(given: NonNullable<Part<"session">["headers"]>): SessionHeadersConfig {
+  return {
+    clientIp: given.client_ip ?? "x-forwarded-for",
+    clientCountry: given.client_country ?? "x-frontier-country",
+    clientCity: given.client_city ?? "x-frontier-city",
+    clientLatitude: given.client_latitude ?? "x-frontier-latitude",
+    clientLongitude: given.client_longitude ?? "x-frontier-longitude",
+    clientUserAgent: given.client_user_agent ?? "user-agent",
+  };
+}
+
+function decideToken(given: Part<"token">, publicUrl: string): TokenConfig {
+  const issuer = given.issuer ?? publicUrl;
+  return {
+    issuer,
+    audience: given.audience ?? issuer,
+    validitySeconds: given.validity ?? 3600,
+    algorithm: given.algorithm ?? "ES256",
+    claims: {
+      addOrgIds: given.claims?.add_org_ids ?? true,
+      addUserEmail: given.claims?.add_user_email ?? true,
+      addSessionId: given.claims?.add_session_id ?? true,
+    },
+  };
+}
+
+function decideSignup(given: Part<"signup">, problems: Problems): SignupConfig {
+  const { mode = "open", domains = [] } = given;
+  const path = "authentication.signup";
+  const isJudged = !problems.isRefused(`${path}.mode`) && !problems.isRefused(`${path}.domains`);
+  if (isJudged && mode === "domains" && domains.length === 0) {
+    problems.refuse(`${path}.domains`, "must name at least one domain when the mode is domains");
+  }
+  if (isJudged && mode !== "domains" && domains.length > 0) {
+    problems.refuse(`${path}.domains`, "must be left out unless the mode is domains");
+  }
+  return { mode, domains };
+}
+
+function decideHidden(
+  given: readonly string[],
+  names: readonly string[],
+  problems: Problems,
+): readonly string[] {
+  for (const [index, name] of given.entries()) {
+    if (names.includes(name)) continue;
+    const nearest = findNearest(name, names);
+    const meant = nearest === undefined ? "" : `; did you mean ${nearest}?`;
+    problems.refuse(
+      `authentication.frontier_hidden_strategies[${index}]`,
+      `must be the name of a strategy${meant}`,
+    );
+  }
+  return given;
+}
+
+function decideCallbackUrls(given: readonly string[] | undefined, publicUrl: string, problems: Problems) {
+  if (given?.length === 0) problems.refuse("authentication.callback_urls", "must name at least one URL");
+  return given ?? [`${publicUrl}/auth/callback`];
+}
+
+function decideMail(given: Part<"mail_otp">): MailConfig {
+  return { subject: given.subject, body: given.body, validitySeconds: given.validity ?? flowSeconds };
+}
+
+/**
+ * The relying party id must be the public host or a domain above it that
+ * someone can own (WebAuthn Level 2 §5.1.2): one label alone never is.
+ */
+function decidePasskey(given: Part<"passkey"> | undefined, publicUrl: string, problems: Problems) {
+  const { hostname } = new URL(publicUrl);
+  const path = "authentication.passkey";
+  if (isAddress(hostname)) {
+    if (Object.keys(given ?? {}).length > 0)
+      problems.refuse(path, "must be left out while the host of public_url is an address");
+    return undefined;
+  }
+  const rpId = given?.rpid ?? hostname;
+  const passkey: PasskeyConfig = {
+    rpDisplayName: given?.rpdisplayname ?? rpId,
+    rpId,
+    rpOrigins: given?.rporigins ?? [publicUrl],
+  };
+  const isOwnable = rpId === hostname || (rpId.includes(".") && isWithin(hostname, rpId));
+  if (!isOwnable && !problems.isRefused("public_url")) {
+    problems.refuse(`${path}.rpid`, "must be the host of public_url or a registrable domain above it");
+  }
+  if (given?.rporigins?.length === 0) problems.refuse(`${path}.rporigins`, "must name at least one origin");
+  for (const [index, origin] of (given?.rporigins ?? []).entries()) {
+    if (problems.isRefused(`${path}.rpid`) || isWithin(new URL(origin).hostname, rpId)) continue;
+    problems.refuse(`${path}.rporigins[${index}]`, `must have ${path}.rpid or a name below it as its host`);
+  }
+  return passkey;
+}
+
+function decideTestUsers(
+  given: Part<"test_users"> | undefined,
+  problems: Problems,
+): TestUsersConfig | undefined {
+  const { enabled = false, domain, otp } = given ?? {};
+  if (!enabled) return undefined;
+  const path = "authentication.test_users";
+  for (const [key, value] of Object.entries({ domain, otp })) {
+    if (value !== undefined || problems.isRefused(`${path}.${key}`)) continue;
+    problems.refuse(`${path}.${key}`, `must be given when ${path}.enabled is true`);
+  }
+  return { domain: domain ?? "", otp: otp ?? "" };
+}

@@ -1,0 +1,80 @@
+/** Fills in and checks `authentication.oidc_config`, one entry for each sign-in provider. */
+import type { OidcProviderConfig } from "./config.ts";
+import { type Problems, toShown } from "./problems.ts";
+import type { Settings } from "./schema.ts";
+
+type Given = NonNullable<NonNullable<Settings["authentication"]>["oidc_config"]>;
+type GivenProvider = Given[string];
+
+/** Strategies that prove a mailbox. */
+export const mailStrategies = ["mailotp", "maillink"] as const;
+
+const reservedNames: readonly string[] = [...mailStrategies, "passkey"];
+const namePattern = /^[a-z][a-z0-9_-]{0,62}$/;
+
+/** What the product knows of providers by their name. */
+const googleIssuer = "https://accounts.google.com";
+const githubSite = "https://github.com";
+const oidcScopes = ["openid", "email", "profile"];
+const githubScopes = ["read:user", "user:email"];
+
+/** Makes the list; a provider that lacks something is refused by the key it lacks. */
+export function decideProviders(
+  given: Given,
+  flowSeconds: number,
+  problems: Problems,
+): readonly OidcProviderConfig[] {
+  return Object.entries(given).map(([name, provider]) => {
+    const path = `authentication.oidc_config.${toShown(name)}`;
+    refuseName(name, path, problems);
+    refuseForeignKeys(name, provider, path, problems);
+    for (const key of missingKeys(name, provider)) {
+      if (!problems.isRefused(`${path}.${key}`)) problems.refuse(`${path}.${key}`, "must be given");
+    }
+    const isGithub = name === "github";
+    if (!isGithub && provider.scopes !== undefined && !provider.scopes.includes("openid")) {
+      problems.refuse(`${path}.scopes`, "must contain openid");
+    }
+    return {
+      name,
+      kind: isGithub ? "github" : "oidc",
+      issuerUrl: isGithub ? undefined : (provider.issuer_url ?? googleIssuer),
+      baseUrl: isGithub ? (provider.base_url ?? githubSite) : undefined,
+      clientId: provider.client_id ?? "",
+      clientSecret: provider.client_secret,
+      scopes: provider.scopes ?? (isGithub ? githubScopes : oidcScopes),
+      validitySeconds: provider.validity ?? flowSeconds,
+      authoritativeDomains: provider.authoritative_domains ?? [],
+    };
+  });
+}
+
+function refuseName(name: string, path: string, problems: Problems): void {
+  if (reservedNames.includes(name))
+    problems.refuse(path, "must have another name: this strategy is built in");
+  else if (!namePattern.test(name)) {
+    problems.refuse(
+      path,
+      "must have a name of at most 63 lower-case letters, digits, - and _, a letter first",
+    );
+  }
+}
+
+function refuseForeignKeys(name: string, provider: GivenProvider, path: string, problems: Problems): void {
+  if (name === "github" && provider.issuer_url !== undefined) {
+    problems.refuse(
+      `${path}.issuer_url`,
+      "must be left out: GitHub speaks plain OAuth 2; base_url names another site",
+    );
+  }
+  if (name !== "github" && provider.base_url !== undefined) {
+    problems.refuse(`${path}.base_url`, "must be left out: only github takes it");
+  }
+}
+
+/** A well-known provider is never a public client; another may be. */
+function missingKeys(name: string, provider: GivenProvider): readonly (keyof GivenProvider)[] {
+  const isWellKnown = name === "google" || name === "github";
+  const required = ["client_id", isWellKnown ? "client_secret" : "issuer_url"] as const;
+  return required.filter((key) => provider[key] === undefined);
+}
