@@ -1,0 +1,167 @@
+/** The data directory: made for this process alone, and the home of keys that were not configured. */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { toBase64url } from "../lib/base64url.ts";
+import type { Config } from "./config.ts";
+import { ConfigError } from "./config-error.ts";
+import { findKeyText, flushFolder, makeKeyFile, refuseForeignAccess } from "./key-file.ts";
+import { ValueError } from "./value-error.ts";
+import { encryptionKeyBytes, parseEncryptionKeys, parseSessionKey, sessionKeyCharacters } from "./values.ts";
+
+/** The keys of a process, wherever they come from. Never logged. */
+export interface Secrets {
+  /** At least one, 32 bytes each; the first encrypts. */
+  readonly encryptionKeys: readonly Buffer[];
+  /** 32 ASCII characters. */
+  readonly sessionHashKey: string;
+  /** 32 ASCII characters. */
+  readonly sessionBlockKey: string;
+  /** Accepted on reading a cookie. */
+  readonly previousSessionHashKeys: readonly string[];
+  /** Accepted on reading a cookie. */
+  readonly previousSessionBlockKeys: readonly string[];
+}
+
+/** A key that a file may hold, in the very form that its setting takes. */
+interface KeyFile {
+  readonly file: string;
+  readonly setting: string;
+  /** @throws ValueError */
+  parse(text: string): unknown;
+  generate(): string;
+}
+
+type KeyName = "encryption" | "sessionHash" | "sessionBlock";
+
+const keyFiles: Readonly<Record<KeyName, KeyFile>> = {
+  encryption: {
+    file: "encryption.key",
+    setting: "encryption_key",
+    parse: parseEncryptionKeys,
+    generate: () => toBase64url(randomBytes(encryptionKeyBytes)),
+  },
+  sessionHash: {
+    file: "session-hash.key",
+    setting: "authentication.session.hash_secret_key",
+    parse: parseSessionKey,
+    generate: generateSessionKey,
+  },
+  sessionBlock: {
+    file: "session-block.key",
+    setting: "authentication.session.block_secret_key",
+    parse: parseSessionKey,
+    generate: generateSessionKey,
+  },
+};
+
+const keyNames = Object.keys(keyFiles) as readonly KeyName[];
+
+function generateSessionKey(): string {
+  return toBase64url(randomBytes((sessionKeyCharacters * 3) / 4));
+}
+
+/**
+ * Makes the data directory, mode 0700, or looks at the one there is. Its
+ * modes are never changed: one that others may enter is refused.
+ *
+ * @throws ConfigError
+ */
+export function prepareDataDir(path: string): void {
+  try {
+    const made = mkdirSync(path, { recursive: true, mode: 0o700 });
+    if (made !== undefined) flushFolder(dirname(made));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new ConfigError([
+      `data_dir (or VESTIBULE_DATA_DIR): must be a folder that can be made or used, got ${code}`,
+    ]);
+  }
+  refuseForeignAccess(path, statSync(path), "700");
+}
+
+/**
+ * Finds the keys of this process: those configured, and for the others the
+ * files of the data directory, which has to be there ({@link prepareDataDir}).
+ *
+ * Makes missing files only where `mayGenerate` allows it, that is where there
+ * is no database yet: new keys over old data would lose it. With Postgres no
+ * file is read or made.
+ *
+ * @throws ConfigError naming each file that is missing or unfit; nothing has
+ * been made then.
+ */
+export function resolveSecrets(config: Config, { mayGenerate }: { readonly mayGenerate: boolean }): Secrets {
+  const { session } = config.authentication;
+  const keys = resolveKeys(config, mayGenerate, {
+    encryption: config.encryptionKeys.length > 0 ? config.encryptionKeys.join(",") : undefined,
+    sessionHash: session.hashSecretKey,
+    sessionBlock: session.blockSecretKey,
+  });
+  return {
+    encryptionKeys: parseEncryptionKeys(keys.encryption).map((key) => Buffer.from(key, "base64url")),
+    sessionHashKey: keys.sessionHash,
+    sessionBlockKey: keys.sessionBlock,
+    previousSessionHashKeys: session.previousHashSecretKeys,
+    previousSessionBlockKeys: session.previousBlockSecretKeys,
+  };
+}
+
+type KeyTexts<T> = Readonly<Record<KeyName, T>>;
+
+function resolveKeys(
+  config: Config,
+  mayGenerate: boolean,
+  configured: KeyTexts<string | undefined>,
+): KeyTexts<string> {
+  const known: Partial<Record<KeyName, string>> = {};
+  const problems: string[] = [];
+  // Every file is looked at before one is made, and all faults are told at once.
+  for (const name of keyNames) {
+    try {
+      const text = configured[name] ?? findKey(config, keyFiles[name]);
+      if (text !== undefined) known[name] = text;
+      else if (!mayGenerate) problems.push(toMissing(config, keyFiles[name]));
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      problems.push(...error.problems);
+    }
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  const take = (name: KeyName): string => known[name] ?? generateKey(config, keyFiles[name]);
+  return {
+    encryption: take("encryption"),
+    sessionHash: take("sessionHash"),
+    sessionBlock: take("sessionBlock"),
+  };
+}
+
+function findKey({ database, dataDir }: Config, { file, setting, parse }: KeyFile): string | undefined {
+  if (database.dialect === "postgres") {
+    throw new ConfigError([
+      `${setting}: must be given: with postgres:// all keys come from the configuration`,
+    ]);
+  }
+  const path = join(dataDir, file);
+  const text = findKeyText(path);
+  try {
+    if (text !== undefined) parse(text);
+    return text;
+  } catch (error) {
+    if (!(error instanceof ValueError)) throw error;
+    throw new ConfigError([`${path}: ${error.message} (its text is read as ${setting})`]);
+  }
+}
+
+function toMissing({ dataDir }: Config, { file, setting }: KeyFile): string {
+  const path = join(dataDir, file);
+  return `${path}: is missing, and there is a database already; restore the file, or give its key as ${setting}`;
+}
+
+function generateKey(config: Config, key: KeyFile): string {
+  makeKeyFile(join(config.dataDir, key.file), key.generate());
+  const text = findKey(config, key);
+  if (text === undefined)
+    throw new ConfigError([`${join(config.dataDir, key.file)}: vanished while it was made`]);
+  return text;
+}
