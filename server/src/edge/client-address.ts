@@ -1,4 +1,5 @@
 import ipaddr from "ipaddr.js";
+import { LRUCache } from "lru-cache";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
@@ -19,6 +20,16 @@ export interface ClientAddress {
   readonly fromTrustedProxy: boolean;
 }
 
+/** What is known of a peer by its address alone; reading one costs more than the rest of the rule. */
+interface Peer {
+  readonly text: string;
+  /** Its address, if it is a trusted proxy. */
+  readonly proxy: Address | undefined;
+}
+
+/** How many peers are remembered, the latest. */
+const rememberedPeers = 10_000;
+
 /**
  * Makes the rule that finds a client's address.
  *
@@ -33,18 +44,30 @@ export function createClientAddressRule(
   trustedProxies: readonly string[],
 ): (hints: AddressHints) => ClientAddress {
   const blocks = trustedProxies.map(parseBlock);
+  const peers = new LRUCache<string, Peer>({ max: rememberedPeers });
 
   function isTrusted(address: Address): boolean {
     return blocks.some(([base, bits]) => address.kind() === base.kind() && address.match(base, bits));
   }
 
+  function readPeer(text: string): Peer {
+    const address = findAddress(text);
+    return { text: address?.toString() ?? text, proxy: address && isTrusted(address) ? address : undefined };
+  }
+
+  function remember(text: string): Peer {
+    const peer = peers.get(text) ?? readPeer(text);
+    peers.set(text, peer);
+    return peer;
+  }
+
   return ({ peer, xForwardedFor, forwarded }) => {
-    const peerAddress = findAddress(peer);
-    if (peerAddress === undefined || !isTrusted(peerAddress)) {
-      return { address: peerAddress?.toString() ?? peer, fromTrustedProxy: false };
+    const { text, proxy } = remember(peer);
+    if (proxy === undefined) {
+      return { address: text, fromTrustedProxy: false };
     }
     const hops = xForwardedFor === undefined ? readForwarded(forwarded) : xForwardedFor.split(",");
-    let client = peerAddress;
+    let client = proxy;
     for (const hop of hops.reverse()) {
       const address = findAddress(stripPort(hop.trim()));
       if (address === undefined) break;

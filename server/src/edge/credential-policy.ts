@@ -7,8 +7,17 @@ export type CredentialPolicy = "required" | "open" | "grant";
 /** Services as published by others, which cannot carry our option. */
 const openPackages = ["grpc.health.v1.", "grpc.reflection.v1.", "grpc.reflection.v1alpha."];
 
+/** Decoding an option costs more than the rest of a cheap call. */
+const known = new WeakMap<DescMethod, CredentialPolicy>();
+
 /** Reads a method's policy. A method that does not say is `required`. */
 export function getCredentialPolicy(method: DescMethod): CredentialPolicy {
+  const policy = known.get(method) ?? readPolicy(method);
+  known.set(method, policy);
+  return policy;
+}
+
+function readPolicy(method: DescMethod): CredentialPolicy {
   if (openPackages.some((name) => method.parent.typeName.startsWith(name))) {
     return "open";
   }

@@ -78,7 +78,7 @@ export async function serveRpc(
       : undefined;
   response.once("close", () => {
     clearTimeout(deadline);
-    call.abort(canceled());
+    if (!response.writableFinished) call.abort(canceled());
   });
   try {
     const answer = await handler(toUniversalRequest(request, info, call.signal, options.publicOrigin));
