@@ -4,6 +4,7 @@
  */
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { ServiceUserService as ServiceUserServiceSchema } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
+import { DatabaseAuditTrail } from "./audit/trail.ts";
 import { createAuthHandler } from "./auth/handler.ts";
 import { InvalidatedCache } from "./changes/cache.ts";
 import type { Config } from "./config/config.ts";
@@ -59,6 +60,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
   const { reader } = database;
   const { authentication, limits } = config;
 
+  const audit = new DatabaseAuditTrail({ database, clock, log });
   await feed.start();
   await rotation.maintain();
   const generatedCredential = await ensureBootstrap({ database, feed, clock, configured: config.bootstrap });
@@ -116,7 +118,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
   });
 
   // Nouns
-  const serviceUsers = new ServiceUserService({ database, feed, access, clock });
+  const serviceUsers = new ServiceUserService({ database, feed, audit, access, clock });
   const grants = createGrants({
     accessTokens,
     authenticateSecret: serviceUserAuthenticator.authenticateSecret,
@@ -190,6 +192,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       const cut = setTimeout(() => shutdown.abort(), graceMs);
       await listener.close(graceMs);
       clearTimeout(cut);
+      await audit.close();
       await feed.stop();
     },
   };

@@ -13,10 +13,14 @@ export interface Schema {
   projects: ProjectRow;
   project_members: ProjectMemberRow;
   service_users: ServiceUserRow;
-  service_user_secrets: ServiceUserSecretRow;
+  service_user_credentials: ServiceUserCredentialRow;
+  service_user_usage: ServiceUserUsageRow;
   signing_keys: SigningKeyRow;
+  revoked_tokens: RevokedTokenRow;
+  used_assertions: UsedAssertionRow;
   key_checks: KeyCheckRow;
   changes: ChangeRow;
+  audit_records: AuditRecordRow;
 }
 
 export interface OrganizationRow {
@@ -81,17 +85,29 @@ export interface ServiceUserRow {
   last_used_at: number | null;
 }
 
-export interface ServiceUserSecretRow {
+export interface ServiceUserCredentialRow {
   id: string;
   service_user_id: string;
+  kind: "secret" | "key" | "token";
   title: string;
-  /** SHA-256 of the secret, base64url. */
-  secret_hash: string;
+  /** SHA-256 of a secret or token, base64url; null for a key. */
+  secret_hash: string | null;
+  /** JSON of the public JWK of a key, `alg` and `kid` included; null for the others. */
+  public_jwk: string | null;
   /** 1 for the one credential that comes from the bootstrap settings. */
   bootstrap: 0 | 1;
   created_at: number;
   expires_at: number | null;
   last_used_at: number | null;
+}
+
+/** Outlives its credential and its service user: what was used stays known until it is swept. */
+export interface ServiceUserUsageRow {
+  service_user_id: string;
+  credential_id: string;
+  /** UTC, `YYYY-MM-DD`. */
+  day: string;
+  calls: number;
 }
 
 export interface SigningKeyRow {
@@ -108,6 +124,19 @@ export interface SigningKeyRow {
   retires_at: number | null;
 }
 
+export interface RevokedTokenRow {
+  jti: string;
+  /** When the token expires by itself, and the row has done its work. */
+  expires_at: number;
+}
+
+export interface UsedAssertionRow {
+  /** SHA-256 of the service user's id and the `jti`, base64url. */
+  id: string;
+  /** When the assertion is refused as expired anyway. */
+  expires_at: number;
+}
+
 export interface KeyCheckRow {
   /** `encryption`, `session-hash` or `session-block`. */
   purpose: string;
@@ -121,4 +150,30 @@ export interface ChangeRow {
   topic: string;
   subject: string;
   created_at: number;
+}
+
+export interface AuditRecordRow {
+  /** With `xact`, the place in the order of commits. */
+  seq: Generated<number>;
+  xact: Generated<number>;
+  id: string;
+  at: number;
+  request_id: string | null;
+  actor_type: string | null;
+  actor_id: string | null;
+  credential_kind: string | null;
+  credential_id: string | null;
+  token_id: string | null;
+  action: string;
+  target_type: string | null;
+  target_id: string | null;
+  /** No reference: the trail outlives what it is about. */
+  org_id: string | null;
+  result: "success" | "refused";
+  reason: string | null;
+  detail: string | null;
+  client_address: string | null;
+  user_agent: string | null;
+  /** JSON object of short texts. */
+  details: string | null;
 }

@@ -1,0 +1,59 @@
+/**
+ * The audit trail's port: what other rooms hand over to be recorded.
+ *
+ * Every change is recorded in the transaction that makes it, so that neither
+ * exists without the other. Refused credentials and issued tokens change
+ * nothing themselves: they are noted, and stored within 100 ms.
+ */
+import type { Tx } from "../db/database.ts";
+import type { Reason } from "../lib/errors.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import type { Caller } from "../principals/principal.ts";
+
+/** Whom or what an event is about. */
+export interface AuditSubject {
+  /** `serviceuser`, `user`, `credential`, `key`, `token`, `organization`, `project`, `signing-key`, … */
+  readonly type: string;
+  readonly id: string;
+}
+
+/** Something that happened. Never holds a secret. */
+export interface AuditEvent {
+  /** `<noun>.<verb>`, e.g. `service_user.create`, `credential.delete`, `token.issue`, `credential.refuse`. */
+  readonly action: string;
+  readonly target?: AuditSubject;
+  /** Organization it happened in; absent for what concerns the platform. */
+  readonly orgId?: string;
+  /** What changed or was asked for, as short texts; values that could be secret are left out. */
+  readonly details?: Readonly<Record<string, string>>;
+}
+
+/** A refusal: why, for the owner of the credential, not for the caller. */
+export interface AuditRefusal extends AuditEvent {
+  readonly reason: Reason;
+  /** Who the credential belongs to, as far as known. */
+  readonly actor?: AuditSubject;
+  /** Kind of the refused credential: `basic`, `access_token`, … */
+  readonly credentialKind?: string;
+  /** Id of the refused credential, if it has one and that is known. */
+  readonly credentialId?: string;
+  /** Operator's detail: expired, disabled, wrong secret, unknown id, … */
+  readonly detail?: string;
+}
+
+/** Takes what is to be recorded. */
+export interface AuditTrail {
+  /** Records a change with the transaction that makes it. */
+  record(tx: Tx, caller: Caller, event: AuditEvent): Promise<void>;
+  /**
+   * Records a change that nobody called for over the wire, with the
+   * transaction that makes it.
+   *
+   * @param agent `server` for what it does by itself, `command-line` for the operator's commands.
+   */
+  recordOwn(tx: Tx, agent: "server" | "command-line", event: AuditEvent): Promise<void>;
+  /** Notes a success that is no change, such as an issued token. Never blocks, never throws. */
+  note(caller: Caller, event: AuditEvent): void;
+  /** Notes a refusal. Never blocks, never throws. */
+  refuse(request: RequestInfo, refusal: AuditRefusal): void;
+}

@@ -1,0 +1,157 @@
+import type { Selectable } from "kysely";
+import type { Reader, Tx } from "../db/database.ts";
+import { prepared } from "../db/prepared.ts";
+import type { AuditRecordRow } from "../db/schema.ts";
+import type { AuditSubject } from "./audit.ts";
+import type { AuditRecord } from "./record.ts";
+
+/** How many rows the larger of the two prepared inserts takes: more cost no less per row. */
+const rowsPerInsert = 32;
+
+const columns = [
+  "id",
+  "at",
+  "request_id",
+  "actor_type",
+  "actor_id",
+  "credential_kind",
+  "credential_id",
+  "token_id",
+  "action",
+  "target_type",
+  "target_id",
+  "org_id",
+  "result",
+  "reason",
+  "detail",
+  "client_address",
+  "user_agent",
+  "details",
+] as const satisfies readonly (keyof AuditRecordRow)[];
+
+type NewRow = Pick<AuditRecordRow, (typeof columns)[number]>;
+
+/** An insert of `count` rows, whose parameters are `<column>_<index>`. */
+function prepareInsert(count: number) {
+  return prepared((database, parameters: Record<string, string | number | null>) =>
+    database
+      .insertInto("audit_records")
+      .values(
+        Array.from(
+          { length: count },
+          (_, index) =>
+            Object.fromEntries(
+              columns.map((name) => [name, parameters[`${name}_${index}`]]),
+            ) as unknown as NewRow,
+        ),
+      ),
+  );
+}
+
+const insertOne = prepareInsert(1);
+const insertMany = prepareInsert(rowsPerInsert);
+
+function toParameters(rows: readonly NewRow[]): Record<string, string | number | null> {
+  const parameters: Record<string, string | number | null> = {};
+  for (const [index, row] of rows.entries()) {
+    for (const name of columns) parameters[`${name}_${index}`] = row[name];
+  }
+  return parameters;
+}
+
+function toRow(record: AuditRecord): NewRow {
+  return {
+    id: record.id,
+    at: record.at.getTime(),
+    request_id: record.requestId ?? null,
+    actor_type: record.actor?.type ?? null,
+    actor_id: record.actor?.id ?? null,
+    credential_kind: record.credentialKind ?? null,
+    credential_id: record.credentialId ?? null,
+    token_id: record.tokenId ?? null,
+    action: record.action,
+    target_type: record.target?.type ?? null,
+    target_id: record.target?.id ?? null,
+    org_id: record.orgId ?? null,
+    result: record.result,
+    reason: record.reason ?? null,
+    detail: record.detail ?? null,
+    client_address: record.clientAddress ?? null,
+    user_agent: record.userAgent ?? null,
+    details: Object.keys(record.details).length === 0 ? null : JSON.stringify(record.details),
+  };
+}
+
+/** Stores records, in their order. */
+export async function insertRecords(tx: Tx, records: readonly AuditRecord[]): Promise<void> {
+  const rows = records.map(toRow);
+  const whole = rows.length - (rows.length % rowsPerInsert);
+  for (let from = 0; from < whole; from += rowsPerInsert) {
+    await insertMany.run(tx, toParameters(rows.slice(from, from + rowsPerInsert)));
+  }
+  for (const row of rows.slice(whole)) await insertOne.run(tx, toParameters([row]));
+}
+
+function toSubject(type: string | null, id: string | null): AuditSubject | undefined {
+  return type === null || id === null ? undefined : { type, id };
+}
+
+/** What is present of an object whose members may be null or undefined. */
+function present<T extends object>(members: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  const kept = Object.entries(members).filter(([, value]) => value !== null && value !== undefined);
+  return Object.fromEntries(kept) as { [K in keyof T]?: NonNullable<T[K]> };
+}
+
+/** A stored row as what it says. */
+export function toRecord(row: Selectable<AuditRecordRow>): AuditRecord {
+  return {
+    id: row.id,
+    at: new Date(row.at),
+    action: row.action,
+    result: row.result,
+    details: row.details === null ? {} : JSON.parse(row.details),
+    ...present({
+      requestId: row.request_id,
+      actor: toSubject(row.actor_type, row.actor_id),
+      credentialKind: row.credential_kind,
+      credentialId: row.credential_id,
+      tokenId: row.token_id,
+      target: toSubject(row.target_type, row.target_id),
+      orgId: row.org_id,
+      reason: row.reason,
+      detail: row.detail,
+      clientAddress: row.client_address,
+      userAgent: row.user_agent,
+    }),
+  };
+}
+
+/**
+ * Removes up to `limit` of the oldest records from before `horizon`. Answers
+ * how many there were.
+ */
+export async function deleteRecordsBefore(tx: Tx, horizon: Date, limit: number): Promise<number> {
+  const isOld = tx.selectFrom("audit_records").where("at", "<", horizon.getTime());
+  const last = await isOld
+    .select(["at", "seq"])
+    .orderBy("at")
+    .orderBy("seq")
+    .offset(limit - 1)
+    .limit(1)
+    .executeTakeFirst();
+  const end = last ?? { at: horizon.getTime(), seq: 0 };
+  const result = await tx
+    .deleteFrom("audit_records")
+    .where((eb) => eb(eb.refTuple("at", "seq"), "<=", eb.tuple(end.at, end.seq)))
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
+}
+
+/** How many records there are. For tests. */
+export async function countRecords(reader: Reader): Promise<number> {
+  const row = await reader
+    .selectFrom("audit_records")
+    .select((eb) => eb.fn.countAll<number>().as("count"))
+    .executeTakeFirstOrThrow();
+  return Number(row.count);
+}

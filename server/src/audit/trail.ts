@@ -1,0 +1,244 @@
+/**
+ * The audit trail's implementation.
+ *
+ * Changes are written with the transaction that makes them. What changes
+ * nothing is kept in a bounded buffer and written in one transaction within
+ * 100 ms; while the database cannot be written it waits there, and what does
+ * not fit is counted, logged and lost: auditing never holds up or fails a
+ * request that has nothing else to store.
+ */
+import type { Database, Tx } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
+import type { Log } from "../lib/log.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import type { Caller } from "../principals/principal.ts";
+import type { AuditEvent, AuditRefusal, AuditSubject, AuditTrail } from "./audit.ts";
+import type { AuditRecord } from "./record.ts";
+import { RefusalThrottle, type SuppressedRefusals } from "./refusal-throttle.ts";
+import { insertRecords } from "./store.ts";
+import { toDetails, toLongText, toShortText } from "./texts.ts";
+
+export interface DatabaseAuditTrailOptions {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How many records wait at most for being written. */
+  readonly maxBuffered?: number;
+  /** Longest time from a note to its transaction, in milliseconds. */
+  readonly flushAfterMs?: number;
+  /** Pause before writing again what could not be written, in milliseconds. */
+  readonly retryAfterMs?: number;
+}
+
+/** How many records one transaction of the buffer takes. */
+const recordsPerTransaction = 512;
+
+/** How often counted refusals are looked for, in milliseconds. */
+const sweepEveryMs = 15_000;
+
+/** @see the head of this file */
+export class DatabaseAuditTrail implements AuditTrail {
+  readonly #database: Database;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #maxBuffered: number;
+  readonly #flushAfterMs: number;
+  readonly #retryAfterMs: number;
+  readonly #throttle: RefusalThrottle;
+  readonly #listeners = new Set<() => void>();
+
+  #buffer: AuditRecord[] = [];
+  #lost = 0;
+  #reportedLost = 0;
+  #isFailing = false;
+  #isClosed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #flush: Promise<void> | undefined;
+  readonly #sweepTimer: NodeJS.Timeout;
+
+  constructor(options: DatabaseAuditTrailOptions) {
+    this.#database = options.database;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#maxBuffered = options.maxBuffered ?? 20_000;
+    this.#flushAfterMs = options.flushAfterMs ?? 50;
+    this.#retryAfterMs = options.retryAfterMs ?? 500;
+    this.#throttle = new RefusalThrottle({ onSuppressed: (refusals) => this.#bufferSuppressed(refusals) });
+    this.#sweepTimer = setInterval(() => this.#throttle.sweep(this.#clock.now()), sweepEveryMs);
+    this.#sweepTimer.unref();
+  }
+
+  /** How many records have been lost since the start: the buffer was full, or a record could not be stored. */
+  get lostCount(): number {
+    return this.#lost;
+  }
+
+  /** Calls `listener` whenever this process has committed records. Returns what ends that. */
+  onCommitted(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async record(tx: Tx, caller: Caller, event: AuditEvent): Promise<void> {
+    await this.#insert(tx, [this.#toRecord(event, "success", fromCaller(caller))]);
+  }
+
+  async recordOwn(tx: Tx, agent: "server" | "command-line", event: AuditEvent): Promise<void> {
+    const actor: AuditSubject = { type: "system", id: agent };
+    await this.#insert(tx, [this.#toRecord(event, "success", { actor })]);
+  }
+
+  note(caller: Caller, event: AuditEvent): void {
+    this.#push(this.#toRecord(event, "success", fromCaller(caller)));
+  }
+
+  refuse(request: RequestInfo, refusal: AuditRefusal): void {
+    if (!this.#throttle.admit(request.clientAddress, this.#clock.now())) return;
+    const { reason, actor, detail, credentialKind, credentialId } = refusal;
+    this.#push(
+      this.#toRecord(refusal, "refused", {
+        ...fromRequest(request),
+        reason,
+        ...(actor && { actor }),
+        ...(detail !== undefined && { detail: toLongText(detail) }),
+        ...(credentialKind !== undefined && { credentialKind }),
+        ...(credentialId !== undefined && { credentialId: toShortText(credentialId) }),
+      }),
+    );
+  }
+
+  /** Writes what waits. Never rejects: what cannot be written goes on waiting. */
+  async flush(): Promise<void> {
+    this.#flush ??= this.#writeAll().finally(() => {
+      this.#flush = undefined;
+      if (this.#buffer.length > 0) this.#schedule(this.#flushAfterMs);
+    });
+    await this.#flush;
+  }
+
+  /** Writes what waits, and with it the refusals counted so far. What then fails is lost, and logged. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    clearInterval(this.#sweepTimer);
+    this.#throttle.sweep(this.#clock.now(), true);
+    await this.#flush;
+    await this.flush();
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#lost += this.#buffer.length;
+    this.#buffer = [];
+    this.#reportLost();
+  }
+
+  async #insert(tx: Tx, records: readonly AuditRecord[]): Promise<void> {
+    await insertRecords(tx, records);
+    this.#database.afterCommit(tx, () => this.#tell());
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  #toRecord(event: AuditEvent, result: AuditRecord["result"], rest: Partial<AuditRecord>): AuditRecord {
+    const at = this.#clock.now();
+    const { action, target, orgId, details } = event;
+    return {
+      ...rest,
+      id: newId(at),
+      at,
+      action: toShortText(action),
+      result,
+      ...(target && { target: { type: toShortText(target.type), id: toShortText(target.id) } }),
+      ...(orgId !== undefined && { orgId }),
+      details: toDetails(details),
+    };
+  }
+
+  #bufferSuppressed({ addressBlock, count, sinceAt }: SuppressedRefusals): void {
+    const action = "credential.refuse";
+    const details = { suppressed: String(count), since: sinceAt.toISOString() };
+    const detail = "refusals that were counted, not recorded one by one";
+    this.#push(
+      this.#toRecord({ action, details }, "refused", { clientAddress: toShortText(addressBlock), detail }),
+    );
+  }
+
+  #push(record: AuditRecord): void {
+    if (this.#isClosed || this.#buffer.length >= this.#maxBuffered) {
+      this.#lost += 1;
+      return;
+    }
+    this.#buffer.push(record);
+    this.#schedule(this.#flushAfterMs);
+  }
+
+  #schedule(afterMs: number): void {
+    if (this.#timer !== undefined || this.#flush !== undefined) return;
+    this.#timer = setTimeout(() => void this.flush(), afterMs);
+  }
+
+  async #writeAll(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#reportLost();
+    let isWritten = true;
+    while (isWritten && this.#buffer.length > 0) {
+      isWritten = await this.#write(this.#buffer.splice(0, recordsPerTransaction));
+    }
+    if (this.#buffer.length > 0 && !this.#isClosed) {
+      this.#timer = setTimeout(() => void this.flush(), this.#retryAfterMs);
+    }
+  }
+
+  /** Answers false when there is no sense in writing more just now. */
+  async #write(records: readonly AuditRecord[]): Promise<boolean> {
+    try {
+      await this.#database.transaction((tx) => this.#insert(tx, records));
+      if (this.#isFailing) this.#log.info({}, "audit records can be written again");
+      this.#isFailing = false;
+      return true;
+    } catch (error) {
+      return this.#onFailure(error, records);
+    }
+  }
+
+  #onFailure(error: unknown, records: readonly AuditRecord[]): boolean {
+    const isForNow = error instanceof DomainError && error.kind === "unavailable";
+    if (isForNow) {
+      this.#buffer.unshift(...records);
+      if (!this.#isFailing) this.#log.warn({ err: error }, "audit records cannot be written; will try again");
+      this.#isFailing = true;
+      return false;
+    }
+    this.#lost += records.length;
+    this.#log.error({ err: error, count: records.length }, "audit records could not be stored");
+    return true;
+  }
+
+  #reportLost(): void {
+    const lost = this.#lost - this.#reportedLost;
+    if (lost > 0) this.#log.error({ lost, sinceStart: this.#lost }, "audit records were lost");
+    this.#reportedLost = this.#lost;
+  }
+}
+
+function fromRequest({ requestId, clientAddress, userAgent }: RequestInfo): Partial<AuditRecord> {
+  return {
+    ...(requestId !== "" && { requestId: toShortText(requestId) }),
+    ...(clientAddress !== "" && { clientAddress: toShortText(clientAddress) }),
+    ...(userAgent !== "" && { userAgent: toLongText(userAgent) }),
+  };
+}
+
+function fromCaller({ principal, request }: Caller): Partial<AuditRecord> {
+  const { type, id, credentialKind, tokenId } = principal;
+  return {
+    ...fromRequest(request),
+    actor: { type, id },
+    credentialKind,
+    credentialId: principal.type === "serviceuser" ? principal.credentialId : principal.sessionId,
+    ...(tokenId !== undefined && { tokenId }),
+  };
+}
