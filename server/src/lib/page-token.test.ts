@@ -1,0 +1,32 @@
+import { describe, expect, it } from "vitest";
+import { fromPageToken, toPage, toPageToken } from "./page-token.ts";
+
+const list = ["ListUsers", "enabled"];
+
+describe("page tokens", () => {
+  it("lead back to their position in the same list", () => {
+    expect(fromPageToken(list, toPageToken(list, ["a", 1]))).toEqual(["a", 1]);
+    expect(fromPageToken(list, "")).toBeUndefined();
+  });
+
+  it.each([
+    ["another filter", toPageToken(["ListUsers", "disabled"], ["a"])],
+    ["another method", toPageToken(["ListProjects", "enabled"], ["a"])],
+    ["garbage", "%%%"],
+    ["an object", Buffer.from("{}").toString("base64url")],
+    ["nested values", Buffer.from('[["a"]]').toString("base64url")],
+  ])("refuse %s", (_name, token) => {
+    expect(() => fromPageToken(list, token)).toThrow(
+      "page_token: must be the next_page_token of the same list",
+    );
+  });
+
+  it("are empty on the last page, also when it is full", () => {
+    const position = (row: string) => [row];
+    expect(toPage(["a", "b"], 2, list, position)).toEqual({ items: ["a", "b"], nextPageToken: "" });
+    expect(toPage([], 2, list, position)).toEqual({ items: [], nextPageToken: "" });
+    const page = toPage(["a", "b", "c"], 2, list, position);
+    expect(page.items).toEqual(["a", "b"]);
+    expect(fromPageToken(list, page.nextPageToken)).toEqual(["b"]);
+  });
+});
