@@ -1,10 +1,13 @@
+import type { Metadata } from "../lib/metadata.ts";
+import type { Role } from "../principals/principal.ts";
+
 /** A tenant: what service users belong to and roles are held in. */
 export interface Organization {
   readonly id: string;
   /** Unique handle, usable wherever an id is. */
   readonly name: string;
   readonly title: string;
-  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly metadata: Metadata;
   readonly avatar: string;
   readonly state: "enabled" | "disabled";
   readonly createdAt: Date;
@@ -13,3 +16,30 @@ export interface Organization {
 
 /** Name of the organization that exists from the first start. */
 export const defaultOrganizationName = "default";
+
+/** A person's role in an organization. */
+export interface Member {
+  readonly userId: string;
+  readonly email: string;
+  readonly title: string;
+  readonly role: Role;
+  readonly createdAt: Date;
+}
+
+/** A part of an organization that access tokens can be issued for. */
+export interface Project {
+  readonly id: string;
+  readonly orgId: string;
+  /** Handle, unique in the organization. */
+  readonly name: string;
+  readonly title: string;
+  readonly metadata: Metadata;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+/** Whoever may be let into a project. */
+export interface ProjectPrincipal {
+  readonly type: "user" | "serviceuser";
+  readonly id: string;
+}

@@ -1,4 +1,5 @@
 import type { Reader, Tx } from "../db/database.ts";
+import { forUpdate } from "../db/dialect.ts";
 import type { OrganizationRow } from "../db/schema.ts";
 import { isUuid } from "../lib/ids.ts";
 import type { Organization } from "./organization.ts";
@@ -16,6 +17,19 @@ function toOrganization(row: OrganizationRow): Organization {
   };
 }
 
+function toRow(organization: Organization): OrganizationRow {
+  return {
+    id: organization.id,
+    name: organization.name,
+    title: organization.title,
+    metadata: JSON.stringify(organization.metadata),
+    avatar: organization.avatar,
+    state: organization.state,
+    created_at: organization.createdAt.getTime(),
+    updated_at: organization.updatedAt.getTime(),
+  };
+}
+
 /** Finds an organization by id or, for anything that is not a UUID, by name. */
 export async function findOrganization(reader: Reader, idOrName: string): Promise<Organization | undefined> {
   const column = isUuid(idOrName) ? "id" : "name";
@@ -28,20 +42,79 @@ export async function findOrganization(reader: Reader, idOrName: string): Promis
   return row && toOrganization(row);
 }
 
+/**
+ * Organizations after an id, oldest first.
+ *
+ * @param userId only those that this user is a member of.
+ */
+export async function findOrganizations(
+  reader: Reader,
+  filter: { readonly userId?: string; readonly afterId: string; readonly limit: number },
+): Promise<Organization[]> {
+  const { userId, afterId, limit } = filter;
+  let query = reader.selectFrom("organizations").selectAll().where("id", ">", afterId);
+  if (userId !== undefined) {
+    query = query.where("id", "in", (members) =>
+      members.selectFrom("memberships").select("org_id").where("user_id", "=", userId),
+    );
+  }
+  return (await query.orderBy("id").limit(limit).execute()).map(toOrganization);
+}
+
+/** Stores a new organization. @throws a unique violation when the name is taken. */
+export async function insertOrganization(tx: Tx, organization: Organization): Promise<void> {
+  await tx.insertInto("organizations").values(toRow(organization)).execute();
+}
+
 /** Stores a new organization; one of the same name is left as it is. */
 export async function insertOrganizationIfAbsent(tx: Tx, organization: Organization): Promise<void> {
   await tx
     .insertInto("organizations")
-    .values({
-      id: organization.id,
-      name: organization.name,
-      title: organization.title,
-      metadata: JSON.stringify(organization.metadata),
-      avatar: organization.avatar,
-      state: organization.state,
-      created_at: organization.createdAt.getTime(),
-      updated_at: organization.updatedAt.getTime(),
-    })
+    .values(toRow(organization))
     .onConflict((conflict) => conflict.column("name").doNothing())
     .execute();
+}
+
+/** Sets the state and answers the organization as it is now; undefined when it is gone. */
+export async function updateOrganizationState(
+  tx: Tx,
+  id: string,
+  state: Organization["state"],
+  now: Date,
+): Promise<Organization | undefined> {
+  const row = await tx
+    .updateTable("organizations")
+    .set({ state, updated_at: now.getTime() })
+    .where("id", "=", id)
+    .returningAll()
+    .executeTakeFirst();
+  return row && toOrganization(row);
+}
+
+/** Removes an organization with everything in it; false when it is gone. */
+export async function deleteOrganization(tx: Tx, id: string): Promise<boolean> {
+  await tx.deleteFrom("service_users").where("org_id", "=", id).execute();
+  const result = await tx.deleteFrom("organizations").where("id", "=", id).executeTakeFirst();
+  return result.numDeletedRows > 0n;
+}
+
+/**
+ * Makes everyone who changes the owners of an organization wait for each
+ * other: holds its row until the transaction ends.
+ */
+export async function lockOrganization(tx: Tx, id: string): Promise<void> {
+  await tx.selectFrom("organizations").select("id").where("id", "=", id).$call(forUpdate(tx)).execute();
+}
+
+/** How many owners, people and machines, an organization has. Lock it before. */
+export async function countOwners(tx: Tx, orgId: string): Promise<number> {
+  const count = (table: "memberships" | "service_users") =>
+    tx
+      .selectFrom(table)
+      .select(({ fn }) => fn.countAll<number>().as("count"))
+      .where("org_id", "=", orgId)
+      .where("role", "=", "owner")
+      .executeTakeFirstOrThrow();
+  const [people, machines] = [await count("memberships"), await count("service_users")];
+  return Number(people.count) + Number(machines.count);
 }

@@ -1,0 +1,170 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
+import {
+  type Member as MemberMessage,
+  MemberSchema,
+  type Organization as OrganizationMessage,
+  OrganizationSchema,
+  type Project as ProjectMessage,
+  ProjectSchema,
+} from "@vestibule/proto/vestibule/v1/organization_pb";
+import type { OrganizationService as OrganizationServiceSchema } from "@vestibule/proto/vestibule/v1/organization_service_pb";
+import { defaultPageSize } from "../lib/page-token.ts";
+import { toOptionalStruct } from "../lib/proto.ts";
+import { requireCaller } from "../principals/context.ts";
+import type { Role } from "../principals/principal.ts";
+import type { MemberService } from "./member-service.ts";
+import type { Member, Organization, Project, ProjectPrincipal } from "./organization.ts";
+import type { ProjectService } from "./project-service.ts";
+import type { OrganizationService, PageRequest } from "./service.ts";
+
+/** How many organizations Frontier's list answers at most: it has no pages. */
+const frontierListSize = 1000;
+
+function toOrganizationMessage(organization: Organization): OrganizationMessage {
+  const metadata = toOptionalStruct(organization.metadata);
+  return create(OrganizationSchema, {
+    id: organization.id,
+    name: organization.name,
+    title: organization.title,
+    createdAt: timestampFromDate(organization.createdAt),
+    updatedAt: timestampFromDate(organization.updatedAt),
+    state: organization.state,
+    avatar: organization.avatar,
+    ...(metadata && { metadata }),
+  });
+}
+
+function toMemberMessage(member: Member): MemberMessage {
+  return create(MemberSchema, { ...member, createdAt: timestampFromDate(member.createdAt) });
+}
+
+function toProjectMessage(project: Project): ProjectMessage {
+  const metadata = toOptionalStruct(project.metadata);
+  return create(ProjectSchema, {
+    id: project.id,
+    name: project.name,
+    title: project.title,
+    orgId: project.orgId,
+    createdAt: timestampFromDate(project.createdAt),
+    updatedAt: timestampFromDate(project.updatedAt),
+    ...(metadata && { metadata }),
+  });
+}
+
+function toPageRequest(request: { readonly pageSize: number; readonly pageToken: string }): PageRequest {
+  return { size: request.pageSize || defaultPageSize, token: request.pageToken };
+}
+
+function toProjectPrincipal(request: {
+  readonly principalType: string;
+  readonly principalId: string;
+}): ProjectPrincipal {
+  const type = request.principalType === "app/user" ? "user" : "serviceuser";
+  return { type, id: request.principalId.toLowerCase() };
+}
+
+/** What the handlers of this room stand on. */
+export interface OrganizationServices {
+  readonly organizations: OrganizationService;
+  readonly members: MemberService;
+  readonly projects: ProjectService;
+}
+
+/** `vestibule.v1.OrganizationService` over the rules of this room. */
+export function createOrganizationHandler(
+  services: OrganizationServices,
+): ServiceImpl<typeof OrganizationServiceSchema> {
+  const { organizations, members, projects } = services;
+  return {
+    async createOrganization({ body }, context) {
+      const organization = await organizations.create(requireCaller(context), {
+        name: body?.name ?? "",
+        title: body?.title ?? "",
+        metadata: body?.metadata ?? {},
+        avatar: body?.avatar ?? "",
+      });
+      return { organization: toOrganizationMessage(organization) };
+    },
+    async getOrganization({ id }, context) {
+      return { organization: toOrganizationMessage(await organizations.get(requireCaller(context), id)) };
+    },
+    async listOrganizations(request, context) {
+      const { items, nextPageToken } = await organizations.list(
+        requireCaller(context),
+        toPageRequest(request),
+      );
+      return { organizations: items.map(toOrganizationMessage), nextPageToken };
+    },
+    async enableOrganization({ id }, context) {
+      const organization = await organizations.setState(requireCaller(context), id, "enabled");
+      return { organization: toOrganizationMessage(organization) };
+    },
+    async disableOrganization({ id }, context) {
+      const organization = await organizations.setState(requireCaller(context), id, "disabled");
+      return { organization: toOrganizationMessage(organization) };
+    },
+    async deleteOrganization({ id }, context) {
+      await organizations.delete(requireCaller(context), id);
+      return {};
+    },
+    async addMember({ orgId, userId, role }, context) {
+      const ref = { org: orgId, userId };
+      const member = await members.add(requireCaller(context), ref, (role || "viewer") as Role);
+      return { member: toMemberMessage(member) };
+    },
+    async listMembers(request, context) {
+      const page = toPageRequest(request);
+      const { items, nextPageToken } = await members.list(requireCaller(context), request.orgId, page);
+      return { members: items.map(toMemberMessage), nextPageToken };
+    },
+    async setMemberRole({ orgId, userId, role }, context) {
+      const member = await members.setRole(requireCaller(context), { org: orgId, userId }, role as Role);
+      return { member: toMemberMessage(member) };
+    },
+    async removeMember({ orgId, userId }, context) {
+      await members.remove(requireCaller(context), { org: orgId, userId });
+      return {};
+    },
+    async createProject({ orgId, name, title, metadata }, context) {
+      const draft = { name, title, metadata: metadata ?? {} };
+      return { project: toProjectMessage(await projects.create(requireCaller(context), orgId, draft)) };
+    },
+    async listProjects(request, context) {
+      const page = toPageRequest(request);
+      const { items, nextPageToken } = await projects.list(requireCaller(context), request.orgId, page);
+      return { projects: items.map(toProjectMessage), nextPageToken };
+    },
+    async deleteProject({ orgId, projectId }, context) {
+      await projects.delete(requireCaller(context), { org: orgId, project: projectId });
+      return {};
+    },
+    async addProjectMember(request, context) {
+      const ref = { org: request.orgId, project: request.projectId };
+      await projects.addMember(requireCaller(context), ref, toProjectPrincipal(request));
+      return {};
+    },
+    async removeProjectMember(request, context) {
+      const ref = { org: request.orgId, project: request.projectId };
+      await projects.removeMember(requireCaller(context), ref, toProjectPrincipal(request));
+      return {};
+    },
+  };
+}
+
+/** `vestibule.v1.FrontierService`: what only Frontier's clients ask. */
+export function createFrontierHandler(
+  organizations: OrganizationService,
+): ServiceImpl<typeof FrontierService> {
+  return {
+    async listOrganizationsByCurrentUser({ state }, context) {
+      const page = { size: frontierListSize, token: "" };
+      const { items } = await organizations.list(requireCaller(context), page);
+      const wanted = items.filter((organization) => state === "" || organization.state === state);
+      return { organizations: wanted.map(toOrganizationMessage) };
+    },
+    listCurrentUserGroups: () => ({ groups: [] }),
+  };
+}

@@ -1,0 +1,131 @@
+/** Who is a member of an organization, and as what: the rules. */
+import type { AuditTrail } from "../audit/audit.ts";
+import type { Database } from "../db/database.ts";
+import { isUniqueViolation } from "../db/errors.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
+import type { Caller, Role } from "../principals/principal.ts";
+import { type Access, type GrantedAccess, isAtLeast } from "./access.ts";
+import * as store from "./member-store.ts";
+import type { Member } from "./organization.ts";
+import { keepingAnOwner } from "./owners.ts";
+import type { PageRequest } from "./service.ts";
+
+export interface MemberServiceOptions {
+  readonly database: Database;
+  readonly access: Access;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+}
+
+/** A membership, as a request names it. */
+export interface MemberRef {
+  /** The organization's id or name. */
+  readonly org: string;
+  readonly userId: string;
+}
+
+const governs = { role: "owner", writes: true } as const;
+
+/** Manages the members of organizations. */
+export class MemberService {
+  readonly #database: Database;
+  readonly #access: Access;
+  readonly #audit: AuditTrail;
+  readonly #clock: Clock;
+
+  constructor(options: MemberServiceOptions) {
+    this.#database = options.database;
+    this.#access = options.access;
+    this.#audit = options.audit;
+    this.#clock = options.clock;
+  }
+
+  /** @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND, ALREADY_MEMBER */
+  async add(caller: Caller, ref: MemberRef, role: Role): Promise<Member> {
+    const granted = await this.#access.require(caller.principal, ref.org, governs);
+    checkGrant(granted, role);
+    const orgId = granted.organization.id;
+    const userId = ref.userId.toLowerCase();
+    try {
+      return await this.#database.transaction(async (tx) => {
+        if (!(await store.isUser(tx, userId))) throw new DomainError("USER_NOT_FOUND");
+        await store.insertMember(tx, { orgId, userId, role }, this.#clock.now());
+        await this.#audit.record(tx, caller, {
+          action: "member.add",
+          target: { type: "user", id: userId },
+          orgId,
+          details: { role },
+        });
+        const member = await store.findMember(tx, orgId, userId);
+        if (member === undefined) throw new DomainError("USER_NOT_FOUND");
+        return member;
+      });
+    } catch (error) {
+      throw isUniqueViolation(error) ? new DomainError("ALREADY_MEMBER", { cause: error }) : error;
+    }
+  }
+
+  /** Longest first. */
+  async list(caller: Caller, org: string, page: PageRequest): Promise<Page<Member>> {
+    const { organization } = await this.#access.require(caller.principal, org, {
+      role: "viewer",
+      writes: false,
+    });
+    const list = ["ListMembers", organization.id];
+    const [afterAt = -1, afterId = ""] = fromPageToken(list, page.token) ?? [];
+    const rows = await store.findMembers(this.#database.reader, organization.id, {
+      afterAt: Number(afterAt),
+      afterId: String(afterId),
+      limit: page.size + 1,
+    });
+    return toPage(rows, page.size, list, (member) => [member.createdAt.getTime(), member.userId]);
+  }
+
+  /** @throws DomainError NOT_AUTHORIZED, MEMBER_NOT_FOUND, LAST_OWNER */
+  async setRole(caller: Caller, ref: MemberRef, role: Role): Promise<Member> {
+    const granted = await this.#access.require(caller.principal, ref.org, governs);
+    checkGrant(granted, role);
+    const orgId = granted.organization.id;
+    const userId = ref.userId.toLowerCase();
+    return await this.#database.transaction(async (tx) => {
+      const isMember = await keepingAnOwner(tx, orgId, () => store.updateMemberRole(tx, orgId, userId, role));
+      if (!isMember) throw new DomainError("MEMBER_NOT_FOUND");
+      await this.#audit.record(tx, caller, {
+        action: "member.set_role",
+        target: { type: "user", id: userId },
+        orgId,
+        details: { role },
+      });
+      const member = await store.findMember(tx, orgId, userId);
+      if (member === undefined) throw new DomainError("MEMBER_NOT_FOUND");
+      return member;
+    });
+  }
+
+  /** Owners may remove anyone, everyone themselves. @throws DomainError NOT_AUTHORIZED, MEMBER_NOT_FOUND, LAST_OWNER */
+  async remove(caller: Caller, ref: MemberRef): Promise<void> {
+    const userId = ref.userId.toLowerCase();
+    const leaves = caller.principal.type === "user" && caller.principal.id === userId;
+    const need = leaves ? ({ role: "viewer", writes: true } as const) : governs;
+    const { organization } = await this.#access.require(caller.principal, ref.org, need);
+    await this.#database.transaction(async (tx) => {
+      const isMember = await keepingAnOwner(tx, organization.id, () =>
+        store.deleteMember(tx, organization.id, userId),
+      );
+      if (!isMember) throw new DomainError("MEMBER_NOT_FOUND");
+      await this.#audit.record(tx, caller, {
+        action: "member.remove",
+        target: { type: "user", id: userId },
+        orgId: organization.id,
+      });
+    });
+  }
+}
+
+/** Nobody grants a role above their own. */
+export function checkGrant(granted: GrantedAccess, role: Role): void {
+  if (isAtLeast(granted.role, role)) return;
+  throw new DomainError("NOT_AUTHORIZED", { detail: `a ${granted.role} cannot grant the role ${role}` });
+}

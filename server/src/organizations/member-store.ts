@@ -1,0 +1,122 @@
+import type { Reader, Tx } from "../db/database.ts";
+import type { Role } from "../principals/principal.ts";
+import type { Member } from "./organization.ts";
+
+function members(reader: Reader, orgId: string) {
+  return reader
+    .selectFrom("memberships")
+    .innerJoin("users", "users.id", "memberships.user_id")
+    .select(["users.id", "users.email", "users.title", "memberships.role", "memberships.created_at"])
+    .where("memberships.org_id", "=", orgId);
+}
+
+function toMember(row: { id: string; email: string; title: string; role: Role; created_at: number }): Member {
+  return {
+    userId: row.id,
+    email: row.email,
+    title: row.title,
+    role: row.role,
+    createdAt: new Date(row.created_at),
+  };
+}
+
+/** The role a user holds in an organization. */
+export async function findMemberRole(
+  reader: Reader,
+  userId: string,
+  orgId: string,
+): Promise<Role | undefined> {
+  const row = await reader
+    .selectFrom("memberships")
+    .select("role")
+    .where("org_id", "=", orgId)
+    .where("user_id", "=", userId)
+    .executeTakeFirst();
+  return row?.role;
+}
+
+/** Ids of the organizations a user is a member of, oldest first. */
+export async function findOrganizationIds(reader: Reader, userId: string): Promise<string[]> {
+  const rows = await reader
+    .selectFrom("memberships")
+    .select("org_id")
+    .where("user_id", "=", userId)
+    .orderBy("org_id")
+    .execute();
+  return rows.map((row) => row.org_id);
+}
+
+/** One member of an organization. */
+export async function findMember(reader: Reader, orgId: string, userId: string): Promise<Member | undefined> {
+  const row = await members(reader, orgId).where("users.id", "=", userId).executeTakeFirst();
+  return row && toMember(row);
+}
+
+/** Members after a position, longest first. */
+export async function findMembers(
+  reader: Reader,
+  orgId: string,
+  page: { readonly afterAt: number; readonly afterId: string; readonly limit: number },
+): Promise<Member[]> {
+  const rows = await members(reader, orgId)
+    .where(({ eb, refTuple, tuple }) =>
+      eb(refTuple("memberships.created_at", "memberships.user_id"), ">", tuple(page.afterAt, page.afterId)),
+    )
+    .orderBy("memberships.created_at")
+    .orderBy("memberships.user_id")
+    .limit(page.limit)
+    .execute();
+  return rows.map(toMember);
+}
+
+/** Stores a membership. @throws a unique violation when there is one already. */
+export async function insertMember(
+  tx: Tx,
+  membership: { readonly orgId: string; readonly userId: string; readonly role: Role },
+  now: Date,
+): Promise<void> {
+  await tx
+    .insertInto("memberships")
+    .values({
+      org_id: membership.orgId,
+      user_id: membership.userId,
+      role: membership.role,
+      created_at: now.getTime(),
+    })
+    .execute();
+}
+
+/** Gives a member another role; false when there is no such member. */
+export async function updateMemberRole(tx: Tx, orgId: string, userId: string, role: Role): Promise<boolean> {
+  const result = await tx
+    .updateTable("memberships")
+    .set({ role })
+    .where("org_id", "=", orgId)
+    .where("user_id", "=", userId)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** Ends a membership and those in the organization's projects; false when there is none. */
+export async function deleteMember(tx: Tx, orgId: string, userId: string): Promise<boolean> {
+  await tx
+    .deleteFrom("project_members")
+    .where("principal_type", "=", "user")
+    .where("principal_id", "=", userId)
+    .where("project_id", "in", (projects) =>
+      projects.selectFrom("projects").select("id").where("org_id", "=", orgId),
+    )
+    .execute();
+  const result = await tx
+    .deleteFrom("memberships")
+    .where("org_id", "=", orgId)
+    .where("user_id", "=", userId)
+    .executeTakeFirst();
+  return result.numDeletedRows > 0n;
+}
+
+/** Whether there is a user of this id. */
+export async function isUser(reader: Reader, userId: string): Promise<boolean> {
+  const row = await reader.selectFrom("users").select("id").where("id", "=", userId).executeTakeFirst();
+  return row !== undefined;
+}

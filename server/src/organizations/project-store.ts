@@ -1,0 +1,145 @@
+import type { Reader, Tx } from "../db/database.ts";
+import type { ProjectRow } from "../db/schema.ts";
+import { isUuid } from "../lib/ids.ts";
+import type { Project, ProjectPrincipal } from "./organization.ts";
+
+function toProject(row: ProjectRow): Project {
+  return {
+    id: row.id,
+    orgId: row.org_id,
+    name: row.name,
+    title: row.title,
+    metadata: JSON.parse(row.metadata),
+    createdAt: new Date(row.created_at),
+    updatedAt: new Date(row.updated_at),
+  };
+}
+
+function byIdOrName(idOrName: string): ["id" | "name", string] {
+  return isUuid(idOrName) ? ["id", idOrName.toLowerCase()] : ["name", idOrName];
+}
+
+/** Stores a new project. @throws a unique violation when the organization has one of that name. */
+export async function insertProject(tx: Tx, project: Project): Promise<void> {
+  await tx
+    .insertInto("projects")
+    .values({
+      id: project.id,
+      org_id: project.orgId,
+      name: project.name,
+      title: project.title,
+      metadata: JSON.stringify(project.metadata),
+      created_at: project.createdAt.getTime(),
+      updated_at: project.updatedAt.getTime(),
+    })
+    .execute();
+}
+
+/** A project of an organization, by id or name. */
+export async function findProject(
+  reader: Reader,
+  orgId: string,
+  idOrName: string,
+): Promise<Project | undefined> {
+  const [column, value] = byIdOrName(idOrName);
+  const row = await reader
+    .selectFrom("projects")
+    .selectAll()
+    .where("org_id", "=", orgId)
+    .where(column, "=", value)
+    .executeTakeFirst();
+  return row && toProject(row);
+}
+
+/**
+ * Projects of an organization after an id, oldest first.
+ *
+ * @param memberOf only those that this principal was let into.
+ */
+export async function findProjects(
+  reader: Reader,
+  orgId: string,
+  filter: { readonly memberOf?: ProjectPrincipal; readonly afterId: string; readonly limit: number },
+): Promise<Project[]> {
+  const { memberOf, afterId, limit } = filter;
+  let query = reader.selectFrom("projects").selectAll().where("org_id", "=", orgId).where("id", ">", afterId);
+  if (memberOf !== undefined) {
+    query = query.where("id", "in", (members) =>
+      members
+        .selectFrom("project_members")
+        .select("project_id")
+        .where("principal_type", "=", memberOf.type)
+        .where("principal_id", "=", memberOf.id),
+    );
+  }
+  return (await query.orderBy("id").limit(limit).execute()).map(toProject);
+}
+
+/** Whether a principal was let into a project. */
+export async function isProjectMember(
+  reader: Reader,
+  projectId: string,
+  principal: ProjectPrincipal,
+): Promise<boolean> {
+  const row = await reader
+    .selectFrom("project_members")
+    .select("project_id")
+    .where("project_id", "=", projectId)
+    .where("principal_type", "=", principal.type)
+    .where("principal_id", "=", principal.id)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Removes a project; false when it is gone. */
+export async function deleteProject(tx: Tx, id: string): Promise<boolean> {
+  const result = await tx.deleteFrom("projects").where("id", "=", id).executeTakeFirst();
+  return result.numDeletedRows > 0n;
+}
+
+/** Lets a principal into a project; one that is in already is left as it is. */
+export async function insertProjectMember(
+  tx: Tx,
+  projectId: string,
+  principal: ProjectPrincipal,
+  now: Date,
+): Promise<void> {
+  await tx
+    .insertInto("project_members")
+    .values({
+      project_id: projectId,
+      principal_type: principal.type,
+      principal_id: principal.id,
+      created_at: now.getTime(),
+    })
+    .onConflict((conflict) => conflict.columns(["project_id", "principal_type", "principal_id"]).doNothing())
+    .execute();
+}
+
+/** Takes a principal out of a project; false when it was not in. */
+export async function deleteProjectMember(
+  tx: Tx,
+  projectId: string,
+  principal: ProjectPrincipal,
+): Promise<boolean> {
+  const result = await tx
+    .deleteFrom("project_members")
+    .where("project_id", "=", projectId)
+    .where("principal_type", "=", principal.type)
+    .where("principal_id", "=", principal.id)
+    .executeTakeFirst();
+  return result.numDeletedRows > 0n;
+}
+
+/** Whether a principal belongs to an organization: a member, or one of its service users. */
+export async function isInOrganization(
+  reader: Reader,
+  orgId: string,
+  principal: ProjectPrincipal,
+): Promise<boolean> {
+  const people = reader.selectFrom("memberships").select("org_id").where("user_id", "=", principal.id);
+  const machines = reader.selectFrom("service_users").select("org_id").where("id", "=", principal.id);
+  const query =
+    principal.type === "user" ? people.where("org_id", "=", orgId) : machines.where("org_id", "=", orgId);
+  return (await query.executeTakeFirst()) !== undefined;
+}

@@ -1,0 +1,331 @@
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describeDatabases } from "../../../test/parts/databases.ts";
+import type { AuditEvent, AuditTrail } from "../audit/audit.ts";
+import { ChangeFeed } from "../changes/feed.ts";
+import type { Change } from "../changes/topics.ts";
+import type { Database } from "../db/database.ts";
+import { newId } from "../lib/ids.ts";
+import { silentLog } from "../lib/log.ts";
+import type { Caller, Role } from "../principals/principal.ts";
+import { UserService } from "../users/service.ts";
+import { insertUser } from "../users/store.ts";
+import { createAccess } from "./access.ts";
+import { MemberService } from "./member-service.ts";
+import { findMemberRole, findOrganizationIds } from "./member-store.ts";
+import { createFindVisibleProject, ProjectService } from "./project-service.ts";
+import { OrganizationService } from "./service.ts";
+import { findOrganization, insertOrganizationIfAbsent } from "./store.ts";
+
+const clock = { now: () => new Date() };
+const request = { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} };
+const page = { size: 50, token: "" };
+
+function machine(orgId: string, role: Role, superuser = false, id = newId(clock.now())): Caller {
+  const principal = {
+    type: "serviceuser",
+    id,
+    orgId,
+    role,
+    superuser,
+    credentialId: "c",
+    authVia: "client_credentials",
+    credentialKind: "client_secret",
+  } as const;
+  return { principal, request };
+}
+
+function person(id: string): Caller {
+  const principal = {
+    type: "user",
+    id,
+    email: `${id}@example.org`,
+    sessionId: "s",
+    superuser: false,
+    authVia: "session",
+    credentialKind: "session",
+  } as const;
+  return { principal, request };
+}
+
+describeDatabases("organizations, members, projects and users", (under) => {
+  let database: Database;
+  let organizations: OrganizationService;
+  let members: MemberService;
+  let projects: ProjectService;
+  let users: UserService;
+  let findVisibleProject: ReturnType<typeof createFindVisibleProject>;
+  let events: AuditEvent[];
+  let changes: Change[];
+  const root = machine("none", "owner", true);
+
+  beforeAll(() => {
+    database = under.database;
+    const feed = new ChangeFeed({ database: under.database, clock, log: silentLog });
+    feed.subscribe({ onChange: (change) => changes.push(change), onReset: () => {} });
+    const audit: AuditTrail = {
+      record: async (_tx, _caller, event) => void events.push(event),
+      note: () => {},
+      refuse: () => {},
+    };
+    const access = createAccess({
+      findOrganization: (org) => findOrganization(database.reader, org),
+      findMemberRole: (userId, orgId) => findMemberRole(database.reader, userId, orgId),
+    });
+    organizations = new OrganizationService({ database, feed, access, audit, clock });
+    members = new MemberService({ database, access, audit, clock });
+    projects = new ProjectService({ database, access, audit, clock });
+    users = new UserService({ database, feed, audit, clock });
+    findVisibleProject = createFindVisibleProject({
+      reader: database.reader,
+      access,
+      findOrganizationIds: async (principal) =>
+        principal.type === "user" ? findOrganizationIds(database.reader, principal.id) : [principal.orgId],
+    });
+  });
+
+  beforeEach(() => {
+    events = [];
+    changes = [];
+  });
+
+  let count = 0;
+  const newName = () => `org-${count++}`;
+  const draft = (name = newName()) => ({ name, title: "T", metadata: {}, avatar: "" });
+
+  async function newUser(): Promise<string> {
+    const now = clock.now();
+    const id = newId(now);
+    const user = { id, name: id, title: "", email: `${id}@example.org`, metadata: {}, avatar: "" };
+    await database.transaction((tx) =>
+      insertUser(tx, { ...user, state: "enabled", createdAt: now, updatedAt: now }),
+    );
+    return id;
+  }
+
+  describe("organizations", () => {
+    it("are found by id and by name, and listed to those with a role", async () => {
+      const owner = person(await newUser());
+      const made = await organizations.create(owner, draft());
+      expect((await organizations.get(owner, made.name)).id).toBe(made.id);
+      expect((await organizations.get(owner, made.id.toUpperCase())).id).toBe(made.id);
+      expect((await organizations.list(owner, page)).items.map((one) => one.id)).toEqual([made.id]);
+      expect((await organizations.list(machine(made.id, "viewer"), page)).items).toHaveLength(1);
+      expect(events.map((event) => event.action)).toEqual(["organization.create"]);
+    });
+
+    it("cannot be created by a machine, save a superuser's", async () => {
+      const made = await organizations.create(root, draft());
+      await expect(organizations.create(machine(made.id, "owner"), draft())).rejects.toMatchObject({
+        reason: "NOT_AUTHORIZED",
+      });
+    });
+
+    it("have a name of their own, also when two race for it", async () => {
+      const name = newName();
+      const outcomes = await Promise.allSettled(
+        Array.from({ length: 5 }, () => organizations.create(root, draft(name))),
+      );
+      expect(outcomes.filter((one) => one.status === "fulfilled")).toHaveLength(1);
+      for (const one of outcomes) {
+        if (one.status === "rejected") expect(one.reason).toMatchObject({ reason: "NAME_TAKEN" });
+      }
+    });
+
+    it("are disabled by a superuser alone, with a change for the caches", async () => {
+      const made = await organizations.create(root, draft());
+      const owner = machine(made.id, "owner");
+      await expect(organizations.setState(owner, made.id, "disabled")).rejects.toMatchObject({
+        reason: "NOT_AUTHORIZED",
+      });
+      expect(changes).toEqual([]);
+      expect((await organizations.setState(root, made.id, "disabled")).state).toBe("disabled");
+      expect(changes).toEqual([{ topic: "organization", subject: made.id }]);
+      await expect(organizations.get(owner, made.id)).rejects.toMatchObject({
+        reason: "ORGANIZATION_DISABLED",
+      });
+      await expect(projects.create(root, made.id, draft())).rejects.toMatchObject({
+        reason: "ORGANIZATION_DISABLED",
+      });
+      await organizations.setState(root, made.id, "enabled");
+      expect((await organizations.get(owner, made.id)).state).toBe("enabled");
+    });
+
+    it("go with everything in them; default stays", async () => {
+      const owner = person(await newUser());
+      const made = await organizations.create(owner, draft());
+      await projects.create(owner, made.id, draft());
+      await organizations.delete(owner, made.id);
+      await expect(organizations.get(root, made.id)).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
+      expect((await organizations.list(owner, page)).items).toEqual([]);
+      const now = clock.now();
+      await database.transaction((tx) =>
+        insertOrganizationIfAbsent(tx, {
+          ...draft("default"),
+          id: newId(now),
+          state: "enabled",
+          createdAt: now,
+          updatedAt: now,
+        }),
+      );
+      await expect(organizations.delete(root, "default")).rejects.toMatchObject({
+        reason: "DEFAULT_ORGANIZATION",
+      });
+      await expect(organizations.setState(root, "default", "disabled")).rejects.toMatchObject({
+        reason: "DEFAULT_ORGANIZATION",
+      });
+    });
+
+    it("are listed in pages, each once", async () => {
+      const owner = person(await newUser());
+      const made = [];
+      for (let i = 0; i < 5; i++) made.push((await organizations.create(owner, draft())).id);
+      const seen: string[] = [];
+      let token = "";
+      do {
+        const { items, nextPageToken } = await organizations.list(owner, { size: 2, token });
+        seen.push(...items.map((one) => one.id));
+        token = nextPageToken;
+      } while (token !== "");
+      expect(seen.toSorted()).toEqual(made.toSorted());
+    });
+  });
+
+  describe("members", () => {
+    it("are added once, by owners, and never above the owner's own role", async () => {
+      const made = await organizations.create(root, draft());
+      const userId = await newUser();
+      const ref = { org: made.id, userId };
+      for (const role of ["viewer", "manager"] as const) {
+        await expect(members.add(machine(made.id, role), ref, "viewer")).rejects.toMatchObject({
+          reason: "NOT_AUTHORIZED",
+        });
+      }
+      expect(await members.add(machine(made.id, "owner"), ref, "manager")).toMatchObject({
+        userId,
+        role: "manager",
+      });
+      await expect(members.add(root, ref, "viewer")).rejects.toMatchObject({ reason: "ALREADY_MEMBER" });
+      await expect(members.add(root, { ...ref, userId: newId(clock.now()) }, "viewer")).rejects.toMatchObject(
+        {
+          reason: "USER_NOT_FOUND",
+        },
+      );
+      expect((await members.list(machine(made.id, "viewer"), made.id, page)).items).toMatchObject([
+        { userId, role: "manager" },
+      ]);
+    });
+
+    it("leave, but the last owner stays", async () => {
+      const first = person(await newUser());
+      const second = person(await newUser());
+      const made = await organizations.create(first, draft());
+      const refOf = (caller: Caller) => ({ org: made.id, userId: caller.principal.id });
+      await members.add(first, refOf(second), "viewer");
+      await expect(members.remove(second, refOf(first))).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
+      await expect(members.remove(first, refOf(first))).rejects.toMatchObject({ reason: "LAST_OWNER" });
+      await expect(members.setRole(first, refOf(first), "viewer")).rejects.toMatchObject({
+        reason: "LAST_OWNER",
+      });
+      await expect(users.delete(root, first.principal.id)).rejects.toMatchObject({ reason: "LAST_OWNER" });
+      await members.remove(second, refOf(second));
+      await expect(members.remove(first, refOf(second))).rejects.toMatchObject({
+        reason: "MEMBER_NOT_FOUND",
+      });
+      expect((await members.list(first, made.id, page)).items).toMatchObject([{ role: "owner" }]);
+    });
+
+    it("keep one owner when all leave at once", async () => {
+      const owners = await Promise.all(Array.from({ length: 6 }, async () => person(await newUser())));
+      const [first, ...others] = owners as [Caller, ...Caller[]];
+      const made = await organizations.create(first, draft());
+      for (const { principal } of others)
+        await members.add(first, { org: made.id, userId: principal.id }, "owner");
+      const outcomes = await Promise.allSettled(
+        owners.map((owner) => members.remove(owner, { org: made.id, userId: owner.principal.id })),
+      );
+      expect(outcomes.filter((one) => one.status === "rejected")).toHaveLength(1);
+      expect((await members.list(root, made.id, page)).items).toHaveLength(1);
+    });
+  });
+
+  describe("projects", () => {
+    it("are seen by managers, owners and those let in", async () => {
+      const made = await organizations.create(root, draft());
+      const manager = machine(made.id, "manager");
+      const member = person(await newUser());
+      await members.add(root, { org: made.id, userId: member.principal.id }, "viewer");
+      const project = await projects.create(manager, made.id, draft("shop"));
+      await expect(projects.create(manager, made.id, draft("shop"))).rejects.toMatchObject({
+        reason: "NAME_TAKEN",
+      });
+      await expect(projects.create(member, made.id, draft())).rejects.toMatchObject({
+        reason: "NOT_AUTHORIZED",
+      });
+
+      expect((await projects.list(manager, made.id, page)).items).toHaveLength(1);
+      expect((await projects.list(member, made.id, page)).items).toHaveLength(0);
+      expect(await findVisibleProject(manager.principal, "shop")).toBe(project.id);
+      expect(await findVisibleProject(member.principal, project.id)).toBeUndefined();
+
+      const ref = { org: made.id, project: "shop" };
+      const principal = { type: "user", id: member.principal.id } as const;
+      await projects.addMember(manager, ref, principal);
+      await projects.addMember(manager, ref, principal);
+      expect((await projects.list(member, made.id, page)).items).toHaveLength(1);
+      expect(await findVisibleProject(member.principal, "shop")).toBe(project.id);
+      await projects.removeMember(manager, ref, principal);
+      await expect(projects.removeMember(manager, ref, principal)).rejects.toMatchObject({
+        reason: "MEMBER_NOT_FOUND",
+      });
+      expect(await findVisibleProject(member.principal, "shop")).toBeUndefined();
+    });
+
+    it("of another organization are not found, and take in no strangers", async () => {
+      const here = await organizations.create(root, draft());
+      const there = await organizations.create(root, draft());
+      const project = await projects.create(root, there.id, draft());
+      const manager = machine(here.id, "manager");
+      await expect(projects.delete(manager, { org: here.id, project: project.id })).rejects.toMatchObject({
+        reason: "PROJECT_NOT_FOUND",
+      });
+      expect(await findVisibleProject(manager.principal, project.id)).toBeUndefined();
+      const stranger = { type: "user", id: await newUser() } as const;
+      await expect(
+        projects.addMember(root, { org: there.id, project: project.id }, stranger),
+      ).rejects.toMatchObject({ reason: "MEMBER_NOT_FOUND" });
+      await projects.delete(root, { org: there.id, project: project.name });
+      expect((await projects.list(root, there.id, page)).items).toEqual([]);
+    });
+  });
+
+  describe("users", () => {
+    it("are a superuser's matter alone", async () => {
+      const id = await newUser();
+      const calls = [
+        (caller: Caller) => users.get(caller, id),
+        (caller: Caller) => users.list(caller, {}, page),
+        (caller: Caller) => users.setState(caller, id, "disabled"),
+        (caller: Caller) => users.delete(caller, id),
+      ];
+      for (const call of calls) {
+        await expect(call(person(id))).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
+      }
+    });
+
+    it("are found, disabled, enabled and deleted", async () => {
+      const id = await newUser();
+      const email = `${id}@EXAMPLE.org`;
+      expect((await users.list(root, { email }, page)).items.map((one) => one.id)).toEqual([id]);
+      expect((await users.setState(root, id, "disabled")).state).toBe("disabled");
+      expect(changes).toEqual([{ topic: "user", subject: id }]);
+      expect((await users.list(root, { email, state: "enabled" }, page)).items).toEqual([]);
+      expect((await users.setState(root, id.toUpperCase(), "enabled")).state).toBe("enabled");
+      await users.delete(root, id);
+      for (const call of [users.get, users.delete]) {
+        await expect(call.call(users, root, id)).rejects.toMatchObject({ reason: "USER_NOT_FOUND" });
+      }
+      await expect(users.setState(root, id, "enabled")).rejects.toMatchObject({ reason: "USER_NOT_FOUND" });
+      expect(events.map((event) => event.action)).toEqual(["user.disable", "user.enable", "user.delete"]);
+    });
+  });
+});

@@ -1,0 +1,169 @@
+/**
+ * Organizations: the rules.
+ *
+ * Owns the rows of organizations and their state. Members and projects have
+ * services of their own beside this one; what hangs on an organization goes
+ * with it when it is deleted.
+ */
+import type { AuditTrail } from "../audit/audit.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import type { Database } from "../db/database.ts";
+import { isUniqueViolation } from "../db/errors.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
+import { checkMetadata, type Metadata } from "../lib/metadata.ts";
+import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
+import type { Caller } from "../principals/principal.ts";
+import type { Access } from "./access.ts";
+import { insertMember } from "./member-store.ts";
+import { defaultOrganizationName, type Organization } from "./organization.ts";
+import * as store from "./store.ts";
+
+/** The writable part of an organization. */
+export interface OrganizationDraft {
+  readonly name: string;
+  readonly title: string;
+  readonly metadata: Metadata;
+  readonly avatar: string;
+}
+
+/** Which page of a list. */
+export interface PageRequest {
+  /** 1 to 200. */
+  readonly size: number;
+  /** Empty for the first page. */
+  readonly token: string;
+}
+
+export interface OrganizationServiceOptions {
+  readonly database: Database;
+  readonly feed: ChangeFeed;
+  readonly access: Access;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+}
+
+/** Manages organizations. */
+export class OrganizationService {
+  readonly #database: Database;
+  readonly #feed: ChangeFeed;
+  readonly #access: Access;
+  readonly #audit: AuditTrail;
+  readonly #clock: Clock;
+
+  constructor(options: OrganizationServiceOptions) {
+    this.#database = options.database;
+    this.#feed = options.feed;
+    this.#access = options.access;
+    this.#audit = options.audit;
+    this.#clock = options.clock;
+  }
+
+  /**
+   * Creates an organization; a person who creates one becomes its owner.
+   *
+   * @throws DomainError NOT_AUTHORIZED for machines, NAME_TAKEN
+   */
+  async create(caller: Caller, draft: OrganizationDraft): Promise<Organization> {
+    const { principal } = caller;
+    if (principal.type === "serviceuser" && !principal.superuser) {
+      throw new DomainError("NOT_AUTHORIZED", { detail: "a service user belongs to one organization" });
+    }
+    checkMetadata("body.metadata", draft.metadata);
+    const now = this.#clock.now();
+    const organization: Organization = {
+      ...draft,
+      id: newId(now),
+      state: "enabled",
+      createdAt: now,
+      updatedAt: now,
+    };
+    try {
+      await this.#database.transaction(async (tx) => {
+        await store.insertOrganization(tx, organization);
+        if (principal.type === "user") {
+          await insertMember(tx, { orgId: organization.id, userId: principal.id, role: "owner" }, now);
+        }
+        await this.#audit.record(tx, caller, {
+          action: "organization.create",
+          target: { type: "organization", id: organization.id },
+          orgId: organization.id,
+          details: { name: organization.name },
+        });
+      });
+    } catch (error) {
+      throw isUniqueViolation(error) ? new DomainError("NAME_TAKEN", { cause: error }) : error;
+    }
+    return organization;
+  }
+
+  /** @throws DomainError NOT_AUTHORIZED, also when there is none. */
+  async get(caller: Caller, org: string): Promise<Organization> {
+    const { organization } = await this.#access.require(caller.principal, org, {
+      role: "viewer",
+      writes: false,
+    });
+    return organization;
+  }
+
+  /** Those the caller has a role in; for a superuser all. Oldest first. */
+  async list(caller: Caller, page: PageRequest): Promise<Page<Organization>> {
+    const { principal } = caller;
+    if (principal.type === "serviceuser" && !principal.superuser) {
+      return { items: [await this.get(caller, principal.orgId)], nextPageToken: "" };
+    }
+    const list = ["ListOrganizations", principal.superuser ? "" : principal.id];
+    const [afterId = ""] = fromPageToken(list, page.token) ?? [];
+    const rows = await store.findOrganizations(this.#database.reader, {
+      ...(principal.superuser ? {} : { userId: principal.id }),
+      afterId: String(afterId),
+      limit: page.size + 1,
+    });
+    return toPage(rows, page.size, list, (organization) => [organization.id]);
+  }
+
+  /** @throws DomainError NOT_AUTHORIZED unless the caller is a superuser; DEFAULT_ORGANIZATION */
+  async setState(caller: Caller, org: string, state: Organization["state"]): Promise<Organization> {
+    if (!caller.principal.superuser) throw new DomainError("NOT_AUTHORIZED", { detail: "needs a superuser" });
+    const { organization } = await this.#access.require(caller.principal, org, {
+      role: "owner",
+      writes: false,
+    });
+    if (state === "disabled") refuseDefault(organization);
+    return await this.#database.transaction(async (tx) => {
+      const updated = await store.updateOrganizationState(tx, organization.id, state, this.#clock.now());
+      if (updated === undefined) throw new DomainError("NOT_AUTHORIZED", { detail: "unknown organization" });
+      await this.#audit.record(tx, caller, {
+        action: state === "enabled" ? "organization.enable" : "organization.disable",
+        target: { type: "organization", id: organization.id },
+        orgId: organization.id,
+      });
+      await this.#feed.append(tx, { topic: "organization", subject: organization.id });
+      return updated;
+    });
+  }
+
+  /** Deletes an organization with everything in it. @throws DomainError NOT_AUTHORIZED, DEFAULT_ORGANIZATION */
+  async delete(caller: Caller, org: string): Promise<void> {
+    const need = { role: "owner", writes: !caller.principal.superuser } as const;
+    const { organization } = await this.#access.require(caller.principal, org, need);
+    refuseDefault(organization);
+    await this.#database.transaction(async (tx) => {
+      if (!(await store.deleteOrganization(tx, organization.id))) {
+        throw new DomainError("NOT_AUTHORIZED", { detail: "unknown organization" });
+      }
+      await this.#audit.record(tx, caller, {
+        action: "organization.delete",
+        target: { type: "organization", id: organization.id },
+        orgId: organization.id,
+        details: { name: organization.name },
+      });
+      await this.#feed.append(tx, { topic: "organization", subject: organization.id });
+    });
+  }
+}
+
+function refuseDefault(organization: Organization): void {
+  if (organization.name === defaultOrganizationName) throw new DomainError("DEFAULT_ORGANIZATION");
+}

@@ -1,0 +1,54 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { type User as UserMessage, UserSchema } from "@vestibule/proto/vestibule/v1/user_pb";
+import type { UserService as UserServiceSchema } from "@vestibule/proto/vestibule/v1/user_service_pb";
+import { defaultPageSize } from "../lib/page-token.ts";
+import { toOptionalStruct } from "../lib/proto.ts";
+import { requireCaller } from "../principals/context.ts";
+import type { UserService } from "./service.ts";
+import type { User } from "./user.ts";
+
+/** A user as answered. */
+export function toUserMessage(user: User): UserMessage {
+  const metadata = toOptionalStruct(user.metadata);
+  return create(UserSchema, {
+    id: user.id,
+    name: user.name,
+    title: user.title,
+    email: user.email,
+    createdAt: timestampFromDate(user.createdAt),
+    updatedAt: timestampFromDate(user.updatedAt),
+    state: user.state,
+    avatar: user.avatar,
+    ...(metadata && { metadata }),
+  });
+}
+
+/** `vestibule.v1.UserService` over the rules of this room. */
+export function createUserHandler(service: UserService): ServiceImpl<typeof UserServiceSchema> {
+  return {
+    async listUsers(request, context) {
+      const filter = {
+        ...(request.email !== "" && { email: request.email }),
+        ...(request.state !== "" && { state: request.state as User["state"] }),
+      };
+      const page = { size: request.pageSize || defaultPageSize, token: request.pageToken };
+      const { items, nextPageToken } = await service.list(requireCaller(context), filter, page);
+      return { users: items.map(toUserMessage), nextPageToken };
+    },
+    async getUser({ id }, context) {
+      return { user: toUserMessage(await service.get(requireCaller(context), id)) };
+    },
+    async enableUser({ id }, context) {
+      return { user: toUserMessage(await service.setState(requireCaller(context), id, "enabled")) };
+    },
+    async disableUser({ id }, context) {
+      return { user: toUserMessage(await service.setState(requireCaller(context), id, "disabled")) };
+    },
+    async deleteUser({ id }, context) {
+      await service.delete(requireCaller(context), id);
+      return {};
+    },
+  };
+}

@@ -1,0 +1,108 @@
+/**
+ * People, for those who run the platform: the rules.
+ *
+ * Users come to be by signing in, which is not this room's; here a superuser
+ * looks them up, shuts them out and removes them.
+ */
+import type { AuditTrail } from "../audit/audit.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import type { Database } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
+import { findOrganizationIds } from "../organizations/member-store.ts";
+import { keepingAnOwner } from "../organizations/owners.ts";
+import type { PageRequest } from "../organizations/service.ts";
+import type { Caller } from "../principals/principal.ts";
+import * as store from "./store.ts";
+import type { User } from "./user.ts";
+
+/** Which users to list. */
+export interface UserFilter {
+  /** In any case. */
+  readonly email?: string;
+  readonly state?: User["state"];
+}
+
+export interface UserServiceOptions {
+  readonly database: Database;
+  readonly feed: ChangeFeed;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+}
+
+/** Manages users. Every call needs a superuser. */
+export class UserService {
+  readonly #database: Database;
+  readonly #feed: ChangeFeed;
+  readonly #audit: AuditTrail;
+  readonly #clock: Clock;
+
+  constructor(options: UserServiceOptions) {
+    this.#database = options.database;
+    this.#feed = options.feed;
+    this.#audit = options.audit;
+    this.#clock = options.clock;
+  }
+
+  /** Oldest first. @throws DomainError NOT_AUTHORIZED */
+  async list(caller: Caller, filter: UserFilter, page: PageRequest): Promise<Page<User>> {
+    requireSuperuser(caller);
+    const email = filter.email?.toLowerCase();
+    const list = ["ListUsers", email ?? "", filter.state ?? ""];
+    const [afterId = ""] = fromPageToken(list, page.token) ?? [];
+    const rows = await store.findUsers(this.#database.reader, {
+      ...(email !== undefined && { email }),
+      ...(filter.state !== undefined && { state: filter.state }),
+      afterId: String(afterId),
+      limit: page.size + 1,
+    });
+    return toPage(rows, page.size, list, (user) => [user.id]);
+  }
+
+  /** @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND */
+  async get(caller: Caller, id: string): Promise<User> {
+    requireSuperuser(caller);
+    const user = await store.findUser(this.#database.reader, id.toLowerCase());
+    if (user === undefined) throw new DomainError("USER_NOT_FOUND");
+    return user;
+  }
+
+  /** @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND */
+  async setState(caller: Caller, userId: string, state: User["state"]): Promise<User> {
+    requireSuperuser(caller);
+    const id = userId.toLowerCase();
+    return await this.#database.transaction(async (tx) => {
+      const user = await store.updateUserState(tx, id, state, this.#clock.now());
+      if (user === undefined) throw new DomainError("USER_NOT_FOUND");
+      await this.#audit.record(tx, caller, {
+        action: state === "enabled" ? "user.enable" : "user.disable",
+        target: { type: "user", id },
+      });
+      await this.#feed.append(tx, { topic: "user", subject: id });
+      return user;
+    });
+  }
+
+  /** @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND, LAST_OWNER */
+  async delete(caller: Caller, userId: string): Promise<void> {
+    requireSuperuser(caller);
+    const id = userId.toLowerCase();
+    await this.#database.transaction(async (tx) => {
+      const orgIds = await findOrganizationIds(tx, id);
+      const remove = () => store.deleteUser(tx, id);
+      // Each organization is locked, in one order, before the user goes.
+      const guarded = orgIds.reduceRight<() => Promise<boolean>>(
+        (step, orgId) => () => keepingAnOwner(tx, orgId, step),
+        remove,
+      );
+      if (!(await guarded())) throw new DomainError("USER_NOT_FOUND");
+      await this.#audit.record(tx, caller, { action: "user.delete", target: { type: "user", id } });
+      await this.#feed.append(tx, { topic: "user", subject: id });
+    });
+  }
+}
+
+function requireSuperuser(caller: Caller): void {
+  if (!caller.principal.superuser) throw new DomainError("NOT_AUTHORIZED", { detail: "needs a superuser" });
+}

@@ -1,0 +1,90 @@
+import type { Reader, Tx } from "../db/database.ts";
+import type { UserRow } from "../db/schema.ts";
+import type { User } from "./user.ts";
+
+function toUser(row: UserRow): User {
+  return {
+    id: row.id,
+    name: row.name,
+    title: row.title,
+    email: row.email,
+    metadata: JSON.parse(row.metadata),
+    avatar: row.avatar,
+    state: row.state,
+    createdAt: new Date(row.created_at),
+    updatedAt: new Date(row.updated_at),
+  };
+}
+
+/** Stores a new user. @throws a unique violation when the address or name is taken. */
+export async function insertUser(tx: Tx, user: User): Promise<void> {
+  await tx
+    .insertInto("users")
+    .values({
+      id: user.id,
+      name: user.name,
+      title: user.title,
+      email: user.email,
+      metadata: JSON.stringify(user.metadata),
+      avatar: user.avatar,
+      state: user.state,
+      created_at: user.createdAt.getTime(),
+      updated_at: user.updatedAt.getTime(),
+    })
+    .execute();
+}
+
+/** A user by id. */
+export async function findUser(reader: Reader, id: string): Promise<User | undefined> {
+  const row = await reader.selectFrom("users").selectAll().where("id", "=", id).executeTakeFirst();
+  return row && toUser(row);
+}
+
+/** A user by proven address, in lower case. */
+export async function findUserByEmail(reader: Reader, email: string): Promise<User | undefined> {
+  const row = await reader.selectFrom("users").selectAll().where("email", "=", email).executeTakeFirst();
+  return row && toUser(row);
+}
+
+/** Users after an id, oldest first. */
+export async function findUsers(
+  reader: Reader,
+  filter: {
+    readonly email?: string;
+    readonly state?: User["state"];
+    readonly afterId: string;
+    readonly limit: number;
+  },
+): Promise<User[]> {
+  let query = reader.selectFrom("users").selectAll().where("id", ">", filter.afterId);
+  if (filter.email !== undefined) query = query.where("email", "=", filter.email);
+  if (filter.state !== undefined) query = query.where("state", "=", filter.state);
+  return (await query.orderBy("id").limit(filter.limit).execute()).map(toUser);
+}
+
+/** Sets the state and answers the user as it is now; undefined when there is none. */
+export async function updateUserState(
+  tx: Tx,
+  id: string,
+  state: User["state"],
+  now: Date,
+): Promise<User | undefined> {
+  const row = await tx
+    .updateTable("users")
+    .set({ state, updated_at: now.getTime() })
+    .where("id", "=", id)
+    .returningAll()
+    .executeTakeFirst();
+  return row && toUser(row);
+}
+
+/** Removes a user with their memberships; false when there is none. */
+export async function deleteUser(tx: Tx, id: string): Promise<boolean> {
+  await tx
+    .deleteFrom("project_members")
+    .where("principal_type", "=", "user")
+    .where("principal_id", "=", id)
+    .execute();
+  const result = await tx.deleteFrom("users").where("id", "=", id).executeTakeFirst();
+  return result.numDeletedRows > 0n;
+}

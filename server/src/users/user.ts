@@ -1,0 +1,17 @@
+import type { Metadata } from "../lib/metadata.ts";
+
+/** A person. */
+export interface User {
+  readonly id: string;
+  /** Unique handle. */
+  readonly name: string;
+  readonly title: string;
+  /** Proven address, lower case. */
+  readonly email: string;
+  readonly metadata: Metadata;
+  /** URL of a picture; empty if none. */
+  readonly avatar: string;
+  readonly state: "enabled" | "disabled";
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
