@@ -3,11 +3,15 @@
  * literal. Long because it is flat.
  */
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
+import { OrganizationService as OrganizationServiceSchema } from "@vestibule/proto/vestibule/v1/organization_service_pb";
 import { ServiceUserService as ServiceUserServiceSchema } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
+import { UserService as UserServiceSchema } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import { DatabaseAuditTrail } from "./audit/trail.ts";
 import { createAuthHandler } from "./auth/handler.ts";
 import { InvalidatedCache } from "./changes/cache.ts";
 import type { Config } from "./config/config.ts";
+import { listFrontierMethods } from "./edge/frontier-methods.ts";
 import { createHealth } from "./edge/health.ts";
 import { createMetrics } from "./edge/metrics.ts";
 import { createEdge } from "./edge/router.ts";
@@ -16,6 +20,11 @@ import type { Clock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
 import { listen } from "./listener/listener.ts";
 import { createAccess } from "./organizations/access.ts";
+import { createFrontierHandler, createOrganizationHandler } from "./organizations/handler.ts";
+import { MemberService } from "./organizations/member-service.ts";
+import { findMemberRole } from "./organizations/member-store.ts";
+import { ProjectService } from "./organizations/project-service.ts";
+import { OrganizationService } from "./organizations/service.ts";
 import { findOrganization } from "./organizations/store.ts";
 import { createPrincipalChain } from "./principals/chain.ts";
 import { createServiceUserAuthenticator } from "./service-users/authenticator.ts";
@@ -29,6 +38,8 @@ import { createGrants } from "./tokens/grants.ts";
 import { toJwksAnswer } from "./tokens/jwks.ts";
 import { createKeyring } from "./tokens/keyring.ts";
 import { findSigningKeys } from "./tokens/store.ts";
+import { createUserHandler } from "./users/handler.ts";
+import { UserService } from "./users/service.ts";
 
 /** How often due rotations and retirements of signing keys are looked for. */
 const maintenanceMs = 60_000;
@@ -114,10 +125,14 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
   });
   const access = createAccess({
     findOrganization: (idOrName) => findOrganization(reader, idOrName),
-    findMemberRole: async () => undefined,
+    findMemberRole: (userId, orgId) => findMemberRole(reader, userId, orgId),
   });
 
   // Nouns
+  const organizations = new OrganizationService({ database, feed, access, audit, clock });
+  const members = new MemberService({ database, access, audit, clock });
+  const projects = new ProjectService({ database, access, audit, clock });
+  const users = new UserService({ database, feed, audit, clock });
   const serviceUsers = new ServiceUserService({ database, feed, audit, access, clock });
   const grants = createGrants({
     accessTokens,
@@ -137,6 +152,12 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       }),
     ),
     registerService(ServiceUserServiceSchema, createServiceUserHandler(serviceUsers)),
+    registerService(
+      OrganizationServiceSchema,
+      createOrganizationHandler({ organizations, members, projects }),
+    ),
+    registerService(FrontierService, createFrontierHandler(organizations)),
+    registerService(UserServiceSchema, createUserHandler(users)),
   ];
 
   // Edge
@@ -152,7 +173,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       },
     ],
     services,
-    frontierMethods: services.flatMap(({ service }) => service.methods),
+    frontierMethods: listFrontierMethods(services),
     principals,
     health,
     metrics: createMetrics(),
