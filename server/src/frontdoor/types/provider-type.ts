@@ -1,0 +1,159 @@
+/**
+ * What a type of auth provider is.
+ *
+ * A type only says how its configuration looks and judges one credential by
+ * it. Storing, secrets at rest, revisions, rates and audit are the service's,
+ * so that a new type cannot forget them.
+ */
+import type { PresentedCredential } from "../../principals/presented.ts";
+
+/** Every type, in the order they are listed. */
+export const providerTypeNames = ["OIDC", "GOOGLE", "GITHUB", "API_KEY", "JWT", "VESTIBULE"] as const;
+
+/** Name of a type, as stored and on the wire. */
+export type ProviderTypeName = (typeof providerTypeNames)[number];
+
+/** Any JSON value. */
+export type JsonValue =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue };
+
+/** A provider's configuration. What is stored and shown is what was written. */
+export type ProviderData = Readonly<Record<string, JsonValue>>;
+
+/** What a secret field reads as; on a write it means "the stored one". */
+export const secretMask = "********";
+
+/** A provider as its type sees it. */
+export interface ProviderInstance {
+  /** Absent in a dry run of a definition that is not stored. */
+  readonly id?: string;
+  /** The organization of its frontdoor. */
+  readonly orgId: string;
+  /** Valid by the type's schema; secrets in clear where they are known, never the mask. */
+  readonly data: ProviderData;
+}
+
+/** A credential as it stands on a request that asks to come in. */
+export type ProviderCredential = PresentedCredential | { readonly kind: "api_key"; readonly key: string };
+
+/** Which credentials of a request belong to a provider. */
+export interface AcceptedCredentials {
+  /** Values of `iss` whose bearer JWTs it judges; compared exactly. */
+  readonly issuers: readonly string[];
+  /** Header, in lower case, that carries its keys. */
+  readonly keyHeader?: string;
+  /** Whether it judges what this service itself hands out besides JWTs: opaque tokens, client secrets, sessions. */
+  readonly own: boolean;
+}
+
+/** Who a credential was found to be. */
+export interface ProviderIdentity {
+  /** Unique within the provider: the `sub` of a token, the id of a key or principal. */
+  readonly subject: string;
+  readonly email?: string;
+  /** False whenever the issuer did not vouch for the address. */
+  readonly emailVerified: boolean;
+  readonly organizations: readonly string[];
+  readonly groups: readonly string[];
+  /** All claims, for a frontend's policy. Never a credential. */
+  readonly claims: ProviderData;
+  /** When the credential itself ends, if it says so. */
+  readonly expiresAt?: Date;
+}
+
+/** Why a credential was turned down; stable, for logs, metrics and explanations. */
+export type RefusalReason =
+  | "wrong_kind"
+  | "malformed"
+  | "wrong_token_type"
+  | "wrong_algorithm"
+  | "wrong_issuer"
+  | "wrong_audience"
+  | "unknown_key"
+  | "bad_signature"
+  | "expired"
+  | "not_yet_valid"
+  | "claim_mismatch"
+  | "unknown_credential"
+  | "not_permitted"
+  | "unavailable";
+
+/** A credential turned down. */
+export interface ProviderRefusal {
+  readonly allowed: false;
+  /** `unavailable`: it could not be judged, which is a refusal too. */
+  readonly reason: RefusalReason;
+  /** For the provider's owner, in a dry run, an explanation or the audit: what to do next. Never for the visitor, never a secret. */
+  readonly detail: string;
+}
+
+/** What a provider decides about a credential. */
+export type ProviderDecision =
+  | { readonly allowed: true; readonly identity: ProviderIdentity }
+  | ProviderRefusal;
+
+/** One step of a dry run. */
+export interface ProviderCheck {
+  /** Stable: `schema`, `name_resolution`, `discovery`, `issuer`, `jwks`, `endpoints`, `client`, `sample`, … */
+  readonly name: string;
+  readonly ok: boolean;
+  /** What was found and, if it is not ok, what to do next. Never a secret. */
+  readonly detail: string;
+}
+
+/** Credentials to try in a dry run. */
+export interface ProviderSample {
+  /** A bearer token. */
+  readonly token?: string;
+  readonly apiKey?: string;
+}
+
+/** One type of auth provider. */
+export interface ProviderType {
+  readonly name: ProviderTypeName;
+  readonly displayName: string;
+  readonly description: string;
+  /** JSON Schema 2020-12 of `data`, complete with `$id`. */
+  readonly schema: ProviderData;
+  /** Properties of `data` that are encrypted at rest and shown as the mask. */
+  readonly secretFields: readonly string[];
+  /** Properties that decide where a secret is sent, or as whom: when one changes, no stored secret may be kept. */
+  readonly endpointFields: readonly string[];
+  /**
+   * The one spelling of data with the defaults filled in, to compare endpoints
+   * by. Takes any data that the schema accepts; pure.
+   */
+  normalise(data: ProviderData): ProviderData;
+  /** Which credentials of a request are this provider's to judge. */
+  accepts(data: ProviderData): AcceptedCredentials;
+  /**
+   * Judges one credential. A refusal is an answer, not an error, and so is an
+   * outage; throws only for a defect.
+   */
+  authenticate(provider: ProviderInstance, credential: ProviderCredential): Promise<ProviderDecision>;
+  /**
+   * Dry run: checks one at a time, each as soon as it is known, at most a few
+   * dozen seconds in all. Stores nothing, and asks every server afresh. Ends
+   * early when `signal` is aborted.
+   */
+  test(provider: ProviderInstance, sample: ProviderSample, signal: AbortSignal): AsyncIterable<ProviderCheck>;
+}
+
+/**
+ * Endpoint fields that differ between two configurations of one type, after
+ * normalisation. When any do, only a secret given literally may be stored, or
+ * sent in a dry run.
+ */
+export function changedEndpointFields(
+  type: ProviderType,
+  before: ProviderData,
+  after: ProviderData,
+): readonly string[] {
+  const [from, to] = [type.normalise(before), type.normalise(after)];
+  return type.endpointFields.filter((field) => JSON.stringify(from[field]) !== JSON.stringify(to[field]));
+}
