@@ -65,6 +65,12 @@ function explainInvalid(error: ConnectError): DomainError {
       violations: [{ field, description: "has the wrong type or is not valid for this field" }],
     });
   }
+  const type = findWellKnownType(error.cause);
+  if (type !== undefined) {
+    return new DomainError("INVALID_REQUEST", {
+      message: `request body holds a value that is not a valid ${type}`,
+    });
+  }
   const message = fixedTexts.find(([start]) => error.rawMessage.startsWith(start))?.[1];
   return new DomainError("INVALID_REQUEST", { message: message ?? "request body cannot be read" });
 }
@@ -87,4 +93,10 @@ function findField(cause: unknown): string | undefined {
     }
   }
   return undefined;
+}
+
+/** The well-known type that JSON was not right for: a name out of a schema, never of what was sent. */
+function findWellKnownType(cause: unknown): string | undefined {
+  const text = cause instanceof Error ? cause.message : "";
+  return /^cannot decode message (google\.protobuf\.\w+) from JSON/.exec(text)?.[1];
 }

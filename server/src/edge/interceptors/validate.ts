@@ -3,6 +3,7 @@ import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
 import { DomainError, type FieldViolation } from "../../lib/errors.ts";
+import { findMalformed } from "./well-formed.ts";
 
 /** Holds request messages against the rules in the schema. */
 export interface RequestValidator {
@@ -28,6 +29,14 @@ export function createRequestValidator(): RequestValidator {
     }
     if (result.kind === "invalid") {
       throw toRefusal(result.violations);
+    }
+    const malformed = findMalformed(type, message);
+    const [first] = malformed;
+    if (first !== undefined) {
+      throw new DomainError("INVALID_REQUEST", {
+        message: `${first.field}: ${first.description}`,
+        violations: malformed,
+      });
     }
   }
 
