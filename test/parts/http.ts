@@ -35,13 +35,15 @@ export interface Sent {
 
 /** Sends one request over HTTP/1.1 on a connection of its own. */
 export function send(url: string, { method, headers, body }: Sent = {}): Promise<Answer> {
-  const { protocol, hostname, port, pathname, search } = new URL(url);
+  const { protocol, hostname, port, origin } = new URL(url);
+  // As given: a URL would have its dot segments resolved.
+  const path = url.slice(origin.length) || "/";
   const request = protocol === "https:" ? requestTls : requestPlain;
   return new Promise((resolve, reject) => {
     const options = {
       hostname,
       port,
-      path: `${pathname}${search}`,
+      path,
       method: method ?? (body === undefined ? "GET" : "POST"),
       headers: headers ?? {},
       agent: false,
