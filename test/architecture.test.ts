@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { findViolations, type Rooms, readSources } from "./parts/architecture.ts";
 
 const foundations = ["lib", "config", "db", "changes", "encryption"];
-const nouns = ["principals", "audit", "organizations", "service-users", "users", "tokens", "sessions"];
+const nouns = ["principals", "audit", "limits", "organizations", "service-users", "users", "tokens", "sessions"];
 
 /** Who may know whom. A room that is missing here may not exist. */
 const rooms: Rooms = {
@@ -16,10 +16,11 @@ const rooms: Rooms = {
   encryption: ["lib", "config", "db", "changes"],
   principals: foundations,
   audit: [...foundations, "principals"],
+  limits: [...foundations, "principals", "audit"],
   organizations: [...foundations, "principals", "audit"],
   "service-users": [...foundations, "principals", "audit", "organizations"],
   users: [...foundations, "principals", "audit", "organizations"],
-  tokens: [...foundations, "principals", "audit", "organizations", "service-users", "users"],
+  tokens: [...foundations, "principals", "audit", "limits", "organizations", "service-users", "users"],
   sessions: [...foundations, "principals", "audit", "organizations", "users", "tokens"],
   auth: [...foundations, ...nouns, "mail"],
   frontdoor: [...foundations, ...nouns, "auth"],

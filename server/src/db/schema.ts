@@ -21,6 +21,7 @@ export interface Schema {
   key_checks: KeyCheckRow;
   changes: ChangeRow;
   audit_records: AuditRecordRow;
+  rate_counts: RateCountRow;
 }
 
 export interface OrganizationRow {
@@ -176,4 +177,13 @@ export interface AuditRecordRow {
   user_agent: string | null;
   /** JSON object of short texts. */
   details: string | null;
+}
+
+/** Events of a key in one bucket of time. */
+export interface RateCountRow {
+  key: string;
+  /** Start of the bucket. */
+  bucket_at: number;
+  count: number;
+  updated_at: number;
 }

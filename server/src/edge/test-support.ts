@@ -49,7 +49,7 @@ export const machine: Principal = {
 
 /** Lets `Authorization: Bearer good` in as {@link machine}. */
 export const stubChain: PrincipalChain = {
-  authenticate: async (header, policy, outcome) => {
+  authenticate: async (header, policy, { outcome }) => {
     const sent = header.get("authorization");
     if (policy === "grant" || sent === null) return undefined;
     outcome.credentialKind = "access_token";

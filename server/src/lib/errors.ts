@@ -30,6 +30,7 @@ export type ErrorKind =
 export const reasons = {
   INVALID_REQUEST: ["invalid_argument", "invalid request"],
   UNSUPPORTED_GRANT_TYPE: ["invalid_argument", "unsupported grant type"],
+  INVALID_GRANT: ["unauthenticated", "not authenticated"],
   NOT_AUTHENTICATED: ["unauthenticated", "not authenticated"],
   NOT_AUTHORIZED: ["permission_denied", "not authorized"],
   PRINCIPAL_DISABLED: ["permission_denied", "not authorized"],
@@ -38,7 +39,18 @@ export const reasons = {
   USER_NOT_FOUND: ["not_found", "user doesn't exist"],
   SERVICE_USER_NOT_FOUND: ["not_found", "service user not found"],
   CREDENTIAL_NOT_FOUND: ["not_found", "service user credentials not found"],
+  MEMBER_NOT_FOUND: ["not_found", "member doesn't exist"],
+  PROJECT_NOT_FOUND: ["not_found", "project doesn't exist"],
+  NAME_TAKEN: ["already_exists", "name is taken"],
+  ALREADY_MEMBER: ["already_exists", "already a member"],
+  LAST_OWNER: ["failed_precondition", "the last owner of an organization cannot be removed"],
+  DEFAULT_ORGANIZATION: [
+    "failed_precondition",
+    "the default organization can be neither disabled nor deleted",
+  ],
   ORGANIZATION_DISABLED: ["failed_precondition", "org is disabled"],
+  TOO_MANY_CREDENTIALS: ["resource_exhausted", "too many live credentials, delete unused ones first"],
+  TOO_MANY_FAILURES: ["resource_exhausted", "too many failed attempts, try again later"],
   REQUEST_TOO_LARGE: ["resource_exhausted", "request is too large"],
   SUPERUSER_PROTECTED: ["failed_precondition", "the bootstrap service user cannot be deleted"],
   UNAVAILABLE: ["unavailable", "temporarily unavailable, try again"],
@@ -57,6 +69,13 @@ export interface FieldViolation {
   readonly description: string;
 }
 
+/** Whom a refused credential belongs to. */
+export interface CredentialOwner {
+  readonly type: "serviceuser" | "user";
+  readonly id: string;
+  readonly orgId?: string;
+}
+
 export interface DomainErrorOptions {
   /** Replaces the reason's text; must be safe to show. */
   readonly message?: string;
@@ -67,6 +86,8 @@ export interface DomainErrorOptions {
   readonly retryAfterSeconds?: number;
   /** What an operator needs to tell causes apart; goes to log and audit, never to the caller. */
   readonly detail?: string;
+  /** Of a refused credential: for the audit, so that its owners see it; never for the caller. */
+  readonly owner?: CredentialOwner;
 }
 
 /** A refusal by rule: documented reason, safe message. */
@@ -77,6 +98,7 @@ export class DomainError extends Error {
   readonly violations: readonly FieldViolation[];
   readonly retryAfterSeconds: number | undefined;
   readonly detail: string | undefined;
+  readonly owner: CredentialOwner | undefined;
 
   constructor(reason: Reason, options: DomainErrorOptions = {}) {
     const [kind, text] = reasons[reason];
@@ -86,5 +108,6 @@ export class DomainError extends Error {
     this.violations = options.violations ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.detail = options.detail;
+    this.owner = options.owner;
   }
 }

@@ -2,8 +2,9 @@ import type { Kysely } from "kysely";
 import type { Schema } from "../schema.ts";
 import * as auditRecords from "./20261122-audit-records.ts";
 import * as foundation from "./20261122-foundation.ts";
-import * as tokenState from "./20261122-token-state.ts";
 import * as organizations from "./20261122-organizations.ts";
+import * as rateCounts from "./20261122-rate-counts.ts";
+import * as tokenState from "./20261122-token-state.ts";
 
 /** One step of the schema. Frozen once it has been merged: mend it with another. */
 export interface SchemaMigration {
@@ -16,6 +17,7 @@ export interface SchemaMigration {
 export const migrations: readonly SchemaMigration[] = [
   { name: "20261122T000000_foundation", up: foundation.up },
   { name: "20261122T000100_audit_records", up: auditRecords.up },
+  { name: "20261122T000200_rate_counts", up: rateCounts.up },
   { name: "20261122T010000_organizations", up: organizations.up },
   { name: "20261122T020000_token_state", up: tokenState.up },
 ];

@@ -1,0 +1,258 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import type { AuditRefusal } from "../audit/audit.ts";
+import { DomainError, type Reason } from "../lib/errors.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import { createPrincipalChain } from "../principals/chain.ts";
+import type { Principal } from "../principals/principal.ts";
+import { type CredentialGuard, createCredentialGuard } from "./credential-guard.ts";
+import { guardChain } from "./guarded-chain.ts";
+import { WindowCounts } from "./window-counts.ts";
+
+const machine: Principal = {
+  type: "serviceuser",
+  id: "019a0000-0000-7000-8000-000000000001",
+  orgId: "019a0000-0000-7000-8000-000000000002",
+  role: "viewer",
+  superuser: false,
+  authVia: "client_credentials",
+  credentialKind: "client_secret",
+  credentialId: "019a0000-0000-7000-8000-000000000003",
+};
+const clientId = machine.credentialId;
+const otherClientId = "019a0000-0000-7000-8000-000000000004";
+
+let nowMs: number;
+let refusals: AuditRefusal[];
+let guard: CredentialGuard;
+
+beforeEach(() => {
+  nowMs = Date.UTC(2027, 0, 1);
+  refusals = [];
+  const counts = new WindowCounts({ windowMs: 60_000, maxKeys: 1000 });
+  const now = () => new Date(nowMs);
+  guard = createCredentialGuard({
+    counts: {
+      total: (key) => counts.total(key, now()),
+      add: (key) => counts.add(key, now()),
+      secondsUntilBelow: (key, limit) => counts.secondsUntilBelow(key, limit, now()),
+    },
+    audit: { refuse: (_, refusal) => void refusals.push(refusal) },
+    perClient: 20,
+    perAddress: 100,
+  });
+});
+
+function requestFrom(clientAddress: string): RequestInfo {
+  return { requestId: "r", clientAddress, fromTrustedProxy: false, userAgent: "", outcome: {} };
+}
+
+/** Presents a secret; answers `ok` or the reason of the refusal. */
+async function present(
+  address: string,
+  id: string | undefined,
+  isGood: boolean,
+  kind = "client_secret",
+): Promise<Reason | "ok"> {
+  const judge = async () => {
+    if (isGood) return machine;
+    throw new DomainError("NOT_AUTHENTICATED", { detail: "wrong client secret" });
+  };
+  try {
+    await guard.judge(requestFrom(address), { kind, clientId: id }, judge);
+    return "ok";
+  } catch (error) {
+    if (error instanceof DomainError) return error.reason;
+    throw error;
+  }
+}
+
+async function failTimes(
+  times: number,
+  address: string,
+  idOf: (index: number) => string,
+): Promise<(Reason | "ok")[]> {
+  const answers: (Reason | "ok")[] = [];
+  for (let index = 0; index < times; index += 1) answers.push(await present(address, idOf(index), false));
+  return answers;
+}
+
+const toId = (index: number) => `019a0000-0000-7000-8000-${String(index).padStart(12, "0")}`;
+const wrong = (times: number) => Array<Reason>(times).fill("NOT_AUTHENTICATED");
+
+describe("failures of one client from one address", () => {
+  it("hear that they are wrong 20 times, and then that there were too many", async () => {
+    expect(await failTimes(22, "192.0.2.1", () => clientId)).toEqual([
+      ...wrong(20),
+      "TOO_MANY_FAILURES",
+      "TOO_MANY_FAILURES",
+    ]);
+  });
+
+  it("keep even a good secret from being judged there, until the window has rolled on", async () => {
+    await failTimes(20, "192.0.2.1", () => clientId);
+    expect(await present("192.0.2.1", clientId, true)).toBe("TOO_MANY_FAILURES");
+    nowMs += 64_999;
+    expect(await present("192.0.2.1", clientId, true)).toBe("TOO_MANY_FAILURES");
+    nowMs += 1;
+    expect(await present("192.0.2.1", clientId, true)).toBe("ok");
+  });
+
+  it("say when to try again", async () => {
+    await failTimes(20, "192.0.2.1", () => clientId);
+    nowMs += 10_000;
+    const refused = guard.judge(
+      requestFrom("192.0.2.1"),
+      { kind: "client_secret", clientId },
+      async () => machine,
+    );
+    await expect(refused).rejects.toMatchObject({ kind: "resource_exhausted", retryAfterSeconds: 55 });
+  });
+
+  it("never touch the same client elsewhere, nor another client here", async () => {
+    await failTimes(30, "192.0.2.1", () => clientId);
+    expect(await present("192.0.2.2", clientId, true)).toBe("ok");
+    expect(await present("192.0.2.2", clientId, false)).toBe("NOT_AUTHENTICATED");
+    expect(await present("192.0.2.1", otherClientId, true)).toBe("ok");
+  });
+
+  it("count a /64 as one address, and an upper-case id as the same client", async () => {
+    await failTimes(20, "2001:db8::1", () => clientId);
+    expect(await present("2001:db8::ffff:1", clientId.toUpperCase(), true)).toBe("TOO_MANY_FAILURES");
+    expect(await present("2001:db8:0:1::1", clientId, true)).toBe("ok");
+  });
+
+  it("count texts that are no id as one client", async () => {
+    const answers = await failTimes(21, "192.0.2.1", (index) => `vsts_${index}`);
+    expect(answers).toEqual([...wrong(20), "TOO_MANY_FAILURES"]);
+  });
+
+  it("tell no more than 20 of those made at once that they are wrong", async () => {
+    const answers = await Promise.all(
+      Array.from({ length: 50 }, () => present("192.0.2.1", clientId, false)),
+    );
+    expect(answers.filter((answer) => answer === "NOT_AUTHENTICATED")).toHaveLength(20);
+  });
+});
+
+describe("failures of one address", () => {
+  it("hear that they are wrong 100 times, whoever they claim to be", async () => {
+    expect(await failTimes(102, "192.0.2.1", toId)).toEqual([
+      ...wrong(100),
+      "TOO_MANY_FAILURES",
+      "TOO_MANY_FAILURES",
+    ]);
+    expect(await present("192.0.2.1", otherClientId, true)).toBe("TOO_MANY_FAILURES");
+    expect(await present("192.0.2.2", otherClientId, true)).toBe("ok");
+  });
+
+  it("do not lock out a client that succeeded there before", async () => {
+    await present("192.0.2.1", otherClientId, true);
+    await failTimes(100, "192.0.2.1", (index) => toId(index + 100));
+    expect(await present("192.0.2.1", otherClientId, true)).toBe("ok");
+    expect(await present("192.0.2.1", toId(9), true)).toBe("TOO_MANY_FAILURES");
+  });
+
+  it("include tokens and what cannot be read, of which a good one is never refused", async () => {
+    for (let count = 0; count < 99; count += 1) await present("192.0.2.1", undefined, false, "access_token");
+    expect(() => guard.refuse(requestFrom("192.0.2.1"), { kind: "malformed" }, "basic: no colon")).toThrow(
+      expect.objectContaining({ reason: "NOT_AUTHENTICATED" }),
+    );
+    expect(await present("192.0.2.1", undefined, false, "access_token")).toBe("TOO_MANY_FAILURES");
+    expect(await present("192.0.2.1", undefined, true, "access_token")).toBe("ok");
+    expect(await present("192.0.2.1", undefined, true, "opaque_token")).toBe("ok");
+    expect(await present("192.0.2.1", clientId, true)).toBe("TOO_MANY_FAILURES");
+  });
+});
+
+describe("what does not count", () => {
+  it.each([
+    ["an outage", new DomainError("UNAVAILABLE")],
+    ["a failure of ours", new TypeError("broken")],
+    ["a malformed request", new DomainError("INVALID_REQUEST")],
+  ])("%s", async (_, failure) => {
+    for (let count = 0; count < 120; count += 1) {
+      const judged = guard.judge(requestFrom("192.0.2.1"), { kind: "client_secret", clientId }, () =>
+        Promise.reject(failure),
+      );
+      await expect(judged).rejects.toBe(failure);
+    }
+    expect(await present("192.0.2.1", clientId, true)).toBe("ok");
+    expect(refusals).toEqual([]);
+  });
+
+  it("a dead session, which is no machine's", async () => {
+    for (let count = 0; count < 120; count += 1) await present("192.0.2.1", undefined, false, "session");
+    expect(await present("192.0.2.1", undefined, false, "access_token")).toBe("NOT_AUTHENTICATED");
+  });
+});
+
+describe("what is recorded", () => {
+  it("a refusal with its reason, its credential's id and its owner", async () => {
+    const owner = { type: "serviceuser", id: machine.id, orgId: machine.orgId } as const;
+    const refusal = new DomainError("PRINCIPAL_DISABLED", { detail: "disabled", owner });
+    const request = requestFrom("192.0.2.1");
+    const judged = guard.judge(request, { kind: "client_secret", clientId }, () => Promise.reject(refusal));
+    await expect(judged).rejects.toBe(refusal);
+    expect(refusals).toEqual([
+      {
+        action: "credential.refuse",
+        reason: "PRINCIPAL_DISABLED",
+        detail: "disabled",
+        credentialKind: "client_secret",
+        credentialId: clientId,
+        target: { type: "credential", id: clientId },
+        actor: { type: "serviceuser", id: machine.id },
+        orgId: machine.orgId,
+      },
+    ]);
+  });
+
+  it("one that was not judged any more", async () => {
+    await failTimes(21, "192.0.2.1", () => clientId);
+    expect(refusals.at(-1)).toMatchObject({ reason: "TOO_MANY_FAILURES", credentialId: clientId });
+  });
+
+  it("never what stands in the client id's place and is none", async () => {
+    await present("192.0.2.1", "vsts_secret", false);
+    expect(JSON.stringify(refusals)).not.toContain("vsts_secret");
+  });
+});
+
+describe("a guarded chain", () => {
+  const chain = createPrincipalChain({
+    basic: async (_, secret) => {
+      if (secret === "right") return machine;
+      throw new DomainError("NOT_AUTHENTICATED", { detail: "wrong client secret" });
+    },
+  });
+  const basic = (secret: string) =>
+    new Headers({ authorization: `Basic ${Buffer.from(`${clientId}:${secret}`).toString("base64")}` });
+
+  it("limits by the id in the header", async () => {
+    const guarded = guardChain(chain, guard);
+    const ask = (secret: string) => guarded.authenticate(basic(secret), "required", requestFrom("192.0.2.1"));
+    expect(await ask("right")).toBe(machine);
+    for (let count = 0; count < 20; count += 1) {
+      await expect(ask("wrong")).rejects.toMatchObject({ reason: "NOT_AUTHENTICATED" });
+    }
+    await expect(ask("right")).rejects.toMatchObject({ reason: "TOO_MANY_FAILURES" });
+  });
+
+  it("records nothing where nothing was presented, or where a method overlooks it", async () => {
+    const guarded = guardChain(chain, guard);
+    const none = guarded.authenticate(new Headers(), "required", requestFrom("192.0.2.1"));
+    await expect(none).rejects.toMatchObject({ reason: "NOT_AUTHENTICATED" });
+    expect(await guarded.authenticate(basic("wrong"), "open", requestFrom("192.0.2.1"))).toBeUndefined();
+    expect(await guarded.authenticate(basic("wrong"), "grant", requestFrom("192.0.2.1"))).toBeUndefined();
+    expect(refusals).toEqual([]);
+  });
+
+  it("records what cannot be read", async () => {
+    const guarded = guardChain(chain, guard);
+    const header = new Headers({ authorization: "Basic ***" });
+    await expect(guarded.authenticate(header, "required", requestFrom("192.0.2.1"))).rejects.toMatchObject({
+      reason: "NOT_AUTHENTICATED",
+    });
+    expect(refusals).toMatchObject([{ credentialKind: "malformed", detail: "basic: not base64 of UTF-8" }]);
+  });
+});

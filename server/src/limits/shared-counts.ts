@@ -1,0 +1,159 @@
+/**
+ * Counts that all processes on a database share.
+ *
+ * Counting and asking are looks into memory; behind them this process tells
+ * the table what it counted and learns what others did, each several times a
+ * second. While the database is down every process counts for itself.
+ *
+ * Processes are expected to agree on the time within a few seconds, as access
+ * tokens demand anyway.
+ */
+import type { Database } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../lib/log.ts";
+import { addCounts, countsPerRead, deleteCountsBefore, findCountsUpdatedSince } from "./store.ts";
+import { bucketMs, WindowCounts } from "./window-counts.ts";
+
+export interface SharedCountsOptions {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly windowMs: number;
+  /** How many keys are told apart. */
+  readonly maxKeys?: number;
+  /** Pause between two exchanges with the table, in milliseconds. */
+  readonly exchangeEveryMs?: number;
+}
+
+/** How many buckets one transaction takes. */
+const countsPerTransaction = 256;
+
+/** By how much the clocks of processes may differ, in milliseconds. */
+const clockSlackMs = 5_000;
+
+/** How often buckets nobody needs any more are removed, in milliseconds. */
+const pruneEveryMs = 60_000;
+
+/** @see the head of this file */
+export class SharedCounts {
+  readonly #options: SharedCountsOptions;
+  readonly #counts: WindowCounts;
+  readonly #exchangeEveryMs: number;
+  #learnFrom: Date;
+  #prunedAt: Date;
+  #hasLearnt = false;
+  #isFailing = false;
+  #isClosed = false;
+  #timer: NodeJS.Timeout | undefined;
+  #exchange: Promise<void> | undefined;
+
+  constructor(options: SharedCountsOptions) {
+    this.#options = options;
+    this.#counts = new WindowCounts({ windowMs: options.windowMs, maxKeys: options.maxKeys ?? 50_000 });
+    this.#exchangeEveryMs = options.exchangeEveryMs ?? 250;
+    this.#prunedAt = options.clock.now();
+    this.#learnFrom = this.#windowStart();
+  }
+
+  /** Learns what others counted, and goes on doing so. Never rejects: without the database it counts alone. */
+  async start(): Promise<void> {
+    await this.exchange();
+    this.#schedule();
+  }
+
+  /** Tells the table what it does not know, and ends. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    await this.#exchange;
+    await this.exchange();
+  }
+
+  /** Events of a key in the window that ends now. */
+  total(key: string): number {
+    return this.#counts.total(key, this.#options.clock.now());
+  }
+
+  /** Counts one event and answers the new total. */
+  add(key: string): number {
+    return this.#counts.add(key, this.#options.clock.now());
+  }
+
+  /** Whole seconds, at least 1, until a key's total has fallen below `limit`. */
+  secondsUntilBelow(key: string, limit: number): number {
+    return this.#counts.secondsUntilBelow(key, limit, this.#options.clock.now());
+  }
+
+  /** Tells and learns, once. Never rejects. */
+  exchange(): Promise<void> {
+    this.#exchange ??= this.#exchangeOnce().finally(() => {
+      this.#exchange = undefined;
+    });
+    return this.#exchange;
+  }
+
+  #schedule(): void {
+    if (this.#isClosed) return;
+    this.#timer = setTimeout(async () => {
+      await this.exchange();
+      this.#schedule();
+    }, this.#exchangeEveryMs);
+    this.#timer.unref();
+  }
+
+  #windowStart(): Date {
+    return new Date(this.#options.clock.now().getTime() - this.#options.windowMs - bucketMs);
+  }
+
+  async #exchangeOnce(): Promise<void> {
+    const { log } = this.#options;
+    try {
+      await this.#tell();
+      await this.#learn();
+      await this.#pruneIfDue();
+      if (this.#isFailing) log.info({}, "limits are shared again");
+      this.#isFailing = false;
+    } catch (error) {
+      this.#counts.dropStale(this.#options.clock.now());
+      if (!this.#isFailing) log.warn({ err: error }, "limits cannot be shared: this process counts alone");
+      this.#isFailing = true;
+    }
+  }
+
+  async #tell(): Promise<void> {
+    const { database, clock } = this.#options;
+    while (this.#counts.hasPending) {
+      const taken = this.#counts.takePending(countsPerTransaction);
+      try {
+        const totals = await database.transaction((tx) => addCounts(tx, taken, clock.now()));
+        for (const [index, count] of taken.entries()) this.#counts.settle(count, totals[index] ?? 0);
+      } catch (error) {
+        for (const count of taken) this.#counts.putBack(count);
+        throw error;
+      }
+    }
+  }
+
+  /** Of an SQLite file this process is the only server: what was there at its start is all there is to learn. */
+  async #learn(): Promise<void> {
+    const { database } = this.#options;
+    if (this.#hasLearnt && database.dialect === "sqlite") return;
+    const rows = await findCountsUpdatedSince(database.reader, this.#learnFrom);
+    for (const row of rows) this.#counts.learn(row);
+    const newest = rows.at(-1)?.updatedAt;
+    const isPageFull = rows.length === countsPerRead;
+    this.#hasLearnt = !isPageFull;
+    if (newest === undefined) return;
+    // Behind the last page rows of a slower clock may still come in; a full one goes on where it ended.
+    const nextMs = isPageFull ? newest.getTime() + 1 : newest.getTime() - clockSlackMs;
+    this.#learnFrom = new Date(Math.max(nextMs, this.#learnFrom.getTime()));
+  }
+
+  async #pruneIfDue(): Promise<void> {
+    const { database, clock } = this.#options;
+    if (clock.now().getTime() - this.#prunedAt.getTime() < pruneEveryMs) return;
+    this.#prunedAt = clock.now();
+    const horizon = new Date(this.#windowStart().getTime() - clockSlackMs);
+    await database.transaction((tx) => deleteCountsBefore(tx, horizon, 5000));
+  }
+}

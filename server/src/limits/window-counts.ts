@@ -1,0 +1,138 @@
+/**
+ * Counts of events per key over a rolling window, in memory.
+ *
+ * A window is made of short buckets, so that an event is forgotten at most one
+ * bucket after the window has passed it, and never before. Each count is what
+ * the table said last plus what this process has not told the table yet.
+ */
+import { LRUCache } from "lru-cache";
+
+/** A bucket of one key. */
+export interface BucketCount {
+  readonly key: string;
+  /** Start of the bucket, in milliseconds since the epoch. */
+  readonly bucketAtMs: number;
+  readonly count: number;
+}
+
+interface Bucket {
+  /** What the table said last, of all processes together. */
+  shared: number;
+  /** Counted here, not in the table yet. */
+  own: number;
+}
+
+type Buckets = Map<number, Bucket>;
+
+/** Length of a bucket, in milliseconds. */
+export const bucketMs = 5_000;
+
+/** @see the head of this file */
+export class WindowCounts {
+  readonly #windowMs: number;
+  readonly #keys: LRUCache<string, Buckets>;
+  readonly #pending = new Map<string, BucketCount>();
+
+  /** @param maxKeys how many keys are told apart; the least recently used ones are forgotten first. */
+  constructor(options: { readonly windowMs: number; readonly maxKeys: number }) {
+    this.#windowMs = options.windowMs;
+    this.#keys = new LRUCache({ max: options.maxKeys });
+  }
+
+  /** Whether anything waits for {@link takePending}. */
+  get hasPending(): boolean {
+    return this.#pending.size > 0;
+  }
+
+  /** Events of a key in the window that ends now. */
+  total(key: string, now: Date): number {
+    let total = 0;
+    for (const [, bucket] of this.#live(key, now)) total += bucket.shared + bucket.own;
+    return total;
+  }
+
+  /** Counts one event and answers the new total. */
+  add(key: string, now: Date): number {
+    const bucketAtMs = toBucketMs(now);
+    this.#get(key, bucketAtMs).own += 1;
+    const id = `${bucketAtMs} ${key}`;
+    const count = (this.#pending.get(id)?.count ?? 0) + 1;
+    this.#pending.set(id, { key, bucketAtMs, count });
+    return this.total(key, now);
+  }
+
+  /** Whole seconds, at least 1, until a key's total has fallen below `limit`. */
+  secondsUntilBelow(key: string, limit: number, now: Date): number {
+    let total = this.total(key, now);
+    let freeAtMs = now.getTime();
+    for (const [bucketAtMs, bucket] of this.#live(key, now).sort(([a], [b]) => a - b)) {
+      if (total < limit) break;
+      total -= bucket.shared + bucket.own;
+      freeAtMs = bucketAtMs + bucketMs + this.#windowMs;
+    }
+    return Math.max(1, Math.ceil((freeAtMs - now.getTime()) / 1000));
+  }
+
+  /** Hands out at most `limit` counts that the table does not have; they stay counted until {@link settle}. */
+  takePending(limit: number): BucketCount[] {
+    const taken: BucketCount[] = [];
+    for (const [id, entry] of this.#pending) {
+      if (taken.length >= limit) break;
+      this.#pending.delete(id);
+      taken.push(entry);
+    }
+    return taken;
+  }
+
+  /** The table has taken a count, and said what the bucket holds now. */
+  settle({ key, bucketAtMs, count }: BucketCount, shared: number): void {
+    const bucket = this.#keys.get(key)?.get(bucketAtMs);
+    if (bucket === undefined) return;
+    bucket.own -= count;
+    bucket.shared = Math.max(bucket.shared, shared);
+  }
+
+  /** The table has not taken a count: it waits again. */
+  putBack({ key, bucketAtMs, count }: BucketCount): void {
+    const id = `${bucketAtMs} ${key}`;
+    this.#pending.set(id, { key, bucketAtMs, count: count + (this.#pending.get(id)?.count ?? 0) });
+  }
+
+  /** What the table says of a bucket. Call it only while nothing taken is unsettled. */
+  learn({ key, bucketAtMs, count }: BucketCount): void {
+    const bucket = this.#get(key, bucketAtMs);
+    bucket.shared = Math.max(bucket.shared, count);
+  }
+
+  /** Drops counts that have left the window before the table took them. */
+  dropStale(now: Date): void {
+    for (const [id, { bucketAtMs }] of this.#pending) {
+      if (!this.#isLive(bucketAtMs, now.getTime())) this.#pending.delete(id);
+    }
+  }
+
+  #isLive(bucketAtMs: number, nowMs: number): boolean {
+    return bucketAtMs + bucketMs > nowMs - this.#windowMs;
+  }
+
+  #live(key: string, now: Date): [number, Bucket][] {
+    const buckets = this.#keys.get(key);
+    if (buckets === undefined) return [];
+    for (const bucketAtMs of buckets.keys()) {
+      if (!this.#isLive(bucketAtMs, now.getTime())) buckets.delete(bucketAtMs);
+    }
+    if (buckets.size === 0) this.#keys.delete(key);
+    return [...buckets];
+  }
+
+  #get(key: string, bucketAtMs: number): Bucket {
+    const buckets: Buckets = this.#keys.get(key) ?? new Map();
+    const bucket = buckets.get(bucketAtMs) ?? { shared: 0, own: 0 };
+    this.#keys.set(key, buckets.set(bucketAtMs, bucket));
+    return bucket;
+  }
+}
+
+function toBucketMs(now: Date): number {
+  return Math.floor(now.getTime() / bucketMs) * bucketMs;
+}
