@@ -86,8 +86,8 @@ interface Detail {
   readonly value: Record<string, unknown>;
 }
 
-function toDetails({ reason, violations, retryAfterSeconds }: DomainError): Detail[] {
-  const details: Detail[] = [{ desc: ErrorInfoSchema, value: { reason, domain: errorDomain } }];
+function toDetails({ reason, metadata, violations, retryAfterSeconds }: DomainError): Detail[] {
+  const details: Detail[] = [{ desc: ErrorInfoSchema, value: { reason, domain: errorDomain, metadata } }];
   if (violations.length > 0) {
     const fieldViolations = violations.map(({ field, description }) => ({ field, description }));
     details.push({ desc: BadRequestSchema, value: { fieldViolations } });
@@ -136,17 +136,22 @@ export function toOauthError(error: unknown): PlainError {
     status: http,
     headers: {
       "cache-control": "no-store",
-      ...(http === 401 && { "www-authenticate": 'Basic realm="vestibule", charset="UTF-8"' }),
+      ...(http === 401 && { "www-authenticate": oauthChallenge }),
       ...retryHeader(refusal),
     },
     body: { error: code, error_description: refusal.message },
   };
 }
 
+/** What every OAuth 2 route takes; which of them also take Bearer is in their documentation. */
+const oauthChallenge = 'Basic realm="vestibule", charset="UTF-8", Bearer realm="vestibule"';
+
 function toOauthCode(refusal: DomainError): WireError["oauth"] {
   switch (refusal.reason) {
     case "UNSUPPORTED_GRANT_TYPE":
       return { error: "unsupported_grant_type", http: 400 };
+    case "INVALID_GRANT":
+      return { error: "invalid_grant", http: 400 };
     case "REQUEST_TOO_LARGE":
       return { error: "invalid_request", http: 413 };
     default:

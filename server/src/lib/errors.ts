@@ -31,12 +31,24 @@ export const reasons = {
   INVALID_REQUEST: ["invalid_argument", "invalid request"],
   UNSUPPORTED_GRANT_TYPE: ["invalid_argument", "unsupported grant type"],
   INVALID_GRANT: ["unauthenticated", "not authenticated"],
+  INVALID_EMAIL: ["invalid_argument", "Invalid email"],
+  INVALID_OTP: ["invalid_argument", "invalid mail otp"],
+  CODE_MISSING: ["invalid_argument", "OIDC code is missing"],
+  INVALID_AUTH_STATE: ["invalid_argument", "invalid auth state"],
+  INVALID_FLOW: ["invalid_argument", "invalid flow or expired"],
+  UNSUPPORTED_STRATEGY: ["invalid_argument", "unsupported authentication method"],
+  REDIRECT_NOT_ALLOWED: ["invalid_argument", "redirect URL is not allowed"],
+  LINK_REQUIRED: ["failed_precondition", "confirm the address with the code mailed to it"],
+  REAUTH_REQUIRED: ["failed_precondition", "sign in again first"],
+  EMAIL_REQUIRED: ["failed_precondition", "the identity provider told no usable address"],
+  SIGNUP_CLOSED: ["permission_denied", "sign-up is not open to this address"],
   NOT_AUTHENTICATED: ["unauthenticated", "not authenticated"],
   NOT_AUTHORIZED: ["permission_denied", "not authorized"],
   PRINCIPAL_DISABLED: ["permission_denied", "not authorized"],
   CROSS_ORIGIN: ["permission_denied", "not authorized"],
   NOT_FOUND: ["not_found", "not found"],
   USER_NOT_FOUND: ["not_found", "user doesn't exist"],
+  SESSION_NOT_FOUND: ["not_found", "session doesn't exist"],
   SERVICE_USER_NOT_FOUND: ["not_found", "service user not found"],
   CREDENTIAL_NOT_FOUND: ["not_found", "service user credentials not found"],
   MEMBER_NOT_FOUND: ["not_found", "member doesn't exist"],
@@ -74,6 +86,8 @@ export interface CredentialOwner {
   readonly type: "serviceuser" | "user";
   readonly id: string;
   readonly orgId?: string;
+  /** Which of its credentials it was, if one is known. */
+  readonly credentialId?: string;
 }
 
 export interface DomainErrorOptions {
@@ -86,6 +100,8 @@ export interface DomainErrorOptions {
   readonly retryAfterSeconds?: number;
   /** What an operator needs to tell causes apart; goes to log and audit, never to the caller. */
   readonly detail?: string;
+  /** What a client needs to go on from here, as documented with the reason. Reaches the caller. */
+  readonly metadata?: Readonly<Record<string, string>>;
   /** Of a refused credential: for the audit, so that its owners see it; never for the caller. */
   readonly owner?: CredentialOwner;
 }
@@ -98,6 +114,7 @@ export class DomainError extends Error {
   readonly violations: readonly FieldViolation[];
   readonly retryAfterSeconds: number | undefined;
   readonly detail: string | undefined;
+  readonly metadata: Readonly<Record<string, string>>;
   readonly owner: CredentialOwner | undefined;
 
   constructor(reason: Reason, options: DomainErrorOptions = {}) {
@@ -108,6 +125,7 @@ export class DomainError extends Error {
     this.violations = options.violations ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.detail = options.detail;
+    this.metadata = options.metadata ?? {};
     this.owner = options.owner;
   }
 }

@@ -1,0 +1,136 @@
+/**
+ * What a sign-in strategy is.
+ *
+ * A strategy only proves who someone is. The phases that all of them share
+ * belong to the service (`auth/service.ts`) and cannot be forgotten by one:
+ * flow rows and their expiry, the binding to the browser, single use, counting
+ * wrong answers, exact redirect targets, linking and sign-up, sessions, audit.
+ */
+import type { Metadata } from "../lib/metadata.ts";
+
+/** What `Authenticate` asks of a strategy. */
+export interface BeginRequest {
+  /** Lower case and well-formed; absent where the caller gave none. */
+  readonly email?: string;
+  /** Where the browser is to come back to: one of the configured callback URLs. */
+  readonly callbackUrl: string;
+  /** The flow's `state`: 256 random bits, base64url. Kept by the service as a hash only. */
+  readonly state: string;
+  /** Where the request came from: mails are bounded per mailbox and per address. */
+  readonly clientAddress: string;
+  /** The signed-in person who asks, when there is one: only then may a passkey be registered. */
+  readonly user?: SignedInUser;
+}
+
+/** A person with a live session. */
+export interface SignedInUser {
+  readonly userId: string;
+  readonly email: string;
+  readonly sessionId: string;
+  /** When they last proved themselves, in this session. */
+  readonly authenticatedAt: Date;
+}
+
+/** What a strategy answers to `Authenticate`, and what it wants back when the flow comes to its end. */
+export interface BeginResult {
+  /** Where to send the browser; absent if nowhere. */
+  readonly endpoint?: string;
+  /** `state_options` of the answer. */
+  readonly stateOptions?: Metadata;
+  /**
+   * Kept with the flow, sealed at rest: PKCE verifier, nonce, challenge, hash
+   * of a code. JSON.
+   */
+  readonly secret: Metadata;
+  /**
+   * To be done after the answer has been given, such as sending a mail. What it
+   * throws removes the flow; it returns without sending where no more mails may
+   * go out now.
+   */
+  readonly afterwards?: () => Promise<void>;
+}
+
+/** What a caller brings back. */
+export interface FinishRequest {
+  /** `code` as it came: an OIDC code, a mailed code, a link's token. */
+  readonly code: string;
+  /** `state_options` as they came. */
+  readonly stateOptions: Metadata;
+  /** `iss` of the callback's query (RFC 9207), where a browser brought one. */
+  readonly issuer?: string;
+  readonly flow: FinishedFlow;
+}
+
+/**
+ * The flow that is being finished: unexpired, from this browser, and if an
+ * answer is allowed once already consumed. With `code` it is consumed when the
+ * strategy says the answer is right.
+ */
+export interface FinishedFlow {
+  readonly id: string;
+  readonly email?: string;
+  readonly callbackUrl: string;
+  /** What `begin` wanted kept. */
+  readonly secret: Metadata;
+  /** Who began the flow in a session, which still lives and which this request comes with. */
+  readonly user?: SignedInUser;
+}
+
+/** What was proven. */
+export type Proof =
+  /** Someone reads this mailbox: our own mail was answered. */
+  | { readonly kind: "mailbox"; readonly email: string }
+  /** An identity provider vouches. Identities are (issuer, subject); e-mail never re-keys one. */
+  | {
+      readonly kind: "identity";
+      readonly issuer: string;
+      readonly subject: string;
+      /** Lower case; absent if the provider told none. */
+      readonly email?: string;
+      /** Whether the provider says it has verified the address. */
+      readonly emailVerified: boolean;
+      /** Whether the provider is authoritative for the address's domain. */
+      readonly isAuthoritative: boolean;
+      readonly title?: string;
+      readonly avatar?: string;
+    }
+  /** A registered passkey was used, with user verification. */
+  | { readonly kind: "passkey"; readonly userId: string; readonly passkeyId: string }
+  /** A passkey was added to the signed-in person's account: no new session. */
+  | { readonly kind: "registration"; readonly userId: string; readonly passkeyId: string };
+
+/** A way to sign in. One file each, in `auth/strategies/`. */
+export interface Strategy {
+  readonly name: string;
+  /** What a client may show; never holds a secret. */
+  readonly params: Metadata;
+  /** How long a flow may take. */
+  readonly flowSeconds: number;
+  /**
+   * How a wrong answer is counted: `code` keeps the flow until the cap of wrong
+   * codes is reached, `once` ends it at the first answer, right or wrong.
+   *
+   * Also what a browser that comes to the callback URL by GET does: with `once`
+   * it brings the answer, with `code` it is only shown a page, whose button
+   * brings the answer by POST.
+   */
+  readonly attempts: "code" | "once";
+  /** @throws DomainError INVALID_EMAIL, UNAVAILABLE, REAUTH_REQUIRED, … */
+  begin(request: BeginRequest): Promise<BeginResult>;
+  /**
+   * @throws DomainError with the documented reason when nothing is proven;
+   *   UNAVAILABLE is not counted as a wrong answer.
+   */
+  finish(request: FinishRequest): Promise<Proof>;
+}
+
+/** Bounds how many mails go out: 5 per mailbox and 20 per address an hour, over all processes. */
+export interface MailAllowance {
+  /**
+   * Takes one mail from what is left, for both at once or for neither.
+   *
+   * @returns false when nothing is left: nothing must be sent then, and the answer must not tell.
+   * @throws DomainError UNAVAILABLE when that cannot be counted; nothing must be sent then either.
+   */
+  take(mailbox: string, clientAddress: string): Promise<boolean>;
+}
