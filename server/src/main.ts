@@ -10,6 +10,7 @@ import { keysCommand } from "./commands/keys.ts";
 import { migrateCommand } from "./commands/migrate.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { systemClock } from "./lib/clock.ts";
+import { DomainError } from "./lib/errors.ts";
 import { version } from "./lib/version.ts";
 
 const help = `vestibule ${version}, a schema-first authentication service
@@ -41,6 +42,7 @@ const plainFailures = new Set([
   "KeyMismatchError",
   "BootstrapConflictError",
   "ListenError",
+  "NotFitError",
 ]);
 
 function print(line: string): void {
@@ -89,12 +91,24 @@ async function run(argv: readonly string[]): Promise<void> {
   await command(values.now ? [...rest, "--now"] : rest, surroundings);
 }
 
+// Whoever read our output may go away; that is no reason to stop serving.
+process.stdout.on("error", () => {});
+
 try {
   await run(process.argv.slice(2));
 } catch (error) {
+  process.stderr.write(`${toPlainFailure(error) ?? toStack(error)}\n`);
+  // At once: what a start had begun when it failed must not keep the process.
+  process.exit(1);
+}
+
+/** What the operator can mend, in their words; undefined for what only a developer can. */
+function toPlainFailure(error: unknown): string | undefined {
+  if (error instanceof DomainError && error.kind === "unavailable") {
+    return `vestibule: ${error.detail ?? error.message}`;
+  }
   const isPlain = error instanceof Error && (plainFailures.has(error.name) || isArgumentError(error));
-  process.stderr.write(`${isPlain ? `vestibule: ${error.message}` : toStack(error)}\n`);
-  process.exitCode = 1;
+  return isPlain ? `vestibule: ${error.message}` : undefined;
 }
 
 function isArgumentError(error: Error & { code?: string }): boolean {
