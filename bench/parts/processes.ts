@@ -1,0 +1,57 @@
+/** Processes under measurement: pinned to a core each, so that they do not measure each other. */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Window } from "./http1-load.ts";
+import type { LoadCommand } from "./load-process.ts";
+
+const canPin = spawnSync("taskset", ["-c", "0", "true"]).status === 0;
+
+/** Starts a Node program on one core; without `taskset` it runs wherever the system puts it. */
+export function spawnPinned(
+  core: number,
+  args: readonly string[],
+  options: { readonly env?: Readonly<Record<string, string>>; readonly ipc?: boolean } = {},
+): ChildProcess {
+  const command = canPin ? ["taskset", "-c", String(core), process.execPath] : [process.execPath];
+  const [program = process.execPath, ...rest] = command;
+  return spawn(program, [...rest, ...args], {
+    env: { ...process.env, NODE_ENV: "production", ...options.env },
+    stdio: options.ipc ? ["ignore", "pipe", "inherit", "ipc"] : ["ignore", "pipe", "inherit"],
+  });
+}
+
+/** Whether processes really have a core each here. */
+export const isPinned = canPin;
+
+/** Resident memory of a process, in MiB. */
+export function residentMib(pid: number): number {
+  const kib = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kib) / 1024;
+}
+
+/** The load generator, on the second core. */
+export class LoadProcess {
+  readonly #child = spawnPinned(1, [fileURLToPath(new URL("./load-process.ts", import.meta.url))], {
+    ipc: true,
+  });
+
+  async prepare(command: Exclude<LoadCommand, { kind: "run" }>): Promise<void> {
+    await this.#ask(command);
+  }
+
+  async run(name: string, seconds: number): Promise<Window> {
+    return (await this.#ask({ kind: "run", name, seconds })) as Window;
+  }
+
+  close(): void {
+    this.#child.kill();
+  }
+
+  async #ask(command: LoadCommand): Promise<unknown> {
+    const answer = once(this.#child, "message");
+    this.#child.send(command);
+    return (await answer)[0];
+  }
+}

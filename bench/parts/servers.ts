@@ -1,0 +1,108 @@
+/** The servers under measurement, ours and the others, each on the first core. */
+import { type ChildProcess, execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { buildIfStale, bundleMain } from "../../scripts/build.ts";
+import { spawnPinned } from "./processes.ts";
+
+export const clientId = "018f4d3e-9c1a-7cc2-8f0e-5b7f8e2d1a00";
+export const clientSecret = "vsts_bench-bench-bench-bench-bench-bench-bench-bench";
+
+/** A server that answers. */
+export interface BenchServer {
+  readonly port: number;
+  readonly pid: number;
+  /** From its spawn to its first answer, in milliseconds. */
+  readonly readyAfterMs: number;
+  stop(): Promise<void>;
+}
+
+/** A port nobody listens on. */
+export async function findFreePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  return port;
+}
+
+/** Starts our server on SQLite in a folder of its own. */
+export async function startVestibule(options: { readonly dataDir?: string } = {}): Promise<BenchServer> {
+  await buildIfStale();
+  const port = await findFreePort();
+  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "vestibule-bench-"));
+  const env = {
+    VESTIBULE_LISTEN: `127.0.0.1:${port}`,
+    VESTIBULE_DATA_DIR: dataDir,
+    VESTIBULE_BOOTSTRAP_CLIENT_ID: clientId,
+    VESTIBULE_BOOTSTRAP_CLIENT_SECRET: clientSecret,
+  };
+  const startedAt = performance.now();
+  const child = spawnPinned(0, [bundleMain, "serve"], { env });
+  child.stdout?.resume();
+  await untilAnswering(port, "/healthz");
+  return toServer(child, port, performance.now() - startedAt, () => {
+    if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
+  });
+}
+
+/** Starts a contender that prints `ready`. */
+export async function startContender(
+  name: string,
+  extra: Readonly<Record<string, string>> = {},
+): Promise<BenchServer> {
+  const port = await findFreePort();
+  const file = fileURLToPath(new URL(`../contenders/${name}.ts`, import.meta.url));
+  const env = { BENCH_PORT: String(port), BENCH_CLIENT_ID: clientId, BENCH_SECRET: clientSecret, ...extra };
+  const startedAt = performance.now();
+  const child = spawnPinned(0, [file], { env });
+  if (child.stdout) await once(child.stdout, "data");
+  return toServer(child, port, performance.now() - startedAt);
+}
+
+/** Bundles a contender as our own server is, and times it to its first answer. */
+export async function startBundledContender(name: string): Promise<BenchServer> {
+  const folder = mkdtempSync(join(tmpdir(), "vestibule-bench-"));
+  const entry = fileURLToPath(new URL(`../contenders/${name}.ts`, import.meta.url));
+  const out = join(folder, "main.mjs");
+  const banner = 'import { createRequire } from "node:module";const require=createRequire(import.meta.url);';
+  const esbuild = fileURLToPath(new URL("../../node_modules/.bin/esbuild", import.meta.url));
+  const flags = ["--bundle", "--platform=node", "--format=esm", "--target=node22", "--minify-whitespace"];
+  execFileSync(esbuild, [entry, ...flags, `--banner:js=${banner}`, `--outfile=${out}`], { stdio: "ignore" });
+  const port = await findFreePort();
+  const startedAt = performance.now();
+  const child = spawnPinned(0, [out], { env: { BENCH_PORT: String(port) } });
+  child.stdout?.resume();
+  await untilAnswering(port, "/");
+  return toServer(child, port, performance.now() - startedAt, () => rmSync(folder, { recursive: true }));
+}
+
+function toServer(child: ChildProcess, port: number, readyAfterMs: number, cleanUp = () => {}): BenchServer {
+  return {
+    port,
+    pid: child.pid ?? 0,
+    readyAfterMs,
+    async stop() {
+      child.kill();
+      if (child.exitCode === null) await once(child, "exit");
+      cleanUp();
+    },
+  };
+}
+
+async function untilAnswering(port: number, path: string): Promise<void> {
+  for (let attempt = 0; attempt < 4000; attempt++) {
+    const isThere = await fetch(`http://127.0.0.1:${port}${path}`).then(
+      (answer) => path === "/" || answer.ok,
+      () => false,
+    );
+    if (isThere) return;
+    await sleep(5);
+  }
+  throw new Error(`nobody answers on port ${port}`);
+}
