@@ -60,7 +60,7 @@ interface KeptDocument {
 
 /** What is known of one URL. */
 interface Entry {
-  document?: KeptDocument;
+  document: KeptDocument | undefined;
   /** When the last fetch began, in milliseconds since the epoch. */
   triedAt: number;
   /** The fetch under way. */
@@ -79,7 +79,12 @@ export function createJsonCache(options: JsonCacheOptions): JsonCache {
   function getEntry(url: string): Entry {
     const known = entries.get(url);
     if (known !== undefined) return known;
-    const entry: Entry = { triedAt: Number.NEGATIVE_INFINITY, running: undefined, failure: undefined };
+    const entry: Entry = {
+      document: undefined,
+      triedAt: Number.NEGATIVE_INFINITY,
+      running: undefined,
+      failure: undefined,
+    };
     entries.set(url, entry);
     return entry;
   }
