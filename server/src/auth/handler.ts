@@ -16,7 +16,7 @@ export interface AuthHandlerOptions {
 }
 
 /** `vestibule.v1.AuthService`. */
-export function createAuthHandler(options: AuthHandlerOptions): ServiceImpl<typeof AuthService> {
+export function createAuthHandler(options: AuthHandlerOptions): Partial<ServiceImpl<typeof AuthService>> {
   const { grants, keyring, findServiceUser } = options;
   return {
     listAuthStrategies: () => ({ strategies: [] }),

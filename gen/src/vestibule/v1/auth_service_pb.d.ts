@@ -3,10 +3,11 @@
 /* eslint-disable */
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { AuthStrategy, JSONWebKey } from "./auth_pb.js";
 import type { User } from "./user_pb.js";
 import type { ServiceUser } from "./service_user_pb.js";
+import type { Session, Session_Meta } from "./session_pb.js";
 
 /**
  * Describes the file vestibule/v1/auth_service.proto.
@@ -46,6 +47,176 @@ export declare type ListAuthStrategiesResponse = Message<"vestibule.v1.ListAuthS
  * Use `create(ListAuthStrategiesResponseSchema)` to create a new message.
  */
 export declare const ListAuthStrategiesResponseSchema: GenMessage<ListAuthStrategiesResponse>;
+
+/**
+ * Request of Authenticate.
+ *
+ * @generated from message vestibule.v1.AuthenticateRequest
+ */
+export declare type AuthenticateRequest = Message<"vestibule.v1.AuthenticateRequest"> & {
+  /**
+   * Name of the strategy, as ListAuthStrategies says it.
+   *
+   * @generated from field: string strategy_name = 1;
+   */
+  strategyName: string;
+
+  /**
+   * Whether the header `location` shall hold `endpoint` as well.
+   *
+   * @generated from field: bool redirect_onstart = 2;
+   */
+  redirectOnstart: boolean;
+
+  /**
+   * Where to send the person when the sign-in is done: exactly one of
+   * `authentication.authorized_redirect_urls`, or empty for the server's own
+   * page.
+   *
+   * @generated from field: string return_to = 3;
+   */
+  returnTo: string;
+
+  /**
+   * Address of the person, for the mail strategies; kept in lower case.
+   *
+   * @generated from field: string email = 4;
+   */
+  email: string;
+
+  /**
+   * Where the browser comes back to: exactly one of
+   * `authentication.callback_urls`, or empty for the first of them.
+   *
+   * @generated from field: string callback_url = 5;
+   */
+  callbackUrl: string;
+};
+
+/**
+ * Describes the message vestibule.v1.AuthenticateRequest.
+ * Use `create(AuthenticateRequestSchema)` to create a new message.
+ */
+export declare const AuthenticateRequestSchema: GenMessage<AuthenticateRequest>;
+
+/**
+ * Answer of Authenticate.
+ *
+ * @generated from message vestibule.v1.AuthenticateResponse
+ */
+export declare type AuthenticateResponse = Message<"vestibule.v1.AuthenticateResponse"> & {
+  /**
+   * Where to send the browser; empty if nowhere.
+   *
+   * @generated from field: string endpoint = 1;
+   */
+  endpoint: string;
+
+  /**
+   * Names the flow in AuthCallback: 256 random bits, base64url.
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * What the strategy needs in the browser. `passkey`: `options` (object) and
+   * `type` (`register` or `login`).
+   *
+   * @generated from field: google.protobuf.Struct state_options = 3;
+   */
+  stateOptions?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.AuthenticateResponse.
+ * Use `create(AuthenticateResponseSchema)` to create a new message.
+ */
+export declare const AuthenticateResponseSchema: GenMessage<AuthenticateResponse>;
+
+/**
+ * Request of AuthCallback.
+ *
+ * @generated from message vestibule.v1.AuthCallbackRequest
+ */
+export declare type AuthCallbackRequest = Message<"vestibule.v1.AuthCallbackRequest"> & {
+  /**
+   * Name of the strategy; empty for whichever the flow began with.
+   *
+   * @generated from field: string strategy_name = 1;
+   */
+  strategyName: string;
+
+  /**
+   * `state` of Authenticate's answer.
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * The provider's code, or the mailed one.
+   *
+   * @generated from field: string code = 3;
+   */
+  code: string;
+
+  /**
+   * What the browser's API answered. `passkey`: `options`, the credential as
+   * the text of its JSON, or as an object.
+   *
+   * @generated from field: google.protobuf.Struct state_options = 4;
+   */
+  stateOptions?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.AuthCallbackRequest.
+ * Use `create(AuthCallbackRequestSchema)` to create a new message.
+ */
+export declare const AuthCallbackRequestSchema: GenMessage<AuthCallbackRequest>;
+
+/**
+ * Answer of AuthCallback.
+ *
+ * @generated from message vestibule.v1.AuthCallbackResponse
+ */
+export declare type AuthCallbackResponse = Message<"vestibule.v1.AuthCallbackResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.AuthCallbackResponse.
+ * Use `create(AuthCallbackResponseSchema)` to create a new message.
+ */
+export declare const AuthCallbackResponseSchema: GenMessage<AuthCallbackResponse>;
+
+/**
+ * Request of AuthLogout.
+ *
+ * @generated from message vestibule.v1.AuthLogoutRequest
+ */
+export declare type AuthLogoutRequest = Message<"vestibule.v1.AuthLogoutRequest"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.AuthLogoutRequest.
+ * Use `create(AuthLogoutRequestSchema)` to create a new message.
+ */
+export declare const AuthLogoutRequestSchema: GenMessage<AuthLogoutRequest>;
+
+/**
+ * Answer of AuthLogout.
+ *
+ * @generated from message vestibule.v1.AuthLogoutResponse
+ */
+export declare type AuthLogoutResponse = Message<"vestibule.v1.AuthLogoutResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.AuthLogoutResponse.
+ * Use `create(AuthLogoutResponseSchema)` to create a new message.
+ */
+export declare const AuthLogoutResponseSchema: GenMessage<AuthLogoutResponse>;
 
 /**
  * Request of AuthToken.
@@ -198,6 +369,148 @@ export declare type GetCurrentUserResponse = Message<"vestibule.v1.GetCurrentUse
 export declare const GetCurrentUserResponseSchema: GenMessage<GetCurrentUserResponse>;
 
 /**
+ * Request of ListSessions.
+ *
+ * @generated from message vestibule.v1.ListSessionsRequest
+ */
+export declare type ListSessionsRequest = Message<"vestibule.v1.ListSessionsRequest"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.ListSessionsRequest.
+ * Use `create(ListSessionsRequestSchema)` to create a new message.
+ */
+export declare const ListSessionsRequestSchema: GenMessage<ListSessionsRequest>;
+
+/**
+ * Answer of ListSessions.
+ *
+ * @generated from message vestibule.v1.ListSessionsResponse
+ */
+export declare type ListSessionsResponse = Message<"vestibule.v1.ListSessionsResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated vestibule.v1.Session sessions = 1;
+   */
+  sessions: Session[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListSessionsResponse.
+ * Use `create(ListSessionsResponseSchema)` to create a new message.
+ */
+export declare const ListSessionsResponseSchema: GenMessage<ListSessionsResponse>;
+
+/**
+ * Request of RevokeSession.
+ *
+ * @generated from message vestibule.v1.RevokeSessionRequest
+ */
+export declare type RevokeSessionRequest = Message<"vestibule.v1.RevokeSessionRequest"> & {
+  /**
+   * The session's id.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.RevokeSessionRequest.
+ * Use `create(RevokeSessionRequestSchema)` to create a new message.
+ */
+export declare const RevokeSessionRequestSchema: GenMessage<RevokeSessionRequest>;
+
+/**
+ * Answer of RevokeSession.
+ *
+ * @generated from message vestibule.v1.RevokeSessionResponse
+ */
+export declare type RevokeSessionResponse = Message<"vestibule.v1.RevokeSessionResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.RevokeSessionResponse.
+ * Use `create(RevokeSessionResponseSchema)` to create a new message.
+ */
+export declare const RevokeSessionResponseSchema: GenMessage<RevokeSessionResponse>;
+
+/**
+ * Request of RevokeAllSessions.
+ *
+ * @generated from message vestibule.v1.RevokeAllSessionsRequest
+ */
+export declare type RevokeAllSessionsRequest = Message<"vestibule.v1.RevokeAllSessionsRequest"> & {
+  /**
+   * Whether the session of this request lives on.
+   *
+   * @generated from field: bool keep_current = 1;
+   */
+  keepCurrent: boolean;
+};
+
+/**
+ * Describes the message vestibule.v1.RevokeAllSessionsRequest.
+ * Use `create(RevokeAllSessionsRequestSchema)` to create a new message.
+ */
+export declare const RevokeAllSessionsRequestSchema: GenMessage<RevokeAllSessionsRequest>;
+
+/**
+ * Answer of RevokeAllSessions.
+ *
+ * @generated from message vestibule.v1.RevokeAllSessionsResponse
+ */
+export declare type RevokeAllSessionsResponse = Message<"vestibule.v1.RevokeAllSessionsResponse"> & {
+  /**
+   * How many ended.
+   *
+   * @generated from field: int32 revoked = 1;
+   */
+  revoked: number;
+};
+
+/**
+ * Describes the message vestibule.v1.RevokeAllSessionsResponse.
+ * Use `create(RevokeAllSessionsResponseSchema)` to create a new message.
+ */
+export declare const RevokeAllSessionsResponseSchema: GenMessage<RevokeAllSessionsResponse>;
+
+/**
+ * Request of PingUserSession.
+ *
+ * @generated from message vestibule.v1.PingUserSessionRequest
+ */
+export declare type PingUserSessionRequest = Message<"vestibule.v1.PingUserSessionRequest"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.PingUserSessionRequest.
+ * Use `create(PingUserSessionRequestSchema)` to create a new message.
+ */
+export declare const PingUserSessionRequestSchema: GenMessage<PingUserSessionRequest>;
+
+/**
+ * Answer of PingUserSession.
+ *
+ * @generated from message vestibule.v1.PingUserSessionResponse
+ */
+export declare type PingUserSessionResponse = Message<"vestibule.v1.PingUserSessionResponse"> & {
+  /**
+   * As noted now.
+   *
+   * @generated from field: vestibule.v1.Session.Meta metadata = 1;
+   */
+  metadata?: Session_Meta | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.PingUserSessionResponse.
+ * Use `create(PingUserSessionResponseSchema)` to create a new message.
+ */
+export declare const PingUserSessionResponseSchema: GenMessage<PingUserSessionResponse>;
+
+/**
  * Who is calling, and the tokens that say so.
  *
  * @generated from service vestibule.v1.AuthService
@@ -215,6 +528,85 @@ export declare const AuthService: GenService<{
     methodKind: "unary";
     input: typeof ListAuthStrategiesRequestSchema;
     output: typeof ListAuthStrategiesResponseSchema;
+  },
+  /**
+   * Begins a sign-in by one strategy.
+   *
+   * The answer sets the cookie `vestibule_browser` (256 bits, HttpOnly, shared
+   * by all tabs) unless the browser has one: AuthCallback must come with it. A
+   * flow lasts 10 minutes, for an OIDC provider and for mail as configured.
+   * What depends on the strategy:
+   *
+   * - `mailotp`, `maillink`: a mail is sent to `email` after the answer, which
+   *   is the same for known and unknown addresses and when too many mails (5
+   *   per mailbox and 20 per client address an hour) went out already.
+   * - an OIDC provider's name: send the browser to `endpoint`. With
+   *   `redirect_onstart` the header `location` holds it as well; the status
+   *   stays 200, as RPC clients expect.
+   * - `passkey`: hand `state_options.options` to the browser's WebAuthn API; to
+   *   create a key if `state_options.type` is `register`, which it is exactly
+   *   inside a session that was begun within 10 minutes, else to get one.
+   *
+   * Errors: `invalid_argument` "unsupported authentication method" for an
+   * unknown strategy, "Invalid email" for a malformed or missing address, and
+   * for a `return_to` or `callback_url` that is not configured, character by
+   * character; `failed_precondition` REAUTH_REQUIRED for `passkey` in an older
+   * session; `unavailable` while the strategy's mail server or identity
+   * provider is down. Nothing is kept then.
+   *
+   * @generated from rpc vestibule.v1.AuthService.Authenticate
+   */
+  authenticate: {
+    methodKind: "unary";
+    input: typeof AuthenticateRequestSchema;
+    output: typeof AuthenticateResponseSchema;
+  },
+  /**
+   * Ends a flow with what the person brought back, and signs them in.
+   *
+   * Success sets the session cookie `sid`, revokes the session that the
+   * request came with, and puts the flow's `return_to` into the header
+   * `location`, if it has one. A new person gets an account where sign-up is
+   * open to their address. Each flow makes at most one session, however many
+   * calls race. Registering a passkey makes none.
+   *
+   * A wrong mailed code leaves the flow as it is until the third; after 10
+   * wrong codes for one mailbox within an hour, over all its flows, each of its
+   * codes is refused, right or wrong. Every other flow ends at its first
+   * answer.
+   *
+   * An identity is told by its issuer and subject. One that is new and whose
+   * address belongs to an account is joined to it at once only if that address
+   * was proven here and the provider is authoritative for it. Otherwise a code
+   * goes to the mailbox and the answer is `failed_precondition` LINK_REQUIRED,
+   * whose `ErrorInfo.metadata` holds `strategy_name`, `state` and `email` of a
+   * second flow: finish that one with the code, in the same browser, and the
+   * identity is joined.
+   *
+   * Errors: `invalid_argument` "invalid flow or expired" when the flow is
+   * unknown, used or over, "invalid auth state" when the cookie is not the one
+   * it began with or `strategy_name` is not its own (it goes on then), "invalid
+   * mail otp", "OIDC code is missing"; `permission_denied` when the user is
+   * disabled, or SIGNUP_CLOSED; `failed_precondition` EMAIL_REQUIRED when a
+   * provider tells no address for a new account.
+   *
+   * @generated from rpc vestibule.v1.AuthService.AuthCallback
+   */
+  authCallback: {
+    methodKind: "unary";
+    input: typeof AuthCallbackRequestSchema;
+    output: typeof AuthCallbackResponseSchema;
+  },
+  /**
+   * Ends the caller's session, with the access tokens made from it, and clears
+   * the cookie. Succeeds without a session, or with a dead one, too.
+   *
+   * @generated from rpc vestibule.v1.AuthService.AuthLogout
+   */
+  authLogout: {
+    methodKind: "unary";
+    input: typeof AuthLogoutRequestSchema;
+    output: typeof AuthLogoutResponseSchema;
   },
   /**
    * Exchanges a credential for a signed access token (RFC 9068).
@@ -262,6 +654,59 @@ export declare const AuthService: GenService<{
     methodKind: "unary";
     input: typeof GetCurrentUserRequestSchema;
     output: typeof GetCurrentUserResponseSchema;
+  },
+  /**
+   * Lists the caller's live sessions, newest first. A user has at most 100: the
+   * sign-in after that ends the oldest.
+   *
+   * Errors: `permission_denied` when the caller is a service user.
+   *
+   * @generated from rpc vestibule.v1.AuthService.ListSessions
+   */
+  listSessions: {
+    methodKind: "unary";
+    input: typeof ListSessionsRequestSchema;
+    output: typeof ListSessionsResponseSchema;
+  },
+  /**
+   * Ends one of the caller's sessions, with the access tokens made from it: at
+   * once here, within a second in every other process.
+   *
+   * Errors: `not_found` "session doesn't exist" for one that is over, unknown
+   * or somebody else's; `permission_denied` when the caller is a service user.
+   *
+   * @generated from rpc vestibule.v1.AuthService.RevokeSession
+   */
+  revokeSession: {
+    methodKind: "unary";
+    input: typeof RevokeSessionRequestSchema;
+    output: typeof RevokeSessionResponseSchema;
+  },
+  /**
+   * Ends all of the caller's sessions, in one transaction, as RevokeSession
+   * does one. Clears the cookie unless the current session is kept.
+   *
+   * Errors: `permission_denied` when the caller is a service user.
+   *
+   * @generated from rpc vestibule.v1.AuthService.RevokeAllSessions
+   */
+  revokeAllSessions: {
+    methodKind: "unary";
+    input: typeof RevokeAllSessionsRequestSchema;
+    output: typeof RevokeAllSessionsResponseSchema;
+  },
+  /**
+   * Notes device and place of the caller's session anew, and that it is in use.
+   * Does not make it last longer.
+   *
+   * Errors: `permission_denied` when the caller is a service user.
+   *
+   * @generated from rpc vestibule.v1.AuthService.PingUserSession
+   */
+  pingUserSession: {
+    methodKind: "unary";
+    input: typeof PingUserSessionRequestSchema;
+    output: typeof PingUserSessionResponseSchema;
   },
 }>;
 

@@ -4,16 +4,18 @@
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import { file_vestibule_v1_auth } from "./auth_pb.js";
 import { file_vestibule_v1_options } from "./options_pb.js";
 import { file_vestibule_v1_service_user } from "./service_user_pb.js";
+import { file_vestibule_v1_session } from "./session_pb.js";
 import { file_vestibule_v1_user } from "./user_pb.js";
 
 /**
  * Describes the file vestibule/v1/auth_service.proto.
  */
 export const file_vestibule_v1_auth_service = /*@__PURE__*/
-  fileDesc("Ch92ZXN0aWJ1bGUvdjEvYXV0aF9zZXJ2aWNlLnByb3RvEgx2ZXN0aWJ1bGUudjEiGwoZTGlzdEF1dGhTdHJhdGVnaWVzUmVxdWVzdCJMChpMaXN0QXV0aFN0cmF0ZWdpZXNSZXNwb25zZRIuCgpzdHJhdGVnaWVzGAEgAygLMhoudmVzdGlidWxlLnYxLkF1dGhTdHJhdGVneSKLAQoQQXV0aFRva2VuUmVxdWVzdBIbCgpncmFudF90eXBlGAEgASgJQge6SARyAhhkEhsKCWNsaWVudF9pZBgCIAEoCUIIukgFcgMYyAESHwoNY2xpZW50X3NlY3JldBgDIAEoCUIIukgFcgMYgAgSHAoJYXNzZXJ0aW9uGAQgASgJQgm6SAZyBBiAgAEiUQoRQXV0aFRva2VuUmVzcG9uc2USFAoMYWNjZXNzX3Rva2VuGAEgASgJEhIKCnRva2VuX3R5cGUYAiABKAkSEgoKZXhwaXJlc19pbhhkIAEoBSIQCg5HZXRKV0tzUmVxdWVzdCI5Cg9HZXRKV0tzUmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLnZlc3RpYnVsZS52MS5KU09OV2ViS2V5IhcKFUdldEN1cnJlbnRVc2VyUmVxdWVzdCJqChZHZXRDdXJyZW50VXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi52ZXN0aWJ1bGUudjEuVXNlchIuCgtzZXJ2aWNldXNlchgCIAEoCzIZLnZlc3RpYnVsZS52MS5TZXJ2aWNlVXNlcjKGAwoLQXV0aFNlcnZpY2UScAoSTGlzdEF1dGhTdHJhdGVnaWVzEicudmVzdGlidWxlLnYxLkxpc3RBdXRoU3RyYXRlZ2llc1JlcXVlc3QaKC52ZXN0aWJ1bGUudjEuTGlzdEF1dGhTdHJhdGVnaWVzUmVzcG9uc2UiB5ACAcjaGAISUgoJQXV0aFRva2VuEh4udmVzdGlidWxlLnYxLkF1dGhUb2tlblJlcXVlc3QaHy52ZXN0aWJ1bGUudjEuQXV0aFRva2VuUmVzcG9uc2UiBMjaGAMSTwoHR2V0SldLcxIcLnZlc3RpYnVsZS52MS5HZXRKV0tzUmVxdWVzdBodLnZlc3RpYnVsZS52MS5HZXRKV0tzUmVzcG9uc2UiB5ACAcjaGAISYAoOR2V0Q3VycmVudFVzZXISIy52ZXN0aWJ1bGUudjEuR2V0Q3VycmVudFVzZXJSZXF1ZXN0GiQudmVzdGlidWxlLnYxLkdldEN1cnJlbnRVc2VyUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_vestibule_v1_auth, file_vestibule_v1_options, file_vestibule_v1_service_user, file_vestibule_v1_user]);
+  fileDesc("Ch92ZXN0aWJ1bGUvdjEvYXV0aF9zZXJ2aWNlLnByb3RvEgx2ZXN0aWJ1bGUudjEiGwoZTGlzdEF1dGhTdHJhdGVnaWVzUmVxdWVzdCJMChpMaXN0QXV0aFN0cmF0ZWdpZXNSZXNwb25zZRIuCgpzdHJhdGVnaWVzGAEgAygLMhoudmVzdGlidWxlLnYxLkF1dGhTdHJhdGVneSLZAQoTQXV0aGVudGljYXRlUmVxdWVzdBIeCg1zdHJhdGVneV9uYW1lGAEgASgJQge6SARyAhhkEhgKEHJlZGlyZWN0X29uc3RhcnQYAiABKAgSGwoJcmV0dXJuX3RvGAMgASgJQgi6SAVyAxiAEBJLCgVlbWFpbBgEIAEoCUI8ukg5ugE2ChJhdXRoZW50aWNhdGUuZW1haWwSDUludmFsaWQgZW1haWwaEXNpemUodGhpcykgPD0gMzIwEh4KDGNhbGxiYWNrX3VybBgFIAEoCUIIukgFcgMYgBAiZwoUQXV0aGVudGljYXRlUmVzcG9uc2USEAoIZW5kcG9pbnQYASABKAkSDQoFc3RhdGUYAiABKAkSLgoNc3RhdGVfb3B0aW9ucxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QilgEKE0F1dGhDYWxsYmFja1JlcXVlc3QSHgoNc3RyYXRlZ3lfbmFtZRgBIAEoCUIHukgEcgIYZBIXCgVzdGF0ZRgCIAEoCUIIukgFcgMYgAQSFgoEY29kZRgDIAEoCUIIukgFcgMYgEASLgoNc3RhdGVfb3B0aW9ucxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiFgoUQXV0aENhbGxiYWNrUmVzcG9uc2UiEwoRQXV0aExvZ291dFJlcXVlc3QiFAoSQXV0aExvZ291dFJlc3BvbnNlIosBChBBdXRoVG9rZW5SZXF1ZXN0EhsKCmdyYW50X3R5cGUYASABKAlCB7pIBHICGGQSGwoJY2xpZW50X2lkGAIgASgJQgi6SAVyAxjIARIfCg1jbGllbnRfc2VjcmV0GAMgASgJQgi6SAVyAxiACBIcCglhc3NlcnRpb24YBCABKAlCCbpIBnIEGICAASJRChFBdXRoVG9rZW5SZXNwb25zZRIUCgxhY2Nlc3NfdG9rZW4YASABKAkSEgoKdG9rZW5fdHlwZRgCIAEoCRISCgpleHBpcmVzX2luGGQgASgFIhAKDkdldEpXS3NSZXF1ZXN0IjkKD0dldEpXS3NSZXNwb25zZRImCgRrZXlzGAEgAygLMhgudmVzdGlidWxlLnYxLkpTT05XZWJLZXkiFwoVR2V0Q3VycmVudFVzZXJSZXF1ZXN0ImoKFkdldEN1cnJlbnRVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLnZlc3RpYnVsZS52MS5Vc2VyEi4KC3NlcnZpY2V1c2VyGAIgASgLMhkudmVzdGlidWxlLnYxLlNlcnZpY2VVc2VyIhUKE0xpc3RTZXNzaW9uc1JlcXVlc3QiPwoUTGlzdFNlc3Npb25zUmVzcG9uc2USJwoIc2Vzc2lvbnMYASADKAsyFS52ZXN0aWJ1bGUudjEuU2Vzc2lvbiLIAQoUUmV2b2tlU2Vzc2lvblJlcXVlc3QSrwEKCnNlc3Npb25faWQYASABKAlCmgG6SJYBugGSAQoZcmV2b2tlX3Nlc3Npb24uc2Vzc2lvbl9pZBIvaW52YWxpZCBzZXNzaW9uX2lkIGZvcm1hdDogbXVzdCBiZSBhIHZhbGlkIFVVSUQaRHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpIhcKFVJldm9rZVNlc3Npb25SZXNwb25zZSIwChhSZXZva2VBbGxTZXNzaW9uc1JlcXVlc3QSFAoMa2VlcF9jdXJyZW50GAEgASgIIiwKGVJldm9rZUFsbFNlc3Npb25zUmVzcG9uc2USDwoHcmV2b2tlZBgBIAEoBSIYChZQaW5nVXNlclNlc3Npb25SZXF1ZXN0IkcKF1BpbmdVc2VyU2Vzc2lvblJlc3BvbnNlEiwKCG1ldGFkYXRhGAEgASgLMhoudmVzdGlidWxlLnYxLlNlc3Npb24uTWV0YTKgCAoLQXV0aFNlcnZpY2UScAoSTGlzdEF1dGhTdHJhdGVnaWVzEicudmVzdGlidWxlLnYxLkxpc3RBdXRoU3RyYXRlZ2llc1JlcXVlc3QaKC52ZXN0aWJ1bGUudjEuTGlzdEF1dGhTdHJhdGVnaWVzUmVzcG9uc2UiB5ACAcjaGAISWwoMQXV0aGVudGljYXRlEiEudmVzdGlidWxlLnYxLkF1dGhlbnRpY2F0ZVJlcXVlc3QaIi52ZXN0aWJ1bGUudjEuQXV0aGVudGljYXRlUmVzcG9uc2UiBMjaGAISWwoMQXV0aENhbGxiYWNrEiEudmVzdGlidWxlLnYxLkF1dGhDYWxsYmFja1JlcXVlc3QaIi52ZXN0aWJ1bGUudjEuQXV0aENhbGxiYWNrUmVzcG9uc2UiBMjaGAISWAoKQXV0aExvZ291dBIfLnZlc3RpYnVsZS52MS5BdXRoTG9nb3V0UmVxdWVzdBogLnZlc3RpYnVsZS52MS5BdXRoTG9nb3V0UmVzcG9uc2UiB5ACAsjaGAISUgoJQXV0aFRva2VuEh4udmVzdGlidWxlLnYxLkF1dGhUb2tlblJlcXVlc3QaHy52ZXN0aWJ1bGUudjEuQXV0aFRva2VuUmVzcG9uc2UiBMjaGAMSTwoHR2V0SldLcxIcLnZlc3RpYnVsZS52MS5HZXRKV0tzUmVxdWVzdBodLnZlc3RpYnVsZS52MS5HZXRKV0tzUmVzcG9uc2UiB5ACAcjaGAISYAoOR2V0Q3VycmVudFVzZXISIy52ZXN0aWJ1bGUudjEuR2V0Q3VycmVudFVzZXJSZXF1ZXN0GiQudmVzdGlidWxlLnYxLkdldEN1cnJlbnRVc2VyUmVzcG9uc2UiA5ACARJaCgxMaXN0U2Vzc2lvbnMSIS52ZXN0aWJ1bGUudjEuTGlzdFNlc3Npb25zUmVxdWVzdBoiLnZlc3RpYnVsZS52MS5MaXN0U2Vzc2lvbnNSZXNwb25zZSIDkAIBElgKDVJldm9rZVNlc3Npb24SIi52ZXN0aWJ1bGUudjEuUmV2b2tlU2Vzc2lvblJlcXVlc3QaIy52ZXN0aWJ1bGUudjEuUmV2b2tlU2Vzc2lvblJlc3BvbnNlEmkKEVJldm9rZUFsbFNlc3Npb25zEiYudmVzdGlidWxlLnYxLlJldm9rZUFsbFNlc3Npb25zUmVxdWVzdBonLnZlc3RpYnVsZS52MS5SZXZva2VBbGxTZXNzaW9uc1Jlc3BvbnNlIgOQAgISYwoPUGluZ1VzZXJTZXNzaW9uEiQudmVzdGlidWxlLnYxLlBpbmdVc2VyU2Vzc2lvblJlcXVlc3QaJS52ZXN0aWJ1bGUudjEuUGluZ1VzZXJTZXNzaW9uUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct, file_vestibule_v1_auth, file_vestibule_v1_options, file_vestibule_v1_service_user, file_vestibule_v1_session, file_vestibule_v1_user]);
 
 /**
  * Describes the message vestibule.v1.ListAuthStrategiesRequest.
@@ -30,46 +32,144 @@ export const ListAuthStrategiesResponseSchema = /*@__PURE__*/
   messageDesc(file_vestibule_v1_auth_service, 1);
 
 /**
+ * Describes the message vestibule.v1.AuthenticateRequest.
+ * Use `create(AuthenticateRequestSchema)` to create a new message.
+ */
+export const AuthenticateRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 2);
+
+/**
+ * Describes the message vestibule.v1.AuthenticateResponse.
+ * Use `create(AuthenticateResponseSchema)` to create a new message.
+ */
+export const AuthenticateResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 3);
+
+/**
+ * Describes the message vestibule.v1.AuthCallbackRequest.
+ * Use `create(AuthCallbackRequestSchema)` to create a new message.
+ */
+export const AuthCallbackRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 4);
+
+/**
+ * Describes the message vestibule.v1.AuthCallbackResponse.
+ * Use `create(AuthCallbackResponseSchema)` to create a new message.
+ */
+export const AuthCallbackResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 5);
+
+/**
+ * Describes the message vestibule.v1.AuthLogoutRequest.
+ * Use `create(AuthLogoutRequestSchema)` to create a new message.
+ */
+export const AuthLogoutRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 6);
+
+/**
+ * Describes the message vestibule.v1.AuthLogoutResponse.
+ * Use `create(AuthLogoutResponseSchema)` to create a new message.
+ */
+export const AuthLogoutResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 7);
+
+/**
  * Describes the message vestibule.v1.AuthTokenRequest.
  * Use `create(AuthTokenRequestSchema)` to create a new message.
  */
 export const AuthTokenRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_auth_service, 2);
+  messageDesc(file_vestibule_v1_auth_service, 8);
 
 /**
  * Describes the message vestibule.v1.AuthTokenResponse.
  * Use `create(AuthTokenResponseSchema)` to create a new message.
  */
 export const AuthTokenResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_auth_service, 3);
+  messageDesc(file_vestibule_v1_auth_service, 9);
 
 /**
  * Describes the message vestibule.v1.GetJWKsRequest.
  * Use `create(GetJWKsRequestSchema)` to create a new message.
  */
 export const GetJWKsRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_auth_service, 4);
+  messageDesc(file_vestibule_v1_auth_service, 10);
 
 /**
  * Describes the message vestibule.v1.GetJWKsResponse.
  * Use `create(GetJWKsResponseSchema)` to create a new message.
  */
 export const GetJWKsResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_auth_service, 5);
+  messageDesc(file_vestibule_v1_auth_service, 11);
 
 /**
  * Describes the message vestibule.v1.GetCurrentUserRequest.
  * Use `create(GetCurrentUserRequestSchema)` to create a new message.
  */
 export const GetCurrentUserRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_auth_service, 6);
+  messageDesc(file_vestibule_v1_auth_service, 12);
 
 /**
  * Describes the message vestibule.v1.GetCurrentUserResponse.
  * Use `create(GetCurrentUserResponseSchema)` to create a new message.
  */
 export const GetCurrentUserResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_auth_service, 7);
+  messageDesc(file_vestibule_v1_auth_service, 13);
+
+/**
+ * Describes the message vestibule.v1.ListSessionsRequest.
+ * Use `create(ListSessionsRequestSchema)` to create a new message.
+ */
+export const ListSessionsRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 14);
+
+/**
+ * Describes the message vestibule.v1.ListSessionsResponse.
+ * Use `create(ListSessionsResponseSchema)` to create a new message.
+ */
+export const ListSessionsResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 15);
+
+/**
+ * Describes the message vestibule.v1.RevokeSessionRequest.
+ * Use `create(RevokeSessionRequestSchema)` to create a new message.
+ */
+export const RevokeSessionRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 16);
+
+/**
+ * Describes the message vestibule.v1.RevokeSessionResponse.
+ * Use `create(RevokeSessionResponseSchema)` to create a new message.
+ */
+export const RevokeSessionResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 17);
+
+/**
+ * Describes the message vestibule.v1.RevokeAllSessionsRequest.
+ * Use `create(RevokeAllSessionsRequestSchema)` to create a new message.
+ */
+export const RevokeAllSessionsRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 18);
+
+/**
+ * Describes the message vestibule.v1.RevokeAllSessionsResponse.
+ * Use `create(RevokeAllSessionsResponseSchema)` to create a new message.
+ */
+export const RevokeAllSessionsResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 19);
+
+/**
+ * Describes the message vestibule.v1.PingUserSessionRequest.
+ * Use `create(PingUserSessionRequestSchema)` to create a new message.
+ */
+export const PingUserSessionRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 20);
+
+/**
+ * Describes the message vestibule.v1.PingUserSessionResponse.
+ * Use `create(PingUserSessionResponseSchema)` to create a new message.
+ */
+export const PingUserSessionResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_auth_service, 21);
 
 /**
  * Who is calling, and the tokens that say so.
