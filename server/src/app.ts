@@ -74,7 +74,6 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
   const audit = new DatabaseAuditTrail({ database, clock, log });
   await feed.start();
   await rotation.maintain();
-  const generatedCredential = await ensureBootstrap({ database, feed, clock, configured: config.bootstrap });
 
   // Tokens
   const keyring = createKeyring({
@@ -196,6 +195,8 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     },
     log,
   });
+  // Not before the port is ours: a credential made by a start that fails would never be shown.
+  const generatedCredential = await ensureBootstrap({ database, feed, clock, configured: config.bootstrap });
   const maintenance = setInterval(() => {
     rotation
       .maintain()
