@@ -55,7 +55,11 @@ export async function openStorage(config: Config, log: Log, clock: Clock): Promi
       algorithm: token.algorithm,
       longestTokenSeconds: token.validitySeconds + clockSkewSeconds,
     });
-    return { database, feed, secrets, sealer, rotation, applied, close: () => database.close() };
+    const close = async (): Promise<void> => {
+      await feed.stop();
+      await database.close();
+    };
+    return { database, feed, secrets, sealer, rotation, applied, close };
   } catch (error) {
     await database.close();
     throw error;

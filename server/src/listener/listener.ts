@@ -29,6 +29,11 @@ export interface ListenOptions {
   readonly log: Log;
 }
 
+/** The port cannot be opened as configured. */
+export class ListenError extends Error {
+  override readonly name = "ListenError";
+}
+
 /** An open port. */
 export interface Listener {
   readonly host: string;
@@ -49,7 +54,7 @@ const tcpKeepAliveMs = 30_000;
 /**
  * Opens the port.
  *
- * @throws {Error} `listen <address>: <why>`, when the address cannot be bound
+ * @throws {ListenError} `listen <address>: <why>`, when the address cannot be bound
  * or the certificate and key are unusable.
  */
 export async function listen(options: ListenOptions): Promise<Listener> {
@@ -80,7 +85,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     };
   } catch (error) {
     stopServers();
-    throw new Error(`listen ${formatAddress(options)}: ${reasonOf(error)}`, { cause: error });
+    throw new ListenError(`listen ${formatAddress(options)}: ${reasonOf(error)}`, { cause: error });
   }
 }
 
