@@ -1,27 +1,123 @@
-/** `vestibule doctor`: says whether a server would start, and what stands in its way. */
+/**
+ * `vestibule doctor`: says whether a server would start, and what stands in
+ * its way. Changes nothing: makes no folder, no key and no table, and asks a
+ * database that servers may be running on only for what they all may read.
+ */
+import type { Config } from "../config/config.ts";
+import { ConfigError } from "../config/config-error.ts";
+import { findKeyFilesToMake, hasDataDir, resolveSecrets, type Secrets } from "../config/data-dir.ts";
 import { loadConfig } from "../config/load-config.ts";
+import type { Reader } from "../db/database.ts";
+import { getSchemaState } from "../db/migrate.ts";
+import { findOpenReader } from "../db/open-reader.ts";
+import { compareKeyChecks } from "../encryption/key-checks.ts";
+import { createSealer } from "../encryption/sealer.ts";
+import { DomainError } from "../lib/errors.ts";
 import { silentLog } from "../lib/log.ts";
-import { openStorage } from "../storage.ts";
+import { toDatabaseUrl } from "../storage.ts";
+import { signingKeyPlace } from "../tokens/key-rotation.ts";
 import { findSigner } from "../tokens/signing-key.ts";
 import { findSigningKeys } from "../tokens/store.ts";
-import { type Command, UsageError } from "./command.ts";
+import { type Command, type Surroundings, UsageError } from "./command.ts";
 
-/** Prints a line for each check; throws what the first failing one says. */
+/** A server would not start; the lines before say why. */
+export class NotFitError extends Error {
+  override readonly name = "NotFitError";
+}
+
+/** Prints a line for each check. @throws NotFitError when one failed, ConfigError when there is nothing to check. */
 export const doctorCommand: Command = async (args, surroundings) => {
   if (args.length > 0) throw new UsageError("doctor takes no arguments");
-  const { clock, print } = surroundings;
   const config = loadConfig(surroundings);
-  print(`ok  configuration: ${config.publicUrl}, listening on ${config.listen.host}:${config.listen.port}`);
-  const storage = await openStorage(config, silentLog, clock);
-  try {
-    print(`ok  database: ${config.database.dialect}, schema up to date, keys match`);
-    const signer = findSigner(await findSigningKeys(storage.database.reader), clock.now());
-    print(
-      signer === undefined
-        ? "ok  signing keys: none yet, the first start makes one"
-        : `ok  signing key: ${signer.kid}`,
-    );
-  } finally {
-    await storage.close();
-  }
+  const report = new Report(surroundings);
+  report.ok(`configuration: ${config.publicUrl}, listening on ${config.listen.host}:${config.listen.port}`);
+  await report.check("data directory", () => checkDataDir(config));
+  await report.check("database", () => checkDatabase(config, surroundings, report));
+  if (report.isFailed) throw new NotFitError("doctor: a server would not start");
 };
+
+/** Lines for a person, and whether one of them was bad. */
+class Report {
+  readonly #print: Surroundings["print"];
+  isFailed = false;
+
+  constructor({ print }: Surroundings) {
+    this.#print = print;
+  }
+
+  ok(text: string): void {
+    this.#print(`ok    ${text}`);
+  }
+
+  /** Runs a check; what it throws is printed, every line of it. */
+  async check(name: string, run: () => string | undefined | Promise<string | undefined>): Promise<void> {
+    try {
+      const text = await run();
+      if (text !== undefined) this.ok(`${name}: ${text}`);
+    } catch (error) {
+      this.isFailed = true;
+      for (const line of toLines(error)) this.#print(`FAIL  ${name}: ${line}`);
+    }
+  }
+}
+
+function toLines(error: unknown): readonly string[] {
+  if (error instanceof ConfigError) return error.problems;
+  if (error instanceof DomainError) return [error.detail ?? error.message];
+  return [error instanceof Error ? error.message : String(error)];
+}
+
+function checkDataDir({ dataDir }: Config): string {
+  return hasDataDir(dataDir) ? dataDir : `${dataDir}, which the first start makes`;
+}
+
+async function checkDatabase(
+  config: Config,
+  surroundings: Surroundings,
+  report: Report,
+): Promise<string | undefined> {
+  const opened = await findOpenReader({ url: toDatabaseUrl(config), log: silentLog });
+  if (opened === undefined) return await checkBeforeFirstStart(config, report, "none yet");
+  try {
+    const { isEmpty, pending } = await getSchemaState(opened.reader);
+    if (isEmpty) return await checkBeforeFirstStart(config, report, "empty");
+    report.ok(`database: ${config.database.dialect}`);
+    await report.check("schema", () =>
+      pending.length === 0 ? "up to date" : `the next start applies ${pending.join(", ")}`,
+    );
+    await report.check("keys", () => checkKeys(config, opened.reader, surroundings, report));
+    return undefined;
+  } finally {
+    await opened.close();
+  }
+}
+
+async function checkBeforeFirstStart(config: Config, report: Report, state: string): Promise<string> {
+  await report.check("keys", () => {
+    const paths = findKeyFilesToMake(config);
+    return paths.length === 0 ? "all there" : `the first start makes ${paths.join(", ")}`;
+  });
+  return `${config.database.dialect}, ${state}; the first start makes its tables`;
+}
+
+async function checkKeys(
+  config: Config,
+  reader: Reader,
+  surroundings: Surroundings,
+  report: Report,
+): Promise<string> {
+  const secrets = resolveSecrets(config, { mayGenerate: false });
+  const fresh = await compareKeyChecks(reader, secrets);
+  await report.check("signing key", () => checkSigner(reader, secrets, surroundings));
+  return fresh.length === 0
+    ? "match the database"
+    : `match; the next start records a new ${fresh.join(", ")}`;
+}
+
+async function checkSigner(reader: Reader, secrets: Secrets, { clock }: Surroundings): Promise<string> {
+  const keys = await findSigningKeys(reader);
+  const sealer = createSealer(secrets.encryptionKeys);
+  for (const { kid, sealedPrivateKey } of keys) sealer.open(signingKeyPlace(kid), sealedPrivateKey);
+  const signer = findSigner(keys, clock.now());
+  return signer === undefined ? "none yet, the next start makes one" : `${signer.kid} (${signer.algorithm})`;
+}

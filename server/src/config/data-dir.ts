@@ -81,6 +81,20 @@ export function prepareDataDir(path: string): void {
 }
 
 /**
+ * Looks at the data directory as {@link prepareDataDir} does and makes none.
+ *
+ * @returns false if there is none yet.
+ * @throws ConfigError
+ */
+export function hasDataDir(path: string): boolean {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) return false;
+  if (!stats.isDirectory()) throw new ConfigError(["data_dir (or VESTIBULE_DATA_DIR): must be a folder"]);
+  refuseForeignAccess(path, stats, "700");
+  return true;
+}
+
+/**
  * Finds the keys of this process: those configured, and for the others the
  * files of the data directory, which has to be there ({@link prepareDataDir}).
  *
@@ -93,11 +107,7 @@ export function prepareDataDir(path: string): void {
  */
 export function resolveSecrets(config: Config, { mayGenerate }: { readonly mayGenerate: boolean }): Secrets {
   const { session } = config.authentication;
-  const keys = resolveKeys(config, mayGenerate, {
-    encryption: config.encryptionKeys.length > 0 ? config.encryptionKeys.join(",") : undefined,
-    sessionHash: session.hashSecretKey,
-    sessionBlock: session.blockSecretKey,
-  });
+  const keys = resolveKeys(config, mayGenerate, toConfiguredKeys(config));
   return {
     encryptionKeys: parseEncryptionKeys(keys.encryption).map((key) => Buffer.from(key, "base64url")),
     sessionHashKey: keys.sessionHash,
@@ -107,7 +117,28 @@ export function resolveSecrets(config: Config, { mayGenerate }: { readonly mayGe
   };
 }
 
+/**
+ * Paths of the key files that a first start would make: those that are not
+ * there and whose key is not configured. Makes none.
+ *
+ * @throws ConfigError for a file that is unfit, or with Postgres for a key that is not configured.
+ */
+export function findKeyFilesToMake(config: Config): string[] {
+  const configured = toConfiguredKeys(config);
+  return keyNames
+    .filter((name) => configured[name] === undefined && findKey(config, keyFiles[name]) === undefined)
+    .map((name) => join(config.dataDir, keyFiles[name].file));
+}
+
 type KeyTexts<T> = Readonly<Record<KeyName, T>>;
+
+function toConfiguredKeys({ encryptionKeys, authentication }: Config): KeyTexts<string | undefined> {
+  return {
+    encryption: encryptionKeys.length > 0 ? encryptionKeys.join(",") : undefined,
+    sessionHash: authentication.session.hashSecretKey,
+    sessionBlock: authentication.session.blockSecretKey,
+  };
+}
 
 function resolveKeys(
   config: Config,

@@ -40,6 +40,27 @@ export async function isEmptyDatabase(database: Database): Promise<boolean> {
   return (await countTables(database.reader, "%")) === 0;
 }
 
+/** What a database's schema lacks, for looking at it without changing it. */
+export interface SchemaState {
+  /** Whether there are no tables at all. */
+  readonly isEmpty: boolean;
+  /** Names of the migrations that the next start applies, oldest first. */
+  readonly pending: readonly string[];
+}
+
+/** @throws DatabaseRefusedError when a newer version has migrated the database. */
+export async function getSchemaState(
+  reader: Reader,
+  migrations: readonly SchemaMigration[] = ourMigrations,
+): Promise<SchemaState> {
+  await refuseNewer(reader, migrations);
+  const applied = new Set(await findAppliedNames(reader));
+  return {
+    isEmpty: (await countTables(reader, "%")) === 0,
+    pending: migrations.map(({ name }) => name).filter((name) => !applied.has(name)),
+  };
+}
+
 async function migrateInside(tx: Tx, migrations: readonly SchemaMigration[]): Promise<{ applied: string[] }> {
   await liftTimeouts(tx);
   await lockForTransaction(tx, migrationLockKey);
@@ -60,13 +81,18 @@ async function migrateInside(tx: Tx, migrations: readonly SchemaMigration[]): Pr
   return { applied: (results ?? []).map((result) => result.migrationName) };
 }
 
-async function refuseNewer(tx: Tx, migrations: readonly SchemaMigration[]): Promise<void> {
-  if ((await countTables(tx, migrationTable)) === 0) return;
+/** Names of the migrations that the database has seen, in their order. */
+async function findAppliedNames(reader: Reader): Promise<string[]> {
+  if ((await countTables(reader, migrationTable)) === 0) return [];
   const { rows } = await sql<{
     name: string;
-  }>`select name from ${sql.table(migrationTable)} order by name`.execute(tx);
+  }>`select name from ${sql.table(migrationTable)} order by name`.execute(reader);
+  return rows.map(({ name }) => name);
+}
+
+async function refuseNewer(reader: Reader, migrations: readonly SchemaMigration[]): Promise<void> {
   const known = new Set(migrations.map(({ name }) => name));
-  const unknown = rows.map(({ name }) => name).filter((name) => !known.has(name));
+  const unknown = (await findAppliedNames(reader)).filter((name) => !known.has(name));
   if (unknown.length === 0) return;
   throw new DatabaseRefusedError(
     `the database was made by a newer version of vestibule (it has ${unknown.join(", ")}, unknown here): ` +

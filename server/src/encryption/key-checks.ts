@@ -6,10 +6,10 @@
  * or writes anything else: working on with other keys would lose data or let
  * two processes disagree about who is signed in.
  */
-import type { Database } from "../db/database.ts";
+import type { Database, Reader } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { encryptionKeyId, toCheckValue } from "./sealer.ts";
-import { findKeyChecks, insertKeyCheck, removeKeyChecks } from "./store.ts";
+import { findKeyChecks, insertKeyCheck, type KeyCheck, removeKeyChecks } from "./store.ts";
 
 /** The keys of a process, as configured or generated. */
 export interface ProcessKeys {
@@ -55,6 +55,49 @@ function toPurposes(keys: ProcessKeys): readonly KeyedPurpose[] {
   ];
 }
 
+/** A purpose's keys beside what the database has recorded of them. */
+interface ComparedPurpose extends KeyedPurpose {
+  /** Of the key in use from now on. */
+  readonly current: { readonly checkValue: string; readonly keyId: string };
+  readonly isRecorded: boolean;
+}
+
+/**
+ * Compares the keys with the recorded check values and changes nothing.
+ *
+ * @returns the settings whose key a start would record as new.
+ * @throws KeyMismatchError naming the setting.
+ */
+export async function compareKeyChecks(reader: Reader, keys: ProcessKeys): Promise<string[]> {
+  const compared = await compareAll(reader, keys);
+  return compared.filter(({ isRecorded }) => !isRecorded).map(({ setting }) => setting);
+}
+
+async function compareAll(reader: Reader, keys: ProcessKeys): Promise<ComparedPurpose[]> {
+  const compared: ComparedPurpose[] = [];
+  for (const keyed of toPurposes(keys)) {
+    const recorded = await findKeyChecks(reader, keyed.purpose);
+    const own = keyed.keys.map((key) => ({ checkValue: toCheckValue(key), keyId: encryptionKeyId(key) }));
+    const isOwn = (check: KeyCheck) => own.some(({ checkValue }) => checkValue === check.checkValue);
+    const missing = recorded.filter((check) => !isOwn(check));
+    if (missing.length > 0 && (keyed.keepsAll || missing.length === recorded.length)) {
+      throw toMismatch(keyed, missing);
+    }
+    const [current] = own;
+    if (current === undefined) throw new Error(`no key for ${keyed.setting}`);
+    const isRecorded = recorded.some(({ checkValue }) => checkValue === current.checkValue);
+    compared.push({ ...keyed, current, isRecorded });
+  }
+  return compared;
+}
+
+function toMismatch({ setting }: KeyedPurpose, missing: readonly KeyCheck[]): KeyMismatchError {
+  const ids = missing.map(({ keyId }) => keyId).join(", ");
+  return new KeyMismatchError(
+    `${setting}: the database was written with another key (${ids}); configure that one, or keep it listed behind the new one`,
+  );
+}
+
 /**
  * Compares the keys with the recorded check values and records new ones, in
  * one transaction. A key is added only beside one that the database already
@@ -64,21 +107,10 @@ function toPurposes(keys: ProcessKeys): readonly KeyedPurpose[] {
  */
 export async function verifyKeyChecks(database: Database, keys: ProcessKeys, clock: Clock): Promise<void> {
   await database.transaction(async (tx) => {
-    for (const { purpose, setting, keys: configured, keepsAll } of toPurposes(keys)) {
-      const recorded = await findKeyChecks(tx, purpose);
-      const own = new Map(configured.map((key) => [toCheckValue(key), encryptionKeyId(key)]));
-      const missing = recorded.filter((check) => !own.has(check.checkValue));
-      const known = recorded.length - missing.length;
-      if (recorded.length > 0 && (known === 0 || (keepsAll && missing.length > 0))) {
-        const ids = missing.map((check) => check.keyId).join(", ");
-        throw new KeyMismatchError(
-          `${setting}: the database was written with another key (${ids}); configure that one, or keep it listed behind the new one`,
-        );
-      }
-      const [current] = own;
-      if (current === undefined || recorded.some((check) => check.checkValue === current[0])) continue;
+    for (const { purpose, current, isRecorded, keepsAll } of await compareAll(tx, keys)) {
+      if (isRecorded) continue;
       if (!keepsAll) await removeKeyChecks(tx, purpose);
-      await insertKeyCheck(tx, { purpose, checkValue: current[0], keyId: current[1] }, clock.now());
+      await insertKeyCheck(tx, { purpose, ...current }, clock.now());
     }
   });
 }
