@@ -1,0 +1,488 @@
+/**
+ * What stands between the command and a running server: refused in one clear
+ * message, with exit code 1, and with the data as it was.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { request } from "node:http";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { basic, postJson } from "./parts/http.ts";
+import {
+  type CommandResult,
+  createState,
+  runVestibule,
+  type ServerState,
+  startServer,
+  type TestServer,
+} from "./parts/server.ts";
+
+/** Name → hash of every file that holds something to keep. */
+function readFiles(folder: string): Record<string, string> {
+  const names = readdirSync(folder).filter((name) => /\.(?:db|key)$/.test(name));
+  return Object.fromEntries(
+    names.map((name) => [
+      name,
+      createHash("sha256")
+        .update(readFileSync(join(folder, name)))
+        .digest("hex"),
+    ]),
+  );
+}
+
+/** One message on stderr, nothing of the program's own making in it. */
+function expectRefusal(result: CommandResult, message: RegExp): void {
+  expect(result.stderr).toMatch(message);
+  expect(result.stderr).toMatch(/^vestibule: /);
+  expect(result.stderr).not.toMatch(/\n {4}at |\.js:|\.ts:|node:/);
+  expect(result.stderr.trim().split("\n").slice(1).join("")).not.toContain("vestibule: ");
+  expect(result.code).toBe(1);
+}
+
+/** State that a server has been run on, and stopped. */
+async function createUsedState(): Promise<ServerState> {
+  const state = await createState("sqlite");
+  onTestFinished(() => state.remove());
+  const server = await startServer({ state });
+  expect(await server.stop()).toBe(0);
+  return state;
+}
+
+async function expectGood(state: ServerState): Promise<void> {
+  const server = await startServer({ state });
+  expect((await postJson(server, "/vestibule.v1.AuthService/AuthToken", {}, basic(server))).status).toBe(200);
+  await server.stop();
+}
+
+describe("keys that are not the database's", () => {
+  it("another encryption key", async () => {
+    const state = await createUsedState();
+    const before = readFiles(state.dataDir);
+    const env = { VESTIBULE_ENCRYPTION_KEY: randomBytes(32).toString("base64url") };
+    for (const command of ["serve", "migrate", "keys list"]) {
+      const refused = await runVestibule(command.split(" "), state, { env });
+      expectRefusal(
+        refused,
+        /^vestibule: encryption_key: the database was written with another key \([\w-]+\)/,
+      );
+      expect(refused.stderr).not.toContain(env.VESTIBULE_ENCRYPTION_KEY);
+    }
+    expect(readFiles(state.dataDir)).toEqual(before);
+    await expectGood(state);
+  });
+
+  it("another session key", async () => {
+    const state = await createUsedState();
+    const before = readFiles(state.dataDir);
+    const session = { hash_secret_key: "x".repeat(32) };
+    const refused = await runVestibule(["serve"], state, { config: { authentication: { session } } });
+    expectRefusal(refused, /^vestibule: authentication\.session\.hash_secret_key: the database was written/);
+    expect(readFiles(state.dataDir)).toEqual(before);
+  });
+
+  it("no key files over an existing database", async () => {
+    const state = await createUsedState();
+    for (const name of ["encryption.key", "session-hash.key", "session-block.key"]) {
+      const path = join(state.dataDir, name);
+      renameSync(path, `${path}.away`);
+      const before = readFiles(state.dataDir);
+      const refused = await runVestibule(["serve"], state);
+      expectRefusal(refused, new RegExp(`${name}: is missing, and there is a database already`));
+      expect(readFiles(state.dataDir)).toEqual(before);
+      renameSync(`${path}.away`, path);
+    }
+    await expectGood(state);
+  });
+
+  it("one at a time, behind a new one: a rotation", async () => {
+    const state = await createUsedState();
+    const old = readFileSync(join(state.dataDir, "encryption.key"), "utf8").trim();
+    const fresh = randomBytes(32).toString("base64url");
+    const both = await startServer({ state, env: { VESTIBULE_ENCRYPTION_KEY: `${fresh},${old}` } });
+    expect(await both.stop()).toBe(0);
+    const alone = await runVestibule(["serve"], state, { env: { VESTIBULE_ENCRYPTION_KEY: fresh } });
+    expectRefusal(alone, /encryption_key: the database was written with another key/);
+  });
+});
+
+describe("settings that cannot be used", () => {
+  const cases: [string, Parameters<typeof runVestibule>[2], RegExp][] = [
+    [
+      "a session key of 31 characters",
+      { config: { authentication: { session: { hash_secret_key: "x".repeat(31) } } } },
+      /authentication\.session\.hash_secret_key: must be exactly 32 characters, has 31/,
+    ],
+    [
+      "a session key of 33 characters",
+      { config: { authentication: { session: { block_secret_key: "x".repeat(33) } } } },
+      /authentication\.session\.block_secret_key: must be exactly 32 characters, has 33/,
+    ],
+    ["an unknown key", { config: { authentication: { sesion: {} } } }, /authentication\.sesion: .*session\?/],
+    ["an unknown variable", { env: { VESTIBULE_LISTN: "x" } }, /VESTIBULE_LISTN: .*VESTIBULE_LISTEN\?/],
+    ["a wrong type", { config: { limits: { body_bytes: "much" } } }, /limits/],
+    [
+      "postgres:// without keys",
+      { env: { VESTIBULE_DATABASE_URL: "postgres://nobody:hunter2@127.0.0.1:1/x" } },
+      /encryption_key.*: must be given/,
+    ],
+    ["a bootstrap id without its secret", { env: { VESTIBULE_BOOTSTRAP_CLIENT_ID: "x" } }, /bootstrap/],
+  ];
+  it.each(cases)("%s", async (_, options, message) => {
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const refused = await runVestibule(["serve"], state, options);
+    expectRefusal(refused, message);
+    expect(refused.stderr).not.toContain("hunter2");
+    expect(readFiles(state.dataDir)).toEqual({});
+  });
+
+  it("a Postgres that does not answer", async () => {
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const session = { hash_secret_key: "h".repeat(32), block_secret_key: "b".repeat(32) };
+    const refused = await runVestibule(["serve"], state, {
+      config: { authentication: { session } },
+      env: {
+        VESTIBULE_DATABASE_URL: "postgres://nobody:hunter2@127.0.0.1:1/x",
+        VESTIBULE_ENCRYPTION_KEY: randomBytes(32).toString("base64url"),
+      },
+    });
+    expectRefusal(refused, /^vestibule: database: ECONNREFUSED$/m);
+    expect(refused.stderr).not.toContain("hunter2");
+  });
+
+  it("a database file that is none", async () => {
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    writeFileSync(join(state.dataDir, "vestibule.db"), "not a database, but 40 bytes of something");
+    const before = readFiles(state.dataDir);
+    expectRefusal(await runVestibule(["serve"], state), /^vestibule: database: SQLITE_NOTADB$/m);
+    expect(readFiles(state.dataDir)).toEqual(before);
+  });
+
+  it("a data directory that others may enter", async () => {
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const { chmodSync } = await import("node:fs");
+    chmodSync(state.dataDir, 0o755);
+    expectRefusal(await runVestibule(["serve"], state), /is open to others \(mode 755\); run: chmod 700/);
+  });
+});
+
+describe("what is taken already", () => {
+  it("an SQLite file, by another server", async () => {
+    await using server = await startServer();
+    const refused = await runVestibule(["serve"], server.state);
+    expectRefusal(refused, /^vestibule: another server is already running on .*vestibule\.db: /);
+    expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+    await server.kill();
+    // The lock goes with the process, however it ended.
+    await expectGood(server.state);
+  });
+
+  it("the port", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    onTestFinished(() => void taken.close());
+    const { port } = taken.address() as { port: number };
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const refused = await runVestibule(["serve"], state, {
+      env: { VESTIBULE_LISTEN: `127.0.0.1:${port}` },
+    });
+    expectRefusal(refused, new RegExp(`^vestibule: listen 127\\.0\\.0\\.1:${port}: .*in use`));
+  });
+
+  it("the port, at the very first start: its credential is shown by the start that succeeds", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as { port: number };
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const unset = { VESTIBULE_BOOTSTRAP_CLIENT_ID: undefined, VESTIBULE_BOOTSTRAP_CLIENT_SECRET: undefined };
+    const env = { ...unset, VESTIBULE_LISTEN: `127.0.0.1:${port}` } as unknown as Record<string, string>;
+    const refused = await runVestibule(["serve"], state, { env });
+    expect({ code: refused.code, stdout: refused.stdout }).toMatchObject({
+      code: 1,
+      stdout: expect.not.stringContaining("client_secret"),
+    });
+    taken.close();
+    const server = await startServer({ state, env: unset as unknown as Record<string, string> });
+    await expect.poll(() => server.stdout()).toMatch(/client_secret {2}vsts_[\w-]{48}\n/);
+    await server.stop();
+    const again = await startServer({ state, env: unset as unknown as Record<string, string> });
+    await again.stop();
+    expect(again.stdout()).not.toContain("vsts_");
+  });
+});
+
+describe("the first start", () => {
+  it("prints a credential that works, once, and three commands with it", async () => {
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const env = {
+      VESTIBULE_BOOTSTRAP_CLIENT_ID: undefined,
+      VESTIBULE_BOOTSTRAP_CLIENT_SECRET: undefined,
+    } as unknown as Record<string, string>;
+    const server = await startServer({ state, env });
+    await expect.poll(() => server.stdout()).toContain("CreateServiceUser");
+    const clientId = /client_id {6}(\S+)/.exec(server.stdout())?.[1] ?? "";
+    const clientSecret = /client_secret {2}(\S+)/.exec(server.stdout())?.[1] ?? "";
+    expect(server.stdout().match(/^ {2}(?:curl|npx buf curl) /gm)).toHaveLength(3);
+    const answer = await postJson(
+      server,
+      "/vestibule.v1.AuthService/GetCurrentUser",
+      {},
+      basic({ clientId, clientSecret }),
+    );
+    expect(answer.json.serviceuser).toMatchObject({ role: "owner" });
+    await server.stop();
+  });
+
+  it("makes files that nobody else can read", async () => {
+    const state = await createUsedState();
+    const { statSync } = await import("node:fs");
+    for (const name of readdirSync(state.dataDir)) {
+      expect([name, (statSync(join(state.dataDir, name)).mode & 0o777).toString(8)]).toEqual([name, "600"]);
+    }
+  });
+
+  it("takes the configured credential, and another one later in its place", async () => {
+    const state = await createUsedState();
+    const other = { clientId: "019a0000-0000-7000-8000-000000000b07", clientSecret: "s".repeat(32) };
+    await using server = await startServer({
+      state,
+      env: {
+        VESTIBULE_BOOTSTRAP_CLIENT_ID: other.clientId,
+        VESTIBULE_BOOTSTRAP_CLIENT_SECRET: other.clientSecret,
+      },
+    });
+    const token = (credential: Parameters<typeof basic>[0]) =>
+      postJson(server, "/vestibule.v1.AuthService/AuthToken", {}, basic(credential));
+    expect((await token(other)).status).toBe(200);
+    expect((await token(state)).status).toBe(401);
+  });
+});
+
+describe("the end", () => {
+  it.each(["SIGTERM", "SIGINT"] as const)(
+    "%s lets a request in flight finish and exits 0",
+    async (signal) => {
+      const server = await startServer();
+      onTestFinished(() => server[Symbol.asyncDispose]());
+      const body = '{"org_id":"default"}';
+      const sent = request(`${server.url}/vestibule.v1.ServiceUserService/ListServiceUsers`, {
+        method: "POST",
+        agent: false,
+        headers: { ...basic(server), "content-type": "application/json", "content-length": body.length },
+      });
+      sent.write(body.slice(0, 5));
+      await once(sent, "socket").then(([socket]) =>
+        socket.connecting ? once(socket, "connect") : undefined,
+      );
+      // Once the server has the head it is a request in flight; a second one on a fresh connection proves that it reads.
+      await fetch(`${server.url}/healthz`);
+      process.kill(server.pid, signal);
+      await expect.poll(() => server.stdout()).toContain("requests in flight may finish");
+      sent.end(body.slice(5));
+      const [answer] = await once(sent, "response");
+      expect(answer.statusCode).toBe(200);
+      expect(await server.stop()).toBe(0);
+      expect(server.stderr()).toBe("");
+    },
+  );
+});
+
+describe("the command line", () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startServer();
+  });
+  afterAll(() => server?.[Symbol.asyncDispose]());
+  const run = (...args: string[]) => runVestibule(args, server.state);
+
+  it("says what it can do", async () => {
+    const help = await run("--help");
+    expect(help).toMatchObject({ code: 0, stderr: "" });
+    for (const word of [
+      "serve",
+      "migrate",
+      "keys list",
+      "keys rotate [--now]",
+      "keys revoke <kid>",
+      "doctor",
+    ]) {
+      expect(help.stdout).toContain(word);
+    }
+    expect((await run("--version")).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it.each([
+    [["sevre"], "unknown command sevre; try --help"],
+    [["migrate", "now"], "migrate takes no arguments"],
+    [["doctor", "now"], "doctor takes no arguments"],
+    [["keys"], "keys: expected list, rotate or revoke"],
+    [["keys", "list", "x"], "keys list takes no arguments"],
+    [["keys", "rotate", "x"], "keys rotate [--now]"],
+    [["keys", "revoke"], "keys revoke <kid>"],
+    [["keys", "revoke", "no-such-kid"], "keys revoke: there is no signing key no-such-kid"],
+  ])("refuses %j", async (args, message) => {
+    expect(await run(...args)).toEqual({ code: 1, stdout: "", stderr: `vestibule: ${message}\n` });
+  });
+
+  it("refuses an unknown option", async () => {
+    expectRefusal(await run("serve", "--port=1"), /--port/);
+  });
+
+  it("lists, rotates and revokes signing keys while the server runs", async () => {
+    const rows = async () =>
+      (await run("keys", "list")).stdout
+        .trim()
+        .split("\n")
+        .map((line) => line.split("\t"));
+    const [head, first] = await rows();
+    expect(head).toEqual(["KID", "ALG", "STATE", "SIGNS FROM", "RETIRES"]);
+    expect(first).toEqual([
+      expect.stringMatching(/^[\w-]{43}$/),
+      "ES256",
+      "signing",
+      expect.stringMatching(/Z$/),
+      "-",
+    ]);
+
+    const rotated = await run("keys", "rotate");
+    const [, kid, at] = /^(\S+) signs from (\S+)\n$/.exec(rotated.stdout) ?? [];
+    const minutes = (Date.parse(at ?? "") - Date.now()) / 60_000;
+    expect(minutes).toBeGreaterThan(14);
+    expect(minutes).toBeLessThanOrEqual(15);
+    expect((await rows()).slice(1).map(([id, , state]) => [id, state])).toEqual([
+      [first?.[0], "signing"],
+      [kid, "published"],
+    ]);
+
+    const hastened = await run("keys", "rotate", "--now");
+    expect(hastened.stdout).toContain(kid);
+    expect((await rows()).slice(1).map(([id, , state]) => [id, state])).toEqual([
+      [first?.[0], "verifying"],
+      [kid, "signing"],
+    ]);
+
+    const revoked = await run("keys", "revoke", first?.[0] ?? "");
+    expect(revoked).toEqual({
+      code: 0,
+      stdout: `${first?.[0]} is revoked: tokens it signed are refused from now on\n`,
+      stderr: "",
+    });
+    expect((await rows()).slice(1).map(([id]) => id)).toEqual([kid]);
+  });
+
+  it("migrates, and says when there is nothing to do", async () => {
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const first = await runVestibule(["migrate"], state);
+    expect(first).toMatchObject({ code: 0, stderr: "" });
+    expect(first.stdout).toMatch(/^(?:applied \d{8}T\d{6}_\w+\n)+$/);
+    expect(await runVestibule(["migrate"], state)).toEqual({
+      code: 0,
+      stdout: "the schema is up to date\n",
+      stderr: "",
+    });
+    await expectGood(state);
+  });
+});
+
+describe("doctor", () => {
+  const doctor = (state: ServerState, options = {}) => runVestibule(["doctor"], state, options);
+
+  it("finds a running server's state good and leaves it alone", async () => {
+    await using server = await startServer();
+    const before = readFiles(server.state.dataDir);
+    const { code, stdout, stderr } = await doctor(server.state);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(stdout.split("\n").map((line) => line.split(":")[0])).toEqual([
+      "ok    configuration",
+      "ok    data directory",
+      "ok    database",
+      "ok    schema",
+      "ok    signing key",
+      "ok    keys",
+      "",
+    ]);
+    expect(readFiles(server.state.dataDir)).toEqual(before);
+  });
+
+  it("says what the first start will make and makes none of it", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "vestibule-doctor-"));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const dataDir = join(folder, "data");
+    const { code, stdout } = await doctor(state, { env: { VESTIBULE_DATA_DIR: dataDir } });
+    expect(code).toBe(0);
+    expect(stdout).toContain(`ok    data directory: ${dataDir}, which the first start makes`);
+    expect(stdout).toContain(`the first start makes ${join(dataDir, "encryption.key")}`);
+    expect(stdout).toContain("ok    database: sqlite, none yet");
+    expect(existsSync(dataDir)).toBe(false);
+  });
+
+  it("says which migrations are pending, on Postgres as well, and applies none", async () => {
+    const state = await createState("postgres");
+    onTestFinished(() => state.remove());
+    const empty = await doctor(state);
+    expect(empty).toMatchObject({ code: 0, stderr: "" });
+    expect(empty.stdout).toContain("ok    database: postgres, empty; the first start makes its tables");
+    expect((await doctor(state)).stdout).toContain("postgres, empty");
+    await runVestibule(["migrate"], state);
+    const { default: pg } = await import("pg");
+    const client = new pg.Client({ connectionString: state.databaseUrl });
+    await client.connect();
+    const { rows } = await client.query(
+      "delete from schema_migrations where name = (select max(name) from schema_migrations) returning name",
+    );
+    await client.end();
+    const pending = await doctor(state);
+    expect(pending.stdout).toContain(`ok    schema: the next start applies ${rows[0].name}`);
+    expect((await doctor(state)).stdout).toContain(`the next start applies ${rows[0].name}`);
+  });
+
+  it("exits 1 when a server would not start, and says why", async () => {
+    const state = await createUsedState();
+    const before = readFiles(state.dataDir);
+    const wrong = await doctor(state, {
+      env: { VESTIBULE_ENCRYPTION_KEY: randomBytes(32).toString("base64url") },
+    });
+    expect(wrong).toMatchObject({ code: 1, stderr: "vestibule: doctor: a server would not start\n" });
+    expect(wrong.stdout).toContain("FAIL  keys: encryption_key: the database was written with another key");
+
+    renameSync(join(state.dataDir, "session-hash.key"), join(state.dataDir, "away"));
+    const missing = await doctor(state);
+    expect(missing.code).toBe(1);
+    expect(missing.stdout).toMatch(/FAIL {2}keys: .*session-hash\.key: is missing/);
+    renameSync(join(state.dataDir, "away"), join(state.dataDir, "session-hash.key"));
+
+    const config = await doctor(state, { config: { lissten: "x" } });
+    expectRefusal(config, /lissten/);
+    expect(readFiles(state.dataDir)).toEqual(before);
+    expect((await doctor(state)).code).toBe(0);
+  });
+
+  it("exits 1 for a database that is none or does not answer", async () => {
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    writeFileSync(join(state.dataDir, "vestibule.db"), "not a database, but 40 bytes of something");
+    const broken = await doctor(state);
+    expect(broken).toMatchObject({ code: 1 });
+    expect(broken.stdout).toContain("FAIL  database: database: SQLITE_NOTADB");
+  });
+});
