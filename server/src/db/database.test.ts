@@ -128,13 +128,15 @@ describeDatabases("database", (under) => {
     const secret = {
       id: `secret-${org_id}`,
       service_user_id: user.id,
+      kind: "secret" as const,
       title: "",
       secret_hash: "",
+      public_jwk: null,
       bootstrap: 0 as const,
     };
     const secretRow = { ...secret, created_at: 1, expires_at: null, last_used_at: null };
     const orphan = under.database.transaction((tx) =>
-      tx.insertInto("service_user_secrets").values(secretRow).execute(),
+      tx.insertInto("service_user_credentials").values(secretRow).execute(),
     );
     await expect(orphan).rejects.toThrow(/foreign key/i);
     await under.database.transaction(async (tx) => {
@@ -142,11 +144,11 @@ describeDatabases("database", (under) => {
         .insertInto("service_users")
         .values({ ...user, ...times, state: "enabled", superuser: 0 })
         .execute();
-      await tx.insertInto("service_user_secrets").values(secretRow).execute();
+      await tx.insertInto("service_user_credentials").values(secretRow).execute();
       await tx.deleteFrom("service_users").where("id", "=", user.id).execute();
     });
     const left = under.database.reader
-      .selectFrom("service_user_secrets")
+      .selectFrom("service_user_credentials")
       .selectAll()
       .where("id", "=", secret.id);
     expect(await left.execute()).toEqual([]);

@@ -63,6 +63,7 @@ export const reasons = {
   ORGANIZATION_DISABLED: ["failed_precondition", "org is disabled"],
   TOO_MANY_CREDENTIALS: ["resource_exhausted", "too many live credentials, delete unused ones first"],
   TOO_MANY_FAILURES: ["resource_exhausted", "too many failed attempts, try again later"],
+  TOO_MANY_STREAMS: ["resource_exhausted", "too many streams are open, try again later"],
   REQUEST_TOO_LARGE: ["resource_exhausted", "request is too large"],
   SUPERUSER_PROTECTED: ["failed_precondition", "the bootstrap service user cannot be deleted"],
   UNAVAILABLE: ["unavailable", "temporarily unavailable, try again"],

@@ -16,7 +16,7 @@ interface PrincipalBase {
   readonly superuser: boolean;
   readonly authVia: AuthVia;
   /** Kind of the credential on this request, for logs and metrics. */
-  readonly credentialKind: "client_secret" | "access_token" | "opaque_token" | "session";
+  readonly credentialKind: "client_secret" | "key_pair" | "opaque_token" | "access_token" | "session";
   /** `jti` of the access token on this request, if one was used. */
   readonly tokenId?: string;
 }

@@ -1,41 +1,62 @@
 /**
- * Proves service users: by a client secret, or by the subject of an access
- * token whose signature is already known to be good.
+ * Proves service users: by a client secret, an opaque token, a key that signed
+ * an assertion, or the subject of an access token whose signature is already
+ * known to be good.
  *
  * Reads go through caches that the change feed invalidates, so that a warm
  * proof costs one hash. A secret that does not match what is cached is held
  * against the stored row once more, and an unknown id costs the same one read
- * and one comparison: time tells nothing about which ids exist.
+ * and one comparison: time tells nothing about which ids exist. Opaque tokens
+ * are found by their hash, which tells as little.
+ *
+ * Every proof asks again whether the credential has expired and whether the
+ * service user and its organization are enabled.
  */
+import type { KeyObject } from "node:crypto";
 import type { InvalidatedCache } from "../changes/cache.ts";
 import type { Clock } from "../lib/clock.ts";
-import { DomainError } from "../lib/errors.ts";
+import { type CredentialOwner, DomainError } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
-import { isMistyped, isSecretOf } from "../lib/secrets.ts";
+import { hashSecret, isMistyped, isSecretOf } from "../lib/secrets.ts";
 import type { AuthVia, ServiceUserPrincipal } from "../principals/principal.ts";
-import type { ServiceUser, ServiceUserSecret } from "./service-user.ts";
+import {
+  type Credential,
+  type CredentialKind,
+  isExpired,
+  type KeyPair,
+  type OpaqueToken,
+} from "./credential.ts";
+import { type KeyAlgorithm, toPublicKey } from "./public-jwk.ts";
+import type { ServiceUser } from "./service-user.ts";
 
-/** What a service user's proof depends on besides its credential. */
-export interface ServiceUserStanding {
-  readonly serviceUser: ServiceUser;
-  readonly organizationState: "enabled" | "disabled";
-}
-
-/** Reads committed rows; each answers undefined for an unknown id. */
+/** Reads committed rows; each answers undefined for what is unknown. */
 export interface CredentialSource {
-  findSecret(id: string): Promise<ServiceUserSecret | undefined>;
+  findCredential(id: string): Promise<Credential | undefined>;
+  findTokenByHash(hash: string): Promise<OpaqueToken | undefined>;
   findServiceUser(id: string): Promise<ServiceUser | undefined>;
   findOrganizationState(id: string): Promise<"enabled" | "disabled" | undefined>;
 }
 
-/** Caches over a {@link CredentialSource}, one for each topic of the change feed. */
+/** Caches over a {@link CredentialSource}, each invalidated by a topic of the change feed. */
 export interface CredentialCaches {
-  /** Topic `credential`. */
-  readonly secrets: InvalidatedCache<ServiceUserSecret>;
+  /** By id. Topic `credential`. */
+  readonly credentials: InvalidatedCache<Credential>;
+  /** By hash. Topic `credential`, with the token's id as {@link tokenSubjects} says. */
+  readonly tokens: InvalidatedCache<OpaqueToken>;
   /** Topic `service-user`. */
   readonly serviceUsers: InvalidatedCache<ServiceUser>;
   /** Topic `organization`. */
   readonly organizationStates: InvalidatedCache<"enabled" | "disabled">;
+}
+
+/** What a cached token depends on: for `subjectsOf` of its cache. */
+export function tokenSubjects(token: OpaqueToken): readonly string[] {
+  return [token.id];
+}
+
+/** Takes note of successful proofs. Must be cheap, and never throw. */
+export interface UseRecorder {
+  recordUse(credentialId: string, serviceUserId: string, at: Date): void;
 }
 
 /** What an access token says of its service user. */
@@ -46,60 +67,149 @@ export interface ServiceUserTokenSubject {
   readonly tokenId: string;
 }
 
+/** A key that a service user signs assertions with. */
+export interface AssertionKey {
+  readonly credentialId: string;
+  readonly serviceUserId: string;
+  /** The one algorithm it is used with, whatever a header says. */
+  readonly algorithm: KeyAlgorithm;
+  readonly publicKey: KeyObject;
+  readonly expiresAt?: Date;
+}
+
+/** What judging assertions needs: keys by id, and the principal once a signature is good. */
+export interface AssertionKeySource {
+  /** The key of an id; undefined when there is none. May have expired. */
+  findAssertionKey(kid: string): Promise<AssertionKey | undefined>;
+  /**
+   * The holder of a key whose signature was verified.
+   *
+   * @throws DomainError NOT_AUTHENTICATED (expired, deleted, another's), PRINCIPAL_DISABLED,
+   *   ORGANIZATION_DISABLED
+   */
+  authenticateKey(
+    key: Pick<AssertionKey, "credentialId" | "serviceUserId">,
+    authVia: AuthVia,
+  ): Promise<ServiceUserPrincipal>;
+}
+
 /** Proves service users. */
-export interface ServiceUserAuthenticator {
-  /** @throws DomainError NOT_AUTHENTICATED, PRINCIPAL_DISABLED, ORGANIZATION_DISABLED */
+export interface ServiceUserAuthenticator extends AssertionKeySource {
+  /**
+   * By a client secret under its id, or by an opaque token under its own id or
+   * its service user's.
+   *
+   * @throws DomainError NOT_AUTHENTICATED, PRINCIPAL_DISABLED, ORGANIZATION_DISABLED
+   */
   authenticateSecret(id: string, secret: string): Promise<ServiceUserPrincipal>;
+  /** @throws DomainError as {@link authenticateSecret} */
+  authenticateOpaqueToken(token: string): Promise<ServiceUserPrincipal>;
   /** @throws DomainError USER_NOT_FOUND besides the others, when the service user was deleted. */
   authenticateTokenSubject(subject: ServiceUserTokenSubject): Promise<ServiceUserPrincipal>;
+}
+
+/** What a kind of credential is called where an operator reads it. */
+const kindNames: Record<CredentialKind, string> = {
+  secret: "client secret",
+  key: "key pair",
+  token: "opaque token",
+};
+
+/** Tokens are made here alone: what carries their prefix and a wrong check sum is somebody's own secret. */
+function isOpaqueToken(secret: string): boolean {
+  return secret.startsWith("vstt_") && !isMistyped("vstt", secret);
 }
 
 function refuse(detail: string): never {
   throw new DomainError("NOT_AUTHENTICATED", { detail });
 }
 
+/** What the audit is told of a credential that exists. */
+function toOwner({ id, serviceUserId, orgId }: Credential): CredentialOwner {
+  return { type: "serviceuser", id: serviceUserId, orgId, credentialId: id };
+}
+
+/** @param why goes before the credential's name, e.g. `expired`. */
+function refuseKnown(credential: Credential, why: string): never {
+  throw new DomainError("NOT_AUTHENTICATED", {
+    detail: `${why}: ${describe(credential)}`,
+    owner: toOwner(credential),
+  });
+}
+
+/** What a client secret is held against; keys and tokens are none. */
+function secretHashOf(credential: Credential | undefined): string | undefined {
+  return credential?.kind === "secret" ? credential.secretHash : undefined;
+}
+
+/** Names a credential for its owner, in the log and the audit. */
+function describe({ kind, id, title, serviceUserId }: Credential): string {
+  return `${kindNames[kind]} ${id} ${JSON.stringify(title)} of service user ${serviceUserId}`;
+}
+
 /** @see {@link ServiceUserAuthenticator} */
 export function createServiceUserAuthenticator(options: {
   readonly source: CredentialSource;
   readonly caches: CredentialCaches;
+  readonly usage: UseRecorder;
   readonly clock: Clock;
 }): ServiceUserAuthenticator {
-  const { source, caches, clock } = options;
+  const { source, caches, usage, clock } = options;
+  // Credentials are replaced in their cache, never changed, so a key lives as long as its row is cached.
+  const publicKeys = new WeakMap<KeyPair, KeyObject>();
 
-  async function findMatchingSecret(id: string, secret: string): Promise<ServiceUserSecret> {
-    const cached = caches.secrets.peek(id);
+  function findCredential(id: string): Promise<Credential | undefined> {
+    return caches.credentials.get(id, () => source.findCredential(id));
+  }
+
+  async function getMatchingSecret(id: string, secret: string): Promise<Credential> {
+    const cached = caches.credentials.peek(id);
     // Compared in every case, so that an unknown id takes as many hashes as a wrong secret.
-    if (isSecretOf(secret, cached?.secretHash) && cached !== undefined) return cached;
-    const stored = await caches.secrets.refresh(id, () => source.findSecret(id));
-    const isMatch = isSecretOf(secret, stored?.secretHash);
-    if (stored === undefined) refuse("unknown client id");
-    if (!isMatch) refuse(isMistyped("vsts", secret) ? "mistyped client secret" : "wrong client secret");
+    if (isSecretOf(secret, secretHashOf(cached)) && cached !== undefined) return cached;
+    const stored = await caches.credentials.refresh(id, () => source.findCredential(id));
+    const isMatch = isSecretOf(secret, secretHashOf(stored));
+    if (stored?.kind !== "secret") refuse("unknown client id");
+    if (!isMatch) refuseKnown(stored, isMistyped("vsts", secret) ? "mistyped secret" : "wrong secret");
     return stored;
   }
 
-  function checkExpiry(secret: ServiceUserSecret): void {
-    if (secret.expiresAt !== undefined && secret.expiresAt <= clock.now()) {
-      refuse(`client secret ${secret.id} expired at ${secret.expiresAt.toISOString()}`);
+  async function getToken(token: string): Promise<OpaqueToken> {
+    if (isMistyped("vstt", token)) refuse("mistyped opaque token");
+    const hash = hashSecret(token);
+    const found = await caches.tokens.get(hash, () => source.findTokenByHash(hash));
+    return found ?? refuse("unknown opaque token");
+  }
+
+  function checkExpiry(credential: Credential): void {
+    if (isExpired(credential, clock.now())) {
+      refuseKnown(credential, `expired at ${credential.expiresAt?.toISOString()}`);
     }
   }
 
-  async function findEnabled(id: string): Promise<ServiceUser | undefined> {
+  /** undefined when it was deleted. @param credentialId of what was presented, for the audit. */
+  async function findEnabled(id: string, credentialId: string): Promise<ServiceUser | undefined> {
     const serviceUser = await caches.serviceUsers.get(id, () => source.findServiceUser(id));
     if (serviceUser === undefined) return undefined;
-    if (serviceUser.state === "disabled") {
-      throw new DomainError("PRINCIPAL_DISABLED", { detail: `service user ${id} is disabled` });
-    }
     const { orgId } = serviceUser;
+    const owner = { type: "serviceuser", id, orgId, credentialId } as const;
+    if (serviceUser.state === "disabled") {
+      throw new DomainError("PRINCIPAL_DISABLED", { detail: `service user ${id} is disabled`, owner });
+    }
     const state = await caches.organizationStates.get(orgId, () => source.findOrganizationState(orgId));
-    if (state !== "enabled") throw new DomainError("ORGANIZATION_DISABLED");
+    if (state !== "enabled") {
+      const detail = `organization ${orgId} of service user ${id} is disabled`;
+      throw new DomainError("ORGANIZATION_DISABLED", { detail, owner });
+    }
     return serviceUser;
   }
 
+  /** The end of every proof: the credential fits, all else is asked here. */
   function toPrincipal(
     serviceUser: ServiceUser,
-    credential: ServiceUserSecret,
+    credential: Credential,
     proof: Pick<ServiceUserPrincipal, "authVia" | "credentialKind" | "tokenId">,
   ): ServiceUserPrincipal {
+    usage.recordUse(credential.id, serviceUser.id, clock.now());
     return {
       type: "serviceuser",
       id: serviceUser.id,
@@ -112,23 +222,62 @@ export function createServiceUserAuthenticator(options: {
     };
   }
 
+  async function admit(
+    credential: Credential,
+    proof: Pick<ServiceUserPrincipal, "authVia" | "credentialKind">,
+  ): Promise<ServiceUserPrincipal> {
+    checkExpiry(credential);
+    const serviceUser =
+      (await findEnabled(credential.serviceUserId, credential.id)) ??
+      refuseKnown(credential, "service user was deleted");
+    return toPrincipal(serviceUser, credential, proof);
+  }
+
+  async function authenticateOpaqueToken(token: string, id?: string): Promise<ServiceUserPrincipal> {
+    const found = await getToken(token);
+    if (id !== undefined && id !== found.id && id !== found.serviceUserId) {
+      refuseKnown(found, "presented under a foreign id");
+    }
+    return await admit(found, { authVia: "opaque_token", credentialKind: "opaque_token" });
+  }
+
   return {
     async authenticateSecret(id, secret) {
       if (!isUuid(id)) refuse("client id is not a UUID");
-      const credential = await findMatchingSecret(id.toLowerCase(), secret);
-      checkExpiry(credential);
-      const serviceUser = await findEnabled(credential.serviceUserId);
-      if (serviceUser === undefined) refuse(`service user ${credential.serviceUserId} was deleted`);
-      return toPrincipal(serviceUser, credential, {
-        authVia: "client_credentials",
-        credentialKind: "client_secret",
-      });
+      if (isOpaqueToken(secret)) return await authenticateOpaqueToken(secret, id.toLowerCase());
+      const credential = await getMatchingSecret(id.toLowerCase(), secret);
+      return await admit(credential, { authVia: "client_credentials", credentialKind: "client_secret" });
     },
+
+    authenticateOpaqueToken: (token) => authenticateOpaqueToken(token),
+
+    async findAssertionKey(kid) {
+      const found = isUuid(kid) ? await findCredential(kid.toLowerCase()) : undefined;
+      if (found?.kind !== "key") return undefined;
+      const publicKey = publicKeys.get(found) ?? toPublicKey(found.publicJwk);
+      publicKeys.set(found, publicKey);
+      return {
+        credentialId: found.id,
+        serviceUserId: found.serviceUserId,
+        algorithm: found.publicJwk.alg,
+        publicKey,
+        ...(found.expiresAt && { expiresAt: found.expiresAt }),
+      };
+    },
+
+    async authenticateKey({ serviceUserId, credentialId }, authVia) {
+      const found = await findCredential(credentialId);
+      if (found?.kind !== "key" || found.serviceUserId !== serviceUserId)
+        refuse(`key pair ${credentialId} was deleted`);
+      return await admit(found, { authVia, credentialKind: "key_pair" });
+    },
+
     async authenticateTokenSubject({ serviceUserId, credentialId, authVia, tokenId }) {
-      const serviceUser = await findEnabled(serviceUserId);
+      const serviceUser = await findEnabled(serviceUserId, credentialId);
       if (serviceUser === undefined) throw new DomainError("USER_NOT_FOUND");
-      const credential = await caches.secrets.get(credentialId, () => source.findSecret(credentialId));
-      if (credential?.serviceUserId !== serviceUserId) refuse("the token's credential was deleted");
+      const credential = await findCredential(credentialId);
+      if (credential?.serviceUserId !== serviceUserId)
+        refuse(`the token's credential ${credentialId} was deleted`);
       checkExpiry(credential);
       return toPrincipal(serviceUser, credential, { authVia, credentialKind: "access_token", tokenId });
     },

@@ -13,6 +13,8 @@ import { newId } from "../lib/ids.ts";
 import { hashSecret, newSecret } from "../lib/secrets.ts";
 import { defaultOrganizationName, type Organization } from "../organizations/organization.ts";
 import { findOrganization, insertOrganizationIfAbsent } from "../organizations/store.ts";
+import type { Credential } from "./credential.ts";
+import * as credentials from "./credential-store.ts";
 import type { ServiceUser } from "./service-user.ts";
 import * as store from "./store.ts";
 
@@ -85,10 +87,12 @@ export async function ensureBootstrap(options: {
     return made;
   }
 
-  async function insert(tx: Tx, serviceUserId: string, credential: BootstrapCredential): Promise<void> {
-    await store.insertSecret(tx, {
+  async function insert(tx: Tx, superuser: ServiceUser, credential: BootstrapCredential): Promise<void> {
+    await credentials.insertCredential(tx, {
       id: credential.clientId.toLowerCase(),
-      serviceUserId,
+      serviceUserId: superuser.id,
+      orgId: superuser.orgId,
+      kind: "secret",
       title: "Bootstrap",
       secretHash: hashSecret(credential.clientSecret),
       bootstrap: true,
@@ -98,24 +102,22 @@ export async function ensureBootstrap(options: {
 
   async function ensureConfigured(
     tx: Tx,
-    serviceUserId: string,
+    superuser: ServiceUser,
     credential: BootstrapCredential,
   ): Promise<void> {
     const id = credential.clientId.toLowerCase();
     const secretHash = hashSecret(credential.clientSecret);
-    const stored = await store.findSecret(tx, id);
-    if (stored !== undefined && stored.serviceUserId !== serviceUserId) {
+    const stored = await credentials.findCredential(tx, id);
+    if (stored !== undefined && stored.serviceUserId !== superuser.id) {
       throw new BootstrapConflictError("bootstrap.client_id: is the credential of another service user");
     }
-    if (stored?.bootstrap === true && stored.secretHash === secretHash) return;
-    const replaced = (await store.findSecrets(tx, serviceUserId)).filter(
-      (one) => one.bootstrap || one.id === id,
+    if (isInForce(stored, secretHash)) return;
+    const replaced = (await credentials.findCredentials(tx, superuser.id)).filter(
+      (one) => (one.kind === "secret" && one.bootstrap) || one.id === id,
     );
-    for (const { id: subject } of replaced) {
-      await store.deleteSecret(tx, subject, serviceUserId);
-      await feed.append(tx, { topic: "credential", subject });
-    }
-    await insert(tx, serviceUserId, credential);
+    for (const one of replaced) await credentials.deleteCredential(tx, one.id);
+    await insert(tx, superuser, credential);
+    await feed.append(tx, ...replaced.map(({ id: subject }) => ({ topic: "credential", subject }) as const));
   }
 
   return await database.transaction(async (tx) => {
@@ -123,12 +125,18 @@ export async function ensureBootstrap(options: {
     await ensureOrganization(tx);
     const superuser = await ensureSuperuser(tx);
     if (configured !== undefined) {
-      await ensureConfigured(tx, superuser.id, configured);
+      await ensureConfigured(tx, superuser, configured);
       return undefined;
     }
-    if ((await store.findSecrets(tx, superuser.id)).length > 0) return undefined;
+    if ((await credentials.findCredentials(tx, superuser.id)).length > 0) return undefined;
     const generated = { clientId: newId(now), clientSecret: newSecret("vsts") };
-    await insert(tx, superuser.id, generated);
+    await insert(tx, superuser, generated);
     return generated;
   });
+}
+
+/** Whether the configured credential is there as it should be: one that was rotated away has an expiry. */
+function isInForce(stored: Credential | undefined, secretHash: string): boolean {
+  if (stored?.kind !== "secret" || !stored.bootstrap) return false;
+  return stored.secretHash === secretHash && stored.expiresAt === undefined;
 }

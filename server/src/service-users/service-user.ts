@@ -15,16 +15,3 @@ export interface ServiceUser {
   /** Coarse; absent if no credential of it was ever used. */
   readonly lastUsedAt?: Date;
 }
-
-/** A client secret as stored: everything but the secret. */
-export interface ServiceUserSecret {
-  readonly id: string;
-  readonly serviceUserId: string;
-  readonly title: string;
-  readonly secretHash: string;
-  /** Whether it is the one that the bootstrap settings name. */
-  readonly bootstrap: boolean;
-  readonly createdAt: Date;
-  readonly expiresAt?: Date;
-  readonly lastUsedAt?: Date;
-}

@@ -1,22 +1,28 @@
 /**
- * Service users and their client secrets: the rules.
+ * Service users: the rules.
  *
- * Owns the rows of service users and everything that hangs on one. Every
- * operation first asks whether the caller may act in the organization, then
- * works on the pair (organization, service user): an id of another
- * organization, and a credential of another service user, is not found. A
- * service user with a role above the caller's is out of its reach: whoever can
- * make a secret for it could act as it.
+ * Owns the rows of service users. Each change, its audit record and its row in
+ * the change feed are one transaction. Credentials are next door, in
+ * `credential-service.ts`.
  */
+import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
-import type { Database, Reader, Tx } from "../db/database.ts";
+import type { Database, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
-import { hashSecret, newSecret } from "../lib/secrets.ts";
-import { type Access, type GrantedAccess, isAtLeast } from "../organizations/access.ts";
+import { checkMetadata } from "../lib/metadata.ts";
+import type { Access } from "../organizations/access.ts";
 import type { Caller, Role } from "../principals/principal.ts";
-import type { ServiceUser, ServiceUserSecret } from "./service-user.ts";
+import {
+  getServiceUserIn,
+  lockWritable,
+  reads,
+  requireGrantable,
+  type ServiceUserRef,
+  writes,
+} from "./reach.ts";
+import type { ServiceUser } from "./service-user.ts";
 import * as store from "./store.ts";
 
 /** The writable part of a service user. */
@@ -26,65 +32,60 @@ export interface ServiceUserDraft {
   readonly role: Role;
 }
 
-/** A service user, as a request names it. */
-export interface ServiceUserRef {
-  readonly id: string;
-  /** The organization's id or name. */
-  readonly org: string;
-}
+/** What to change of a service user; what is absent stays. Metadata is replaced as a whole. */
+export type ServiceUserPatch = Partial<ServiceUserDraft>;
 
 export interface ServiceUserServiceOptions {
   readonly database: Database;
-  readonly feed: ChangeFeed;
+  readonly feed: Pick<ChangeFeed, "append">;
   readonly access: Access;
+  readonly audit: AuditTrail;
   readonly clock: Clock;
 }
 
-/** Largest metadata, in bytes of JSON. */
-const metadataBytes = 16 * 1024;
-
-const reads = { role: "viewer", writes: false } as const;
-const writes = { role: "manager", writes: true } as const;
-
-/** Manages service users and their client secrets. */
+/** Manages service users. */
 export class ServiceUserService {
   readonly #database: Database;
-  readonly #feed: ChangeFeed;
+  readonly #feed: Pick<ChangeFeed, "append">;
   readonly #access: Access;
+  readonly #audit: AuditTrail;
   readonly #clock: Clock;
 
   constructor(options: ServiceUserServiceOptions) {
     this.#database = options.database;
     this.#feed = options.feed;
     this.#access = options.access;
+    this.#audit = options.audit;
     this.#clock = options.clock;
   }
 
   /** @throws DomainError NOT_AUTHORIZED when the role is above the caller's own. */
   async create(caller: Caller, org: string, draft: ServiceUserDraft): Promise<ServiceUser> {
-    const { organization, role } = await this.#access.require(caller.principal, org, writes);
-    if (!isAtLeast(role, draft.role)) {
-      throw new DomainError("NOT_AUTHORIZED", { detail: `a ${role} cannot grant the role ${draft.role}` });
-    }
-    checkMetadata(draft.metadata);
+    const granted = await this.#access.require(caller.principal, org, writes);
+    requireGrantable(granted, draft.role);
+    checkMetadata("body.metadata", draft.metadata);
     const now = this.#clock.now();
     const serviceUser: ServiceUser = {
       ...draft,
       id: newId(now),
-      orgId: organization.id,
+      orgId: granted.organization.id,
       state: "enabled",
       superuser: false,
       createdAt: now,
       updatedAt: now,
     };
-    await this.#database.transaction((tx) => store.insertServiceUser(tx, serviceUser));
+    await this.#database.transaction(async (tx) => {
+      await store.insertServiceUser(tx, serviceUser);
+      const { title, role } = serviceUser;
+      await this.#record(tx, caller, "service_user.create", serviceUser, { title, role });
+    });
     return serviceUser;
   }
 
   /** @throws DomainError SERVICE_USER_NOT_FOUND */
   async get(caller: Caller, ref: ServiceUserRef): Promise<ServiceUser> {
     const { organization } = await this.#access.require(caller.principal, ref.org, reads);
-    return await this.#getIn(this.#database.reader, organization.id, ref.id);
+    return await getServiceUserIn(this.#database.reader, organization.id, ref.id);
   }
 
   /** Oldest first; of one state if given. */
@@ -94,97 +95,83 @@ export class ServiceUserService {
   }
 
   /**
-   * Deletes a service user and its credentials in one transaction.
+   * Changes title, metadata or role. A new role holds at once, for tokens
+   * already issued too.
    *
-   * @throws DomainError SERVICE_USER_NOT_FOUND, SUPERUSER_PROTECTED
+   * @throws DomainError SERVICE_USER_NOT_FOUND; NOT_AUTHORIZED when its role, old or new, is
+   *   above the caller's.
    */
-  async delete(caller: Caller, ref: ServiceUserRef): Promise<void> {
+  async update(caller: Caller, ref: ServiceUserRef, patch: ServiceUserPatch): Promise<ServiceUser> {
     const granted = await this.#access.require(caller.principal, ref.org, writes);
-    await this.#database.transaction(async (tx) => {
-      const target = await this.#getWritable(tx, caller, granted, ref.id);
-      if (target.superuser) throw new DomainError("SUPERUSER_PROTECTED");
-      await store.deleteServiceUser(tx, target.id);
-      await this.#feed.append(tx, { topic: "service-user", subject: target.id });
+    if (patch.role !== undefined) requireGrantable(granted, patch.role);
+    if (patch.metadata !== undefined) checkMetadata("body.metadata", patch.metadata);
+    return await this.#database.transaction(async (tx) => {
+      const before = await lockWritable(tx, caller, granted, ref.id);
+      const after = { ...before, ...patch, updatedAt: this.#clock.now() };
+      await store.updateServiceUser(tx, after);
+      await this.#record(tx, caller, "service_user.update", after, describePatch(before, patch));
+      await this.#feed.append(tx, { topic: "service-user", subject: after.id });
+      return after;
     });
   }
 
   /**
-   * Makes a client secret and answers it, this once.
+   * Enables or disables a service user; one that already is stays untouched.
+   * Disabled, it is refused everywhere at once, tokens already issued included.
    *
-   * @param expiresAt in the future, or absent for a secret that does not expire.
+   * @throws DomainError SERVICE_USER_NOT_FOUND, NOT_AUTHORIZED, SUPERUSER_PROTECTED
    */
-  async createSecret(
-    caller: Caller,
-    ref: ServiceUserRef,
-    draft: { readonly title: string; readonly expiresAt?: Date },
-  ): Promise<{ record: ServiceUserSecret; secret: string }> {
+  async setState(caller: Caller, ref: ServiceUserRef, state: ServiceUser["state"]): Promise<ServiceUser> {
     const granted = await this.#access.require(caller.principal, ref.org, writes);
-    const now = this.#clock.now();
-    if (draft.expiresAt !== undefined && draft.expiresAt <= now) throw expiresInThePast();
-    const secret = newSecret("vsts");
-    const record = await this.#database.transaction(async (tx) => {
-      const target = await this.#getWritable(tx, caller, granted, ref.id);
-      const made: ServiceUserSecret = {
-        ...draft,
-        id: newId(now),
-        serviceUserId: target.id,
-        secretHash: hashSecret(secret),
-        bootstrap: false,
-        createdAt: now,
-      };
-      await store.insertSecret(tx, made);
-      return made;
+    return await this.#database.transaction(async (tx) => {
+      const before = await lockWritable(tx, caller, granted, ref.id);
+      if (before.state === state) return before;
+      if (before.superuser) throw superuserProtected("disabled");
+      const after = { ...before, state, updatedAt: this.#clock.now() };
+      await store.updateServiceUser(tx, after);
+      const action = state === "enabled" ? "service_user.enable" : "service_user.disable";
+      await this.#record(tx, caller, action, after);
+      await this.#feed.append(tx, { topic: "service-user", subject: after.id });
+      return after;
     });
-    return { record, secret };
   }
 
-  /** Oldest first. @throws DomainError SERVICE_USER_NOT_FOUND */
-  async listSecrets(caller: Caller, ref: ServiceUserRef): Promise<ServiceUserSecret[]> {
-    const serviceUser = await this.get(caller, ref);
-    return await store.findSecrets(this.#database.reader, serviceUser.id);
-  }
-
-  /** @throws DomainError SERVICE_USER_NOT_FOUND, CREDENTIAL_NOT_FOUND */
-  async deleteSecret(caller: Caller, ref: ServiceUserRef, secretId: string): Promise<void> {
+  /**
+   * Deletes a service user with its credentials and their usage in one transaction.
+   *
+   * @throws DomainError SERVICE_USER_NOT_FOUND, NOT_AUTHORIZED, SUPERUSER_PROTECTED
+   */
+  async delete(caller: Caller, ref: ServiceUserRef): Promise<void> {
     const granted = await this.#access.require(caller.principal, ref.org, writes);
-    const id = secretId.toLowerCase();
     await this.#database.transaction(async (tx) => {
-      const target = await this.#getWritable(tx, caller, granted, ref.id);
-      if (!(await store.deleteSecret(tx, id, target.id))) throw new DomainError("CREDENTIAL_NOT_FOUND");
-      await this.#feed.append(tx, { topic: "credential", subject: id });
+      const target = await lockWritable(tx, caller, granted, ref.id);
+      if (target.superuser) throw superuserProtected("deleted");
+      await store.deleteServiceUser(tx, target.id);
+      await this.#record(tx, caller, "service_user.delete", target, { title: target.title });
+      await this.#feed.append(tx, { topic: "service-user", subject: target.id });
     });
   }
 
-  async #getIn(reader: Reader, orgId: string, id: string): Promise<ServiceUser> {
-    const serviceUser = await store.findServiceUser(reader, id.toLowerCase());
-    if (serviceUser?.orgId !== orgId) throw new DomainError("SERVICE_USER_NOT_FOUND");
-    return serviceUser;
-  }
-
-  /** A service user that the caller may change: none with a role above the caller's own. */
-  async #getWritable(tx: Tx, caller: Caller, granted: GrantedAccess, id: string): Promise<ServiceUser> {
-    const target = await this.#getIn(tx, granted.organization.id, id);
-    const isAbove = target.superuser || !isAtLeast(granted.role, target.role);
-    if (isAbove && !caller.principal.superuser) {
-      throw new DomainError("NOT_AUTHORIZED", { detail: "the service user's role is above the caller's" });
-    }
-    return target;
+  async #record(
+    tx: Tx,
+    caller: Caller,
+    action: string,
+    { id, orgId }: ServiceUser,
+    details: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    await this.#audit.record(tx, caller, { action, target: { type: "serviceuser", id }, orgId, details });
   }
 }
 
-function expiresInThePast(): DomainError {
-  const description = "must be in the future";
-  return new DomainError("INVALID_REQUEST", {
-    message: `expires_at: ${description}`,
-    violations: [{ field: "expires_at", description }],
-  });
+function superuserProtected(what: string): DomainError {
+  return new DomainError("SUPERUSER_PROTECTED", { message: `the bootstrap service user cannot be ${what}` });
 }
 
-function checkMetadata(metadata: object): void {
-  if (Buffer.byteLength(JSON.stringify(metadata)) <= metadataBytes) return;
-  const description = `must be at most ${metadataBytes} bytes as JSON`;
-  throw new DomainError("INVALID_REQUEST", {
-    message: `body.metadata: ${description}`,
-    violations: [{ field: "body.metadata", description }],
-  });
+/** What the audit keeps of a change. Metadata is free-form, so its contents stay out. */
+function describePatch(before: ServiceUser, patch: ServiceUserPatch): Record<string, string> {
+  return {
+    ...(patch.title === undefined ? {} : { title: patch.title }),
+    ...(patch.metadata === undefined ? {} : { metadata: "replaced" }),
+    ...(patch.role === undefined ? {} : { role: patch.role, previous_role: before.role }),
+  };
 }

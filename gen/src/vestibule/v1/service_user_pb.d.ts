@@ -95,21 +95,24 @@ export declare const ServiceUserSchema: GenMessage<ServiceUser>;
  */
 export declare type ServiceUserRequestBody = Message<"vestibule.v1.ServiceUserRequestBody"> & {
   /**
-   * Name to show, at most 200 characters.
+   * Name to show, at most 200 characters. In an update: absent keeps it, an
+   * empty text removes it.
    *
-   * @generated from field: string title = 1;
+   * @generated from field: optional string title = 1;
    */
-  title: string;
+  title?: string | undefined;
 
   /**
-   * Free-form, kept as given; at most 16 KiB as JSON.
+   * Free-form, kept as given; at most 16 KiB as JSON. In an update: absent
+   * keeps it, a value replaces it as a whole.
    *
    * @generated from field: google.protobuf.Struct metadata = 2;
    */
   metadata?: JsonObject | undefined;
 
   /**
-   * `viewer` (the default), `manager` or `owner`; never above the caller's own.
+   * `viewer`, `manager` or `owner`; never above the caller's own. Empty means
+   * `viewer` in a creation, and no change in an update.
    *
    * @generated from field: string role = 100;
    */
@@ -178,4 +181,263 @@ export declare type SecretCredential = Message<"vestibule.v1.SecretCredential"> 
  * Use `create(SecretCredentialSchema)` to create a new message.
  */
 export declare const SecretCredentialSchema: GenMessage<SecretCredential>;
+
+/**
+ * An opaque token of a service user.
+ *
+ * @generated from message vestibule.v1.ServiceUserToken
+ */
+export declare type ServiceUserToken = Message<"vestibule.v1.ServiceUserToken"> & {
+  /**
+   * The token's id, a UUIDv7. With the token as password it is a user name of
+   * `Authorization: Basic`, and so is the service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Name to show.
+   *
+   * @generated from field: string title = 2;
+   */
+  title: string;
+
+  /**
+   * `vstt_…`, 256 random bits and a check sum, to send as `Authorization:
+   * Bearer`. Answered once, by the call that made it, and stored only as a
+   * hash.
+   *
+   * @generated from field: string token = 3;
+   */
+  token: string;
+
+  /**
+   * When it was created.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 4;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * From this instant on it is refused; absent if it does not expire.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 100;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * When it was last used; coarse, absent if never.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_at = 101;
+   */
+  lastUsedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.ServiceUserToken.
+ * Use `create(ServiceUserTokenSchema)` to create a new message.
+ */
+export declare const ServiceUserTokenSchema: GenMessage<ServiceUserToken>;
+
+/**
+ * A key pair as answered by the call that made or registered it.
+ *
+ * @generated from message vestibule.v1.KeyCredential
+ */
+export declare type KeyCredential = Message<"vestibule.v1.KeyCredential"> & {
+  /**
+   * `sv_rsa`, or for a registered key of another type `sv_ec` or `sv_okp`.
+   *
+   * @generated from field: string type = 1;
+   */
+  type: string;
+
+  /**
+   * The key's id, a UUIDv7: the `kid` of assertions signed with it.
+   *
+   * @generated from field: string kid = 2;
+   */
+  kid: string;
+
+  /**
+   * Id of the service user: `iss` and `sub` of assertions signed with it.
+   *
+   * @generated from field: string principal_id = 3;
+   */
+  principalId: string;
+
+  /**
+   * The private half as PKCS#8 PEM, when it was made here. Answered once and
+   * never stored.
+   *
+   * @generated from field: string private_key = 4;
+   */
+  privateKey: string;
+};
+
+/**
+ * Describes the message vestibule.v1.KeyCredential.
+ * Use `create(KeyCredentialSchema)` to create a new message.
+ */
+export declare const KeyCredentialSchema: GenMessage<KeyCredential>;
+
+/**
+ * The public half of a key pair of a service user.
+ *
+ * @generated from message vestibule.v1.ServiceUserJWK
+ */
+export declare type ServiceUserJWK = Message<"vestibule.v1.ServiceUserJWK"> & {
+  /**
+   * The key's id, a UUIDv7: the `kid` of assertions signed with it.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Name to show.
+   *
+   * @generated from field: string title = 2;
+   */
+  title: string;
+
+  /**
+   * Id of the service user.
+   *
+   * @generated from field: string principal_id = 3;
+   */
+  principalId: string;
+
+  /**
+   * JSON of a key set (RFC 7517 §5) that holds this key.
+   *
+   * @generated from field: string public_key = 4;
+   */
+  publicKey: string;
+
+  /**
+   * When it was created.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 5;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * From this instant on it is refused; absent if it does not expire.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 100;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * When it was last used; coarse, absent if never.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_at = 101;
+   */
+  lastUsedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.ServiceUserJWK.
+ * Use `create(ServiceUserJWKSchema)` to create a new message.
+ */
+export declare const ServiceUserJWKSchema: GenMessage<ServiceUserJWK>;
+
+/**
+ * Calls of one day. A call is a request that a credential, or an access token
+ * made with it, authenticated.
+ *
+ * @generated from message vestibule.v1.DayUsage
+ */
+export declare type DayUsage = Message<"vestibule.v1.DayUsage"> & {
+  /**
+   * The day in UTC, `YYYY-MM-DD`.
+   *
+   * @generated from field: string day = 1;
+   */
+  day: string;
+
+  /**
+   * How many calls; 2147483647 also stands for more.
+   *
+   * @generated from field: int32 calls = 2;
+   */
+  calls: number;
+};
+
+/**
+ * Describes the message vestibule.v1.DayUsage.
+ * Use `create(DayUsageSchema)` to create a new message.
+ */
+export declare const DayUsageSchema: GenMessage<DayUsage>;
+
+/**
+ * What one credential was used for.
+ *
+ * @generated from message vestibule.v1.CredentialUsage
+ */
+export declare type CredentialUsage = Message<"vestibule.v1.CredentialUsage"> & {
+  /**
+   * The credential's id.
+   *
+   * @generated from field: string credential_id = 1;
+   */
+  credentialId: string;
+
+  /**
+   * `secret`, `key` or `token`; empty once it was deleted.
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * Name to show; empty once it was deleted.
+   *
+   * @generated from field: string title = 3;
+   */
+  title: string;
+
+  /**
+   * Calls in the days asked for; 2147483647 also stands for more.
+   *
+   * @generated from field: int32 calls = 4;
+   */
+  calls: number;
+
+  /**
+   * Calls by day, oldest first; days without a call are left out.
+   *
+   * @generated from field: repeated vestibule.v1.DayUsage days = 5;
+   */
+  days: DayUsage[];
+
+  /**
+   * When it was created; absent once it was deleted.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 6;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * From this instant on it is refused; absent if it does not expire.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 7;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * When it was last used; coarse, absent if never.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_at = 8;
+   */
+  lastUsedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.CredentialUsage.
+ * Use `create(CredentialUsageSchema)` to create a new message.
+ */
+export declare const CredentialUsageSchema: GenMessage<CredentialUsage>;
 

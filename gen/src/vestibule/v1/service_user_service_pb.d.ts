@@ -3,9 +3,10 @@
 /* eslint-disable */
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
-import type { SecretCredential, ServiceUser, ServiceUserRequestBody } from "./service_user_pb.js";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
+import type { CredentialUsage, DayUsage, KeyCredential, SecretCredential, ServiceUser, ServiceUserJWK, ServiceUserRequestBody, ServiceUserToken } from "./service_user_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { JSONWebKey } from "./auth_pb.js";
 
 /**
  * Describes the file vestibule/v1/service_user_service.proto.
@@ -352,16 +353,697 @@ export declare type DeleteServiceUserCredentialResponse = Message<"vestibule.v1.
 export declare const DeleteServiceUserCredentialResponseSchema: GenMessage<DeleteServiceUserCredentialResponse>;
 
 /**
+ * Request of UpdateServiceUser.
+ *
+ * @generated from message vestibule.v1.UpdateServiceUserRequest
+ */
+export declare type UpdateServiceUserRequest = Message<"vestibule.v1.UpdateServiceUserRequest"> & {
+  /**
+   * The service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What to change. Absent fields stay as they are.
+   *
+   * @generated from field: vestibule.v1.ServiceUserRequestBody body = 2;
+   */
+  body?: ServiceUserRequestBody | undefined;
+
+  /**
+   * Its organization, by id or name.
+   *
+   * @generated from field: string org_id = 3;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.UpdateServiceUserRequest.
+ * Use `create(UpdateServiceUserRequestSchema)` to create a new message.
+ */
+export declare const UpdateServiceUserRequestSchema: GenMessage<UpdateServiceUserRequest>;
+
+/**
+ * Answer of UpdateServiceUser.
+ *
+ * @generated from message vestibule.v1.UpdateServiceUserResponse
+ */
+export declare type UpdateServiceUserResponse = Message<"vestibule.v1.UpdateServiceUserResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: vestibule.v1.ServiceUser serviceuser = 1;
+   */
+  serviceuser?: ServiceUser | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.UpdateServiceUserResponse.
+ * Use `create(UpdateServiceUserResponseSchema)` to create a new message.
+ */
+export declare const UpdateServiceUserResponseSchema: GenMessage<UpdateServiceUserResponse>;
+
+/**
+ * Request of EnableServiceUser.
+ *
+ * @generated from message vestibule.v1.EnableServiceUserRequest
+ */
+export declare type EnableServiceUserRequest = Message<"vestibule.v1.EnableServiceUserRequest"> & {
+  /**
+   * The service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Its organization, by id or name.
+   *
+   * @generated from field: string org_id = 2;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.EnableServiceUserRequest.
+ * Use `create(EnableServiceUserRequestSchema)` to create a new message.
+ */
+export declare const EnableServiceUserRequestSchema: GenMessage<EnableServiceUserRequest>;
+
+/**
+ * Answer of EnableServiceUser.
+ *
+ * @generated from message vestibule.v1.EnableServiceUserResponse
+ */
+export declare type EnableServiceUserResponse = Message<"vestibule.v1.EnableServiceUserResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: vestibule.v1.ServiceUser serviceuser = 1;
+   */
+  serviceuser?: ServiceUser | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.EnableServiceUserResponse.
+ * Use `create(EnableServiceUserResponseSchema)` to create a new message.
+ */
+export declare const EnableServiceUserResponseSchema: GenMessage<EnableServiceUserResponse>;
+
+/**
+ * Request of DisableServiceUser.
+ *
+ * @generated from message vestibule.v1.DisableServiceUserRequest
+ */
+export declare type DisableServiceUserRequest = Message<"vestibule.v1.DisableServiceUserRequest"> & {
+  /**
+   * The service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Its organization, by id or name.
+   *
+   * @generated from field: string org_id = 2;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.DisableServiceUserRequest.
+ * Use `create(DisableServiceUserRequestSchema)` to create a new message.
+ */
+export declare const DisableServiceUserRequestSchema: GenMessage<DisableServiceUserRequest>;
+
+/**
+ * Answer of DisableServiceUser.
+ *
+ * @generated from message vestibule.v1.DisableServiceUserResponse
+ */
+export declare type DisableServiceUserResponse = Message<"vestibule.v1.DisableServiceUserResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: vestibule.v1.ServiceUser serviceuser = 1;
+   */
+  serviceuser?: ServiceUser | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.DisableServiceUserResponse.
+ * Use `create(DisableServiceUserResponseSchema)` to create a new message.
+ */
+export declare const DisableServiceUserResponseSchema: GenMessage<DisableServiceUserResponse>;
+
+/**
+ * Request of RotateServiceUserCredential.
+ *
+ * @generated from message vestibule.v1.RotateServiceUserCredentialRequest
+ */
+export declare type RotateServiceUserCredentialRequest = Message<"vestibule.v1.RotateServiceUserCredentialRequest"> & {
+  /**
+   * The service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The credential's id.
+   *
+   * @generated from field: string secret_id = 2;
+   */
+  secretId: string;
+
+  /**
+   * Its organization, by id or name.
+   *
+   * @generated from field: string org_id = 3;
+   */
+  orgId: string;
+
+  /**
+   * For how long the old secret lives on, in seconds: 0 to 2592000 (30 days),
+   * 86400 (a day) if absent. With 0 it is refused at once.
+   *
+   * @generated from field: optional int32 overlap_seconds = 4;
+   */
+  overlapSeconds?: number | undefined;
+
+  /**
+   * From this instant on the new secret is refused. Must lie in the future. Absent
+   * if it does not expire.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 5;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.RotateServiceUserCredentialRequest.
+ * Use `create(RotateServiceUserCredentialRequestSchema)` to create a new message.
+ */
+export declare const RotateServiceUserCredentialRequestSchema: GenMessage<RotateServiceUserCredentialRequest>;
+
+/**
+ * Answer of RotateServiceUserCredential.
+ *
+ * @generated from message vestibule.v1.RotateServiceUserCredentialResponse
+ */
+export declare type RotateServiceUserCredentialResponse = Message<"vestibule.v1.RotateServiceUserCredentialResponse"> & {
+  /**
+   * The new one, with the secret.
+   *
+   * @generated from field: vestibule.v1.SecretCredential secret = 1;
+   */
+  secret?: SecretCredential | undefined;
+
+  /**
+   * The old one, with the end of its overlap as `expires_at`.
+   *
+   * @generated from field: vestibule.v1.SecretCredential replaced = 2;
+   */
+  replaced?: SecretCredential | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.RotateServiceUserCredentialResponse.
+ * Use `create(RotateServiceUserCredentialResponseSchema)` to create a new message.
+ */
+export declare const RotateServiceUserCredentialResponseSchema: GenMessage<RotateServiceUserCredentialResponse>;
+
+/**
+ * Request of CreateServiceUserJWK.
+ *
+ * @generated from message vestibule.v1.CreateServiceUserJWKRequest
+ */
+export declare type CreateServiceUserJWKRequest = Message<"vestibule.v1.CreateServiceUserJWKRequest"> & {
+  /**
+   * The service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Name to show, at most 200 characters.
+   *
+   * @generated from field: string title = 2;
+   */
+  title: string;
+
+  /**
+   * Its organization, by id or name.
+   *
+   * @generated from field: string org_id = 3;
+   */
+  orgId: string;
+
+  /**
+   * From this instant on the key is refused. Must lie in the future. Absent
+   * if it does not expire.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 100;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * The caller's own public key as a JWK (RFC 7517): RSA of 2048 to 8192 bits
+   * with an odd exponent from 65537 to below 2^32, P-256 or Ed25519, without a
+   * private half. `alg`, `use` and `key_ops` may be absent but must fit; `kid`
+   * and unknown members are ignored. Absent to have a key pair made.
+   *
+   * @generated from field: google.protobuf.Struct public_jwk = 101;
+   */
+  publicJwk?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.CreateServiceUserJWKRequest.
+ * Use `create(CreateServiceUserJWKRequestSchema)` to create a new message.
+ */
+export declare const CreateServiceUserJWKRequestSchema: GenMessage<CreateServiceUserJWKRequest>;
+
+/**
+ * Answer of CreateServiceUserJWK.
+ *
+ * @generated from message vestibule.v1.CreateServiceUserJWKResponse
+ */
+export declare type CreateServiceUserJWKResponse = Message<"vestibule.v1.CreateServiceUserJWKResponse"> & {
+  /**
+   * As created, with the private half if it was made here.
+   *
+   * @generated from field: vestibule.v1.KeyCredential key = 1;
+   */
+  key?: KeyCredential | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.CreateServiceUserJWKResponse.
+ * Use `create(CreateServiceUserJWKResponseSchema)` to create a new message.
+ */
+export declare const CreateServiceUserJWKResponseSchema: GenMessage<CreateServiceUserJWKResponse>;
+
+/**
+ * Request of ListServiceUserJWKs.
+ *
+ * @generated from message vestibule.v1.ListServiceUserJWKsRequest
+ */
+export declare type ListServiceUserJWKsRequest = Message<"vestibule.v1.ListServiceUserJWKsRequest"> & {
+  /**
+   * The service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Its organization, by id or name.
+   *
+   * @generated from field: string org_id = 2;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.ListServiceUserJWKsRequest.
+ * Use `create(ListServiceUserJWKsRequestSchema)` to create a new message.
+ */
+export declare const ListServiceUserJWKsRequestSchema: GenMessage<ListServiceUserJWKsRequest>;
+
+/**
+ * Answer of ListServiceUserJWKs.
+ *
+ * @generated from message vestibule.v1.ListServiceUserJWKsResponse
+ */
+export declare type ListServiceUserJWKsResponse = Message<"vestibule.v1.ListServiceUserJWKsResponse"> & {
+  /**
+   * Oldest first.
+   *
+   * @generated from field: repeated vestibule.v1.ServiceUserJWK keys = 1;
+   */
+  keys: ServiceUserJWK[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListServiceUserJWKsResponse.
+ * Use `create(ListServiceUserJWKsResponseSchema)` to create a new message.
+ */
+export declare const ListServiceUserJWKsResponseSchema: GenMessage<ListServiceUserJWKsResponse>;
+
+/**
+ * Request of GetServiceUserJWK.
+ *
+ * @generated from message vestibule.v1.GetServiceUserJWKRequest
+ */
+export declare type GetServiceUserJWKRequest = Message<"vestibule.v1.GetServiceUserJWKRequest"> & {
+  /**
+   * The service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The key's id.
+   *
+   * @generated from field: string key_id = 2;
+   */
+  keyId: string;
+
+  /**
+   * Its organization, by id or name.
+   *
+   * @generated from field: string org_id = 3;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.GetServiceUserJWKRequest.
+ * Use `create(GetServiceUserJWKRequestSchema)` to create a new message.
+ */
+export declare const GetServiceUserJWKRequestSchema: GenMessage<GetServiceUserJWKRequest>;
+
+/**
+ * Answer of GetServiceUserJWK.
+ *
+ * @generated from message vestibule.v1.GetServiceUserJWKResponse
+ */
+export declare type GetServiceUserJWKResponse = Message<"vestibule.v1.GetServiceUserJWKResponse"> & {
+  /**
+   * The one key.
+   *
+   * @generated from field: repeated vestibule.v1.JSONWebKey keys = 1;
+   */
+  keys: JSONWebKey[];
+};
+
+/**
+ * Describes the message vestibule.v1.GetServiceUserJWKResponse.
+ * Use `create(GetServiceUserJWKResponseSchema)` to create a new message.
+ */
+export declare const GetServiceUserJWKResponseSchema: GenMessage<GetServiceUserJWKResponse>;
+
+/**
+ * Request of DeleteServiceUserJWK.
+ *
+ * @generated from message vestibule.v1.DeleteServiceUserJWKRequest
+ */
+export declare type DeleteServiceUserJWKRequest = Message<"vestibule.v1.DeleteServiceUserJWKRequest"> & {
+  /**
+   * The service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The key's id.
+   *
+   * @generated from field: string key_id = 2;
+   */
+  keyId: string;
+
+  /**
+   * Its organization, by id or name.
+   *
+   * @generated from field: string org_id = 3;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.DeleteServiceUserJWKRequest.
+ * Use `create(DeleteServiceUserJWKRequestSchema)` to create a new message.
+ */
+export declare const DeleteServiceUserJWKRequestSchema: GenMessage<DeleteServiceUserJWKRequest>;
+
+/**
+ * Answer of DeleteServiceUserJWK.
+ *
+ * @generated from message vestibule.v1.DeleteServiceUserJWKResponse
+ */
+export declare type DeleteServiceUserJWKResponse = Message<"vestibule.v1.DeleteServiceUserJWKResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.DeleteServiceUserJWKResponse.
+ * Use `create(DeleteServiceUserJWKResponseSchema)` to create a new message.
+ */
+export declare const DeleteServiceUserJWKResponseSchema: GenMessage<DeleteServiceUserJWKResponse>;
+
+/**
+ * Request of CreateServiceUserToken.
+ *
+ * @generated from message vestibule.v1.CreateServiceUserTokenRequest
+ */
+export declare type CreateServiceUserTokenRequest = Message<"vestibule.v1.CreateServiceUserTokenRequest"> & {
+  /**
+   * The service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Name to show, at most 200 characters.
+   *
+   * @generated from field: string title = 2;
+   */
+  title: string;
+
+  /**
+   * Its organization, by id or name.
+   *
+   * @generated from field: string org_id = 3;
+   */
+  orgId: string;
+
+  /**
+   * From this instant on the token is refused. Must lie in the future. Absent
+   * if it does not expire.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 100;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.CreateServiceUserTokenRequest.
+ * Use `create(CreateServiceUserTokenRequestSchema)` to create a new message.
+ */
+export declare const CreateServiceUserTokenRequestSchema: GenMessage<CreateServiceUserTokenRequest>;
+
+/**
+ * Answer of CreateServiceUserToken.
+ *
+ * @generated from message vestibule.v1.CreateServiceUserTokenResponse
+ */
+export declare type CreateServiceUserTokenResponse = Message<"vestibule.v1.CreateServiceUserTokenResponse"> & {
+  /**
+   * As created, with the token.
+   *
+   * @generated from field: vestibule.v1.ServiceUserToken token = 1;
+   */
+  token?: ServiceUserToken | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.CreateServiceUserTokenResponse.
+ * Use `create(CreateServiceUserTokenResponseSchema)` to create a new message.
+ */
+export declare const CreateServiceUserTokenResponseSchema: GenMessage<CreateServiceUserTokenResponse>;
+
+/**
+ * Request of ListServiceUserTokens.
+ *
+ * @generated from message vestibule.v1.ListServiceUserTokensRequest
+ */
+export declare type ListServiceUserTokensRequest = Message<"vestibule.v1.ListServiceUserTokensRequest"> & {
+  /**
+   * The service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Its organization, by id or name.
+   *
+   * @generated from field: string org_id = 2;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.ListServiceUserTokensRequest.
+ * Use `create(ListServiceUserTokensRequestSchema)` to create a new message.
+ */
+export declare const ListServiceUserTokensRequestSchema: GenMessage<ListServiceUserTokensRequest>;
+
+/**
+ * Answer of ListServiceUserTokens.
+ *
+ * @generated from message vestibule.v1.ListServiceUserTokensResponse
+ */
+export declare type ListServiceUserTokensResponse = Message<"vestibule.v1.ListServiceUserTokensResponse"> & {
+  /**
+   * Oldest first, without the tokens.
+   *
+   * @generated from field: repeated vestibule.v1.ServiceUserToken tokens = 1;
+   */
+  tokens: ServiceUserToken[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListServiceUserTokensResponse.
+ * Use `create(ListServiceUserTokensResponseSchema)` to create a new message.
+ */
+export declare const ListServiceUserTokensResponseSchema: GenMessage<ListServiceUserTokensResponse>;
+
+/**
+ * Request of DeleteServiceUserToken.
+ *
+ * @generated from message vestibule.v1.DeleteServiceUserTokenRequest
+ */
+export declare type DeleteServiceUserTokenRequest = Message<"vestibule.v1.DeleteServiceUserTokenRequest"> & {
+  /**
+   * The service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The token's id.
+   *
+   * @generated from field: string token_id = 2;
+   */
+  tokenId: string;
+
+  /**
+   * Its organization, by id or name.
+   *
+   * @generated from field: string org_id = 3;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.DeleteServiceUserTokenRequest.
+ * Use `create(DeleteServiceUserTokenRequestSchema)` to create a new message.
+ */
+export declare const DeleteServiceUserTokenRequestSchema: GenMessage<DeleteServiceUserTokenRequest>;
+
+/**
+ * Answer of DeleteServiceUserToken.
+ *
+ * @generated from message vestibule.v1.DeleteServiceUserTokenResponse
+ */
+export declare type DeleteServiceUserTokenResponse = Message<"vestibule.v1.DeleteServiceUserTokenResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.DeleteServiceUserTokenResponse.
+ * Use `create(DeleteServiceUserTokenResponseSchema)` to create a new message.
+ */
+export declare const DeleteServiceUserTokenResponseSchema: GenMessage<DeleteServiceUserTokenResponse>;
+
+/**
+ * Request of GetServiceUserUsage.
+ *
+ * @generated from message vestibule.v1.GetServiceUserUsageRequest
+ */
+export declare type GetServiceUserUsageRequest = Message<"vestibule.v1.GetServiceUserUsageRequest"> & {
+  /**
+   * The service user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Its organization, by id or name.
+   *
+   * @generated from field: string org_id = 2;
+   */
+  orgId: string;
+
+  /**
+   * How many days to tell of, today included: 1 to 90, 30 if 0.
+   *
+   * @generated from field: int32 days = 3;
+   */
+  days: number;
+};
+
+/**
+ * Describes the message vestibule.v1.GetServiceUserUsageRequest.
+ * Use `create(GetServiceUserUsageRequestSchema)` to create a new message.
+ */
+export declare const GetServiceUserUsageRequestSchema: GenMessage<GetServiceUserUsageRequest>;
+
+/**
+ * Answer of GetServiceUserUsage.
+ *
+ * @generated from message vestibule.v1.GetServiceUserUsageResponse
+ */
+export declare type GetServiceUserUsageResponse = Message<"vestibule.v1.GetServiceUserUsageResponse"> & {
+  /**
+   * Calls of all credentials by day, oldest first; days without a call are
+   * left out.
+   *
+   * @generated from field: repeated vestibule.v1.DayUsage days = 1;
+   */
+  days: DayUsage[];
+
+  /**
+   * Every credential, oldest first, unused ones too; then deleted ones that
+   * were used in the days asked for.
+   *
+   * @generated from field: repeated vestibule.v1.CredentialUsage credentials = 2;
+   */
+  credentials: CredentialUsage[];
+
+  /**
+   * When one of the credentials was last used; coarse, absent if never.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_at = 3;
+   */
+  lastUsedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.GetServiceUserUsageResponse.
+ * Use `create(GetServiceUserUsageResponseSchema)` to create a new message.
+ */
+export declare const GetServiceUserUsageResponseSchema: GenMessage<GetServiceUserUsageResponse>;
+
+/**
  * Machines and their credentials.
  *
  * Every method needs a credential. Viewers of the organization may read,
  * managers and owners may write. An organization that does not exist and one
  * the caller has no role in answer alike: `permission_denied`. A service user
  * of another organization is `not_found`, and so is a credential of another
- * service user; nothing is changed then.
+ * service user; nothing is changed then. A service user whose role is above the
+ * caller's own can be read but not changed, its credentials included:
+ * `permission_denied`. In a disabled organization nothing can be changed:
+ * `failed_precondition`.
  *
- * Each change is one transaction and holds, on every process, as the contract
- * of its method says.
+ * Each change is one transaction with its audit record. What refuses something
+ * (a deletion, disabling, a rotation, a role) holds from the answer on here,
+ * and within a second on every other process.
+ *
+ * A service user may have up to 5000 live credentials, of all kinds together;
+ * one more is `resource_exhausted`. Expired ones do not count. They stay listed
+ * until they are deleted, or for at least 90 days after their expiry.
  *
  * @generated from service vestibule.v1.ServiceUserService
  */
@@ -400,10 +1082,56 @@ export declare const ServiceUserService: GenService<{
     output: typeof ListServiceUsersResponseSchema;
   },
   /**
-   * Deletes a service user with its credentials, in one transaction.
+   * Changes the title, metadata or role of a service user. What the body does
+   * not have stays as it is.
+   *
+   * A new role holds at once, for tokens already issued too.
+   *
+   * Errors: `permission_denied` when the role asked for is above the caller's
+   * own.
+   *
+   * @generated from rpc vestibule.v1.ServiceUserService.UpdateServiceUser
+   */
+  updateServiceUser: {
+    methodKind: "unary";
+    input: typeof UpdateServiceUserRequestSchema;
+    output: typeof UpdateServiceUserResponseSchema;
+  },
+  /**
+   * Enables a service user; an enabled one stays as it is.
+   *
+   * Its credentials and tokens that have not expired are valid again.
+   *
+   * @generated from rpc vestibule.v1.ServiceUserService.EnableServiceUser
+   */
+  enableServiceUser: {
+    methodKind: "unary";
+    input: typeof EnableServiceUserRequestSchema;
+    output: typeof EnableServiceUserResponseSchema;
+  },
+  /**
+   * Disables a service user; a disabled one stays as it is.
+   *
+   * Every credential of it, and every token made with one, is answered with
+   * `permission_denied` from then on. Nothing is deleted.
+   *
+   * Errors: `failed_precondition` for the bootstrap service user.
+   *
+   * @generated from rpc vestibule.v1.ServiceUserService.DisableServiceUser
+   */
+  disableServiceUser: {
+    methodKind: "unary";
+    input: typeof DisableServiceUserRequestSchema;
+    output: typeof DisableServiceUserResponseSchema;
+  },
+  /**
+   * Deletes a service user with its credentials and their usage, in one
+   * transaction.
    *
    * Its credentials and the tokens made with them are refused from the answer
    * on here, and within a second by every other process on the database.
+   *
+   * Errors: `failed_precondition` for the bootstrap service user.
    *
    * @generated from rpc vestibule.v1.ServiceUserService.DeleteServiceUser
    */
@@ -446,6 +1174,119 @@ export declare const ServiceUserService: GenService<{
     methodKind: "unary";
     input: typeof DeleteServiceUserCredentialRequestSchema;
     output: typeof DeleteServiceUserCredentialResponseSchema;
+  },
+  /**
+   * Makes a new client secret in place of another, with its title. The answer
+   * is the only time it can be read.
+   *
+   * The old one lives on for the stated overlap, so that both are valid while
+   * clients change over, and never longer than it would have. When it ends, so
+   * do the tokens made with it. Both happen in one transaction.
+   *
+   * @generated from rpc vestibule.v1.ServiceUserService.RotateServiceUserCredential
+   */
+  rotateServiceUserCredential: {
+    methodKind: "unary";
+    input: typeof RotateServiceUserCredentialRequestSchema;
+    output: typeof RotateServiceUserCredentialResponseSchema;
+  },
+  /**
+   * Makes a key pair, or registers the public key of one that the caller made,
+   * for signing assertions (RFC 7523).
+   *
+   * Made here it is RSA of 2048 bits; the answer is the only time its private
+   * half can be read. A key is good for one algorithm: RSA for RS256, P-256 for
+   * ES256, Ed25519 for EdDSA.
+   *
+   * Errors: `invalid_argument`, naming the member, for a `public_jwk` with a
+   * private half, of another type or curve, of a purpose other than verifying,
+   * or that is weak or malformed.
+   *
+   * @generated from rpc vestibule.v1.ServiceUserService.CreateServiceUserJWK
+   */
+  createServiceUserJWK: {
+    methodKind: "unary";
+    input: typeof CreateServiceUserJWKRequestSchema;
+    output: typeof CreateServiceUserJWKResponseSchema;
+  },
+  /**
+   * Lists the key pairs of a service user, oldest first; public halves only.
+   *
+   * @generated from rpc vestibule.v1.ServiceUserService.ListServiceUserJWKs
+   */
+  listServiceUserJWKs: {
+    methodKind: "unary";
+    input: typeof ListServiceUserJWKsRequestSchema;
+    output: typeof ListServiceUserJWKsResponseSchema;
+  },
+  /**
+   * Reads the public half of one key pair, as a key set.
+   *
+   * @generated from rpc vestibule.v1.ServiceUserService.GetServiceUserJWK
+   */
+  getServiceUserJWK: {
+    methodKind: "unary";
+    input: typeof GetServiceUserJWKRequestSchema;
+    output: typeof GetServiceUserJWKResponseSchema;
+  },
+  /**
+   * Deletes a key pair. Assertions signed with it are refused from the answer
+   * on here, and within a second by every other process, and so are the tokens
+   * made with it.
+   *
+   * @generated from rpc vestibule.v1.ServiceUserService.DeleteServiceUserJWK
+   */
+  deleteServiceUserJWK: {
+    methodKind: "unary";
+    input: typeof DeleteServiceUserJWKRequestSchema;
+    output: typeof DeleteServiceUserJWKResponseSchema;
+  },
+  /**
+   * Creates an opaque token. The answer is the only time it can be read.
+   *
+   * @generated from rpc vestibule.v1.ServiceUserService.CreateServiceUserToken
+   */
+  createServiceUserToken: {
+    methodKind: "unary";
+    input: typeof CreateServiceUserTokenRequestSchema;
+    output: typeof CreateServiceUserTokenResponseSchema;
+  },
+  /**
+   * Lists the opaque tokens of a service user, oldest first, without the
+   * tokens.
+   *
+   * @generated from rpc vestibule.v1.ServiceUserService.ListServiceUserTokens
+   */
+  listServiceUserTokens: {
+    methodKind: "unary";
+    input: typeof ListServiceUserTokensRequestSchema;
+    output: typeof ListServiceUserTokensResponseSchema;
+  },
+  /**
+   * Deletes an opaque token. It is refused from the answer on here, and within
+   * a second by every other process, and so are the access tokens made with it.
+   *
+   * @generated from rpc vestibule.v1.ServiceUserService.DeleteServiceUserToken
+   */
+  deleteServiceUserToken: {
+    methodKind: "unary";
+    input: typeof DeleteServiceUserTokenRequestSchema;
+    output: typeof DeleteServiceUserTokenResponseSchema;
+  },
+  /**
+   * Tells what the credentials of a service user were used for: calls by day
+   * and by credential, and when last. Unused credentials are those without
+   * `last_used_at`.
+   *
+   * Counts appear within 100 ms, `last_used_at` moves at most once a minute,
+   * and days are kept for 90 days.
+   *
+   * @generated from rpc vestibule.v1.ServiceUserService.GetServiceUserUsage
+   */
+  getServiceUserUsage: {
+    methodKind: "unary";
+    input: typeof GetServiceUserUsageRequestSchema;
+    output: typeof GetServiceUserUsageResponseSchema;
   },
 }>;
 

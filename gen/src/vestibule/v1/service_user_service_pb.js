@@ -4,14 +4,15 @@
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_vestibule_v1_auth } from "./auth_pb.js";
 import { file_vestibule_v1_service_user } from "./service_user_pb.js";
 
 /**
  * Describes the file vestibule/v1/service_user_service.proto.
  */
 export const file_vestibule_v1_service_user_service = /*@__PURE__*/
-  fileDesc("Cid2ZXN0aWJ1bGUvdjEvc2VydmljZV91c2VyX3NlcnZpY2UucHJvdG8SDHZlc3RpYnVsZS52MSJqChhDcmVhdGVTZXJ2aWNlVXNlclJlcXVlc3QSMgoEYm9keRgBIAEoCzIkLnZlc3RpYnVsZS52MS5TZXJ2aWNlVXNlclJlcXVlc3RCb2R5EhoKBm9yZ19pZBgCIAEoCUIKukgHcgUQAxjIASJLChlDcmVhdGVTZXJ2aWNlVXNlclJlc3BvbnNlEi4KC3NlcnZpY2V1c2VyGAEgASgLMhkudmVzdGlidWxlLnYxLlNlcnZpY2VVc2VyIkkKFUdldFNlcnZpY2VVc2VyUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESGgoGb3JnX2lkGAIgASgJQgq6SAdyBRADGMgBIkgKFkdldFNlcnZpY2VVc2VyUmVzcG9uc2USLgoLc2VydmljZXVzZXIYASABKAsyGS52ZXN0aWJ1bGUudjEuU2VydmljZVVzZXIiYAoXTGlzdFNlcnZpY2VVc2Vyc1JlcXVlc3QSGgoGb3JnX2lkGAEgASgJQgq6SAdyBRADGMgBEikKBXN0YXRlGAIgASgJQhq6SBdyFVIAUgdlbmFibGVkUghkaXNhYmxlZCJLChhMaXN0U2VydmljZVVzZXJzUmVzcG9uc2USLwoMc2VydmljZXVzZXJzGAEgAygLMhkudmVzdGlidWxlLnYxLlNlcnZpY2VVc2VyIkwKGERlbGV0ZVNlcnZpY2VVc2VyUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESGgoGb3JnX2lkGAIgASgJQgq6SAdyBRADGMgBIhsKGURlbGV0ZVNlcnZpY2VVc2VyUmVzcG9uc2UinwEKIkNyZWF0ZVNlcnZpY2VVc2VyQ3JlZGVudGlhbFJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBEhcKBXRpdGxlGAIgASgJQgi6SAVyAxjIARIaCgZvcmdfaWQYAyABKAlCCrpIB3IFEAMYyAESLgoKZXhwaXJlc19hdBhkIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVQojQ3JlYXRlU2VydmljZVVzZXJDcmVkZW50aWFsUmVzcG9uc2USLgoGc2VjcmV0GAEgASgLMh4udmVzdGlidWxlLnYxLlNlY3JldENyZWRlbnRpYWwiVQohTGlzdFNlcnZpY2VVc2VyQ3JlZGVudGlhbHNSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARIaCgZvcmdfaWQYAiABKAlCCrpIB3IFEAMYyAEiVQoiTGlzdFNlcnZpY2VVc2VyQ3JlZGVudGlhbHNSZXNwb25zZRIvCgdzZWNyZXRzGAEgAygLMh4udmVzdGlidWxlLnYxLlNlY3JldENyZWRlbnRpYWwicwoiRGVsZXRlU2VydmljZVVzZXJDcmVkZW50aWFsUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESGwoJc2VjcmV0X2lkGAIgASgJQgi6SAVyA7ABARIaCgZvcmdfaWQYAyABKAlCCrpIB3IFEAMYyAEiJQojRGVsZXRlU2VydmljZVVzZXJDcmVkZW50aWFsUmVzcG9uc2UyuwYKElNlcnZpY2VVc2VyU2VydmljZRJkChFDcmVhdGVTZXJ2aWNlVXNlchImLnZlc3RpYnVsZS52MS5DcmVhdGVTZXJ2aWNlVXNlclJlcXVlc3QaJy52ZXN0aWJ1bGUudjEuQ3JlYXRlU2VydmljZVVzZXJSZXNwb25zZRJgCg5HZXRTZXJ2aWNlVXNlchIjLnZlc3RpYnVsZS52MS5HZXRTZXJ2aWNlVXNlclJlcXVlc3QaJC52ZXN0aWJ1bGUudjEuR2V0U2VydmljZVVzZXJSZXNwb25zZSIDkAIBEmYKEExpc3RTZXJ2aWNlVXNlcnMSJS52ZXN0aWJ1bGUudjEuTGlzdFNlcnZpY2VVc2Vyc1JlcXVlc3QaJi52ZXN0aWJ1bGUudjEuTGlzdFNlcnZpY2VVc2Vyc1Jlc3BvbnNlIgOQAgESZAoRRGVsZXRlU2VydmljZVVzZXISJi52ZXN0aWJ1bGUudjEuRGVsZXRlU2VydmljZVVzZXJSZXF1ZXN0GicudmVzdGlidWxlLnYxLkRlbGV0ZVNlcnZpY2VVc2VyUmVzcG9uc2USggEKG0NyZWF0ZVNlcnZpY2VVc2VyQ3JlZGVudGlhbBIwLnZlc3RpYnVsZS52MS5DcmVhdGVTZXJ2aWNlVXNlckNyZWRlbnRpYWxSZXF1ZXN0GjEudmVzdGlidWxlLnYxLkNyZWF0ZVNlcnZpY2VVc2VyQ3JlZGVudGlhbFJlc3BvbnNlEoQBChpMaXN0U2VydmljZVVzZXJDcmVkZW50aWFscxIvLnZlc3RpYnVsZS52MS5MaXN0U2VydmljZVVzZXJDcmVkZW50aWFsc1JlcXVlc3QaMC52ZXN0aWJ1bGUudjEuTGlzdFNlcnZpY2VVc2VyQ3JlZGVudGlhbHNSZXNwb25zZSIDkAIBEoIBChtEZWxldGVTZXJ2aWNlVXNlckNyZWRlbnRpYWwSMC52ZXN0aWJ1bGUudjEuRGVsZXRlU2VydmljZVVzZXJDcmVkZW50aWFsUmVxdWVzdBoxLnZlc3RpYnVsZS52MS5EZWxldGVTZXJ2aWNlVXNlckNyZWRlbnRpYWxSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_vestibule_v1_service_user]);
+  fileDesc("Cid2ZXN0aWJ1bGUvdjEvc2VydmljZV91c2VyX3NlcnZpY2UucHJvdG8SDHZlc3RpYnVsZS52MSJqChhDcmVhdGVTZXJ2aWNlVXNlclJlcXVlc3QSMgoEYm9keRgBIAEoCzIkLnZlc3RpYnVsZS52MS5TZXJ2aWNlVXNlclJlcXVlc3RCb2R5EhoKBm9yZ19pZBgCIAEoCUIKukgHcgUQAxjIASJLChlDcmVhdGVTZXJ2aWNlVXNlclJlc3BvbnNlEi4KC3NlcnZpY2V1c2VyGAEgASgLMhkudmVzdGlidWxlLnYxLlNlcnZpY2VVc2VyIkkKFUdldFNlcnZpY2VVc2VyUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESGgoGb3JnX2lkGAIgASgJQgq6SAdyBRADGMgBIkgKFkdldFNlcnZpY2VVc2VyUmVzcG9uc2USLgoLc2VydmljZXVzZXIYASABKAsyGS52ZXN0aWJ1bGUudjEuU2VydmljZVVzZXIiYAoXTGlzdFNlcnZpY2VVc2Vyc1JlcXVlc3QSGgoGb3JnX2lkGAEgASgJQgq6SAdyBRADGMgBEikKBXN0YXRlGAIgASgJQhq6SBdyFVIAUgdlbmFibGVkUghkaXNhYmxlZCJLChhMaXN0U2VydmljZVVzZXJzUmVzcG9uc2USLwoMc2VydmljZXVzZXJzGAEgAygLMhkudmVzdGlidWxlLnYxLlNlcnZpY2VVc2VyIkwKGERlbGV0ZVNlcnZpY2VVc2VyUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESGgoGb3JnX2lkGAIgASgJQgq6SAdyBRADGMgBIhsKGURlbGV0ZVNlcnZpY2VVc2VyUmVzcG9uc2UinwEKIkNyZWF0ZVNlcnZpY2VVc2VyQ3JlZGVudGlhbFJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBEhcKBXRpdGxlGAIgASgJQgi6SAVyAxjIARIaCgZvcmdfaWQYAyABKAlCCrpIB3IFEAMYyAESLgoKZXhwaXJlc19hdBhkIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiVQojQ3JlYXRlU2VydmljZVVzZXJDcmVkZW50aWFsUmVzcG9uc2USLgoGc2VjcmV0GAEgASgLMh4udmVzdGlidWxlLnYxLlNlY3JldENyZWRlbnRpYWwiVQohTGlzdFNlcnZpY2VVc2VyQ3JlZGVudGlhbHNSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARIaCgZvcmdfaWQYAiABKAlCCrpIB3IFEAMYyAEiVQoiTGlzdFNlcnZpY2VVc2VyQ3JlZGVudGlhbHNSZXNwb25zZRIvCgdzZWNyZXRzGAEgAygLMh4udmVzdGlidWxlLnYxLlNlY3JldENyZWRlbnRpYWwicwoiRGVsZXRlU2VydmljZVVzZXJDcmVkZW50aWFsUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESGwoJc2VjcmV0X2lkGAIgASgJQgi6SAVyA7ABARIaCgZvcmdfaWQYAyABKAlCCrpIB3IFEAMYyAEiJQojRGVsZXRlU2VydmljZVVzZXJDcmVkZW50aWFsUmVzcG9uc2UiiAEKGFVwZGF0ZVNlcnZpY2VVc2VyUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESOgoEYm9keRgCIAEoCzIkLnZlc3RpYnVsZS52MS5TZXJ2aWNlVXNlclJlcXVlc3RCb2R5Qga6SAPIAQESGgoGb3JnX2lkGAMgASgJQgq6SAdyBRADGMgBIksKGVVwZGF0ZVNlcnZpY2VVc2VyUmVzcG9uc2USLgoLc2VydmljZXVzZXIYASABKAsyGS52ZXN0aWJ1bGUudjEuU2VydmljZVVzZXIiTAoYRW5hYmxlU2VydmljZVVzZXJSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARIaCgZvcmdfaWQYAiABKAlCCrpIB3IFEAMYyAEiSwoZRW5hYmxlU2VydmljZVVzZXJSZXNwb25zZRIuCgtzZXJ2aWNldXNlchgBIAEoCzIZLnZlc3RpYnVsZS52MS5TZXJ2aWNlVXNlciJNChlEaXNhYmxlU2VydmljZVVzZXJSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARIaCgZvcmdfaWQYAiABKAlCCrpIB3IFEAMYyAEiTAoaRGlzYWJsZVNlcnZpY2VVc2VyUmVzcG9uc2USLgoLc2VydmljZXVzZXIYASABKAsyGS52ZXN0aWJ1bGUudjEuU2VydmljZVVzZXIi4wEKIlJvdGF0ZVNlcnZpY2VVc2VyQ3JlZGVudGlhbFJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBEhsKCXNlY3JldF9pZBgCIAEoCUIIukgFcgOwAQESGgoGb3JnX2lkGAMgASgJQgq6SAdyBRADGMgBEioKD292ZXJsYXBfc2Vjb25kcxgEIAEoBUIMukgJGgcYgJqeASgASACIAQESLgoKZXhwaXJlc19hdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEgoQX292ZXJsYXBfc2Vjb25kcyKHAQojUm90YXRlU2VydmljZVVzZXJDcmVkZW50aWFsUmVzcG9uc2USLgoGc2VjcmV0GAEgASgLMh4udmVzdGlidWxlLnYxLlNlY3JldENyZWRlbnRpYWwSMAoIcmVwbGFjZWQYAiABKAsyHi52ZXN0aWJ1bGUudjEuU2VjcmV0Q3JlZGVudGlhbCLFAQobQ3JlYXRlU2VydmljZVVzZXJKV0tSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARIXCgV0aXRsZRgCIAEoCUIIukgFcgMYyAESGgoGb3JnX2lkGAMgASgJQgq6SAdyBRADGMgBEi4KCmV4cGlyZXNfYXQYZCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCnB1YmxpY19qd2sYZSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IkgKHENyZWF0ZVNlcnZpY2VVc2VySldLUmVzcG9uc2USKAoDa2V5GAEgASgLMhsudmVzdGlidWxlLnYxLktleUNyZWRlbnRpYWwiTgoaTGlzdFNlcnZpY2VVc2VySldLc1JlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBEhoKBm9yZ19pZBgCIAEoCUIKukgHcgUQAxjIASJJChtMaXN0U2VydmljZVVzZXJKV0tzUmVzcG9uc2USKgoEa2V5cxgBIAMoCzIcLnZlc3RpYnVsZS52MS5TZXJ2aWNlVXNlckpXSyJmChhHZXRTZXJ2aWNlVXNlckpXS1JlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBEhgKBmtleV9pZBgCIAEoCUIIukgFcgOwAQESGgoGb3JnX2lkGAMgASgJQgq6SAdyBRADGMgBIkMKGUdldFNlcnZpY2VVc2VySldLUmVzcG9uc2USJgoEa2V5cxgBIAMoCzIYLnZlc3RpYnVsZS52MS5KU09OV2ViS2V5ImkKG0RlbGV0ZVNlcnZpY2VVc2VySldLUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESGAoGa2V5X2lkGAIgASgJQgi6SAVyA7ABARIaCgZvcmdfaWQYAyABKAlCCrpIB3IFEAMYyAEiHgocRGVsZXRlU2VydmljZVVzZXJKV0tSZXNwb25zZSKaAQodQ3JlYXRlU2VydmljZVVzZXJUb2tlblJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBEhcKBXRpdGxlGAIgASgJQgi6SAVyAxjIARIaCgZvcmdfaWQYAyABKAlCCrpIB3IFEAMYyAESLgoKZXhwaXJlc19hdBhkIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiTwoeQ3JlYXRlU2VydmljZVVzZXJUb2tlblJlc3BvbnNlEi0KBXRva2VuGAEgASgLMh4udmVzdGlidWxlLnYxLlNlcnZpY2VVc2VyVG9rZW4iUAocTGlzdFNlcnZpY2VVc2VyVG9rZW5zUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESGgoGb3JnX2lkGAIgASgJQgq6SAdyBRADGMgBIk8KHUxpc3RTZXJ2aWNlVXNlclRva2Vuc1Jlc3BvbnNlEi4KBnRva2VucxgBIAMoCzIeLnZlc3RpYnVsZS52MS5TZXJ2aWNlVXNlclRva2VuIm0KHURlbGV0ZVNlcnZpY2VVc2VyVG9rZW5SZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARIaCgh0b2tlbl9pZBgCIAEoCUIIukgFcgOwAQESGgoGb3JnX2lkGAMgASgJQgq6SAdyBRADGMgBIiAKHkRlbGV0ZVNlcnZpY2VVc2VyVG9rZW5SZXNwb25zZSJnChpHZXRTZXJ2aWNlVXNlclVzYWdlUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESGgoGb3JnX2lkGAIgASgJQgq6SAdyBRADGMgBEhcKBGRheXMYAyABKAVCCbpIBhoEGFooACKpAQobR2V0U2VydmljZVVzZXJVc2FnZVJlc3BvbnNlEiQKBGRheXMYASADKAsyFi52ZXN0aWJ1bGUudjEuRGF5VXNhZ2USMgoLY3JlZGVudGlhbHMYAiADKAsyHS52ZXN0aWJ1bGUudjEuQ3JlZGVudGlhbFVzYWdlEjAKDGxhc3RfdXNlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAygREKElNlcnZpY2VVc2VyU2VydmljZRJkChFDcmVhdGVTZXJ2aWNlVXNlchImLnZlc3RpYnVsZS52MS5DcmVhdGVTZXJ2aWNlVXNlclJlcXVlc3QaJy52ZXN0aWJ1bGUudjEuQ3JlYXRlU2VydmljZVVzZXJSZXNwb25zZRJgCg5HZXRTZXJ2aWNlVXNlchIjLnZlc3RpYnVsZS52MS5HZXRTZXJ2aWNlVXNlclJlcXVlc3QaJC52ZXN0aWJ1bGUudjEuR2V0U2VydmljZVVzZXJSZXNwb25zZSIDkAIBEmYKEExpc3RTZXJ2aWNlVXNlcnMSJS52ZXN0aWJ1bGUudjEuTGlzdFNlcnZpY2VVc2Vyc1JlcXVlc3QaJi52ZXN0aWJ1bGUudjEuTGlzdFNlcnZpY2VVc2Vyc1Jlc3BvbnNlIgOQAgESZAoRVXBkYXRlU2VydmljZVVzZXISJi52ZXN0aWJ1bGUudjEuVXBkYXRlU2VydmljZVVzZXJSZXF1ZXN0GicudmVzdGlidWxlLnYxLlVwZGF0ZVNlcnZpY2VVc2VyUmVzcG9uc2USZAoRRW5hYmxlU2VydmljZVVzZXISJi52ZXN0aWJ1bGUudjEuRW5hYmxlU2VydmljZVVzZXJSZXF1ZXN0GicudmVzdGlidWxlLnYxLkVuYWJsZVNlcnZpY2VVc2VyUmVzcG9uc2USZwoSRGlzYWJsZVNlcnZpY2VVc2VyEicudmVzdGlidWxlLnYxLkRpc2FibGVTZXJ2aWNlVXNlclJlcXVlc3QaKC52ZXN0aWJ1bGUudjEuRGlzYWJsZVNlcnZpY2VVc2VyUmVzcG9uc2USZAoRRGVsZXRlU2VydmljZVVzZXISJi52ZXN0aWJ1bGUudjEuRGVsZXRlU2VydmljZVVzZXJSZXF1ZXN0GicudmVzdGlidWxlLnYxLkRlbGV0ZVNlcnZpY2VVc2VyUmVzcG9uc2USggEKG0NyZWF0ZVNlcnZpY2VVc2VyQ3JlZGVudGlhbBIwLnZlc3RpYnVsZS52MS5DcmVhdGVTZXJ2aWNlVXNlckNyZWRlbnRpYWxSZXF1ZXN0GjEudmVzdGlidWxlLnYxLkNyZWF0ZVNlcnZpY2VVc2VyQ3JlZGVudGlhbFJlc3BvbnNlEoQBChpMaXN0U2VydmljZVVzZXJDcmVkZW50aWFscxIvLnZlc3RpYnVsZS52MS5MaXN0U2VydmljZVVzZXJDcmVkZW50aWFsc1JlcXVlc3QaMC52ZXN0aWJ1bGUudjEuTGlzdFNlcnZpY2VVc2VyQ3JlZGVudGlhbHNSZXNwb25zZSIDkAIBEoIBChtEZWxldGVTZXJ2aWNlVXNlckNyZWRlbnRpYWwSMC52ZXN0aWJ1bGUudjEuRGVsZXRlU2VydmljZVVzZXJDcmVkZW50aWFsUmVxdWVzdBoxLnZlc3RpYnVsZS52MS5EZWxldGVTZXJ2aWNlVXNlckNyZWRlbnRpYWxSZXNwb25zZRKCAQobUm90YXRlU2VydmljZVVzZXJDcmVkZW50aWFsEjAudmVzdGlidWxlLnYxLlJvdGF0ZVNlcnZpY2VVc2VyQ3JlZGVudGlhbFJlcXVlc3QaMS52ZXN0aWJ1bGUudjEuUm90YXRlU2VydmljZVVzZXJDcmVkZW50aWFsUmVzcG9uc2USbQoUQ3JlYXRlU2VydmljZVVzZXJKV0sSKS52ZXN0aWJ1bGUudjEuQ3JlYXRlU2VydmljZVVzZXJKV0tSZXF1ZXN0GioudmVzdGlidWxlLnYxLkNyZWF0ZVNlcnZpY2VVc2VySldLUmVzcG9uc2USbwoTTGlzdFNlcnZpY2VVc2VySldLcxIoLnZlc3RpYnVsZS52MS5MaXN0U2VydmljZVVzZXJKV0tzUmVxdWVzdBopLnZlc3RpYnVsZS52MS5MaXN0U2VydmljZVVzZXJKV0tzUmVzcG9uc2UiA5ACARJpChFHZXRTZXJ2aWNlVXNlckpXSxImLnZlc3RpYnVsZS52MS5HZXRTZXJ2aWNlVXNlckpXS1JlcXVlc3QaJy52ZXN0aWJ1bGUudjEuR2V0U2VydmljZVVzZXJKV0tSZXNwb25zZSIDkAIBEm0KFERlbGV0ZVNlcnZpY2VVc2VySldLEikudmVzdGlidWxlLnYxLkRlbGV0ZVNlcnZpY2VVc2VySldLUmVxdWVzdBoqLnZlc3RpYnVsZS52MS5EZWxldGVTZXJ2aWNlVXNlckpXS1Jlc3BvbnNlEnMKFkNyZWF0ZVNlcnZpY2VVc2VyVG9rZW4SKy52ZXN0aWJ1bGUudjEuQ3JlYXRlU2VydmljZVVzZXJUb2tlblJlcXVlc3QaLC52ZXN0aWJ1bGUudjEuQ3JlYXRlU2VydmljZVVzZXJUb2tlblJlc3BvbnNlEnUKFUxpc3RTZXJ2aWNlVXNlclRva2VucxIqLnZlc3RpYnVsZS52MS5MaXN0U2VydmljZVVzZXJUb2tlbnNSZXF1ZXN0GisudmVzdGlidWxlLnYxLkxpc3RTZXJ2aWNlVXNlclRva2Vuc1Jlc3BvbnNlIgOQAgEScwoWRGVsZXRlU2VydmljZVVzZXJUb2tlbhIrLnZlc3RpYnVsZS52MS5EZWxldGVTZXJ2aWNlVXNlclRva2VuUmVxdWVzdBosLnZlc3RpYnVsZS52MS5EZWxldGVTZXJ2aWNlVXNlclRva2VuUmVzcG9uc2USbwoTR2V0U2VydmljZVVzZXJVc2FnZRIoLnZlc3RpYnVsZS52MS5HZXRTZXJ2aWNlVXNlclVzYWdlUmVxdWVzdBopLnZlc3RpYnVsZS52MS5HZXRTZXJ2aWNlVXNlclVzYWdlUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_vestibule_v1_auth, file_vestibule_v1_service_user]);
 
 /**
  * Describes the message vestibule.v1.CreateServiceUserRequest.
@@ -112,16 +113,192 @@ export const DeleteServiceUserCredentialResponseSchema = /*@__PURE__*/
   messageDesc(file_vestibule_v1_service_user_service, 13);
 
 /**
+ * Describes the message vestibule.v1.UpdateServiceUserRequest.
+ * Use `create(UpdateServiceUserRequestSchema)` to create a new message.
+ */
+export const UpdateServiceUserRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 14);
+
+/**
+ * Describes the message vestibule.v1.UpdateServiceUserResponse.
+ * Use `create(UpdateServiceUserResponseSchema)` to create a new message.
+ */
+export const UpdateServiceUserResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 15);
+
+/**
+ * Describes the message vestibule.v1.EnableServiceUserRequest.
+ * Use `create(EnableServiceUserRequestSchema)` to create a new message.
+ */
+export const EnableServiceUserRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 16);
+
+/**
+ * Describes the message vestibule.v1.EnableServiceUserResponse.
+ * Use `create(EnableServiceUserResponseSchema)` to create a new message.
+ */
+export const EnableServiceUserResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 17);
+
+/**
+ * Describes the message vestibule.v1.DisableServiceUserRequest.
+ * Use `create(DisableServiceUserRequestSchema)` to create a new message.
+ */
+export const DisableServiceUserRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 18);
+
+/**
+ * Describes the message vestibule.v1.DisableServiceUserResponse.
+ * Use `create(DisableServiceUserResponseSchema)` to create a new message.
+ */
+export const DisableServiceUserResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 19);
+
+/**
+ * Describes the message vestibule.v1.RotateServiceUserCredentialRequest.
+ * Use `create(RotateServiceUserCredentialRequestSchema)` to create a new message.
+ */
+export const RotateServiceUserCredentialRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 20);
+
+/**
+ * Describes the message vestibule.v1.RotateServiceUserCredentialResponse.
+ * Use `create(RotateServiceUserCredentialResponseSchema)` to create a new message.
+ */
+export const RotateServiceUserCredentialResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 21);
+
+/**
+ * Describes the message vestibule.v1.CreateServiceUserJWKRequest.
+ * Use `create(CreateServiceUserJWKRequestSchema)` to create a new message.
+ */
+export const CreateServiceUserJWKRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 22);
+
+/**
+ * Describes the message vestibule.v1.CreateServiceUserJWKResponse.
+ * Use `create(CreateServiceUserJWKResponseSchema)` to create a new message.
+ */
+export const CreateServiceUserJWKResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 23);
+
+/**
+ * Describes the message vestibule.v1.ListServiceUserJWKsRequest.
+ * Use `create(ListServiceUserJWKsRequestSchema)` to create a new message.
+ */
+export const ListServiceUserJWKsRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 24);
+
+/**
+ * Describes the message vestibule.v1.ListServiceUserJWKsResponse.
+ * Use `create(ListServiceUserJWKsResponseSchema)` to create a new message.
+ */
+export const ListServiceUserJWKsResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 25);
+
+/**
+ * Describes the message vestibule.v1.GetServiceUserJWKRequest.
+ * Use `create(GetServiceUserJWKRequestSchema)` to create a new message.
+ */
+export const GetServiceUserJWKRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 26);
+
+/**
+ * Describes the message vestibule.v1.GetServiceUserJWKResponse.
+ * Use `create(GetServiceUserJWKResponseSchema)` to create a new message.
+ */
+export const GetServiceUserJWKResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 27);
+
+/**
+ * Describes the message vestibule.v1.DeleteServiceUserJWKRequest.
+ * Use `create(DeleteServiceUserJWKRequestSchema)` to create a new message.
+ */
+export const DeleteServiceUserJWKRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 28);
+
+/**
+ * Describes the message vestibule.v1.DeleteServiceUserJWKResponse.
+ * Use `create(DeleteServiceUserJWKResponseSchema)` to create a new message.
+ */
+export const DeleteServiceUserJWKResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 29);
+
+/**
+ * Describes the message vestibule.v1.CreateServiceUserTokenRequest.
+ * Use `create(CreateServiceUserTokenRequestSchema)` to create a new message.
+ */
+export const CreateServiceUserTokenRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 30);
+
+/**
+ * Describes the message vestibule.v1.CreateServiceUserTokenResponse.
+ * Use `create(CreateServiceUserTokenResponseSchema)` to create a new message.
+ */
+export const CreateServiceUserTokenResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 31);
+
+/**
+ * Describes the message vestibule.v1.ListServiceUserTokensRequest.
+ * Use `create(ListServiceUserTokensRequestSchema)` to create a new message.
+ */
+export const ListServiceUserTokensRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 32);
+
+/**
+ * Describes the message vestibule.v1.ListServiceUserTokensResponse.
+ * Use `create(ListServiceUserTokensResponseSchema)` to create a new message.
+ */
+export const ListServiceUserTokensResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 33);
+
+/**
+ * Describes the message vestibule.v1.DeleteServiceUserTokenRequest.
+ * Use `create(DeleteServiceUserTokenRequestSchema)` to create a new message.
+ */
+export const DeleteServiceUserTokenRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 34);
+
+/**
+ * Describes the message vestibule.v1.DeleteServiceUserTokenResponse.
+ * Use `create(DeleteServiceUserTokenResponseSchema)` to create a new message.
+ */
+export const DeleteServiceUserTokenResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 35);
+
+/**
+ * Describes the message vestibule.v1.GetServiceUserUsageRequest.
+ * Use `create(GetServiceUserUsageRequestSchema)` to create a new message.
+ */
+export const GetServiceUserUsageRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 36);
+
+/**
+ * Describes the message vestibule.v1.GetServiceUserUsageResponse.
+ * Use `create(GetServiceUserUsageResponseSchema)` to create a new message.
+ */
+export const GetServiceUserUsageResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_service_user_service, 37);
+
+/**
  * Machines and their credentials.
  *
  * Every method needs a credential. Viewers of the organization may read,
  * managers and owners may write. An organization that does not exist and one
  * the caller has no role in answer alike: `permission_denied`. A service user
  * of another organization is `not_found`, and so is a credential of another
- * service user; nothing is changed then.
+ * service user; nothing is changed then. A service user whose role is above the
+ * caller's own can be read but not changed, its credentials included:
+ * `permission_denied`. In a disabled organization nothing can be changed:
+ * `failed_precondition`.
  *
- * Each change is one transaction and holds, on every process, as the contract
- * of its method says.
+ * Each change is one transaction with its audit record. What refuses something
+ * (a deletion, disabling, a rotation, a role) holds from the answer on here,
+ * and within a second on every other process.
+ *
+ * A service user may have up to 5000 live credentials, of all kinds together;
+ * one more is `resource_exhausted`. Expired ones do not count. They stay listed
+ * until they are deleted, or for at least 90 days after their expiry.
  *
  * @generated from service vestibule.v1.ServiceUserService
  */

@@ -4,12 +4,13 @@ import { type ColumnTypes, columnTypes } from "./columns.ts";
 
 type Db = Kysely<Schema>;
 
-/** Organisations, service users and their secrets, signing keys, key checks, the change feed. */
+/** Organisations, service users with their credentials and usage, signing keys, key checks, the change feed. */
 export async function up(database: Db, dialect: "sqlite" | "postgres"): Promise<void> {
   const types = columnTypes(dialect);
   await createOrganizations(database, types);
   await createServiceUsers(database, types);
-  await createServiceUserSecrets(database, types);
+  await createServiceUserCredentials(database, types);
+  await createServiceUserUsage(database, types);
   await createKeys(database, types);
   await createChanges(database, types, dialect);
 }
@@ -51,15 +52,17 @@ async function createServiceUsers(database: Db, { int8, strict }: ColumnTypes): 
     .execute();
 }
 
-async function createServiceUserSecrets(database: Db, { int8, strict }: ColumnTypes): Promise<void> {
+async function createServiceUserCredentials(database: Db, { int8, strict }: ColumnTypes): Promise<void> {
   await database.schema
-    .createTable("service_user_secrets")
+    .createTable("service_user_credentials")
     .addColumn("id", "text", (column) => column.primaryKey().notNull())
     .addColumn("service_user_id", "text", (column) =>
       column.notNull().references("service_users.id").onDelete("cascade"),
     )
+    .addColumn("kind", "text", (column) => column.notNull())
     .addColumn("title", "text", (column) => column.notNull())
-    .addColumn("secret_hash", "text", (column) => column.notNull())
+    .addColumn("secret_hash", "text")
+    .addColumn("public_jwk", "text")
     .addColumn("bootstrap", "integer", (column) => column.notNull())
     .addColumn("created_at", int8, (column) => column.notNull())
     .addColumn("expires_at", int8)
@@ -67,9 +70,34 @@ async function createServiceUserSecrets(database: Db, { int8, strict }: ColumnTy
     .$call(strict)
     .execute();
   await database.schema
-    .createIndex("service_user_secrets_service_user_id")
-    .on("service_user_secrets")
+    .createIndex("service_user_credentials_service_user_id")
+    .on("service_user_credentials")
     .columns(["service_user_id", "id"])
+    .execute();
+  await database.schema
+    .createIndex("service_user_credentials_token_hash")
+    .unique()
+    .on("service_user_credentials")
+    .column("secret_hash")
+    .where(sql.ref("kind"), "=", sql.lit("token"))
+    .execute();
+}
+
+/** No reference to the credential: counts that are written after its deletion must not fail the others. */
+async function createServiceUserUsage(database: Db, { int8, strict }: ColumnTypes): Promise<void> {
+  await database.schema
+    .createTable("service_user_usage")
+    .addColumn("service_user_id", "text", (column) => column.notNull())
+    .addColumn("credential_id", "text", (column) => column.notNull())
+    .addColumn("day", "text", (column) => column.notNull())
+    .addColumn("calls", int8, (column) => column.notNull())
+    .addPrimaryKeyConstraint("service_user_usage_pkey", ["service_user_id", "credential_id", "day"])
+    .$call(strict)
+    .execute();
+  await database.schema
+    .createIndex("service_user_usage_day")
+    .on("service_user_usage")
+    .columns(["day"])
     .execute();
 }
 

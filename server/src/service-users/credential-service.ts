@@ -1,0 +1,291 @@
+/**
+ * Credentials of service users: client secrets, opaque tokens, key pairs.
+ *
+ * Owns their rows. A service user may have many that are valid at once, so
+ * that one can be replaced without an outage. A credential of another service
+ * user, or of another kind, is not found. Secrets, tokens and private keys are
+ * answered by the call that makes them and never stored.
+ */
+import type { AuditTrail } from "../audit/audit.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import type { Database, Tx } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
+import { invalidField } from "../lib/invalid-field.ts";
+import { hashSecret, newSecret } from "../lib/secrets.ts";
+import type { Access } from "../organizations/access.ts";
+import type { Caller } from "../principals/principal.ts";
+import type { ClientSecret, Credential, CredentialKind, KeyPair, OpaqueToken } from "./credential.ts";
+import * as store from "./credential-store.ts";
+import { makeRsaKeyPair } from "./key-pair.ts";
+import { readPublicJwk, toPublicJwk } from "./public-jwk.ts";
+import { getServiceUserIn, lockWritable, reads, type ServiceUserRef, writes } from "./reach.ts";
+import type { ServiceUser } from "./service-user.ts";
+
+/** How many credentials of a service user may be live at once, of all kinds together. */
+export const maxLiveCredentials = 5000;
+
+/** Longest overlap of a rotation, and the one that is taken when none is stated, in seconds. */
+export const overlapLimits = { defaultSeconds: 86_400, mostSeconds: 30 * 86_400 } as const;
+
+/** How long an expired credential is kept to be looked at. */
+const expiredKeptMs = 90 * 86_400_000;
+
+/** What a caller says of a new credential. */
+export interface CredentialDraft {
+  readonly title: string;
+  /** In the future, or absent for one that does not expire. */
+  readonly expiresAt?: Date;
+}
+
+/** A credential as a request names it. */
+export interface CredentialRef extends ServiceUserRef {
+  readonly credentialId: string;
+}
+
+/** A secret or token as stored, and in the clear: the only time it is known. */
+export interface MadeSecret<C extends Credential> {
+  readonly record: C;
+  readonly secret: string;
+}
+
+export interface CredentialServiceOptions {
+  readonly database: Database;
+  readonly feed: Pick<ChangeFeed, "append">;
+  readonly access: Access;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+  /** Default {@link maxLiveCredentials}. */
+  readonly maxLiveCredentials?: number;
+}
+
+/** What the audit calls each kind. */
+const nouns: Record<CredentialKind, string> = { secret: "credential", key: "key", token: "token" };
+
+type CredentialOf<K extends CredentialKind> = Extract<Credential, { kind: K }>;
+
+/** Manages the credentials of service users. */
+export class CredentialService {
+  readonly #database: Database;
+  readonly #feed: Pick<ChangeFeed, "append">;
+  readonly #access: Access;
+  readonly #audit: AuditTrail;
+  readonly #clock: Clock;
+  readonly #maxLive: number;
+
+  constructor(options: CredentialServiceOptions) {
+    this.#database = options.database;
+    this.#feed = options.feed;
+    this.#access = options.access;
+    this.#audit = options.audit;
+    this.#clock = options.clock;
+    this.#maxLive = options.maxLiveCredentials ?? maxLiveCredentials;
+  }
+
+  /** Makes a client secret. @throws as {@link createKeyPair} */
+  async createSecret(
+    caller: Caller,
+    ref: ServiceUserRef,
+    draft: CredentialDraft,
+  ): Promise<MadeSecret<ClientSecret>> {
+    const secret = newSecret("vsts");
+    const own = { kind: "secret", secretHash: hashSecret(secret), bootstrap: false } as const;
+    return { record: await this.#create(caller, ref, draft, async () => own), secret };
+  }
+
+  /** Makes an opaque token. @throws as {@link createKeyPair} */
+  async createToken(
+    caller: Caller,
+    ref: ServiceUserRef,
+    draft: CredentialDraft,
+  ): Promise<MadeSecret<OpaqueToken>> {
+    const secret = newSecret("vstt");
+    const own = { kind: "token", secretHash: hashSecret(secret) } as const;
+    return { record: await this.#create(caller, ref, draft, async () => own), secret };
+  }
+
+  /**
+   * Registers the caller's public key, or makes an RSA key pair and answers
+   * its private half as PKCS#8 PEM.
+   *
+   * @throws DomainError SERVICE_USER_NOT_FOUND, NOT_AUTHORIZED, TOO_MANY_CREDENTIALS;
+   *   INVALID_REQUEST for an expiry that is past or a key that is not acceptable.
+   */
+  async createKeyPair(
+    caller: Caller,
+    ref: ServiceUserRef,
+    draft: CredentialDraft & { readonly publicJwk?: Readonly<Record<string, unknown>> },
+  ): Promise<{ record: KeyPair; privateKeyPem?: string }> {
+    const { publicJwk, ...rest } = draft;
+    if (publicJwk !== undefined) {
+      const own = async (id: string) => ({ kind: "key", publicJwk: readPublicJwk(publicJwk, id) }) as const;
+      return { record: await this.#create(caller, ref, rest, own) };
+    }
+    let privateKeyPem = "";
+    const record = await this.#create(caller, ref, rest, async (id) => {
+      const made = await makeRsaKeyPair();
+      privateKeyPem = made.privateKeyPem;
+      return { kind: "key", publicJwk: toPublicJwk(made.publicKey, id) } as const;
+    });
+    return { record, privateKeyPem };
+  }
+
+  /** Those of one kind, oldest first, expired ones included. @throws DomainError SERVICE_USER_NOT_FOUND */
+  async list<K extends CredentialKind>(
+    caller: Caller,
+    ref: ServiceUserRef,
+    kind: K,
+  ): Promise<CredentialOf<K>[]> {
+    const { organization } = await this.#access.require(caller.principal, ref.org, reads);
+    const { reader } = this.#database;
+    const serviceUser = await getServiceUserIn(reader, organization.id, ref.id);
+    return await store.findCredentials(reader, serviceUser.id, kind);
+  }
+
+  /** @throws DomainError SERVICE_USER_NOT_FOUND, CREDENTIAL_NOT_FOUND */
+  async getKeyPair(caller: Caller, ref: CredentialRef): Promise<KeyPair> {
+    const { organization } = await this.#access.require(caller.principal, ref.org, reads);
+    const { reader } = this.#database;
+    const serviceUser = await getServiceUserIn(reader, organization.id, ref.id);
+    return requireOf(serviceUser, "key", await store.findCredential(reader, ref.credentialId.toLowerCase()));
+  }
+
+  /**
+   * Deletes a credential; it and the tokens made with it are refused at once.
+   *
+   * @throws DomainError SERVICE_USER_NOT_FOUND, NOT_AUTHORIZED, CREDENTIAL_NOT_FOUND
+   */
+  async delete(caller: Caller, ref: CredentialRef, kind: CredentialKind): Promise<void> {
+    const granted = await this.#access.require(caller.principal, ref.org, writes);
+    await this.#database.transaction(async (tx) => {
+      const target = await lockWritable(tx, caller, granted, ref.id);
+      const found = await store.findCredential(tx, ref.credentialId.toLowerCase());
+      const credential = requireOf(target, kind, found);
+      await store.deleteCredential(tx, credential.id);
+      await this.#record(tx, caller, "delete", credential);
+      await this.#feed.append(tx, { topic: "credential", subject: credential.id });
+    });
+  }
+
+  /**
+   * Makes a secret that succeeds another, which lives on for the overlap and
+   * never longer than it would have. One transaction.
+   *
+   * @param overlapSeconds 0 to {@link overlapLimits}; with 0 the old one is refused at once.
+   * @param expiresAt when the new one expires, if it does.
+   * @throws DomainError as {@link createSecret}; CREDENTIAL_NOT_FOUND
+   */
+  async rotateSecret(
+    caller: Caller,
+    ref: CredentialRef,
+    { overlapSeconds, expiresAt }: { readonly overlapSeconds: number; readonly expiresAt?: Date },
+  ): Promise<MadeSecret<ClientSecret> & { readonly replaced: ClientSecret }> {
+    const granted = await this.#access.require(caller.principal, ref.org, writes);
+    const now = this.#clock.now();
+    checkOverlap(overlapSeconds);
+    checkExpiry(expiresAt, now);
+    const secret = newSecret("vsts");
+    return await this.#database.transaction(async (tx) => {
+      const target = await lockWritable(tx, caller, granted, ref.id);
+      const found = await store.findCredential(tx, ref.credentialId.toLowerCase());
+      const old = requireOf(target, "secret", found);
+      const replaced = { ...old, expiresAt: endOfOverlap(old, now, overlapSeconds) };
+      await store.updateCredentialExpiry(tx, replaced.id, replaced.expiresAt);
+      const record: ClientSecret = {
+        id: newId(now),
+        serviceUserId: target.id,
+        orgId: target.orgId,
+        kind: "secret",
+        title: old.title,
+        secretHash: hashSecret(secret),
+        bootstrap: false,
+        createdAt: now,
+        ...(expiresAt && { expiresAt }),
+      };
+      await this.#insert(tx, record, now);
+      await this.#record(tx, caller, "rotate", replaced, { successor_id: record.id });
+      await this.#feed.append(tx, { topic: "credential", subject: replaced.id });
+      return { record, secret, replaced };
+    });
+  }
+
+  /** @param makeOwn makes what only this kind has; called once the caller is known to be allowed. */
+  async #create<Own extends Pick<Credential, "kind">>(
+    caller: Caller,
+    ref: ServiceUserRef,
+    { title, expiresAt }: CredentialDraft,
+    makeOwn: (id: string) => Promise<Own>,
+  ): Promise<CredentialOf<Own["kind"]>> {
+    const granted = await this.#access.require(caller.principal, ref.org, writes);
+    const now = this.#clock.now();
+    checkExpiry(expiresAt, now);
+    await getServiceUserIn(this.#database.reader, granted.organization.id, ref.id);
+    const id = newId(now);
+    const own = await makeOwn(id);
+    return await this.#database.transaction(async (tx) => {
+      const target = await lockWritable(tx, caller, granted, ref.id);
+      const owner = { serviceUserId: target.id, orgId: target.orgId };
+      const base = { ...owner, id, title, createdAt: now, ...(expiresAt && { expiresAt }) };
+      const credential = { ...own, ...base } as unknown as CredentialOf<Own["kind"]>;
+      await this.#insert(tx, credential, now);
+      await this.#record(tx, caller, "create", credential);
+      return credential;
+    });
+  }
+
+  async #insert(tx: Tx, credential: Credential, now: Date): Promise<void> {
+    const { serviceUserId } = credential;
+    await store.deleteExpiredCredentials(tx, serviceUserId, new Date(now.getTime() - expiredKeptMs));
+    const liveCount = await store.countLiveCredentials(tx, serviceUserId, now);
+    if (liveCount >= this.#maxLive) throw new DomainError("TOO_MANY_CREDENTIALS");
+    await store.insertCredential(tx, credential);
+  }
+
+  async #record(
+    tx: Tx,
+    caller: Caller,
+    verb: "create" | "delete" | "rotate",
+    { id, kind, title, expiresAt, serviceUserId, orgId }: Credential,
+    details: Readonly<Record<string, string>> = {},
+  ): Promise<void> {
+    await this.#audit.record(tx, caller, {
+      action: `${nouns[kind]}.${verb}`,
+      target: { type: nouns[kind], id },
+      orgId,
+      details: {
+        service_user_id: serviceUserId,
+        title,
+        ...(expiresAt && { expires_at: expiresAt.toISOString() }),
+        ...details,
+      },
+    });
+  }
+}
+
+function requireOf<K extends CredentialKind>(
+  serviceUser: ServiceUser,
+  kind: K,
+  credential: Credential | undefined,
+): CredentialOf<K> {
+  if (credential?.serviceUserId !== serviceUser.id || credential.kind !== kind) {
+    throw new DomainError("CREDENTIAL_NOT_FOUND");
+  }
+  return credential as CredentialOf<K>;
+}
+
+function checkExpiry(expiresAt: Date | undefined, now: Date): void {
+  if (expiresAt === undefined) return;
+  if (Number.isNaN(expiresAt.getTime()) || expiresAt <= now)
+    throw invalidField("expires_at", "must be in the future");
+}
+
+function checkOverlap(overlapSeconds: number): void {
+  if (overlapSeconds >= 0 && overlapSeconds <= overlapLimits.mostSeconds) return;
+  throw invalidField("overlap_seconds", `must be 0 to ${overlapLimits.mostSeconds}`);
+}
+
+function endOfOverlap(old: ClientSecret, now: Date, overlapSeconds: number): Date {
+  const end = new Date(now.getTime() + overlapSeconds * 1000);
+  return old.expiresAt !== undefined && old.expiresAt < end ? old.expiresAt : end;
+}

@@ -1,0 +1,183 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describeDatabases } from "../../../test/parts/databases.ts";
+import { newId } from "../lib/ids.ts";
+import type { Role } from "../principals/principal.ts";
+import { lockServiceUser } from "./store.ts";
+import {
+  createMachine,
+  machineOf,
+  openRoom,
+  plainDraft,
+  type Room,
+  refusalOf,
+  root,
+} from "./test-support.ts";
+
+describeDatabases("service users", (under) => {
+  let room: Room;
+  let org: string;
+
+  beforeAll(async () => {
+    room = await openRoom(under.database);
+  });
+  afterAll(() => room.close());
+  beforeEach(async () => {
+    org = await room.createOrganization();
+    room.events.length = 0;
+    room.changes.length = 0;
+  });
+
+  it("changes what is given and keeps the rest", async () => {
+    const draft = { title: "before", metadata: { a: 1 }, role: "viewer" } as const;
+    const { id } = await room.serviceUsers.create(root, org, draft);
+    const ref = { id, org };
+    room.clock.advance(1000);
+    const titled = await room.serviceUsers.update(root, ref, { title: "after" });
+    expect(titled).toMatchObject({ title: "after", metadata: { a: 1 }, role: "viewer" });
+    expect(titled.updatedAt).toEqual(room.clock.now());
+    await room.serviceUsers.update(root, ref, { metadata: { b: 2 }, role: "manager" });
+    await room.serviceUsers.update(root, ref, { title: "" });
+    expect(await room.serviceUsers.get(root, ref)).toMatchObject({
+      title: "",
+      metadata: { b: 2 },
+      role: "manager",
+      createdAt: titled.createdAt,
+    });
+  });
+
+  it("records every change and tells the feed of what revokes", async () => {
+    const { id } = await createMachine(room, org);
+    await room.serviceUsers.update(root, { id, org }, { role: "manager" });
+    await room.serviceUsers.setState(root, { id, org }, "disabled");
+    await room.serviceUsers.setState(root, { id, org }, "enabled");
+    await room.serviceUsers.delete(root, { id, org });
+    expect(room.events.map(({ action }) => action)).toEqual([
+      "service_user.create",
+      "service_user.update",
+      "service_user.disable",
+      "service_user.enable",
+      "service_user.delete",
+    ]);
+    expect(room.events[1]).toEqual({
+      action: "service_user.update",
+      target: { type: "serviceuser", id },
+      orgId: org,
+      details: { role: "manager", previous_role: "viewer" },
+    });
+    expect(room.changes.filter(({ subject }) => subject === id).length).toBeGreaterThanOrEqual(4);
+  });
+
+  it("leaves one that already is in the state untouched", async () => {
+    const made = await createMachine(room, org);
+    room.clock.advance(1000);
+    expect(await room.serviceUsers.setState(root, { id: made.id, org }, "enabled")).toEqual(made);
+    expect(room.events).toHaveLength(1);
+  });
+
+  it.each<[Role, Role, Role | undefined, boolean]>([
+    ["manager", "viewer", "manager", true],
+    ["manager", "viewer", "owner", false],
+    ["manager", "manager", "viewer", true],
+    ["manager", "owner", "viewer", false],
+    ["manager", "owner", undefined, false],
+    ["owner", "owner", "viewer", true],
+    ["viewer", "viewer", undefined, false],
+  ])("a %s updates a %s to %s: %s", async (callerRole, targetRole, newRole, isAllowed) => {
+    const { id } = await createMachine(room, org, targetRole);
+    const caller = machineOf(org, callerRole);
+    const patch = { title: "changed", ...(newRole && { role: newRole }) };
+    const update = room.serviceUsers.update(caller, { id, org }, patch);
+    if (isAllowed) await expect(update).resolves.toMatchObject(patch);
+    else expect((await refusalOf(update)).reason).toBe("NOT_AUTHORIZED");
+    const stored = await room.serviceUsers.get(root, { id, org });
+    expect(stored.title).toBe(isAllowed ? "changed" : "machine");
+  });
+
+  it("does not let a manager disable, enable or delete an owner", async () => {
+    const { id } = await createMachine(room, org, "owner");
+    const manager = machineOf(org, "manager");
+    const ref = { id, org };
+    for (const work of [
+      room.serviceUsers.setState(manager, ref, "disabled"),
+      room.serviceUsers.delete(manager, ref),
+    ]) {
+      expect((await refusalOf(work)).reason).toBe("NOT_AUTHORIZED");
+    }
+    expect((await room.serviceUsers.get(root, ref)).state).toBe("enabled");
+  });
+
+  it("does not find one of another organization, nor one that is not", async () => {
+    const { id } = await createMachine(room, org);
+    const elsewhere = await room.createOrganization();
+    for (const ref of [
+      { id, org: elsewhere },
+      { id: newId(room.clock.now()), org },
+    ]) {
+      for (const work of [
+        room.serviceUsers.get(root, ref),
+        room.serviceUsers.update(root, ref, { title: "x" }),
+        room.serviceUsers.setState(root, ref, "disabled"),
+        room.serviceUsers.delete(root, ref),
+      ]) {
+        expect((await refusalOf(work)).reason).toBe("SERVICE_USER_NOT_FOUND");
+      }
+    }
+    expect(await room.serviceUsers.get(root, { id, org })).toMatchObject({
+      title: "machine",
+      state: "enabled",
+    });
+  });
+
+  it("holds metadata to 16 KiB", async () => {
+    const { id } = await createMachine(room, org);
+    const text = (length: number) => ({ a: "x".repeat(length - '{"a":""}'.length) });
+    const ref = { id, org };
+    await room.serviceUsers.update(root, ref, { metadata: text(16_384) });
+    const tooLarge = room.serviceUsers.update(root, ref, { metadata: text(16_385) });
+    expect((await refusalOf(tooLarge)).reason).toBe("INVALID_REQUEST");
+  });
+
+  it("protects the bootstrap service user", async () => {
+    const { id } = await createMachine(room, org, "owner");
+    await under.database.transaction((tx) =>
+      tx.updateTable("service_users").set({ superuser: 1 }).where("id", "=", id).execute(),
+    );
+    const ref = { id, org };
+    for (const work of [
+      room.serviceUsers.setState(root, ref, "disabled"),
+      room.serviceUsers.delete(root, ref),
+    ]) {
+      expect((await refusalOf(work)).reason).toBe("SUPERUSER_PROTECTED");
+    }
+    const owner = machineOf(org, "owner");
+    const update = room.serviceUsers.update(owner, ref, { title: "mine" });
+    expect((await refusalOf(update)).reason).toBe("NOT_AUTHORIZED");
+  });
+
+  it("changes nothing in a disabled organization", async () => {
+    const { id } = await createMachine(room, org);
+    await room.setOrganizationState(org, "disabled");
+    const ref = { id, org };
+    for (const work of [
+      room.serviceUsers.create(root, org, plainDraft),
+      room.serviceUsers.update(root, ref, { title: "x" }),
+      room.serviceUsers.setState(root, ref, "disabled"),
+      room.serviceUsers.delete(root, ref),
+    ]) {
+      expect((await refusalOf(work)).reason).toBe("ORGANIZATION_DISABLED");
+    }
+  });
+
+  describe("two at once", () => {
+    it("both changes are kept", async () => {
+      const { id } = await createMachine(room, org);
+      await Promise.all([
+        room.serviceUsers.update(root, { id, org }, { title: "t" }),
+        room.serviceUsers.update(root, { id, org }, { role: "manager" }),
+        room.serviceUsers.setState(root, { id, org }, "disabled"),
+      ]);
+      const stored = await under.database.transaction((tx) => lockServiceUser(tx, id));
+      expect(stored).toMatchObject({ title: "t", role: "manager", state: "disabled" });
+    });
+  });
+});

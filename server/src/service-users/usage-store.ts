@@ -1,0 +1,103 @@
+import type { Reader, Tx } from "../db/database.ts";
+
+/** Calls of one credential on one day. */
+export interface DailyCalls {
+  readonly credentialId: string;
+  readonly serviceUserId: string;
+  /** UTC, `YYYY-MM-DD`. */
+  readonly day: string;
+  readonly calls: number;
+}
+
+/** How many rows one statement takes: both databases bound its parameters. */
+const rowsPerStatement = 500;
+
+function* chunksOf<T>(items: readonly T[]): Generator<T[]> {
+  for (let start = 0; start < items.length; start += rowsPerStatement) {
+    yield items.slice(start, start + rowsPerStatement);
+  }
+}
+
+/** Adds calls to what is stored. Rows of credentials that are gone are taken as they are. */
+export async function addCalls(tx: Tx, counts: readonly DailyCalls[]): Promise<void> {
+  for (const chunk of chunksOf(counts)) {
+    const rows = chunk.map(({ credentialId, serviceUserId, day, calls }) => ({
+      credential_id: credentialId,
+      service_user_id: serviceUserId,
+      day,
+      calls,
+    }));
+    await tx
+      .insertInto("service_user_usage")
+      .values(rows)
+      .onConflict((conflict) =>
+        conflict.columns(["service_user_id", "credential_id", "day"]).doUpdateSet((eb) => ({
+          calls: eb("service_user_usage.calls", "+", eb.ref("excluded.calls")),
+        })),
+      )
+      .execute();
+  }
+}
+
+/**
+ * Moves the last use of rows forward to `at`, but only of those that were last
+ * used before `staleBefore`: a busy one is not written each time.
+ */
+export async function touchLastUsed(
+  tx: Tx,
+  table: "service_users" | "service_user_credentials",
+  ids: readonly string[],
+  at: Date,
+  staleBefore: Date,
+): Promise<void> {
+  for (const chunk of chunksOf(ids)) {
+    await tx
+      .updateTable(table)
+      .set({ last_used_at: at.getTime() })
+      .where("id", "in", chunk)
+      .where((eb) => eb.or([eb("last_used_at", "is", null), eb("last_used_at", "<", staleBefore.getTime())]))
+      .execute();
+  }
+}
+
+/** Calls of a service user from a day on, that day included: by credential, oldest day first. */
+export async function findCalls(
+  reader: Reader,
+  serviceUserId: string,
+  fromDay: string,
+): Promise<DailyCalls[]> {
+  const rows = await reader
+    .selectFrom("service_user_usage")
+    .selectAll()
+    .where("service_user_id", "=", serviceUserId)
+    .where("day", ">=", fromDay)
+    .orderBy("credential_id")
+    .orderBy("day")
+    .execute();
+  return rows.map(({ credential_id, service_user_id, day, calls }) => ({
+    credentialId: credential_id,
+    serviceUserId: service_user_id,
+    day,
+    calls,
+  }));
+}
+
+/** Removes some rows of days before `day`, at most `limit`; answers how many. */
+export async function deleteCallsBefore(tx: Tx, day: string, limit: number): Promise<number> {
+  const key = ["service_user_id", "credential_id", "day"] as const;
+  const result = await tx
+    .deleteFrom("service_user_usage")
+    .where(({ eb, refTuple, selectFrom }) =>
+      eb(
+        refTuple(...key),
+        "in",
+        selectFrom("service_user_usage")
+          .select(key)
+          .where("day", "<", day)
+          .limit(limit)
+          .$asTuple(...key),
+      ),
+    )
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
+}
