@@ -37,6 +37,7 @@ export interface Config {
   readonly cors: CorsConfig;
   readonly egress: EgressConfig;
   readonly limits: LimitsConfig;
+  readonly audit: AuditConfig;
   readonly log: LogConfig;
   readonly gate: GateConfig;
   readonly authentication: AuthenticationConfig;
@@ -103,6 +104,11 @@ export interface LimitsConfig {
   readonly wrongCodesPerMailboxPerHour: number;
   readonly mailsPerMailboxPerHour: number;
   readonly mailsPerAddressPerHour: number;
+}
+
+export interface AuditConfig {
+  /** How long audit records are kept. */
+  readonly retentionSeconds: number;
 }
 
 export interface LogConfig {

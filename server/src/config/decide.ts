@@ -44,6 +44,7 @@ export function decide(settings: Settings, surroundings: Surroundings, problems:
     cors: { allowedOrigins: settings.cors?.allowed_origins ?? [] },
     egress: { allowCidrs: settings.egress?.allow_cidrs ?? [] },
     limits: decideLimits(settings.limits ?? {}, problems),
+    audit: { retentionSeconds: settings.audit?.retention ?? 90 * 24 * 3600 },
     log: {
       level: settings.log?.level ?? "info",
       format: settings.log?.format ?? (surroundings.isTty ? "pretty" : "json"),

@@ -178,6 +178,7 @@ export const settingsSchema = z.strictObject(
     cors: section({ allowed_origins: list(parseOrigin) }),
     egress: section({ allow_cidrs: list(parseCidr) }),
     limits,
+    audit: section({ retention: duration(3600) }),
     log: section({ level: choice("debug", "info", "warn", "error"), format: choice("pretty", "json") }),
     gate: section({ reason_header: flag() }),
     authentication,

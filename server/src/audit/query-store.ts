@@ -1,0 +1,165 @@
+import { type Selectable, type SelectQueryBuilder, sql } from "kysely";
+import { type CommitPlace, inCommitOrder, isSettledAfter, isUpTo } from "../db/commit-order.ts";
+import type { Reader } from "../db/database.ts";
+import type { AuditRecordRow, Schema } from "../db/schema.ts";
+import type { AuditRecord } from "./record.ts";
+import { toRecord } from "./store.ts";
+
+/** Which records; an absent member means any. */
+export interface RecordFilter {
+  readonly orgId?: string;
+  readonly actorId?: string;
+  readonly targetId?: string;
+  readonly action?: string;
+  readonly result?: "success" | "refused";
+  readonly requestId?: string;
+}
+
+/** A time span, and where in it the page begins: after the record at `before`, which is newer. */
+export interface RecordSpan {
+  readonly startAt?: Date;
+  /** Exclusive. */
+  readonly endAt?: Date;
+  readonly before?: ListPlace;
+}
+
+/** Where a list stands: newest first by time, then by the order of writing. */
+export interface ListPlace {
+  readonly atMs: number;
+  readonly seq: number;
+}
+
+type Column = "request_id" | "target_id" | "actor_id" | "org_id" | "action" | "result";
+type Condition = readonly [column: Column, value: string];
+
+/** Splits a filter into what an index answers and what each row must be asked. */
+function plan(filter: RecordFilter): { indexed: Condition[]; asked: Condition[] } {
+  const all: [Column, string | undefined][] = [
+    ["request_id", filter.requestId],
+    ["target_id", filter.targetId],
+    ["actor_id", filter.actorId],
+    ["org_id", filter.orgId],
+    ["action", filter.action],
+    ["result", filter.result],
+  ];
+  const given = all.filter((entry): entry is [Column, string] => entry[1] !== undefined);
+  const [first, second] = given.map(([column]) => column);
+  const isOne = first === "request_id" || first === "target_id" || first === "actor_id" || first === "org_id";
+  const count = first === "org_id" && second === "action" ? 2 : Number(isOne);
+  return { indexed: given.slice(0, count), asked: given.slice(count) };
+}
+
+type Query<O> = SelectQueryBuilder<Schema, "audit_records", O>;
+
+function whereIndexed<O>(query: Query<O>, conditions: readonly Condition[]): Query<O> {
+  return conditions.reduce((narrowed, [column, value]) => narrowed.where(column, "=", value), query);
+}
+
+/** An expression that no index has: neither database then chooses another index than the one meant. */
+function whereAsked<O>(query: Query<O>, conditions: readonly Condition[]): Query<O> {
+  return conditions.reduce(
+    (narrowed, [column, value]) => narrowed.where(sql<string>`coalesce(${sql.ref(column)}, '')`, "=", value),
+    query,
+  );
+}
+
+function whereWithin<O>(query: Query<O>, { startAt, endAt, before }: RecordSpan): Query<O> {
+  let narrowed = query;
+  if (startAt !== undefined) narrowed = narrowed.where("at", ">=", startAt.getTime());
+  if (endAt !== undefined) narrowed = narrowed.where("at", "<", endAt.getTime());
+  if (before !== undefined) {
+    narrowed = narrowed.where((eb) => eb(eb.refTuple("at", "seq"), "<", eb.tuple(before.atMs, before.seq)));
+  }
+  return narrowed;
+}
+
+function newestFirst<O>(query: Query<O>): Query<O> {
+  return query.orderBy("at", "desc").orderBy("seq", "desc");
+}
+
+/**
+ * A page of records, newest first, and where the next begins.
+ *
+ * However rare what is asked for, at most `budget` rows are looked at: one
+ * page may be short or empty with more to come, and no list holds up the
+ * process.
+ */
+export async function findRecords(
+  reader: Reader,
+  filter: RecordFilter,
+  span: RecordSpan,
+  { limit, budget }: { readonly limit: number; readonly budget: number },
+): Promise<{ records: AuditRecord[]; next: ListPlace | undefined }> {
+  const { indexed, asked } = plan(filter);
+  const table = reader.selectFrom("audit_records");
+  const within = <O>(query: Query<O>) => newestFirst(whereWithin(whereIndexed(query, indexed), span));
+  const end =
+    asked.length === 0
+      ? undefined
+      : await within(table.select(["at", "seq"]))
+          .offset(budget)
+          .limit(1)
+          .executeTakeFirst();
+  let query = whereAsked(within(table.selectAll()), asked).limit(limit + 1);
+  if (end !== undefined) {
+    query = query.where((eb) => eb(eb.refTuple("at", "seq"), ">", eb.tuple(end.at, end.seq)));
+  }
+  const rows = await query.execute();
+  const last = rows[limit - 1];
+  const isMore = rows.length > limit && last !== undefined;
+  const records = rows.slice(0, limit).map(toRecord);
+  if (isMore) return { records, next: { atMs: last.at, seq: last.seq } };
+  return { records, next: end && { atMs: end.at, seq: end.seq + 1 } };
+}
+
+/** A record and its place in the order of commits. */
+export interface PlacedRecord {
+  readonly record: AuditRecord;
+  readonly place: CommitPlace;
+}
+
+function toPlaced(row: Selectable<AuditRecordRow>): PlacedRecord {
+  return { record: toRecord(row), place: { xact: row.xact, seq: row.seq } };
+}
+
+/** The place of the newest record; of none, the first place of all. */
+export async function findNewestPlace(reader: Reader): Promise<CommitPlace> {
+  const row = await reader
+    .selectFrom("audit_records")
+    .select(["xact", "seq"])
+    .orderBy(inCommitOrder(reader, "desc"))
+    .limit(1)
+    .executeTakeFirst();
+  return row ?? { xact: 0, seq: 0 };
+}
+
+/**
+ * Records committed after `place`, oldest first, and the place up to which
+ * the table has been read. Looks at no more than `budget` rows.
+ */
+export async function findRecordsAfter(
+  reader: Reader,
+  filter: RecordFilter,
+  place: CommitPlace,
+  { limit, budget }: { readonly limit: number; readonly budget: number },
+): Promise<{ records: PlacedRecord[]; readUpTo: CommitPlace }> {
+  const table = reader.selectFrom("audit_records");
+  const ahead = await table
+    .select(["xact", "seq"])
+    .where(isSettledAfter(reader, place))
+    .orderBy(inCommitOrder(reader))
+    .limit(budget)
+    .execute();
+  const end = ahead.at(-1);
+  if (end === undefined) return { records: [], readUpTo: place };
+  const { indexed, asked } = plan(filter);
+  const rows = await whereAsked(table.selectAll(), [...indexed, ...asked])
+    .where(isSettledAfter(reader, place))
+    .where(isUpTo(reader, end))
+    .orderBy(inCommitOrder(reader))
+    .limit(limit)
+    .execute();
+  const records = rows.map(toPlaced);
+  const last = rows.length < limit ? undefined : records.at(-1);
+  return { records, readUpTo: last?.place ?? end };
+}

@@ -1,0 +1,64 @@
+import type { Database } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../lib/log.ts";
+import { deleteRecordsBefore } from "./store.ts";
+
+export interface AuditRetentionOptions {
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** How long records are kept. */
+  readonly retentionSeconds: number;
+  /** Pause between two sweeps, in milliseconds. */
+  readonly sweepEveryMs?: number;
+  /** How many records one transaction removes: others wait for no longer than that takes. */
+  readonly batchSize?: number;
+  /** Pause between two batches, in milliseconds, so that others come in between. */
+  readonly pauseMs?: number;
+}
+
+/** Removes records that have been kept long enough, now and then, a few at a time. */
+export class AuditRetention {
+  readonly #options: Required<AuditRetentionOptions>;
+  #timer: NodeJS.Timeout | undefined;
+  #sweep: Promise<void> | undefined;
+  #isClosed = false;
+
+  constructor(options: AuditRetentionOptions) {
+    this.#options = { sweepEveryMs: 600_000, batchSize: 250, pauseMs: 20, ...options };
+  }
+
+  /** Sweeps at once and from then on; failures are logged and made up for by the next sweep. */
+  start(): void {
+    const sweep = async () => {
+      this.#sweep = this.sweep();
+      await this.#sweep;
+      if (this.#isClosed) return;
+      this.#timer = setTimeout(() => void sweep(), this.#options.sweepEveryMs);
+      this.#timer.unref();
+    };
+    void sweep();
+  }
+
+  /** Ends after the batch in progress. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    await this.#sweep;
+  }
+
+  /** Removes all that is due. Never rejects. */
+  async sweep(): Promise<void> {
+    const { database, clock, log, retentionSeconds, batchSize, pauseMs } = this.#options;
+    const horizon = new Date(clock.now().getTime() - retentionSeconds * 1000);
+    try {
+      while (!this.#isClosed) {
+        const removed = await database.transaction((tx) => deleteRecordsBefore(tx, horizon, batchSize));
+        if (removed < batchSize) return;
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    } catch (error) {
+      log.warn({ err: error }, "old audit records could not be removed; will try again");
+    }
+  }
+}

@@ -1,0 +1,262 @@
+/**
+ * Reading the audit trail: who may see which records, in pages or as they
+ * come.
+ */
+import { performance } from "node:perf_hooks";
+import type { CommitPlace } from "../db/commit-order.ts";
+import type { Reader } from "../db/database.ts";
+import { DomainError } from "../lib/errors.ts";
+import { isUuid } from "../lib/ids.ts";
+import { fromPageToken, type Page, toPageToken } from "../lib/page-token.ts";
+import type { Principal } from "../principals/principal.ts";
+import { findNewestPlace, findRecords, findRecordsAfter, type RecordFilter } from "./query-store.ts";
+import type { AuditRecord } from "./record.ts";
+
+/** Which records a request asks for; empty texts mean any. */
+export interface RecordQuery {
+  /** Id or name. */
+  readonly org: string;
+  readonly actorId: string;
+  readonly targetId: string;
+  readonly action: string;
+  readonly result: string;
+  readonly requestId: string;
+}
+
+/** Decides whether a caller may see an organization's records. */
+export interface RecordAccess {
+  /** @throws DomainError NOT_AUTHORIZED, ORGANIZATION_DISABLED */
+  require(
+    caller: Principal,
+    org: string,
+    need: { readonly role: "manager"; readonly writes: false },
+  ): Promise<{ readonly organization: { readonly id: string } }>;
+}
+
+export interface AuditServiceOptions {
+  readonly reader: Reader;
+  readonly access: RecordAccess;
+  /** Tells when this process has committed records. Returns what ends that. */
+  readonly onCommitted: (listener: () => void) => () => void;
+  /** How many rows a call looks at. */
+  readonly rowsPerRead?: number;
+  /** How often a stream looks for what other processes stored, in milliseconds. */
+  readonly pollEveryMs?: number;
+  /** Longest silence of a stream, in milliseconds. */
+  readonly heartbeatMs?: number;
+  /** How many streams at most. */
+  readonly maxStreams?: number;
+}
+
+/** What a stream has to say: a record, or only that it is alive. */
+export interface TailEvent {
+  readonly record?: AuditRecord;
+  readonly resumeToken: string;
+}
+
+/** What a stream is opened with. */
+export interface TailOptions {
+  /** Token of the event to go on after; empty to begin now. */
+  readonly resumeToken: string;
+  /** Proves the caller anew; throws as a call would be refused. */
+  readonly authenticate: () => Promise<Principal>;
+  /** Ends the stream when it aborts. */
+  readonly signal: AbortSignal;
+}
+
+/** Records of one read of a stream. */
+const recordsPerRead = 200;
+
+/** How often a stream proves its caller anew, in milliseconds. */
+const authenticateEveryMs = 500;
+
+/** Reads the audit trail. */
+export class AuditService {
+  readonly #options: Required<AuditServiceOptions>;
+  #streams = 0;
+
+  constructor(options: AuditServiceOptions) {
+    this.#options = {
+      rowsPerRead: 10_000,
+      pollEveryMs: 300,
+      heartbeatMs: 15_000,
+      maxStreams: 100,
+      ...options,
+    };
+  }
+
+  /**
+   * Newest first. A page may be short, or empty, and not the last.
+   *
+   * @throws DomainError NOT_AUTHORIZED, ORGANIZATION_DISABLED, INVALID_REQUEST
+   */
+  async list(
+    caller: Principal,
+    query: RecordQuery,
+    span: { readonly startAt?: Date; readonly endAt?: Date },
+    page: { readonly size: number; readonly token: string },
+  ): Promise<Page<AuditRecord>> {
+    const { reader, rowsPerRead } = this.#options;
+    const filter = await this.#toFilter(caller, query);
+    const times = [span.startAt, span.endAt].map((instant) => String(instant?.getTime() ?? ""));
+    const name = ["ListAuditRecords", ...toTexts(filter), ...times];
+    const position = fromPageToken(name, page.token);
+    const before = position && { atMs: Number(position[0]), seq: Number(position[1]) };
+    const { records, next } = await findRecords(
+      reader,
+      filter,
+      { ...span, ...(before && { before }) },
+      { limit: page.size, budget: rowsPerRead },
+    );
+    return {
+      items: records,
+      nextPageToken: next === undefined ? "" : toPageToken(name, [next.atMs, next.seq]),
+    };
+  }
+
+  /**
+   * Records as they are committed, by whichever process, in that order.
+   *
+   * Each stream reads the table at its own pace, so a slow reader holds up
+   * nothing and misses nothing.
+   *
+   * @throws DomainError what `list` throws, at any time; UNAVAILABLE when
+   *   `signal` aborts, TOO_MANY_STREAMS
+   */
+  async *tail(query: RecordQuery, options: TailOptions): AsyncGenerator<TailEvent> {
+    if (this.#streams >= this.#options.maxStreams) throw new DomainError("TOO_MANY_STREAMS");
+    this.#streams += 1;
+    try {
+      yield* this.#follow(query, options);
+    } finally {
+      this.#streams -= 1;
+    }
+  }
+
+  async *#follow(query: RecordQuery, options: TailOptions): AsyncGenerator<TailEvent> {
+    const { reader, rowsPerRead, heartbeatMs } = this.#options;
+    const permit = this.#createPermit(query, options.authenticate);
+    const filter = await permit();
+    const name = ["TailAuditRecords", ...toTexts(filter)];
+    const toEvent = (place: CommitPlace, record?: AuditRecord): TailEvent => ({
+      resumeToken: toPageToken(name, [place.xact, place.seq]),
+      ...(record && { record }),
+    });
+    let place = fromResumeToken(name, options.resumeToken) ?? (await findNewestPlace(reader));
+    yield toEvent(place);
+    let spokeAtMs = performance.now();
+    const waiter = this.#createWaiter(options.signal);
+    try {
+      for (;;) {
+        if (options.signal.aborted)
+          throw new DomainError("UNAVAILABLE", { message: "the server is stopping" });
+        await permit();
+        const found = await findRecordsAfter(reader, filter, place, {
+          limit: recordsPerRead,
+          budget: rowsPerRead,
+        });
+        for (const each of found.records) {
+          await permit();
+          yield toEvent(each.place, each.record);
+          spokeAtMs = performance.now();
+        }
+        const isAtEnd = place.seq === found.readUpTo.seq && place.xact === found.readUpTo.xact;
+        place = found.readUpTo;
+        if (performance.now() - spokeAtMs >= heartbeatMs) {
+          yield toEvent(place);
+          spokeAtMs = performance.now();
+        }
+        if (isAtEnd) await waiter.wait();
+      }
+    } finally {
+      waiter.close();
+    }
+  }
+
+  /** What proves the caller and its role, at most every half second. Answers the filter. */
+  #createPermit(query: RecordQuery, authenticate: () => Promise<Principal>): () => Promise<RecordFilter> {
+    let provenAtMs = Number.NEGATIVE_INFINITY;
+    let filter: RecordFilter = {};
+    return async () => {
+      if (performance.now() - provenAtMs < authenticateEveryMs) return filter;
+      filter = await this.#toFilter(await authenticate(), query);
+      provenAtMs = performance.now();
+      return filter;
+    };
+  }
+
+  /** Waits for the next poll, a commit of this process, or the end. */
+  #createWaiter(signal: AbortSignal): { wait(): Promise<void>; close(): void } {
+    const { onCommitted, pollEveryMs } = this.#options;
+    let isWoken = false;
+    let wake = () => {};
+    const onWake = () => {
+      isWoken = true;
+      wake();
+    };
+    const unsubscribe = onCommitted(onWake);
+    signal.addEventListener("abort", onWake);
+    return {
+      async wait() {
+        if (!isWoken) {
+          await new Promise<void>((resolve) => {
+            const timer = setTimeout(resolve, pollEveryMs);
+            wake = () => {
+              clearTimeout(timer);
+              resolve();
+            };
+          });
+        }
+        isWoken = false;
+      },
+      close() {
+        unsubscribe();
+        signal.removeEventListener("abort", onWake);
+      },
+    };
+  }
+
+  async #toFilter(caller: Principal, query: RecordQuery): Promise<RecordFilter> {
+    const orgId = await this.#toOrgId(caller, query.org);
+    const { actorId, targetId, action, requestId } = query;
+    return {
+      ...(orgId !== undefined && { orgId }),
+      ...(actorId !== "" && { actorId: toId(actorId) }),
+      ...(targetId !== "" && { targetId: toId(targetId) }),
+      ...(action !== "" && { action }),
+      ...(query.result !== "" && { result: query.result as "success" | "refused" }),
+      ...(requestId !== "" && { requestId }),
+    };
+  }
+
+  /** Superusers also see what belongs to no organization, or to one that is gone. */
+  async #toOrgId(caller: Principal, org: string): Promise<string | undefined> {
+    if (caller.superuser && (org === "" || isUuid(org))) return org === "" ? undefined : toId(org);
+    if (org === "")
+      throw new DomainError("NOT_AUTHORIZED", { detail: "needs an organization, or a superuser" });
+    const need = { role: "manager", writes: false } as const;
+    return (await this.#options.access.require(caller, org, need)).organization.id;
+  }
+}
+
+/** Ids are kept in lower case. */
+function toId(text: string): string {
+  return isUuid(text) ? text.toLowerCase() : text;
+}
+
+function toTexts(filter: RecordFilter): string[] {
+  return Object.entries(filter).map(([name, value]) => `${name}=${value}`);
+}
+
+function fromResumeToken(name: readonly string[], token: string): CommitPlace | undefined {
+  try {
+    const position = fromPageToken(name, token);
+    return position && { xact: Number(position[0]), seq: Number(position[1]) };
+  } catch {
+    const description = "must be the resume_token of a stream with the same filters";
+    throw new DomainError("INVALID_REQUEST", {
+      message: `resume_token: ${description}`,
+      violations: [{ field: "resume_token", description }],
+    });
+  }
+}
