@@ -1,0 +1,190 @@
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SMTPServer } from "smtp-server";
+import { afterEach, describe, expect, it } from "vitest";
+import { type Log, silentLog } from "../lib/log.ts";
+import { createMailer } from "./mailer.ts";
+import type { MailMessage, MailTransport } from "./message.ts";
+import { createOutbox } from "./outbox.ts";
+import { createSmtpTransport, parseSmtpServer } from "./smtp.ts";
+import { renderMail } from "./template.ts";
+
+const message: MailMessage = {
+  to: "ann@example.org",
+  subject: "Hé",
+  text: "code 123",
+  html: "<p>code 123</p>",
+};
+const from = "Vestibule <no-reply@example.org>";
+const cleanUps: (() => void)[] = [];
+afterEach(() => {
+  for (const cleanUp of cleanUps.splice(0)) cleanUp();
+});
+
+/** A real mail server; `refuse` answers each mail's recipient. */
+async function startSmtp(refuse?: () => Error | undefined) {
+  const received: { to: string[]; data: string }[] = [];
+  const server = new SMTPServer({
+    authOptional: true,
+    disabledCommands: ["STARTTLS"],
+    onRcptTo: (_address, _session, callback) => callback(refuse?.() ?? null),
+    onData(stream, session, callback) {
+      let data = "";
+      stream.on("data", (chunk: Buffer) => (data += chunk.toString("utf8")));
+      stream.on("end", () => {
+        received.push({ to: session.envelope.rcptTo.map((recipient) => recipient.address), data });
+        callback();
+      });
+    },
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server.server, "listening");
+  cleanUps.push(() => server.close());
+  const { port } = server.server.address() as AddressInfo;
+  return { url: `smtp://127.0.0.1:${port}`, received };
+}
+
+function smtpError(code: number): Error {
+  return Object.assign(new Error("no"), { responseCode: code });
+}
+
+describe("SMTP", () => {
+  it("delivers text and HTML to the one address", async () => {
+    const { url, received } = await startSmtp();
+    const transport = await createSmtpTransport({ url, from });
+    await transport.probe();
+    await transport.send(message);
+    expect(received).toHaveLength(1);
+    expect(received[0]?.to).toEqual(["ann@example.org"]);
+    expect(received[0]?.data).toMatch(/multipart\/alternative/);
+    expect(received[0]?.data).toMatch(/Auto-Submitted: auto-generated/);
+  });
+
+  it("never makes several addresses of one", async () => {
+    const { url, received } = await startSmtp();
+    const transport = await createSmtpTransport({ url, from });
+    await transport.send({ ...message, to: "ann@example.org, eve@example.org" }).catch(() => {});
+    expect(received.flatMap((mail) => mail.to)).not.toContain("eve@example.org");
+  });
+
+  it.each([
+    ["smtp://mail.example.org", { host: "mail.example.org", port: 587, secure: false, requireTLS: false }],
+    ["smtps://mail.example.org", { host: "mail.example.org", port: 465, secure: true, requireTLS: false }],
+    ["smtp://[::1]:25", { host: "::1", port: 25, secure: false, requireTLS: false }],
+    [
+      "smtp://u%40x:p%2Fw@mail.example.org:2525",
+      { port: 2525, requireTLS: true, auth: { user: "u@x", pass: "p/w" } },
+    ],
+    ["smtp://u:p@127.0.0.1", { requireTLS: false }],
+  ])("reads %s", (url, expected) => {
+    expect(parseSmtpServer(url)).toMatchObject(expected);
+  });
+});
+
+describe("outbox", () => {
+  it("writes a file that only its owner reads, and drops those of the day before", async () => {
+    const parent = mkdtempSync(join(tmpdir(), "vestibule-outbox-"));
+    cleanUps.push(() => rmSync(parent, { recursive: true }));
+    const folder = join(parent, "outbox");
+    const lines: object[] = [];
+    const log: Log = { ...silentLog, info: (fields) => lines.push(fields) };
+    const outbox = createOutbox({ folder, from, clock: { now: () => new Date() }, log });
+    await outbox.send(message);
+    const [first = ""] = readdirSync(folder);
+    const path = join(folder, first);
+    expect(lines).toEqual([{ path }]);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+    expect(readFileSync(path, "utf8")).toMatch(/To: ann@example.org[\s\S]*code 123/);
+
+    const old = new Date(Date.now() - 25 * 3600 * 1000);
+    utimesSync(path, old, old);
+    await outbox.send(message);
+    expect(readdirSync(folder)).toHaveLength(1);
+    expect(readdirSync(folder)).not.toContain(first);
+  });
+});
+
+describe("mailer", () => {
+  /** A transport that does as it is told, and waits that take no time. */
+  function setUp(outcomes: ("ok" | Error)[], probes: boolean[] = []) {
+    const waits: number[] = [];
+    let sent = 0;
+    const probed = Promise.withResolvers<void>();
+    const transport: MailTransport = {
+      async send() {
+        const outcome = outcomes[sent++] ?? "ok";
+        if (outcome !== "ok") throw outcome;
+      },
+      async probe() {
+        const isUp = probes.shift() ?? true;
+        if (!isUp) throw new Error("down");
+        queueMicrotask(() => queueMicrotask(probed.resolve));
+      },
+      close: () => {},
+    };
+    const wait = async (ms: number) => void waits.push(ms);
+    const mailer = createMailer({ transport, log: silentLog, wait });
+    return { mailer, waits, probed: probed.promise, sent: () => sent };
+  }
+
+  const down = new Error("connection refused");
+
+  it("tries again for a minute, and stays available when that helps", async () => {
+    const { mailer, waits } = setUp([down, down, "ok"]);
+    await mailer.send(message);
+    expect(mailer.isAvailable()).toBe(true);
+    expect(waits).toEqual([1000, 3000]);
+  });
+
+  it("becomes unavailable when a minute did not help, until a probe succeeds", async () => {
+    const { mailer, waits, probed, sent } = setUp(Array(6).fill(down), [false, false, true]);
+    await expect(mailer.send(message)).rejects.toBe(down);
+    expect(sent()).toBe(6);
+    expect(waits.slice(0, 5).reduce((sum, ms) => sum + ms, 0)).toBe(60_000);
+    expect(mailer.isAvailable()).toBe(false);
+    await probed;
+    await new Promise(setImmediate);
+    expect(mailer.isAvailable()).toBe(true);
+  });
+
+  it("does not distrust a server that refuses one mailbox", async () => {
+    const { mailer, sent } = setUp([smtpError(550)]);
+    await expect(mailer.send(message)).rejects.toMatchObject({ responseCode: 550 });
+    expect(sent()).toBe(1);
+    expect(mailer.isAvailable()).toBe(true);
+  });
+
+  it("fails against a server that accepts nothing", async () => {
+    const { url, received } = await startSmtp(() => smtpError(451));
+    const transport = await createSmtpTransport({ url, from });
+    const mailer = createMailer({ transport, log: silentLog, wait: async () => {} });
+    await expect(mailer.send(message)).rejects.toThrow();
+    expect(received).toEqual([]);
+  });
+});
+
+describe("templates", () => {
+  const template = {
+    subject: "Sign in\r\nBcc: eve@example.org",
+    body: "Code {{.Otp}}\n\nor {{ .Link }}, {{.Minutes}} min",
+  };
+  const values = { otp: "AB<1>", link: "https://id.example.org/?a=1&b=2", minutes: 10 };
+
+  it("fill the values into text and HTML, escaped there", () => {
+    const mail = renderMail(template, values);
+    expect(mail.text).toBe("Code AB<1>\n\nor https://id.example.org/?a=1&b=2, 10 min");
+    expect(mail.html).toContain("AB&#60;1&#62;");
+    expect(mail.html).toContain('href="https://id.example.org/?a=1&#38;b=2"');
+    expect(mail.subject).not.toMatch(/[\r\n]/);
+  });
+
+  it("leave other braces and an absent link alone", () => {
+    const mail = renderMail({ subject: "s", body: "{{.Other}} {{.Link}}|<b>" }, { otp: "1", minutes: 1 });
+    expect(mail.text).toBe("{{.Other}} |<b>");
+    expect(mail.html).toContain("{{.Other}} |&#60;b&#62;");
+  });
+});

@@ -1,0 +1,111 @@
+/**
+ * Outgoing mail.
+ *
+ * A mail is sent after the answer it belongs to, so that an answer's time says
+ * nothing about a mailbox. One that is not accepted is tried again for a
+ * minute. Once a mail has failed for good the mailer is unavailable, to
+ * everyone alike, until a probe of the mail server succeeds.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Log } from "../lib/log.ts";
+import type { MailMessage, MailTransport } from "./message.ts";
+
+/** Pauses between tries, in milliseconds: a minute altogether. */
+const retryPausesMs = [1000, 3000, 8000, 16_000, 32_000];
+
+/** Pauses between probes of a mail server that failed, in milliseconds; the last repeats. */
+const probePausesMs = [1000, 2000, 5000, 10_000];
+
+/** Sends mail. */
+export interface Mailer {
+  /** False from a mail's failure until a probe succeeds. */
+  isAvailable(): boolean;
+  /**
+   * Resolves once the mail was accepted.
+   *
+   * @throws Error when it was not within a minute, or the mail server says it never will be.
+   */
+  send(message: MailMessage): Promise<void>;
+  /** Gives up what is being tried. */
+  close(): void;
+}
+
+export interface MailerOptions {
+  readonly transport: MailTransport;
+  readonly log: Log;
+  /** Waits; rejects when aborted. For tests. */
+  readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** Whether the server has said no for good (RFC 5321 §4.2.1, 5yz) to this mail: no reason to distrust it. */
+function isRefused(error: unknown): boolean {
+  const code = (error as { responseCode?: unknown } | undefined)?.responseCode;
+  return typeof code === "number" && code >= 550 && code <= 554;
+}
+
+/** @see {@link Mailer} */
+export function createMailer(options: MailerOptions): Mailer {
+  const { transport, log } = options;
+  const wait = options.wait ?? ((ms, signal) => sleep(ms, undefined, { signal, ref: false }));
+  const closing = new AbortController();
+  let isAvailable = true;
+
+  async function probeUntilBack(): Promise<void> {
+    for (let attempt = 0; !closing.signal.aborted; attempt++) {
+      await wait(probePausesMs[Math.min(attempt, probePausesMs.length - 1)] ?? 0, closing.signal);
+      const isBack = await transport.probe().then(
+        () => true,
+        () => false,
+      );
+      if (!isBack) continue;
+      isAvailable = true;
+      log.info({}, "the mail server accepts mail again");
+      return;
+    }
+  }
+
+  function becomeUnavailable(err: unknown): void {
+    if (!isAvailable) return;
+    isAvailable = false;
+    log.error(
+      { err: describe(err) },
+      "mail cannot be sent: sign-in by mail is unavailable until the mail server is back",
+    );
+    probeUntilBack().catch(() => {});
+  }
+
+  async function trySend(message: MailMessage): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await transport.send(message);
+      } catch (error) {
+        const pauseMs = retryPausesMs[attempt];
+        if (isRefused(error) || pauseMs === undefined || closing.signal.aborted) throw error;
+        log.warn({ err: describe(error), attempt: attempt + 1 }, "mail was not accepted; will try again");
+        await wait(pauseMs, closing.signal);
+      }
+    }
+  }
+
+  return {
+    isAvailable: () => isAvailable,
+    async send(message) {
+      try {
+        await trySend(message);
+      } catch (error) {
+        if (!isRefused(error) && !closing.signal.aborted) becomeUnavailable(error);
+        throw error;
+      }
+    },
+    close() {
+      closing.abort();
+      transport.close();
+    },
+  };
+}
+
+/** What the log may know of a failure: never the conversation, which names the mailbox. */
+function describe(error: unknown): { code: unknown; responseCode: unknown; command: unknown } {
+  const { code, responseCode, command } = (error ?? {}) as Record<string, unknown>;
+  return { code, responseCode, command };
+}

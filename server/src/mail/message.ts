@@ -1,0 +1,17 @@
+/** A mail to one person. */
+export interface MailMessage {
+  /** A single address, lower case. */
+  readonly to: string;
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string;
+}
+
+/** Hands a mail to whoever delivers it. */
+export interface MailTransport {
+  /** Resolves once the mail was accepted; rejects when it was not. */
+  send(message: MailMessage): Promise<void>;
+  /** Resolves if a mail would now be accepted, without sending one. */
+  probe(): Promise<void>;
+  close(): void;
+}

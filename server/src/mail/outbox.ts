@@ -1,0 +1,49 @@
+import { mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Clock } from "../lib/clock.ts";
+import { newId } from "../lib/ids.ts";
+import type { Log } from "../lib/log.ts";
+import type { MailMessage, MailTransport } from "./message.ts";
+import { toFields } from "./smtp.ts";
+
+/** How long files are kept, in milliseconds. */
+const keptMs = 24 * 3600 * 1000;
+
+/**
+ * The mail of a server without SMTP: each one a file that a mail program
+ * opens, so that a newcomer can sign in on a laptop at once. The log names the
+ * file, never what is in it. Folder 0700, files 0600, gone after a day.
+ *
+ * @param folder is made when it is first needed.
+ */
+export function createOutbox(options: {
+  readonly folder: string;
+  readonly from: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}): MailTransport {
+  const { folder, from, clock, log } = options;
+
+  async function removeOld(): Promise<void> {
+    const horizon = clock.now().getTime() - keptMs;
+    for (const name of await readdir(folder)) {
+      const path = join(folder, name);
+      if (name.endsWith(".eml") && (await stat(path)).mtimeMs < horizon) await rm(path, { force: true });
+    }
+  }
+
+  return {
+    async send(message: MailMessage) {
+      const { createTransport } = await import("nodemailer");
+      const writer = createTransport({ streamTransport: true, buffer: true, newline: "unix" });
+      const { message: bytes } = await writer.sendMail({ ...toFields(message), from, date: clock.now() });
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const path = join(folder, `${newId(clock.now())}.eml`);
+      await writeFile(path, bytes as Buffer, { mode: 0o600, flag: "wx" });
+      log.info({ path }, "mail written: there is no smtp.url, so it is not sent");
+      await removeOld().catch((err) => log.warn({ err }, "old mail could not be removed"));
+    },
+    probe: async () => {},
+    close: () => {},
+  };
+}

@@ -1,0 +1,79 @@
+import type { MailMessage, MailTransport } from "./message.ts";
+
+/** How long each step of a conversation with the mail server may take, in milliseconds. */
+const stepTimeoutMs = 10_000;
+
+/** Where and how to deliver: what an SMTP URL says. */
+export interface SmtpServer {
+  readonly host: string;
+  readonly port: number;
+  /** TLS from the first byte. */
+  readonly secure: boolean;
+  /** Refuse to go on without STARTTLS. */
+  readonly requireTLS: boolean;
+  readonly auth?: { readonly user: string; readonly pass: string };
+}
+
+const loopbackHosts = new Set(["localhost", "127.0.0.1", "[::1]"]);
+
+/**
+ * Reads an SMTP URL. A password is never sent in clear text to another
+ * machine: with one, `smtp://` insists on STARTTLS.
+ */
+export function parseSmtpServer(url: string): SmtpServer {
+  const { protocol, hostname, port, username, password } = new URL(url);
+  const secure = protocol === "smtps:";
+  const hasPassword = username !== "";
+  return {
+    host: hostname.replace(/^\[|\]$/g, ""),
+    port: port === "" ? (secure ? 465 : 587) : Number(port),
+    secure,
+    requireTLS: !secure && hasPassword && !loopbackHosts.has(hostname),
+    ...(hasPassword && { auth: { user: decodeURIComponent(username), pass: decodeURIComponent(password) } }),
+  };
+}
+
+/**
+ * Mail by SMTP (RFC 5321), with STARTTLS wherever the server offers it. The
+ * library is loaded with the first mail server, not with the process.
+ *
+ * @param url `smtp://user:password@host:587` or `smtps://…`.
+ * @param from the sender, `Name <address>` or an address.
+ */
+export async function createSmtpTransport(options: {
+  readonly url: string;
+  readonly from: string;
+}): Promise<MailTransport> {
+  const { createTransport } = await import("nodemailer");
+  const transport = createTransport({
+    ...parseSmtpServer(options.url),
+    connectionTimeout: stepTimeoutMs,
+    greetingTimeout: stepTimeoutMs,
+    socketTimeout: stepTimeoutMs,
+    // What a template holds is text, never a file of ours or a place to fetch from.
+    disableFileAccess: true,
+    disableUrlAccess: true,
+  });
+  return {
+    async send(message: MailMessage) {
+      await transport.sendMail({ ...toFields(message), from: options.from });
+    },
+    async probe() {
+      await transport.verify();
+    },
+    close: () => transport.close(),
+  };
+}
+
+/** Fields as the library takes them; the address goes as an object, which is never parsed into several. */
+export function toFields(message: MailMessage) {
+  const { to, subject, text, html } = message;
+  return {
+    to: { name: "", address: to },
+    subject,
+    text,
+    html,
+    // RFC 3834 §5: nobody's out-of-office answers a code.
+    headers: { "Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All" },
+  };
+}
