@@ -14,6 +14,7 @@ let now = startedAt;
 const clock = { now: () => now };
 const issuer = "https://auth.example.org";
 const audience = "https://api.example.org";
+const revoked = new Set<string>();
 const subject = {
   sub: "s1",
   client_id: "c1",
@@ -52,6 +53,7 @@ function tokensOver(keys: SigningKey[]): AccessTokens {
     audience,
     validitySeconds: 3600,
     clockSkewSeconds: 60,
+    isRevoked: (jti) => revoked.has(jti),
   });
 }
 
@@ -193,6 +195,15 @@ describe("access tokens", () => {
     now = new Date(startedAt.getTime() - 61_000);
     await expect(tokens.verify(token)).rejects.toMatchObject(refusal);
     now = startedAt;
+  });
+
+  it("end when they are revoked, also where they were verified before", async () => {
+    const { token, jti } = await tokens.issue(subject);
+    expect((await tokens.verify(token)).jti).toBe(jti);
+    revoked.add(jti);
+    await expect(tokens.verify(token)).rejects.toMatchObject({ ...refusal, detail: "token: revoked" });
+    const { token: other } = await tokens.issue(subject);
+    expect((await tokens.verify(other)).sub).toBe("s1");
   });
 
   it("never outlive the credential behind them", async () => {

@@ -4,11 +4,11 @@
  * the key that `kid` names; headers choose nothing else.
  */
 import { randomUUID } from "node:crypto";
-import { fromBase64url, toBase64url } from "../lib/base64url.ts";
+import { toBase64url } from "../lib/base64url.ts";
 import { type Clock, toEpochSeconds } from "../lib/clock.ts";
-import { DomainError } from "../lib/errors.ts";
 import { isSignatureOf, signWith } from "./algorithms.ts";
 import type { AccessTokenClaims } from "./claims.ts";
+import { readCompactJws, readJsonPart, refuseJws } from "./jws.ts";
 import type { Keyring, KeyringSnapshot } from "./keyring.ts";
 
 /** What a token says of its principal; the service adds the rest. */
@@ -32,6 +32,8 @@ export interface AccessTokenOptions {
   readonly validitySeconds: number;
   /** Leeway in reading `exp` and `nbf`, in seconds. */
   readonly clockSkewSeconds: number;
+  /** Whether the token of a `jti` was revoked before its time. */
+  readonly isRevoked: (jti: string) => boolean | Promise<boolean>;
 }
 
 /** Issues and verifies this service's access tokens. */
@@ -53,30 +55,11 @@ export interface AccessTokens {
 /** Longest token read, in characters: a bound for the work a stranger can cause. */
 const longestToken = 8192;
 
-function refuse(detail: string): never {
-  throw new DomainError("NOT_AUTHENTICATED", { detail });
-}
-
-function parseJson(encoded: string): Record<string, unknown> {
-  const bytes = fromBase64url(encoded);
-  if (bytes === undefined) refuse("token: not base64url");
-  try {
-    const value: unknown = JSON.parse(bytes.toString("utf8"));
-    if (typeof value === "object" && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>;
-  } catch {
-    // Falls through to the one refusal.
-  }
-  return refuse("token: not a JSON object");
-}
-
-/** Header members that would tell where to find a key: never followed, so refused outright. */
-const keyCarriers = ["jwk", "jku", "x5u", "x5c", "crit", "b64"];
-
 function isClaims(payload: Record<string, unknown>): payload is Record<string, unknown> & AccessTokenClaims {
   const texts = ["iss", "sub", "aud", "client_id", "jti", "sub_type", "auth_via"];
   return (
     texts.every((name) => typeof payload[name] === "string") &&
+    (payload.sub_type === "app/user" || payload.sub_type === "app/serviceuser") &&
     Number.isSafeInteger(payload.exp) &&
     Number.isSafeInteger(payload.nbf)
   );
@@ -84,44 +67,29 @@ function isClaims(payload: Record<string, unknown>): payload is Record<string, u
 
 /** @see {@link AccessTokens} */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
-  const { keyring, clock, issuer, audience, validitySeconds, clockSkewSeconds } = options;
+  const { keyring, clock, issuer, audience, validitySeconds, clockSkewSeconds, isRevoked } = options;
 
   /** The signature and everything that cannot change while the keys stay. */
   function verifySignature(token: string, snapshot: KeyringSnapshot): AccessTokenClaims {
-    if (token.length > longestToken) refuse("token: too long");
-    const [encodedHeader, encodedPayload, encodedSignature, ...rest] = token.split(".");
-    if (
-      encodedHeader === undefined ||
-      encodedPayload === undefined ||
-      encodedSignature === undefined ||
-      rest.length > 0
-    ) {
-      refuse("token: not three parts");
-    }
-    const header = parseJson(encodedHeader);
-    if (header.typ !== "at+jwt") refuse("token: typ is not at+jwt");
-    if (keyCarriers.some((name) => name in header))
-      refuse("token: its header carries a key or critical member");
+    const { header, encodedPayload, signed, signature } = readCompactJws(token, "token", longestToken);
+    if (header.typ !== "at+jwt") refuseJws("token: typ is not at+jwt");
     const key = typeof header.kid === "string" ? snapshot.verifiers.get(header.kid) : undefined;
-    if (key === undefined) refuse("token: unknown kid");
-    if (header.alg !== key.algorithm) refuse("token: alg is not its key's");
-    const signature = fromBase64url(encodedSignature);
-    const signed = Buffer.from(`${encodedHeader}.${encodedPayload}`);
-    if (signature === undefined || !isSignatureOf(key.algorithm, key.publicKey, signed, signature)) {
-      refuse("token: bad signature");
-    }
-    const claims = parseJson(encodedPayload);
-    if (!isClaims(claims)) refuse("token: claims are missing");
-    if (claims.iss !== issuer) refuse("token: another issuer's");
-    if (claims.aud !== audience) refuse("token: for another audience");
-    if (claims.gen !== "system") refuse("token: gen is not system");
+    if (key === undefined) refuseJws("token: unknown kid");
+    if (header.alg !== key.algorithm) refuseJws("token: alg is not its key's");
+    if (!isSignatureOf(key.algorithm, key.publicKey, signed, signature)) refuseJws("token: bad signature");
+    const claims = readJsonPart(encodedPayload, "token");
+    if (!isClaims(claims)) refuseJws("token: claims are missing");
+    if (claims.iss !== issuer) refuseJws("token: another issuer's");
+    if (claims.aud !== audience) refuseJws("token: for another audience");
+    if (claims.gen !== "system") refuseJws("token: gen is not system");
     return claims;
   }
 
   function checkTimes(claims: AccessTokenClaims): void {
     const now = toEpochSeconds(clock.now());
-    if (now >= claims.exp + clockSkewSeconds) refuse(`token: expired at ${claims.exp}, now is ${now}`);
-    if (now < claims.nbf - clockSkewSeconds) refuse(`token: not valid before ${claims.nbf}, now is ${now}`);
+    if (now >= claims.exp + clockSkewSeconds) refuseJws(`token: expired at ${claims.exp}, now is ${now}`);
+    if (now < claims.nbf - clockSkewSeconds)
+      refuseJws(`token: not valid before ${claims.nbf}, now is ${now}`);
   }
 
   return {
@@ -155,6 +123,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         snapshot.verified.set(token, claims);
       }
       checkTimes(claims);
+      if (await isRevoked(claims.jti)) refuseJws("token: revoked");
       return claims;
     },
   };
