@@ -207,6 +207,15 @@ describe("what is recorded", () => {
     ]);
   });
 
+  it("the credential itself where its holder's id was presented in its place", async () => {
+    const owner = { type: "serviceuser", id: machine.id, credentialId: otherClientId } as const;
+    const refusal = new DomainError("NOT_AUTHENTICATED", { owner });
+    const proof = { kind: "client_secret", clientId: machine.id };
+    const judged = guard.judge(requestFrom("192.0.2.1"), proof, () => Promise.reject(refusal));
+    await expect(judged).rejects.toBe(refusal);
+    expect(refusals).toMatchObject([{ credentialId: otherClientId, target: { id: otherClientId } }]);
+  });
+
   it("one that was not judged any more", async () => {
     await failTimes(21, "192.0.2.1", () => clientId);
     expect(refusals.at(-1)).toMatchObject({ reason: "TOO_MANY_FAILURES", credentialId: clientId });

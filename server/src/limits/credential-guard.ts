@@ -123,8 +123,9 @@ export function createCredentialGuard(options: CredentialGuardOptions): Credenti
   }
 
   function record(request: RequestInfo, { kind, clientId }: PresentedProof, refusal: DomainError): void {
-    const credentialId = clientId !== undefined && isUuid(clientId) ? clientId.toLowerCase() : undefined;
     const { reason, detail, owner } = refusal;
+    const presentedId = clientId !== undefined && isUuid(clientId) ? clientId.toLowerCase() : undefined;
+    const credentialId = owner?.credentialId ?? presentedId;
     audit.refuse(request, {
       action: "credential.refuse",
       reason,
