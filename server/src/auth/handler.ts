@@ -4,7 +4,6 @@ import type { ServiceUser as ServiceUserMessage } from "@vestibule/proto/vestibu
 import { DomainError } from "../lib/errors.ts";
 import { requestInfoKey } from "../lib/request.ts";
 import { requirePrincipal } from "../principals/context.ts";
-import { toPrincipalLabel } from "../principals/principal.ts";
 import type { Grants } from "../tokens/grants.ts";
 import type { Keyring } from "../tokens/keyring.ts";
 
@@ -21,15 +20,11 @@ export function createAuthHandler(options: AuthHandlerOptions): Partial<ServiceI
   return {
     listAuthStrategies: () => ({ strategies: [] }),
     async authToken(request, context) {
-      const { principal, token } = await grants.exchange({
-        grantType: request.grantType,
-        clientId: request.clientId,
-        clientSecret: request.clientSecret,
-        header: context.requestHeader,
-      });
-      const { outcome } = context.values.get(requestInfoKey);
-      outcome.principal = toPrincipalLabel(principal);
-      outcome.credentialKind = principal.credentialKind;
+      const { grantType, clientId, clientSecret, assertion } = request;
+      const { token } = await grants.exchange(
+        { grantType, clientId, clientSecret, assertion, header: context.requestHeader },
+        context.values.get(requestInfoKey),
+      );
       context.responseHeader.set("cache-control", "no-store");
       return { accessToken: token.token, tokenType: "Bearer", expiresIn: token.expiresInSeconds };
     },

@@ -1,19 +1,32 @@
 /**
- * Exchanges a credential for an access token.
+ * The rules of `AuthToken`: which credential a `grant_type` selects.
  *
  * A `grant_type` selects exactly its own credential, and every other one on
- * the request is left unread; without one the headers decide.
+ * the request is left unread; without one the headers decide, and all that
+ * they present must be good and name one principal. The rules of the token
+ * endpoint are OAuth's own, in `oauth-token.ts`.
  */
 import { DomainError } from "../lib/errors.ts";
+import type { RequestInfo } from "../lib/request.ts";
 import { type PresentedCredential, readPresentedCredentials } from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
-import type { AccessTokenSubject, AccessTokens, IssuedToken } from "./access-token.ts";
+import type { IssuedToken } from "./access-token.ts";
+import type { AssertionRules } from "./assertions.ts";
+import type { Proofs } from "./proofs.ts";
+import type { TokenIssuer } from "./token-issuer.ts";
 
-/** A request for a token, whichever route it came by. Absent members are empty. */
+/** RFC 6749 §4.4. */
+export const clientCredentialsGrant = "client_credentials";
+
+/** RFC 7523 §2.1. */
+export const jwtBearerGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/** A request for a token. Absent members are empty. */
 export interface GrantRequest {
   readonly grantType: string;
   readonly clientId: string;
   readonly clientSecret: string;
+  readonly assertion: string;
   readonly header: Headers;
 }
 
@@ -24,71 +37,110 @@ export interface Grant {
 }
 
 export interface GrantOptions {
-  readonly accessTokens: AccessTokens;
-  /** Judges a client secret. */
-  readonly authenticateSecret: (id: string, secret: string) => Promise<Principal>;
-  /** Which optional claims tokens carry. */
-  readonly claims: { readonly addOrgIds: boolean };
+  readonly proofs: Proofs;
+  readonly issuer: TokenIssuer;
+  readonly assertionRules: AssertionRules;
 }
 
 /** Exchanges credentials for tokens. */
 export interface Grants {
-  /** @throws DomainError UNSUPPORTED_GRANT_TYPE, NOT_AUTHENTICATED, PRINCIPAL_DISABLED, ORGANIZATION_DISABLED */
-  exchange(request: GrantRequest): Promise<Grant>;
+  /**
+   * @throws DomainError UNSUPPORTED_GRANT_TYPE, NOT_AUTHENTICATED,
+   *   USER_NOT_FOUND, PRINCIPAL_DISABLED, ORGANIZATION_DISABLED
+   */
+  exchange(request: GrantRequest, info: RequestInfo): Promise<Grant>;
 }
 
-function findBasic(header: Headers): PresentedCredential | undefined {
-  const presented = readPresentedCredentials(header);
-  return presented.find((credential) => credential.kind === "basic" || credential.kind === "malformed");
-}
-
-/** What a token says of a principal. */
-export function toTokenSubject(
-  principal: Principal,
-  claims: { readonly addOrgIds: boolean },
-): AccessTokenSubject {
-  if (principal.type === "user") throw new DomainError("NOT_IMPLEMENTED");
-  return {
-    sub: principal.id,
-    client_id: principal.credentialId,
-    sub_type: "app/serviceuser",
-    auth_via: principal.authVia,
-    credential_id: principal.credentialId,
-    ...(claims.addOrgIds ? { org_ids: principal.orgId } : {}),
-  };
+/** Nothing was tried, so nothing is counted or recorded. */
+function nothingPresented(): DomainError {
+  return new DomainError("NOT_AUTHENTICATED", { detail: "no credential for the grant" });
 }
 
 /** @see {@link Grants} */
-export function createGrants(options: GrantOptions): Grants {
-  const { accessTokens, authenticateSecret, claims } = options;
-
-  async function authenticateBasic(header: Headers): Promise<Principal> {
-    const basic = findBasic(header);
-    if (basic?.kind !== "basic") {
-      const detail = basic?.kind === "malformed" ? basic.detail : "no credential for the grant";
-      throw new DomainError("NOT_AUTHENTICATED", { detail });
-    }
-    return await authenticateSecret(basic.id, basic.secret);
+export function createGrants({ proofs, issuer, assertionRules }: GrantOptions): Grants {
+  /** The one credential in `Authorization`; a header that cannot be read is refused, not overlooked. */
+  function getAuthorization(
+    { header }: GrantRequest,
+    info: RequestInfo,
+    kinds: readonly PresentedCredential["kind"][],
+  ): PresentedCredential {
+    const presented = readPresentedCredentials(header).find(
+      ({ kind }) => kind === "malformed" || kinds.includes(kind),
+    );
+    if (presented === undefined) throw nothingPresented();
+    if (presented.kind === "malformed") return proofs.refuse(info, presented.detail);
+    return presented;
   }
 
-  async function authenticate(request: GrantRequest): Promise<Principal> {
+  async function proveClient(request: GrantRequest, info: RequestInfo): Promise<Principal> {
+    const { clientId, clientSecret, assertion } = request;
+    if (clientSecret === "" && assertion !== "") {
+      const principal = await proofs.assertion(info, assertion, "private_key_jwt", assertionRules);
+      if (clientId !== "" && clientId.toLowerCase() !== principal.id) {
+        return proofs.refuse(info, "client_id is not the assertion's service user");
+      }
+      return principal;
+    }
+    if (clientId !== "" || clientSecret !== "") return await proofs.basic(info, clientId, clientSecret);
+    const basic = getAuthorization(request, info, ["basic"]);
+    return await proveAny(basic, info);
+  }
+
+  async function proveByAssertion(request: GrantRequest, info: RequestInfo): Promise<Principal> {
+    let { assertion } = request;
+    if (assertion === "") {
+      const bearer = getAuthorization(request, info, ["access_token"]);
+      if (bearer.kind === "access_token") assertion = bearer.token;
+    }
+    return await proofs.assertion(info, assertion, "jwt_bearer", assertionRules);
+  }
+
+  async function proveAny(credential: PresentedCredential, info: RequestInfo): Promise<Principal> {
+    switch (credential.kind) {
+      case "basic":
+        return await proofs.basic(info, credential.id, credential.secret);
+      case "opaque_token":
+        return await proofs.opaqueToken(info, credential.token);
+      case "session":
+        return await proofs.session(info, credential.cookie);
+      case "access_token":
+        return proofs.refuse(info, "an access token or assertion gives no token without a grant type");
+      case "malformed":
+        return proofs.refuse(info, credential.detail);
+    }
+  }
+
+  async function proveByHeaders({ header }: GrantRequest, info: RequestInfo): Promise<Principal> {
+    const [first, ...others] = readPresentedCredentials(header);
+    if (first === undefined) throw nothingPresented();
+    const principal = await proveAny(first, info);
+    for (const other of others) {
+      const further = await proveAny(other, info);
+      if (further.type !== principal.type || further.id !== principal.id) {
+        return proofs.refuse(info, "two credentials name different principals");
+      }
+    }
+    return principal;
+  }
+
+  async function prove(request: GrantRequest, info: RequestInfo): Promise<Principal> {
     switch (request.grantType) {
-      case "client_credentials":
-        if (request.clientId === "" && request.clientSecret === "")
-          return await authenticateBasic(request.header);
-        return await authenticateSecret(request.clientId, request.clientSecret);
+      case clientCredentialsGrant:
+        return await proveClient(request, info);
+      case jwtBearerGrant:
+        return await proveByAssertion(request, info);
       case "":
-        return await authenticateBasic(request.header);
+        return await proveByHeaders(request, info);
       default:
         throw new DomainError("UNSUPPORTED_GRANT_TYPE");
     }
   }
 
   return {
-    async exchange(request) {
-      const principal = await authenticate(request);
-      const notAfterAt = principal.type === "serviceuser" ? principal.credentialExpiresAt : undefined;
-      return { principal, token: await accessTokens.issue(toTokenSubject(principal, claims), notAfterAt) };
+    async exchange(request, info) {
+      const principal = await prove(request, info);
+      const project = request.header.get("x-project") ?? undefined;
+      return { principal, token: await issuer.issue(info, principal, project) };
     },
   };
 }

@@ -225,28 +225,31 @@ export declare const AuthLogoutResponseSchema: GenMessage<AuthLogoutResponse>;
  */
 export declare type AuthTokenRequest = Message<"vestibule.v1.AuthTokenRequest"> & {
   /**
-   * `client_credentials`, or empty to use the credential in the headers.
+   * `client_credentials`, `urn:ietf:params:oauth:grant-type:jwt-bearer`, or
+   * empty to use the credential in the headers.
    *
    * @generated from field: string grant_type = 1;
    */
   grantType: string;
 
   /**
-   * Id of the credential (not of the service user), a UUID.
+   * Id of the client secret or opaque token, a UUID; for an assertion, the
+   * service user's id or empty.
    *
    * @generated from field: string client_id = 2;
    */
   clientId: string;
 
   /**
-   * Secret of the credential.
+   * The client secret, or an opaque token.
    *
    * @generated from field: string client_secret = 3;
    */
   clientSecret: string;
 
   /**
-   * A signed assertion, for the grants that take one.
+   * A signed assertion (RFC 7523), for `jwt-bearer` or in place of a client
+   * secret. Longer ones are `invalid_argument`.
    *
    * @generated from field: string assertion = 4;
    */
@@ -609,21 +612,48 @@ export declare const AuthService: GenService<{
     output: typeof AuthLogoutResponseSchema;
   },
   /**
-   * Exchanges a credential for a signed access token (RFC 9068).
+   * Exchanges a credential for a signed access token (RFC 9068), the same as
+   * `POST /oauth2/token` does for OAuth clients.
    *
    * A `grant_type` selects exactly its own credential and every other one on
-   * the request is left unread:
+   * the request is left unread, the session cookie included:
    *
    * - `client_credentials` (RFC 6749 §4.4): `client_id` and `client_secret` in
-   *   the message, else `Authorization: Basic`.
+   *   the message; or, with an empty `client_secret`, an `assertion` that
+   *   authenticates the client (RFC 7523 §2.2); else `Authorization: Basic`. An
+   *   opaque token may stand in the secret's place, under its own id or its
+   *   service user's.
+   * - `urn:ietf:params:oauth:grant-type:jwt-bearer` (RFC 7523 §2.1):
+   *   `assertion`, else `Authorization: Bearer`.
    *
-   * Without a `grant_type` the credential is taken from `Authorization:
-   * Basic`.
+   * Without a `grant_type` the credential is taken from the headers: a session
+   * cookie, `Authorization: Basic` or an opaque token as `Authorization:
+   * Bearer`. All that are there must be good and name one principal. An access
+   * token gives no other.
+   *
+   * An assertion is signed with a key of a service user. It names the key as
+   * `kid`, in its header or payload; `alg` is that key's; `iss` and `sub` are
+   * the service user's id; `aud` is exactly one text, this service's issuer or
+   * its token endpoint; `exp` is at most 24 hours away; `jti` is single use
+   * across all processes. `nbf` and `iat` are honoured if present. The
+   * configured clock skew (60 seconds) is allowed for. With the setting
+   * `authentication.assertions: frontier`, `aud` and `jti` may be absent here
+   * and `iss` is free; a present `aud` must match all the same, and a present
+   * `jti` is single use.
+   *
+   * With the header `X-Project` (id or name) the token carries `project_id`,
+   * provided that the principal may see that project; otherwise it carries
+   * none, and whether the project exists is not told.
+   *
+   * The token lives as long as configured (1 hour), and never longer than the
+   * credential it was made with. Issuing it is noted in the audit.
    *
    * Errors: `unauthenticated` when the credential is missing, malformed,
-   * unknown, wrong, expired or deleted, without telling which;
+   * unknown, wrong, used, expired or deleted, without telling which;
    * `permission_denied` when its principal is disabled; `failed_precondition`
-   * when its organization is; `invalid_argument` for an unknown grant type.
+   * when its organization is; `invalid_argument` for an unknown grant type;
+   * `resource_exhausted`, with retry info, after too many failures from one
+   * address.
    *
    * @generated from rpc vestibule.v1.AuthService.AuthToken
    */

@@ -1,0 +1,106 @@
+/** Turns a proven principal into an access token, and notes that it did. */
+import type { AuditTrail } from "../audit/audit.ts";
+import { DomainError } from "../lib/errors.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import type { Principal, ServiceUserPrincipal, UserPrincipal } from "../principals/principal.ts";
+import type { AccessTokenSubject, AccessTokens, IssuedToken } from "./access-token.ts";
+
+/** Which optional claims tokens carry. */
+export interface TokenClaimRules {
+  readonly addOrgIds: boolean;
+  readonly addUserEmail: boolean;
+  readonly addSessionId: boolean;
+}
+
+export interface TokenIssuerOptions {
+  readonly accessTokens: AccessTokens;
+  readonly claims: TokenClaimRules;
+  /** Ids of the enabled organizations that a user is a member of. */
+  readonly findUserOrganizationIds: (userId: string) => Promise<readonly string[]>;
+  /** Id of a project that the principal may see; undefined for all others, also those that do not exist. */
+  readonly findVisibleProject: (principal: Principal, idOrName: string) => Promise<string | undefined>;
+  readonly audit: Pick<AuditTrail, "note">;
+}
+
+/** Issues access tokens. */
+export interface TokenIssuer {
+  /**
+   * Issues a token, which never outlives the credential it is made from.
+   *
+   * @param project id or name out of `X-Project`. One that the principal may
+   *   not see leaves no claim and no other trace: a token is not the place to
+   *   learn whether it exists.
+   */
+  issue(request: RequestInfo, principal: Principal, project: string | undefined): Promise<IssuedToken>;
+}
+
+/** Longest `X-Project` that is looked up, in characters. */
+const longestProject = 200;
+
+/** The client of a key pair is its service user; of every other credential, the credential. */
+function toClientId(principal: ServiceUserPrincipal): string {
+  const isKeyPair = principal.authVia === "private_key_jwt" || principal.authVia === "jwt_bearer";
+  return isKeyPair ? principal.id : principal.credentialId;
+}
+
+/** @see {@link TokenIssuer} */
+export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
+  const { accessTokens, claims, findUserOrganizationIds, findVisibleProject, audit } = options;
+
+  function toServiceUserSubject(principal: ServiceUserPrincipal): AccessTokenSubject {
+    return {
+      sub: principal.id,
+      client_id: toClientId(principal),
+      sub_type: "app/serviceuser",
+      auth_via: principal.authVia,
+      credential_id: principal.credentialId,
+      ...(claims.addOrgIds && { org_ids: principal.orgId }),
+    };
+  }
+
+  async function toUserSubject(principal: UserPrincipal): Promise<AccessTokenSubject> {
+    return {
+      sub: principal.id,
+      client_id: principal.sessionId,
+      sub_type: "app/user",
+      auth_via: principal.authVia,
+      credential_id: principal.sessionId,
+      ...(claims.addOrgIds && { org_ids: (await findUserOrganizationIds(principal.id)).join(",") }),
+      ...(claims.addUserEmail && { email: principal.email }),
+      ...(claims.addSessionId && { sid: principal.sessionId, session_id: principal.sessionId }),
+    };
+  }
+
+  async function addProject(
+    subject: AccessTokenSubject,
+    principal: Principal,
+    project: string,
+  ): Promise<AccessTokenSubject> {
+    if (project.length > longestProject) return subject;
+    const projectId = await findVisibleProject(principal, project);
+    return projectId === undefined ? subject : { ...subject, project_id: projectId };
+  }
+
+  return {
+    async issue(request, principal, project) {
+      if (principal.credentialKind === "access_token") {
+        throw new DomainError("NOT_AUTHENTICATED", { detail: "an access token gives no other" });
+      }
+      const own =
+        principal.type === "user" ? await toUserSubject(principal) : toServiceUserSubject(principal);
+      const subject = project ? await addProject(own, principal, project) : own;
+      const notAfterAt = principal.type === "user" ? undefined : principal.credentialExpiresAt;
+      const issued = await accessTokens.issue(subject, notAfterAt);
+      audit.note(
+        { principal, request },
+        {
+          action: "token.issue",
+          target: { type: "token", id: issued.jti },
+          ...(principal.type === "serviceuser" && { orgId: principal.orgId }),
+          details: { auth_via: principal.authVia, credential_id: subject.credential_id ?? "" },
+        },
+      );
+      return issued;
+    },
+  };
+}
