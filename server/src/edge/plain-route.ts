@@ -5,7 +5,7 @@
  */
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { type PlainError, toDomainError, toPlainError } from "./errors.ts";
+import { type PlainError, toDomainError, toOauthError, toPlainError } from "./errors.ts";
 import {
   type NodeRequest,
   type NodeResponse,
@@ -41,6 +41,8 @@ interface RouteBase {
   readonly method: PlainMethod;
   /** Exact path as sent on the wire. */
   readonly path: string;
+  /** Shape of its refusals: `{"code","message"}` unless it is an OAuth 2 route (RFC 6749 §5.2). */
+  readonly refusals?: "oauth";
 }
 
 /** A route from request to response. A DomainError becomes `{"code","message"}`. */
@@ -81,7 +83,7 @@ export async function servePlainRoute(
       sendPlain(response, await route.handle(await readPlainRequest(request, info, options.bodyBytes)));
     }
   } catch (error) {
-    sendRefusal(response, error, info, options.log);
+    sendRefusal(response, error, info, options.log, route.refusals);
   }
 }
 
@@ -124,7 +126,13 @@ export function sendPlain(response: NodeResponse, answer: PlainResponse | PlainE
 }
 
 /** Sends what `toPlainError` makes of an error and notes it; logs the cause of what is our own failure. */
-export function sendRefusal(response: NodeResponse, error: unknown, info: RequestInfo, log: Log): void {
+export function sendRefusal(
+  response: NodeResponse,
+  error: unknown,
+  info: RequestInfo,
+  log: Log,
+  shape?: "oauth",
+): void {
   const refusal = toDomainError(error);
   info.outcome.code = refusal.kind;
   info.outcome.reason = refusal.reason;
@@ -138,7 +146,7 @@ export function sendRefusal(response: NodeResponse, error: unknown, info: Reques
     response.destroy();
     return;
   }
-  sendPlain(response, toPlainError(refusal));
+  sendPlain(response, shape === "oauth" ? toOauthError(refusal) : toPlainError(refusal));
 }
 
 function isClientGone(response: NodeResponse): boolean {

@@ -11,8 +11,8 @@ export type PresentedCredential =
 /** Name of the session cookie. */
 export const sessionCookieName = "sid";
 
-/** Three parts between dots are a JWT (RFC 7515 §7.1); opaque tokens contain no dot. */
-function fromBearer(token: string): PresentedCredential {
+/** Tells tokens apart: three parts between dots are a JWT (RFC 7515 §7.1), opaque ones contain no dot. */
+export function readBearerToken(token: string): PresentedCredential {
   if (token === "") return { kind: "malformed", detail: "empty bearer token" };
   if (token.split(".").length === 3) return { kind: "access_token", token };
   return { kind: "opaque_token", token };
@@ -31,12 +31,13 @@ function fromBasic(encoded: string): PresentedCredential {
   return { kind: "basic", id: text.slice(0, colon), secret: text.slice(colon + 1) };
 }
 
-/** Schemes are case-insensitive (RFC 9110 §11.1). */
-function fromAuthorization(value: string): PresentedCredential {
+/** Reads the value of `Authorization`. Schemes are case-insensitive (RFC 9110 §11.1). */
+export function readAuthorization(header: string): PresentedCredential {
+  const value = header.trim();
   const space = value.indexOf(" ");
   const scheme = (space < 0 ? value : value.slice(0, space)).toLowerCase();
   const rest = space < 0 ? "" : value.slice(space + 1).trim();
-  if (scheme === "bearer") return fromBearer(rest);
+  if (scheme === "bearer") return readBearerToken(rest);
   if (scheme === "basic") return fromBasic(rest);
   return { kind: "malformed", detail: "unknown authorization scheme" };
 }
@@ -54,7 +55,7 @@ export function findCookies(header: Headers, name: string): string[] {
 export function readPresentedCredentials(header: Headers): PresentedCredential[] {
   const presented: PresentedCredential[] = [];
   const authorization = header.get("authorization");
-  if (authorization !== null) presented.push(fromAuthorization(authorization.trim()));
+  if (authorization !== null) presented.push(readAuthorization(authorization));
   const userToken = header.get("x-user-token");
   if (userToken !== null) presented.push({ kind: "access_token", token: userToken.trim() });
   for (const cookie of findCookies(header, sessionCookieName)) presented.push({ kind: "session", cookie });

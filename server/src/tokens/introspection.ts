@@ -1,0 +1,91 @@
+import { DomainError } from "../lib/errors.ts";
+import { readBearerToken } from "../principals/presented.ts";
+import type { Principal, ServiceUserPrincipal } from "../principals/principal.ts";
+import type { AccessTokenClaims } from "./claims.ts";
+import { proveClient, readClientAuthentication } from "./client-authentication.ts";
+import type { OauthEndpoint } from "./oauth-endpoint.ts";
+import type { CredentialJudges, Proofs } from "./proofs.ts";
+
+/** What is said of every token that is no good, of a foreign one and of garbage (RFC 7662 §2.2). */
+const inactive = '{"active":false}';
+
+/** A good token: whose it is, and if it is an access token what it says. */
+export interface GoodToken {
+  readonly principal: Principal;
+  readonly claims?: AccessTokenClaims;
+}
+
+/** Judges tokens the way requests with them are judged. */
+export type TokenJudges = Pick<CredentialJudges, "accessToken" | "opaqueToken">;
+
+/**
+ * Judges a token of either kind.
+ *
+ * @returns undefined for one that would be refused on a request.
+ * @throws DomainError UNAVAILABLE when that cannot be told now
+ */
+export async function findGoodToken(judges: TokenJudges, token: string): Promise<GoodToken | undefined> {
+  const presented = readBearerToken(token);
+  try {
+    if (presented.kind === "access_token") return await judges.accessToken(token);
+    if (presented.kind === "opaque_token") return { principal: await judges.opaqueToken(token) };
+    return undefined;
+  } catch (error) {
+    if (error instanceof DomainError && error.kind !== "unavailable" && error.kind !== "internal") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+export interface IntrospectionOptions {
+  readonly proofs: Proofs;
+  readonly judges: TokenJudges;
+  readonly issuer: string;
+  /** Ids of the enabled organizations that a user is a member of. */
+  readonly findUserOrganizationIds: (userId: string) => Promise<readonly string[]>;
+}
+
+/**
+ * The introspection endpoint (RFC 7662): what a service user may learn of a
+ * token, which is judged exactly as if it had come with a request.
+ *
+ * Only whoever shares an enabled organization with the token's principal, and
+ * superusers, learn that it is good; to everyone else it looks like garbage.
+ */
+export function createIntrospectionEndpoint(options: IntrospectionOptions): OauthEndpoint {
+  const { proofs, judges, issuer, findUserOrganizationIds } = options;
+
+  async function maySee(caller: ServiceUserPrincipal, owner: Principal): Promise<boolean> {
+    if (caller.superuser) return true;
+    if (owner.type === "serviceuser") return owner.orgId === caller.orgId;
+    return (await findUserOrganizationIds(owner.id)).includes(caller.orgId);
+  }
+
+  function toOpaqueAnswer(principal: Principal): object {
+    if (principal.type === "user") return { sub: principal.id };
+    const { id, orgId, credentialId, credentialExpiresAt } = principal;
+    return {
+      iss: issuer,
+      sub: id,
+      client_id: credentialId,
+      ...(credentialExpiresAt && { exp: Math.floor(credentialExpiresAt.getTime() / 1000) }),
+      sub_type: "app/serviceuser",
+      auth_via: "opaque_token",
+      org_ids: orgId,
+    };
+  }
+
+  return async ({ form, authorization, info }) => {
+    const caller = await proveClient(proofs, info, readClientAuthentication(form, authorization));
+    if (caller.type !== "serviceuser") {
+      throw new DomainError("NOT_AUTHORIZED", { detail: "only service users introspect" });
+    }
+    const token = form.get("token");
+    if (token === undefined) throw new DomainError("INVALID_REQUEST", { message: "token is missing" });
+    const good = await findGoodToken(judges, token);
+    if (good === undefined || !(await maySee(caller, good.principal))) return inactive;
+    const said = good.claims ?? toOpaqueAnswer(good.principal);
+    return JSON.stringify({ active: true, token_type: "Bearer", ...said });
+  };
+}

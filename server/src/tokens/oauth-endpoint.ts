@@ -1,0 +1,80 @@
+/**
+ * What the OAuth routes have in common: a form comes in, JSON goes out, nothing
+ * is cached. They are handed Node's request as it comes, for they are called
+ * for every token. They read no cookie.
+ */
+import type { IncomingHttpHeaders } from "node:http";
+import { DomainError } from "../lib/errors.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import { type Form, isFormType, readForm } from "./form.ts";
+
+/** What is needed of Node's request, of either HTTP version. */
+export interface OauthHttpRequest {
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** What is needed of its answer. */
+export interface OauthHttpResponse {
+  statusCode: number;
+  setHeader(name: string, value: string | number): unknown;
+  end(body: string): unknown;
+}
+
+/** A request, read but not judged. */
+export interface OauthRequest {
+  readonly form: Form;
+  readonly authorization: string | undefined;
+  /** `X-Project`. */
+  readonly project: string | undefined;
+  readonly info: RequestInfo;
+}
+
+/** Answers a request with a JSON text, or with an empty 200. Refuses by DomainError. */
+export type OauthEndpoint = (request: OauthRequest) => Promise<string>;
+
+/** A route, in the shape the edge takes. */
+export interface OauthRoute<Request extends OauthHttpRequest> {
+  readonly method: "POST";
+  readonly path: string;
+  readonly refusals: "oauth";
+  readonly raw: (request: Request, response: OauthHttpResponse, info: RequestInfo) => Promise<void>;
+}
+
+/**
+ * Makes a route of an endpoint.
+ *
+ * @param readBody reads a whole body; throws REQUEST_TOO_LARGE beyond the limit.
+ */
+export function toOauthRoute<Request extends OauthHttpRequest>(
+  path: string,
+  endpoint: OauthEndpoint,
+  readBody: (request: Request) => Promise<Buffer>,
+): OauthRoute<Request> {
+  return {
+    method: "POST",
+    path,
+    refusals: "oauth",
+    raw: async (request, response, info) => {
+      const { headers } = request;
+      const body = await readBody(request);
+      if (!isFormType(headers["content-type"])) {
+        throw new DomainError("INVALID_REQUEST", {
+          message: "content-type must be application/x-www-form-urlencoded",
+        });
+      }
+      const project = headers["x-project"];
+      const answer = await endpoint({
+        form: readForm(body),
+        authorization: headers.authorization,
+        project: typeof project === "string" ? project : undefined,
+        info,
+      });
+      response.statusCode = 200;
+      response.setHeader("cache-control", "no-store");
+      response.setHeader("pragma", "no-cache");
+      if (answer !== "") response.setHeader("content-type", "application/json");
+      response.setHeader("content-length", Buffer.byteLength(answer));
+      response.end(answer);
+    },
+  };
+}

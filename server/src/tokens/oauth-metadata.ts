@@ -1,0 +1,52 @@
+import { clientAuthenticationMethods } from "./client-authentication.ts";
+import { clientCredentialsGrant, jwtBearerGrant } from "./grants.ts";
+
+/** Where the OAuth routes are, below the public URL. */
+export const oauthPaths = {
+  token: "/oauth2/token",
+  introspection: "/oauth2/introspect",
+  revocation: "/oauth2/revoke",
+  metadata: "/.well-known/oauth-authorization-server",
+  jwks: "/.well-known/jwks.json",
+} as const;
+
+/** Algorithms that assertions may be signed with. */
+const assertionAlgorithms = ["ES256", "RS256", "EdDSA"];
+
+/** A plain answer: status, headers, body. */
+export interface MetadataAnswer {
+  readonly status: 200;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: object;
+}
+
+/**
+ * The authorization server's metadata (RFC 8414 §2). There is no
+ * authorization endpoint, so no response type is supported.
+ *
+ * @param publicUrl without a slash at its end.
+ */
+export function toMetadataAnswer(issuer: string, publicUrl: string): MetadataAnswer {
+  const tokenMethods = [...clientAuthenticationMethods];
+  // RFC 8414 §2: these two may name access token types as well.
+  const methods = [...tokenMethods, "Bearer"];
+  return {
+    status: 200,
+    headers: { "cache-control": "public, max-age=300", "access-control-allow-origin": "*" },
+    body: {
+      issuer,
+      token_endpoint: publicUrl + oauthPaths.token,
+      jwks_uri: publicUrl + oauthPaths.jwks,
+      introspection_endpoint: publicUrl + oauthPaths.introspection,
+      revocation_endpoint: publicUrl + oauthPaths.revocation,
+      response_types_supported: [],
+      grant_types_supported: [clientCredentialsGrant, jwtBearerGrant],
+      token_endpoint_auth_methods_supported: tokenMethods,
+      token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+      introspection_endpoint_auth_methods_supported: methods,
+      introspection_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+      revocation_endpoint_auth_methods_supported: methods,
+      revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
+    },
+  };
+}

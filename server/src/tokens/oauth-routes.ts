@@ -1,0 +1,45 @@
+/**
+ * The OAuth 2 routes (RFC 6749, 7009, 7523, 7662, 8414), as plain HTTP
+ * handlers: every machine comes here for every token.
+ *
+ * Clients authenticate by `client_secret_basic`, `client_secret_post` or
+ * `private_key_jwt`, at introspection and revocation also by a Bearer token.
+ * `scope` is accepted and ignored. Nothing here reads a cookie.
+ */
+import { createIntrospectionEndpoint, type IntrospectionOptions } from "./introspection.ts";
+import { type OauthHttpRequest, type OauthRoute, toOauthRoute } from "./oauth-endpoint.ts";
+import { type MetadataAnswer, oauthPaths, toMetadataAnswer } from "./oauth-metadata.ts";
+import { createTokenEndpoint } from "./oauth-token.ts";
+import { createRevocationEndpoint, type RevocationEndpointOptions } from "./revocation-endpoint.ts";
+import type { TokenIssuer } from "./token-issuer.ts";
+
+export interface OauthRoutesOptions<Request extends OauthHttpRequest>
+  extends IntrospectionOptions,
+    RevocationEndpointOptions {
+  readonly tokenIssuer: TokenIssuer;
+  /** Origin that clients see, without a slash at its end. */
+  readonly publicUrl: string;
+  /** Reads a whole body; throws REQUEST_TOO_LARGE beyond the limit. */
+  readonly readBody: (request: Request) => Promise<Buffer>;
+}
+
+/** The document that names the others. */
+export interface MetadataRoute {
+  readonly method: "GET";
+  readonly path: string;
+  readonly handle: () => MetadataAnswer;
+}
+
+/** Token, introspection, revocation and metadata. */
+export function createOauthRoutes<Request extends OauthHttpRequest>(
+  options: OauthRoutesOptions<Request>,
+): [...OauthRoute<Request>[], MetadataRoute] {
+  const { proofs, tokenIssuer, readBody, issuer, publicUrl } = options;
+  const metadata = toMetadataAnswer(issuer, publicUrl);
+  return [
+    toOauthRoute(oauthPaths.token, createTokenEndpoint({ proofs, issuer: tokenIssuer }), readBody),
+    toOauthRoute(oauthPaths.introspection, createIntrospectionEndpoint(options), readBody),
+    toOauthRoute(oauthPaths.revocation, createRevocationEndpoint(options), readBody),
+    { method: "GET", path: oauthPaths.metadata, handle: () => metadata },
+  ];
+}

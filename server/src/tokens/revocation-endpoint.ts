@@ -1,0 +1,72 @@
+import type { AuditTrail } from "../audit/audit.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import type { Database, Tx } from "../db/database.ts";
+import { DomainError } from "../lib/errors.ts";
+import type { Caller, Principal } from "../principals/principal.ts";
+import type { AccessTokenClaims } from "./claims.ts";
+import { proveClient, readClientAuthentication } from "./client-authentication.ts";
+import { findGoodToken, type TokenJudges } from "./introspection.ts";
+import type { OauthEndpoint } from "./oauth-endpoint.ts";
+import type { Proofs } from "./proofs.ts";
+import type { Revocations } from "./revocations.ts";
+
+export interface RevocationEndpointOptions {
+  readonly proofs: Proofs;
+  readonly judges: TokenJudges;
+  readonly database: Pick<Database, "transaction">;
+  readonly revocations: Pick<Revocations, "revoke">;
+  readonly feed: Pick<ChangeFeed, "append">;
+  /** Removes the row of an opaque token. */
+  readonly deleteOpaqueToken: (tx: Tx, tokenId: string) => Promise<void>;
+  readonly audit: Pick<AuditTrail, "record">;
+}
+
+function isSame(one: Principal, other: Principal): boolean {
+  return one.type === other.type && one.id === other.id;
+}
+
+/**
+ * The revocation endpoint (RFC 7009), for the token's own principal, whichever
+ * of its credentials it comes with. A token of anybody else, and one that is
+ * no good anyway, answers the same and changes nothing (§2.2).
+ */
+export function createRevocationEndpoint(options: RevocationEndpointOptions): OauthEndpoint {
+  const { proofs, judges, database, revocations, feed, deleteOpaqueToken, audit } = options;
+
+  async function record(tx: Tx, caller: Caller, tokenId: string): Promise<void> {
+    const { principal } = caller;
+    await audit.record(tx, caller, {
+      action: "token.revoke",
+      target: { type: "token", id: tokenId },
+      ...(principal.type === "serviceuser" && { orgId: principal.orgId }),
+    });
+  }
+
+  async function revokeAccessToken(caller: Caller, { jti, exp }: AccessTokenClaims): Promise<void> {
+    await database.transaction(async (tx) => {
+      await record(tx, caller, jti);
+      await revocations.revoke(tx, { jti, expiresAt: new Date(exp * 1000) });
+    });
+  }
+
+  async function revokeOpaqueToken(caller: Caller, tokenId: string): Promise<void> {
+    await database.transaction(async (tx) => {
+      await deleteOpaqueToken(tx, tokenId);
+      await record(tx, caller, tokenId);
+      await feed.append(tx, { topic: "credential", subject: tokenId });
+    });
+  }
+
+  return async ({ form, authorization, info }) => {
+    const principal = await proveClient(proofs, info, readClientAuthentication(form, authorization));
+    const token = form.get("token");
+    if (token === undefined) throw new DomainError("INVALID_REQUEST", { message: "token is missing" });
+    const good = await findGoodToken(judges, token);
+    if (good === undefined || !isSame(good.principal, principal)) return "";
+    const caller = { principal, request: info };
+    const { claims, principal: owner } = good;
+    if (claims !== undefined) await revokeAccessToken(caller, claims);
+    else if (owner.type === "serviceuser") await revokeOpaqueToken(caller, owner.credentialId);
+    return "";
+  };
+}
