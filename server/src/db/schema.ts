@@ -22,6 +22,11 @@ export interface Schema {
   changes: ChangeRow;
   audit_records: AuditRecordRow;
   rate_counts: RateCountRow;
+  auth_flows: AuthFlowRow;
+  sessions: SessionRow;
+  identities: IdentityRow;
+  invitations: InvitationRow;
+  rolling_counts: RollingCountRow;
 }
 
 export interface OrganizationRow {
@@ -41,6 +46,10 @@ export interface UserRow {
   title: string;
   /** Lower case. */
   email: string;
+  /** 1 once our own mail or an authoritative provider has proven the address. */
+  email_proven: 0 | 1;
+  /** WebAuthn's user handle: 32 random bytes, base64url. */
+  passkey_handle: string;
   metadata: string;
   avatar: string;
   state: "enabled" | "disabled";
@@ -186,4 +195,72 @@ export interface RateCountRow {
   bucket_at: number;
   count: number;
   updated_at: number;
+}
+
+/** A sign-in on its way. Finished ones are gone. */
+export interface AuthFlowRow {
+  id: string;
+  /** SHA-256 of the state, base64url. */
+  state_hash: string;
+  strategy: string;
+  /** SHA-256 of the browser's cookie, base64url. */
+  browser_hash: string;
+  /** JSON of what the strategy wants kept, and of the identity that waits to be joined. */
+  sealed_secret: string;
+  email: string | null;
+  callback_url: string;
+  return_to: string | null;
+  /** The session it was begun in. */
+  session_id: string | null;
+  /** Answers so far, those that are being judged included. */
+  attempts: number;
+  created_at: number;
+  expires_at: number;
+}
+
+export interface SessionRow {
+  id: string;
+  /** SHA-256 of the secret in the cookie, base64url. */
+  secret_hash: string;
+  user_id: string;
+  /** Name of the strategy that it began with. */
+  strategy: string;
+  operating_system: string;
+  browser: string;
+  ip_address: string;
+  city: string;
+  country: string;
+  latitude: string;
+  longitude: string;
+  created_at: number;
+  updated_at: number;
+  expires_at: number;
+}
+
+/** An account at an identity provider that signs a user in. */
+export interface IdentityRow {
+  issuer: string;
+  subject: string;
+  user_id: string;
+  /** Name of the strategy that it came by. */
+  strategy: string;
+  /** As the provider told it when it was joined; may be empty. */
+  email: string;
+  created_at: number;
+}
+
+/** An address that may sign up while that takes an invitation. */
+export interface InvitationRow {
+  email: string;
+  created_at: number;
+}
+
+/** The events of a key within the last hour. */
+export interface RollingCountRow {
+  /** SHA-256 of what is counted and for whom, base64url. */
+  key: string;
+  /** JSON list of instants, oldest first; never longer than the limit. */
+  events: string;
+  /** When the last of them has left the window. */
+  expires_at: number;
 }

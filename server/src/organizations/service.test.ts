@@ -96,7 +96,15 @@ describeDatabases("organizations, members, projects and users", (under) => {
   async function newUser(): Promise<string> {
     const now = clock.now();
     const id = newId(now);
-    const user = { id, name: id, title: "", email: `${id}@example.org`, metadata: {}, avatar: "" };
+    const user = {
+      id,
+      name: id,
+      title: "",
+      email: `${id}@example.org`,
+      emailProven: true,
+      metadata: {},
+      avatar: "",
+    };
     await database.transaction((tx) =>
       insertUser(tx, { ...user, state: "enabled", createdAt: now, updatedAt: now }),
     );

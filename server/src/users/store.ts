@@ -1,4 +1,6 @@
+import { randomBytes } from "node:crypto";
 import type { Reader, Tx } from "../db/database.ts";
+import { prepared } from "../db/prepared.ts";
 import type { UserRow } from "../db/schema.ts";
 import type { User } from "./user.ts";
 
@@ -8,6 +10,7 @@ function toUser(row: UserRow): User {
     name: row.name,
     title: row.title,
     email: row.email,
+    emailProven: row.email_proven === 1,
     metadata: JSON.parse(row.metadata),
     avatar: row.avatar,
     state: row.state,
@@ -16,7 +19,7 @@ function toUser(row: UserRow): User {
   };
 }
 
-/** Stores a new user. @throws a unique violation when the address or name is taken. */
+/** Stores a new user, with a passkey handle of its own. @throws a unique violation when the address or name is taken. */
 export async function insertUser(tx: Tx, user: User): Promise<void> {
   await tx
     .insertInto("users")
@@ -25,6 +28,8 @@ export async function insertUser(tx: Tx, user: User): Promise<void> {
       name: user.name,
       title: user.title,
       email: user.email,
+      email_proven: user.emailProven ? 1 : 0,
+      passkey_handle: randomBytes(32).toString("base64url"),
       metadata: JSON.stringify(user.metadata),
       avatar: user.avatar,
       state: user.state,
@@ -34,13 +39,46 @@ export async function insertUser(tx: Tx, user: User): Promise<void> {
     .execute();
 }
 
+const selectById = prepared((database, { id }: { id: string }) =>
+  database.selectFrom("users").selectAll().where("id", "=", id),
+);
+
 /** A user by id. */
 export async function findUser(reader: Reader, id: string): Promise<User | undefined> {
-  const row = await reader.selectFrom("users").selectAll().where("id", "=", id).executeTakeFirst();
+  const row = await selectById.first(reader, { id });
   return row && toUser(row);
 }
 
-/** A user by proven address, in lower case. */
+/** A user's passkey handle (WebAuthn's user handle): 32 random bytes, base64url. */
+export async function findPasskeyHandle(reader: Reader, userId: string): Promise<string | undefined> {
+  const row = await reader
+    .selectFrom("users")
+    .select("passkey_handle")
+    .where("id", "=", userId)
+    .executeTakeFirst();
+  return row?.passkey_handle;
+}
+
+/** A user by passkey handle. */
+export async function findUserByPasskeyHandle(reader: Reader, handle: string): Promise<User | undefined> {
+  const row = await reader
+    .selectFrom("users")
+    .selectAll()
+    .where("passkey_handle", "=", handle)
+    .executeTakeFirst();
+  return row && toUser(row);
+}
+
+/** Notes that a user's address has been proven. */
+export async function markEmailProven(tx: Tx, id: string, now: Date): Promise<void> {
+  await tx
+    .updateTable("users")
+    .set({ email_proven: 1, updated_at: now.getTime() })
+    .where("id", "=", id)
+    .execute();
+}
+
+/** A user by address, in lower case. */
 export async function findUserByEmail(reader: Reader, email: string): Promise<User | undefined> {
   const row = await reader.selectFrom("users").selectAll().where("email", "=", email).executeTakeFirst();
   return row && toUser(row);

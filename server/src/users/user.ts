@@ -6,8 +6,10 @@ export interface User {
   /** Unique handle. */
   readonly name: string;
   readonly title: string;
-  /** Proven address, lower case. */
+  /** Address, lower case. */
   readonly email: string;
+  /** Whether our own mail or an authoritative provider has proven the address. */
+  readonly emailProven: boolean;
   readonly metadata: Metadata;
   /** URL of a picture; empty if none. */
   readonly avatar: string;

@@ -20,6 +20,8 @@ async function createUsers(database: Db, { int8, strict }: ColumnTypes): Promise
     .addColumn("name", "text", (column) => column.notNull().unique())
     .addColumn("title", "text", (column) => column.notNull())
     .addColumn("email", "text", (column) => column.notNull().unique())
+    .addColumn("email_proven", "integer", (column) => column.notNull())
+    .addColumn("passkey_handle", "text", (column) => column.notNull().unique())
     .addColumn("metadata", "text", (column) => column.notNull())
     .addColumn("avatar", "text", (column) => column.notNull())
     .addColumn("state", "text", (column) => column.notNull())

@@ -1,0 +1,81 @@
+import type { Tx } from "../db/database.ts";
+
+/** Something that is counted, and how often it may be within the window. */
+export interface RollingLimit {
+  readonly key: string;
+  readonly limit: number;
+}
+
+/**
+ * Events of a key that are still within the window, oldest first. One statement
+ * makes the row or locks it until `tx` ends, so that none is swept in between.
+ */
+async function lockEvents(tx: Tx, key: string, since: number, expiresAt: number): Promise<number[]> {
+  const row = await tx
+    .insertInto("rolling_counts")
+    .values({ key, events: "[]", expires_at: expiresAt })
+    .onConflict((conflict) =>
+      conflict.column("key").doUpdateSet((eb) => ({ expires_at: eb.ref("excluded.expires_at") })),
+    )
+    .returning("events")
+    .executeTakeFirstOrThrow();
+  const events: number[] = JSON.parse(row.events);
+  return events.filter((at) => at > since);
+}
+
+async function writeEvents(tx: Tx, key: string, events: readonly number[], windowMs: number): Promise<void> {
+  await tx
+    .updateTable("rolling_counts")
+    .set({ events: JSON.stringify(events), expires_at: (events.at(-1) ?? 0) + windowMs })
+    .where("key", "=", key)
+    .execute();
+}
+
+/**
+ * Counts one event for each of the limits, or for none if one of them is used
+ * up. Concurrent calls wait for each other: no more than the limit succeed.
+ *
+ * @returns the first limit that is used up; undefined when the event counts.
+ */
+export async function takeEvents(
+  tx: Tx,
+  limits: readonly RollingLimit[],
+  now: Date,
+  windowMs: number,
+): Promise<RollingLimit | undefined> {
+  const at = now.getTime();
+  const counted: { key: string; events: number[] }[] = [];
+  // In one order, so that two transactions never wait for each other crosswise.
+  for (const limited of limits.toSorted((a, b) => (a.key < b.key ? -1 : 1))) {
+    const events = await lockEvents(tx, limited.key, at - windowMs, at + windowMs);
+    if (events.length >= limited.limit) return limited;
+    counted.push({ key: limited.key, events: [...events, at].toSorted((a, b) => a - b) });
+  }
+  for (const { key, events } of counted) await writeEvents(tx, key, events, windowMs);
+  return undefined;
+}
+
+/** Takes an event back that was counted at `at`. */
+export async function giveBackEvent(tx: Tx, key: string, at: Date, windowMs: number): Promise<void> {
+  const events = await lockEvents(tx, key, 0, at.getTime() + windowMs);
+  const index = events.indexOf(at.getTime());
+  if (index >= 0) await writeEvents(tx, key, events.toSpliced(index, 1), windowMs);
+}
+
+/** Removes up to `limit` keys whose events have all left the window. Answers how many there were. */
+export async function deleteStaleCounts(tx: Tx, now: Date, limit: number): Promise<number> {
+  const result = await tx
+    .deleteFrom("rolling_counts")
+    .where("key", "in", (stale) =>
+      stale
+        .selectFrom("rolling_counts")
+        .select("key")
+        .where("expires_at", "<=", now.getTime())
+        .orderBy("expires_at")
+        .limit(limit),
+    )
+    // Again outside: on Postgres a row may have been counted in since it was selected.
+    .where("expires_at", "<=", now.getTime())
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
+}

@@ -1,0 +1,40 @@
+import { expect, it } from "vitest";
+import { toEmail, toEmailDomain } from "./email.ts";
+
+it.each([
+  ["ada@example.org", "ada@example.org"],
+  ["  Ada.Lovelace+x@Example.ORG ", "ada.lovelace+x@example.org"],
+  ["root@localhost", "root@localhost"],
+  ["a@xn--bcher-kva.example", "a@xn--bcher-kva.example"],
+  [`${"a".repeat(64)}@example.org`, `${"a".repeat(64)}@example.org`],
+])("keeps %s", (text, expected) => {
+  expect(toEmail(text)).toBe(expected);
+});
+
+it.each([
+  "",
+  "ada",
+  "@example.org",
+  "ada@",
+  "ada@@example.org",
+  "ada@example..org",
+  "ada@-example.org",
+  ".ada@example.org",
+  "ada lovelace@example.org",
+  "ada@example.org\r\nBcc: eve@example.org",
+  "ada@example.org,eve@example.org",
+  "<ada@example.org>",
+  '"ada eve"@example.org',
+  "ada@[127.0.0.1]",
+  "ada@127.0.0.1",
+  "аda@example.org",
+  "ada@exämple.org",
+  `${"a".repeat(65)}@example.org`,
+  `a@${"b".repeat(63)}.${"c".repeat(63)}.${"d".repeat(63)}.${"e".repeat(63)}.org`,
+])("refuses %j", (text) => {
+  expect(toEmail(text)).toBeUndefined();
+});
+
+it("tells the domain", () => {
+  expect(toEmailDomain("ada@example.org")).toBe("example.org");
+});
