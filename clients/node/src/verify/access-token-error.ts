@@ -1,0 +1,35 @@
+/** What is wrong with a token. */
+export type AccessTokenProblem =
+  | "TOKEN_MALFORMED"
+  | "TOKEN_TYPE"
+  | "TOKEN_KEY_UNKNOWN"
+  | "TOKEN_ALGORITHM"
+  | "TOKEN_SIGNATURE"
+  | "TOKEN_CLAIMS"
+  | "TOKEN_ISSUER"
+  | "TOKEN_AUDIENCE"
+  | "TOKEN_EXPIRED"
+  | "TOKEN_NOT_YET_VALID";
+
+/** A token was refused. Its message repeats nothing of the token but its times. */
+export class AccessTokenError extends Error {
+  override readonly name = "AccessTokenError";
+  readonly reason: AccessTokenProblem;
+
+  constructor(reason: AccessTokenProblem, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** The keys cannot be had, so nothing can be said of the token: neither good nor bad. */
+export class KeySetUnavailableError extends Error {
+  override readonly name = "KeySetUnavailableError";
+  /** When asking again makes sense. */
+  readonly retryAfterSeconds: number;
+
+  constructor(retryAfterSeconds: number, cause: unknown) {
+    super("the keys that verify access tokens cannot be fetched", { cause });
+    this.retryAfterSeconds = retryAfterSeconds;
+  }
+}

@@ -1,0 +1,59 @@
+/** What an access token of Vestibule says (RFC 9068 §2.2). */
+export interface AccessTokenClaims {
+  readonly iss: string;
+  /** Id of the user or service user. */
+  readonly sub: string;
+  readonly aud: string | readonly string[];
+  /** The client that asked: a credential's id, or the service user's for key pairs. */
+  readonly client_id: string;
+  /** Seconds since 1970, as `nbf` and `exp`. */
+  readonly iat: number;
+  readonly nbf?: number;
+  readonly exp: number;
+  readonly jti: string;
+  readonly gen: "system";
+  readonly sub_type: PrincipalType;
+  /** How the principal authenticated, e.g. `client_credentials`. */
+  readonly auth_via: string;
+  /** Ids of the principal's organizations, comma-separated; {@link isInOrganization} reads it. */
+  readonly org_ids?: string;
+  readonly email?: string;
+  readonly sid?: string;
+  /** The same as `sid`. */
+  readonly session_id?: string;
+  readonly project_id?: string;
+}
+
+/** A person or a machine. */
+export type PrincipalType = "app/user" | "app/serviceuser";
+
+/** Whether the token's principal belongs to an organization, by id. */
+export function isInOrganization({ org_ids }: AccessTokenClaims, orgId: string): boolean {
+  return orgId !== "" && (org_ids ?? "").split(",").includes(orgId);
+}
+
+const requiredTexts = ["iss", "sub", "client_id", "jti", "sub_type", "auth_via"];
+const optionalTexts = ["org_ids", "email", "sid", "session_id", "project_id"];
+
+/** Whether a payload has every claim that a token must have, in its type. Says nothing of what they are. */
+export function isAccessTokenClaims(payload: unknown): payload is AccessTokenClaims {
+  if (typeof payload !== "object" || payload === null || Array.isArray(payload)) return false;
+  const claims = payload as Record<string, unknown>;
+  return (
+    requiredTexts.every((name) => typeof claims[name] === "string" && claims[name] !== "") &&
+    optionalTexts.every((name) => ["undefined", "string"].includes(typeof claims[name])) &&
+    [claims.exp, claims.iat].every(isInstant) &&
+    (claims.nbf === undefined || isInstant(claims.nbf)) &&
+    isAudience(claims.aud) &&
+    claims.gen === "system"
+  );
+}
+
+/** A number that stays one as a Date. */
+function isInstant(value: unknown): boolean {
+  return typeof value === "number" && value >= 0 && value <= 8.64e12;
+}
+
+function isAudience(value: unknown): boolean {
+  return typeof value === "string" || (Array.isArray(value) && value.every((one) => typeof one === "string"));
+}
