@@ -1,0 +1,67 @@
+/**
+ * Sign-in by a link that is mailed and followed.
+ *
+ * Scanners open links before people do: opening this one shows a page with a
+ * button and changes nothing, only the button's POST redeems it. It redeems in
+ * the browser that asked; for any other browser the mail carries a code as
+ * well, to be typed in the first one.
+ */
+import { randomBytes } from "node:crypto";
+import { DomainError } from "../../lib/errors.ts";
+import { type MailTemplate, renderMail } from "../../mail/template.ts";
+import type { Strategy } from "../strategy.ts";
+import { findDigest, type MailOtpOptions, requireMailbox } from "./mail-otp.ts";
+import { isDigestOf, newCode, normalizeCode, toDigest } from "./mailed-code.ts";
+
+/** The mail's texts where none are configured. */
+export const mailLinkTemplate: MailTemplate = {
+  subject: "Your sign-in link",
+  body: [
+    "Follow this link to sign in, in the browser where you asked for it:",
+    "{{.Link}}",
+    "On another device, or in another browser, type this code in the first one instead:",
+    "{{.Otp}}",
+    "Both work for {{.Minutes}} minutes, once. If you did not ask for them, there is nothing to do.",
+  ].join("\n\n"),
+};
+
+export interface MailLinkOptions extends MailOtpOptions {
+  /** The public URL's page that the link opens: `<public>/auth/callback`. Never made from a request. */
+  readonly landingUrl: string;
+}
+
+/** Strategy `maillink`. */
+export function createMailLinkStrategy(options: MailLinkOptions): Strategy {
+  const { mailer, template, validitySeconds, landingUrl } = options;
+  return {
+    name: "maillink",
+    params: {},
+    flowSeconds: validitySeconds,
+    attempts: "code",
+    async begin(request) {
+      const to = requireMailbox(request, mailer);
+      const otp = newCode();
+      const token = randomBytes(32).toString("base64url");
+      const link = new URL(landingUrl);
+      link.search = new URLSearchParams({
+        strategy_name: "maillink",
+        state: request.state,
+        code: token,
+      }).toString();
+      const minutes = Math.round(validitySeconds / 60);
+      const mail = { to, ...renderMail(template, { otp, link: link.href, minutes }) };
+      return {
+        secret: { code: toDigest(otp), token: toDigest(token) },
+        afterwards: () => mailer.send(mail),
+      };
+    },
+    async finish({ code, flow }) {
+      const token = findDigest(flow.secret, "token");
+      const typed = findDigest(flow.secret, "code");
+      const isToken = token !== undefined && isDigestOf(token, code);
+      const isTyped = typed !== undefined && isDigestOf(typed, normalizeCode(code));
+      if (flow.email === undefined || !(isToken || isTyped)) throw new DomainError("INVALID_OTP");
+      return { kind: "mailbox", email: flow.email };
+    },
+  };
+}

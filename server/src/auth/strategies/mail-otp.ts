@@ -1,0 +1,72 @@
+/**
+ * Sign-in by a code that is mailed and typed.
+ *
+ * The mail goes out after the answer, by the same path whether or not the
+ * address is known. Counting wrong codes, per flow and per mailbox, is the
+ * service's.
+ */
+import { DomainError } from "../../lib/errors.ts";
+import type { Metadata } from "../../lib/metadata.ts";
+import type { Mailer } from "../../mail/mailer.ts";
+import { type MailTemplate, renderMail } from "../../mail/template.ts";
+import type { BeginRequest, Strategy } from "../strategy.ts";
+import { isDigestOf, newCode, normalizeCode, type SecretDigest, toDigest } from "./mailed-code.ts";
+
+export interface MailOtpOptions {
+  readonly mailer: Mailer;
+  readonly template: MailTemplate;
+  /** How long a code works. */
+  readonly validitySeconds: number;
+}
+
+/** The mail's texts where none are configured. */
+export const mailOtpTemplate: MailTemplate = {
+  subject: "{{.Otp}} is your sign-in code",
+  body: [
+    "Your sign-in code is",
+    "{{.Otp}}",
+    "Type it where you asked for it. It works for {{.Minutes}} minutes, once.",
+    "If you did not ask for it, someone else typed your address: there is nothing to do.",
+  ].join("\n\n"),
+};
+
+/** The address to write to. @throws DomainError INVALID_EMAIL when there is none, UNAVAILABLE while mail cannot be sent */
+export function requireMailbox(request: BeginRequest, mailer: Mailer): string {
+  if (request.email === undefined) throw new DomainError("INVALID_EMAIL");
+  if (!mailer.isAvailable()) {
+    throw new DomainError("UNAVAILABLE", { message: "mail cannot be sent at the moment, try again later" });
+  }
+  return request.email;
+}
+
+/** Reads back the digest that `begin` kept under a name. */
+export function findDigest(secret: Metadata, name: string): SecretDigest | undefined {
+  const kept = secret[name] as Partial<SecretDigest> | undefined;
+  return typeof kept?.salt === "string" && typeof kept.digest === "string"
+    ? (kept as SecretDigest)
+    : undefined;
+}
+
+/** Strategy `mailotp`. */
+export function createMailOtpStrategy(options: MailOtpOptions): Strategy {
+  const { mailer, template, validitySeconds } = options;
+  return {
+    name: "mailotp",
+    params: {},
+    flowSeconds: validitySeconds,
+    attempts: "code",
+    async begin(request) {
+      const to = requireMailbox(request, mailer);
+      const otp = newCode();
+      const mail = { to, ...renderMail(template, { otp, minutes: Math.round(validitySeconds / 60) }) };
+      return { secret: { code: toDigest(otp) }, afterwards: () => mailer.send(mail) };
+    },
+    async finish({ code, flow }) {
+      const kept = findDigest(flow.secret, "code");
+      if (kept === undefined || flow.email === undefined || !isDigestOf(kept, normalizeCode(code))) {
+        throw new DomainError("INVALID_OTP");
+      }
+      return { kind: "mailbox", email: flow.email };
+    },
+  };
+}

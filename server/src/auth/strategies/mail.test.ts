@@ -1,0 +1,109 @@
+import { describe, expect, it } from "vitest";
+import type { Mailer } from "../../mail/mailer.ts";
+import type { MailMessage } from "../../mail/message.ts";
+import type { BeginRequest, Strategy } from "../strategy.ts";
+import { createMailLinkStrategy, mailLinkTemplate } from "./mail-link.ts";
+import { createMailOtpStrategy, mailOtpTemplate } from "./mail-otp.ts";
+import { newCode, normalizeCode } from "./mailed-code.ts";
+
+const request: BeginRequest = {
+  email: "ann@example.org",
+  callbackUrl: "https://app.example.org/callback",
+  state: "state-of-the-flow",
+  clientAddress: "::1",
+};
+
+function setUp(isAvailable = true) {
+  const sent: MailMessage[] = [];
+  const mailer: Mailer = {
+    isAvailable: () => isAvailable,
+    send: async (message) => void sent.push(message),
+    close: () => {},
+  };
+  const common = { mailer, validitySeconds: 600 };
+  const otp = createMailOtpStrategy({ ...common, template: mailOtpTemplate });
+  const link = createMailLinkStrategy({
+    ...common,
+    template: mailLinkTemplate,
+    landingUrl: "https://id.example.org/auth/callback",
+  });
+  return { otp, link, sent };
+}
+
+function finish(strategy: Strategy, secret: Readonly<Record<string, unknown>>, code: string) {
+  const flow = { id: "f", email: "ann@example.org", callbackUrl: request.callbackUrl, secret };
+  return strategy.finish({ code, stateOptions: {}, flow });
+}
+
+const codeIn = (mail: MailMessage | undefined) => /^([2-9B-Z]{6})$/m.exec(mail?.text ?? "")?.[1] ?? "";
+const proof = { kind: "mailbox", email: "ann@example.org" };
+const wrong = { reason: "INVALID_OTP", message: "invalid mail otp" };
+
+describe("mailotp", () => {
+  it("mails a code after the answer and takes it back, in any case and spacing", async () => {
+    const { otp, sent } = setUp();
+    const begun = await otp.begin(request);
+    expect(sent).toEqual([]);
+    await begun.afterwards?.();
+    const code = codeIn(sent[0]);
+    expect(sent[0]?.to).toBe("ann@example.org");
+    expect(JSON.stringify(begun.secret)).not.toContain(code);
+    for (const typed of [
+      code,
+      code.toLowerCase(),
+      `${code.slice(0, 3)} ${code.slice(3)}`,
+      `${code.slice(0, 3)}-${code.slice(3)}\n`,
+    ]) {
+      expect(await finish(otp, begun.secret, typed)).toEqual(proof);
+    }
+  });
+
+  it.each(["", "AAAAAA", "x".repeat(5000)])("refuses %j", async (code) => {
+    const { otp } = setUp();
+    const begun = await otp.begin(request);
+    await expect(finish(otp, begun.secret, code)).rejects.toMatchObject(wrong);
+  });
+
+  it("refuses another flow's code, and a flow that kept none", async () => {
+    const { otp, sent } = setUp();
+    const first = await otp.begin(request);
+    const second = await otp.begin(request);
+    await second.afterwards?.();
+    await expect(finish(otp, first.secret, codeIn(sent[0]))).rejects.toMatchObject(wrong);
+    await expect(finish(otp, {}, codeIn(sent[0]))).rejects.toMatchObject(wrong);
+  });
+
+  it("needs an address, and mail that works", async () => {
+    const { email: _email, ...nobody } = request;
+    await expect(setUp().otp.begin(nobody)).rejects.toMatchObject({ reason: "INVALID_EMAIL" });
+    await expect(setUp(false).otp.begin(request)).rejects.toMatchObject({ reason: "UNAVAILABLE" });
+    await expect(setUp(false).link.begin(request)).rejects.toMatchObject({ reason: "UNAVAILABLE" });
+  });
+});
+
+describe("maillink", () => {
+  it("mails a link to the public URL and a code, and takes either", async () => {
+    const { link, sent } = setUp();
+    const begun = await link.begin(request);
+    await begun.afterwards?.();
+    const url = new URL(/https:\S+/.exec(sent[0]?.text ?? "")?.[0] ?? "");
+    expect(url.origin + url.pathname).toBe("https://id.example.org/auth/callback");
+    expect(url.searchParams.get("state")).toBe(request.state);
+    const token = url.searchParams.get("code") ?? "";
+    expect(Buffer.from(token, "base64url")).toHaveLength(32);
+    expect(JSON.stringify(begun.secret)).not.toContain(token);
+    expect(await finish(link, begun.secret, token)).toEqual(proof);
+    expect(await finish(link, begun.secret, codeIn(sent[0]))).toEqual(proof);
+    await expect(finish(link, begun.secret, token.toUpperCase())).rejects.toMatchObject(wrong);
+    await expect(finish(link, begun.secret, `${token}x`)).rejects.toMatchObject(wrong);
+  });
+});
+
+describe("codes", () => {
+  it("are six symbols that nobody confuses, all different", () => {
+    const codes = Array.from({ length: 2000 }, newCode);
+    for (const code of codes) expect(code).toMatch(/^[23456789BCDFGHJKLMNPQRSTVWXYZ]{6}$/);
+    expect(new Set(codes).size).toBeGreaterThan(1990);
+    expect(normalizeCode(" ab-c d2 3\n")).toBe("ABCD23");
+  });
+});
