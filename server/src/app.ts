@@ -2,11 +2,15 @@
  * The composition root: builds every part once and lists every handler in one
  * literal. Long because it is flat.
  */
+import { AuditService as AuditServiceSchema } from "@vestibule/proto/vestibule/v1/audit_service_pb";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
 import { OrganizationService as OrganizationServiceSchema } from "@vestibule/proto/vestibule/v1/organization_service_pb";
 import { ServiceUserService as ServiceUserServiceSchema } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { UserService as UserServiceSchema } from "@vestibule/proto/vestibule/v1/user_service_pb";
+import { createAuditHandler } from "./audit/handler.ts";
+import { AuditRetention } from "./audit/retention.ts";
+import { AuditService } from "./audit/service.ts";
 import { DatabaseAuditTrail } from "./audit/trail.ts";
 import { createAuthHandler } from "./auth/handler.ts";
 import { InvalidatedCache } from "./changes/cache.ts";
@@ -14,30 +18,49 @@ import type { Config } from "./config/config.ts";
 import { listFrontierMethods } from "./edge/frontier-methods.ts";
 import { createHealth } from "./edge/health.ts";
 import { createMetrics } from "./edge/metrics.ts";
+import { type NodeRequest, readBody } from "./edge/node-http.ts";
 import { createEdge } from "./edge/router.ts";
 import { registerService } from "./edge/services.ts";
 import type { Clock } from "./lib/clock.ts";
+import { DomainError } from "./lib/errors.ts";
 import type { Log } from "./lib/log.ts";
+import { createCredentialGuard } from "./limits/credential-guard.ts";
+import { guardChain } from "./limits/guarded-chain.ts";
+import { SharedCounts } from "./limits/shared-counts.ts";
 import { listen } from "./listener/listener.ts";
 import { createAccess } from "./organizations/access.ts";
 import { createFrontierHandler, createOrganizationHandler } from "./organizations/handler.ts";
 import { MemberService } from "./organizations/member-service.ts";
 import { findMemberRole } from "./organizations/member-store.ts";
-import { ProjectService } from "./organizations/project-service.ts";
+import { createFindVisibleProject, ProjectService } from "./organizations/project-service.ts";
 import { OrganizationService } from "./organizations/service.ts";
-import { findOrganization } from "./organizations/store.ts";
+import { findOrganization, findOrganizations } from "./organizations/store.ts";
 import { createPrincipalChain } from "./principals/chain.ts";
-import { createServiceUserAuthenticator } from "./service-users/authenticator.ts";
+import { createServiceUserAuthenticator, tokenSubjects } from "./service-users/authenticator.ts";
 import { type BootstrapCredential, ensureBootstrap } from "./service-users/bootstrap.ts";
-import { createServiceUserHandler, toServiceUserMessage } from "./service-users/handler.ts";
+import { CredentialService } from "./service-users/credential-service.ts";
+import { deleteCredential, findCredential, findTokenByHash } from "./service-users/credential-store.ts";
+import { createServiceUserHandler } from "./service-users/handler.ts";
+import { toServiceUserMessage } from "./service-users/messages.ts";
 import { ServiceUserService } from "./service-users/service.ts";
-import { findSecret, findServiceUser } from "./service-users/store.ts";
+import { findServiceUser } from "./service-users/store.ts";
+import { UsageRecorder } from "./service-users/usage.ts";
+import { UsageService } from "./service-users/usage-service.ts";
 import type { Storage } from "./storage.ts";
 import { createAccessTokens } from "./tokens/access-token.ts";
+import { consumeAssertion } from "./tokens/assertion-store.ts";
+import { createAssertionAuthenticator } from "./tokens/assertions.ts";
 import { createGrants } from "./tokens/grants.ts";
 import { toJwksAnswer } from "./tokens/jwks.ts";
 import { createKeyring } from "./tokens/keyring.ts";
+import { oauthPaths } from "./tokens/oauth-metadata.ts";
+import { createOauthRoutes } from "./tokens/oauth-routes.ts";
+import { type CredentialJudges, createProofs } from "./tokens/proofs.ts";
+import { findRevokedTokens, insertRevokedToken, isRevokedToken } from "./tokens/revocation-store.ts";
+import { Revocations } from "./tokens/revocations.ts";
 import { findSigningKeys } from "./tokens/store.ts";
+import { createTokenSweep } from "./tokens/sweep.ts";
+import { createTokenIssuer } from "./tokens/token-issuer.ts";
 import { createUserHandler } from "./users/handler.ts";
 import { UserService } from "./users/service.ts";
 
@@ -47,6 +70,9 @@ const maintenanceMs = 60_000;
 /** Bounds of the caches: entries, not bytes. */
 const cachedCredentials = 20_000;
 const cachedPrincipals = 10_000;
+
+/** How many of a person's organizations an access token names at most. */
+const claimedOrganizations = 100;
 
 export interface AppOptions {
   readonly config: Config;
@@ -72,7 +98,21 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
   const { authentication, limits } = config;
 
   const audit = new DatabaseAuditTrail({ database, clock, log });
+  const auditRetention = new AuditRetention({
+    database,
+    clock,
+    log,
+    retentionSeconds: config.audit.retentionSeconds,
+  });
+  const failures = new SharedCounts({ database, clock, log, windowMs: 60_000 });
+  const guard = createCredentialGuard({
+    counts: failures,
+    audit,
+    perClient: limits.failedCredentialsPerClientPerMinute,
+    perAddress: limits.failedCredentialsPerAddressPerMinute,
+  });
   await feed.start();
+  await failures.start();
   await rotation.maintain();
 
   // Tokens
@@ -83,6 +123,18 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     findSigningKeys: () => findSigningKeys(reader),
   });
   await keyring.get();
+  const revocations = new Revocations({
+    feed,
+    store: {
+      insert: insertRevokedToken,
+      isRevoked: (jti) => isRevokedToken(reader, jti),
+      findAll: (now, limit) => findRevokedTokens(reader, now, limit),
+    },
+    clock,
+    longestTokenSeconds: authentication.token.validitySeconds,
+    clockSkewSeconds: authentication.clockSkewSeconds,
+  });
+  await revocations.fill();
   const accessTokens = createAccessTokens({
     keyring,
     clock,
@@ -90,17 +142,26 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     audience: authentication.token.audience,
     validitySeconds: authentication.token.validitySeconds,
     clockSkewSeconds: authentication.clockSkewSeconds,
+    isRevoked: (jti) => revocations.isRevoked(jti),
   });
 
   // Principals
+  const usage = new UsageRecorder({ database, clock, log });
   const serviceUserAuthenticator = createServiceUserAuthenticator({
     source: {
-      findSecret: (id) => findSecret(reader, id),
+      findCredential: (id) => findCredential(reader, id),
+      findTokenByHash: (hash) => findTokenByHash(reader, hash),
       findServiceUser: (id) => findServiceUser(reader, id),
       findOrganizationState: async (id) => (await findOrganization(reader, id))?.state,
     },
     caches: {
-      secrets: new InvalidatedCache({ feed, topics: ["credential"], maxEntries: cachedCredentials }),
+      credentials: new InvalidatedCache({ feed, topics: ["credential"], maxEntries: cachedCredentials }),
+      tokens: new InvalidatedCache({
+        feed,
+        topics: ["credential"],
+        maxEntries: cachedCredentials,
+        subjectsOf: tokenSubjects,
+      }),
       serviceUsers: new InvalidatedCache({ feed, topics: ["service-user"], maxEntries: cachedPrincipals }),
       organizationStates: new InvalidatedCache({
         feed,
@@ -108,37 +169,92 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
         maxEntries: cachedPrincipals,
       }),
     },
+    usage,
     clock,
   });
-  const principals = createPrincipalChain({
+  const judges: CredentialJudges = {
     basic: serviceUserAuthenticator.authenticateSecret,
+    opaqueToken: serviceUserAuthenticator.authenticateOpaqueToken,
     accessToken: async (token) => {
       const claims = await accessTokens.verify(token);
-      return await serviceUserAuthenticator.authenticateTokenSubject({
+      const principal = await serviceUserAuthenticator.authenticateTokenSubject({
         serviceUserId: claims.sub,
         credentialId: claims.credential_id ?? "",
         authVia: claims.auth_via,
         tokenId: claims.jti,
       });
+      return { principal, claims };
     },
+    assertions: createAssertionAuthenticator({
+      keys: serviceUserAuthenticator,
+      clock,
+      audiences: [authentication.token.issuer, config.publicUrl + oauthPaths.token],
+      clockSkewSeconds: authentication.clockSkewSeconds,
+      consume: (id, expiresAt) => database.transaction((tx) => consumeAssertion(tx, id, expiresAt)),
+    }),
+  };
+  const principals = createPrincipalChain({
+    basic: judges.basic,
+    opaqueToken: judges.opaqueToken,
+    accessToken: async (token) => (await judges.accessToken(token)).principal,
   });
   const access = createAccess({
     findOrganization: (idOrName) => findOrganization(reader, idOrName),
     findMemberRole: (userId, orgId) => findMemberRole(reader, userId, orgId),
   });
 
+  const guardedPrincipals = guardChain(principals, guard);
+
   // Nouns
   const organizations = new OrganizationService({ database, feed, access, audit, clock });
   const members = new MemberService({ database, access, audit, clock });
   const projects = new ProjectService({ database, access, audit, clock });
   const users = new UserService({ database, feed, audit, clock });
-  const serviceUsers = new ServiceUserService({ database, feed, audit, access, clock });
-  const grants = createGrants({
+  const serviceUsers = new ServiceUserService({ database, feed, access, audit, clock });
+  const credentials = new CredentialService({ database, feed, access, audit, clock });
+  const usages = new UsageService({ database, access, clock });
+  const findUserOrganizationIds = async (userId: string) => {
+    const found = await findOrganizations(reader, { userId, afterId: "", limit: claimedOrganizations });
+    return found.filter(({ state }) => state === "enabled").map(({ id }) => id);
+  };
+  const proofs = createProofs(judges, guard);
+  const tokenIssuer = createTokenIssuer({
     accessTokens,
-    authenticateSecret: serviceUserAuthenticator.authenticateSecret,
     claims: authentication.token.claims,
+    findUserOrganizationIds,
+    findVisibleProject: createFindVisibleProject({
+      reader,
+      access,
+      findOrganizationIds: async (principal) =>
+        principal.type === "user" ? await findUserOrganizationIds(principal.id) : [principal.orgId],
+    }),
+    audit,
+  });
+  const grants = createGrants({
+    proofs,
+    issuer: tokenIssuer,
+    assertionRules: { relaxed: authentication.assertions === "frontier" },
+  });
+  const stopping = new AbortController();
+  const auditRecords = new AuditService({
+    reader,
+    access,
+    onCommitted: (listener) => audit.onCommitted(listener),
   });
   const services = [
+    registerService(
+      AuditServiceSchema,
+      createAuditHandler({
+        service: auditRecords,
+        // Not behind the guard: a stream whose token expires has made one call, not a failed one.
+        authenticate: async (header) => {
+          const principal = await principals.authenticate(header, "required", {});
+          if (principal === undefined) throw new DomainError("NOT_AUTHENTICATED");
+          return principal;
+        },
+        stopping: stopping.signal,
+      }),
+    ),
     registerService(
       AuthService,
       createAuthHandler({
@@ -150,7 +266,10 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
         },
       }),
     ),
-    registerService(ServiceUserServiceSchema, createServiceUserHandler(serviceUsers)),
+    registerService(
+      ServiceUserServiceSchema,
+      createServiceUserHandler({ serviceUsers, credentials, usage: usages }),
+    ),
     registerService(
       OrganizationServiceSchema,
       createOrganizationHandler({ organizations, members, projects }),
@@ -166,14 +285,28 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     routes: [
       {
         method: "GET",
-        path: "/.well-known/jwks.json",
+        path: oauthPaths.jwks,
         handle: async ({ header }) =>
           toJwksAnswer((await keyring.get()).jwks, header.get("if-none-match") ?? undefined),
       },
+      ...createOauthRoutes<NodeRequest>({
+        proofs,
+        judges,
+        tokenIssuer,
+        issuer: authentication.token.issuer,
+        publicUrl: config.publicUrl,
+        findUserOrganizationIds,
+        database,
+        feed,
+        revocations,
+        deleteOpaqueToken: deleteCredential,
+        audit,
+        readBody: (request) => readBody(request, limits.bodyBytes),
+      }),
     ],
     services,
     frontierMethods: listFrontierMethods(services),
-    principals,
+    principals: guardedPrincipals,
     health,
     metrics: createMetrics(),
     log,
@@ -197,11 +330,16 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
   });
   // Not before the port is ours: a credential made by a start that fails would never be shown.
   const generatedCredential = await ensureBootstrap({ database, feed, clock, configured: config.bootstrap });
+  const sweepTokens = createTokenSweep(database, clock);
   const maintenance = setInterval(() => {
     rotation
       .maintain()
       .catch((err) => log.error({ err }, "signing keys could not be maintained; will try again"));
+    sweepTokens().catch((err) => log.error({ err }, "expired tokens could not be removed; will try again"));
+    void revocations.prune();
+    usage.sweep().catch((err) => log.error({ err }, "old usage could not be removed; will try again"));
   }, maintenanceMs);
+  auditRetention.start();
   health.setServing(true);
 
   return {
@@ -210,10 +348,14 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     generatedCredential,
     async close(graceMs) {
       health.setServing(false);
+      stopping.abort();
       clearInterval(maintenance);
       const cut = setTimeout(() => shutdown.abort(), graceMs);
       await listener.close(graceMs);
       clearTimeout(cut);
+      await usage.close();
+      await failures.close();
+      await auditRetention.close();
       await audit.close();
       await feed.stop();
     },
