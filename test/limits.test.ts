@@ -1,0 +1,189 @@
+/** How often a machine's credential can be wrong, from outside. */
+import { Code, createClient } from "@connectrpc/connect";
+import { RetryInfoSchema } from "@vestibule/proto/google/rpc/error_details_pb";
+import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Answer, basic, postJson, send } from "./parts/http.ts";
+import { openTransport, refusalOf } from "./parts/rpc.ts";
+import { createState, type ServerState, startServer, type TestServer } from "./parts/server.ts";
+
+const whoami = "/vestibule.v1.AuthService/GetCurrentUser";
+const authToken = "/vestibule.v1.AuthService/AuthToken";
+
+/** An address of a client, as a trusted proxy names it. */
+const from = (address: string) => ({ "x-forwarded-for": address });
+const toId = (index: number) => `019a0000-0000-7000-8000-${String(index).padStart(12, "0")}`;
+const wrong = (clientId: string) => basic({ clientId, clientSecret: "wrong" });
+
+/** Ways to present a secret, each answering the status. */
+const surfaces: Record<
+  string,
+  (server: TestServer, id: string, secret: string, address: string) => Promise<Answer>
+> = {
+  "Basic on any method": (server, clientId, clientSecret, address) =>
+    postJson(server, whoami, {}, { ...basic({ clientId, clientSecret }), ...from(address) }),
+  "AuthToken by Basic": (server, clientId, clientSecret, address) =>
+    postJson(server, authToken, {}, { ...basic({ clientId, clientSecret }), ...from(address) }),
+  "AuthToken by body": (server, client_id, client_secret, address) =>
+    postJson(
+      server,
+      authToken,
+      { grant_type: "client_credentials", client_id, client_secret },
+      from(address),
+    ),
+  "the token endpoint by Basic": (server, clientId, clientSecret, address) =>
+    send(`${server.url}/oauth2/token`, {
+      headers: {
+        "content-type": "application/x-www-form-urlencoded",
+        ...basic({ clientId, clientSecret }),
+        ...from(address),
+      },
+      body: "grant_type=client_credentials",
+    }),
+  "the token endpoint by form": (server, clientId, clientSecret, address) =>
+    send(`${server.url}/oauth2/token`, {
+      headers: { "content-type": "application/x-www-form-urlencoded", ...from(address) },
+      body: new URLSearchParams({
+        grant_type: "client_credentials",
+        client_id: clientId,
+        client_secret: clientSecret,
+      }).toString(),
+    }),
+  introspection: (server, clientId, clientSecret, address) =>
+    send(`${server.url}/oauth2/introspect`, {
+      headers: {
+        "content-type": "application/x-www-form-urlencoded",
+        ...basic({ clientId, clientSecret }),
+        ...from(address),
+      },
+      body: "token=x",
+    }),
+};
+
+describe("behind a trusted proxy", () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startServer({ config: { trusted_proxies: ["127.0.0.1"] } });
+  });
+  afterAll(() => server?.[Symbol.asyncDispose]());
+
+  it.each(Object.entries(surfaces))(
+    "%s: 20 wrong secrets of a client, and no more",
+    async (name, present) => {
+      const address = `198.51.100.${Object.keys(surfaces).indexOf(name) + 1}`;
+      for (let count = 0; count < 20; count += 1) {
+        expect((await present(server, server.clientId, "wrong", address)).status).toBe(401);
+      }
+      const refused = await present(server, server.clientId, server.clientSecret, address);
+      expect(refused.status).toBe(429);
+      expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0);
+      expect(Number(refused.headers["retry-after"])).toBeLessThanOrEqual(65);
+      const elsewhere = await present(server, server.clientId, server.clientSecret, "203.0.113.250");
+      expect(elsewhere.status).toBe(200);
+    },
+  );
+
+  it("says so in each surface's own words", async () => {
+    const address = "203.0.113.1";
+    for (let count = 0; count < 20; count += 1) {
+      await postJson(server, whoami, {}, { ...wrong(toId(1)), ...from(address) });
+    }
+    const rpc = await postJson(server, whoami, {}, { ...wrong(toId(1)), ...from(address) });
+    expect(rpc.json).toMatchObject({
+      code: "resource_exhausted",
+      message: "too many failed attempts, try again later",
+    });
+    const oauth = await surfaces["the token endpoint by Basic"]?.(server, toId(1), "wrong", address);
+    expect(oauth?.json).toMatchObject({ error: "temporarily_unavailable" });
+
+    using opened = openTransport(server.url, "gRPC", "h2c");
+    const auth = createClient(AuthService, opened.transport);
+    const refusal = await refusalOf(
+      auth.getCurrentUser({}, { headers: { ...wrong(toId(1)), ...from(address) } }),
+    );
+    expect(refusal.code).toBe(Code.ResourceExhausted);
+    expect(Number(refusal.metadata.get("retry-after"))).toBeGreaterThan(0);
+    expect(refusal.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds).toBeGreaterThan(0n);
+  });
+
+  it("counts 100 failures of an address, whoever they claim to be and however they are made", async () => {
+    const address = "203.0.113.2";
+    const { json } = await postJson(server, authToken, {}, basic(server));
+    const bearer = (token: string) => ({ authorization: `Bearer ${token}`, ...from(address) });
+    for (let count = 0; count < 97; count += 1) {
+      const answer = await postJson(server, whoami, {}, { ...wrong(toId(count)), ...from(address) });
+      expect(answer.status).toBe(401);
+    }
+    for (const authorization of ["Bearer a.b.c", "Bearer vstt_x", "nonsense"]) {
+      const answer = await postJson(server, whoami, {}, { authorization, ...from(address) });
+      expect(answer.status).toBe(401);
+    }
+    expect((await postJson(server, whoami, {}, { ...wrong(toId(500)), ...from(address) })).status).toBe(429);
+    expect((await postJson(server, whoami, {}, bearer("a.b.c"))).status).toBe(429);
+    expect((await postJson(server, whoami, {}, bearer(json.accessToken))).status).toBe(200);
+    expect((await postJson(server, whoami, {}, from(address))).status).toBe(401);
+    expect((await send(`${server.url}/healthz`, { headers: from(address) })).status).toBe(200);
+  });
+
+  it("counts a /64 as one address", async () => {
+    for (let count = 0; count < 20; count += 1) {
+      await postJson(server, whoami, {}, { ...wrong(toId(2)), ...from(`2001:db8::${count + 1}`) });
+    }
+    const at = async (address: string) =>
+      (await postJson(server, whoami, {}, { ...wrong(toId(2)), ...from(address) })).status;
+    expect(await at("2001:db8::ffff:ffff:ffff:ffff")).toBe(429);
+    expect(await at("2001:db8:0:1::1")).toBe(401);
+  });
+});
+
+it("believes no address that a client makes up", async () => {
+  await using server = await startServer({
+    config: { limits: { failed_credentials_per_client_per_minute: 3 } },
+  });
+  const present = async (index: number) =>
+    (
+      await postJson(
+        server,
+        whoami,
+        {},
+        { ...wrong(toId(1)), ...from(`198.51.100.${index}`), forwarded: `for=192.0.2.${index}` },
+      )
+    ).status;
+  expect([await present(1), await present(2), await present(3), await present(4)]).toEqual([
+    401, 401, 401, 429,
+  ]);
+});
+
+describe("two processes on one database", () => {
+  let state: ServerState;
+  let a: TestServer;
+  let b: TestServer;
+  beforeAll(async () => {
+    state = await createState("postgres");
+    a = await startServer({ state });
+    b = await startServer({ state });
+  });
+  afterAll(async () => {
+    await Promise.all([a?.kill(), b?.kill()]);
+    await state?.remove();
+  });
+
+  it("count together", async () => {
+    const present = async (server: TestServer) => (await postJson(server, whoami, {}, wrong(toId(1)))).status;
+    for (let count = 0; count < 10; count += 1) {
+      expect([await present(a), await present(b)]).toEqual([401, 401]);
+    }
+    await expect.poll(() => present(a), { timeout: 1000, interval: 200 }).toBe(429);
+    await expect.poll(() => present(b), { timeout: 1000, interval: 200 }).toBe(429);
+  });
+
+  it("and one that only starts then knows", async () => {
+    const c = await startServer({ state });
+    try {
+      expect((await postJson(c, whoami, {}, wrong(toId(1)))).status).toBe(429);
+      expect((await postJson(c, whoami, {}, basic(c))).status).toBe(200);
+    } finally {
+      await c.kill();
+    }
+  });
+});
