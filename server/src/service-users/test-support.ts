@@ -184,3 +184,8 @@ export async function refusalOf(work: Promise<unknown>): Promise<{ reason: strin
   }
   throw new Error("it was not refused");
 }
+
+/** The reasons of refusals of work that was started together. */
+export async function reasonsOf(works: readonly Promise<unknown>[]): Promise<string[]> {
+  return (await Promise.all(works.map(refusalOf))).map(({ reason }) => reason);
+}
