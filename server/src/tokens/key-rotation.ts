@@ -24,6 +24,9 @@ export const publishAheadSeconds = 15 * 60;
 /** How long a key signs before its successor does. */
 export const rotationSeconds = 30 * 24 * 3600;
 
+/** How far the clocks of two processes may be apart, in seconds. */
+const processSkewSeconds = 60;
+
 /** Subject of every change to the signing keys: they are read as one. */
 export const keyringSubject = "all";
 
@@ -55,7 +58,8 @@ export interface KeyRotation {
   rotate(options: { now: boolean }): Promise<SigningKey>;
   /**
    * Drops a key: its tokens are refused from then on. If it was the one that
-   * signs, the next one takes over at once.
+   * signs, the next one takes over at once, never an older one; if it was
+   * waiting to sign, another is published in its place.
    *
    * @returns false when there is no such key.
    */
@@ -122,6 +126,19 @@ export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
     return addSeconds(clock.now(), immediately ? 0 : publishAheadSeconds);
   }
 
+  /**
+   * Since when the key that takes over from a revoked one signs: for a minute
+   * already, but after all others. A process whose clock is behind would
+   * otherwise fall back on an older key, or have none.
+   */
+  function takeOverAt(rest: readonly SigningKey[]): Date {
+    const now = clock.now();
+    const past = rest.map(({ signsFromAt }) => signsFromAt).filter((instant) => instant <= now);
+    return new Date(
+      Math.max(addSeconds(now, -processSkewSeconds).getTime(), ...past.map((instant) => instant.getTime())),
+    );
+  }
+
   /** When a key retires now that tokens live longer than they did; undefined if nothing changed. */
   function findLaterRetirement(keys: readonly SigningKey[], index: number): Date | undefined {
     const { retiresAt } = keys[index] ?? {};
@@ -171,8 +188,9 @@ export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
         const wasSigning = findSigner(keys, clock.now())?.kid === kid;
         if (!(await deleteSigningKey(tx, kid))) return false;
         const rest = keys.filter((key) => key.kid !== kid);
-        if (wasSigning || !rest.some((key) => key.retiresAt === undefined)) {
-          await succeed(tx, rest, { ...fresh, signsFromAt: clock.now() });
+        if (wasSigning) await succeed(tx, rest, { ...fresh, signsFromAt: takeOverAt(rest) });
+        else if (!rest.some((key) => key.retiresAt === undefined)) {
+          await succeed(tx, rest, { ...fresh, signsFromAt: nextSignsFromAt(rest, false) });
         }
         return true;
       });

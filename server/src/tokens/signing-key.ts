@@ -30,14 +30,22 @@ export interface SigningKey {
 /** What a signing key is doing at an instant. */
 export type SigningKeyState = "published" | "signing" | "verifying" | "retired";
 
-/** The key that signs at `now`: of those that may, the one that may since last. */
+/**
+ * The key that signs at `now`: of those that may, the one that may since last.
+ * When none may yet, because this process's clock is behind the one that made
+ * them, the one that may first.
+ */
 export function findSigner(keys: readonly SigningKey[], now: Date): SigningKey | undefined {
-  return keys
-    .filter((key) => key.signsFromAt <= now)
-    .reduce<SigningKey | undefined>(
-      (latest, key) => (latest === undefined || key.signsFromAt > latest.signsFromAt ? key : latest),
-      undefined,
-    );
+  const may = keys.filter((key) => key.signsFromAt <= now).toSorted(bySuccession);
+  return may.at(-1) ?? keys.toSorted(bySuccession)[0];
+}
+
+/** Earlier ones first; of two that sign since the same instant the one with a successor. */
+function bySuccession(a: SigningKey, b: SigningKey): number {
+  const difference = a.signsFromAt.getTime() - b.signsFromAt.getTime();
+  return difference === 0
+    ? Number(b.retiresAt !== undefined) - Number(a.retiresAt !== undefined)
+    : difference;
 }
 
 /** Whether tokens of the key are still good at `now`. */

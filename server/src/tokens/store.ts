@@ -14,12 +14,13 @@ function toSigningKey(row: SigningKeyRow): SigningKey {
   };
 }
 
-/** Every stored signing key, oldest first. */
+/** Every stored signing key, in the order they sign in. */
 export async function findSigningKeys(reader: Reader): Promise<SigningKey[]> {
   const rows = await reader
     .selectFrom("signing_keys")
     .selectAll()
     .orderBy("signs_from_at")
+    .orderBy("created_at")
     .orderBy("kid")
     .execute();
   return rows.map(toSigningKey);
