@@ -7,6 +7,7 @@
  * two processes disagree about who is signed in.
  */
 import type { Database, Reader } from "../db/database.ts";
+import { lockForTransaction } from "../db/dialect.ts";
 import type { Clock } from "../lib/clock.ts";
 import { encryptionKeyId, toCheckValue } from "./sealer.ts";
 import { findKeyChecks, insertKeyCheck, type KeyCheck, removeKeyChecks } from "./store.ts";
@@ -20,6 +21,9 @@ export interface ProcessKeys {
   readonly previousSessionHashKeys: readonly string[];
   readonly previousSessionBlockKeys: readonly string[];
 }
+
+/** Advisory lock of Postgres that a process takes while it holds its keys against the database. */
+const keyCheckLockKey = 7_400_006;
 
 /** The configured keys are not those of the database. */
 export class KeyMismatchError extends Error {
@@ -107,6 +111,8 @@ function toMismatch({ setting }: KeyedPurpose, missing: readonly KeyCheck[]): Ke
  */
 export async function verifyKeyChecks(database: Database, keys: ProcessKeys, clock: Clock): Promise<void> {
   await database.transaction(async (tx) => {
+    // Two processes that start together on an empty database would both find nothing to compare with.
+    await lockForTransaction(tx, keyCheckLockKey);
     for (const { purpose, current, isRecorded, keepsAll } of await compareAll(tx, keys)) {
       if (isRecorded) continue;
       if (!keepsAll) await removeKeyChecks(tx, purpose);
