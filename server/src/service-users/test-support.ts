@@ -45,6 +45,7 @@ export class MovableClock implements Clock {
 /** What {@link openRoom} builds. */
 export interface Room {
   readonly clock: MovableClock;
+  readonly feed: ChangeFeed;
   readonly serviceUsers: ServiceUserService;
   readonly credentials: CredentialService;
   readonly usages: UsageService;
@@ -132,6 +133,7 @@ export async function openRoom(
   const parts = { database, feed, access, audit, clock };
   return {
     clock,
+    feed,
     serviceUsers: new ServiceUserService(parts),
     credentials: new CredentialService({ ...parts, ...(maxLiveCredentials && { maxLiveCredentials }) }),
     usages: new UsageService(parts),

@@ -148,6 +148,7 @@ export class UsageRecorder {
     this.#writing = undefined;
     if (isStored) this.#failures = 0;
     else this.#tryAgainLater(counts);
+    this.#tellDropped();
   }
 
   async #store(counts: readonly Count[]): Promise<boolean> {
@@ -167,14 +168,16 @@ export class UsageRecorder {
 
   #tryAgainLater(counts: readonly Count[]): void {
     for (const count of counts) this.#add(count);
-    if (this.#droppedCalls > 0) {
-      this.#log.warn({ calls: this.#droppedCalls }, "calls went uncounted: too many wait to be written");
-      this.#droppedCalls = 0;
-    }
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#schedule(Math.min(firstRetryMs * 2 ** this.#failures, lastRetryMs));
     this.#failures += 1;
+  }
+
+  #tellDropped(): void {
+    if (this.#droppedCalls === 0) return;
+    this.#log.warn({ calls: this.#droppedCalls }, "calls went uncounted: too many wait to be written");
+    this.#droppedCalls = 0;
   }
 }
 
