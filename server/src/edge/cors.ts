@@ -1,5 +1,5 @@
 import { cors as connectCors } from "@connectrpc/connect";
-import { findHeader, type NodeRequest, type NodeResponse } from "./node-http.ts";
+import { findHeader, type NodeRequest, type NodeResponse, toRawPath } from "./node-http.ts";
 
 const allowedHeaders = [
   ...connectCors.allowedHeaders,
@@ -7,9 +7,17 @@ const allowedHeaders = [
   "X-User-Token",
   "X-Project",
   "X-Request-Id",
+  "If-Match",
+  "Idempotency-Key",
 ].join(", ");
 
-const exposedHeaders = [...connectCors.exposedHeaders, "X-Request-Id", "Retry-After"].join(", ");
+const exposedHeaders = [
+  ...connectCors.exposedHeaders,
+  "X-Request-Id",
+  "Retry-After",
+  "ETag",
+  "Location",
+].join(", ");
 
 /** How long a browser may keep a preflight's answer; browsers cap it themselves. */
 const preflightSeconds = 7200;
@@ -33,14 +41,14 @@ export function createCors(
     const isAllowed = origin !== undefined && allowed.has(origin);
     if (isAllowed) {
       response.setHeader("access-control-allow-origin", origin);
-      response.setHeader("access-control-allow-credentials", "true");
+      if (!isUncredentialed(request)) response.setHeader("access-control-allow-credentials", "true");
     }
     if (origin === undefined || !isPreflight(request)) {
       if (isAllowed) response.setHeader("access-control-expose-headers", exposedHeaders);
       return false;
     }
     if (isAllowed) {
-      response.setHeader("access-control-allow-methods", "GET, POST");
+      response.setHeader("access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE");
       response.setHeader("access-control-allow-headers", allowedHeaders);
       response.setHeader("access-control-max-age", preflightSeconds);
     }
@@ -48,6 +56,11 @@ export function createCors(
     response.end();
     return true;
   };
+}
+
+/** The OAuth routes read no cookie, so a page has none to send there. */
+function isUncredentialed(request: NodeRequest): boolean {
+  return toRawPath(request.url).startsWith("/oauth2/");
 }
 
 function isPreflight(request: NodeRequest): boolean {
