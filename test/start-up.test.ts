@@ -298,7 +298,7 @@ describe("the end", () => {
       sent.end(body.slice(5));
       const [answer] = await once(sent, "response");
       expect(answer.statusCode).toBe(200);
-      expect(await server.stop()).toBe(0);
+      expect(await server.ended).toBe(0);
       expect(server.stderr()).toBe("");
     },
   );

@@ -55,6 +55,8 @@ export interface TestServer {
   /** Everything printed so far. */
   stdout(): string;
   stderr(): string;
+  /** Resolves with its exit code, null after a signal, whenever and however it ends. */
+  readonly ended: Promise<number | null>;
   /**
    * Asks it to end (SIGTERM) and resolves with its exit code.
    *
@@ -225,6 +227,7 @@ function toTestServer(running: Running, state: ServerState, port: number, tls: b
     pid: child.pid ?? 0,
     stdout: running.stdout,
     stderr: running.stderr,
+    ended,
     async stop() {
       child.kill("SIGTERM");
       const inTime = await Promise.race([
