@@ -38,6 +38,8 @@ export interface UserPrincipal extends PrincipalBase {
   readonly email: string;
   /** The session the proof goes back to. */
   readonly sessionId: string;
+  /** When that session ends: no token made from it may live longer. */
+  readonly sessionExpiresAt?: Date;
 }
 
 /** Whoever is calling: proven, enabled, and in an enabled organization. */

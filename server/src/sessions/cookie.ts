@@ -1,0 +1,132 @@
+/**
+ * The session cookie.
+ *
+ * Its value is the base64url of nonce, AES-256-GCM ciphertext, GCM tag and an
+ * HMAC-SHA-256 over all of these: encrypted under `block_secret_key`,
+ * authenticated under `hash_secret_key`, each by a subkey (RFC 5869). What it
+ * holds is the session's secret, 256 random bits that the database knows as a
+ * hash only: neither the keys nor the database alone make a cookie.
+ */
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from "node:crypto";
+import { fromBase64url, toBase64url } from "../lib/base64url.ts";
+import { sessionCookieName } from "../principals/presented.ts";
+
+const secretBytes = 32;
+const nonceBytes = 12;
+const tagBytes = 16;
+const macBytes = 32;
+const sealedBytes = nonceBytes + secretBytes + tagBytes;
+
+/** Bound to every ciphertext: names the format. */
+const format = Buffer.from("vestibule session cookie 1");
+
+export interface SessionCookieOptions {
+  /** 32 characters each. The first makes cookies, all of them are accepted. */
+  readonly hashKeys: readonly string[];
+  /** 32 characters each. The first makes cookies, all of them are accepted. */
+  readonly blockKeys: readonly string[];
+  /** Absent, the cookie belongs to the public host alone. */
+  readonly domain: string | undefined;
+  readonly sameSite: "lax" | "strict" | "none";
+  readonly secure: boolean;
+}
+
+/** Makes and reads session cookies. */
+export interface SessionCookies {
+  /** A new session's secret: 256 random bits. */
+  newSecret(): Buffer;
+  /** The value of a cookie that holds a secret; never the same twice. */
+  encode(secret: Buffer): string;
+  /** The secret in a value; undefined when it was not made with one of the keys. */
+  decode(value: string): Buffer | undefined;
+  /** `Set-Cookie` of a session that ends at `expiresAt`. */
+  toSetCookie(value: string, now: Date, expiresAt: Date): string;
+  /** `Set-Cookie` that makes the browser forget. */
+  toClearCookie(): string;
+}
+
+function derive(key: string, purpose: string): Buffer {
+  return Buffer.from(hkdfSync("sha256", Buffer.from(key), "", `vestibule/v1/session-${purpose}`, 32));
+}
+
+const sameSiteNames = { lax: "Lax", strict: "Strict", none: "None" } as const;
+
+/** @throws Error without a key */
+export function createSessionCookies(options: SessionCookieOptions): SessionCookies {
+  const { domain, sameSite, secure } = options;
+  const hashKeys = options.hashKeys.map((key) => derive(key, "hash"));
+  const blockKeys = options.blockKeys.map((key) => derive(key, "block"));
+  const [hashKey] = hashKeys;
+  const [blockKey] = blockKeys;
+  if (hashKey === undefined || blockKey === undefined) throw new Error("session cookies need keys");
+  const attributes = [
+    "Path=/",
+    "HttpOnly",
+    `SameSite=${sameSiteNames[sameSite]}`,
+    ...(secure ? ["Secure"] : []),
+    ...(domain === undefined ? [] : [`Domain=${domain}`]),
+  ];
+
+  function authenticate(key: Buffer, sealed: Buffer): Buffer {
+    return createHmac("sha256", key).update(format).update(sealed).digest();
+  }
+
+  function open(key: Buffer, sealed: Buffer): Buffer | undefined {
+    const decipher = createDecipheriv("aes-256-gcm", key, sealed.subarray(0, nonceBytes), {
+      authTagLength: tagBytes,
+    });
+    decipher.setAAD(format);
+    decipher.setAuthTag(sealed.subarray(-tagBytes));
+    const secret = decipher.update(sealed.subarray(nonceBytes, -tagBytes));
+    try {
+      decipher.final();
+      return secret;
+    } catch {
+      return undefined;
+    }
+  }
+
+  return {
+    newSecret: () => randomBytes(secretBytes),
+
+    encode(secret) {
+      const nonce = randomBytes(nonceBytes);
+      const cipher = createCipheriv("aes-256-gcm", blockKey, nonce);
+      cipher.setAAD(format);
+      const ciphertext = Buffer.concat([cipher.update(secret), cipher.final()]);
+      const sealed = Buffer.concat([nonce, ciphertext, cipher.getAuthTag()]);
+      return toBase64url(Buffer.concat([sealed, authenticate(hashKey, sealed)]));
+    },
+
+    decode(value) {
+      const bytes = fromBase64url(value);
+      if (bytes?.length !== sealedBytes + macBytes) return undefined;
+      const sealed = bytes.subarray(0, sealedBytes);
+      const mac = bytes.subarray(sealedBytes);
+      if (!hashKeys.some((key) => timingSafeEqual(authenticate(key, sealed), mac))) return undefined;
+      for (const key of blockKeys) {
+        const secret = open(key, sealed);
+        if (secret !== undefined) return secret;
+      }
+      return undefined;
+    },
+
+    toSetCookie(value, now, expiresAt) {
+      const maxAgeSeconds = Math.max(0, Math.floor((expiresAt.getTime() - now.getTime()) / 1000));
+      const lifetime = [`Max-Age=${maxAgeSeconds}`, `Expires=${expiresAt.toUTCString()}`];
+      return [`${sessionCookieName}=${value}`, ...lifetime, ...attributes].join("; ");
+    },
+
+    toClearCookie() {
+      const lifetime = ["Max-Age=0", `Expires=${new Date(0).toUTCString()}`];
+      return [`${sessionCookieName}=`, ...lifetime, ...attributes].join("; ");
+    },
+  };
+}

@@ -1,0 +1,252 @@
+import { afterAll, beforeAll, beforeEach, expect, it, vi } from "vitest";
+import { describeDatabases } from "../../../test/parts/databases.ts";
+import type { UserPrincipal } from "../principals/principal.ts";
+import { deleteUser, markEmailProven, updateUserState } from "../users/store.ts";
+import type { LiveSession } from "./session.ts";
+import { deleteExpiredSessions, findLiveSession } from "./store.ts";
+import { addUser, newRequestInfo, openSessions, type SessionParts, unknownDevice } from "./test-support.ts";
+
+const admin = "root@example.org";
+
+describeDatabases("sessions", (under) => {
+  let nowMs = Date.now();
+  const clock = { now: () => new Date(nowMs) };
+  let here: SessionParts;
+  let there: SessionParts;
+
+  beforeAll(async () => {
+    here = await openSessions(under.database, clock, [admin]);
+    there = await openSessions(await under.openAnother(), clock);
+  });
+  afterAll(async () => {
+    await here.close();
+    await there.close();
+  });
+  beforeEach(() => {
+    nowMs = Date.now();
+  });
+
+  async function signIn(userId: string, replaces: readonly LiveSession[] = []) {
+    return await under.database.transaction(async (tx) => {
+      const begun = await here.sessions.begin(tx, {
+        userId,
+        strategy: "mailotp",
+        device: unknownDevice,
+        replaces,
+      });
+      await here.feed.append(tx, ...begun.changes);
+      return begun;
+    });
+  }
+
+  const prove = (cookie: string, parts = here) => parts.authenticator.authenticateCookie(cookie);
+  const caller = (principal: UserPrincipal) => ({ principal, request: newRequestInfo() });
+  const notAuthenticated = { reason: "NOT_AUTHENTICATED", message: "not authenticated" };
+
+  it("proves who is behind a cookie", async () => {
+    const user = await addUser(under.database);
+    const { cookie, session } = await signIn(user.id);
+    expect(await prove(cookie)).toEqual({
+      type: "user",
+      id: user.id,
+      email: user.email,
+      superuser: false,
+      sessionId: session.id,
+      sessionExpiresAt: session.expiresAt,
+      authVia: "session",
+      credentialKind: "session",
+    });
+    expect((await prove(cookie, there)).id).toBe(user.id);
+  });
+
+  it("lasts exactly as long as it was made for, used or not", async () => {
+    const { cookie } = await signIn((await addUser(under.database)).id);
+    nowMs += 3_600_000 - 1;
+    await prove(cookie);
+    nowMs += 1;
+    await expect(prove(cookie)).rejects.toMatchObject(notAuthenticated);
+    expect(await here.authenticator.findByCookie(cookie)).toBeUndefined();
+  });
+
+  it("refuses a good cookie of no session as plainly as garbage", async () => {
+    await expect(prove(here.cookies.encode(here.cookies.newSecret()))).rejects.toMatchObject(
+      notAuthenticated,
+    );
+    await expect(prove("garbage")).rejects.toMatchObject(notAuthenticated);
+  });
+
+  it("makes superusers of proven addresses alone", async () => {
+    const user = await addUser(under.database, { email: admin, emailProven: false });
+    const { cookie } = await signIn(user.id);
+    expect((await prove(cookie)).superuser).toBe(false);
+    await under.database.transaction(async (tx) => {
+      await markEmailProven(tx, user.id, clock.now());
+      await here.feed.append(tx, { topic: "user", subject: user.id });
+    });
+    expect((await prove(cookie)).superuser).toBe(true);
+  });
+
+  it("ends at once here, within a second elsewhere, with its access tokens", async () => {
+    const user = await addUser(under.database);
+    const { cookie, session } = await signIn(user.id);
+    const subject = { userId: user.id, sessionId: session.id, authVia: "session", tokenId: "t" } as const;
+    for (const parts of [here, there]) {
+      await prove(cookie, parts);
+      const principal = await parts.authenticator.authenticateTokenSubject(subject);
+      expect(principal).toMatchObject({ credentialKind: "access_token", tokenId: "t" });
+    }
+    const startedAt = performance.now();
+    await here.sessions.revoke(caller(await prove(cookie)), session.id);
+    await expect(prove(cookie)).rejects.toMatchObject(notAuthenticated);
+    await expect(here.authenticator.authenticateTokenSubject(subject)).rejects.toMatchObject(
+      notAuthenticated,
+    );
+    await vi.waitFor(
+      async () => {
+        await expect(prove(cookie, there)).rejects.toMatchObject(notAuthenticated);
+        await expect(there.authenticator.authenticateTokenSubject(subject)).rejects.toMatchObject(
+          notAuthenticated,
+        );
+      },
+      { timeout: 5000, interval: 5 },
+    );
+    expect(performance.now() - startedAt).toBeLessThan(1000);
+  });
+
+  it("follows the user: disabled, enabled, deleted", async () => {
+    const user = await addUser(under.database);
+    const { cookie, session } = await signIn(user.id);
+    const subject = { userId: user.id, sessionId: session.id, authVia: "session", tokenId: "t" } as const;
+    const change = (work: Parameters<typeof under.database.transaction>[0]) =>
+      under.database.transaction(async (tx) => {
+        await work(tx);
+        await here.feed.append(tx, { topic: "user", subject: user.id });
+      });
+    await prove(cookie);
+    await change((tx) => updateUserState(tx, user.id, "disabled", clock.now()));
+    await expect(prove(cookie)).rejects.toMatchObject({
+      reason: "PRINCIPAL_DISABLED",
+      kind: "permission_denied",
+    });
+    await change((tx) => updateUserState(tx, user.id, "enabled", clock.now()));
+    await prove(cookie);
+    await change((tx) => deleteUser(tx, user.id));
+    await expect(prove(cookie)).rejects.toMatchObject(notAuthenticated);
+    await expect(here.authenticator.authenticateTokenSubject(subject)).rejects.toMatchObject({
+      reason: "USER_NOT_FOUND",
+    });
+  });
+
+  it("does not lend a session to another user's token", async () => {
+    const [one, two] = [await addUser(under.database), await addUser(under.database)];
+    const { session } = await signIn(one.id);
+    const subject = { userId: two.id, sessionId: session.id, authVia: "session", tokenId: "t" } as const;
+    await expect(here.authenticator.authenticateTokenSubject(subject)).rejects.toMatchObject(
+      notAuthenticated,
+    );
+  });
+
+  it("replaces the session that the sign-in came with", async () => {
+    const user = await addUser(under.database);
+    const { cookie } = await signIn(user.id);
+    const old = await here.authenticator.findByCookie(cookie);
+    const next = await signIn(user.id, old ? [old] : []);
+    await expect(prove(cookie)).rejects.toMatchObject(notAuthenticated);
+    expect((await prove(next.cookie)).sessionId).toBe(next.session.id);
+  });
+
+  it("lists and ends a user's own sessions alone", async () => {
+    const [user, other] = [await addUser(under.database), await addUser(under.database)];
+    const first = await signIn(user.id);
+    nowMs += 1;
+    const second = await signIn(user.id);
+    const foreign = await signIn(other.id);
+    const me = caller(await prove(second.cookie));
+    const ids = (await here.sessions.list(me)).map(({ id }) => id);
+    expect(ids).toEqual([second.session.id, first.session.id]);
+    await expect(here.sessions.revoke(me, foreign.session.id)).rejects.toMatchObject({
+      reason: "SESSION_NOT_FOUND",
+    });
+    await prove(foreign.cookie);
+    expect(await here.sessions.revokeAll(me, true)).toBe(1);
+    await prove(second.cookie);
+    await expect(prove(first.cookie)).rejects.toMatchObject(notAuthenticated);
+    expect(await here.sessions.revokeAll(me, false)).toBe(1);
+    await expect(prove(second.cookie)).rejects.toMatchObject(notAuthenticated);
+    await prove(foreign.cookie);
+  });
+
+  it("is nothing a machine has", async () => {
+    const principal = {
+      type: "serviceuser",
+      id: "s",
+      orgId: "o",
+      role: "owner",
+      superuser: true,
+      credentialId: "c",
+      authVia: "client_credentials",
+      credentialKind: "client_secret",
+    } as const;
+    const machine = { principal, request: newRequestInfo() };
+    await expect(here.sessions.list(machine)).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
+  });
+
+  it("ends the oldest beyond a hundred", async () => {
+    const { id } = await addUser(under.database);
+    const first = await signIn(id);
+    for (let count = 1; count < 100; count++) {
+      nowMs += 1;
+      await signIn(id);
+    }
+    await prove(first.cookie);
+    nowMs += 1;
+    const last = await signIn(id);
+    await expect(prove(first.cookie)).rejects.toMatchObject(notAuthenticated);
+    expect(await here.sessions.list(caller(await prove(last.cookie)))).toHaveLength(100);
+  });
+
+  it("notes its use, to the minute", async () => {
+    const { cookie, session } = await signIn((await addUser(under.database)).id);
+    const updatedAt = async () =>
+      (await here.sessions.list(caller(await prove(cookie)))).find(({ id }) => id === session.id)?.updatedAt;
+    nowMs += 59_999;
+    await prove(cookie);
+    await here.touches.flush();
+    expect(await updatedAt()).toEqual(session.createdAt);
+    nowMs += 1;
+    await prove(cookie);
+    await here.touches.flush();
+    expect(await updatedAt()).toEqual(new Date(nowMs));
+  });
+
+  it("is pinged with a new device, while it lives", async () => {
+    const { cookie, session } = await signIn((await addUser(under.database)).id);
+    const me = caller(await prove(cookie));
+    await here.sessions.ping(me, { ...unknownDevice, browser: "Firefox" });
+    expect((await here.sessions.list(me))[0]?.device.browser).toBe("Firefox");
+    await here.sessions.revoke(me, session.id);
+    await expect(here.sessions.ping(me, unknownDevice)).rejects.toMatchObject({
+      reason: "SESSION_NOT_FOUND",
+    });
+  });
+
+  it("is swept when it is over, not before", async () => {
+    const { session } = await signIn((await addUser(under.database)).id);
+    const sweep = (atMs: number) =>
+      under.database.transaction((tx) => deleteExpiredSessions(tx, new Date(atMs), 1000));
+    await sweep(session.expiresAt.getTime() - 1);
+    const find = () => findLiveSession(under.database.reader, session.id);
+    expect(await find()).toBeDefined();
+    await sweep(session.expiresAt.getTime());
+    expect(await find()).toBeUndefined();
+  });
+
+  it("refuses when the database cannot be read", async () => {
+    const { cookie } = await signIn((await addUser(under.database)).id);
+    const database = await under.openAnother();
+    const alone = await openSessions(database, clock);
+    await alone.close();
+    await database.close();
+    await expect(prove(cookie, alone)).rejects.toThrow("driver has already been destroyed");
+  });
+});

@@ -1,0 +1,152 @@
+/**
+ * Sessions: the rules.
+ *
+ * This room owns the rows and the cookie. Who may begin a session is for
+ * `auth/` to say; from then on it lasts until it expires, whatever happens, or
+ * is revoked: at once here, within a second in every other process.
+ */
+import { hash } from "node:crypto";
+import type { AuditTrail } from "../audit/audit.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import type { Change } from "../changes/topics.ts";
+import type { Database, Tx } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
+import type { Caller, UserPrincipal } from "../principals/principal.ts";
+import type { SessionCookies } from "./cookie.ts";
+import { type Device, type LiveSession, type Session, sessionsPerUser } from "./session.ts";
+import * as store from "./store.ts";
+
+export interface SessionServiceOptions {
+  readonly database: Database;
+  readonly feed: Pick<ChangeFeed, "append">;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+  readonly cookies: Pick<SessionCookies, "newSecret" | "encode">;
+  readonly validitySeconds: number;
+}
+
+/** A sign-in that has been proven. */
+export interface NewSession {
+  readonly userId: string;
+  /** Name of the strategy that proved it. */
+  readonly strategy: string;
+  readonly device: Device;
+  /** Sessions whose place it takes. */
+  readonly replaces: readonly LiveSession[];
+}
+
+/** A session just begun. */
+export interface BegunSession {
+  readonly session: Session;
+  /** Value of its cookie. Known now and never again. */
+  readonly cookie: string;
+  /** To be appended to the feed at the end of the transaction. */
+  readonly changes: readonly Change[];
+}
+
+/** @see the head of this file */
+export class SessionService {
+  readonly #database: Database;
+  readonly #feed: Pick<ChangeFeed, "append">;
+  readonly #audit: AuditTrail;
+  readonly #clock: Clock;
+  readonly #cookies: SessionServiceOptions["cookies"];
+  readonly #validitySeconds: number;
+
+  constructor(options: SessionServiceOptions) {
+    this.#database = options.database;
+    this.#feed = options.feed;
+    this.#audit = options.audit;
+    this.#clock = options.clock;
+    this.#cookies = options.cookies;
+    this.#validitySeconds = options.validitySeconds;
+  }
+
+  /**
+   * Begins a session with `tx`, and ends those it replaces and the user's
+   * oldest beyond {@link sessionsPerUser}. The caller records it, and appends
+   * the changes.
+   */
+  async begin(tx: Tx, { userId, strategy, device, replaces }: NewSession): Promise<BegunSession> {
+    const now = this.#clock.now();
+    const secret = this.#cookies.newSecret();
+    const expiresAt = new Date(now.getTime() + this.#validitySeconds * 1000);
+    const session = { id: newId(now), userId, device, createdAt: now, updatedAt: now, expiresAt };
+    await store.insertSession(tx, session, { secretHash: hash("sha256", secret, "base64url"), strategy });
+    const oldest = await store.findSessionsBeyond(tx, userId, sessionsPerUser);
+    const ended = [...replaces, ...oldest.map((id) => ({ id, userId }))];
+    for (const each of ended) await store.deleteSession(tx, each.id, each.userId);
+    return {
+      session,
+      cookie: this.#cookies.encode(secret),
+      changes: ended.map(({ id }) => ({ topic: "session", subject: id })),
+    };
+  }
+
+  /** Ends all sessions of a user with `tx`. The caller records it, and appends the changes. */
+  async endAll(tx: Tx, userId: string, keepId?: string): Promise<readonly Change[]> {
+    const ids = await store.deleteSessions(tx, userId, keepId);
+    return ids.map((id) => ({ topic: "session", subject: id }));
+  }
+
+  /** The caller's live sessions, newest first. @throws DomainError NOT_AUTHORIZED */
+  async list(caller: Caller): Promise<Session[]> {
+    return await store.findSessions(this.#database.reader, requireUser(caller).id, this.#clock.now());
+  }
+
+  /** Ends one of the caller's sessions. @throws DomainError NOT_AUTHORIZED, SESSION_NOT_FOUND */
+  async revoke(caller: Caller, sessionId: string): Promise<void> {
+    const { id: userId } = requireUser(caller);
+    const id = sessionId.toLowerCase();
+    await this.#database.transaction(async (tx) => {
+      if (!(await store.deleteSession(tx, id, userId))) throw new DomainError("SESSION_NOT_FOUND");
+      await this.#audit.record(tx, caller, { action: "session.revoke", target: { type: "session", id } });
+      await this.#feed.append(tx, { topic: "session", subject: id });
+    });
+  }
+
+  /** Ends the caller's sessions, all or all but the current one. Answers how many. @throws DomainError NOT_AUTHORIZED */
+  async revokeAll(caller: Caller, keepCurrent: boolean): Promise<number> {
+    const { id: userId, sessionId } = requireUser(caller);
+    return await this.#database.transaction(async (tx) => {
+      const changes = await this.endAll(tx, userId, keepCurrent ? sessionId : undefined);
+      await this.#audit.record(tx, caller, {
+        action: "session.revoke_all",
+        target: { type: "user", id: userId },
+        details: { revoked: String(changes.length) },
+      });
+      await this.#feed.append(tx, ...changes);
+      return changes.length;
+    });
+  }
+
+  /** Ends a session because its owner signs out. Does nothing when it is over already. */
+  async signOut(caller: Caller & { readonly principal: UserPrincipal }): Promise<void> {
+    const { id: userId, sessionId } = caller.principal;
+    await this.#database.transaction(async (tx) => {
+      if (!(await store.deleteSession(tx, sessionId, userId))) return;
+      await this.#audit.record(tx, caller, {
+        action: "session.sign_out",
+        target: { type: "session", id: sessionId },
+      });
+      await this.#feed.append(tx, { topic: "session", subject: sessionId });
+    });
+  }
+
+  /** Notes device and place of the caller's session anew. @throws DomainError NOT_AUTHORIZED, SESSION_NOT_FOUND */
+  async ping(caller: Caller, device: Device): Promise<Device> {
+    const { sessionId } = requireUser(caller);
+    const isThere = await this.#database.transaction((tx) =>
+      store.updateDevice(tx, sessionId, device, this.#clock.now()),
+    );
+    if (!isThere) throw new DomainError("SESSION_NOT_FOUND");
+    return device;
+  }
+}
+
+function requireUser({ principal }: Caller): UserPrincipal {
+  if (principal.type === "user") return principal;
+  throw new DomainError("NOT_AUTHORIZED", { detail: "only people have sessions" });
+}

@@ -1,0 +1,40 @@
+/** A person's sign-in in one browser. */
+export interface Session {
+  /** Shown to its owner, and in tokens. The cookie holds another, secret id. */
+  readonly id: string;
+  readonly userId: string;
+  readonly device: Device;
+  /** When the person last proved themselves: each proof makes a new session. */
+  readonly createdAt: Date;
+  /** When it was last used, to the minute. */
+  readonly updatedAt: Date;
+  /** When it ends, used or not. */
+  readonly expiresAt: Date;
+}
+
+/** Device and place of a session. What is not known is empty. */
+export interface Device {
+  readonly operatingSystem: string;
+  readonly browser: string;
+  readonly ipAddress: string;
+  readonly city: string;
+  readonly country: string;
+  readonly latitude: string;
+  readonly longitude: string;
+}
+
+/** A session with what a request needs to know of its user. */
+export interface LiveSession {
+  readonly id: string;
+  readonly userId: string;
+  readonly email: string;
+  /** Whether our own mail or an authoritative provider has proven the address. */
+  readonly emailProven: boolean;
+  readonly userState: "enabled" | "disabled";
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly expiresAt: Date;
+}
+
+/** How many live sessions a user may have; the sign-in after that ends the oldest. */
+export const sessionsPerUser = 100;

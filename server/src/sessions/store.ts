@@ -1,0 +1,202 @@
+import type { Reader, Tx } from "../db/database.ts";
+import { prepared } from "../db/prepared.ts";
+import type { SessionRow } from "../db/schema.ts";
+import type { Device, LiveSession, Session } from "./session.ts";
+
+function toSession(row: SessionRow): Session {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    device: {
+      operatingSystem: row.operating_system,
+      browser: row.browser,
+      ipAddress: row.ip_address,
+      city: row.city,
+      country: row.country,
+      latitude: row.latitude,
+      longitude: row.longitude,
+    },
+    createdAt: new Date(row.created_at),
+    updatedAt: new Date(row.updated_at),
+    expiresAt: new Date(row.expires_at),
+  };
+}
+
+function toDeviceColumns(device: Device) {
+  return {
+    operating_system: device.operatingSystem,
+    browser: device.browser,
+    ip_address: device.ipAddress,
+    city: device.city,
+    country: device.country,
+    latitude: device.latitude,
+    longitude: device.longitude,
+  };
+}
+
+/** Stores a new session. @param secretHash SHA-256 of the secret in its cookie, base64url. */
+export async function insertSession(
+  tx: Tx,
+  session: Session,
+  { secretHash, strategy }: { readonly secretHash: string; readonly strategy: string },
+): Promise<void> {
+  await tx
+    .insertInto("sessions")
+    .values({
+      id: session.id,
+      secret_hash: secretHash,
+      user_id: session.userId,
+      strategy,
+      ...toDeviceColumns(session.device),
+      created_at: session.createdAt.getTime(),
+      updated_at: session.updatedAt.getTime(),
+      expires_at: session.expiresAt.getTime(),
+    })
+    .execute();
+}
+
+function selectLive(database: Reader) {
+  return database
+    .selectFrom("sessions")
+    .innerJoin("users", "users.id", "sessions.user_id")
+    .select([
+      "sessions.id",
+      "sessions.user_id",
+      "sessions.created_at",
+      "sessions.updated_at",
+      "sessions.expires_at",
+      "users.email",
+      "users.email_proven",
+      "users.state",
+    ]);
+}
+
+const selectLiveByHash = prepared((database, { secretHash }: { secretHash: string }) =>
+  selectLive(database).where("sessions.secret_hash", "=", secretHash),
+);
+
+const selectLiveById = prepared((database, { id }: { id: string }) =>
+  selectLive(database).where("sessions.id", "=", id),
+);
+
+type LiveRow = Pick<SessionRow, "id" | "user_id" | "created_at" | "updated_at" | "expires_at"> & {
+  email: string;
+  email_proven: 0 | 1;
+  state: "enabled" | "disabled";
+};
+
+function toLiveSession(row: LiveRow): LiveSession {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    email: row.email,
+    emailProven: row.email_proven === 1,
+    userState: row.state,
+    createdAt: new Date(row.created_at),
+    updatedAt: new Date(row.updated_at),
+    expiresAt: new Date(row.expires_at),
+  };
+}
+
+/** The session of a cookie's secret, with its user; may have expired. */
+export async function findLiveSessionByHash(
+  reader: Reader,
+  secretHash: string,
+): Promise<LiveSession | undefined> {
+  const row = await selectLiveByHash.first(reader, { secretHash });
+  return row && toLiveSession(row);
+}
+
+/** A session by id, with its user; may have expired. */
+export async function findLiveSession(reader: Reader, id: string): Promise<LiveSession | undefined> {
+  const row = await selectLiveById.first(reader, { id });
+  return row && toLiveSession(row);
+}
+
+/** A user's sessions that are not over at `now`, newest first. */
+export async function findSessions(reader: Reader, userId: string, now: Date): Promise<Session[]> {
+  const rows = await reader
+    .selectFrom("sessions")
+    .selectAll()
+    .where("user_id", "=", userId)
+    .where("expires_at", ">", now.getTime())
+    .orderBy("id", "desc")
+    .execute();
+  return rows.map(toSession);
+}
+
+/** Ids of a user's sessions beyond the `keep` newest. */
+export async function findSessionsBeyond(reader: Reader, userId: string, keep: number): Promise<string[]> {
+  const rows = await reader
+    .selectFrom("sessions")
+    .select("id")
+    .where("user_id", "=", userId)
+    .orderBy("id", "desc")
+    .offset(keep)
+    // Never more than one, but for sign-ins that race.
+    .limit(100)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Removes one session of a user; false when they have none of that id. */
+export async function deleteSession(tx: Tx, id: string, userId: string): Promise<boolean> {
+  const result = await tx
+    .deleteFrom("sessions")
+    .where("id", "=", id)
+    .where("user_id", "=", userId)
+    .executeTakeFirst();
+  return result.numDeletedRows > 0n;
+}
+
+/** Removes a user's sessions but the one to keep, and answers their ids. */
+export async function deleteSessions(tx: Tx, userId: string, keepId?: string): Promise<string[]> {
+  const rows = await tx
+    .deleteFrom("sessions")
+    .where("user_id", "=", userId)
+    .where("id", "!=", keepId ?? "")
+    .returning("id")
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Notes device and place anew; false when the session is gone. */
+export async function updateDevice(tx: Tx, id: string, device: Device, now: Date): Promise<boolean> {
+  const result = await tx
+    .updateTable("sessions")
+    .set({ ...toDeviceColumns(device), updated_at: now.getTime() })
+    .where("id", "=", id)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+const touch = prepared((database, { id, atMs }: { id: string; atMs: number }) =>
+  database
+    .updateTable("sessions")
+    .set({ updated_at: atMs })
+    .where("id", "=", id)
+    .where("updated_at", "<", atMs),
+);
+
+/** Notes when sessions were last used. Rows are taken in one order, so that processes do not wait crosswise. */
+export async function touchSessions(tx: Tx, uses: readonly { id: string; at: Date }[]): Promise<void> {
+  for (const { id, at } of uses.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
+    await touch.run(tx, { id, atMs: at.getTime() });
+  }
+}
+
+/** Removes up to `limit` sessions that were over at `now`. Answers how many there were. */
+export async function deleteExpiredSessions(tx: Tx, now: Date, limit: number): Promise<number> {
+  const result = await tx
+    .deleteFrom("sessions")
+    .where("id", "in", (expired) =>
+      expired
+        .selectFrom("sessions")
+        .select("id")
+        .where("expires_at", "<=", now.getTime())
+        .orderBy("expires_at")
+        .limit(limit),
+    )
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
+}

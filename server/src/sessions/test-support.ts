@@ -1,0 +1,108 @@
+/** The sessions room over a database, put together as the server does it. For tests only. */
+import type { AuditEvent, AuditTrail } from "../audit/audit.ts";
+import { InvalidatedCache } from "../changes/cache.ts";
+import { ChangeFeed } from "../changes/feed.ts";
+import type { OpenDatabase } from "../db/kysely-database.ts";
+import type { Clock } from "../lib/clock.ts";
+import { newId } from "../lib/ids.ts";
+import { silentLog } from "../lib/log.ts";
+import { findUser, insertUser } from "../users/store.ts";
+import { createSessionAuthenticator, type SessionAuthenticator, sessionSubjects } from "./authenticator.ts";
+import { createSessionCookies, type SessionCookies } from "./cookie.ts";
+import { SessionService } from "./service.ts";
+import type { Device } from "./session.ts";
+import { findLiveSession, findLiveSessionByHash } from "./store.ts";
+import { SessionTouches } from "./touches.ts";
+
+/** What a test works with. */
+export interface SessionParts {
+  readonly feed: ChangeFeed;
+  readonly cookies: SessionCookies;
+  readonly sessions: SessionService;
+  readonly authenticator: SessionAuthenticator;
+  readonly touches: SessionTouches;
+  readonly audit: AuditTrail;
+  /** What the audit trail was handed, refusals included. */
+  readonly events: AuditEvent[];
+  close(): Promise<void>;
+}
+
+export const unknownDevice: Device = {
+  operatingSystem: "",
+  browser: "",
+  ipAddress: "",
+  city: "",
+  country: "",
+  latitude: "",
+  longitude: "",
+};
+
+/** Builds the room, following the feed. */
+export async function openSessions(
+  database: OpenDatabase,
+  clock: Clock,
+  adminEmails: readonly string[] = [],
+): Promise<SessionParts> {
+  const feed = new ChangeFeed({ database, clock, log: silentLog });
+  await feed.start();
+  const events: AuditEvent[] = [];
+  const audit: AuditTrail = {
+    record: async (_tx, _caller, event) => void events.push(event),
+    recordOwn: async (_tx, _agent, event) => void events.push(event),
+    note: (_caller, event) => void events.push(event),
+    refuse: (_request, refusal) => void events.push(refusal),
+  };
+  const cookies = createSessionCookies({
+    hashKeys: ["hash".padEnd(32, "-")],
+    blockKeys: ["block".padEnd(32, "-")],
+    domain: undefined,
+    sameSite: "lax",
+    secure: true,
+  });
+  const cache = { feed, topics: ["session", "user"], maxEntries: 100, subjectsOf: sessionSubjects } as const;
+  const touches = new SessionTouches({ database, clock, log: silentLog });
+  return {
+    feed,
+    cookies,
+    events,
+    audit,
+    touches,
+    sessions: new SessionService({ database, feed, audit, clock, cookies, validitySeconds: 3600 }),
+    authenticator: createSessionAuthenticator({
+      cookies,
+      source: {
+        findByHash: (secretHash) => findLiveSessionByHash(database.reader, secretHash),
+        findById: (id) => findLiveSession(database.reader, id),
+        isUser: async (id) => (await findUser(database.reader, id)) !== undefined,
+      },
+      caches: { byHash: new InvalidatedCache(cache), byId: new InvalidatedCache(cache) },
+      clock,
+      adminEmails,
+      touches,
+    }),
+    async close() {
+      await touches.flush();
+      await feed.stop();
+    },
+  };
+}
+
+/** Stores a user and answers their id and address. */
+export async function addUser(
+  database: OpenDatabase,
+  { emailProven = true, email }: { emailProven?: boolean; email?: string } = {},
+): Promise<{ id: string; email: string }> {
+  const now = new Date();
+  const id = newId(now);
+  const user = { id, name: id, title: "", email: email ?? `${id}@example.org`, metadata: {}, avatar: "" };
+  await database.transaction((tx) =>
+    insertUser(tx, { ...user, emailProven, state: "enabled", createdAt: now, updatedAt: now }),
+  );
+  return { id, email: user.email };
+}
+
+/** What the edge knows of a request. */
+export function newRequestInfo() {
+  const userAgent = "";
+  return { requestId: "r", clientAddress: "192.0.2.1", fromTrustedProxy: false, userAgent, outcome: {} };
+}
