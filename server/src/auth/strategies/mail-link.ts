@@ -10,7 +10,7 @@ import { randomBytes } from "node:crypto";
 import { DomainError } from "../../lib/errors.ts";
 import { type MailTemplate, renderMail } from "../../mail/template.ts";
 import type { Strategy } from "../strategy.ts";
-import { findDigest, type MailOtpOptions, requireMailbox } from "./mail-otp.ts";
+import { findDigest, type MailOtpOptions, requireMailbox, sendIfAllowed } from "./mail-otp.ts";
 import { isDigestOf, newCode, normalizeCode, toDigest } from "./mailed-code.ts";
 
 /** The mail's texts where none are configured. */
@@ -52,7 +52,7 @@ export function createMailLinkStrategy(options: MailLinkOptions): Strategy {
       const mail = { to, ...renderMail(template, { otp, link: link.href, minutes }) };
       return {
         secret: { code: toDigest(otp), token: toDigest(token) },
-        afterwards: () => mailer.send(mail),
+        afterwards: () => sendIfAllowed(options, request, mail),
       };
     },
     async finish({ code, flow }) {

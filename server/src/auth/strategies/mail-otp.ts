@@ -8,6 +8,7 @@
 import { DomainError } from "../../lib/errors.ts";
 import type { Metadata } from "../../lib/metadata.ts";
 import type { Mailer } from "../../mail/mailer.ts";
+import type { MailMessage } from "../../mail/message.ts";
 import { type MailTemplate, renderMail } from "../../mail/template.ts";
 import type { BeginRequest, Strategy } from "../strategy.ts";
 import { isDigestOf, newCode, normalizeCode, type SecretDigest, toDigest } from "./mailed-code.ts";
@@ -15,6 +16,11 @@ import { isDigestOf, newCode, normalizeCode, type SecretDigest, toDigest } from 
 export interface MailOtpOptions {
   readonly mailer: Mailer;
   readonly template: MailTemplate;
+  /**
+   * Whether one more mail may go to a mailbox, asked for from an address; counts
+   * it if so.
+   */
+  readonly mayMail: (mailbox: string, clientAddress: string) => Promise<boolean>;
   /** How long a code works. */
   readonly validitySeconds: number;
 }
@@ -39,6 +45,15 @@ export function requireMailbox(request: BeginRequest, mailer: Mailer): string {
   return request.email;
 }
 
+/** Sends unless too many have gone out already: the asker is told nothing of that. */
+export async function sendIfAllowed(
+  { mailer, mayMail }: Pick<MailOtpOptions, "mailer" | "mayMail">,
+  request: BeginRequest,
+  mail: MailMessage,
+): Promise<void> {
+  if (await mayMail(mail.to, request.clientAddress)) await mailer.send(mail);
+}
+
 /** Reads back the digest that `begin` kept under a name. */
 export function findDigest(secret: Metadata, name: string): SecretDigest | undefined {
   const kept = secret[name] as Partial<SecretDigest> | undefined;
@@ -59,7 +74,7 @@ export function createMailOtpStrategy(options: MailOtpOptions): Strategy {
       const to = requireMailbox(request, mailer);
       const otp = newCode();
       const mail = { to, ...renderMail(template, { otp, minutes: Math.round(validitySeconds / 60) }) };
-      return { secret: { code: toDigest(otp) }, afterwards: () => mailer.send(mail) };
+      return { secret: { code: toDigest(otp) }, afterwards: () => sendIfAllowed(options, request, mail) };
     },
     async finish({ code, flow }) {
       const kept = findDigest(flow.secret, "code");

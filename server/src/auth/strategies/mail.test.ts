@@ -20,7 +20,7 @@ function setUp(isAvailable = true) {
     send: async (message) => void sent.push(message),
     close: () => {},
   };
-  const common = { mailer, validitySeconds: 600 };
+  const common = { mailer, mayMail: async (to: string) => !to.startsWith("full@"), validitySeconds: 600 };
   const otp = createMailOtpStrategy({ ...common, template: mailOtpTemplate });
   const link = createMailLinkStrategy({
     ...common,
@@ -71,6 +71,15 @@ describe("mailotp", () => {
     await second.afterwards?.();
     await expect(finish(otp, first.secret, codeIn(sent[0]))).rejects.toMatchObject(wrong);
     await expect(finish(otp, {}, codeIn(sent[0]))).rejects.toMatchObject(wrong);
+  });
+
+  it("answers alike and sends nothing once a mailbox has had its share", async () => {
+    const { otp, link, sent } = setUp();
+    for (const strategy of [otp, link]) {
+      const begun = await strategy.begin({ ...request, email: "full@example.org" });
+      await begun.afterwards?.();
+    }
+    expect(sent).toEqual([]);
   });
 
   it("needs an address, and mail that works", async () => {

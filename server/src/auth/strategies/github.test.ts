@@ -1,0 +1,144 @@
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createEgress } from "../../egress/egress.ts";
+import { silentLog } from "../../lib/log.ts";
+import type { Strategy } from "../strategy.ts";
+import { createGithubStrategy, findUsableEmail } from "./github.ts";
+
+const callbackUrl = "http://127.0.0.1:9/callback";
+const verified = { email: "Ann@Example.org", primary: true, verified: true };
+
+/** A site that answers as GitHub does. */
+let site: Server;
+let baseUrl: string;
+let strategy: Strategy;
+let asked: { path: string; form: URLSearchParams; authorization: string | undefined }[];
+let answers: { token: object; user: object; emails: unknown; status: number };
+
+async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
+  let text = "";
+  for await (const chunk of request) text += chunk;
+  return new URLSearchParams(text);
+}
+
+beforeAll(async () => {
+  site = createServer(async (request, response) => {
+    const path = request.url ?? "";
+    asked.push({ path, form: await readForm(request), authorization: request.headers.authorization });
+    response.statusCode = answers.status;
+    response.setHeader("content-type", "application/json");
+    if (path === "/login/oauth/access_token") response.end(JSON.stringify(answers.token));
+    else if (path === "/api/v3/user") response.end(JSON.stringify(answers.user));
+    else if (path === "/api/v3/user/emails") response.end(JSON.stringify(answers.emails));
+    else response.writeHead(404).end();
+  });
+  site.listen(0, "127.0.0.1");
+  await once(site, "listening");
+  baseUrl = `http://127.0.0.1:${(site.address() as AddressInfo).port}`;
+  strategy = createGithubStrategy({
+    name: "github",
+    baseUrl,
+    clientId: "client",
+    clientSecret: "secret",
+    scopes: ["read:user", "user:email"],
+    flowSeconds: 600,
+    authoritativeDomains: [],
+    egress: createEgress({ allowCidrs: [], allowedOrigins: [baseUrl], log: silentLog }),
+  });
+});
+afterAll(() => site.close());
+beforeEach(() => {
+  asked = [];
+  answers = {
+    token: { access_token: "gho_x", token_type: "bearer" },
+    user: {
+      id: 42,
+      login: "ann",
+      name: "Ann",
+      email: "public@example.org",
+      avatar_url: "https://a.example.org/42",
+    },
+    emails: [{ email: "old@example.org", primary: false, verified: true }, verified],
+    status: 200,
+  };
+});
+
+const request = { callbackUrl, state: "the-state", clientAddress: "::1" };
+
+async function signIn(code = "the-code") {
+  const { secret } = await strategy.begin(request);
+  return await strategy.finish({ code, stateOptions: {}, flow: { id: "f", callbackUrl, secret } });
+}
+
+describe("GitHub", () => {
+  it("asks with state and PKCE, and sends the verifier with the code", async () => {
+    const begun = await strategy.begin(request);
+    const url = new URL(begun.endpoint ?? "");
+    expect(url.origin + url.pathname).toBe(`${baseUrl}/login/oauth/authorize`);
+    await strategy.finish({
+      code: "c",
+      stateOptions: {},
+      flow: { id: "f", callbackUrl, secret: begun.secret },
+    });
+    const sent = Object.fromEntries(asked[0]?.form ?? []);
+    expect(sent).toMatchObject({
+      client_id: "client",
+      client_secret: "secret",
+      code: "c",
+      redirect_uri: callbackUrl,
+    });
+    const challenge = createHash("sha256")
+      .update(sent.code_verifier ?? "")
+      .digest("base64url");
+    expect(url.searchParams.get("code_challenge")).toBe(challenge);
+    expect(asked.slice(1).map((one) => one.authorization)).toEqual(["Bearer gho_x", "Bearer gho_x"]);
+  });
+
+  it("proves the account's number and its primary verified address, not the public one", async () => {
+    expect(await signIn()).toEqual({
+      kind: "identity",
+      issuer: baseUrl,
+      subject: "42",
+      email: "ann@example.org",
+      emailVerified: true,
+      isAuthoritative: false,
+      title: "Ann",
+      avatar: "https://a.example.org/42",
+    });
+  });
+
+  it.each([
+    ["a primary one that is not verified", [{ ...verified, verified: false }]],
+    ["a verified one that is not primary", [{ ...verified, primary: false }]],
+    ["none", []],
+    ["no list", { message: "Requires authentication" }],
+    ["nonsense", [null, 1, { primary: true, verified: true }, { email: 1, primary: true, verified: true }]],
+  ])("has no address to go by with %s", async (_name, emails) => {
+    answers.emails = emails;
+    const proof = await signIn();
+    expect(proof).toMatchObject({ subject: "42", emailVerified: false });
+    expect("email" in proof).toBe(false);
+    expect(findUsableEmail(emails)).toBeUndefined();
+  });
+
+  it.each([
+    ["a refused code", () => (answers.token = { error: "bad_verification_code" })],
+    ["an account without number", () => (answers.user = { login: "ann" })],
+    ["a number that is none", () => (answers.user = { id: "42" })],
+    ["an answer of 401", () => (answers.status = 401)],
+  ])("refuses after %s", async (_name, change) => {
+    change();
+    const failure = await signIn().catch((error) => error);
+    expect(["INVALID_FLOW", "UNAVAILABLE"]).toContain(failure.reason);
+    expect(failure.message).not.toContain("bad_verification_code");
+  });
+
+  it("is unavailable while the site is down, and asks for the code if there is none", async () => {
+    answers.status = 503;
+    await expect(signIn()).rejects.toMatchObject({ reason: "UNAVAILABLE" });
+    await expect(signIn("")).rejects.toMatchObject({ reason: "CODE_MISSING" });
+  });
+});

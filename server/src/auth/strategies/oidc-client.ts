@@ -1,0 +1,157 @@
+/**
+ * A configured issuer as `openid-client` sees it.
+ *
+ * The discovery document is kept for an hour and refreshed in the background;
+ * while the issuer cannot be reached, the one at hand serves for an hour more.
+ * Every request passes the egress guard.
+ */
+import type { Configuration, CustomFetch } from "openid-client";
+import type { Egress } from "../../egress/egress.ts";
+import { EgressError } from "../../egress/egress-error.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { DomainError } from "../../lib/errors.ts";
+import type { Log } from "../../lib/log.ts";
+
+/** How a client registered with an issuer is named there. */
+export interface OidcClientOptions {
+  /** Name of the strategy. */
+  readonly name: string;
+  readonly issuerUrl: string;
+  readonly clientId: string;
+  /** Absent for a public client. */
+  readonly clientSecret: string | undefined;
+  readonly clockSkewSeconds: number;
+  readonly egress: Egress;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** After how long a discovery document is fetched anew, in milliseconds. */
+const freshMs = 3_600_000;
+
+/** For how long after that it may still be used while the issuer is down, in milliseconds. */
+const staleMs = 3_600_000;
+
+/** Least time between two tries while the issuer is down, in milliseconds. */
+const cooldownMs = 5_000;
+
+/** How long one request to the issuer may take, in seconds: an answer is owed within ten. */
+const timeoutSeconds = 8;
+
+/** What a caller is told while an issuer is down. */
+export function issuerUnavailable(name: string, cause: unknown): DomainError {
+  return new DomainError("UNAVAILABLE", {
+    message: `identity provider ${name} cannot be reached, try again or sign in another way`,
+    detail: cause instanceof Error ? cause.message : "no answer",
+    cause,
+  });
+}
+
+/** The library's way to fetch, through the guard. */
+function toCustomFetch(egress: Egress): CustomFetch {
+  return async (url, options) => {
+    const { method, headers, body, signal } = options;
+    const answer = await egress.fetch(url, {
+      method: method === "POST" ? "POST" : "GET",
+      headers,
+      redirects: "return",
+      timeoutMs: timeoutSeconds * 1000,
+      ...(body !== undefined && body !== null && { body: String(body) }),
+      ...(signal && { signal }),
+    });
+    const isEmpty = answer.status === 204 || answer.status === 304;
+    return new Response(isEmpty ? null : new Uint8Array(answer.body), {
+      status: answer.status,
+      headers: answer.headers,
+    });
+  };
+}
+
+/** An issuer whose discovery document is at hand, or fetched when it is asked for. */
+export class OidcClient {
+  readonly #options: OidcClientOptions;
+  #configuration: Configuration | undefined;
+  #fetchedAtMs = 0;
+  #triedAtMs = Number.NEGATIVE_INFINITY;
+  #lastFailure: unknown;
+  #fetching: Promise<Configuration> | undefined;
+
+  constructor(options: OidcClientOptions) {
+    this.#options = options;
+  }
+
+  /** @throws DomainError UNAVAILABLE while the issuer is down and nothing usable is at hand. */
+  async get(): Promise<Configuration> {
+    const ageMs = this.#nowMs() - this.#fetchedAtMs;
+    if (this.#configuration !== undefined && ageMs < freshMs) return this.#configuration;
+    if (this.#configuration !== undefined && ageMs < freshMs + staleMs) {
+      this.#fetch().catch(() => {});
+      return this.#configuration;
+    }
+    try {
+      return await this.#fetch();
+    } catch (error) {
+      throw issuerUnavailable(this.#options.name, error);
+    }
+  }
+
+  #nowMs(): number {
+    return this.#options.clock.now().getTime();
+  }
+
+  #fetch(): Promise<Configuration> {
+    if (this.#fetching !== undefined) return this.#fetching;
+    if (this.#nowMs() - this.#triedAtMs < cooldownMs) return Promise.reject(this.#lastFailure);
+    this.#triedAtMs = this.#nowMs();
+    this.#fetching = this.#discover().finally(() => {
+      this.#fetching = undefined;
+    });
+    return this.#fetching;
+  }
+
+  async #discover(): Promise<Configuration> {
+    const { name, log } = this.#options;
+    try {
+      const configuration = await discover(this.#options);
+      this.#configuration = configuration;
+      this.#fetchedAtMs = this.#nowMs();
+      this.#triedAtMs = Number.NEGATIVE_INFINITY;
+      return configuration;
+    } catch (error) {
+      this.#lastFailure = error;
+      log.warn({ provider: name, err: error }, "the issuer's discovery document could not be fetched");
+      throw error;
+    }
+  }
+}
+
+async function discover(options: OidcClientOptions): Promise<Configuration> {
+  const client = await import("openid-client");
+  const { issuerUrl, clientId, clientSecret, clockSkewSeconds, egress } = options;
+  const authentication = clientSecret === undefined ? client.None() : client.ClientSecretBasic(clientSecret);
+  const isHttp = new URL(issuerUrl).protocol === "http:";
+  return await client.discovery(
+    new URL(issuerUrl),
+    clientId,
+    { [client.clockTolerance]: clockSkewSeconds },
+    authentication,
+    {
+      timeout: timeoutSeconds,
+      [client.customFetch]: toCustomFetch(egress),
+      // ID tokens are verified by signature, not by the connection alone.
+      execute: [client.enableNonRepudiationChecks, ...(isHttp ? [client.allowInsecureRequests] : [])],
+    },
+  );
+}
+
+/** Whether a failure means that the issuer could not be reached, and says nothing of the visitor. */
+export function isOutage(error: unknown): boolean {
+  for (let cause: unknown = error; cause !== undefined; cause = (cause as Error).cause) {
+    if (cause instanceof EgressError) return true;
+    // The library hands the answer on as the cause; the GitHub strategy notes its status.
+    const { status } = cause as { status?: unknown };
+    if (typeof status === "number") return status >= 500;
+    if (!(cause instanceof Error)) return false;
+  }
+  return false;
+}

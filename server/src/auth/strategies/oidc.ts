@@ -1,0 +1,135 @@
+/**
+ * Sign-in by OpenID Connect: the authorization code flow (OpenID Connect Core
+ * 1.0 §3.1) with PKCE S256 (RFC 7636) and a nonce, always.
+ *
+ * The flow names its provider, so a code of one provider is never taken to
+ * another; `iss` (RFC 9207) is checked when the browser brought it.
+ */
+import type { Configuration } from "openid-client";
+import { DomainError } from "../../lib/errors.ts";
+import type { FinishRequest, Proof, Strategy } from "../strategy.ts";
+import { isOutage, issuerUnavailable, OidcClient, type OidcClientOptions } from "./oidc-client.ts";
+
+export interface OidcStrategyOptions extends OidcClientOptions {
+  readonly scopes: readonly string[];
+  /** How long a flow may take. */
+  readonly flowSeconds: number;
+  /** Lower case. Domains whose addresses this provider speaks for. */
+  readonly authoritativeDomains: readonly string[];
+}
+
+/** What the ID token, or the userinfo answer, says of a person. */
+interface Profile {
+  readonly email?: unknown;
+  readonly email_verified?: unknown;
+  readonly hd?: unknown;
+  readonly name?: unknown;
+  readonly picture?: unknown;
+}
+
+const googleIssuer = "https://accounts.google.com";
+
+function isAuthoritativeFor(email: string, profile: Profile, options: OidcStrategyOptions): boolean {
+  const domain = email.slice(email.lastIndexOf("@") + 1);
+  if (options.authoritativeDomains.includes(domain)) return true;
+  // Google speaks for its own mailboxes, and for a workspace's where `hd` names the domain.
+  return options.issuerUrl === googleIssuer && (domain === "gmail.com" || profile.hd === domain);
+}
+
+function toText(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** Only a picture that a page may show. */
+function toPicture(value: unknown): string | undefined {
+  const text = toText(value);
+  return text !== undefined && text.length <= 2048 && /^https:\/\/\S+$/.test(text) ? text : undefined;
+}
+
+/** What is proven by claims that were verified. */
+export function toIdentity(
+  claims: Profile & { readonly iss: string; readonly sub: string },
+  options: OidcStrategyOptions,
+): Proof {
+  const email = toText(claims.email)?.toLowerCase();
+  const title = toText(claims.name)?.slice(0, 200);
+  const avatar = toPicture(claims.picture);
+  return {
+    kind: "identity",
+    issuer: claims.iss,
+    subject: claims.sub,
+    emailVerified: email !== undefined && claims.email_verified === true,
+    isAuthoritative: email !== undefined && isAuthoritativeFor(email, claims, options),
+    ...(email !== undefined && { email }),
+    ...(title !== undefined && { title }),
+    ...(avatar !== undefined && { avatar }),
+  };
+}
+
+/** A strategy for one configured issuer. */
+export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
+  const { name, scopes, flowSeconds } = options;
+  const issuer = new OidcClient(options);
+
+  /** The URL the browser came back to, as far as it matters: `state` was judged by the service. */
+  function toCallbackUrl(request: FinishRequest, configuration: Configuration): URL {
+    const url = new URL(request.flow.callbackUrl);
+    url.search = "";
+    url.searchParams.set("code", request.code);
+    // Frontier's call has no field for `iss`: where none came, the flow's own provider is meant.
+    url.searchParams.set("iss", request.issuer ?? configuration.serverMetadata().issuer);
+    return url;
+  }
+
+  async function exchange(request: FinishRequest, configuration: Configuration): Promise<Proof> {
+    const client = await import("openid-client");
+    const { verifier, nonce } = request.flow.secret;
+    const tokens = await client.authorizationCodeGrant(
+      configuration,
+      toCallbackUrl(request, configuration),
+      { pkceCodeVerifier: String(verifier), expectedNonce: String(nonce), idTokenExpected: true },
+      { redirect_uri: request.flow.callbackUrl },
+    );
+    const claims = tokens.claims();
+    if (claims === undefined) throw new Error("no ID token");
+    const hasUserinfo = configuration.serverMetadata().userinfo_endpoint !== undefined;
+    if (claims.email !== undefined || !hasUserinfo) return toIdentity(claims as never, options);
+    const userinfo = await client.fetchUserInfo(configuration, tokens.access_token, claims.sub);
+    return toIdentity({ ...userinfo, iss: claims.iss, sub: claims.sub }, options);
+  }
+
+  return {
+    name,
+    params: {},
+    flowSeconds,
+    attempts: "once",
+    async begin(request) {
+      const configuration = await issuer.get();
+      const client = await import("openid-client");
+      const verifier = client.randomPKCECodeVerifier();
+      const nonce = client.randomNonce();
+      const endpoint = client.buildAuthorizationUrl(configuration, {
+        redirect_uri: request.callbackUrl,
+        response_mode: "query",
+        scope: scopes.join(" "),
+        state: request.state,
+        nonce,
+        code_challenge: await client.calculatePKCECodeChallenge(verifier),
+        code_challenge_method: "S256",
+        ...(request.email !== undefined && { login_hint: request.email }),
+      });
+      return { endpoint: endpoint.href, secret: { verifier, nonce } };
+    },
+    async finish(request) {
+      if (request.code === "") throw new DomainError("CODE_MISSING");
+      const configuration = await issuer.get();
+      try {
+        return await exchange(request, configuration);
+      } catch (error) {
+        if (isOutage(error)) throw issuerUnavailable(name, error);
+        const detail = error instanceof Error ? `${name}: ${error.message}` : name;
+        throw new DomainError("INVALID_FLOW", { detail, cause: error });
+      }
+    },
+  };
+}

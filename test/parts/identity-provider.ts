@@ -1,0 +1,135 @@
+/**
+ * A real OpenID provider (`oidc-provider`) on a free port, which signs people
+ * in without asking: `login_hint` names the account, consent is given.
+ */
+import { once } from "node:events";
+import type { Server } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import Provider, { type AccountClaims } from "oidc-provider";
+
+/** An account of the provider's: its claims besides `sub`. */
+export type Accounts = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+export interface IdentityProviderOptions {
+  readonly accounts: Accounts;
+  readonly redirectUris: readonly string[];
+}
+
+export interface IdentityProvider {
+  readonly issuer: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  /** Requests so far, as `METHOD /path`. */
+  readonly requests: string[];
+  /** Stops answering, or answers again. */
+  setDown(down: boolean): void;
+  stop(): Promise<void>;
+}
+
+/** Starts the provider. */
+export async function startIdentityProvider(options: IdentityProviderOptions): Promise<IdentityProvider> {
+  const requests: string[] = [];
+  let isDown = false;
+  let handle: (request: IncomingMessage, response: ServerResponse) => void = (_request, response) =>
+    response.end();
+  const server: Server = createServer((request, response) => {
+    requests.push(`${request.method} ${request.url?.split("?")[0]}`);
+    if (isDown) {
+      response.statusCode = 503;
+      response.end();
+      return;
+    }
+    handle(request, response);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const clientId = "vestibule-at-the-provider";
+  const clientSecret = "a-secret-between-the-two-of-them";
+  const provider = new Provider(issuer, {
+    clients: [
+      {
+        client_id: clientId,
+        client_secret: clientSecret,
+        redirect_uris: [...options.redirectUris],
+        grant_types: ["authorization_code"],
+        response_types: ["code"],
+      },
+    ],
+    claims: { openid: ["sub"], email: ["email", "email_verified", "hd"], profile: ["name", "picture"] },
+    conformIdTokenClaims: false,
+    findAccount: (_context, id) => ({
+      accountId: id,
+      claims: () => ({ sub: id, ...options.accounts[id] }) as AccountClaims,
+    }),
+    interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
+    features: { devInteractions: { enabled: false } },
+    cookies: { keys: ["a key of the test's"] },
+  });
+  const callback = provider.callback();
+  handle = (request, response) => {
+    if (!request.url?.startsWith("/interaction/")) return callback(request, response);
+    finishInteraction(provider, request, response).catch((error) => {
+      response.statusCode = 500;
+      response.end(String(error));
+    });
+  };
+  return {
+    issuer,
+    clientId,
+    clientSecret,
+    requests,
+    setDown: (down) => {
+      isDown = down;
+    },
+    async stop() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+/** Signs the hinted account in, and grants whatever is asked. */
+async function finishInteraction(
+  provider: Provider,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { prompt, params, session } = await provider.interactionDetails(request, response);
+  if (prompt.name === "login") {
+    const accountId = String(params.login_hint ?? "nobody");
+    return await provider.interactionFinished(request, response, { login: { accountId } });
+  }
+  const grant = new provider.Grant({
+    accountId: session?.accountId ?? "",
+    clientId: String(params.client_id),
+  });
+  grant.addOIDCScope(String(params.scope));
+  const grantId = await grant.save();
+  return await provider.interactionFinished(request, response, { consent: { grantId } });
+}
+
+/**
+ * Walks a browser's way through the provider: follows redirects with a cookie
+ * jar until one leads to `stopAt`, and answers that URL.
+ */
+export async function walkRedirects(start: string, stopAt: string): Promise<URL> {
+  const jar = new Map<string, string>();
+  let url = start;
+  for (let hops = 0; hops < 15; hops++) {
+    if (url.startsWith(stopAt)) return new URL(url);
+    const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
+    const answer = await fetch(url, { redirect: "manual", headers: cookie === "" ? {} : { cookie } });
+    for (const line of answer.headers.getSetCookie()) {
+      const [pair = ""] = line.split(";");
+      const mark = pair.indexOf("=");
+      jar.set(pair.slice(0, mark), pair.slice(mark + 1));
+    }
+    const location = answer.headers.get("location");
+    if (location === null) throw new Error(`${url} answered ${answer.status}: ${await answer.text()}`);
+    url = new URL(location, url).href;
+  }
+  throw new Error("too many redirects");
+}
