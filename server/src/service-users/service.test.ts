@@ -84,6 +84,7 @@ describeDatabases("service users", (under) => {
     ["owner", "owner", "viewer", true],
     ["viewer", "viewer", undefined, false],
   ])("a %s updates a %s to %s: %s", async (callerRole, targetRole, newRole, isAllowed) => {
+    await createMachine(room, org, "owner");
     const { id } = await createMachine(room, org, targetRole);
     const caller = machineOf(org, callerRole);
     const patch = { title: "changed", ...(newRole && { role: newRole }) };
@@ -104,6 +105,23 @@ describeDatabases("service users", (under) => {
     ];
     expect(new Set(await reasonsOf(works))).toEqual(new Set(["NOT_AUTHORIZED"]));
     expect((await room.serviceUsers.get(root, ref)).state).toBe("enabled");
+  });
+
+  it("keeps an organization's last owner", async () => {
+    const { id } = await createMachine(room, org, "owner");
+    const ref = { id, org };
+    const works = [
+      room.serviceUsers.update(root, ref, { role: "manager" }),
+      room.serviceUsers.delete(root, ref),
+    ];
+    expect(new Set(await reasonsOf(works))).toEqual(new Set(["LAST_OWNER"]));
+    expect(await room.serviceUsers.update(root, ref, { title: "still" })).toMatchObject({ role: "owner" });
+    const second = await createMachine(room, org, "owner");
+    const results = await Promise.allSettled([
+      room.serviceUsers.delete(root, ref),
+      room.serviceUsers.update(root, { id: second.id, org }, { role: "viewer" }),
+    ]);
+    expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
   });
 
   it("does not find one of another organization, nor one that is not", async () => {

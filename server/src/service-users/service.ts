@@ -13,6 +13,7 @@ import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { checkMetadata } from "../lib/metadata.ts";
 import type { Access } from "../organizations/access.ts";
+import { keepingAnOwner } from "../organizations/owners.ts";
 import type { Caller, Role } from "../principals/principal.ts";
 import {
   getServiceUserIn,
@@ -98,17 +99,20 @@ export class ServiceUserService {
    * Changes title, metadata or role. A new role holds at once, for tokens
    * already issued too.
    *
-   * @throws DomainError SERVICE_USER_NOT_FOUND; NOT_AUTHORIZED when its role, old or new, is
-   *   above the caller's.
+   * @throws DomainError SERVICE_USER_NOT_FOUND, LAST_OWNER; NOT_AUTHORIZED when its role, old or
+   *   new, is above the caller's.
    */
   async update(caller: Caller, ref: ServiceUserRef, patch: ServiceUserPatch): Promise<ServiceUser> {
     const granted = await this.#access.require(caller.principal, ref.org, writes);
     if (patch.role !== undefined) requireGrantable(granted, patch.role);
     if (patch.metadata !== undefined) checkMetadata("body.metadata", patch.metadata);
     return await this.#database.transaction(async (tx) => {
-      const before = await lockWritable(tx, caller, granted, ref.id);
-      const after = { ...before, ...patch, updatedAt: this.#clock.now() };
-      await store.updateServiceUser(tx, after);
+      const [before, after] = await guardOwner(tx, ref.id, async () => {
+        const target = await lockWritable(tx, caller, granted, ref.id);
+        const changed = { ...target, ...patch, updatedAt: this.#clock.now() };
+        await store.updateServiceUser(tx, changed);
+        return [target, changed] as const;
+      });
       await this.#record(tx, caller, "service_user.update", after, describePatch(before, patch));
       await this.#feed.append(tx, { topic: "service-user", subject: after.id });
       return after;
@@ -139,14 +143,17 @@ export class ServiceUserService {
   /**
    * Deletes a service user with its credentials and their usage in one transaction.
    *
-   * @throws DomainError SERVICE_USER_NOT_FOUND, NOT_AUTHORIZED, SUPERUSER_PROTECTED
+   * @throws DomainError SERVICE_USER_NOT_FOUND, NOT_AUTHORIZED, SUPERUSER_PROTECTED, LAST_OWNER
    */
   async delete(caller: Caller, ref: ServiceUserRef): Promise<void> {
     const granted = await this.#access.require(caller.principal, ref.org, writes);
     await this.#database.transaction(async (tx) => {
-      const target = await lockWritable(tx, caller, granted, ref.id);
-      if (target.superuser) throw superuserProtected("deleted");
-      await store.deleteServiceUser(tx, target.id);
+      const target = await guardOwner(tx, ref.id, async () => {
+        const found = await lockWritable(tx, caller, granted, ref.id);
+        if (found.superuser) throw superuserProtected("deleted");
+        await store.deleteServiceUser(tx, found.id);
+        return found;
+      });
       await this.#record(tx, caller, "service_user.delete", target, { title: target.title });
       await this.#feed.append(tx, { topic: "service-user", subject: target.id });
     });
@@ -161,6 +168,16 @@ export class ServiceUserService {
   ): Promise<void> {
     await this.#audit.record(tx, caller, { action, target: { type: "serviceuser", id }, orgId, details });
   }
+}
+
+/**
+ * Runs a step that may demote or remove a service user, and refuses it if its
+ * organization would lose its last owner. The organization is locked before
+ * the service user, as everywhere, and only where an owner is at stake.
+ */
+async function guardOwner<T>(tx: Tx, id: string, step: () => Promise<T>): Promise<T> {
+  const target = await store.findServiceUser(tx, id.toLowerCase());
+  return target?.role === "owner" ? await keepingAnOwner(tx, target.orgId, step) : await step();
 }
 
 function superuserProtected(what: string): DomainError {

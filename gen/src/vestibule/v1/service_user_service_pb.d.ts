@@ -1088,7 +1088,7 @@ export declare const ServiceUserService: GenService<{
    * A new role holds at once, for tokens already issued too.
    *
    * Errors: `permission_denied` when the role asked for is above the caller's
-   * own.
+   * own; `failed_precondition` when the organization would lose its last owner.
    *
    * @generated from rpc vestibule.v1.ServiceUserService.UpdateServiceUser
    */
@@ -1131,7 +1131,8 @@ export declare const ServiceUserService: GenService<{
    * Its credentials and the tokens made with them are refused from the answer
    * on here, and within a second by every other process on the database.
    *
-   * Errors: `failed_precondition` for the bootstrap service user.
+   * Errors: `failed_precondition` for the bootstrap service user, and when the
+   * organization would lose its last owner.
    *
    * @generated from rpc vestibule.v1.ServiceUserService.DeleteServiceUser
    */
