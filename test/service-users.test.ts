@@ -1,0 +1,219 @@
+/** Service users from outside: every kind of credential, over the wire and across processes. */
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readBlocks, runShell } from "./parts/documentation.ts";
+import { basic, postJson } from "./parts/http.ts";
+import { startServer, type TestServer } from "./parts/server.ts";
+
+const own = "/vestibule.v1.ServiceUserService";
+const frontier = "/raystack.frontier.v1beta1.FrontierService";
+const whoAmI = "/vestibule.v1.AuthService/GetCurrentUser";
+const org_id = "default";
+const refused = { status: 401, json: { code: "unauthenticated", message: "not authenticated" } };
+
+describe.each(["sqlite", "postgres"] as const)("service users on %s", (database) => {
+  let server: TestServer;
+
+  beforeAll(async () => {
+    server = await startServer({ database });
+  });
+  afterAll(() => server?.[Symbol.asyncDispose]());
+
+  async function call(method: string, message: object, service = own) {
+    return await postJson(server, `${service}/${method}`, { org_id, ...message }, basic(server));
+  }
+
+  async function createMachine(): Promise<string> {
+    return (await call("CreateServiceUser", { body: { title: "machine" } })).json.serviceuser.id;
+  }
+
+  it("lets a token in as bearer and as password, and nobody else's", async () => {
+    const id = await createMachine();
+    const { json } = await call("CreateServiceUserToken", { id, title: "t" });
+    const { token, id: tokenId } = json.token;
+    expect(json.token).toEqual({
+      id: tokenId,
+      title: "t",
+      token: expect.any(String),
+      createdAt: expect.any(String),
+    });
+    const headers = [
+      { authorization: `Bearer ${token}` },
+      { authorization: `bearer ${token}` },
+      basic({ clientId: tokenId, clientSecret: token }),
+      basic({ clientId: id, clientSecret: token }),
+    ];
+    for (const header of headers) {
+      const { status, json: answer } = await postJson(server, whoAmI, {}, header);
+      expect({ status, id: answer.serviceuser?.id }).toEqual({ status: 200, id });
+    }
+    const wrong = [
+      { authorization: `Bearer ${token}A` },
+      { authorization: `Bearer vstt_${"A".repeat(48)}` },
+      basic({ clientId: await createMachine(), clientSecret: token }),
+    ];
+    for (const header of wrong) expect(await postJson(server, whoAmI, {}, header)).toMatchObject(refused);
+    const listed = { id: tokenId, title: "t", createdAt: expect.any(String), lastUsedAt: expect.any(String) };
+    const list = async () => (await call("ListServiceUserTokens", { id })).json.tokens;
+    await expect.poll(list, { timeout: 1000 }).toEqual([listed]);
+    const usage = (await call("GetServiceUserUsage", { id })).json;
+    expect(usage.credentials).toMatchObject([{ credentialId: tokenId, kind: "token", title: "t", calls: 4 }]);
+    expect(usage.days).toEqual([{ day: new Date().toISOString().slice(0, 10), calls: 4 }]);
+    await call("DeleteServiceUserToken", { id, token_id: tokenId });
+    for (const header of headers) expect(await postJson(server, whoAmI, {}, header)).toMatchObject(refused);
+  });
+
+  it("answers keys in Frontier's shapes under Frontier's name", async () => {
+    const id = await createMachine();
+    const made = await call("CreateServiceUserJWK", { id, title: "k" }, frontier);
+    const { kid, private_key } = made.json.key;
+    expect(made.json.key).toEqual({ type: "sv_rsa", kid, principal_id: id, private_key });
+    expect(made.headers["cache-control"]).toBe("no-store");
+    const { n, e } = createPublicKey(createPrivateKey(private_key)).export({ format: "jwk" });
+    const jwk = { kty: "RSA", alg: "RS256", use: "sig", kid, n, e };
+    const got = await call("GetServiceUserJWK", { id, key_id: kid }, frontier);
+    expect(got.json).toEqual({ keys: [jwk] });
+    const [listed] = (await call("ListServiceUserJWKs", { id }, frontier)).json.keys;
+    expect(listed).toMatchObject({ id: kid, title: "k", principal_id: id, created_at: expect.any(String) });
+    expect(JSON.parse(listed.public_key)).toEqual({ keys: [jwk] });
+    const other = await createMachine();
+    const notFound = {
+      status: 404,
+      json: { code: "not_found", message: "service user credentials not found" },
+    };
+    expect(await call("DeleteServiceUserJWK", { id: other, key_id: kid }, frontier)).toMatchObject(notFound);
+    expect(await call("DeleteServiceUserJWK", { id, key_id: kid }, frontier)).toMatchObject({
+      status: 200,
+      json: {},
+    });
+    expect(await call("GetServiceUserJWK", { id, key_id: kid }, frontier)).toMatchObject(notFound);
+  });
+
+  it("registers a public key, and refuses a private one by the member's name", async () => {
+    const id = await createMachine();
+    const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    const public_jwk = pair.publicKey.export({ format: "jwk" });
+    const registered = await call("CreateServiceUserJWK", { id, public_jwk: { ...public_jwk, kid: "mine" } });
+    const { kid } = registered.json.key;
+    expect(registered.json.key).toEqual({ type: "sv_ec", kid, principalId: id });
+    expect(kid).not.toBe("mine");
+    const leaked = pair.privateKey.export({ format: "jwk" });
+    const answer = await call("CreateServiceUserJWK", { id, public_jwk: leaked });
+    expect(answer.status).toBe(400);
+    expect(answer.json).toMatchObject({ code: "invalid_argument" });
+    expect(answer.text).toContain("public_jwk.d");
+    expect(answer.text).not.toContain(leaked.d);
+  });
+
+  it("changes what a body has", async () => {
+    const id = await createMachine();
+    const update = async (body?: object) => await call("UpdateServiceUser", { id, ...(body && { body }) });
+    expect((await update({ metadata: { a: 1 }, role: "manager" })).json.serviceuser).toMatchObject({
+      title: "machine",
+      metadata: { a: 1 },
+      role: "manager",
+    });
+    expect((await update({ title: "" })).json.serviceuser).not.toHaveProperty("title");
+    expect((await update({ metadata: {} })).json.serviceuser).not.toHaveProperty("metadata");
+    expect(await update()).toMatchObject({ status: 400 });
+    expect(await update({ role: "king" })).toMatchObject({ status: 400 });
+  });
+
+  it("refuses a disabled machine on every path, and takes it back", async () => {
+    const id = await createMachine();
+    const { secret } = (await call("CreateServiceUserCredential", { id })).json;
+    const { token } = (await call("CreateServiceUserToken", { id })).json;
+    const credential = basic({ clientId: secret.id, clientSecret: secret.secret });
+    const granted = await postJson(server, "/vestibule.v1.AuthService/AuthToken", {}, credential);
+    const paths = [
+      credential,
+      { authorization: `Bearer ${token.token}` },
+      { authorization: `Bearer ${granted.json.accessToken}` },
+    ];
+    const statuses = async () => {
+      const answers = await Promise.all(paths.map((header) => postJson(server, whoAmI, {}, header)));
+      return answers.map(({ status, json }) => `${status} ${json.message ?? ""}`);
+    };
+    expect(await statuses()).toEqual(["200 ", "200 ", "200 "]);
+    const disabled = await call("DisableServiceUser", { id });
+    expect(disabled.json.serviceuser.state).toBe("disabled");
+    expect(new Set(await statuses())).toEqual(new Set(["403 not authorized"]));
+    await call("EnableServiceUser", { id });
+    expect(await statuses()).toEqual(["200 ", "200 ", "200 "]);
+  });
+
+  it("rotates: both for the overlap, a day unless stated", async () => {
+    const id = await createMachine();
+    const old = (await call("CreateServiceUserCredential", { id, title: "s" })).json.secret;
+    const rotate = (message: object) =>
+      call("RotateServiceUserCredential", { id, secret_id: old.id, ...message });
+    const { secret, replaced } = (await rotate({})).json;
+    expect(secret).toMatchObject({ title: "s", secret: expect.stringMatching(/^vsts_/) });
+    expect(replaced).not.toHaveProperty("secret");
+    const overlapMs = Date.parse(replaced.expiresAt) - Date.parse(secret.createdAt);
+    expect(overlapMs).toBe(86_400_000);
+    const prove = ({ id: clientId }: { id: string }, clientSecret: string) =>
+      postJson(server, whoAmI, {}, basic({ clientId, clientSecret }));
+    expect((await prove(old, old.secret)).status).toBe(200);
+    expect((await prove(secret, secret.secret)).status).toBe(200);
+    for (const overlap_seconds of [-1, 2_592_001])
+      expect((await rotate({ overlap_seconds })).status).toBe(400);
+    await rotate({ overlap_seconds: 0 });
+    expect(await prove(old, old.secret)).toMatchObject(refused);
+    expect((await prove(secret, secret.secret)).status).toBe(200);
+  });
+
+  it("the commands of docs/service-users.md do what they say", async () => {
+    const blocks = readBlocks("docs/service-users.md", "sh");
+    const variables: Record<string, string> = {};
+    const answers = [];
+    for (const block of blocks) {
+      const answer = JSON.parse(await runShell(block, server, variables));
+      expect(answer).not.toHaveProperty("code");
+      answers.push(answer);
+      variables.SERVICE_USER_ID ??= answer.serviceuser?.id;
+      variables.SECRET_ID ??= answer.secret?.id;
+    }
+    const [created, secret, token, made, registered, rotated, usage, deleted, disabled] = answers;
+    expect(answers).toHaveLength(9);
+    expect(created.serviceuser).toMatchObject({ title: "CI", metadata: { team: "build" } });
+    expect(secret.secret.expiresAt).toBe("2099-01-01T00:00:00Z");
+    expect(token.token.token).toMatch(/^vstt_/);
+    expect(made.key.privateKey).toMatch(/^-----BEGIN PRIVATE KEY-----/);
+    expect(registered.key).toMatchObject({ type: "sv_okp" });
+    expect(rotated.replaced.id).toBe(secret.secret.id);
+    expect(usage.credentials).toHaveLength(5);
+    expect(deleted).toEqual({});
+    expect(disabled.serviceuser.state).toBe("disabled");
+  });
+});
+
+describe("two processes on one Postgres", () => {
+  let first: TestServer;
+  let second: TestServer;
+
+  beforeAll(async () => {
+    first = await startServer({ database: "postgres" });
+    second = await startServer({ state: first.state });
+  });
+  afterAll(async () => {
+    await second?.stop();
+    await first?.[Symbol.asyncDispose]();
+  });
+
+  it.each(["DeleteServiceUserToken", "DisableServiceUser", "DeleteServiceUser"])(
+    "%s in one is refused in the other within a second",
+    async (method) => {
+      const call = (name: string, message: object) =>
+        postJson(first, `${own}/${name}`, { org_id, ...message }, basic(first));
+      const { id } = (await call("CreateServiceUser", {})).json.serviceuser;
+      const { token } = (await call("CreateServiceUserToken", { id })).json;
+      const inSecond = async () =>
+        (await postJson(second, whoAmI, {}, { authorization: `Bearer ${token.token}` })).status;
+      expect(await inSecond()).toBe(200);
+      await call(method, { id, ...(method === "DeleteServiceUserToken" && { token_id: token.id }) });
+      const expected = method === "DisableServiceUser" ? 403 : 401;
+      await expect.poll(inSecond, { timeout: 1000, interval: 20 }).toBe(expected);
+    },
+  );
+});
