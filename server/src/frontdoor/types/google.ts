@@ -1,0 +1,109 @@
+/** `GOOGLE`: ID tokens and sign-ins of Google accounts. */
+import { type BearerRules, verifyBearerJwt } from "./bearer-jwt.ts";
+import type { ProviderTypeContext } from "./context.ts";
+import { findText, findTexts, getText, memoByData } from "./data.ts";
+import { createDiscoveredKeys, createFixedKeys, toDiscoveryUrl } from "./discovery.ts";
+import { toIdentity } from "./identity.ts";
+import { testIssuer } from "./issuer-dry-run.ts";
+import type { ProviderData, ProviderDecision, ProviderIdentity, ProviderType } from "./provider-type.ts";
+import { decide, refuse } from "./refused.ts";
+import { clientIdProperty, clientSecretProperty, kinds, listOf, makeSchema } from "./schema-parts.ts";
+import type { SignatureAlgorithm } from "./signature-algorithms.ts";
+
+const about = {
+  name: "GOOGLE",
+  displayName: "Google",
+  description: "Sign in with Google accounts, or only with those of some Google Workspace domains",
+} as const;
+
+const googleIssuer = "https://accounts.google.com";
+const algorithms: readonly SignatureAlgorithm[] = ["RS256"];
+
+/** Makes the type. @param issuer another one than Google's own, for tests. */
+export function createGoogleType(context: ProviderTypeContext, issuer = googleIssuer): ProviderType {
+  const discoveryUrl = toDiscoveryUrl(issuer);
+  // Google's ID tokens may leave the scheme out of `iss`.
+  const issuers = [issuer, issuer.replace(/^https:\/\//, "")];
+  const toRules = memoByData((data) => makeRules(data));
+
+  function makeRules(data: ProviderData): BearerRules {
+    const clientId = getText(data, "clientId");
+    return {
+      issuers,
+      audiences: [clientId],
+      authorizedParty: clientId,
+      algorithms,
+      requiredClaims: {},
+      keys: createDiscoveredKeys(context.documents, { issuer, discoveryUrl }),
+    };
+  }
+
+  function judge(token: string, data: ProviderData, rules: BearerRules): Promise<ProviderDecision> {
+    return decide(async () => {
+      const claims = await verifyBearerJwt(token, rules, context);
+      return toGoogleIdentity(toIdentity(claims), findTexts(data, "hostedDomains"));
+    });
+  }
+
+  return {
+    ...about,
+    schema: makeSchema(context.publicUrl, about, { required: ["clientId"], properties }),
+    secretFields: ["clientSecret"],
+    endpointFields: ["clientId"],
+    normalise: (data) => ({ ...data, ...lowerDomains(data) }),
+    accepts: () => ({ issuers, own: false }),
+    async authenticate({ data }, credential) {
+      if (credential.kind === "access_token") return await judge(credential.token, data, toRules(data));
+      return await decide(async () =>
+        refuse("wrong_kind", "this provider takes a Google ID token as bearer token"),
+      );
+    },
+    test({ data }, sample, signal) {
+      const tested = {
+        issuer,
+        discoveryUrl,
+        algorithms,
+        clientId: getText(data, "clientId"),
+        clientSecret: findText(data, "clientSecret"),
+        supportsPkce: true,
+        redirectUri: `${context.publicUrl}/auth/callback`,
+      };
+      return testIssuer({ egress: context.egress, signal }, tested, sample, (token, keySet) =>
+        judge(token, data, { ...toRules(data), keys: createFixedKeys(keySet) }),
+      );
+    },
+  };
+}
+
+function lowerDomains(data: ProviderData): ProviderData {
+  const domains = findTexts(data, "hostedDomains");
+  return domains === undefined ? {} : { hostedDomains: domains.map((domain) => domain.toLowerCase()) };
+}
+
+/** `hd` is Google's word for the Workspace; the domain of the address is not (anyone may have had it). */
+function toGoogleIdentity(
+  identity: ProviderIdentity,
+  hostedDomains: readonly string[] | undefined,
+): ProviderIdentity {
+  const { hd } = identity.claims;
+  const domain = typeof hd === "string" ? hd.toLowerCase() : undefined;
+  const isHosted = domain !== undefined && hostedDomains?.some((each) => each.toLowerCase() === domain);
+  if (hostedDomains !== undefined && !isHosted) {
+    refuse(
+      "not_permitted",
+      "the account is not in one of the Workspace domains of hostedDomains: sign in with another account, or add its domain",
+    );
+  }
+  return { ...identity, organizations: domain === undefined ? [] : [domain] };
+}
+
+const properties = {
+  clientId: { ...clientIdProperty, examples: ["1234-abcd.apps.googleusercontent.com"] },
+  clientSecret: clientSecretProperty,
+  hostedDomains: listOf(kinds.domain, {
+    title: "Hosted domains",
+    description:
+      "Only accounts of these Google Workspace domains may come in. Without any, every Google account may.",
+    examples: [["example.com"]],
+  }),
+} as const;

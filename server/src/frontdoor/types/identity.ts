@@ -1,0 +1,25 @@
+import type { JwtClaims } from "./bearer-jwt.ts";
+import { toTexts } from "./data.ts";
+import type { ProviderData, ProviderIdentity } from "./provider-type.ts";
+
+/** Longest address taken from a claim, in characters (RFC 5321 §4.5.3.1). */
+const longestEmail = 320;
+
+/**
+ * Who a token's claims say it is for: `sub`, `email` with `email_verified`
+ * (OpenID Connect Core §5.1), `groups`, `organizations` and `org_id`.
+ */
+export function toIdentity(claims: JwtClaims): ProviderIdentity {
+  const { sub, email, email_verified: emailVerified, groups, organizations, org_id: orgId, exp } = claims;
+  const hasEmail = typeof email === "string" && email !== "" && email.length <= longestEmail;
+  const named = [...toTexts(organizations), ...toTexts([orgId])];
+  return {
+    subject: String(sub),
+    ...(hasEmail && { email }),
+    emailVerified: hasEmail && emailVerified === true,
+    organizations: [...new Set(named)],
+    groups: toTexts(groups),
+    claims: claims as ProviderData,
+    ...(typeof exp === "number" && { expiresAt: new Date(exp * 1000) }),
+  };
+}

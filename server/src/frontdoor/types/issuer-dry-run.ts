@@ -1,0 +1,176 @@
+import type { RemoteJson } from "../../egress/fetch-json.ts";
+import {
+  type DryRun,
+  failStep,
+  fetchDocument,
+  inventedCode,
+  judgeKeySet,
+  probeTokenEndpoint,
+  resolveName,
+  runStep,
+  type Step,
+  toSampleCheck,
+  toWrongSample,
+  unjudgedSample,
+  vetEndpoints,
+} from "./checks.ts";
+import { findIssuerProblem } from "./discovery.ts";
+import type { ProviderCheck, ProviderDecision, ProviderSample } from "./provider-type.ts";
+import type { SignatureAlgorithm } from "./signature-algorithms.ts";
+
+/** An OpenID Connect issuer and the client that uses it. */
+export interface IssuerUnderTest {
+  readonly issuer: string;
+  readonly discoveryUrl: string;
+  readonly algorithms: readonly SignatureAlgorithm[];
+  readonly clientId: string;
+  /** Tried at the token endpoint when there is one. */
+  readonly clientSecret: string | undefined;
+  readonly supportsPkce: boolean;
+  readonly redirectUri: string;
+}
+
+const endpointNames = {
+  required: ["authorization_endpoint", "token_endpoint", "jwks_uri"],
+  optional: ["userinfo_endpoint", "end_session_endpoint"],
+};
+
+/**
+ * The dry run of an issuer: name, discovery document, issuer, keys, endpoints,
+ * PKCE, client and sample. What needs a step that failed is left out.
+ *
+ * @param judge decides about a token by the key set just fetched.
+ */
+export async function* testIssuer(
+  run: DryRun,
+  tested: IssuerUnderTest,
+  sample: ProviderSample,
+  judge: (token: string, keySet: RemoteJson) => Promise<ProviderDecision>,
+): AsyncGenerator<ProviderCheck> {
+  const keySet = yield* testDocuments(run, tested);
+  if (sample.apiKey !== undefined) {
+    yield toWrongSample("this type takes no API keys: present a token as the sample");
+  }
+  if (sample.token === undefined) return;
+  yield keySet === undefined ? unjudgedSample : toSampleCheck(await judge(sample.token, keySet));
+}
+
+async function* testDocuments(
+  run: DryRun,
+  tested: IssuerUnderTest,
+): AsyncGenerator<ProviderCheck, RemoteJson | undefined> {
+  const name = await resolveName(run, tested.discoveryUrl);
+  yield name.check;
+  if (name.value === undefined) return undefined;
+
+  const discovery = await fetchDocument(run, "discovery", tested.discoveryUrl);
+  yield discovery.check;
+  const document = discovery.value;
+  if (document === undefined) return undefined;
+
+  const issuer = await judgeIssuer(document, tested.issuer);
+  yield issuer.check;
+  if (issuer.value === undefined) return undefined;
+
+  const keySet = await fetchKeySet(run, document, tested.algorithms);
+  yield keySet.check;
+  const endpoints = await vetEndpoints(run, document, endpointNames);
+  yield endpoints.check;
+  if (tested.supportsPkce) yield (await judgePkce(document)).check;
+  if (tested.clientSecret !== undefined && endpoints.value !== undefined) {
+    yield (await tryClient(run, document, tested, tested.clientSecret)).check;
+  }
+  return keySet.value;
+}
+
+function judgeIssuer(document: RemoteJson, issuer: string): Promise<Step<true>> {
+  return runStep("issuer", async () => {
+    const problem = findIssuerProblem(document, issuer);
+    if (problem !== undefined) failStep(problem);
+    return { detail: "the discovery document names the same issuer", value: true };
+  });
+}
+
+async function fetchKeySet(
+  run: DryRun,
+  document: RemoteJson,
+  algorithms: readonly SignatureAlgorithm[],
+): Promise<Step<RemoteJson>> {
+  if (typeof document.jwks_uri !== "string") {
+    return await runStep("jwks", async () =>
+      failStep("the discovery document has no jwks_uri: the issuer must publish its keys"),
+    );
+  }
+  const fetched = await fetchDocument(run, "jwks", document.jwks_uri);
+  return fetched.value === undefined ? fetched : await judgeKeySet(fetched.value, algorithms);
+}
+
+function judgePkce(document: RemoteJson): Promise<Step<true>> {
+  return runStep("pkce", async () => {
+    const methods = document.code_challenge_methods_supported;
+    if (methods === undefined)
+      return { detail: "not announced by the issuer; most accept it all the same", value: true };
+    if (!(Array.isArray(methods) && methods.includes("S256"))) {
+      failStep("the issuer does not support PKCE with S256: set supportsPkce to false");
+    }
+    return { detail: "the issuer supports S256", value: true };
+  });
+}
+
+/** Methods by which a secret can be tried (OpenID Connect Core §9). */
+const secretMethods = ["client_secret_basic", "client_secret_post"];
+
+/** Errors that are repeated in a detail; another server's own words might repeat the secret it was sent. */
+const shownErrors = new Set([
+  "invalid_request",
+  "unauthorized_client",
+  "unsupported_grant_type",
+  "invalid_scope",
+  "access_denied",
+  "redirect_uri_mismatch",
+]);
+
+/** What a token endpoint answers to a client it does not believe (RFC 6749 §5.2). */
+function isClientRefused({ status, error }: { status: number; error: string }): boolean {
+  return status === 401 || error === "invalid_client";
+}
+
+function tryClient(
+  run: DryRun,
+  document: RemoteJson,
+  { clientId, redirectUri }: IssuerUnderTest,
+  clientSecret: string,
+): Promise<Step<true>> {
+  return runStep("client", async () => {
+    const listed = document.token_endpoint_auth_methods_supported;
+    const offered: readonly unknown[] = Array.isArray(listed) ? listed : ["client_secret_basic"];
+    const method = secretMethods.find((each) => offered.includes(each));
+    if (method === undefined) {
+      return { detail: "not tried: the issuer takes no client secret by header or form", value: true };
+    }
+    const form = { grant_type: "authorization_code", code: inventedCode, redirect_uri: redirectUri };
+    const endpoint = String(document.token_endpoint);
+    const answer =
+      method === "client_secret_basic"
+        ? await probeTokenEndpoint(run, endpoint, form, { authorization: toBasic(clientId, clientSecret) })
+        : await probeTokenEndpoint(run, endpoint, {
+            ...form,
+            client_id: clientId,
+            client_secret: clientSecret,
+          });
+    if (isClientRefused(answer)) {
+      failStep("the issuer does not accept this clientId with this clientSecret: copy both from it again");
+    }
+    if (answer.error === "invalid_grant") {
+      return { detail: "the issuer accepts clientId and clientSecret", value: true };
+    }
+    const said = shownErrors.has(answer.error) ? answer.error : `status ${answer.status}`;
+    return { detail: `not refused by the issuer, which answered ${said} to an invented code`, value: true };
+  });
+}
+
+/** Both halves form-encoded first (RFC 6749 §2.3.1). */
+function toBasic(clientId: string, clientSecret: string): string {
+  const encode = (text: string) => new URLSearchParams({ a: text }).toString().slice(2);
+  return `Basic ${Buffer.from(`${encode(clientId)}:${encode(clientSecret)}`).toString("base64")}`;
+}

@@ -1,0 +1,141 @@
+/** `OIDC`: bearer JWTs and sign-ins of any OpenID Connect issuer. */
+import { type BearerRules, type KeySource, verifyBearerJwt } from "./bearer-jwt.ts";
+import type { ProviderTypeContext } from "./context.ts";
+import { findText, findTexts, getText, memoByData, toCanonicalUrl } from "./data.ts";
+import { createDiscoveredKeys, createFixedKeys, toDiscoveryUrl } from "./discovery.ts";
+import { toIdentity } from "./identity.ts";
+import { testIssuer } from "./issuer-dry-run.ts";
+import type { ProviderData, ProviderDecision, ProviderType } from "./provider-type.ts";
+import { decide, refuse } from "./refused.ts";
+import {
+  algorithmsProperty,
+  clientIdProperty,
+  clientSecretProperty,
+  kinds,
+  listOf,
+  makeSchema,
+  requiredClaimsProperty,
+} from "./schema-parts.ts";
+import { type SignatureAlgorithm, signatureAlgorithms } from "./signature-algorithms.ts";
+
+const about = {
+  name: "OIDC",
+  displayName: "OpenID Connect",
+  description: "Validate JWTs issued by an OpenID Connect provider",
+} as const;
+
+const defaultScopes = ["openid", "email", "profile"];
+
+/** Makes the type. */
+export function createOidcType(context: ProviderTypeContext): ProviderType {
+  const toRules = memoByData((data) => makeRules(data, context));
+
+  function judge(token: string, rules: BearerRules): Promise<ProviderDecision> {
+    return decide(async () => toIdentity(await verifyBearerJwt(token, rules, context)));
+  }
+
+  return {
+    ...about,
+    schema: makeSchema(context.publicUrl, about, { required: ["issuer", "clientId"], properties }),
+    secretFields: ["clientSecret"],
+    endpointFields: ["issuer", "discoveryUrl", "clientId"],
+    normalise,
+    accepts: (data) => ({ issuers: [getText(data, "issuer")], own: false }),
+    async authenticate({ data }, credential) {
+      if (credential.kind === "access_token") return await judge(credential.token, toRules(data));
+      return await decide(async () => refuse("wrong_kind", "this provider takes a JWT as bearer token"));
+    },
+    test({ data }, sample, signal) {
+      const tested = {
+        issuer: getText(data, "issuer"),
+        discoveryUrl: getDiscoveryUrl(data),
+        algorithms: getAlgorithms(data, "allowedAlgorithms"),
+        clientId: getText(data, "clientId"),
+        clientSecret: findText(data, "clientSecret"),
+        supportsPkce: data.supportsPkce !== false,
+        redirectUri: `${context.publicUrl}/auth/callback`,
+      };
+      return testIssuer({ egress: context.egress, signal }, tested, sample, (token, keySet) =>
+        judge(token, { ...toRules(data), keys: createFixedKeys(keySet) }),
+      );
+    },
+  };
+}
+
+/** The algorithms a provider's data allows under this name; every one if it says nothing. */
+export function getAlgorithms(data: ProviderData, name: string): readonly SignatureAlgorithm[] {
+  const allowed = findTexts(data, name);
+  return signatureAlgorithms.filter((algorithm) => allowed?.includes(algorithm) ?? true);
+}
+
+function getDiscoveryUrl(data: ProviderData): string {
+  return findText(data, "discoveryUrl") ?? toDiscoveryUrl(getText(data, "issuer"));
+}
+
+/** Without `audiences`, or with none in it, a token has to be made for the client itself, as ID tokens are. */
+function makeRules(data: ProviderData, { documents }: ProviderTypeContext): BearerRules {
+  const issuer = getText(data, "issuer");
+  const clientId = getText(data, "clientId");
+  const listed = findTexts(data, "audiences") ?? [];
+  const audiences = listed.length === 0 ? undefined : listed;
+  const keys: KeySource = createDiscoveredKeys(documents, { issuer, discoveryUrl: getDiscoveryUrl(data) });
+  return {
+    issuers: [issuer],
+    audiences: audiences ?? [clientId],
+    authorizedParty: audiences === undefined ? clientId : undefined,
+    algorithms: getAlgorithms(data, "allowedAlgorithms"),
+    requiredClaims: (data.requiredClaims ?? {}) as BearerRules["requiredClaims"],
+    keys,
+  };
+}
+
+function normalise(data: ProviderData): ProviderData {
+  return {
+    ...data,
+    issuer: toCanonicalUrl(getText(data, "issuer")),
+    discoveryUrl: toCanonicalUrl(getDiscoveryUrl(data)),
+    scopes: data.scopes ?? defaultScopes,
+    supportsPkce: data.supportsPkce ?? true,
+  };
+}
+
+const properties = {
+  issuer: {
+    ...kinds.issuer,
+    title: "Issuer",
+    description:
+      "Issuer URL exactly as the provider's tokens say it in iss, a slash at the end included. Plain http only within networks the operator allowed.",
+    examples: ["https://your-org.okta.com"],
+  },
+  clientId: clientIdProperty,
+  clientSecret: clientSecretProperty,
+  audiences: listOf(kinds.audience, {
+    title: "Audiences",
+    description:
+      "A token is accepted when its aud holds one of these. Without any, tokens must be made for the client ID.",
+    examples: [["api://default"]],
+    minItems: 0,
+  }),
+  scopes: listOf(kinds.identifier, {
+    title: "Scopes",
+    description: "Scopes asked for when a person signs in by browser; openid always is.",
+    default: defaultScopes,
+    minItems: 0,
+  }),
+  supportsPkce: {
+    type: "boolean",
+    title: "Use PKCE",
+    description:
+      "Whether sign-ins by browser use PKCE with S256. Turn off only for providers that refuse it.",
+    default: true,
+  },
+  discoveryUrl: {
+    ...kinds.url,
+    title: "Discovery URL",
+    description:
+      "Where the discovery document is, if not below the issuer at /.well-known/openid-configuration.",
+    examples: ["https://your-org.okta.com/oauth2/default/.well-known/openid-configuration"],
+  },
+  allowedAlgorithms: algorithmsProperty,
+  requiredClaims: requiredClaimsProperty,
+} as const;

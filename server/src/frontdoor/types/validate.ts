@@ -1,0 +1,173 @@
+/**
+ * Holds a provider's data against its type's schema, and says everything that
+ * is wrong with it at once.
+ *
+ * The data comes from strangers: its depth, size and prototypes are looked at
+ * first, without recursion, so that no schema meets what could harm it.
+ */
+import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+import { DomainError, type FieldViolation } from "../../lib/errors.ts";
+import type { ProviderType, ProviderTypeName } from "./provider-type.ts";
+import { patternTexts } from "./schema-parts.ts";
+
+/** Checks data by type. Every schema is compiled once, when the validator is made. */
+export interface ProviderValidator {
+  /**
+   * Everything that is wrong with `data`; none when it is valid. Paths are as
+   * a client writes them: `data.audiences[0]`. Values are never repeated.
+   */
+  validate(type: ProviderTypeName, data: unknown): readonly FieldViolation[];
+}
+
+/** Violations told of one definition; the rest adds nothing. */
+const maxViolations = 50;
+
+const maxDepth = 16;
+const maxValues = 5000;
+/** Characters in all names and texts together. */
+const maxTextLength = 256 * 1024;
+
+/** @see {@link ProviderValidator} */
+export function createProviderValidator(types: readonly ProviderType[]): ProviderValidator {
+  const ajv = new Ajv2020({ allErrors: true, verbose: true, ownProperties: true, allowUnionTypes: true });
+  addFormats.default(ajv, ["uri", "password"]);
+  const { uri } = ajv.formats;
+  const isUri = typeof uri === "function" ? uri : () => false;
+  // What is stored must be fetchable: a URI that is no URL (its port above 65535) is refused as well.
+  ajv.addFormat("uri", (text: string) => isUri(text) === true && URL.canParse(text));
+  const compiled = new Map<string, ValidateFunction>(
+    types.map(({ name, schema }) => [name, ajv.compile(schema)]),
+  );
+
+  return {
+    validate(type, data) {
+      const bomb = findShapeProblem(data);
+      if (bomb !== undefined) return [bomb];
+      const check = compiled.get(type);
+      if (check === undefined) throw new Error(`no schema of ${type}`);
+      if (check(data)) return [];
+      return distinct((check.errors ?? []).flatMap(toViolations)).slice(0, maxViolations);
+    },
+  };
+}
+
+/** The refusal of a definition with these violations: the first is its message, all are its details. */
+export function toInvalidDataError(violations: readonly FieldViolation[]): DomainError {
+  const [first] = violations;
+  if (first === undefined) return new DomainError("INVALID_REQUEST");
+  return new DomainError("INVALID_REQUEST", {
+    message: `Value for ${first.field} ${first.description}`,
+    violations,
+  });
+}
+
+/** What makes data unfit to be looked at any closer. */
+function findShapeProblem(data: unknown): FieldViolation | undefined {
+  const queue: { value: unknown; depth: number }[] = [{ value: data, depth: 0 }];
+  let textLength = 0;
+  for (let index = 0; index < queue.length; index += 1) {
+    const { value, depth } = queue[index] ?? { value: null, depth: 0 };
+    if (queue.length > maxValues)
+      return { field: "data", description: `must be of at most ${maxValues} values` };
+    if (depth > maxDepth) return { field: "data", description: `must be at most ${maxDepth} levels deep` };
+    if (typeof value === "string") textLength += value.length;
+    else if (typeof value === "object" && value !== null) {
+      const names = Array.isArray(value) ? [] : Object.keys(value);
+      if (!isPlain(value) || names.includes("__proto__")) {
+        return { field: "data", description: "must be of plain JSON without __proto__" };
+      }
+      for (const name of names) textLength += name.length;
+      for (const child of Object.values(value)) queue.push({ value: child, depth: depth + 1 });
+    } else if (!isJsonScalar(value)) return { field: "data", description: "must be of JSON values" };
+    if (textLength > maxTextLength) {
+      return { field: "data", description: `must be of at most ${maxTextLength} characters` };
+    }
+  }
+  return undefined;
+}
+
+/** Also finds the `__proto__` of a parser that assigned it instead of keeping it. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return Array.isArray(value)
+    ? prototype === Array.prototype
+    : prototype === Object.prototype || prototype === null;
+}
+
+function isJsonScalar(value: unknown): boolean {
+  return (
+    value === null || typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value))
+  );
+}
+
+function distinct(violations: readonly FieldViolation[]): FieldViolation[] {
+  return [...new Map(violations.map((each) => [`${each.field} ${each.description}`, each])).values()];
+}
+
+/** In words; `default` needs none for keywords that no schema here has. */
+function toViolations(error: ErrorObject): FieldViolation[] {
+  const { keyword, params, schemaPath, schema, parentSchema } = error;
+  // The branches of a oneOf are told of by the oneOf itself.
+  if (/\/oneOf\/\d/.test(schemaPath)) return [];
+  const field = `data${toPath(error.instancePath)}`;
+  const says = (description: string) => [{ field, description }];
+  switch (keyword) {
+    case "type":
+      return says(`must be of ${[params.type].flat().join(" or ")}`);
+    case "required":
+      return [{ field: `${field}${toStep(params.missingProperty)}`, description: "must be given" }];
+    case "additionalProperties":
+      return [
+        {
+          field: `${field}${toStep(params.additionalProperty)}`,
+          description: "must be left out: there is no such property",
+        },
+      ];
+    case "enum":
+      return says(`must be one of ${(params.allowedValues as unknown[]).join(", ")}`);
+    case "pattern":
+      return says(patternTexts.get(String(schema)) ?? "must be of another form");
+    case "format":
+      return says("must be a URI such as https://idp.example.com");
+    case "minLength":
+      return says("must not be empty");
+    case "maxLength":
+      return says(`must have at most ${String(schema)} characters`);
+    case "minItems":
+      return says(`must have at least ${String(schema)} item${schema === 1 ? "" : "s"}`);
+    case "maxItems":
+      return says(`must have at most ${String(schema)} items`);
+    case "uniqueItems":
+      return says("must not have an item twice");
+    case "maxProperties":
+      return says(`must have at most ${String(schema)} properties`);
+    case "not":
+      return says("must not be one that has another meaning");
+    case "oneOf":
+      return says(`must have exactly one of ${toAlternatives(parentSchema?.oneOf)}`);
+    default:
+      return says(error.message ?? "must be valid");
+  }
+}
+
+function toAlternatives(branches: unknown): string {
+  return [branches]
+    .flat()
+    .flatMap((branch) => (branch as { required?: string[] }).required ?? [])
+    .join(" and ");
+}
+
+/** A JSON pointer (RFC 6901) as a client writes the way to a value: `.audiences[0]`. */
+function toPath(pointer: string): string {
+  const steps = pointer.split("/").slice(1);
+  return steps.map((step) => toStep(step.replaceAll("~1", "/").replaceAll("~0", "~"))).join("");
+}
+
+const longestStep = 64;
+
+function toStep(name: string): string {
+  if (/^\d+$/.test(name)) return `[${name}]`;
+  if (/^[A-Za-z_]\w{0,63}$/.test(name)) return `.${name}`;
+  return `[${JSON.stringify(name.length > longestStep ? `${name.slice(0, longestStep)}…` : name)}]`;
+}

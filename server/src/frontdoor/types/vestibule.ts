@@ -1,0 +1,136 @@
+/** `VESTIBULE`: this service's own sessions, access tokens and service users. */
+import { DomainError } from "../../lib/errors.ts";
+import type { PresentedCredential } from "../../principals/presented.ts";
+import { roles } from "../../principals/principal.ts";
+import { runStep, toSampleCheck, toWrongSample } from "./checks.ts";
+import type { OwnPrincipal, ProviderTypeContext } from "./context.ts";
+import { findTexts } from "./data.ts";
+import type { ProviderDecision, ProviderIdentity, ProviderInstance, ProviderType } from "./provider-type.ts";
+import { decide, refuse } from "./refused.ts";
+import { kinds, listOf, makeSchema } from "./schema-parts.ts";
+
+const about = {
+  name: "VESTIBULE",
+  displayName: "Vestibule",
+  description: "Let in the people and service users of this service, by organization and role",
+} as const;
+
+/** Makes the type. */
+export function createVestibuleType(context: ProviderTypeContext): ProviderType {
+  const { own } = context;
+
+  function judge(provider: ProviderInstance, credential: PresentedCredential): Promise<ProviderDecision> {
+    return decide(async () => toIdentity(await getPrincipal(credential), provider));
+  }
+
+  async function getPrincipal(credential: PresentedCredential): Promise<OwnPrincipal> {
+    try {
+      return await own.identify(credential);
+    } catch (error) {
+      if (!(error instanceof DomainError) || !refusedKinds.has(error.kind)) throw error;
+      if (error.kind === "unauthenticated") {
+        refuse(
+          "unknown_credential",
+          `this service does not accept it (${error.detail ?? error.message}): get a new one`,
+        );
+      }
+      return refuse(
+        "not_permitted",
+        "its principal is disabled or gone, or its organization is: enable it again",
+      );
+    }
+  }
+
+  return {
+    ...about,
+    schema: makeSchema(context.publicUrl, about, { required: [], properties }),
+    secretFields: [],
+    endpointFields: [],
+    normalise: (data) => ({ ...data, ...lowerIds(findTexts(data, "allowedOrgIds")) }),
+    accepts: () => ({ issuers: [own.issuer], own: true }),
+    async authenticate(provider, credential) {
+      if (credential.kind !== "api_key") return await judge(provider, credential);
+      return await decide(async () =>
+        refuse("wrong_kind", "this provider takes this service's own credentials, no API keys"),
+      );
+    },
+    async *test(provider, sample) {
+      yield (await describeAdmission(provider)).check;
+      if (sample.apiKey !== undefined)
+        yield toWrongSample("this type takes no API keys: present a token as the sample");
+      if (sample.token !== undefined) yield toSampleCheck(await judge(provider, toCredential(sample.token)));
+    },
+  };
+}
+
+/** Refusals that are an answer to the credential; an outage and a defect are not. */
+const refusedKinds = new Set(["unauthenticated", "permission_denied", "not_found", "failed_precondition"]);
+
+/** Three parts between dots are an access token (RFC 7515 §7.1), anything else an opaque one. */
+function toCredential(token: string): PresentedCredential {
+  const kind = token.split(".").length === 3 ? "access_token" : "opaque_token";
+  return { kind, token };
+}
+
+function lowerIds(ids: readonly string[] | undefined) {
+  return ids === undefined ? {} : { allowedOrgIds: ids.map((id) => id.toLowerCase()) };
+}
+
+/** Without `allowedOrgIds` only the frontdoor's own organization: an open sign-up must not open every frontdoor. */
+function getAllowedOrgIds({ data, orgId }: ProviderInstance): readonly string[] {
+  return lowerIds(findTexts(data, "allowedOrgIds")).allowedOrgIds ?? [orgId];
+}
+
+function getAllowedRoles({ data }: ProviderInstance): readonly string[] {
+  return findTexts(data, "allowedRoles") ?? roles;
+}
+
+function describeAdmission(provider: ProviderInstance) {
+  return runStep("admission", async () => {
+    const count = getAllowedOrgIds(provider).length;
+    const where =
+      provider.data.allowedOrgIds === undefined ? "the frontdoor's organization" : `${count} named`;
+    return { detail: `lets in ${getAllowedRoles(provider).join(", ")} of ${where}`, value: true };
+  });
+}
+
+/** One membership has to have both: the role counts in the organization it is held in. */
+function toIdentity(principal: OwnPrincipal, provider: ProviderInstance): ProviderIdentity {
+  const { type, id, email, emailVerified, memberships, expiresAt } = principal;
+  const orgIds = getAllowedOrgIds(provider);
+  const allowedRoles = getAllowedRoles(provider);
+  if (!memberships.some(({ orgId, role }) => orgIds.includes(orgId) && allowedRoles.includes(role))) {
+    refuse(
+      "not_permitted",
+      "its principal has none of the allowed roles in an allowed organization: give it one, or change the provider",
+    );
+  }
+  return {
+    subject: id,
+    ...(email !== undefined && { email }),
+    emailVerified: email !== undefined && emailVerified,
+    organizations: memberships.map(({ orgId }) => orgId),
+    groups: [],
+    claims: {
+      sub: id,
+      sub_type: `app/${type}`,
+      ...(email !== undefined && { email, email_verified: emailVerified }),
+    },
+    ...(expiresAt !== undefined && { expiresAt }),
+  };
+}
+
+const properties = {
+  allowedOrgIds: listOf(kinds.uuid, {
+    title: "Allowed organizations",
+    description: "Ids of the organizations whose members may come in. Without any, only the frontdoor's own.",
+  }),
+  allowedRoles: listOf(
+    { type: "string", enum: [...roles] },
+    {
+      title: "Allowed roles",
+      description: "Roles in such an organization that may come in. Without any, every role may.",
+      default: [...roles],
+    },
+  ),
+} as const;
