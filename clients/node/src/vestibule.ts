@@ -17,6 +17,7 @@ import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_s
 import { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import { systemClock } from "./clock.ts";
 import type { Credential, TokenEndpoint } from "./credentials/credential.ts";
+import { translateLostConnection } from "./lost-connection.ts";
 import { createRetry, createRetryInterceptor, defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
 import { createAuthorizeInterceptor } from "./tokens/authorize.ts";
 import { createTokenSource, type TokenSource } from "./tokens/token-source.ts";
@@ -81,7 +82,7 @@ export function createVestibule(options: VestibuleOptions): Vestibule {
   );
 
   // Requests for tokens have a transport of their own, so that no token is asked for to get one.
-  const endpoint = createTokenEndpoint(openTransport([]), options);
+  const endpoint = createTokenEndpoint(openTransport([translateLostConnection]), options);
   const tokens =
     credentials &&
     createTokenSource({
@@ -96,6 +97,7 @@ export function createVestibule(options: VestibuleOptions): Vestibule {
     ...interceptors,
     ...(tokens ? [createAuthorizeInterceptor(tokens)] : []),
     createRetryInterceptor(retry),
+    translateLostConnection,
   ]);
   const client = <S extends DescService>(service: S): Client<S> => createClient(service, transport);
   return {

@@ -318,6 +318,12 @@ describe("the keys", () => {
     await expect(hasty.verifyAccessToken(await issuer.sign())).rejects.toBeInstanceOf(KeySetUnavailableError);
   });
 
+  it("are given up even when the given fetch does not look at the time", async () => {
+    const stubborn = makeVerifier({ timeoutSeconds: 0.05, fetch: () => new Promise(() => {}) });
+    const refused = stubborn.verifyAccessToken(await issuer.sign());
+    await expect(refused).rejects.toMatchObject({ cause: { name: "TimeoutError" } });
+  });
+
   it("are used for an hour past their time while they cannot be had, and no longer", async () => {
     const token = await issuer.sign({ claims: { exp: 4_000_000_000 } });
     await verifier.verifyAccessToken(token);

@@ -19,7 +19,10 @@ export interface KeyPairOptions {
   readonly audience?: string;
 }
 
-/** Long enough for clocks that disagree by minutes; a stolen assertion is used up already. */
+/**
+ * Long enough for a clock that is minutes behind; `iat` is left out for one that is ahead. An
+ * assertion that is stolen later is used up already.
+ */
 const assertionTtlSeconds = 300;
 
 /**
@@ -47,7 +50,6 @@ export function keyPair(options: KeyPairOptions): Credential {
       .setSubject(serviceUserId)
       .setAudience(audience ?? issuer)
       .setJti(randomUUID())
-      .setIssuedAt()
       .setExpirationTime(`${assertionTtlSeconds}s`)
       .sign(privateKey);
   }

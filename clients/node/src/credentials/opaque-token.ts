@@ -6,7 +6,7 @@ import type { Credential } from "./credential.ts";
  * lifetime of each instead of with every call.
  */
 export function opaqueToken(token: string): Credential {
-  if (!/^[\w.~+/-]+=*$/.test(token) || token.includes(".")) {
+  if (!/^[\w~+/-]+=*$/.test(token)) {
     throw new TypeError("opaqueToken needs a token without dots or spaces");
   }
   return {

@@ -1,4 +1,5 @@
 import type { JWK } from "jose";
+import { untilAborted } from "../until-aborted.ts";
 
 /** Where to fetch keys and for how long to try. */
 export interface FetchKeySetOptions {
@@ -23,16 +24,15 @@ const defaultMaxAgeSeconds = 300;
  *
  * @throws Error for any answer but 200 with a key set of at most 256 KiB, in time.
  */
-export async function fetchKeySet({
-  uri,
-  fetch,
-  timeoutSeconds,
-}: FetchKeySetOptions): Promise<FetchedKeySet> {
-  const response = await fetch(uri, {
-    headers: { accept: "application/jwk-set+json, application/json" },
-    redirect: "error",
-    signal: AbortSignal.timeout(timeoutSeconds * 1000),
-  });
+export async function fetchKeySet(options: FetchKeySetOptions): Promise<FetchedKeySet> {
+  const signal = AbortSignal.timeout(options.timeoutSeconds * 1000);
+  // The time is over even if the given fetch does not look at the signal.
+  return await untilAborted(fetchUntil(signal, options), signal);
+}
+
+async function fetchUntil(signal: AbortSignal, { uri, fetch }: FetchKeySetOptions): Promise<FetchedKeySet> {
+  const headers = { accept: "application/jwk-set+json, application/json" };
+  const response = await fetch(uri, { headers, redirect: "error", signal });
   if (response.status !== 200) {
     await response.body?.cancel();
     throw new Error(`the key set is answered with status ${response.status}`);
