@@ -133,6 +133,30 @@ describeDatabases("key rotation", (under) => {
       }
     });
 
+    it("stays safe while two processes are configured with different algorithms, and settles after", async () => {
+      const rotations = [createRotation(), createRotation({ algorithm: "EdDSA" })];
+      /** No key signs whose tokens would outlive it. */
+      const checkSigner = async () => {
+        const signer = findSigner(await readKeys(), clock.now());
+        const neededUntil = addSeconds(clock.now(), longestTokenSeconds);
+        expect(signer).toBeDefined();
+        expect((signer?.retiresAt ?? neededUntil) >= neededUntil).toBe(true);
+      };
+      for (let minute = 0; minute < 120; minute += 1) {
+        for (const rotation of rotations) await rotation.maintain();
+        await checkSigner();
+        clock.passSeconds(60);
+      }
+      expect((await readKeys()).length).toBeLessThan(12);
+      for (let minute = 0; minute < 120; minute += 1) {
+        await rotations[1]?.maintain();
+        await checkSigner();
+        clock.passSeconds(60);
+      }
+      expect(await readKeys()).toMatchObject([{ algorithm: "EdDSA" }]);
+      expect((await readKeys())[0]?.retiresAt).toBeUndefined();
+    });
+
     it("keeps an old key longer when tokens come to live longer", async () => {
       await createRotation().maintain();
       clock.passSeconds(1);
