@@ -12,6 +12,7 @@ const nouns = [
   "users",
   "tokens",
   "sessions",
+  "passkeys",
 ];
 
 /** Who may know whom. A room that is missing here may not exist. */
@@ -32,13 +33,14 @@ const rooms: Rooms = {
   users: [...foundations, "principals", "audit", "organizations"],
   tokens: [...foundations, "principals", "audit", "limits", "organizations", "service-users", "users"],
   sessions: [...foundations, "principals", "audit", "organizations", "users", "tokens"],
+  passkeys: [...foundations, "principals", "audit"],
   auth: [...foundations, ...nouns, "mail", "egress"],
   frontdoor: [...foundations, ...nouns, "auth", "egress"],
   gate: [...foundations, ...nouns, "auth", "frontdoor", "egress"],
   pages: [...foundations, ...nouns, "auth"],
   edge: [...foundations, ...nouns, "auth", "frontdoor", "gate", "pages"],
   // What is open for as long as the process runs: the data folder, the database, the keys.
-  storage: [...foundations, "tokens"],
+  storage: [...foundations, "audit", "tokens"],
   app: [
     ...foundations,
     ...nouns,

@@ -25,6 +25,7 @@ export interface Schema {
   auth_flows: AuthFlowRow;
   sessions: SessionRow;
   identities: IdentityRow;
+  passkeys: PasskeyRow;
   invitations: InvitationRow;
   rolling_counts: RollingCountRow;
 }
@@ -55,6 +56,24 @@ export interface UserRow {
   state: "enabled" | "disabled";
   created_at: number;
   updated_at: number;
+}
+
+export interface PasskeyRow {
+  id: string;
+  user_id: string;
+  /** As the authenticator names it, base64url. */
+  credential_id: string;
+  /** COSE key (RFC 9052 §7), base64url. */
+  public_key: string;
+  /** Signature counter; stays 0 for passkeys that are synced between devices. */
+  counter: number;
+  /** JSON list of hints for the browser. */
+  transports: string;
+  /** 1 if the authenticator may copy it to other devices. */
+  synced: 0 | 1;
+  name: string;
+  created_at: number;
+  last_used_at: number | null;
 }
 
 export interface MembershipRow {

@@ -5,6 +5,7 @@ import * as foundation from "./20261122-foundation.ts";
 import * as organizations from "./20261122-organizations.ts";
 import * as rateCounts from "./20261122-rate-counts.ts";
 import * as tokenState from "./20261122-token-state.ts";
+import * as passkeys from "./20261123-passkeys.ts";
 import * as signIn from "./20261123-sign-in.ts";
 
 /** One step of the schema. Frozen once it has been merged: mend it with another. */
@@ -22,4 +23,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261122T010000_organizations", up: organizations.up },
   { name: "20261122T020000_token_state", up: tokenState.up },
   { name: "20261123T000000_sign_in", up: signIn.up },
+  { name: "20261123T010000_passkeys", up: passkeys.up },
 ];

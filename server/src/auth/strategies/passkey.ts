@@ -1,0 +1,233 @@
+/**
+ * Sign-in by passkey (WebAuthn Level 2).
+ *
+ * Inside a session that authenticated within ten minutes `Authenticate` begins
+ * a registration; without one always a sign-in, without a list of credentials,
+ * whatever address the caller names: nobody begins a registration, nor learns
+ * whether an account has passkeys, by naming it. Credentials are discoverable
+ * and the person is verified, both always. A challenge is the flow's, used
+ * once.
+ */
+import type {
+  AuthenticationResponseJSON,
+  RegistrationResponseJSON,
+  WebAuthnCredential,
+} from "@simplewebauthn/server";
+import type { Clock } from "../../lib/clock.ts";
+import { DomainError } from "../../lib/errors.ts";
+import type { Log } from "../../lib/log.ts";
+import type { Metadata } from "../../lib/metadata.ts";
+import type { Passkey } from "../../passkeys/passkey.ts";
+import type { PasskeyService } from "../../passkeys/service.ts";
+import type { BeginResult, FinishedFlow, Proof, SignedInUser, Strategy } from "../strategy.ts";
+
+/** For how long after a sign-in a passkey may be added, in seconds. */
+export const registrationWindowSeconds = 600;
+
+export interface PasskeyStrategyOptions {
+  readonly rpDisplayName: string;
+  readonly rpId: string;
+  /** Exact origins of pages that may use passkeys. */
+  readonly rpOrigins: readonly string[];
+  readonly flowSeconds: number;
+  readonly passkeys: Pick<PasskeyService, "add" | "noteUse" | "noteCounterRegression">;
+  readonly findByCredentialId: (credentialId: string) => Promise<Passkey | undefined>;
+  readonly findByUser: (userId: string) => Promise<readonly Passkey[]>;
+  readonly findOwner: (
+    userId: string,
+  ) => Promise<{ readonly handle: string; readonly email: string; readonly title: string } | undefined>;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** What a flow keeps. */
+interface Ceremony {
+  readonly type: "register" | "login";
+  readonly challenge: string;
+}
+
+function refuse(detail: string, cause?: unknown): DomainError {
+  return new DomainError("INVALID_FLOW", { detail, cause });
+}
+
+/** The authenticator's answer: JSON in a string as Frontier's clients send it, or an object. */
+function readResponse(stateOptions: Metadata): Record<string, unknown> {
+  const { options } = stateOptions;
+  try {
+    const value: unknown = typeof options === "string" ? JSON.parse(options) : options;
+    if (typeof value === "object" && value !== null && !Array.isArray(value))
+      return value as Record<string, unknown>;
+  } catch {
+    // Falls through to the one refusal.
+  }
+  const description = "must be the authenticator's answer, as an object or as JSON in a string";
+  throw new DomainError("INVALID_REQUEST", {
+    message: `state_options.options: ${description}`,
+    violations: [{ field: "state_options.options", description }],
+  });
+}
+
+/** Strategy `passkey`. */
+export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy {
+  const { rpDisplayName, rpId, rpOrigins, flowSeconds, passkeys, clock, log } = options;
+  const timeout = flowSeconds * 1000;
+  const expectations = {
+    expectedOrigin: [...rpOrigins],
+    expectedRPID: rpId,
+    requireUserVerification: true,
+  };
+
+  async function beginRegistration(user: SignedInUser): Promise<BeginResult> {
+    const ageMs = clock.now().getTime() - user.authenticatedAt.getTime();
+    if (ageMs > registrationWindowSeconds * 1000) throw new DomainError("REAUTH_REQUIRED");
+    const owner = await options.findOwner(user.userId);
+    if (owner === undefined) throw new DomainError("USER_NOT_FOUND");
+    const registered = await options.findByUser(user.userId);
+    const { generateRegistrationOptions } = await import("@simplewebauthn/server");
+    const creation = await generateRegistrationOptions({
+      rpName: rpDisplayName,
+      rpID: rpId,
+      userName: owner.email,
+      userDisplayName: owner.title || owner.email,
+      userID: new Uint8Array(Buffer.from(owner.handle, "base64url")),
+      timeout,
+      attestationType: "none",
+      excludeCredentials: registered.map(({ credentialId, transports }) => ({
+        id: credentialId,
+        transports: [...transports],
+      })),
+      authenticatorSelection: {
+        residentKey: "required",
+        requireResidentKey: true,
+        userVerification: "required",
+      },
+    });
+    return toResult({ type: "register", challenge: creation.challenge }, creation);
+  }
+
+  async function beginLogin(): Promise<BeginResult> {
+    const { generateAuthenticationOptions } = await import("@simplewebauthn/server");
+    const request = await generateAuthenticationOptions({
+      rpID: rpId,
+      timeout,
+      userVerification: "required",
+    });
+    return toResult({ type: "login", challenge: request.challenge }, request);
+  }
+
+  function toResult(ceremony: Ceremony, ceremonyOptions: object): BeginResult {
+    // Through JSON: absent members must be absent, not undefined.
+    const plain = JSON.parse(JSON.stringify(ceremonyOptions));
+    return { stateOptions: { options: plain, type: ceremony.type }, secret: { ...ceremony } };
+  }
+
+  async function finishRegistration(
+    challenge: string,
+    response: Record<string, unknown>,
+    flow: FinishedFlow,
+  ): Promise<Proof> {
+    if (flow.user === undefined) throw refuse("passkey: the session that began the registration is gone");
+    const { verifyRegistrationResponse } = await import("@simplewebauthn/server");
+    const result = await verifyRegistrationResponse({
+      response: response as unknown as RegistrationResponseJSON,
+      expectedChallenge: challenge,
+      ...expectations,
+    }).catch((error) => {
+      throw refuse(`passkey: ${describe(error)}`, error);
+    });
+    if (!result.verified) throw refuse("passkey: registration was not verified");
+    const { credential, credentialDeviceType } = result.registrationInfo;
+    const passkey = await passkeys.add({
+      userId: flow.user.userId,
+      credentialId: credential.id,
+      publicKey: new Uint8Array(credential.publicKey),
+      counter: credential.counter,
+      transports: toTransports(credential.transports),
+      isSynced: credentialDeviceType === "multiDevice",
+    });
+    return { kind: "registration", userId: passkey.userId, passkeyId: passkey.id };
+  }
+
+  async function finishLogin(challenge: string, response: Record<string, unknown>): Promise<Proof> {
+    const answer = response as unknown as AuthenticationResponseJSON;
+    const passkey = typeof answer.id === "string" ? await options.findByCredentialId(answer.id) : undefined;
+    if (passkey === undefined) throw refuse("passkey: unknown credential");
+    await checkUserHandle(passkey, answer);
+    const counter = await verify(challenge, answer, passkey);
+    judgeCounter(passkey, counter);
+    await passkeys.noteUse(passkey.id, counter);
+    return { kind: "passkey", userId: passkey.userId, passkeyId: passkey.id };
+  }
+
+  /** A discoverable credential says whose it is; that must be its owner (§7.2 step 6). */
+  async function checkUserHandle(passkey: Passkey, answer: AuthenticationResponseJSON): Promise<void> {
+    const owner = await options.findOwner(passkey.userId);
+    const { userHandle } = answer.response ?? {};
+    if (owner === undefined || userHandle !== owner.handle)
+      throw refuse("passkey: another user's handle, or none");
+  }
+
+  async function verify(
+    challenge: string,
+    answer: AuthenticationResponseJSON,
+    passkey: Passkey,
+  ): Promise<number> {
+    const credential: WebAuthnCredential = {
+      id: passkey.credentialId,
+      publicKey: passkey.publicKey,
+      // Judged below: the library would refuse every regression alike.
+      counter: 0,
+    };
+    const { verifyAuthenticationResponse } = await import("@simplewebauthn/server");
+    const result = await verifyAuthenticationResponse({
+      response: answer,
+      expectedChallenge: challenge,
+      credential,
+      ...expectations,
+    }).catch((error) => {
+      throw refuse(`passkey ${passkey.id}: ${describe(error)}`, error);
+    });
+    if (!result.verified) throw refuse(`passkey ${passkey.id}: bad signature`);
+    return result.authenticationInfo.newCounter;
+  }
+
+  /**
+   * A counter that goes back tells of a copy (§6.1.1). One bound to a single
+   * device has no business being copied and is refused; synced ones keep no
+   * reliable counter, so theirs is only noted.
+   */
+  function judgeCounter(passkey: Passkey, counter: number): void {
+    if (passkey.counter === 0 || counter > passkey.counter) return;
+    log.warn({ passkey: passkey.id, stored: passkey.counter, counter }, "a passkey's counter went back");
+    passkeys.noteCounterRegression(passkey, { clientAddress: "" }, counter);
+    if (!passkey.isSynced) throw refuse(`passkey ${passkey.id}: counter went back`);
+  }
+
+  return {
+    name: "passkey",
+    params: {},
+    flowSeconds,
+    attempts: "once",
+    async begin({ user }) {
+      return user === undefined ? await beginLogin() : await beginRegistration(user);
+    },
+    async finish({ stateOptions, flow }) {
+      const { type, challenge } = flow.secret as Partial<Ceremony>;
+      const response = readResponse(stateOptions);
+      if (challenge === undefined) throw refuse("passkey: the flow has no challenge");
+      if (type === "register") return await finishRegistration(challenge, response, flow);
+      return await finishLogin(challenge, response);
+    },
+  };
+}
+
+function toTransports(transports: readonly unknown[] | undefined): string[] {
+  const texts = (transports ?? []).filter(
+    (one): one is string => typeof one === "string" && /^[a-z-]{1,20}$/.test(one),
+  );
+  return texts.slice(0, 10);
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.message.slice(0, 200) : "not verified";
+}

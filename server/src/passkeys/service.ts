@@ -1,0 +1,152 @@
+/**
+ * Passkeys of a person: the rules.
+ *
+ * Owns the public halves. Adding and removing one is recorded and told to the
+ * owner by mail, since whoever adds a passkey to an account has it for good.
+ * The ceremonies themselves are the strategy's (`auth/strategies/passkey.ts`).
+ */
+import type { AuditTrail } from "../audit/audit.ts";
+import type { Database, Tx } from "../db/database.ts";
+import { isUniqueViolation } from "../db/errors.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import type { Caller, UserPrincipal } from "../principals/principal.ts";
+import { maxPasskeys, type Passkey } from "./passkey.ts";
+import * as store from "./store.ts";
+
+/** A passkey whose ceremony was verified, not yet stored. */
+export type NewPasskey = Pick<
+  Passkey,
+  "userId" | "credentialId" | "publicKey" | "counter" | "transports" | "isSynced"
+>;
+
+export interface PasskeyServiceOptions {
+  readonly database: Database;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+  /** Tells an owner what happened to their account. Best effort: must not throw. */
+  readonly notify: (email: string, event: "added" | "removed", name: string) => void;
+}
+
+/** Keeps passkeys. */
+export class PasskeyService {
+  readonly #database: Database;
+  readonly #audit: AuditTrail;
+  readonly #clock: Clock;
+  readonly #notify: PasskeyServiceOptions["notify"];
+
+  constructor(options: PasskeyServiceOptions) {
+    this.#database = options.database;
+    this.#audit = options.audit;
+    this.#clock = options.clock;
+    this.#notify = options.notify;
+  }
+
+  /**
+   * Stores a verified passkey under the next free name.
+   *
+   * @throws DomainError TOO_MANY_PASSKEYS, PASSKEY_TAKEN, USER_NOT_FOUND
+   */
+  async add(fresh: NewPasskey): Promise<Passkey> {
+    const now = this.#clock.now();
+    try {
+      const { passkey, email } = await this.#database.transaction(async (tx) => {
+        const owner = await this.#getOwner(tx, fresh.userId);
+        const others = await store.findPasskeys(tx, fresh.userId);
+        if (others.length >= maxPasskeys) throw new DomainError("TOO_MANY_PASSKEYS");
+        const passkey: Passkey = { ...fresh, id: newId(now), name: toFreeName(others), createdAt: now };
+        await store.insertPasskey(tx, passkey);
+        await this.#audit.recordOwn(tx, "server", {
+          action: "passkey.add",
+          target: { type: "passkey", id: passkey.id },
+          details: { user: fresh.userId },
+        });
+        return { passkey, email: owner.email };
+      });
+      this.#notify(email, "added", passkey.name);
+      return passkey;
+    } catch (error) {
+      throw isUniqueViolation(error) ? new DomainError("PASSKEY_TAKEN", { cause: error }) : error;
+    }
+  }
+
+  /** Notes that a passkey was used. */
+  async noteUse(id: string, counter: number): Promise<void> {
+    await this.#database.transaction((tx) => store.updatePasskeyUse(tx, id, counter, this.#clock.now()));
+  }
+
+  /** The caller's own, oldest first. @throws DomainError NOT_AUTHORIZED for machines. */
+  async list(caller: Caller): Promise<Passkey[]> {
+    return await store.findPasskeys(this.#database.reader, requireUser(caller).id);
+  }
+
+  /** @throws DomainError PASSKEY_NOT_FOUND, also for another person's. */
+  async rename(caller: Caller, id: string, name: string): Promise<Passkey> {
+    const user = requireUser(caller);
+    return await this.#database.transaction(async (tx) => {
+      const passkey = await store.updatePasskeyName(tx, id.toLowerCase(), user.id, name);
+      if (passkey === undefined) throw new DomainError("PASSKEY_NOT_FOUND");
+      await this.#audit.record(tx, caller, {
+        action: "passkey.rename",
+        target: { type: "passkey", id: passkey.id },
+        details: { name },
+      });
+      return passkey;
+    });
+  }
+
+  /** @throws DomainError PASSKEY_NOT_FOUND, also for another person's. */
+  async delete(caller: Caller, passkeyId: string): Promise<void> {
+    const user = requireUser(caller);
+    const id = passkeyId.toLowerCase();
+    const name = await this.#database.transaction(async (tx) => {
+      const passkey = (await store.findPasskeys(tx, user.id)).find((one) => one.id === id);
+      if (passkey === undefined || !(await store.deletePasskey(tx, id, user.id))) {
+        throw new DomainError("PASSKEY_NOT_FOUND");
+      }
+      await this.#audit.record(tx, caller, { action: "passkey.remove", target: { type: "passkey", id } });
+      return passkey.name;
+    });
+    this.#notify(user.email, "removed", name);
+  }
+
+  /** Notes in the audit that a counter went back: the passkey may have been copied. */
+  noteCounterRegression(
+    passkey: Passkey,
+    request: Pick<RequestInfo, "clientAddress">,
+    presented: number,
+  ): void {
+    const details = `stored ${passkey.counter}, presented ${presented}`;
+    void this.#database
+      .transaction((tx) =>
+        this.#audit.recordOwn(tx, "server", {
+          action: "passkey.counter_regression",
+          target: { type: "passkey", id: passkey.id },
+          details: { counters: details, address: request.clientAddress },
+        }),
+      )
+      .catch(() => {});
+  }
+
+  async #getOwner(tx: Tx, userId: string) {
+    await store.lockUser(tx, userId);
+    const owner = await store.findPasskeyOwner(tx, userId);
+    if (owner === undefined) throw new DomainError("USER_NOT_FOUND");
+    return owner;
+  }
+}
+
+function toFreeName(others: readonly Passkey[]): string {
+  const taken = new Set(others.map((one) => one.name));
+  for (let number = others.length + 1; ; number++) {
+    const name = number === 1 ? "Passkey" : `Passkey ${number}`;
+    if (!taken.has(name)) return name;
+  }
+}
+
+function requireUser({ principal }: Caller): UserPrincipal {
+  if (principal.type === "user") return principal;
+  throw new DomainError("NOT_AUTHORIZED", { detail: "only people have passkeys" });
+}
