@@ -29,7 +29,8 @@ describe.each<Dialect>(["sqlite", "postgres"])("the bootstrap credential (%s)", 
 
   function start(configured?: BootstrapCredential): Promise<BootstrapCredential | undefined> {
     room.changes.length = 0;
-    return ensureBootstrap({ database, feed: room.feed, clock: room.clock, configured });
+    room.events.length = 0;
+    return ensureBootstrap({ database, feed: room.feed, audit: room.audit, clock: room.clock, configured });
   }
 
   const configured = () => ({ clientId: randomUUID(), clientSecret: `operator's own ${randomUUID()}` });
@@ -53,7 +54,12 @@ describe.each<Dialect>(["sqlite", "postgres"])("the bootstrap credential (%s)", 
     await prove(first);
     await start(first);
     expect(room.changes).toEqual([]);
+    expect(room.events).toEqual([]);
     await start(second);
+    expect(room.events.map(({ action, target }) => [action, target?.id])).toEqual([
+      ["credential.delete", first.clientId],
+      ["credential.create", second.clientId],
+    ]);
     expect(room.changes).toContainEqual({ topic: "credential", subject: first.clientId });
     await expect(prove(first)).rejects.toMatchObject(refused);
     await prove(second);

@@ -5,6 +5,7 @@
  * `default` and a superuser in it exist from the first start. Its credential
  * is made then, or is the configured one, at every start.
  */
+import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Tx } from "../db/database.ts";
 import { lockForTransaction } from "../db/dialect.ts";
@@ -44,11 +45,17 @@ export class BootstrapConflictError extends Error {
 export async function ensureBootstrap(options: {
   readonly database: Database;
   readonly feed: ChangeFeed;
+  readonly audit: Pick<AuditTrail, "recordOwn">;
   readonly clock: Clock;
   readonly configured: BootstrapCredential | undefined;
 }): Promise<BootstrapCredential | undefined> {
-  const { database, feed, clock, configured } = options;
+  const { database, feed, audit, clock, configured } = options;
   const now = clock.now();
+
+  async function record(tx: Tx, action: string, type: string, id: string, orgId: string): Promise<void> {
+    const details = { title: "Bootstrap" };
+    await audit.recordOwn(tx, "server", { action, target: { type, id }, orgId, details });
+  }
 
   async function ensureOrganization(tx: Tx): Promise<Organization> {
     const found = await findOrganization(tx, defaultOrganizationName);
@@ -84,12 +91,14 @@ export async function ensureBootstrap(options: {
       updatedAt: now,
     };
     await store.insertServiceUser(tx, made);
+    await record(tx, "service_user.create", "serviceuser", made.id, made.orgId);
     return made;
   }
 
   async function insert(tx: Tx, superuser: ServiceUser, credential: BootstrapCredential): Promise<void> {
+    const id = credential.clientId.toLowerCase();
     await credentials.insertCredential(tx, {
-      id: credential.clientId.toLowerCase(),
+      id,
       serviceUserId: superuser.id,
       orgId: superuser.orgId,
       kind: "secret",
@@ -98,6 +107,7 @@ export async function ensureBootstrap(options: {
       bootstrap: true,
       createdAt: now,
     });
+    await record(tx, "credential.create", "credential", id, superuser.orgId);
   }
 
   async function ensureConfigured(
@@ -115,7 +125,10 @@ export async function ensureBootstrap(options: {
     const replaced = (await credentials.findCredentials(tx, superuser.id)).filter(
       (one) => (one.kind === "secret" && one.bootstrap) || one.id === id,
     );
-    for (const one of replaced) await credentials.deleteCredential(tx, one.id);
+    for (const one of replaced) {
+      await credentials.deleteCredential(tx, one.id);
+      await record(tx, "credential.delete", "credential", one.id, superuser.orgId);
+    }
     await insert(tx, superuser, credential);
     await feed.append(tx, ...replaced.map(({ id: subject }) => ({ topic: "credential", subject }) as const));
   }

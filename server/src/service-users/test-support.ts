@@ -46,6 +46,7 @@ export class MovableClock implements Clock {
 export interface Room {
   readonly clock: MovableClock;
   readonly feed: ChangeFeed;
+  readonly audit: AuditTrail;
   readonly serviceUsers: ServiceUserService;
   readonly credentials: CredentialService;
   readonly usages: UsageService;
@@ -99,7 +100,7 @@ export async function openRoom(
   await feed.start();
   const audit: AuditTrail = {
     record: async (_tx, _caller, event) => void events.push(event),
-    recordOwn: async () => {},
+    recordOwn: async (_tx, _agent, event) => void events.push(event),
     note: () => {},
     refuse: () => {},
   };
@@ -134,6 +135,7 @@ export async function openRoom(
   return {
     clock,
     feed,
+    audit,
     serviceUsers: new ServiceUserService(parts),
     credentials: new CredentialService({ ...parts, ...(maxLiveCredentials && { maxLiveCredentials }) }),
     usages: new UsageService(parts),
