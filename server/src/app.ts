@@ -11,7 +11,6 @@ import { UserService as UserServiceSchema } from "@vestibule/proto/vestibule/v1/
 import { createAuditHandler } from "./audit/handler.ts";
 import { AuditRetention } from "./audit/retention.ts";
 import { AuditService } from "./audit/service.ts";
-import { DatabaseAuditTrail } from "./audit/trail.ts";
 import { createAuthHandler } from "./auth/handler.ts";
 import { InvalidatedCache } from "./changes/cache.ts";
 import type { Config } from "./config/config.ts";
@@ -93,11 +92,10 @@ export interface App {
 
 /** Builds the server over its storage and opens the port. */
 export async function createApp({ config, storage, log, clock }: AppOptions): Promise<App> {
-  const { database, feed, sealer, rotation } = storage;
+  const { database, feed, audit, sealer, rotation } = storage;
   const { reader } = database;
   const { authentication, limits } = config;
 
-  const audit = new DatabaseAuditTrail({ database, clock, log });
   const auditRetention = new AuditRetention({
     database,
     clock,
@@ -329,7 +327,13 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     log,
   });
   // Not before the port is ours: a credential made by a start that fails would never be shown.
-  const generatedCredential = await ensureBootstrap({ database, feed, clock, configured: config.bootstrap });
+  const generatedCredential = await ensureBootstrap({
+    database,
+    feed,
+    audit,
+    clock,
+    configured: config.bootstrap,
+  });
   const sweepTokens = createTokenSweep(database, clock);
   const maintenance = setInterval(() => {
     rotation

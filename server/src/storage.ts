@@ -2,6 +2,8 @@
  * What every command needs before it can do anything: the database, migrated,
  * and the keys, held against it.
  */
+import type { AuditAgent } from "./audit/audit.ts";
+import { DatabaseAuditTrail } from "./audit/trail.ts";
 import { ChangeFeed } from "./changes/feed.ts";
 import type { Config } from "./config/config.ts";
 import { prepareDataDir, resolveSecrets, type Secrets } from "./config/data-dir.ts";
@@ -18,6 +20,7 @@ import { createKeyRotation, type KeyRotation } from "./tokens/key-rotation.ts";
 export interface Storage {
   readonly database: OpenDatabase;
   readonly feed: ChangeFeed;
+  readonly audit: DatabaseAuditTrail;
   readonly secrets: Secrets;
   readonly sealer: Sealer;
   readonly rotation: KeyRotation;
@@ -35,9 +38,15 @@ export function toDatabaseUrl(config: Config): string {
  * Opens the database, brings its schema up to date and holds the keys against
  * it. Keys are generated only for a database that has no tables yet.
  *
+ * @param agent who is going to change things of its own accord.
  * @throws ConfigError, DatabaseRefusedError, KeyMismatchError; nothing stays open then.
  */
-export async function openStorage(config: Config, log: Log, clock: Clock): Promise<Storage> {
+export async function openStorage(
+  config: Config,
+  log: Log,
+  clock: Clock,
+  agent: AuditAgent,
+): Promise<Storage> {
   prepareDataDir(config.dataDir);
   const database = await openDatabase({ url: toDatabaseUrl(config), log });
   try {
@@ -45,6 +54,7 @@ export async function openStorage(config: Config, log: Log, clock: Clock): Promi
     const { applied } = await migrate(database);
     await verifyKeyChecks(database, secrets, clock);
     const feed = new ChangeFeed({ database, log, clock });
+    const audit = new DatabaseAuditTrail({ database, log, clock });
     const sealer = createSealer(secrets.encryptionKeys);
     const { token, clockSkewSeconds } = config.authentication;
     const rotation = createKeyRotation({
@@ -52,14 +62,17 @@ export async function openStorage(config: Config, log: Log, clock: Clock): Promi
       feed,
       sealer,
       clock,
+      audit,
+      agent,
       algorithm: token.algorithm,
       longestTokenSeconds: token.validitySeconds + clockSkewSeconds,
     });
     const close = async (): Promise<void> => {
+      await audit.close();
       await feed.stop();
       await database.close();
     };
-    return { database, feed, secrets, sealer, rotation, applied, close };
+    return { database, feed, audit, secrets, sealer, rotation, applied, close };
   } catch (error) {
     await database.close();
     throw error;

@@ -41,6 +41,9 @@ export interface AuditRefusal extends AuditEvent {
   readonly detail?: string;
 }
 
+/** Who changes something that nobody called for over the wire. */
+export type AuditAgent = "server" | "command-line";
+
 /** Takes what is to be recorded. */
 export interface AuditTrail {
   /** Records a change with the transaction that makes it. */
@@ -51,7 +54,7 @@ export interface AuditTrail {
    *
    * @param agent `server` for what it does by itself, `command-line` for the operator's commands.
    */
-  recordOwn(tx: Tx, agent: "server" | "command-line", event: AuditEvent): Promise<void>;
+  recordOwn(tx: Tx, agent: AuditAgent, event: AuditEvent): Promise<void>;
   /** Notes a success that is no change, such as an issued token. Never blocks, never throws. */
   note(caller: Caller, event: AuditEvent): void;
   /** Notes a refusal. Never blocks, never throws. */

@@ -14,7 +14,7 @@ import { newId } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Caller } from "../principals/principal.ts";
-import type { AuditEvent, AuditRefusal, AuditSubject, AuditTrail } from "./audit.ts";
+import type { AuditAgent, AuditEvent, AuditRefusal, AuditSubject, AuditTrail } from "./audit.ts";
 import type { AuditRecord } from "./record.ts";
 import { RefusalThrottle, type SuppressedRefusals } from "./refusal-throttle.ts";
 import { insertRecords } from "./store.ts";
@@ -85,7 +85,7 @@ export class DatabaseAuditTrail implements AuditTrail {
     await this.#insert(tx, [this.#toRecord(event, "success", fromCaller(caller))]);
   }
 
-  async recordOwn(tx: Tx, agent: "server" | "command-line", event: AuditEvent): Promise<void> {
+  async recordOwn(tx: Tx, agent: AuditAgent, event: AuditEvent): Promise<void> {
     const actor: AuditSubject = { type: "system", id: agent };
     await this.#insert(tx, [this.#toRecord(event, "success", { actor })]);
   }

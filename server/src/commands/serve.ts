@@ -21,7 +21,7 @@ export const serveCommand: Command = async (args, surroundings) => {
   prepareDataDir(config.dataDir);
   const lock = acquireServerLock(toDatabaseUrl(config));
   try {
-    const storage = await openStorage(config, log, clock);
+    const storage = await openStorage(config, log, clock, "server");
     try {
       const app = await createApp({ config, storage, log, clock });
       log.info({ url: config.publicUrl, listen: `${app.host}:${app.port}` }, "ready");

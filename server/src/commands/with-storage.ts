@@ -8,7 +8,8 @@ export async function withStorage(
   surroundings: Surroundings,
   work: (storage: Storage) => Promise<void>,
 ): Promise<void> {
-  const storage = await openStorage(loadConfig(surroundings), silentLog, surroundings.clock);
+  const config = loadConfig(surroundings);
+  const storage = await openStorage(config, silentLog, surroundings.clock, "command-line");
   try {
     await work(storage);
   } finally {

@@ -33,10 +33,12 @@ function addSeconds(instant: Date, seconds: number): Date {
 describeDatabases("key rotation", (under) => {
   let clock: ReturnType<typeof createTestClock>;
   let changes: Change[];
+  let recorded: string[];
 
   beforeEach(async () => {
     clock = createTestClock();
     changes = [];
+    recorded = [];
     const stored = await findSigningKeys(under.database.reader);
     await under.database.transaction(async (tx) => {
       for (const { kid } of stored) await deleteSigningKey(tx, kid);
@@ -49,8 +51,41 @@ describeDatabases("key rotation", (under) => {
     const { algorithm = "ES256", longest = longestTokenSeconds, database = under.database } = options;
     const feed = new ChangeFeed({ database, log: silentLog, clock });
     feed.subscribe({ onChange: (change) => void changes.push(change), onReset: () => {} });
-    return createKeyRotation({ database, feed, sealer, clock, algorithm, longestTokenSeconds: longest });
+    return createKeyRotation({
+      database,
+      feed,
+      sealer,
+      clock,
+      audit: {
+        recordOwn: async (_tx, agent, { action, target }) =>
+          void recorded.push(`${agent} ${action} ${target?.id}`),
+      },
+      agent: "server",
+      algorithm,
+      longestTokenSeconds: longest,
+    });
   }
+
+  it("records what becomes of each key", async () => {
+    const rotation = createRotation();
+    await rotation.maintain();
+    const [first] = await readKeys();
+    await rotation.rotate({ now: false });
+    await rotation.rotate({ now: true });
+    const second = (await readKeys()).find(({ kid }) => kid !== first?.kid);
+    await rotation.revoke(second?.kid ?? "");
+    const third = (await readKeys()).find(({ kid }) => kid !== first?.kid);
+    clock.passSeconds(longestTokenSeconds + publishAheadSeconds);
+    await rotation.maintain();
+    expect(recorded).toEqual([
+      `server signing_key.create ${first?.kid}`,
+      `server signing_key.create ${second?.kid}`,
+      `server signing_key.hasten ${second?.kid}`,
+      `server signing_key.revoke ${second?.kid}`,
+      `server signing_key.create ${third?.kid}`,
+      `server signing_key.delete ${first?.kid}`,
+    ]);
+  });
 
   const readKeys = () => findSigningKeys(under.database.reader);
   const readStates = async () => {

@@ -9,6 +9,7 @@
  */
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
+import type { AuditAgent, AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Tx } from "../db/database.ts";
 import { lockForTransaction } from "../db/dialect.ts";
@@ -38,6 +39,9 @@ export interface KeyRotationOptions {
   readonly feed: ChangeFeed;
   readonly sealer: Sealer;
   readonly clock: Clock;
+  readonly audit: Pick<AuditTrail, "recordOwn">;
+  /** On whose behalf keys change: the server's own, or the operator's commands. */
+  readonly agent: AuditAgent;
   readonly algorithm: SigningAlgorithm;
   /** Longest life of a token plus the skew allowed in reading its `exp`. */
   readonly longestTokenSeconds: number;
@@ -81,7 +85,13 @@ export async function toPublicJwk(publicKey: KeyObject, algorithm: SigningAlgori
 
 /** @see {@link KeyRotation} */
 export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
-  const { database, feed, sealer, clock, algorithm, longestTokenSeconds } = options;
+  const { database, feed, sealer, clock, audit, agent, algorithm, longestTokenSeconds } = options;
+
+  async function record(tx: Tx, verb: string, kid: string, signsFromAt?: Date): Promise<void> {
+    const details = signsFromAt && { algorithm, signs_from: signsFromAt.toISOString() };
+    const target = { type: "signing-key", id: kid };
+    await audit.recordOwn(tx, agent, { action: `signing_key.${verb}`, target, ...(details && { details }) });
+  }
 
   async function newKey(signsFromAt: Date): Promise<SigningKey> {
     const { privateKey, publicKey } = await generateSigningKeyPair(algorithm);
@@ -108,6 +118,8 @@ export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
     const successor = { ...(waiting ?? fresh), signsFromAt };
     if (waiting === undefined) await insertSigningKey(tx, successor);
     else await updateSigningKeyTimes(tx, successor.kid, { signsFromAt });
+    const isChanged = signsFromAt.getTime() !== waiting?.signsFromAt.getTime();
+    if (isChanged) await record(tx, waiting === undefined ? "create" : "hasten", successor.kid, signsFromAt);
     for (const key of keys) {
       if (key.kid === successor.kid || key.retiresAt !== undefined) continue;
       await updateSigningKeyTimes(tx, key.kid, { retiresAt: addSeconds(signsFromAt, longestTokenSeconds) });
@@ -170,8 +182,9 @@ export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
       await exclusively(async (tx, keys) => {
         for (const [index, key] of keys.entries()) {
           const retiresAt = findLaterRetirement(keys, index);
-          if (!isVerifying(key, now)) await deleteSigningKey(tx, key.kid);
-          else if (retiresAt !== undefined) await updateSigningKeyTimes(tx, key.kid, { retiresAt });
+          if (!isVerifying(key, now)) {
+            if (await deleteSigningKey(tx, key.kid)) await record(tx, "delete", key.kid);
+          } else if (retiresAt !== undefined) await updateSigningKeyTimes(tx, key.kid, { retiresAt });
         }
         if (isDue(keys)) await succeed(tx, keys, { ...fresh, signsFromAt: nextSignsFromAt(keys, false) });
       });
@@ -187,6 +200,7 @@ export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
       return await exclusively(async (tx, keys) => {
         const wasSigning = findSigner(keys, clock.now())?.kid === kid;
         if (!(await deleteSigningKey(tx, kid))) return false;
+        await record(tx, "revoke", kid);
         const rest = keys.filter((key) => key.kid !== kid);
         if (wasSigning) await succeed(tx, rest, { ...fresh, signsFromAt: takeOverAt(rest) });
         else if (!rest.some((key) => key.retiresAt === undefined)) {
