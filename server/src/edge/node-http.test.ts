@@ -40,4 +40,12 @@ describe("readBody", () => {
     const request = requestOf([], { "content-length": "6" });
     await expect(readBody(request, 5)).rejects.toMatchObject({ reason: "REQUEST_TOO_LARGE" });
   });
+
+  it("says so when the sender goes away", async () => {
+    const body = new Readable({ read() {} });
+    const reading = readBody(Object.assign(body, { headers: {} }) as unknown as NodeRequest, 5);
+    body.push("ab");
+    body.destroy();
+    await expect(reading).rejects.toThrow("cut off");
+  });
 });

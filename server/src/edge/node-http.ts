@@ -60,33 +60,34 @@ export function toPeerAddress(request: NodeRequest): string {
 }
 
 /**
- * Reads a whole body.
+ * Reads a whole body. By events: an async iterator costs a request in ten more.
  *
  * @throws {DomainError} REQUEST_TOO_LARGE beyond `limitBytes`; what is left of
  *   the body is then read and dropped, so that the answer reaches the sender
+ * @throws Error when the sender goes away before the end
  */
-export async function readBody(request: NodeRequest, limitBytes: number): Promise<Buffer> {
-  try {
-    if (Number(findHeader(request, "content-length") ?? 0) > limitBytes) {
-      throw tooLarge(limitBytes);
-    }
-    return await collect(request.iterator({ destroyOnReturn: false }), limitBytes);
-  } finally {
+export function readBody(request: NodeRequest, limitBytes: number): Promise<Buffer> {
+  if (Number(findHeader(request, "content-length") ?? 0) > limitBytes) {
     request.resume();
+    return Promise.reject(tooLarge(limitBytes));
   }
-}
-
-async function collect(chunks: AsyncIterable<Buffer>, limitBytes: number): Promise<Buffer> {
-  const collected: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of chunks) {
-    length += chunk.length;
-    if (length > limitBytes) {
-      throw tooLarge(limitBytes);
-    }
-    collected.push(chunk);
-  }
-  return Buffer.concat(collected, length);
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    request.on("data", (chunk: Buffer) => {
+      if (length > limitBytes) return;
+      length += chunk.length;
+      if (length <= limitBytes) {
+        chunks.push(chunk);
+      } else {
+        chunks.length = 0;
+        reject(tooLarge(limitBytes));
+      }
+    });
+    request.once("end", () => resolve(Buffer.concat(chunks, length)));
+    request.once("error", reject);
+    request.once("close", () => reject(new Error("the request was cut off")));
+  });
 }
 
 function tooLarge(limitBytes: number): DomainError {
