@@ -1,0 +1,211 @@
+/**
+ * Which user a proof belongs to: sign-up, and the joining of identities.
+ *
+ * An identity is its issuer and subject; its address never moves it to another
+ * user. Two rules keep strangers out:
+ *
+ * - An identity joins an account by its address only if that address was
+ *   proven here and the provider is authoritative for it. Every other match,
+ *   and every address the provider has not verified, needs a code out of the
+ *   mailbox first.
+ * - An account whose address was never proven may have been made by somebody
+ *   else. Whoever proves the mailbox takes it over: what could open it before,
+ *   identities, passkeys and sessions, is gone.
+ */
+import { randomBytes } from "node:crypto";
+import type { AuditEvent } from "../audit/audit.ts";
+import type { Change } from "../changes/topics.ts";
+import type { SignupConfig } from "../config/config.ts";
+import type { Tx } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
+import { toEmailDomain } from "./email.ts";
+import * as identities from "./identity-store.ts";
+import * as store from "./store.ts";
+import type { User } from "./user.ts";
+
+/** What an identity provider says of someone. */
+export interface ProvenIdentity {
+  readonly issuer: string;
+  readonly subject: string;
+  /** Lower case; absent if the provider told none. */
+  readonly email?: string;
+  readonly emailVerified: boolean;
+  readonly isAuthoritative: boolean;
+  readonly title?: string;
+  readonly avatar?: string;
+  /** Name of the strategy that it came by. */
+  readonly strategy: string;
+}
+
+/** An identity that waits for its mailbox to be proven. */
+export type WaitingIdentity = Omit<ProvenIdentity, "emailVerified" | "isAuthoritative">;
+
+/** Someone who may sign in, and what it took. */
+export interface Admission {
+  readonly user: User;
+  /** For the audit, with the transaction that made the changes. */
+  readonly events: readonly AuditEvent[];
+  /** To be appended to the feed at the end of the transaction. */
+  readonly changes: readonly Change[];
+}
+
+export interface AccountsOptions {
+  readonly signup: SignupConfig;
+  /** Lower case. May always sign up. */
+  readonly adminEmails: readonly string[];
+  readonly clock: Clock;
+  /** Ends all sessions of a user with `tx`; what it answers is to be appended to the feed. */
+  readonly endSessions: (tx: Tx, userId: string) => Promise<readonly Change[]>;
+  /** Removes all passkeys of a user with `tx`. */
+  readonly forgetPasskeys: (tx: Tx, userId: string) => Promise<void>;
+}
+
+/** @see the head of this file */
+export class Accounts {
+  readonly #options: AccountsOptions;
+
+  constructor(options: AccountsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The user of an identity, new if need be.
+   *
+   * @returns the address whose mailbox must be proven first, where it must.
+   * @throws DomainError EMAIL_REQUIRED, SIGNUP_CLOSED, PRINCIPAL_DISABLED
+   */
+  async admitIdentity(tx: Tx, identity: ProvenIdentity): Promise<Admission | { readonly needs: string }> {
+    const known = await identities.findIdentity(tx, identity);
+    if (known !== undefined) return await this.#admitKnown(tx, known.userId, identity);
+    const { email, emailVerified, isAuthoritative } = identity;
+    if (email === undefined) throw new DomainError("EMAIL_REQUIRED");
+    const local = await store.findUserByEmail(tx, email);
+    if (local === undefined) {
+      await this.#checkSignup(tx, email);
+      if (!emailVerified) return { needs: email };
+      return await this.#join(tx, await this.#signUp(tx, email, isAuthoritative, identity), identity);
+    }
+    requireEnabled(local);
+    if (!local.emailProven || !emailVerified || !isAuthoritative) return { needs: email };
+    return await this.#join(tx, { user: local, events: [], changes: [] }, identity);
+  }
+
+  /**
+   * The user of a mailbox, new if need be, with the identity that waited for it.
+   *
+   * @throws DomainError SIGNUP_CLOSED, PRINCIPAL_DISABLED, INVALID_FLOW (the identity is another user's by now)
+   */
+  async admitMailbox(tx: Tx, email: string, waiting?: WaitingIdentity): Promise<Admission> {
+    const local = await store.findUserByEmail(tx, email);
+    if (local === undefined) await this.#checkSignup(tx, email);
+    else requireEnabled(local);
+    const admission =
+      local === undefined
+        ? await this.#signUp(tx, email, true, waiting)
+        : local.emailProven
+          ? { user: local, events: [], changes: [] }
+          : await this.#takeOver(tx, local);
+    return waiting === undefined ? admission : await this.#join(tx, admission, waiting);
+  }
+
+  /** The user of an id, such as a passkey names. @throws DomainError USER_NOT_FOUND, PRINCIPAL_DISABLED */
+  async admitUser(tx: Tx, userId: string): Promise<Admission> {
+    const user = await store.findUser(tx, userId);
+    if (user === undefined) throw new DomainError("USER_NOT_FOUND");
+    requireEnabled(user);
+    return { user, events: [], changes: [] };
+  }
+
+  /** An authoritative provider proves the address of an identity that was joined before it was. */
+  async #admitKnown(tx: Tx, userId: string, identity: ProvenIdentity): Promise<Admission> {
+    const admission = await this.admitUser(tx, userId);
+    const { user } = admission;
+    const { email, emailVerified, isAuthoritative } = identity;
+    if (user.emailProven || email !== user.email || !emailVerified || !isAuthoritative) return admission;
+    await store.markEmailProven(tx, user.id, this.#options.clock.now());
+    return { ...admission, user: { ...user, emailProven: true }, changes: [toChange(user)] };
+  }
+
+  async #checkSignup(tx: Tx, email: string): Promise<void> {
+    const { signup, adminEmails } = this.#options;
+    const isOpen =
+      adminEmails.includes(email) ||
+      signup.mode === "open" ||
+      (signup.mode === "domains" && signup.domains.includes(toEmailDomain(email))) ||
+      (signup.mode === "invited" && (await identities.isInvited(tx, email)));
+    if (!isOpen) throw new DomainError("SIGNUP_CLOSED", { detail: `sign-up mode is ${signup.mode}` });
+  }
+
+  async #signUp(
+    tx: Tx,
+    email: string,
+    emailProven: boolean,
+    { title = "", avatar = "" }: { readonly title?: string; readonly avatar?: string } = {},
+  ): Promise<Admission> {
+    const now = this.#options.clock.now();
+    const user: User = {
+      id: newId(now),
+      name: toName(email),
+      title,
+      email,
+      emailProven,
+      metadata: {},
+      avatar,
+      state: "enabled",
+      createdAt: now,
+      updatedAt: now,
+    };
+    await store.insertUser(tx, user);
+    return { user, events: [toEvent("user.create", user)], changes: [] };
+  }
+
+  async #takeOver(tx: Tx, user: User): Promise<Admission> {
+    const { clock, endSessions, forgetPasskeys } = this.#options;
+    await store.markEmailProven(tx, user.id, clock.now());
+    await identities.deleteIdentities(tx, user.id);
+    await forgetPasskeys(tx, user.id);
+    const ended = await endSessions(tx, user.id);
+    return {
+      user: { ...user, emailProven: true },
+      events: [toEvent("user.prove_email", user)],
+      changes: [...ended, toChange(user)],
+    };
+  }
+
+  async #join(tx: Tx, admission: Admission, identity: WaitingIdentity): Promise<Admission> {
+    const { user, events } = admission;
+    const { issuer, subject, strategy, email = "" } = identity;
+    const known = await identities.findIdentity(tx, identity);
+    if (known !== undefined && known.userId !== user.id) {
+      throw new DomainError("INVALID_FLOW", { detail: "the identity was joined to another user meanwhile" });
+    }
+    if (known !== undefined) return admission;
+    const createdAt = this.#options.clock.now();
+    await identities.insertIdentity(tx, { issuer, subject, userId: user.id, strategy, email, createdAt });
+    return { ...admission, events: [...events, toEvent("identity.join", user, { issuer, strategy })] };
+  }
+}
+
+function requireEnabled({ id, state }: User): void {
+  if (state === "enabled") return;
+  throw new DomainError("PRINCIPAL_DISABLED", { detail: "user is disabled", owner: { type: "user", id } });
+}
+
+function toEvent(action: string, { id }: User, details?: Record<string, string>): AuditEvent {
+  return { action, target: { type: "user", id }, ...(details && { details }) };
+}
+
+function toChange({ id }: User): Change {
+  return { topic: "user", subject: id };
+}
+
+/** A unique handle that looks like the address: its local part, and something random behind it. */
+function toName(email: string): string {
+  const local = email
+    .slice(0, email.lastIndexOf("@"))
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-+|-+$/g, "");
+  return `${local.slice(0, 40) || "user"}-${randomBytes(5).toString("hex")}`;
+}
