@@ -1,0 +1,57 @@
+/**
+ * Which browser a flow belongs to.
+ *
+ * The cookie `vestibule_browser` holds 256 random bits, the same in all tabs;
+ * a flow keeps their hash. It proves nothing but that two requests came from
+ * one browser: that whoever ends a sign-in is who began it.
+ */
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { fromBase64url, toBase64url } from "../lib/base64url.ts";
+import { hashSecret } from "../lib/secrets.ts";
+import { findCookies } from "../principals/presented.ts";
+
+/** Name of the cookie. */
+export const browserCookieName = "vestibule_browser";
+
+/** How long a browser is remembered after its last `Authenticate`, in seconds. */
+const maxAgeSeconds = 86_400;
+
+/** The browser a request came from: every well-formed value it sent, usually one. */
+export function findBrowsers(header: Headers): string[] {
+  return findCookies(header, browserCookieName).filter((value) => fromBase64url(value)?.length === 32);
+}
+
+/** The browser a request came from, or a new one. */
+export function getBrowser(header: Headers): string {
+  return findBrowsers(header)[0] ?? toBase64url(randomBytes(32));
+}
+
+/** `Set-Cookie` that has the browser remembered. `SameSite=Lax`, as providers send people back from their own site. */
+export function toBrowserCookie(browser: string, secure: boolean): string {
+  const attributes = `Max-Age=${maxAgeSeconds}; Path=/; HttpOnly; SameSite=Lax`;
+  return `${browserCookieName}=${browser}; ${attributes}${secure ? "; Secure" : ""}`;
+}
+
+/** Whether one of the browsers is the one of a hash. */
+export function isSameBrowser(browsers: readonly string[], browserHash: string): boolean {
+  return browsers.some((browser) => hashSecret(browser) === browserHash);
+}
+
+/**
+ * What a form of our own pages carries: made from the browser's cookie, which
+ * no other site can read.
+ *
+ * @param purpose names the form, and whatever else it must not be used for.
+ */
+export function toFormToken(browser: string, purpose: string): string {
+  return createHmac("sha256", browser).update(`vestibule form ${purpose}`).digest("base64url");
+}
+
+/** Whether a form carries the token of this very browser and purpose. */
+export function isFormToken(token: string, browsers: readonly string[], purpose: string): boolean {
+  const presented = Buffer.from(token);
+  return browsers.some((browser) => {
+    const expected = Buffer.from(toFormToken(browser, purpose));
+    return presented.length === expected.length && timingSafeEqual(presented, expected);
+  });
+}

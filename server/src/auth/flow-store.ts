@@ -1,0 +1,134 @@
+import type { Reader, Tx } from "../db/database.ts";
+import { prepared } from "../db/prepared.ts";
+import type { AuthFlowRow } from "../db/schema.ts";
+
+/** A sign-in on its way, as stored. One that has been finished is gone. */
+export interface Flow {
+  readonly id: string;
+  /** Name of its strategy. */
+  readonly strategy: string;
+  /** SHA-256 of the cookie of the browser it began in, base64url. */
+  readonly browserHash: string;
+  readonly sealedSecret: string;
+  readonly email?: string;
+  readonly callbackUrl: string;
+  readonly returnTo?: string;
+  /** The session it was begun in. */
+  readonly sessionId?: string;
+  readonly createdAt: Date;
+  readonly expiresAt: Date;
+}
+
+/** Stores a flow. @param stateHash SHA-256 of its state, base64url. */
+export async function insertFlow(tx: Tx, flow: Flow, stateHash: string): Promise<void> {
+  await tx
+    .insertInto("auth_flows")
+    .values({
+      id: flow.id,
+      state_hash: stateHash,
+      strategy: flow.strategy,
+      browser_hash: flow.browserHash,
+      sealed_secret: flow.sealedSecret,
+      email: flow.email ?? null,
+      callback_url: flow.callbackUrl,
+      return_to: flow.returnTo ?? null,
+      session_id: flow.sessionId ?? null,
+      attempts: 0,
+      created_at: flow.createdAt.getTime(),
+      expires_at: flow.expiresAt.getTime(),
+    })
+    .execute();
+}
+
+function toFlow(row: AuthFlowRow): Flow {
+  return {
+    id: row.id,
+    strategy: row.strategy,
+    browserHash: row.browser_hash,
+    sealedSecret: row.sealed_secret,
+    callbackUrl: row.callback_url,
+    createdAt: new Date(row.created_at),
+    expiresAt: new Date(row.expires_at),
+    ...(row.email !== null && { email: row.email }),
+    ...(row.return_to !== null && { returnTo: row.return_to }),
+    ...(row.session_id !== null && { sessionId: row.session_id }),
+  };
+}
+
+const selectByState = prepared((database, { stateHash }: { stateHash: string }) =>
+  database.selectFrom("auth_flows").selectAll().where("state_hash", "=", stateHash),
+);
+
+/** The flow of a state; may have expired. */
+export async function findFlow(reader: Reader, stateHash: string): Promise<Flow | undefined> {
+  const row = await selectByState.first(reader, { stateHash });
+  return row && toFlow(row);
+}
+
+/**
+ * Ends a flow for good. Of any number of concurrent calls one is answered true.
+ *
+ * @returns false when it has been consumed already, or was over at `now`.
+ */
+export async function consumeFlow(tx: Tx, id: string, now: Date): Promise<boolean> {
+  const result = await tx
+    .deleteFrom("auth_flows")
+    .where("id", "=", id)
+    .where("expires_at", ">", now.getTime())
+    .executeTakeFirst();
+  return result.numDeletedRows > 0n;
+}
+
+/**
+ * Counts an answer before it is judged. Of any number of concurrent calls no
+ * more than `limit` succeed.
+ *
+ * @returns how many there are now; undefined when none is left, or the flow is over.
+ */
+export async function countAttempt(
+  tx: Tx,
+  id: string,
+  limit: number,
+  now: Date,
+): Promise<number | undefined> {
+  const row = await tx
+    .updateTable("auth_flows")
+    .set((eb) => ({ attempts: eb("attempts", "+", 1) }))
+    .where("id", "=", id)
+    .where("attempts", "<", limit)
+    .where("expires_at", ">", now.getTime())
+    .returning("attempts")
+    .executeTakeFirst();
+  return row && Number(row.attempts);
+}
+
+/** Takes an answer back that could not be judged. */
+export async function uncountAttempt(tx: Tx, id: string): Promise<void> {
+  await tx
+    .updateTable("auth_flows")
+    .set((eb) => ({ attempts: eb("attempts", "-", 1) }))
+    .where("id", "=", id)
+    .where("attempts", ">", 0)
+    .execute();
+}
+
+/** Removes a flow, whether or not it is over. */
+export async function deleteFlow(tx: Tx, id: string): Promise<void> {
+  await tx.deleteFrom("auth_flows").where("id", "=", id).execute();
+}
+
+/** Removes up to `limit` flows that were over at `now`. Answers how many there were. */
+export async function deleteExpiredFlows(tx: Tx, now: Date, limit: number): Promise<number> {
+  const result = await tx
+    .deleteFrom("auth_flows")
+    .where("id", "in", (expired) =>
+      expired
+        .selectFrom("auth_flows")
+        .select("id")
+        .where("expires_at", "<=", now.getTime())
+        .orderBy("expires_at")
+        .limit(limit),
+    )
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
+}

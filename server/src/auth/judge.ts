@@ -1,0 +1,114 @@
+/**
+ * Has a strategy judge an answer, and sees to it that none is judged twice.
+ *
+ * An answer that may be given once ends its flow before it is judged. One that
+ * may be wrong a few times is counted before it is judged, per flow and per
+ * mailbox, and forgiven if it was right: so no more are judged than allowed,
+ * however many come at once, and none while the counts cannot be written.
+ */
+import type { Database, Tx } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import type { CountedGuess } from "../limits/mailbox-limits.ts";
+import { countAttempt, deleteFlow, type Flow, uncountAttempt } from "./flow-store.ts";
+import type { Flows } from "./flows.ts";
+import type { FinishRequest, Proof, Strategy } from "./strategy.ts";
+
+export interface JudgeOptions {
+  readonly database: Database;
+  readonly flows: Pick<Flows, "consume">;
+  readonly clock: Clock;
+  /** Guesses at the codes of a mailbox, over all its flows. */
+  readonly guesses: {
+    countGuess(tx: Tx, mailbox: string): Promise<CountedGuess | undefined>;
+    forgiveGuess(tx: Tx, guess: CountedGuess): Promise<void>;
+  };
+  /** Wrong codes that end a flow. */
+  readonly wrongCodesPerFlow: number;
+}
+
+/** A proof, and what is still to be done with the transaction that acts on it. */
+export interface Judged {
+  readonly proof: Proof;
+  /** @throws DomainError INVALID_FLOW when another answer was faster */
+  settle(tx: Tx): Promise<void>;
+}
+
+/** What was counted for one answer. */
+interface Counted {
+  readonly attempts: number;
+  readonly guess: CountedGuess | undefined;
+}
+
+/** Whether an error says nothing about the answer. */
+export function isOutage(error: unknown): boolean {
+  return !(error instanceof DomainError) || error.kind === "unavailable" || error.kind === "internal";
+}
+
+/** @see the head of this file */
+export class Judge {
+  readonly #options: JudgeOptions;
+
+  constructor(options: JudgeOptions) {
+    this.#options = options;
+  }
+
+  /** @throws DomainError INVALID_FLOW, INVALID_OTP, and what the strategy throws */
+  async judge(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<Judged> {
+    return strategy.attempts === "once"
+      ? await this.#judgeOnce(strategy, flow, answer)
+      : await this.#judgeCode(strategy, flow, answer);
+  }
+
+  async #judgeOnce(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<Judged> {
+    const { database, flows } = this.#options;
+    if (!(await database.transaction((tx) => flows.consume(tx, flow.id)))) {
+      throw new DomainError("INVALID_FLOW");
+    }
+    return { proof: await strategy.finish(answer), settle: async () => {} };
+  }
+
+  async #judgeCode(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<Judged> {
+    const { flows, guesses } = this.#options;
+    const counted = await this.#count(flow);
+    try {
+      const proof = await strategy.finish(answer);
+      return {
+        proof,
+        settle: async (tx) => {
+          if (!(await flows.consume(tx, flow.id))) throw new DomainError("INVALID_FLOW");
+          if (counted.guess !== undefined) await guesses.forgiveGuess(tx, counted.guess);
+        },
+      };
+    } catch (error) {
+      await this.#afterFailure(flow, counted, isOutage(error));
+      throw error;
+    }
+  }
+
+  /** Counts an answer, for its flow and its mailbox. @throws DomainError INVALID_OTP when none is left */
+  async #count(flow: Flow): Promise<Counted> {
+    const { database, clock, guesses, wrongCodesPerFlow } = this.#options;
+    const counted = await database.transaction(async (tx) => {
+      const attempts = await countAttempt(tx, flow.id, wrongCodesPerFlow, clock.now());
+      if (attempts === undefined) return "the flow has no attempts left";
+      if (flow.email === undefined) return { attempts, guess: undefined };
+      const guess = await guesses.countGuess(tx, flow.email);
+      return guess === undefined ? "the mailbox has no attempts left" : { attempts, guess };
+    });
+    if (typeof counted === "string") throw new DomainError("INVALID_OTP", { detail: counted });
+    return counted;
+  }
+
+  async #afterFailure(flow: Flow, { attempts, guess }: Counted, isForgiven: boolean): Promise<void> {
+    const { database, guesses, wrongCodesPerFlow } = this.#options;
+    if (isForgiven) {
+      await database.transaction(async (tx) => {
+        await uncountAttempt(tx, flow.id);
+        if (guess !== undefined) await guesses.forgiveGuess(tx, guess);
+      });
+    } else if (attempts >= wrongCodesPerFlow) {
+      await database.transaction((tx) => deleteFlow(tx, flow.id));
+    }
+  }
+}

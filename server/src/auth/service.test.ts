@@ -1,0 +1,596 @@
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describeDatabases } from "../../../test/parts/databases.ts";
+import { DomainError } from "../lib/errors.ts";
+import { deleteExpiredFlows } from "./flow-store.ts";
+import type { FinishFlow } from "./service.ts";
+import type { Proof, Strategy } from "./strategy.ts";
+import {
+  createFakeMail,
+  createFakeProvider,
+  openSignIn,
+  type SignInParts,
+  toBegin,
+  toFinish,
+} from "./test-support.ts";
+
+const newBrowser = () => randomBytes(32).toString("base64url");
+const expired = { reason: "INVALID_FLOW", kind: "invalid_argument", message: "invalid flow or expired" };
+const badState = {
+  reason: "INVALID_AUTH_STATE",
+  kind: "invalid_argument",
+  message: "invalid auth state",
+};
+const badCode = { reason: "INVALID_OTP", kind: "invalid_argument", message: "invalid mail otp" };
+
+describeDatabases("sign-in", (under) => {
+  let nowMs = Date.now();
+  const clock = { now: () => new Date(nowMs) };
+  const mail = createFakeMail();
+  const google = createFakeProvider("google");
+  const other = createFakeProvider("other");
+  const passkey: Strategy = {
+    name: "passkey",
+    params: {},
+    flowSeconds: 600,
+    attempts: "once",
+    begin: async ({ user }) => ({
+      secret: {},
+      stateOptions: { type: user === undefined ? "login" : "register" },
+    }),
+    finish: async ({ code, flow }) => {
+      if (flow.user === undefined) return { kind: "passkey", userId: code, passkeyId: "k" };
+      return { kind: "registration", userId: flow.user.userId, passkeyId: "k" };
+    },
+  };
+  const strategies = [mail, google, other, passkey];
+  let here: SignInParts;
+  let there: SignInParts;
+
+  beforeAll(async () => {
+    here = await openSignIn(under.database, { clock, strategies });
+    there = await openSignIn(await under.openAnother(), { clock, strategies });
+  });
+  afterAll(async () => {
+    await here.close();
+    await there.close();
+  });
+  beforeEach(() => {
+    nowMs = Date.now();
+    mail.failure = undefined;
+  });
+
+  let count = 0;
+  const newEmail = () => `ada-${count++}-${under.dialect}@example.org`;
+
+  /** Begins by mail and answers what its owner then knows. */
+  async function beginByMail(email: string, browser = newBrowser()) {
+    const { state } = await here.service.begin(toBegin({ email, browser }));
+    await here.service.drain();
+    return { state, code: mail.sent.get(email.toLowerCase()) ?? "", browsers: [browser] };
+  }
+
+  async function beginAt(strategyName: string, proof: Proof, browser = newBrowser()) {
+    const code = randomBytes(8).toString("hex");
+    google.people.set(code, proof);
+    other.people.set(code, proof);
+    const { state } = await here.service.begin(toBegin({ strategyName, browser }));
+    return { state, code, browsers: [browser] };
+  }
+
+  const finish = (given: Partial<FinishFlow>, at = here) => at.service.finish(toFinish(given));
+
+  async function signInByMail(email: string) {
+    const { begun } = await finish(await beginByMail(email));
+    if (begun === undefined) throw new Error("no session");
+    return begun;
+  }
+
+  function identity(proof: Partial<Extract<Proof, { kind: "identity" }>>): Proof {
+    const subject = randomBytes(8).toString("hex");
+    const issuer = "https://google.example";
+    return { kind: "identity", issuer, subject, emailVerified: true, isAuthoritative: false, ...proof };
+  }
+
+  /** What every call came to: the user's id, or the reason it was refused. */
+  async function settle(calls: readonly Promise<Awaited<ReturnType<typeof finish>>>[]): Promise<string[]> {
+    return await Promise.all(
+      calls.map((call) =>
+        call.then(
+          ({ begun }) => begun?.session.userId ?? "",
+          (error: unknown) => (error instanceof DomainError ? error.reason : String(error)),
+        ),
+      ),
+    );
+  }
+
+  describe("a flow", () => {
+    it("makes an account, then finds it again", async () => {
+      const email = newEmail();
+      const first = await signInByMail(email);
+      const second = await signInByMail(email.toUpperCase());
+      expect(second.session.userId).toBe(first.session.userId);
+      const principal = await here.parts.authenticator.authenticateCookie(second.cookie);
+      expect(principal).toMatchObject({ id: first.session.userId, email });
+    });
+
+    it("makes exactly one session, however many redeem it at once (C1)", async () => {
+      const flow = await beginByMail(newEmail());
+      const calls = Array.from({ length: 50 }, (_, index) => finish(flow, index % 2 ? here : there));
+      const outcomes = await settle(calls);
+      expect(outcomes.filter((outcome) => outcome.length === 36)).toHaveLength(1);
+      expect(new Set(outcomes.filter((outcome) => outcome.length !== 36)).size).toBeLessThanOrEqual(2);
+      for (const outcome of outcomes) expect(outcome).toMatch(/^(INVALID_FLOW|INVALID_OTP|.{36})$/);
+    });
+
+    it("makes exactly one session of a provider's answer, however many bring it at once", async () => {
+      const flow = await beginAt("google", identity({ email: newEmail() }));
+      const outcomes = await settle(
+        Array.from({ length: 50 }, (_, index) => finish(flow, index % 2 ? here : there)),
+      );
+      expect(outcomes.filter((outcome) => outcome !== "INVALID_FLOW")).toHaveLength(1);
+    });
+
+    it("makes one account of two first sign-ins that race", async () => {
+      const email = newEmail();
+      const flows = [await beginByMail(email), await beginByMail(email), await beginByMail(email)];
+      const codes = flows.map(async (flow, index) => {
+        // Each mail replaced the one before in the fake; the codes are in the flows.
+        const kept = await here.flows.findLive(flow.state);
+        const code = kept && String(here.flows.unseal(kept).strategy.code);
+        return await finish({ ...flow, code: code ?? "" }, index % 2 ? here : there);
+      });
+      const users = await settle(codes);
+      expect(new Set(users).size).toBe(1);
+      expect(users[0]).toHaveLength(36);
+    });
+
+    it("is over when it has been used, and when its time has come", async () => {
+      const used = await beginByMail(newEmail());
+      await finish(used);
+      await expect(finish(used)).rejects.toMatchObject(expired);
+      const late = await beginByMail(newEmail());
+      nowMs += 600_000;
+      await expect(finish(late)).rejects.toMatchObject(expired);
+      nowMs -= 1;
+      await finish(late);
+    });
+
+    it("is refused when it is unknown or nameless", async () => {
+      await expect(finish({ state: "unknown", browsers: [newBrowser()] })).rejects.toMatchObject(expired);
+      await expect(finish({ browsers: [newBrowser()] })).rejects.toMatchObject(expired);
+    });
+
+    it("belongs to the browser it began in, and stays usable there (C6)", async () => {
+      for (const flow of [
+        await beginByMail(newEmail()),
+        await beginAt("google", identity({ email: newEmail() })),
+      ]) {
+        await expect(finish({ ...flow, browsers: [newBrowser()] })).rejects.toMatchObject(badState);
+        await expect(finish({ ...flow, browsers: [] })).rejects.toMatchObject(badState);
+        expect((await finish({ ...flow, browsers: [newBrowser(), ...flow.browsers] })).begun).toBeDefined();
+      }
+    });
+
+    it("belongs to its strategy (C7)", async () => {
+      const flow = await beginAt("google", identity({ email: newEmail() }));
+      await expect(finish({ ...flow, strategyName: "other" })).rejects.toMatchObject(badState);
+      await expect(finish({ ...flow, strategyName: "unheard-of" })).rejects.toMatchObject({
+        reason: "UNSUPPORTED_STRATEGY",
+        message: "unsupported authentication method",
+      });
+      expect((await finish({ ...flow, strategyName: "google" })).begun).toBeDefined();
+    });
+
+    it("ends at the first answer where only one is allowed", async () => {
+      const flow = await beginAt("google", identity({ email: newEmail() }));
+      await expect(finish({ ...flow, code: "" })).rejects.toMatchObject({ reason: "CODE_MISSING" });
+      await expect(finish(flow)).rejects.toMatchObject(expired);
+    });
+
+    it("keeps neither state nor secret in clear", async () => {
+      const flow = await beginByMail(newEmail());
+      const rows = JSON.stringify(await under.database.reader.selectFrom("auth_flows").selectAll().execute());
+      expect(rows).not.toContain(flow.state);
+      expect(rows).not.toContain(flow.code);
+      expect(rows).not.toContain(flow.browsers[0]);
+    });
+
+    it("is removed when its mail cannot be sent", async () => {
+      mail.failure = new DomainError("UNAVAILABLE");
+      const { state, browsers } = await beginByMail(newEmail());
+      await expect(finish({ state, browsers })).rejects.toMatchObject(expired);
+    });
+
+    it("is abandoned by its own browser alone", async () => {
+      const flow = await beginByMail(newEmail());
+      await here.service.abandon(flow.state, [newBrowser()]);
+      expect(await here.service.glance(flow.state, flow.browsers)).toMatchObject({ isSameBrowser: true });
+      await here.service.abandon(flow.state, flow.browsers);
+      await expect(here.service.glance(flow.state, [])).rejects.toMatchObject(expired);
+    });
+
+    it("is swept when it is over, not before", async () => {
+      const flow = await beginByMail(newEmail());
+      const sweep = (atMs: number) =>
+        under.database.transaction((tx) => deleteExpiredFlows(tx, new Date(atMs), 10_000));
+      await sweep(nowMs + 599_999);
+      expect(await here.flows.findLive(flow.state)).toBeDefined();
+      await sweep(nowMs + 600_000);
+      expect(await here.flows.findLive(flow.state)).toBeUndefined();
+    });
+
+    it("refuses a disabled user, and tells nothing before that", async () => {
+      const email = newEmail();
+      const { session } = await signInByMail(email);
+      await under.database.transaction(async (tx) => {
+        await tx.updateTable("users").set({ state: "disabled" }).where("id", "=", session.userId).execute();
+        await here.parts.feed.append(tx, { topic: "user", subject: session.userId });
+      });
+      const flow = await beginByMail(email);
+      await expect(finish(flow)).rejects.toMatchObject({
+        reason: "PRINCIPAL_DISABLED",
+        kind: "permission_denied",
+      });
+      await expect(finish(flow)).rejects.toMatchObject(expired);
+    });
+
+    it("takes the place of the session it came with", async () => {
+      const email = newEmail();
+      const old = await signInByMail(email);
+      const live = await here.parts.authenticator.findByCookie(old.cookie);
+      const flow = await beginByMail(email);
+      await finish({ ...flow, sessions: live ? [live] : [] });
+      await expect(here.parts.authenticator.authenticateCookie(old.cookie)).rejects.toMatchObject({
+        reason: "NOT_AUTHENTICATED",
+      });
+    });
+  });
+
+  describe("wrong codes (C3)", () => {
+    const wrong = (flow: { state: string; browsers: string[] }, at = here) =>
+      finish({ ...flow, code: "wrong" }, at);
+
+    it("end a flow at the third", async () => {
+      const flow = await beginByMail(newEmail());
+      for (const _ of [1, 2]) await expect(wrong(flow)).rejects.toMatchObject(badCode);
+      const twice = await beginByMail(newEmail());
+      for (const _ of [1, 2]) await expect(wrong(twice)).rejects.toMatchObject(badCode);
+      await finish(twice);
+      await expect(wrong(flow)).rejects.toMatchObject(badCode);
+      await expect(finish(flow)).rejects.toMatchObject(expired);
+    });
+
+    it("end a flow at the third, raced", async () => {
+      const flow = await beginByMail(newEmail());
+      const guesses = Array.from({ length: 30 }, (_, index) => wrong(flow, index % 2 ? here : there));
+      const outcomes = await settle(guesses);
+      for (const outcome of outcomes) expect(outcome).toMatch(/^INVALID_(OTP|FLOW)$/);
+      await expect(finish(flow)).rejects.toMatchObject(expired);
+    });
+
+    it("end a mailbox's codes at the tenth, right or wrong, for an hour, over all its flows", async () => {
+      const email = newEmail();
+      for (let flows = 0; flows < 3; flows++) {
+        const flow = await beginByMail(email);
+        for (const _ of [1, 2, 3]) await expect(wrong(flow)).rejects.toMatchObject(badCode);
+      }
+      const last = await beginByMail(email);
+      await expect(wrong(last)).rejects.toMatchObject(badCode);
+      await expect(finish(last)).rejects.toMatchObject(badCode);
+      const again = await beginByMail(email);
+      await expect(finish(again)).rejects.toMatchObject(badCode);
+      await expect(finish(again, there)).rejects.toMatchObject(badCode);
+      await signInByMail(newEmail());
+      const elsewhere = await beginAt("google", identity({ email: newEmail() }));
+      await finish(elsewhere);
+      nowMs += 3_600_000;
+      await signInByMail(email);
+    });
+
+    it("end a mailbox's codes at the tenth, raced over many flows", async () => {
+      const email = newEmail();
+      const flows = [];
+      for (let index = 0; index < 12; index++) flows.push(await beginByMail(email));
+      const last = flows.at(-1);
+      if (last === undefined) throw new Error("no flow");
+      await settle(flows.flatMap((flow, index) => [wrong(flow), wrong(flow, index % 2 ? here : there)]));
+      const events = await under.database.reader.selectFrom("rolling_counts").select("events").execute();
+      for (const row of events) expect(JSON.parse(row.events).length).toBeLessThanOrEqual(10);
+      await expect(finish(last)).rejects.toMatchObject(badCode);
+    });
+
+    it("are not right ones, nor those that could not be judged", async () => {
+      const email = newEmail();
+      for (let times = 0; times < 12; times++) await signInByMail(email);
+      const flow = await beginByMail(email);
+      mail.failure = new DomainError("UNAVAILABLE");
+      for (let times = 0; times < 12; times++) {
+        await expect(finish(flow)).rejects.toMatchObject({ kind: "unavailable" });
+      }
+      mail.failure = undefined;
+      await finish(flow);
+    });
+
+    it("cannot be guessed while they cannot be counted", async () => {
+      const database = await under.openAnother();
+      const alone = await openSignIn(database, { clock, strategies });
+      const flow = await beginByMail(newEmail());
+      await database.close();
+      await expect(finish(flow, alone)).rejects.toThrow();
+      await alone.close();
+    });
+  });
+
+  describe("Authenticate", () => {
+    it.each(["not an address", "a@b@c", "ada@example.org\r\nBcc: eve@example.org"])(
+      "refuses %j",
+      async (email) => {
+        await expect(here.service.begin(toBegin({ email, browser: newBrowser() }))).rejects.toMatchObject({
+          reason: "INVALID_EMAIL",
+          message: "Invalid email",
+        });
+      },
+    );
+
+    it("refuses a strategy nobody configured", async () => {
+      await expect(here.service.begin(toBegin({ strategyName: "smoke-signals" }))).rejects.toMatchObject({
+        reason: "UNSUPPORTED_STRATEGY",
+      });
+    });
+
+    // C5: each is a URL that some browser or parser takes for another host than it looks like.
+    const corpus = [
+      "//evil.example",
+      "///evil.example",
+      "/\\evil.example",
+      "\\\\evil.example",
+      "https:evil.example",
+      "https:/evil.example",
+      "https://evil.example",
+      "https://app.example.org@evil.example/home",
+      "https://app.example.org:x@evil.example/home",
+      "https://app.example.org.evil.example/home",
+      "https://evil.example/https://app.example.org/home",
+      "https://evil.example#https://app.example.org/home",
+      "https://evil.example?https://app.example.org/home",
+      "https://app.example.org/home/",
+      "https://app.example.org/home?x=1",
+      "https://app.example.org/home#x",
+      "https://app.example.org/home/../evil",
+      "https://app.example.org//home",
+      "https://app.example.org/%68ome",
+      "https://app.example.org/home%00",
+      "https://app.example.org/home\r\nLocation: https://evil.example",
+      "https://app.example.org/home\t",
+      " https://app.example.org/home",
+      "HTTPS://app.example.org/home",
+      "https://APP.example.org/home",
+      "http://app.example.org/home",
+      "https://app.example.org:443/home",
+      "javascript:alert(1)",
+      "JaVaScRiPt:alert(1)",
+      "java\tscript:alert(1)",
+      "data:text/html,<script>alert(1)</script>",
+      "vbscript:x",
+      "/home",
+      "home",
+      ".",
+      "*",
+    ];
+
+    it.each(corpus)("refuses to come back to %j", async (url) => {
+      const browser = newBrowser();
+      for (const target of [{ returnTo: url }, { callbackUrl: url }]) {
+        const call = here.service.begin(toBegin({ strategyName: "google", browser, ...target }));
+        await expect(call).rejects.toMatchObject({
+          reason: "REDIRECT_NOT_ALLOWED",
+          kind: "invalid_argument",
+        });
+      }
+    });
+
+    it("comes back to exactly what is configured", async () => {
+      const browser = newBrowser();
+      const flow = await here.service.begin(
+        toBegin({
+          email: newEmail(),
+          browser,
+          returnTo: "https://app.example.org/home",
+          callbackUrl: "https://app.example.org/callback",
+        }),
+      );
+      const kept = await here.flows.findLive(flow.state);
+      expect(kept).toMatchObject({
+        returnTo: "https://app.example.org/home",
+        callbackUrl: "https://app.example.org/callback",
+      });
+      expect((await here.flows.findLive((await beginByMail(newEmail())).state))?.callbackUrl).toBe(
+        "https://id.example.org/auth/callback",
+      );
+    });
+  });
+
+  describe("a session and its strategies", () => {
+    const signedIn = async (email: string) => {
+      const { cookie } = await signInByMail(email);
+      return await here.parts.authenticator.authenticateCookie(cookie);
+    };
+
+    it("may register inside the session it began in, and makes none", async () => {
+      const principal = await signedIn(newEmail());
+      const browser = newBrowser();
+      const begun = await here.service.begin(toBegin({ strategyName: "passkey", browser, principal }));
+      expect(begun.stateOptions).toEqual({ type: "register" });
+      expect(await finish({ state: begun.state, browsers: [browser], principal })).toEqual({
+        returnTo: undefined,
+      });
+    });
+
+    it("may not register once the session has changed", async () => {
+      const principal = await signedIn(newEmail());
+      const browser = newBrowser();
+      const { state } = await here.service.begin(toBegin({ strategyName: "passkey", browser, principal }));
+      const foreign = await signedIn(newEmail());
+      // The strategy is told of no user, so it takes the answer for a sign-in, which proves nothing here.
+      await expect(finish({ state, browsers: [browser], principal: foreign })).rejects.toMatchObject({
+        reason: "USER_NOT_FOUND",
+      });
+    });
+
+    it("is not begun with an access token", async () => {
+      const principal = { ...(await signedIn(newEmail())), credentialKind: "access_token" } as const;
+      const begun = await here.service.begin(
+        toBegin({ strategyName: "passkey", browser: newBrowser(), principal }),
+      );
+      expect(begun.stateOptions).toEqual({ type: "login" });
+    });
+  });
+
+  describe("identities (C8)", () => {
+    const issuer = "https://google.example";
+
+    async function signInAt(proof: Proof, strategyName = "google"): Promise<string> {
+      const { begun } = await finish(await beginAt(strategyName, proof));
+      return begun?.session.userId ?? "";
+    }
+
+    /** Brings an identity that has to prove its mailbox, and answers the second flow. */
+    async function refusedAt(proof: Proof) {
+      const flow = await beginAt("google", proof);
+      const error = await finish(flow).then(
+        () => undefined,
+        (refusal: unknown) => refusal,
+      );
+      if (!(error instanceof DomainError)) throw new Error("it was not refused");
+      await here.service.drain();
+      const { state = "", email = "" } = error.metadata;
+      return { error, flow: { state, code: mail.sent.get(email) ?? "", browsers: flow.browsers } };
+    }
+
+    it("is found by issuer and subject, whatever its address has become", async () => {
+      const [email, later] = [newEmail(), newEmail()];
+      const mine = identity({ email, subject: `s-${email}` });
+      const userId = await signInAt(mine);
+      const { session } = await signInByMail(later);
+      expect(await signInAt({ ...mine, email: later, isAuthoritative: true } as Proof)).toBe(userId);
+      expect(userId).not.toBe(session.userId);
+      const reissued = identity({ email, issuer: "https://elsewhere.example", subject: `s-${email}` });
+      expect((await refusedAt(reissued)).error.reason).toBe("LINK_REQUIRED");
+    });
+
+    it("joins at once where address and provider both can be relied on", async () => {
+      const email = newEmail();
+      const { session } = await signInByMail(email);
+      const userId = await signInAt(identity({ email, isAuthoritative: true }));
+      expect(userId).toBe(session.userId);
+    });
+
+    it.each([
+      ["the provider is not authoritative", { isAuthoritative: false }],
+      ["the provider has not verified it", { emailVerified: false, isAuthoritative: true }],
+      ["neither", { emailVerified: false }],
+    ])("asks for the mailbox where %s, then joins", async (_, given) => {
+      const email = newEmail();
+      const { session } = await signInByMail(email);
+      const proof = identity({ email, ...given });
+      const { error, flow } = await refusedAt(proof);
+      expect(error).toMatchObject({ reason: "LINK_REQUIRED", kind: "failed_precondition" });
+      expect(error.metadata).toEqual({ strategy_name: "mailotp", state: flow.state, email });
+      await expect(finish({ ...flow, browsers: [newBrowser()] })).rejects.toMatchObject(badState);
+      await expect(finish({ ...flow, code: "wrong" })).rejects.toMatchObject(badCode);
+      expect((await finish(flow)).begun?.session.userId).toBe(session.userId);
+      expect(await signInAt(proof)).toBe(session.userId);
+    });
+
+    it("asks for the mailbox where the local address was never proven, and closes what was open before", async () => {
+      const email = newEmail();
+      const squatter = identity({ email, issuer: "https://other.example" });
+      const { begun } = await finish(await beginAt("other", squatter));
+      const owner = identity({ email, isAuthoritative: true });
+      const { error, flow } = await refusedAt(owner);
+      expect(error.reason).toBe("LINK_REQUIRED");
+      await finish(flow);
+      const cookie = begun?.cookie ?? "";
+      await expect(here.parts.authenticator.authenticateCookie(cookie)).rejects.toMatchObject({
+        reason: "NOT_AUTHENTICATED",
+      });
+      expect((await refusedAt(squatter)).error.reason).toBe("LINK_REQUIRED");
+      await signInAt(owner);
+    });
+
+    it("signs up with a verified address, proven if the provider is authoritative", async () => {
+      for (const isAuthoritative of [true, false]) {
+        const email = newEmail();
+        const id = await signInAt(identity({ email, isAuthoritative, title: "Ada" }));
+        const user = await under.database.reader
+          .selectFrom("users")
+          .selectAll()
+          .where("id", "=", id)
+          .executeTakeFirstOrThrow();
+        expect(user).toMatchObject({ email, title: "Ada", email_proven: isAuthoritative ? 1 : 0 });
+        expect(Buffer.from(user.passkey_handle, "base64url")).toHaveLength(32);
+      }
+    });
+
+    it("signs up with an unverified address only by its mailbox", async () => {
+      const email = newEmail();
+      const proof = identity({ email, emailVerified: false });
+      const { error, flow } = await refusedAt(proof);
+      expect(error.reason).toBe("LINK_REQUIRED");
+      const { begun } = await finish(flow);
+      expect(await signInAt(proof)).toBe(begun?.session.userId);
+    });
+
+    it("does not sign up without an address", async () => {
+      await expect(signInAt(identity({}))).rejects.toMatchObject({
+        reason: "EMAIL_REQUIRED",
+        kind: "failed_precondition",
+      });
+    });
+
+    it("is one account of two first sign-ins that race", async () => {
+      const proof = identity({ email: newEmail(), issuer });
+      const flows = [await beginAt("google", proof), await beginAt("google", proof)];
+      const users = await settle(flows.map((flow, index) => finish(flow, index ? here : there)));
+      expect(new Set(users).size).toBe(1);
+      expect(users[0]).toHaveLength(36);
+    });
+  });
+
+  describe("sign-up", () => {
+    it.each([
+      ["domains", "ada@allowed.example", true],
+      ["domains", "ada@sub.allowed.example", false],
+      ["domains", "ada@other.example", false],
+      ["domains", "boss@other.example", true],
+      ["invited", "ada@allowed.example", false],
+      ["invited", "guest@other.example", true],
+      ["invited", "boss@other.example", true],
+    ] as const)("in mode %s for %s: %s", async (mode, email, isOpen) => {
+      const closed = await openSignIn(under.database, {
+        clock,
+        strategies,
+        signup: { mode, domains: mode === "domains" ? ["allowed.example"] : [] },
+        adminEmails: ["boss@other.example"],
+      });
+      await under.database.transaction(async (tx) => {
+        await tx.deleteFrom("users").where("email", "=", email).execute();
+        await tx
+          .insertInto("invitations")
+          .values({ email: "guest@other.example", created_at: 0 })
+          .onConflict((conflict) => conflict.doNothing())
+          .execute();
+      });
+      const flow = await beginByMail(email);
+      if (isOpen) expect((await finish(flow, closed)).begun).toBeDefined();
+      else
+        await expect(finish(flow, closed)).rejects.toMatchObject({
+          reason: "SIGNUP_CLOSED",
+          kind: "permission_denied",
+        });
+      await expect(finish(flow, closed)).rejects.toMatchObject(expired);
+      await closed.close();
+    });
+  });
+});

@@ -1,0 +1,411 @@
+/**
+ * How people sign in: the phases that all strategies share.
+ *
+ * A flow is begun by `begin`, bound to a browser, and ended by `finish`. What
+ * a strategy cannot forget is done here: exact redirect targets, the binding,
+ * expiry, single use, counting of answers, the account, the session and the
+ * audit. Nothing here asks whether an address is known before its mailbox has
+ * been proven, so that no answer tells.
+ */
+import type { AuditTrail } from "../audit/audit.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import type { Database, Tx } from "../db/database.ts";
+import { isUniqueViolation } from "../db/errors.ts";
+import { DomainError } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import type { Metadata } from "../lib/metadata.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import { hashSecret } from "../lib/secrets.ts";
+import type { Principal, UserPrincipal } from "../principals/principal.ts";
+import type { BegunSession, NewSession } from "../sessions/service.ts";
+import type { Device, LiveSession } from "../sessions/session.ts";
+import type { Admission, ProvenIdentity, WaitingIdentity } from "../users/accounts.ts";
+import { toEmail } from "../users/email.ts";
+import { isSameBrowser } from "./browser.ts";
+import type { Flow } from "./flow-store.ts";
+import { type Flows, newState } from "./flows.ts";
+import { isOutage, type Judge, type Judged } from "./judge.ts";
+import { findReturnTo, getCallbackUrl, type RedirectRules } from "./redirects.ts";
+import type { BeginRequest, Proof, SignedInUser, Strategy } from "./strategy.ts";
+
+/** What `Authenticate` asks for; absent texts are empty. */
+export interface BeginFlow {
+  readonly strategyName: string;
+  readonly email: string;
+  readonly returnTo: string;
+  readonly callbackUrl: string;
+  /** Value of the browser's cookie. */
+  readonly browser: string;
+  /** Who asks, as far as known. */
+  readonly principal: Principal | undefined;
+  readonly info: RequestInfo;
+}
+
+/** A flow just begun. */
+export interface BegunFlow {
+  /** Empty if the browser is to be sent nowhere. */
+  readonly endpoint: string;
+  readonly state: string;
+  readonly stateOptions: Metadata | undefined;
+}
+
+/** What comes back; absent texts are empty. */
+export interface FinishFlow {
+  readonly strategyName: string;
+  readonly state: string;
+  readonly code: string;
+  readonly stateOptions: Metadata;
+  /** `iss` of the callback's query (RFC 9207). */
+  readonly issuer?: string;
+  /** Values of the browser's cookie. */
+  readonly browsers: readonly string[];
+  readonly principal: Principal | undefined;
+  /** Live sessions that the request came with: a new one takes their place. */
+  readonly sessions: readonly LiveSession[];
+  readonly device: Device;
+  readonly info: RequestInfo;
+}
+
+/** A flow that came to a good end. */
+export interface FinishedSignIn {
+  /** Absent when a passkey was registered, which makes no session. */
+  readonly begun?: BegunSession;
+  readonly returnTo: string | undefined;
+}
+
+/** What can be seen of a flow from outside. */
+export interface FlowGlance {
+  readonly strategy: Strategy;
+  readonly email: string | undefined;
+  /** Whether it began in one of these browsers. */
+  readonly isSameBrowser: boolean;
+}
+
+export interface SignInServiceOptions {
+  readonly database: Database;
+  readonly feed: Pick<ChangeFeed, "append">;
+  readonly audit: AuditTrail;
+  readonly log: Log;
+  /** In the order to offer them. */
+  readonly strategies: readonly Strategy[];
+  readonly redirects: RedirectRules;
+  readonly flows: Flows;
+  readonly judge: Judge;
+  readonly accounts: {
+    admitIdentity(tx: Tx, identity: ProvenIdentity): Promise<Admission | { readonly needs: string }>;
+    admitMailbox(tx: Tx, email: string, waiting?: WaitingIdentity): Promise<Admission>;
+    admitUser(tx: Tx, userId: string): Promise<Admission>;
+  };
+  readonly sessions: { begin(tx: Tx, session: NewSession): Promise<BegunSession> };
+  readonly findSession: (id: string) => Promise<LiveSession | undefined>;
+}
+
+/** The strategy that proves a mailbox, for joining an identity. */
+const linkStrategyName = "mailotp";
+
+/** What a flow is begun with. */
+interface FlowStart {
+  readonly browserHash: string;
+  readonly callbackUrl: string;
+  readonly clientAddress: string;
+  readonly email?: string;
+  readonly returnTo?: string;
+  readonly user?: SignedInUser;
+  readonly waiting?: WaitingIdentity;
+}
+
+/** What acting on a proof came to. */
+type Outcome =
+  | { readonly begun: BegunSession }
+  | { readonly needs: string; readonly waiting: WaitingIdentity };
+
+/** @see the head of this file */
+export class SignInService {
+  readonly #options: SignInServiceOptions;
+  readonly #strategies: ReadonlyMap<string, Strategy>;
+  readonly #afterwards = new Set<Promise<void>>();
+
+  constructor(options: SignInServiceOptions) {
+    this.#options = options;
+    this.#strategies = new Map(options.strategies.map((strategy) => [strategy.name, strategy]));
+  }
+
+  /** Every strategy, in the order to offer them. */
+  get strategies(): readonly Strategy[] {
+    return this.#options.strategies;
+  }
+
+  /**
+   * Begins a flow. What the strategy has to do besides, such as sending a
+   * mail, is done after the answer.
+   *
+   * @throws DomainError UNSUPPORTED_STRATEGY, INVALID_EMAIL, REDIRECT_NOT_ALLOWED,
+   *   and what the strategy throws; nothing is kept then.
+   */
+  async begin(request: BeginFlow): Promise<BegunFlow> {
+    const strategy = this.#getStrategy(request.strategyName);
+    const { redirects } = this.#options;
+    const callbackUrl = getCallbackUrl(redirects, request.callbackUrl);
+    const returnTo = findReturnTo(redirects, request.returnTo);
+    const email = request.email === "" ? undefined : toEmail(request.email);
+    if (request.email !== "" && email === undefined) throw new DomainError("INVALID_EMAIL");
+    const user = await this.#findSignedInUser(request.principal);
+    return await this.#start(strategy, {
+      browserHash: hashSecret(request.browser),
+      callbackUrl,
+      clientAddress: request.info.clientAddress,
+      ...(email !== undefined && { email }),
+      ...(returnTo !== undefined && { returnTo }),
+      ...(user && { user }),
+    });
+  }
+
+  /**
+   * Ends a flow with what came back, and begins a session. Account, session,
+   * audit and the end of a flow with a code share one transaction.
+   *
+   * @throws DomainError INVALID_FLOW, INVALID_AUTH_STATE, UNSUPPORTED_STRATEGY, INVALID_OTP, LINK_REQUIRED,
+   *   SIGNUP_CLOSED, EMAIL_REQUIRED, PRINCIPAL_DISABLED, and what the strategy throws.
+   */
+  async finish(request: FinishFlow): Promise<FinishedSignIn> {
+    try {
+      return await this.#finish(request);
+    } catch (error) {
+      this.#noteRefusal(error, request);
+      throw error;
+    }
+  }
+
+  /** Looks at a flow without changing it. @throws DomainError INVALID_FLOW */
+  async glance(state: string, browsers: readonly string[]): Promise<FlowGlance> {
+    const flow = await this.#options.flows.findLive(state);
+    if (flow === undefined) throw new DomainError("INVALID_FLOW");
+    return {
+      strategy: this.#getStrategy(flow.strategy),
+      email: flow.email,
+      isSameBrowser: isSameBrowser(browsers, flow.browserHash),
+    };
+  }
+
+  /** Ends a flow that its browser does not want to go on with. Does nothing when it is not that browser's. */
+  async abandon(state: string, browsers: readonly string[]): Promise<void> {
+    const flow = await this.#options.flows.findLive(state);
+    if (flow === undefined || !isSameBrowser(browsers, flow.browserHash)) return;
+    await this.#options.flows.remove(flow.id);
+  }
+
+  /** Resolves when nothing that follows answers, such as a mail, is still on its way. */
+  async drain(): Promise<void> {
+    await Promise.allSettled([...this.#afterwards]);
+  }
+
+  #getStrategy(name: string): Strategy {
+    const strategy = this.#strategies.get(name);
+    if (strategy === undefined) throw new DomainError("UNSUPPORTED_STRATEGY");
+    return strategy;
+  }
+
+  async #start(strategy: Strategy, about: FlowStart): Promise<BegunFlow> {
+    const { browserHash, callbackUrl, clientAddress, email, returnTo, user, waiting } = about;
+    const state = newState();
+    const request: BeginRequest = {
+      state,
+      callbackUrl,
+      clientAddress,
+      ...(email !== undefined && { email }),
+      ...(user && { user }),
+    };
+    const begun = await strategy.begin(request);
+    const flowId = await this.#options.flows.keep(state, {
+      strategy: strategy.name,
+      flowSeconds: strategy.flowSeconds,
+      secret: { strategy: begun.secret, ...(waiting && { waiting }) },
+      browserHash,
+      callbackUrl,
+      ...(email !== undefined && { email }),
+      ...(returnTo !== undefined && { returnTo }),
+      ...(user && { sessionId: user.sessionId }),
+    });
+    if (begun.afterwards !== undefined) this.#runAfterwards(strategy, flowId, begun.afterwards);
+    return { endpoint: begun.endpoint ?? "", state, stateOptions: begun.stateOptions };
+  }
+
+  /** After the answer, whose time then tells nothing of what there was to do. */
+  #runAfterwards(strategy: Strategy, flowId: string, work: () => Promise<void>): void {
+    const { flows, log } = this.#options;
+    const running = new Promise<void>((resolve) => setImmediate(resolve)).then(work).catch(async (err) => {
+      log.warn({ err, strategy: strategy.name }, "a sign-in could not go on and is removed");
+      await flows.remove(flowId).catch((error) => {
+        log.warn({ err: error }, "a sign-in that cannot go on could not be removed");
+      });
+    });
+    this.#afterwards.add(running);
+    void running.finally(() => this.#afterwards.delete(running));
+  }
+
+  async #finish(request: FinishFlow): Promise<FinishedSignIn> {
+    const { flows, judge } = this.#options;
+    const flow = await this.#getFlow(request);
+    const strategy = this.#getStrategy(flow.strategy);
+    const secret = flows.unseal(flow);
+    const user = await this.#findFlowUser(flow, request.principal);
+    const judged = await judge.judge(strategy, flow, {
+      code: request.code,
+      stateOptions: request.stateOptions,
+      ...(request.issuer !== undefined && { issuer: request.issuer }),
+      flow: {
+        id: flow.id,
+        callbackUrl: flow.callbackUrl,
+        secret: secret.strategy,
+        ...(flow.email !== undefined && { email: flow.email }),
+        ...(user && { user }),
+      },
+    });
+    if (judged.proof.kind === "registration") {
+      if (judged.proof.userId !== user?.userId) throw new DomainError("INVALID_AUTH_STATE");
+      return { returnTo: flow.returnTo };
+    }
+    const outcome = await this.#complete(flow, judged, secret.waiting, request);
+    if ("needs" in outcome) throw await this.#toLinkRequired(flow, outcome, request.info);
+    return { begun: outcome.begun, returnTo: flow.returnTo };
+  }
+
+  /** The flow that a request may finish: live, of this browser, of this strategy. */
+  async #getFlow({ state, browsers, strategyName }: FinishFlow): Promise<Flow> {
+    if (strategyName !== "") this.#getStrategy(strategyName);
+    const flow = await this.#options.flows.findLive(state);
+    if (flow === undefined) throw new DomainError("INVALID_FLOW");
+    if (!isSameBrowser(browsers, flow.browserHash)) {
+      throw new DomainError("INVALID_AUTH_STATE", { detail: "another browser than the flow began in" });
+    }
+    if (strategyName !== "" && strategyName !== flow.strategy) {
+      throw new DomainError("INVALID_AUTH_STATE", { detail: `a flow of ${flow.strategy}` });
+    }
+    return flow;
+  }
+
+  /** Only a session counts, not an access token made from one. */
+  async #findSignedInUser(principal: Principal | undefined): Promise<SignedInUser | undefined> {
+    if (principal?.type !== "user" || principal.credentialKind !== "session") return undefined;
+    const session = await this.#options.findSession(principal.sessionId);
+    if (session === undefined) return undefined;
+    const { id: userId, email, sessionId } = principal;
+    return { userId, email, sessionId, authenticatedAt: session.createdAt };
+  }
+
+  async #findFlowUser(flow: Flow, principal: Principal | undefined): Promise<SignedInUser | undefined> {
+    const user = await this.#findSignedInUser(principal);
+    return user?.sessionId === flow.sessionId ? user : undefined;
+  }
+
+  /**
+   * Acts on a proof, in one transaction. Two first sign-ins of one person may
+   * race: whose account comes second is rolled back and finds the first.
+   */
+  async #complete(
+    flow: Flow,
+    judged: Judged,
+    waiting: WaitingIdentity | undefined,
+    request: FinishFlow,
+  ): Promise<Outcome> {
+    const { database, flows } = this.#options;
+    const act = () => database.transaction((tx) => this.#act(tx, flow, judged, waiting, request));
+    try {
+      return await act().catch((error) => (isUniqueViolation(error) ? act() : Promise.reject(error)));
+    } catch (error) {
+      // The answer was right and is of no use: it must not be tried again.
+      if (!isOutage(error)) await flows.remove(flow.id);
+      throw error;
+    }
+  }
+
+  async #act(
+    tx: Tx,
+    flow: Flow,
+    judged: Judged,
+    waiting: WaitingIdentity | undefined,
+    request: FinishFlow,
+  ): Promise<Outcome> {
+    const { sessions, feed, audit } = this.#options;
+    await judged.settle(tx);
+    const admission = await this.#admit(tx, flow, judged.proof, waiting);
+    if ("needs" in admission) return admission;
+    const { user, events, changes } = admission;
+    const begun = await sessions.begin(tx, {
+      userId: user.id,
+      strategy: flow.strategy,
+      device: request.device,
+      replaces: request.sessions,
+    });
+    const principal: UserPrincipal = {
+      type: "user",
+      id: user.id,
+      email: user.email,
+      superuser: false,
+      sessionId: begun.session.id,
+      authVia: "session",
+      credentialKind: "session",
+    };
+    const caller = { principal, request: request.info };
+    for (const event of events) await audit.record(tx, caller, event);
+    await audit.record(tx, caller, {
+      action: "session.create",
+      target: { type: "session", id: begun.session.id },
+      details: { strategy: flow.strategy, replaced: String(request.sessions.length) },
+    });
+    await feed.append(tx, ...changes, ...begun.changes);
+    return { begun };
+  }
+
+  async #admit(
+    tx: Tx,
+    flow: Flow,
+    proof: Proof,
+    waiting: WaitingIdentity | undefined,
+  ): Promise<Admission | Exclude<Outcome, { begun: BegunSession }>> {
+    const { accounts } = this.#options;
+    switch (proof.kind) {
+      case "mailbox":
+        return await accounts.admitMailbox(tx, proof.email, waiting);
+      case "passkey":
+      case "registration":
+        return await accounts.admitUser(tx, proof.userId);
+      case "identity": {
+        const { kind: _, emailVerified, isAuthoritative, ...identity } = proof;
+        const named = { ...identity, strategy: flow.strategy };
+        const admission = await accounts.admitIdentity(tx, { ...named, emailVerified, isAuthoritative });
+        return "needs" in admission ? { ...admission, waiting: named } : admission;
+      }
+    }
+  }
+
+  /** Begins the flow that proves the mailbox, in the same browser, and tells how to go on. */
+  async #toLinkRequired(
+    flow: Flow,
+    { needs: email, waiting }: { readonly needs: string; readonly waiting: WaitingIdentity },
+    info: RequestInfo,
+  ): Promise<DomainError> {
+    const { state } = await this.#start(this.#getStrategy(linkStrategyName), {
+      browserHash: flow.browserHash,
+      callbackUrl: flow.callbackUrl,
+      clientAddress: info.clientAddress,
+      email,
+      waiting,
+      ...(flow.returnTo !== undefined && { returnTo: flow.returnTo }),
+    });
+    const metadata = { strategy_name: linkStrategyName, state, email };
+    return new DomainError("LINK_REQUIRED", { metadata });
+  }
+
+  #noteRefusal(error: unknown, { info, strategyName }: FinishFlow): void {
+    if (!(error instanceof DomainError) || isOutage(error)) return;
+    const { reason, detail, owner } = error;
+    this.#options.audit.refuse(info, {
+      action: "sign_in.refuse",
+      reason,
+      ...(detail !== undefined && { detail }),
+      ...(owner && { actor: { type: owner.type, id: owner.id } }),
+      ...(this.#strategies.has(strategyName) && { details: { strategy: strategyName } }),
+    });
+  }
+}

@@ -1,0 +1,163 @@
+/** Sign-in over a database with strategies that do what a test tells them. For tests only. */
+import { randomBytes } from "node:crypto";
+import type { SignupConfig } from "../config/config.ts";
+import type { OpenDatabase } from "../db/kysely-database.ts";
+import { createSealer } from "../encryption/sealer.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { silentLog } from "../lib/log.ts";
+import { MailboxLimits } from "../limits/mailbox-limits.ts";
+import { findLiveSession } from "../sessions/store.ts";
+import { newRequestInfo, openSessions, type SessionParts, unknownDevice } from "../sessions/test-support.ts";
+import { Accounts } from "../users/accounts.ts";
+import { Flows } from "./flows.ts";
+import { Judge } from "./judge.ts";
+import { type BeginFlow, type FinishFlow, SignInService } from "./service.ts";
+import type { Proof, Strategy } from "./strategy.ts";
+
+/** A strategy by mail whose codes are what the test reads out of `sent`. */
+export interface FakeMail extends Strategy {
+  /** The last code for an address. */
+  readonly sent: Map<string, string>;
+  /** What `afterwards` and `begin` throw, while set. */
+  failure: Error | undefined;
+}
+
+/** A fake of `mailotp`. */
+export function createFakeMail(name = "mailotp"): FakeMail {
+  const sent = new Map<string, string>();
+  return {
+    name,
+    params: {},
+    flowSeconds: 600,
+    attempts: "code",
+    sent,
+    failure: undefined,
+    async begin({ email }) {
+      if (email === undefined) throw new DomainError("INVALID_EMAIL");
+      const code = randomBytes(4).toString("hex");
+      return {
+        secret: { code },
+        afterwards: async () => {
+          if (this.failure !== undefined) throw this.failure;
+          sent.set(email, code);
+        },
+      };
+    },
+    async finish({ code, flow }) {
+      if (this.failure !== undefined) throw this.failure;
+      if (code !== flow.secret.code) throw new DomainError("INVALID_OTP");
+      return { kind: "mailbox", email: flow.email ?? "" };
+    },
+  };
+}
+
+/** A fake of an identity provider: proves what the test put under the code. */
+export interface FakeProvider extends Strategy {
+  readonly people: Map<string, Proof>;
+}
+
+/** A fake of an identity provider. */
+export function createFakeProvider(name: string): FakeProvider {
+  const people = new Map<string, Proof>();
+  return {
+    name,
+    params: {},
+    flowSeconds: 600,
+    attempts: "once",
+    people,
+    begin: async ({ state }) => ({ endpoint: `https://${name}.example/?state=${state}`, secret: { name } }),
+    async finish({ code, flow }) {
+      if (flow.secret.name !== name) throw new Error("another strategy's secret");
+      const proof = people.get(code);
+      if (proof === undefined) throw new DomainError("CODE_MISSING");
+      return proof;
+    },
+  };
+}
+
+/** Everything that a sign-in touches. */
+export interface SignInParts {
+  readonly service: SignInService;
+  readonly parts: SessionParts;
+  readonly limits: MailboxLimits;
+  readonly flows: Flows;
+  close(): Promise<void>;
+}
+
+export interface OpenSignInOptions {
+  readonly clock: Clock;
+  readonly strategies: readonly Strategy[];
+  readonly signup?: SignupConfig;
+  readonly adminEmails?: readonly string[];
+}
+
+/** The key flows are sealed with: all processes on a database share it. */
+const sealKey = randomBytes(32);
+
+/** Puts sign-in together as the server does. */
+export async function openSignIn(database: OpenDatabase, options: OpenSignInOptions): Promise<SignInParts> {
+  const { clock, strategies, signup = { mode: "open", domains: [] }, adminEmails = [] } = options;
+  const parts = await openSessions(database, clock, adminEmails);
+  const flows = new Flows({ database, sealer: createSealer([sealKey]), clock });
+  const limits = new MailboxLimits({
+    database,
+    clock,
+    wrongCodesPerMailbox: 10,
+    mailsPerMailbox: 5,
+    mailsPerAddress: 20,
+  });
+  const service = new SignInService({
+    database,
+    feed: parts.feed,
+    audit: parts.audit,
+    log: silentLog,
+    strategies,
+    redirects: {
+      callbackUrls: ["https://id.example.org/auth/callback", "https://app.example.org/callback"],
+      authorizedRedirectUrls: ["https://app.example.org/home"],
+    },
+    flows,
+    judge: new Judge({ database, flows, clock, guesses: limits, wrongCodesPerFlow: 3 }),
+    accounts: new Accounts({
+      signup,
+      adminEmails,
+      clock,
+      endSessions: (tx, userId) => parts.sessions.endAll(tx, userId),
+      forgetPasskeys: async () => {},
+    }),
+    sessions: parts.sessions,
+    findSession: (id) => findLiveSession(database.reader, id),
+  });
+  return { service, parts, limits, flows, close: () => parts.close() };
+}
+
+/** A request of `Authenticate`, with what is not said left out. */
+export function toBegin(given: Partial<BeginFlow>): BeginFlow {
+  return {
+    strategyName: "mailotp",
+    email: "",
+    returnTo: "",
+    callbackUrl: "",
+    browser: "",
+    principal: undefined,
+    info: newRequestInfo(),
+    ...given,
+  };
+}
+
+/** A request of `AuthCallback`, with what is not said left out. */
+export function toFinish(given: Partial<FinishFlow>): FinishFlow {
+  return {
+    strategyName: "",
+    state: "",
+    code: "",
+    stateOptions: {},
+    browsers: [],
+    principal: undefined,
+    sessions: [],
+    device: unknownDevice,
+    info: newRequestInfo(),
+    ...given,
+  };
+}
