@@ -160,5 +160,5 @@ export const unjudgedSample: ProviderCheck = {
 
 /** The check of a sample of another kind than the provider takes. */
 export function toWrongSample(detail: string): ProviderCheck {
-  return { name: "sample", ok: false, detail };
+  return { name: "sample_kind", ok: false, detail };
 }

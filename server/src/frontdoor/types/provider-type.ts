@@ -99,7 +99,7 @@ export type ProviderDecision =
 
 /** One step of a dry run. */
 export interface ProviderCheck {
-  /** Stable: `schema`, `name_resolution`, `discovery`, `issuer`, `jwks`, `endpoints`, `client`, `sample`, … */
+  /** Stable: `schema`, `name_resolution`, `discovery`, `issuer`, `jwks`, `endpoints`, `client`, `sample`, `sample_kind`, … */
   readonly name: string;
   readonly ok: boolean;
   /** What was found and, if it is not ok, what to do next. Never a secret. */
