@@ -11,7 +11,7 @@ import { DomainError, type FieldViolation } from "../../lib/errors.ts";
 import type { ProviderType, ProviderTypeName } from "./provider-type.ts";
 import { patternTexts } from "./schema-parts.ts";
 
-/** Checks data by type. Every schema is compiled once, when the validator is made. */
+/** Checks data by type. Each schema is compiled once, when first needed: all of them cost a start more than the rest of it. */
 export interface ProviderValidator {
   /**
    * Everything that is wrong with `data`; none when it is valid. Paths are as
@@ -36,16 +36,24 @@ export function createProviderValidator(types: readonly ProviderType[]): Provide
   const isUri = typeof uri === "function" ? uri : () => false;
   // What is stored must be fetchable: a URI that is no URL (its port above 65535) is refused as well.
   ajv.addFormat("uri", (text: string) => isUri(text) === true && URL.canParse(text));
-  const compiled = new Map<string, ValidateFunction>(
-    types.map(({ name, schema }) => [name, ajv.compile(schema)]),
-  );
+  const schemas = new Map(types.map(({ name, schema }) => [name, schema]));
+  const compiled = new Map<ProviderTypeName, ValidateFunction>();
+
+  function getCheck(type: ProviderTypeName): ValidateFunction {
+    const known = compiled.get(type);
+    if (known !== undefined) return known;
+    const schema = schemas.get(type);
+    if (schema === undefined) throw new Error(`no schema of ${type}`);
+    const check = ajv.compile(schema);
+    compiled.set(type, check);
+    return check;
+  }
 
   return {
     validate(type, data) {
       const bomb = findShapeProblem(data);
       if (bomb !== undefined) return [bomb];
-      const check = compiled.get(type);
-      if (check === undefined) throw new Error(`no schema of ${type}`);
+      const check = getCheck(type);
       if (check(data)) return [];
       return distinct((check.errors ?? []).flatMap(toViolations)).slice(0, maxViolations);
     },
