@@ -71,6 +71,7 @@ export interface ServiceUserTokenSubject {
 export interface AssertionKey {
   readonly credentialId: string;
   readonly serviceUserId: string;
+  readonly orgId: string;
   /** The one algorithm it is used with, whatever a header says. */
   readonly algorithm: KeyAlgorithm;
   readonly publicKey: KeyObject;
@@ -259,6 +260,7 @@ export function createServiceUserAuthenticator(options: {
       return {
         credentialId: found.id,
         serviceUserId: found.serviceUserId,
+        orgId: found.orgId,
         algorithm: found.publicJwk.alg,
         publicKey,
         ...(found.expiresAt && { expiresAt: found.expiresAt }),

@@ -7,6 +7,7 @@ import {
   credentialId,
   encodeParts,
   newAssertionKey,
+  orgId,
   serviceUserId,
   signAssertion,
   signOddly,
@@ -169,7 +170,7 @@ describe("assertions", () => {
   });
 
   it("whose signature is good name their owner when they are refused", async () => {
-    const owner = { type: "serviceuser", id: serviceUserId };
+    const owner = { type: "serviceuser", id: serviceUserId, orgId, credentialId };
     const expired = signAssertion(key, now, { claims: { exp: seconds - 60 } });
     await expect(authenticator.authenticate(expired, "jwt_bearer", strict)).rejects.toMatchObject({ owner });
     const forged = signAssertion(newAssertionKey(), now);

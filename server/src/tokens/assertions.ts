@@ -15,6 +15,7 @@ import { type CompactJws, readCompactJws, readJsonPart, refuseJws } from "./jws.
 /** The public half of a key pair that a service user signs its assertions with. */
 export interface AssertionKey {
   readonly serviceUserId: string;
+  readonly orgId: string;
   readonly credentialId: string;
   /** The one algorithm the key is good for. */
   readonly algorithm: SigningAlgorithm;
@@ -176,8 +177,14 @@ export function createAssertionAuthenticator(options: AssertionOptions): Asserti
       const key = await getKey(jws, claims);
       const owner = key.serviceUserId;
       // The signature is good: from here on its owner is told in the audit what is wrong.
+      const { orgId, credentialId } = key;
       const refuse: Refuse = (detail) =>
-        refuseJws(`assertion by key ${key.credentialId}: ${detail}`, { type: "serviceuser", id: owner });
+        refuseJws(`assertion by key ${credentialId}: ${detail}`, {
+          type: "serviceuser",
+          id: owner,
+          orgId,
+          credentialId,
+        });
       const exp = checkTimes(claims, refuse);
       checkAudience(claims, rules, refuse);
       checkSubject(claims, owner, rules, refuse);

@@ -63,7 +63,7 @@ export function newAssertionKey(algorithm: SigningAlgorithm = "ES256"): TestKey 
       : algorithm === "RS256"
         ? generateKeyPairSync("rsa", { modulusLength: 2048 })
         : generateKeyPairSync("ed25519");
-  return { serviceUserId, credentialId, algorithm, publicKey, privateKey };
+  return { serviceUserId, orgId, credentialId, algorithm, publicKey, privateKey };
 }
 
 /** Encodes header and payload of a JWS. */
