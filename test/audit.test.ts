@@ -2,6 +2,7 @@
 import { Code, createClient } from "@connectrpc/connect";
 import { AuditService } from "@vestibule/proto/vestibule/v1/audit_service_pb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readBlocks, runShell } from "./parts/documentation.ts";
 import { basic, postJson } from "./parts/http.ts";
 import { openTransport, refusalOf } from "./parts/rpc.ts";
 import { createState, type ServerState, startServer, type TestServer } from "./parts/server.ts";
@@ -106,6 +107,21 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
       "NOT_AUTHENTICATED",
     ]);
     for (const { text } of answers) expect(text).not.toMatch(/wrong|mistyped|disabled/);
+  });
+
+  it("does what docs/audit.md says", async () => {
+    const [listing = "", following = ""] = readBlocks("docs/audit.md", "sh");
+    await postJson(
+      server,
+      "/vestibule.v1.AuthService/AuthToken",
+      {},
+      basic({ ...server, clientSecret: "wrong" }),
+    );
+    await expect
+      .poll(async () => JSON.parse(await runShell(listing, server)).records?.[0], { timeout: 2000 })
+      .toMatchObject({ result: "refused", action: "credential.refuse" });
+    const printed = await runShell(`{ timeout 5 ${following.trim()} || true; } | head -n 3`, server);
+    expect(printed).toContain('"resumeToken"');
   });
 
   it("records no request without a credential", async () => {

@@ -74,7 +74,7 @@ export function createAuditHandler(options: AuditHandlerOptions): ServiceImpl<ty
       return { records: items.map(toAuditRecordMessage), nextPageToken };
     },
     async *tailAuditRecords(request, context) {
-      const events = service.tail(toQuery(request), {
+      const events = service.tail(requirePrincipal(context), toQuery(request), {
         resumeToken: request.resumeToken,
         authenticate: () => authenticate(context.requestHeader),
         signal: endOf(context),

@@ -201,12 +201,14 @@ describeDatabases("reading the audit trail", (under) => {
       options: {
         query?: Partial<RecordQuery>;
         resumeToken?: string;
+        caller?: Principal;
         authenticate?: () => Promise<Principal>;
       } = {},
     ) {
       const stop = new AbortController();
       open.push(stop);
       const events = from.tail(
+        options.caller ?? superuser,
         { ...any, ...options.query },
         {
           resumeToken: options.resumeToken ?? "",
@@ -296,10 +298,15 @@ describeDatabases("reading the audit trail", (under) => {
     });
 
     it("opens no more than so many", async () => {
-      const strict = createService({ maxStreams: 1 });
+      const strict = createService({ maxStreamsPerCaller: 1, maxStreams: 2 });
       const first = tail(strict);
       await read(first.events, 1);
       await expect(tail(strict).events.next()).rejects.toMatchObject({ reason: "TOO_MANY_STREAMS" });
+      const second = tail(strict, { caller: manager });
+      await read(second.events, 1);
+      await expect(tail(strict, { caller: viewer }).events.next()).rejects.toMatchObject({
+        reason: "TOO_MANY_STREAMS",
+      });
       await first.events.return(undefined);
       expect(await read(tail(strict).events, 1)).toHaveLength(1);
     });

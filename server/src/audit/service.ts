@@ -44,7 +44,8 @@ export interface AuditServiceOptions {
   readonly pollEveryMs?: number;
   /** Longest silence of a stream, in milliseconds. */
   readonly heartbeatMs?: number;
-  /** How many streams at most. */
+  /** How many streams at most, of one caller and of all together. */
+  readonly maxStreamsPerCaller?: number;
   readonly maxStreams?: number;
 }
 
@@ -73,14 +74,16 @@ const authenticateEveryMs = 500;
 /** Reads the audit trail. */
 export class AuditService {
   readonly #options: Required<AuditServiceOptions>;
-  #streams = 0;
+  /** Open streams by the id of their caller. */
+  readonly #streams = new Map<string, number>();
 
   constructor(options: AuditServiceOptions) {
     this.#options = {
       rowsPerRead: 10_000,
       pollEveryMs: 300,
       heartbeatMs: 15_000,
-      maxStreams: 100,
+      maxStreamsPerCaller: 20,
+      maxStreams: 200,
       ...options,
     };
   }
@@ -123,14 +126,23 @@ export class AuditService {
    * @throws DomainError what `list` throws, at any time; UNAVAILABLE when
    *   `signal` aborts, TOO_MANY_STREAMS
    */
-  async *tail(query: RecordQuery, options: TailOptions): AsyncGenerator<TailEvent> {
-    if (this.#streams >= this.#options.maxStreams) throw new DomainError("TOO_MANY_STREAMS");
-    this.#streams += 1;
+  async *tail(caller: Principal, query: RecordQuery, options: TailOptions): AsyncGenerator<TailEvent> {
+    this.#countStream(caller.id, 1);
     try {
       yield* this.#follow(query, options);
     } finally {
-      this.#streams -= 1;
+      this.#countStream(caller.id, -1);
     }
+  }
+
+  #countStream(callerId: string, change: 1 | -1): void {
+    const { maxStreamsPerCaller, maxStreams } = this.#options;
+    const count = (this.#streams.get(callerId) ?? 0) + change;
+    const all = [...this.#streams.values()].reduce((sum, each) => sum + each, change);
+    if (change > 0 && (count > maxStreamsPerCaller || all > maxStreams))
+      throw new DomainError("TOO_MANY_STREAMS");
+    if (count > 0) this.#streams.set(callerId, count);
+    else this.#streams.delete(callerId);
   }
 
   async *#follow(query: RecordQuery, options: TailOptions): AsyncGenerator<TailEvent> {
