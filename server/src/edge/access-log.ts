@@ -1,24 +1,26 @@
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
+import { otherRoute } from "./metrics.ts";
 import { type NodeRequest, type NodeResponse, toRawPath } from "./node-http.ts";
 
 /** Longest path that is logged, in characters. */
 const pathLength = 512;
 
 /**
- * Notes that a request begins; call the result once it is over, and one line
- * is logged. Headers, query and bodies never are: they may hold secrets.
+ * Notes that a request begins; call the result with its route once it is over,
+ * and one line is logged. Headers, query and bodies never are: they may hold
+ * secrets.
  */
 export function beginAccessLog(
   log: Log,
   request: NodeRequest,
   response: NodeResponse,
   info: RequestInfo,
-): () => void {
+): (route: string) => void {
   const beganAt = performance.now();
   const { method, httpVersion } = request;
   const path = toRawPath(request.url).slice(0, pathLength);
-  return () => {
+  return (route) => {
     const { code, principal, credentialKind, reason, detail } = info.outcome;
     const ms = Math.round((performance.now() - beganAt) * 10) / 10;
     log.info(
@@ -26,6 +28,8 @@ export function beginAccessLog(
         requestId: info.requestId,
         method,
         path,
+        // Said where it is more than the path: the template of a REST route.
+        route: route === path || route === otherRoute ? undefined : route,
         http: httpVersion,
         status: response.headersSent ? response.statusCode : 0,
         code,

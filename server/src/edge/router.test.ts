@@ -405,7 +405,7 @@ describe("other origins", () => {
       headers: {
         "access-control-allow-origin": origin,
         "access-control-allow-credentials": "true",
-        "access-control-allow-methods": "GET, POST",
+        "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
         vary: "Origin",
       },
     });

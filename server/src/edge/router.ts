@@ -3,8 +3,8 @@
  * a plain route, an RPC handler, or nobody.
  *
  * Routes are matched on the raw path, in this order: plain routes, RPC
- * methods, methods that a known service does not have. Nothing is decoded or
- * normalised first, so that no two spellings reach one handler. The edge holds
+ * methods, REST, methods that a known service does not have. Nothing is decoded
+ * or normalised first, so that no two spellings reach one handler. The edge holds
  * no rule of any noun; it turns requests into calls and refusals into answers.
  */
 import type { DescMethod } from "@bufbuild/protobuf";
@@ -27,6 +27,7 @@ import { type NodeRequest, type NodeResponse, toRawPath } from "./node-http.ts";
 import { type PlainRoute, sendPlain, sendRefusal, servePlainRoute } from "./plain-route.ts";
 import { createReflection } from "./reflection.ts";
 import { createRequestInfoReader } from "./request-info.ts";
+import { createRest, type FindRest } from "./rest/rest.ts";
 import { createRpcHandlers, serveRpc } from "./rpc.ts";
 import type { ServiceRegistration } from "./services.ts";
 import { isRpcRequest, sendUnimplemented } from "./unimplemented.ts";
@@ -74,7 +75,7 @@ export type RequestListener = (request: NodeRequest, response: NodeResponse) => 
  *   method and path, or an alias of a method that nobody answers
  */
 export function createEdge(options: EdgeOptions): RequestListener {
-  const rpcs = createAllRpcHandlers(options);
+  const { rpcs, findRest } = createCalls(options);
   const plain = indexRoutes([
     ...options.routes,
     ...createHealthRoutes(options.health),
@@ -90,7 +91,8 @@ export function createEdge(options: EdgeOptions): RequestListener {
     const path = toRawPath(request.url);
     const routes = plain.get(path);
     const rpc = rpcs.get(path);
-    const route = routes !== undefined || rpc !== undefined ? path : otherRoute;
+    const rest = routes === undefined && rpc === undefined ? findRest(request) : undefined;
+    const route = routes !== undefined || rpc !== undefined ? path : (rest?.label ?? otherRoute);
     if (applyCors(request, response)) {
       return route;
     }
@@ -102,6 +104,8 @@ export function createEdge(options: EdgeOptions): RequestListener {
         requestSeconds: limits.requestSeconds,
         log,
       });
+    } else if (rest !== undefined) {
+      void rest.serve(request, response, info);
     } else if (servicePaths.has(toServicePath(path)) || isRpcRequest(request)) {
       info.outcome.code = "unimplemented";
       sendUnimplemented(request, response);
@@ -139,7 +143,7 @@ export function createEdge(options: EdgeOptions): RequestListener {
     response.once("close", () => {
       info.outcome.code ??= toCode(response);
       endMetrics(route, info.outcome);
-      endAccessLog();
+      endAccessLog(route);
     });
     try {
       response.setHeader("x-request-id", info.requestId);
@@ -151,7 +155,8 @@ export function createEdge(options: EdgeOptions): RequestListener {
   };
 }
 
-function createAllRpcHandlers(options: EdgeOptions): Map<string, UniversalHandler> {
+/** How the services are called: over RPC by path, and over REST. */
+function createCalls(options: EdgeOptions): { rpcs: Map<string, UniversalHandler>; findRest: FindRest } {
   const alias = createFrontierAlias(options.frontierMethods, options.services);
   const shown = [...options.services, alias].map(({ service }) => service);
   const health = createHealthService(
@@ -171,10 +176,13 @@ function createAllRpcHandlers(options: EdgeOptions): Map<string, UniversalHandle
     bodyBytes: options.limits.bodyBytes,
     ...(options.shutdownSignal !== undefined && { shutdownSignal: toUnavailable(options.shutdownSignal) }),
   };
-  return new Map([
+  const rpcs = new Map([
     ...createRpcHandlers(own, rpc),
     ...createRpcHandlers([alias], { ...rpc, protoFieldNames: true }),
   ]);
+  const { publicOrigin, limits } = options;
+  const { requestSeconds } = limits;
+  return { rpcs, findRest: createRest({ ...rpc, services: options.services, publicOrigin, requestSeconds }) };
 }
 
 /** The same signal with a reason that callers may see, whatever its own. */

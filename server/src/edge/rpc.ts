@@ -16,8 +16,9 @@ import type {
 import { compressionGzip, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { Log } from "../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
+import { createCallSignal } from "./call-signal.ts";
 import type { Translator } from "./interceptors/translate.ts";
-import { canceled, deadlineExceeded } from "./library-errors.ts";
+import { canceled } from "./library-errors.ts";
 import { type NodeRequest, type NodeResponse, toWebHeaders } from "./node-http.ts";
 import type { ServiceRegistration } from "./services.ts";
 import { untilAborted } from "./until-aborted.ts";
@@ -71,21 +72,14 @@ export async function serveRpc(
   info: RequestInfo,
   options: ServeOptions,
 ): Promise<void> {
-  const call = new AbortController();
-  const deadline =
-    handler.method.methodKind === "unary"
-      ? setTimeout(() => call.abort(deadlineExceeded()), options.requestSeconds * 1000)
-      : undefined;
-  response.once("close", () => {
-    clearTimeout(deadline);
-    if (!response.writableFinished) call.abort(canceled());
-  });
+  const isUnary = handler.method.methodKind === "unary";
+  const call = createCallSignal(response, isUnary ? options.requestSeconds : undefined);
   try {
     const answer = await handler(toUniversalRequest(request, info, call.signal, options.publicOrigin));
-    clearTimeout(deadline);
+    call.clearDeadline();
     await universalResponseToNodeResponse(toAnswer(answer, info, handler), response);
   } catch (error) {
-    clearTimeout(deadline);
+    call.clearDeadline();
     if (call.signal.aborted || response.destroyed) return;
     options.log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
     response.destroy();

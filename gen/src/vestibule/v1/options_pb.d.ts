@@ -2,13 +2,51 @@
 // @generated from file vestibule/v1/options.proto (package vestibule.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenEnum, GenExtension, GenFile } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import type { Message } from "@bufbuild/protobuf";
 import type { MethodOptions } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file vestibule/v1/options.proto.
  */
 export declare const file_vestibule_v1_options: GenFile;
+
+/**
+ * What `google.api.http` does not say about a method's answers over REST.
+ *
+ * @generated from message vestibule.v1.Rest
+ */
+export declare type Rest = Message<"vestibule.v1.Rest"> & {
+  /**
+   * Status of success, 200 to 299. Unset: 204 when the answer has no fields,
+   * else 200.
+   *
+   * @generated from field: int32 success_status = 1;
+   */
+  successStatus: number;
+
+  /**
+   * The answer is a page of a list, so that HAL links lead to the others. By
+   * number: request field `page` (from 0) and answer field `total_pages`. By
+   * cursor: `page_token` and `next_page_token`. A method has either or both.
+   *
+   * @generated from field: bool paged = 2;
+   */
+  paged: boolean;
+
+  /**
+   * Names and refusals.
+   *
+   * @generated from field: vestibule.v1.RestStyle style = 3;
+   */
+  style: RestStyle;
+};
+
+/**
+ * Describes the message vestibule.v1.Rest.
+ * Use `create(RestSchema)` to create a new message.
+ */
+export declare const RestSchema: GenMessage<Rest>;
 
 /**
  * What a method asks of its caller's credentials.
@@ -56,9 +94,44 @@ export enum CredentialPolicy {
 export declare const CredentialPolicySchema: GenEnum<CredentialPolicy>;
 
 /**
+ * How REST writes a method's answers and refusals.
+ *
+ * @generated from enum vestibule.v1.RestStyle
+ */
+export enum RestStyle {
+  /**
+   * lowerCamelCase names, fields without presence always there, refusals as
+   * `{"error","message","details"}`.
+   *
+   * @generated from enum value: REST_STYLE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * As Frontier's REST did: names as in the schema, unset fields absent,
+   * refusals as `{"code","message"}`.
+   *
+   * @generated from enum value: REST_STYLE_FRONTIER = 1;
+   */
+  FRONTIER = 1,
+}
+
+/**
+ * Describes the enum vestibule.v1.RestStyle.
+ */
+export declare const RestStyleSchema: GenEnum<RestStyle>;
+
+/**
  * Who may call the method without a credential.
  *
  * @generated from extension: vestibule.v1.CredentialPolicy credential_policy = 50601;
  */
 export declare const credential_policy: GenExtension<MethodOptions, CredentialPolicy>;
+
+/**
+ * For a method that has a `google.api.http` option.
+ *
+ * @generated from extension: vestibule.v1.Rest rest = 50602;
+ */
+export declare const rest: GenExtension<MethodOptions, Rest>;
 

@@ -2,14 +2,21 @@
 // @generated from file vestibule/v1/options.proto (package vestibule.v1, syntax proto3)
 /* eslint-disable */
 
-import { enumDesc, extDesc, fileDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, extDesc, fileDesc, messageDesc, tsEnum } from "@bufbuild/protobuf/codegenv2";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file vestibule/v1/options.proto.
  */
 export const file_vestibule_v1_options = /*@__PURE__*/
-  fileDesc("Chp2ZXN0aWJ1bGUvdjEvb3B0aW9ucy5wcm90bxIMdmVzdGlidWxlLnYxKo4BChBDcmVkZW50aWFsUG9saWN5EiEKHUNSRURFTlRJQUxfUE9MSUNZX1VOU1BFQ0lGSUVEEAASHgoaQ1JFREVOVElBTF9QT0xJQ1lfUkVRVUlSRUQQARIaChZDUkVERU5USUFMX1BPTElDWV9PUEVOEAISGwoXQ1JFREVOVElBTF9QT0xJQ1lfR1JBTlQQAzptChFjcmVkZW50aWFsX3BvbGljeRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGKmLAyABKA4yHi52ZXN0aWJ1bGUudjEuQ3JlZGVudGlhbFBvbGljeVIQY3JlZGVudGlhbFBvbGljeWIGcHJvdG8z", [file_google_protobuf_descriptor]);
+  fileDesc("Chp2ZXN0aWJ1bGUvdjEvb3B0aW9ucy5wcm90bxIMdmVzdGlidWxlLnYxIlUKBFJlc3QSFgoOc3VjY2Vzc19zdGF0dXMYASABKAUSDQoFcGFnZWQYAiABKAgSJgoFc3R5bGUYAyABKA4yFy52ZXN0aWJ1bGUudjEuUmVzdFN0eWxlKo4BChBDcmVkZW50aWFsUG9saWN5EiEKHUNSRURFTlRJQUxfUE9MSUNZX1VOU1BFQ0lGSUVEEAASHgoaQ1JFREVOVElBTF9QT0xJQ1lfUkVRVUlSRUQQARIaChZDUkVERU5USUFMX1BPTElDWV9PUEVOEAISGwoXQ1JFREVOVElBTF9QT0xJQ1lfR1JBTlQQAypACglSZXN0U3R5bGUSGgoWUkVTVF9TVFlMRV9VTlNQRUNJRklFRBAAEhcKE1JFU1RfU1RZTEVfRlJPTlRJRVIQATptChFjcmVkZW50aWFsX3BvbGljeRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGKmLAyABKA4yHi52ZXN0aWJ1bGUudjEuQ3JlZGVudGlhbFBvbGljeVIQY3JlZGVudGlhbFBvbGljeTpICgRyZXN0Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYqosDIAEoCzISLnZlc3RpYnVsZS52MS5SZXN0UgRyZXN0YgZwcm90bzM", [file_google_protobuf_descriptor]);
+
+/**
+ * Describes the message vestibule.v1.Rest.
+ * Use `create(RestSchema)` to create a new message.
+ */
+export const RestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_options, 0);
 
 /**
  * Describes the enum vestibule.v1.CredentialPolicy.
@@ -29,10 +36,32 @@ export const CredentialPolicy = /*@__PURE__*/
   tsEnum(CredentialPolicySchema);
 
 /**
+ * Describes the enum vestibule.v1.RestStyle.
+ */
+export const RestStyleSchema = /*@__PURE__*/
+  enumDesc(file_vestibule_v1_options, 1);
+
+/**
+ * How REST writes a method's answers and refusals.
+ *
+ * @generated from enum vestibule.v1.RestStyle
+ */
+export const RestStyle = /*@__PURE__*/
+  tsEnum(RestStyleSchema);
+
+/**
  * Who may call the method without a credential.
  *
  * @generated from extension: vestibule.v1.CredentialPolicy credential_policy = 50601;
  */
 export const credential_policy = /*@__PURE__*/
   extDesc(file_vestibule_v1_options, 0);
+
+/**
+ * For a method that has a `google.api.http` option.
+ *
+ * @generated from extension: vestibule.v1.Rest rest = 50602;
+ */
+export const rest = /*@__PURE__*/
+  extDesc(file_vestibule_v1_options, 1);
 

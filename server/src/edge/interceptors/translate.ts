@@ -8,7 +8,6 @@
  * before it writes the answer, and rewrites it in place.
  */
 import {
-  type Code,
   ConnectError,
   type HandlerContext,
   type Interceptor,
@@ -23,11 +22,17 @@ import { toConnectError, toDomainError } from "../errors.ts";
 import { explainLibraryError } from "../library-errors.ts";
 import { untilAborted } from "../until-aborted.ts";
 
-/** The two hooks that together see every error of a call. */
+/** The hooks that together see every error of a call. */
 export interface Translator {
   readonly interceptor: Interceptor;
   /** For the router's `requestGate`. */
   readonly gate: (context: HandlerContext) => void;
+  /**
+   * Outside of RPC: what an error is in our words, noted and reported as a
+   * call's is. A ConnectError says that the call was cut short: canceled, or
+   * out of time.
+   */
+  readonly refuse: (error: unknown, info: RequestInfo, procedure: string) => DomainError | ConnectError;
 }
 
 /** @param bodyBytes limit of a message, for the text that says so */
@@ -39,17 +44,23 @@ export function createTranslator(options: { readonly log: Log; readonly bodyByte
     if (error instanceof ConnectError && translated.has(error)) {
       return error;
     }
-    const refusal = explain(error, options.bodyBytes);
+    const refusal = refuse(error, info, procedure);
     const answer = refusal instanceof DomainError ? toConnectError(refusal) : refusal;
-    note(info, answer.code, refusal);
-    if (refusal instanceof DomainError) {
-      report(options.log, refusal, info, procedure);
-    }
     translated.add(answer);
     return answer;
   }
 
+  function refuse(error: unknown, info: RequestInfo, procedure: string): DomainError | ConnectError {
+    const refusal = explain(error, options.bodyBytes);
+    note(info, refusal);
+    if (refusal instanceof DomainError) {
+      report(options.log, refusal, info, procedure);
+    }
+    return refusal;
+  }
+
   return {
+    refuse,
     interceptor: (next) => async (request) => {
       const info = request.contextValues.get(requestInfoKey);
       const procedure = `${request.service.typeName}/${request.method.name}`;
@@ -84,8 +95,8 @@ function explain(error: unknown, bodyBytes: number): DomainError | ConnectError 
   return error instanceof ConnectError ? explainLibraryError(error, bodyBytes) : toDomainError(error);
 }
 
-function note(info: RequestInfo, code: Code, refusal: DomainError | ConnectError): void {
-  info.outcome.code = codeToString(code);
+function note(info: RequestInfo, refusal: DomainError | ConnectError): void {
+  info.outcome.code = refusal instanceof DomainError ? refusal.kind : codeToString(refusal.code);
   if (refusal instanceof DomainError) {
     info.outcome.reason = refusal.reason;
     if (refusal.detail !== undefined) {

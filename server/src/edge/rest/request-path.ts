@@ -1,0 +1,65 @@
+/**
+ * A request's path, taken apart without normalising anything: what is spelled
+ * in an unusual way matches no route, so that no two spellings of one
+ * hierarchy reach a handler.
+ */
+import { isDots } from "./path-template.ts";
+
+/** A path in its segments. */
+export interface RequestPath {
+  /** As sent: what literals are compared with. */
+  readonly raw: readonly string[];
+  /** Percent-decoded once: what variables take. */
+  readonly decoded: readonly string[];
+  /** What follows the last colon of the last segment, as sent; empty without one. */
+  readonly verb: string;
+}
+
+/**
+ * Takes a raw path apart; undefined for one that can match no route: it has an
+ * empty segment (`//`, a slash at the end), a dot segment, an encoded slash or
+ * backslash, a control character, or an escape that is not UTF-8.
+ *
+ * A colon in the last segment always begins a verb; a value that has one there
+ * is sent with `%3A`.
+ */
+export function splitRequestPath(path: string): RequestPath | undefined {
+  if (!path.startsWith("/")) return undefined;
+  const raw = path.slice(1).split("/");
+  const last = raw.at(-1) ?? "";
+  const colon = last.lastIndexOf(":");
+  if (colon >= 0) raw[raw.length - 1] = last.slice(0, colon);
+  const decoded: string[] = [];
+  for (const segment of raw) {
+    const text = decodeSegment(segment);
+    if (text === undefined) return undefined;
+    decoded.push(text);
+  }
+  if (colon === last.length - 1) return undefined;
+  return { raw, decoded, verb: colon < 0 ? "" : last.slice(colon + 1) };
+}
+
+/** A segment's value; undefined when it is none that a path may have. */
+function decodeSegment(segment: string): string | undefined {
+  if (segment === "") return undefined;
+  const text = segment.includes("%") ? decodePercent(segment) : segment;
+  return text === undefined || isDots(text) || hasForbidden(text) ? undefined : text;
+}
+
+/** Decodes escapes as UTF-8; undefined for one that is malformed. */
+export function decodePercent(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Slashes of either kind and control characters. */
+function hasForbidden(text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code < 0x20 || code === 0x2f || code === 0x5c || code === 0x7f) return true;
+  }
+  return false;
+}

@@ -1,0 +1,217 @@
+/**
+ * REST, transcoded: HTTP requests become calls of the RPC handlers, as the
+ * `google.api.http` annotations in the schema say, and their answers become
+ * JSON. The calls are made in this process, through the same interceptors.
+ *
+ * This layer knows no service: one that is annotated is served. It owns every
+ * path under the first literal segment of an annotation, and answers those
+ * that are no route in its own words. Paths are compared as they were sent;
+ * see `request-path.ts` for what never matches.
+ */
+import { createContextValues, createHandlerContext, type Interceptor } from "@connectrpc/connect";
+import { DomainError } from "../../lib/errors.ts";
+import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
+import { createCallSignal } from "../call-signal.ts";
+import type { Translator } from "../interceptors/translate.ts";
+import { canceled } from "../library-errors.ts";
+import { otherRoute } from "../metrics.ts";
+import {
+  findHeader,
+  type NodeRequest,
+  type NodeResponse,
+  readBody,
+  toRawPath,
+  toRawQuery,
+  toWebHeaders,
+} from "../node-http.ts";
+import { type PlainResponse, sendPlain } from "../plain-route.ts";
+import type { ServiceRegistration } from "../services.ts";
+import { untilAborted } from "../until-aborted.ts";
+import { toRestAnswer } from "./answer.ts";
+import { type Binding, readBindings, type Style } from "./binding.ts";
+import { createUnaryCall, type UnaryCall } from "./call.ts";
+import { withClientPaths } from "./client-path.ts";
+import { type RefusalContext, toRestError } from "./errors.ts";
+import { checkBodyType, chooseAnswerType } from "./media-types.ts";
+import { readRequestMessage } from "./request-message.ts";
+import { splitRequestPath } from "./request-path.ts";
+import { type PathValue, RouteTable } from "./route-table.ts";
+
+/** What REST is made of. */
+export interface RestOptions {
+  readonly services: readonly ServiceRegistration[];
+  /** Those of RPC below the translator, outermost first. */
+  readonly interceptors: readonly Interceptor[];
+  readonly translator: Translator;
+  /** Origin of every link; without a slash at the end. */
+  readonly publicOrigin: string;
+  readonly bodyBytes: number;
+  /** Longest time of a call. */
+  readonly requestSeconds: number;
+  readonly shutdownSignal?: AbortSignal;
+}
+
+/** Finds what answers a request; undefined for a path that REST does not own. */
+export type FindRest = (request: NodeRequest) => RestRoute | undefined;
+
+/** What answers one request. */
+export interface RestRoute {
+  /** Template of the path, for log and metrics. */
+  readonly label: string;
+  /** Answers the request. Never rejects. */
+  serve(request: NodeRequest, response: NodeResponse, info: RequestInfo): Promise<void>;
+}
+
+/** A binding and how to call its method. */
+interface Target {
+  readonly binding: Binding;
+  readonly call: UnaryCall;
+}
+
+/**
+ * Reads the annotations of all services.
+ *
+ * @throws Error for an annotation that does not fit its schema, and for two
+ *   that are one route
+ */
+export function createRest(options: RestOptions): FindRest {
+  const table = new RouteTable<Target>();
+  const styles = new Map<string, Style>();
+  for (const target of listTargets(options)) {
+    const { httpMethod, template, style } = target.binding;
+    table.add(httpMethod, template, target);
+    const [first] = template.segments;
+    if (first !== undefined && "literal" in first && !styles.has(first.literal)) {
+      styles.set(first.literal, style);
+    }
+  }
+  return (request) => {
+    const path = toRawPath(request.url);
+    const split = splitRequestPath(path);
+    const match = split && table.find(request.method ?? "", split);
+    if (match?.kind === "route") return toRoute(match.target, match.values, options);
+    if (match?.kind === "method") return toMethodNotAllowed(match.target.binding, match.allow, options);
+    const style = styles.get(path.slice(1).split("/", 1)[0] ?? "");
+    return style && toNotFound(style, options);
+  };
+}
+
+function listTargets({ services, interceptors }: RestOptions): Target[] {
+  return services.flatMap((registration) =>
+    registration.service.methods.flatMap(readBindings).map((binding) => ({
+      binding,
+      call: createUnaryCall(registration, binding.method, interceptors),
+    })),
+  );
+}
+
+function toRoute(target: Target, pathValues: readonly PathValue[], options: RestOptions): RestRoute {
+  const { template, style, method } = target.binding;
+  const procedure = `${method.parent.typeName}/${method.name}`;
+  return {
+    label: template.text,
+    serve: async (request, response, info) => {
+      const limit = createCallSignal(response, options.requestSeconds);
+      try {
+        const answer = await answerCall(target, pathValues, { request, info, signal: limit.signal }, options);
+        info.outcome.code = "ok";
+        send(response, answer);
+      } catch (error) {
+        const refusal = options.translator.refuse(error, info, procedure);
+        request.resume();
+        send(response, toRestError(refusal, { style }));
+      } finally {
+        limit.clearDeadline();
+      }
+    },
+  };
+}
+
+/** A request with what is known of it. */
+interface Received {
+  readonly request: NodeRequest;
+  readonly info: RequestInfo;
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+async function answerCall(
+  { binding, call }: Target,
+  pathValues: readonly PathValue[],
+  { request, info, signal }: Received,
+  options: RestOptions,
+): Promise<PlainResponse> {
+  const type = chooseAnswerType(findHeader(request, "accept"));
+  const body = await readWholeBody(request, options.bodyBytes, signal);
+  if (body.byteLength > 0 && binding.body !== "none") {
+    checkBodyType(findHeader(request, "content-type"), findHeader(request, "content-encoding"));
+  }
+  const query = toRawQuery(request.url);
+  const message = readRequestMessage(binding, { pathValues, query, body });
+  const path = toRawPath(request.url);
+  const { publicOrigin } = options;
+  const context = createHandlerContext({
+    service: binding.method.parent,
+    method: binding.method,
+    protocolName: "rest",
+    requestMethod: request.method ?? "",
+    url: publicOrigin + path + (query === "" ? "" : `?${query}`),
+    requestHeader: toWebHeaders(request),
+    requestSignal: signal,
+    contextValues: createContextValues().set(requestInfoKey, info),
+    ...(options.shutdownSignal !== undefined && { shutdownSignal: options.shutdownSignal }),
+  });
+  try {
+    const answer = await untilAborted(call(message, context), context.signal);
+    return toRestAnswer(binding, answer, type, { publicOrigin, path, query, request: message });
+  } catch (error) {
+    throw withClientPaths(error, binding);
+  } finally {
+    context.abort();
+  }
+}
+
+/** Rejects with the signal's reason, and as canceled when the connection breaks. */
+async function readWholeBody(request: NodeRequest, bodyBytes: number, signal: AbortSignal): Promise<Buffer> {
+  const body = readBody(request, bodyBytes).catch((error) => {
+    throw error instanceof DomainError ? error : canceled();
+  });
+  return await untilAborted(body, signal);
+}
+
+function toMethodNotAllowed(
+  { style, template }: Binding,
+  allow: readonly string[],
+  options: RestOptions,
+): RestRoute {
+  return toRefusal(template.text, new DomainError("METHOD_NOT_ALLOWED"), { style, allow }, options);
+}
+
+function toNotFound(style: Style, options: RestOptions): RestRoute {
+  return toRefusal(
+    otherRoute,
+    new DomainError("NOT_FOUND", { message: "there is nothing at this path" }),
+    { style },
+    options,
+  );
+}
+
+function toRefusal(
+  label: string,
+  refusal: DomainError,
+  context: RefusalContext,
+  { translator }: RestOptions,
+): RestRoute {
+  return {
+    label,
+    serve: async (request, response, info) => {
+      request.resume();
+      send(response, toRestError(translator.refuse(refusal, info, label), context));
+    },
+  };
+}
+
+function send(response: NodeResponse, answer: PlainResponse): void {
+  if (response.headersSent) response.destroy();
+  else if (!response.destroyed) sendPlain(response, answer);
+}
