@@ -3,9 +3,9 @@
  * RFC 9068. Signed with the key in use, verified with the algorithm pinned to
  * the key that `kid` names; headers choose nothing else.
  */
-import { randomUUID } from "node:crypto";
 import { toBase64url } from "../lib/base64url.ts";
 import { type Clock, toEpochSeconds } from "../lib/clock.ts";
+import { newId } from "../lib/ids.ts";
 import { isSignatureOf, signWith } from "./algorithms.ts";
 import type { AccessTokenClaims } from "./claims.ts";
 import { readCompactJws, readJsonPart, refuseJws } from "./jws.ts";
@@ -100,7 +100,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
       const latest = notAfterAt === undefined ? Number.POSITIVE_INFINITY : toEpochSeconds(notAfterAt);
       const exp = Math.min(iat + validitySeconds, latest);
       const signer = snapshot.getSigner(now);
-      const jti = randomUUID();
+      // In the order of time, as it is a key of the audit: rows that belong together lie together.
+      const jti = newId(now);
       const claims: AccessTokenClaims = {
         iss: issuer,
         ...subject,
