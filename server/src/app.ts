@@ -238,6 +238,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     reader,
     access,
     onCommitted: (listener) => audit.onCommitted(listener),
+    onDoubt: (listener) => feed.subscribe({ onChange: listener, onReset: listener }),
   });
   const services = [
     registerService(

@@ -52,10 +52,26 @@ function makeRecord(index: number, record: Partial<AuditRecord> = {}): AuditReco
   };
 }
 
+/** Who is to be told of a doubt. */
+const doubters = new Set<() => void>();
+const onDoubt = (listener: () => void) => {
+  doubters.add(listener);
+  return () => doubters.delete(listener);
+};
+const doubt = () => {
+  for (const each of doubters) each();
+};
+
 describeDatabases("reading the audit trail", (under) => {
   let service: AuditService;
   const createService = (options: Partial<AuditServiceOptions> = {}) =>
-    new AuditService({ reader: under.database.reader, access, onCommitted: () => () => {}, ...options });
+    new AuditService({
+      reader: under.database.reader,
+      access,
+      onCommitted: () => () => {},
+      onDoubt,
+      ...options,
+    });
   const insert = (records: readonly AuditRecord[]) =>
     under.database.transaction((tx) => insertRecords(tx, records));
 
@@ -294,6 +310,7 @@ describeDatabases("reading the audit trail", (under) => {
       });
       await read(revoked.events, 1);
       isGood = false;
+      doubt();
       await expect(revoked.events.next()).rejects.toMatchObject({ reason: "NOT_AUTHENTICATED" });
     });
 

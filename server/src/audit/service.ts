@@ -38,6 +38,8 @@ export interface AuditServiceOptions {
   readonly access: RecordAccess;
   /** Tells when this process has committed records. Returns what ends that. */
   readonly onCommitted: (listener: () => void) => () => void;
+  /** Tells when what a caller's proof rests on may have changed. Returns what ends that. */
+  readonly onDoubt: (listener: () => void) => () => void;
   /** How many rows a call looks at. */
   readonly rowsPerRead?: number;
   /** How often a stream looks for what other processes stored, in milliseconds. */
@@ -68,8 +70,13 @@ export interface TailOptions {
 /** Records of one read of a stream. */
 const recordsPerRead = 200;
 
-/** How often a stream proves its caller anew, in milliseconds. */
-const authenticateEveryMs = 500;
+/**
+ * How often a stream proves its caller anew when nothing is known to have
+ * changed, for then only time can end the proof; each counts as a use of the
+ * credential. And how often it asks for the caller's role. In milliseconds.
+ */
+const authenticateEveryMs = 15_000;
+const authorizeEveryMs = 500;
 
 /** Reads the audit trail. */
 export class AuditService {
@@ -147,8 +154,8 @@ export class AuditService {
 
   async *#follow(query: RecordQuery, options: TailOptions): AsyncGenerator<TailEvent> {
     const { reader, rowsPerRead, heartbeatMs } = this.#options;
-    const permit = this.#createPermit(query, options.authenticate);
-    const filter = await permit();
+    using permit = this.#createPermit(query, options.authenticate);
+    const filter = await permit.renew();
     const name = ["TailAuditRecords", ...toTexts(filter)];
     const toEvent = (place: CommitPlace, record?: AuditRecord): TailEvent => ({
       resumeToken: toPageToken(name, [place.xact, place.seq]),
@@ -162,13 +169,13 @@ export class AuditService {
       for (;;) {
         if (options.signal.aborted)
           throw new DomainError("UNAVAILABLE", { message: "the server is stopping" });
-        await permit();
+        await permit.renew();
         const found = await findRecordsAfter(reader, filter, place, {
           limit: recordsPerRead,
           budget: rowsPerRead,
         });
         for (const each of found.records) {
-          await permit();
+          await permit.renew();
           yield toEvent(each.place, each.record);
           spokeAtMs = performance.now();
         }
@@ -185,15 +192,31 @@ export class AuditService {
     }
   }
 
-  /** What proves the caller and its role, at most every half second. Answers the filter. */
-  #createPermit(query: RecordQuery, authenticate: () => Promise<Principal>): () => Promise<RecordFilter> {
-    let provenAtMs = Number.NEGATIVE_INFINITY;
-    let filter: RecordFilter = {};
-    return async () => {
-      if (performance.now() - provenAtMs < authenticateEveryMs) return filter;
-      filter = await this.#toFilter(await authenticate(), query);
-      provenAtMs = performance.now();
-      return filter;
+  /** What proves the caller and its role, as often as it takes. `renew` answers the filter. */
+  #createPermit(
+    query: RecordQuery,
+    authenticate: () => Promise<Principal>,
+  ): Disposable & { renew(): Promise<RecordFilter> } {
+    let isDoubtful = false;
+    const unsubscribe = this.#options.onDoubt(() => {
+      isDoubtful = true;
+    });
+    let proven: { readonly caller: Principal; readonly atMs: number } | undefined;
+    let granted: { readonly filter: RecordFilter; readonly atMs: number } | undefined;
+    return {
+      renew: async () => {
+        const nowMs = performance.now();
+        if (proven === undefined || isDoubtful || nowMs - proven.atMs >= authenticateEveryMs) {
+          isDoubtful = false;
+          proven = { caller: await authenticate(), atMs: nowMs };
+          granted = undefined;
+        }
+        if (granted === undefined || nowMs - granted.atMs >= authorizeEveryMs) {
+          granted = { filter: await this.#toFilter(proven.caller, query), atMs: nowMs };
+        }
+        return granted.filter;
+      },
+      [Symbol.dispose]: unsubscribe,
     };
   }
 

@@ -254,8 +254,9 @@ export declare const AuditService: GenService<{
    * record. Each carries a token to resume from: a stream that begins with one
    * misses nothing and repeats nothing, as long as the records are kept. A slow
    * reader is waited for. The stream ends with `unavailable` when the server
-   * stops, and as a call would be refused when the credential is no longer
-   * good: a stream outlives neither its token nor its caller's role.
+   * stops, and as a call would be refused when the credential or the role is no
+   * longer good: within a second when it was revoked, within 15 seconds when it
+   * expired. The credential counts as used that often.
    *
    * Errors: `resource_exhausted` when too many streams are open.
    *
