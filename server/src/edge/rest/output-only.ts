@@ -11,9 +11,14 @@ interface Plan {
   readonly nested: ReadonlyMap<string, DescField>;
 }
 
+/** Decoding an option costs more than reading a parameter. */
+const known = new WeakMap<DescField, boolean>();
+
 /** Whether only answers have the field. */
 export function isOutputOnly(field: DescField): boolean {
-  return getOption(field, field_behavior).includes(FieldBehavior.OUTPUT_ONLY);
+  const isKnown = known.get(field) ?? getOption(field, field_behavior).includes(FieldBehavior.OUTPUT_ONLY);
+  known.set(field, isKnown);
+  return isKnown;
 }
 
 const plans = new WeakMap<DescMessage, Plan>();
