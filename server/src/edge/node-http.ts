@@ -90,6 +90,27 @@ export function readBody(request: NodeRequest, limitBytes: number): Promise<Buff
   });
 }
 
+/**
+ * Drops a body that nobody will read and answers once it is over: a sender
+ * that is still writing would see its connection end, and not the answer. A
+ * body beyond `limitBytes` is not waited for.
+ */
+export function answerAfterBody(request: NodeRequest, limitBytes: number, answer: () => void): void {
+  let length = 0;
+  let isAnswered = false;
+  const answerOnce = () => {
+    if (isAnswered) return;
+    isAnswered = true;
+    answer();
+  };
+  request.on("data", (chunk: Buffer) => {
+    length += chunk.length;
+    if (length > limitBytes) answerOnce();
+  });
+  request.once("end", answerOnce);
+  request.once("close", answerOnce);
+}
+
 function tooLarge(limitBytes: number): DomainError {
   return new DomainError("REQUEST_TOO_LARGE", { message: `request is larger than ${limitBytes} bytes` });
 }

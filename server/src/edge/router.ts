@@ -23,7 +23,7 @@ import { createCsrfInterceptor } from "./interceptors/csrf.ts";
 import { createTranslator } from "./interceptors/translate.ts";
 import { createRequestValidator } from "./interceptors/validate.ts";
 import { type Metrics, otherRoute } from "./metrics.ts";
-import { type NodeRequest, type NodeResponse, toRawPath } from "./node-http.ts";
+import { answerAfterBody, type NodeRequest, type NodeResponse, toRawPath } from "./node-http.ts";
 import { type PlainRoute, sendPlain, sendRefusal, servePlainRoute } from "./plain-route.ts";
 import { createReflection } from "./reflection.ts";
 import { createRequestInfoReader } from "./request-info.ts";
@@ -108,10 +108,10 @@ export function createEdge(options: EdgeOptions): RequestListener {
       void rest.serve(request, response, info);
     } else if (servicePaths.has(toServicePath(path)) || isRpcRequest(request)) {
       info.outcome.code = "unimplemented";
-      sendUnimplemented(request, response);
+      answerAfterBody(request, limits.bodyBytes, () => sendUnimplemented(request, response));
     } else {
-      request.resume();
-      sendRefusal(response, new DomainError("NOT_FOUND"), info, log);
+      const refusal = new DomainError("NOT_FOUND");
+      answerAfterBody(request, limits.bodyBytes, () => sendRefusal(response, refusal, info, log));
     }
     return route;
   }
@@ -125,8 +125,7 @@ export function createEdge(options: EdgeOptions): RequestListener {
     const method = request.method === "HEAD" && !routes.has("HEAD") ? "GET" : (request.method ?? "");
     const route = routes.get(method);
     if (route === undefined) {
-      request.resume();
-      sendMethodNotAllowed(response, [...routes.keys()]);
+      answerAfterBody(request, limits.bodyBytes, () => sendMethodNotAllowed(response, [...routes.keys()]));
     } else {
       void servePlainRoute(route, request, response, info, { bodyBytes: limits.bodyBytes, log });
     }

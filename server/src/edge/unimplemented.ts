@@ -34,7 +34,6 @@ export function sendUnimplemented(request: NodeRequest, response: NodeResponse):
   } else {
     sendUnary(response, error);
   }
-  request.resume();
 }
 
 /** Status in the headers of an empty answer: "Trailers-Only" of the gRPC protocol. */
