@@ -17,6 +17,8 @@ export default defineConfig({
     allowOnly: false,
     passWithNoTests: false,
     dangerouslyIgnoreUnhandledErrors: false,
+    // Frontier's published client is TypeScript, which Node does not strip inside node_modules.
+    server: { deps: { inline: [/@raystack\/proton/] } },
     restoreMocks: true,
     unstubEnvs: true,
   },
