@@ -3,12 +3,18 @@
  * its access tokens. Middleware is in `/express`, `/fastify` and `/connect`;
  * `/verify` has verification without the clients.
  */
+export {
+  type FieldViolation,
+  findReason,
+  findRetryDelayMs,
+  getFieldViolations,
+} from "../../shared/src/errors.ts";
+export type { FetchedToken } from "../../shared/src/token-source.ts";
 export { type AccessTokenSupplier, accessToken } from "./credentials/access-token.ts";
 export { type ClientSecretOptions, clientSecret } from "./credentials/client-secret.ts";
-export type { Credential, FetchedToken, TokenEndpoint } from "./credentials/credential.ts";
+export type { Credential, TokenEndpoint } from "./credentials/credential.ts";
 export { type AssertionAlgorithm, type KeyPairOptions, keyPair } from "./credentials/key-pair.ts";
 export { opaqueToken } from "./credentials/opaque-token.ts";
-export { type FieldViolation, findReason, findRetryDelayMs, getFieldViolations } from "./errors.ts";
 export type { RetryPolicy } from "./retry.ts";
 export type { ConnectionOptions, Protocol } from "./transport.ts";
 export * from "./verify/index.ts";

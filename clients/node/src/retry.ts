@@ -5,7 +5,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type Interceptor, type UnaryRequest } from "@connectrpc/connect";
-import { findRetryDelayMs } from "./errors.ts";
+import { findRetryDelayMs } from "../../shared/src/errors.ts";
 
 /** How often and how soon to try again. */
 export interface RetryPolicy {

@@ -7,6 +7,7 @@ import {
   createGrpcWebTransport,
   Http2SessionManager,
 } from "@connectrpc/connect-node";
+import { toBaseUrl } from "../../shared/src/base-url.ts";
 
 /** What calls are written in. */
 export type Protocol = "connect" | "grpc" | "grpc-web";
@@ -65,12 +66,3 @@ const openers: Record<Protocol, (options: TransportOptions) => Transport> = {
   grpc: (options) => createGrpcTransport(options as Parameters<typeof createGrpcTransport>[0]),
   "grpc-web": createGrpcWebTransport,
 };
-
-/** The address without a slash at its end. @throws TypeError when it is none. */
-export function toBaseUrl(address: string | URL): string {
-  const url = URL.parse(address.toString());
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new TypeError("baseUrl must be an http or https address");
-  }
-  return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
-}

@@ -15,13 +15,14 @@ import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { OrganizationService } from "@vestibule/proto/vestibule/v1/organization_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
+import { toBaseUrl } from "../../shared/src/base-url.ts";
+import { createTokenSource, type TokenSource } from "../../shared/src/token-source.ts";
 import { systemClock } from "./clock.ts";
 import type { Credential, TokenEndpoint } from "./credentials/credential.ts";
 import { translateLostConnection } from "./lost-connection.ts";
 import { createRetry, createRetryInterceptor, defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
 import { createAuthorizeInterceptor } from "./tokens/authorize.ts";
-import { createTokenSource, type TokenSource } from "./tokens/token-source.ts";
-import { type ConnectionOptions, createConnection, toBaseUrl } from "./transport.ts";
+import { type ConnectionOptions, createConnection } from "./transport.ts";
 
 export interface VestibuleOptions extends ConnectionOptions {
   /** Who is calling. Without it calls carry what their own headers say. */

@@ -7,7 +7,7 @@ import {
   RetryInfoSchema,
 } from "@vestibule/proto/google/rpc/error_details_pb";
 import { describe, expect, it } from "vitest";
-import { findReason, findRetryDelayMs, getFieldViolations } from "../src/errors.ts";
+import { findReason, findRetryDelayMs, getFieldViolations } from "../../shared/src/errors.ts";
 import { createRetry, defaultRetryPolicy, type RetryPolicy } from "../src/retry.ts";
 import { rejectionOf } from "./support.ts";
 

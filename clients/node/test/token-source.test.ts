@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { beforeEach, describe, expect, it } from "vitest";
-import { createTokenSource, type TokenSource } from "../src/tokens/token-source.ts";
+import { createTokenSource, type TokenSource } from "../../shared/src/token-source.ts";
 import { rejectionOf } from "./support.ts";
 
 let nowMs: number;

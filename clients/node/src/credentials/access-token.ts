@@ -1,4 +1,5 @@
-import type { Credential, FetchedToken } from "./credential.ts";
+import type { FetchedToken } from "../../../shared/src/token-source.ts";
+import type { Credential } from "./credential.ts";
 
 /** Answers an access token: alone to be asked with every call, or with its lifetime to be asked before its end. */
 export type AccessTokenSupplier = () => string | FetchedToken | Promise<string | FetchedToken>;

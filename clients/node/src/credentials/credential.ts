@@ -4,13 +4,7 @@
  */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { AuthTokenRequestSchema } from "@vestibule/proto/vestibule/v1/auth_service_pb";
-
-/** An access token and how long it lives. */
-export interface FetchedToken {
-  readonly accessToken: string;
-  /** Seconds from the request on. Without it the token is used once and not kept. */
-  readonly expiresInSeconds?: number | undefined;
-}
+import type { FetchedToken } from "../../../shared/src/token-source.ts";
 
 /** What a credential may use to get a token. */
 export interface TokenEndpoint {

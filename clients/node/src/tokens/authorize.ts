@@ -8,7 +8,7 @@ import {
   type UnaryRequest,
 } from "@connectrpc/connect";
 import { CredentialPolicy, credential_policy } from "@vestibule/proto/vestibule/v1/options_pb";
-import type { TokenSource } from "./token-source.ts";
+import type { TokenSource } from "../../../shared/src/token-source.ts";
 
 /**
  * Sends an access token with every call that needs one and has no credential

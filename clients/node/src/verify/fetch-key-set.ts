@@ -1,5 +1,5 @@
 import type { JWK } from "jose";
-import { untilAborted } from "../until-aborted.ts";
+import { untilAborted } from "../../../shared/src/until-aborted.ts";
 
 /** Where to fetch keys and for how long to try. */
 export interface FetchKeySetOptions {

@@ -6,9 +6,15 @@
  * before the request was sent, so neither a wrong wall clock nor a slow answer
  * makes an expired token look good.
  */
-import type { FetchedToken } from "../credentials/credential.ts";
-import { findRetryDelayMs } from "../errors.ts";
-import { untilAborted } from "../until-aborted.ts";
+import { findRetryDelayMs } from "./errors.ts";
+import { untilAborted } from "./until-aborted.ts";
+
+/** An access token and how long it lives. */
+export interface FetchedToken {
+  readonly accessToken: string;
+  /** Seconds from the request on. Without it the token is used once and not kept. */
+  readonly expiresInSeconds?: number | undefined;
+}
 
 /** Gives out access tokens. */
 export interface TokenSource {
