@@ -22,6 +22,7 @@ import { makeRsaKeyPair } from "./key-pair.ts";
 import { readPublicJwk, toPublicJwk } from "./public-jwk.ts";
 import { getServiceUserIn, lockWritable, reads, type ServiceUserRef, writes } from "./reach.ts";
 import type { ServiceUser } from "./service-user.ts";
+import { findServiceUser } from "./store.ts";
 
 /** How many credentials of a service user may be live at once, of all kinds together. */
 export const maxLiveCredentials = 5000;
@@ -145,9 +146,9 @@ export class CredentialService {
 
   /** @throws DomainError SERVICE_USER_NOT_FOUND, CREDENTIAL_NOT_FOUND */
   async getKeyPair(caller: Caller, ref: CredentialRef): Promise<KeyPair> {
-    const { organization } = await this.#access.require(caller.principal, ref.org, reads);
     const { reader } = this.#database;
-    const serviceUser = await getServiceUserIn(reader, organization.id, ref.id);
+    const orgId = ref.org === "" ? await this.#getOrgOf(caller, ref.id) : await this.#getOrg(caller, ref.org);
+    const serviceUser = await getServiceUserIn(reader, orgId, ref.id);
     return requireOf(serviceUser, "key", await store.findCredential(reader, ref.credentialId.toLowerCase()));
   }
 
@@ -260,6 +261,23 @@ export class CredentialService {
         ...details,
       },
     });
+  }
+
+  async #getOrg(caller: Caller, org: string): Promise<string> {
+    const { organization } = await this.#access.require(caller.principal, org, reads);
+    return organization.id;
+  }
+
+  /** A service user's own organization; one in which the caller has no role hides its service users. */
+  async #getOrgOf(caller: Caller, serviceUserId: string): Promise<string> {
+    const found = await findServiceUser(this.#database.reader, serviceUserId.toLowerCase());
+    if (found === undefined) throw new DomainError("SERVICE_USER_NOT_FOUND");
+    try {
+      return await this.#getOrg(caller, found.orgId);
+    } catch (error) {
+      const isForeign = error instanceof DomainError && error.reason === "NOT_AUTHORIZED";
+      throw isForeign ? new DomainError("SERVICE_USER_NOT_FOUND", { cause: error }) : error;
+    }
   }
 }
 

@@ -676,6 +676,8 @@ export declare const AuthService: GenService<{
   /**
    * Answers the caller: a user or a service user.
    *
+   * By REST this is the path that Frontier's older clients call.
+   *
    * Errors: `unauthenticated` without a valid credential.
    *
    * @generated from rpc vestibule.v1.AuthService.GetCurrentUser

@@ -717,7 +717,7 @@ export declare type GetServiceUserJWKRequest = Message<"vestibule.v1.GetServiceU
   keyId: string;
 
   /**
-   * Its organization, by id or name.
+   * Its organization, by id or name; empty for the service user's own.
    *
    * @generated from field: string org_id = 3;
    */
@@ -1222,6 +1222,10 @@ export declare const ServiceUserService: GenService<{
   },
   /**
    * Reads the public half of one key pair, as a key set.
+   *
+   * Without `org_id` the service user's own organization is meant, and one in
+   * which the caller has no role is `not_found`. By REST this is the path that
+   * Frontier's older clients call.
    *
    * @generated from rpc vestibule.v1.ServiceUserService.GetServiceUserJWK
    */
