@@ -2,31 +2,50 @@
  * The composition root: builds every part once and lists every handler in one
  * literal. Long because it is flat.
  */
+import { join } from "node:path";
 import { AuditService as AuditServiceSchema } from "@vestibule/proto/vestibule/v1/audit_service_pb";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
 import { OrganizationService as OrganizationServiceSchema } from "@vestibule/proto/vestibule/v1/organization_service_pb";
 import { ServiceUserService as ServiceUserServiceSchema } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
+import type { User as UserMessage } from "@vestibule/proto/vestibule/v1/user_pb";
 import { UserService as UserServiceSchema } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import { createAuditHandler } from "./audit/handler.ts";
 import { AuditRetention } from "./audit/retention.ts";
 import { AuditService } from "./audit/service.ts";
+import { createCallbackRoutes } from "./auth/callback-routes.ts";
+import { deleteExpiredFlows } from "./auth/flow-store.ts";
+import { Flows } from "./auth/flows.ts";
 import { createAuthHandler } from "./auth/handler.ts";
+import { Judge } from "./auth/judge.ts";
+import { renderPlainResult } from "./auth/plain-result.ts";
+import { SignInService } from "./auth/service.ts";
+import { createConfiguredStrategies } from "./auth/strategies/configured.ts";
+import { SignInWeb } from "./auth/web.ts";
 import { InvalidatedCache } from "./changes/cache.ts";
 import type { Config } from "./config/config.ts";
+import { sweepInBatches } from "./db/sweep.ts";
 import { listFrontierMethods } from "./edge/frontier-methods.ts";
 import { createHealth } from "./edge/health.ts";
 import { createMetrics } from "./edge/metrics.ts";
 import { type NodeRequest, readBody } from "./edge/node-http.ts";
 import { createEdge } from "./edge/router.ts";
 import { registerService } from "./edge/services.ts";
+import { createEgress } from "./egress/egress.ts";
+import { toOperatorOrigins } from "./egress/operator-origins.ts";
 import type { Clock } from "./lib/clock.ts";
 import { DomainError } from "./lib/errors.ts";
 import type { Log } from "./lib/log.ts";
 import { createCredentialGuard } from "./limits/credential-guard.ts";
 import { guardChain } from "./limits/guarded-chain.ts";
+import { MailboxLimits } from "./limits/mailbox-limits.ts";
+import { deleteStaleCounts } from "./limits/rolling-count-store.ts";
 import { SharedCounts } from "./limits/shared-counts.ts";
 import { listen } from "./listener/listener.ts";
+import { createMailer } from "./mail/mailer.ts";
+import { createOutbox } from "./mail/outbox.ts";
+import { createSmtpTransport } from "./mail/smtp.ts";
+import { renderMail } from "./mail/template.ts";
 import { createAccess } from "./organizations/access.ts";
 import { createFrontierHandler, createOrganizationHandler } from "./organizations/handler.ts";
 import { MemberService } from "./organizations/member-service.ts";
@@ -34,6 +53,13 @@ import { findMemberRole } from "./organizations/member-store.ts";
 import { createFindVisibleProject, ProjectService } from "./organizations/project-service.ts";
 import { OrganizationService } from "./organizations/service.ts";
 import { findOrganization, findOrganizations } from "./organizations/store.ts";
+import { PasskeyService } from "./passkeys/service.ts";
+import {
+  deletePasskeys,
+  findPasskeyByCredentialId,
+  findPasskeyOwner,
+  findPasskeys,
+} from "./passkeys/store.ts";
 import { createPrincipalChain } from "./principals/chain.ts";
 import { createServiceUserAuthenticator, tokenSubjects } from "./service-users/authenticator.ts";
 import { type BootstrapCredential, ensureBootstrap } from "./service-users/bootstrap.ts";
@@ -45,6 +71,16 @@ import { ServiceUserService } from "./service-users/service.ts";
 import { findServiceUser } from "./service-users/store.ts";
 import { UsageRecorder } from "./service-users/usage.ts";
 import { UsageService } from "./service-users/usage-service.ts";
+import { createSessionAuthenticator, sessionSubjects } from "./sessions/authenticator.ts";
+import { createSessionCookies } from "./sessions/cookie.ts";
+import { SessionService } from "./sessions/service.ts";
+import {
+  deleteExpiredSessions,
+  deleteSession,
+  findLiveSession,
+  findLiveSessionByHash,
+} from "./sessions/store.ts";
+import { SessionTouches } from "./sessions/touches.ts";
 import type { Storage } from "./storage.ts";
 import { createAccessTokens } from "./tokens/access-token.ts";
 import { consumeAssertion } from "./tokens/assertion-store.ts";
@@ -60,8 +96,10 @@ import { Revocations } from "./tokens/revocations.ts";
 import { findSigningKeys } from "./tokens/store.ts";
 import { createTokenSweep } from "./tokens/sweep.ts";
 import { createTokenIssuer } from "./tokens/token-issuer.ts";
-import { createUserHandler } from "./users/handler.ts";
+import { Accounts } from "./users/accounts.ts";
+import { createUserHandler, toUserMessage } from "./users/handler.ts";
 import { UserService } from "./users/service.ts";
+import { findUser } from "./users/store.ts";
 
 /** How often due rotations and retirements of signing keys are looked for. */
 const maintenanceMs = 60_000;
@@ -69,6 +107,7 @@ const maintenanceMs = 60_000;
 /** Bounds of the caches: entries, not bytes. */
 const cachedCredentials = 20_000;
 const cachedPrincipals = 10_000;
+const cachedSessions = 50_000;
 
 /** How many of a person's organizations an access token names at most. */
 const claimedOrganizations = 100;
@@ -90,9 +129,21 @@ export interface App {
   close(graceMs: number): Promise<void>;
 }
 
+/** What the owner of an account is told when someone adds or removes a passkey. */
+function renderPasskeyMail(event: "added" | "removed", name: string) {
+  const template = {
+    subject: `A passkey was ${event}`,
+    body: [
+      `The passkey "${name.replace(/[{}]/g, "")}" was ${event} ${event === "added" ? "to" : "from"} your account.`,
+      "If that was not you, sign in, end your other sessions and look at your passkeys.",
+    ].join("\n\n"),
+  };
+  return renderMail(template, { otp: "", minutes: 0 });
+}
+
 /** Builds the server over its storage and opens the port. */
 export async function createApp({ config, storage, log, clock }: AppOptions): Promise<App> {
-  const { database, feed, audit, sealer, rotation } = storage;
+  const { database, feed, audit, sealer, rotation, secrets } = storage;
   const { reader } = database;
   const { authentication, limits } = config;
 
@@ -170,19 +221,55 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     usage,
     clock,
   });
+  const sessionCookies = createSessionCookies({
+    hashKeys: [secrets.sessionHashKey, ...secrets.previousSessionHashKeys],
+    blockKeys: [secrets.sessionBlockKey, ...secrets.previousSessionBlockKeys],
+    domain: authentication.session.domain,
+    sameSite: authentication.session.sameSite,
+    secure: authentication.session.secure,
+  });
+  const sessionTouches = new SessionTouches({ database, clock, log });
+  const sessionCache = {
+    feed,
+    topics: ["session", "user"],
+    maxEntries: cachedSessions,
+    subjectsOf: sessionSubjects,
+  } as const;
+  const sessionAuthenticator = createSessionAuthenticator({
+    cookies: sessionCookies,
+    source: {
+      findByHash: (secretHash) => findLiveSessionByHash(reader, secretHash),
+      findById: (id) => findLiveSession(reader, id),
+      isUser: async (id) => (await findUser(reader, id)) !== undefined,
+    },
+    caches: { byHash: new InvalidatedCache(sessionCache), byId: new InvalidatedCache(sessionCache) },
+    clock,
+    adminEmails: config.adminEmails,
+    touches: sessionTouches,
+  });
   const judges: CredentialJudges = {
     basic: serviceUserAuthenticator.authenticateSecret,
     opaqueToken: serviceUserAuthenticator.authenticateOpaqueToken,
     accessToken: async (token) => {
       const claims = await accessTokens.verify(token);
-      const principal = await serviceUserAuthenticator.authenticateTokenSubject({
-        serviceUserId: claims.sub,
-        credentialId: claims.credential_id ?? "",
-        authVia: claims.auth_via,
-        tokenId: claims.jti,
-      });
+      const { sub, credential_id: credentialId = "", auth_via: authVia, jti: tokenId } = claims;
+      const principal =
+        claims.sub_type === "app/user"
+          ? await sessionAuthenticator.authenticateTokenSubject({
+              userId: sub,
+              sessionId: credentialId,
+              authVia,
+              tokenId,
+            })
+          : await serviceUserAuthenticator.authenticateTokenSubject({
+              serviceUserId: sub,
+              credentialId,
+              authVia,
+              tokenId,
+            });
       return { principal, claims };
     },
+    session: sessionAuthenticator.authenticateCookie,
     assertions: createAssertionAuthenticator({
       keys: serviceUserAuthenticator,
       clock,
@@ -195,6 +282,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     basic: judges.basic,
     opaqueToken: judges.opaqueToken,
     accessToken: async (token) => (await judges.accessToken(token)).principal,
+    session: sessionAuthenticator.authenticateCookie,
   });
   const access = createAccess({
     findOrganization: (idOrName) => findOrganization(reader, idOrName),
@@ -233,6 +321,99 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     issuer: tokenIssuer,
     assertionRules: { relaxed: authentication.assertions === "frontier" },
   });
+
+  // People
+  const mailFrom = `Vestibule <no-reply@${new URL(config.publicUrl).hostname}>`;
+  const mailer = createMailer({
+    transport:
+      config.smtpUrl === undefined
+        ? createOutbox({ folder: join(config.dataDir, "outbox"), from: mailFrom, clock, log })
+        : await createSmtpTransport({ url: config.smtpUrl, from: mailFrom }),
+    log,
+  });
+  const egress = createEgress({
+    allowCidrs: config.egress.allowCidrs,
+    allowedOrigins: toOperatorOrigins(authentication.oidcProviders),
+    log,
+  });
+  const mailboxLimits = new MailboxLimits({
+    database,
+    clock,
+    wrongCodesPerMailbox: limits.wrongCodesPerMailboxPerHour,
+    mailsPerMailbox: limits.mailsPerMailboxPerHour,
+    mailsPerAddress: limits.mailsPerAddressPerHour,
+  });
+  const passkeys = new PasskeyService({
+    database,
+    audit,
+    clock,
+    notify: (to, event, name) => {
+      const mail = { to, ...renderPasskeyMail(event, name) };
+      mailer.send(mail).catch((err) => log.warn({ err }, "the owner of a passkey could not be told of it"));
+    },
+  });
+  const strategies = createConfiguredStrategies({
+    authentication,
+    publicUrl: config.publicUrl,
+    mailer,
+    mailAllowance: mailboxLimits,
+    egress,
+    passkeys: {
+      passkeys,
+      findByCredentialId: (credentialId) => findPasskeyByCredentialId(reader, credentialId),
+      findByUser: (userId) => findPasskeys(reader, userId),
+      findOwner: (userId) => findPasskeyOwner(reader, userId),
+    },
+    clock,
+    log,
+  });
+  const sessions = new SessionService({
+    database,
+    feed,
+    audit,
+    clock,
+    cookies: sessionCookies,
+    validitySeconds: authentication.session.validitySeconds,
+  });
+  const flows = new Flows({ database, sealer, clock });
+  const signIn = new SignInService({
+    database,
+    feed,
+    audit,
+    log,
+    strategies,
+    redirects: authentication,
+    flows,
+    judge: new Judge({
+      database,
+      flows,
+      clock,
+      guesses: mailboxLimits,
+      wrongCodesPerFlow: limits.wrongCodesPerFlow,
+    }),
+    accounts: new Accounts({
+      signup: authentication.signup,
+      adminEmails: config.adminEmails,
+      clock,
+      endSessions: (tx, userId) => sessions.endAll(tx, userId),
+      forgetPasskeys: deletePasskeys,
+    }),
+    sessions,
+    findSession: (id) => findLiveSession(reader, id),
+  });
+  const web = new SignInWeb({
+    service: signIn,
+    sessions,
+    authenticator: sessionAuthenticator,
+    cookies: sessionCookies,
+    deviceHeaders: authentication.session.headers,
+    secure: config.publicUrl.startsWith("https:"),
+  });
+  const userMessages = new InvalidatedCache<UserMessage>({
+    feed,
+    topics: ["user"],
+    maxEntries: cachedPrincipals,
+  });
   const stopping = new AbortController();
   const auditRecords = new AuditService({
     reader,
@@ -259,6 +440,15 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       createAuthHandler({
         grants,
         keyring,
+        service: signIn,
+        web,
+        frontierHiddenStrategies: authentication.frontierHiddenStrategies,
+        sessions,
+        findUser: (userId) =>
+          userMessages.get(userId, async (id) => {
+            const found = await findUser(reader, id);
+            return found && toUserMessage(found);
+          }),
         findServiceUser: async (id) => {
           const found = await findServiceUser(reader, id);
           return found && toServiceUserMessage(found);
@@ -299,8 +489,16 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
         feed,
         revocations,
         deleteOpaqueToken: deleteCredential,
+        deleteSession,
         audit,
         readBody: (request) => readBody(request, limits.bodyBytes),
+      }),
+      ...createCallbackRoutes({
+        web,
+        authenticator: sessionAuthenticator,
+        renderResult: renderPlainResult,
+        publicUrl: config.publicUrl,
+        defaultReturnTo: `${config.publicUrl}/account`,
       }),
     ],
     services,
@@ -336,11 +534,19 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     configured: config.bootstrap,
   });
   const sweepTokens = createTokenSweep(database, clock);
+  const sweepSignIns = async () => {
+    for (const remove of [deleteExpiredFlows, deleteExpiredSessions, deleteStaleCounts]) {
+      await sweepInBatches((limit) => database.transaction((tx) => remove(tx, clock.now(), limit)));
+    }
+  };
   const maintenance = setInterval(() => {
     rotation
       .maintain()
       .catch((err) => log.error({ err }, "signing keys could not be maintained; will try again"));
     sweepTokens().catch((err) => log.error({ err }, "expired tokens could not be removed; will try again"));
+    sweepSignIns().catch((err) =>
+      log.error({ err }, "expired sign-ins could not be removed; will try again"),
+    );
     void revocations.prune();
     usage.sweep().catch((err) => log.error({ err }, "old usage could not be removed; will try again"));
   }, maintenanceMs);
@@ -358,6 +564,9 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       const cut = setTimeout(() => shutdown.abort(), graceMs);
       await listener.close(graceMs);
       clearTimeout(cut);
+      mailer.close();
+      await signIn.drain();
+      await sessionTouches.flush();
       await usage.close();
       await failures.close();
       await auditRetention.close();

@@ -77,6 +77,8 @@ export interface FinishedSignIn {
 export interface FlowGlance {
   readonly strategy: Strategy;
   readonly email: string | undefined;
+  /** Where the person asked to go in the end. */
+  readonly returnTo: string | undefined;
   /** Whether it began in one of these browsers. */
   readonly isSameBrowser: boolean;
 }
@@ -183,6 +185,7 @@ export class SignInService {
     return {
       strategy: this.#getStrategy(flow.strategy),
       email: flow.email,
+      returnTo: flow.returnTo,
       isSameBrowser: isSameBrowser(browsers, flow.browserHash),
     };
   }
@@ -371,8 +374,9 @@ export class SignInService {
       case "registration":
         return await accounts.admitUser(tx, proof.userId);
       case "identity": {
-        const { kind: _, emailVerified, isAuthoritative, ...identity } = proof;
-        const named = { ...identity, strategy: flow.strategy };
+        const { kind: _, emailVerified, isAuthoritative, email: told, ...identity } = proof;
+        const email = told === undefined ? undefined : toEmail(told);
+        const named = { ...identity, ...(email !== undefined && { email }), strategy: flow.strategy };
         const admission = await accounts.admitIdentity(tx, { ...named, emailVerified, isAuthoritative });
         return "needs" in admission ? { ...admission, waiting: named } : admission;
       }

@@ -104,6 +104,11 @@ export async function deletePasskey(tx: Tx, id: string, userId: string): Promise
   return result.numDeletedRows > 0n;
 }
 
+/** Removes all passkeys of a user. */
+export async function deletePasskeys(tx: Tx, userId: string): Promise<void> {
+  await tx.deleteFrom("passkeys").where("user_id", "=", userId).execute();
+}
+
 /** A user's WebAuthn handle, base64url, and what to call them; undefined for an unknown user. */
 export async function findPasskeyOwner(
   reader: Reader,

@@ -114,6 +114,7 @@ function arrange() {
     },
     feed: { append: async (_tx, ...changes) => void appended.push(...changes.map(({ topic }) => topic)) },
     deleteOpaqueToken: async (_tx, tokenId) => void revoked.push(tokenId),
+    deleteSession: async () => true,
     audit: audit.trail,
     readBody: async ({ body }) => Buffer.from(body),
   });

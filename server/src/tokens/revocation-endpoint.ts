@@ -18,6 +18,8 @@ export interface RevocationEndpointOptions {
   readonly feed: Pick<ChangeFeed, "append">;
   /** Removes the row of an opaque token. */
   readonly deleteOpaqueToken: (tx: Tx, tokenId: string) => Promise<void>;
+  /** Removes the row of a person's session; does nothing when it is gone. */
+  readonly deleteSession: (tx: Tx, sessionId: string, userId: string) => Promise<unknown>;
   readonly audit: Pick<AuditTrail, "record">;
 }
 
@@ -31,7 +33,7 @@ function isSame(one: Principal, other: Principal): boolean {
  * no good anyway, answers the same and changes nothing (§2.2).
  */
 export function createRevocationEndpoint(options: RevocationEndpointOptions): OauthEndpoint {
-  const { proofs, judges, database, revocations, feed, deleteOpaqueToken, audit } = options;
+  const { proofs, judges, database, revocations, feed, deleteOpaqueToken, deleteSession, audit } = options;
 
   async function record(tx: Tx, caller: Caller, tokenId: string): Promise<void> {
     const { principal } = caller;
@@ -42,10 +44,17 @@ export function createRevocationEndpoint(options: RevocationEndpointOptions): Oa
     });
   }
 
-  async function revokeAccessToken(caller: Caller, { jti, exp }: AccessTokenClaims): Promise<void> {
+  /** A person's token ends with its session, and with that every other token made from it. */
+  async function revokeAccessToken(
+    caller: Caller,
+    owner: Principal,
+    { jti, exp }: AccessTokenClaims,
+  ): Promise<void> {
     await database.transaction(async (tx) => {
+      if (owner.type === "user") await deleteSession(tx, owner.sessionId, owner.id);
       await record(tx, caller, jti);
       await revocations.revoke(tx, { jti, expiresAt: new Date(exp * 1000) });
+      if (owner.type === "user") await feed.append(tx, { topic: "session", subject: owner.sessionId });
     });
   }
 
@@ -65,7 +74,7 @@ export function createRevocationEndpoint(options: RevocationEndpointOptions): Oa
     if (good === undefined || !isSame(good.principal, principal)) return "";
     const caller = { principal, request: info };
     const { claims, principal: owner } = good;
-    if (claims !== undefined) await revokeAccessToken(caller, claims);
+    if (claims !== undefined) await revokeAccessToken(caller, owner, claims);
     else if (owner.type === "serviceuser") await revokeOpaqueToken(caller, owner.credentialId);
     return "";
   };

@@ -89,7 +89,8 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       const own =
         principal.type === "user" ? await toUserSubject(principal) : toServiceUserSubject(principal);
       const subject = project ? await addProject(own, principal, project) : own;
-      const notAfterAt = principal.type === "user" ? undefined : principal.credentialExpiresAt;
+      const notAfterAt =
+        principal.type === "user" ? principal.sessionExpiresAt : principal.credentialExpiresAt;
       const issued = await accessTokens.issue(subject, notAfterAt);
       audit.note(
         { principal, request },

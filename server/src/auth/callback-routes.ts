@@ -1,0 +1,210 @@
+/**
+ * `/auth/callback`, where browsers come back to.
+ *
+ * GET takes the answer of an identity provider (`response_mode=query`). Of a
+ * flow by mail it only shows a page, however often it is fetched and by whom:
+ * the button on that page, a POST from our own origin and with a token made
+ * from the browser's cookie, is what signs in. HEAD does nothing at all.
+ */
+import { DomainError } from "../lib/errors.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import { findCookies, sessionCookieName } from "../principals/presented.ts";
+import type { UserPrincipal } from "../principals/principal.ts";
+import type { SessionAuthenticator } from "../sessions/authenticator.ts";
+import { findBrowsers, isFormToken, toFormToken } from "./browser.ts";
+import { type SignInWeb, toLocation, type WebRequest } from "./web.ts";
+
+/** A request as a plain route sees it. */
+export interface CallbackHttpRequest {
+  readonly method: string;
+  readonly query: URLSearchParams;
+  readonly header: Headers;
+  readonly body: Uint8Array;
+  readonly info: RequestInfo;
+}
+
+/** What a plain route answers. */
+export interface CallbackHttpResponse {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
+  readonly body?: string;
+}
+
+/** What a form on a page of ours posts to `/auth/callback`, as `state` and `token`, beside a `code`. */
+export interface CallbackForm {
+  readonly state: string;
+  readonly formToken: string;
+  /** The mailbox the code went to. */
+  readonly email: string;
+  /**
+   * Where its answer redirects to when the sign-in is good: browsers hold
+   * `form-action` of the page's policy against that, too.
+   */
+  readonly returnTo: string;
+}
+
+/** What is to be shown where a browser cannot simply be sent on. */
+export type CallbackResult =
+  /** A link was opened in its own browser: a form with its code signs in. */
+  | { readonly kind: "confirm"; readonly form: CallbackForm; readonly code: string }
+  /** A code was mailed: a form with it joins the identity to the account, and signs in. */
+  | { readonly kind: "link_required"; readonly form: CallbackForm; readonly strategyName: string }
+  /** A link was opened in another browser: the code in the mail is to be typed in the first one. */
+  | { readonly kind: "other_browser" }
+  /** The person said no to the provider, or the provider could not go on. */
+  | { readonly kind: "denied" }
+  /** With a form where another code may be tried. */
+  | { readonly kind: "refused"; readonly error: DomainError; readonly form?: CallbackForm };
+
+/** Draws a page. Its status and headers are the page's own. */
+export type RenderResult = (
+  result: CallbackResult,
+  request: Pick<CallbackHttpRequest, "header" | "info">,
+) => CallbackHttpResponse | Promise<CallbackHttpResponse>;
+
+export interface CallbackRoutesOptions {
+  readonly web: SignInWeb;
+  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
+  readonly renderResult: RenderResult;
+  /** Origin that browsers see. */
+  readonly publicUrl: string;
+  /** Where to go after a sign-in that asked for nothing else. */
+  readonly defaultReturnTo: string;
+}
+
+/** Path of the routes. */
+export const callbackPath = "/auth/callback";
+
+/** What a form's token is made for. */
+export function toCallbackPurpose(state: string): string {
+  return `callback ${state}`;
+}
+
+const longestText = 8192;
+
+/** One parameter; one that is repeated means different things to different readers, and is refused. */
+function readOne(parameters: URLSearchParams, name: string): string {
+  const [value = "", ...others] = parameters.getAll(name);
+  if (others.length > 0 || value.length > longestText) throw new DomainError("INVALID_FLOW");
+  return value;
+}
+
+/** Builds the two routes. */
+export function createCallbackRoutes(options: CallbackRoutesOptions) {
+  const { web, authenticator, renderResult, publicUrl, defaultReturnTo } = options;
+
+  async function findPrincipal(header: Headers): Promise<UserPrincipal | undefined> {
+    const [cookie] = findCookies(header, sessionCookieName);
+    if (cookie === undefined) return undefined;
+    return await authenticator.authenticateCookie(cookie).catch((error) => {
+      if (error instanceof DomainError && error.kind !== "unavailable") return undefined;
+      throw error;
+    });
+  }
+
+  function sendOn(returnTo: string | undefined, setCookies: readonly string[]): CallbackHttpResponse {
+    return {
+      status: 303,
+      headers: {
+        location: toLocation(returnTo ?? defaultReturnTo),
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+        ...(setCookies.length > 0 && { "set-cookie": [...setCookies] }),
+      },
+    };
+  }
+
+  async function finish(
+    answer: Parameters<SignInWeb["finish"]>[0],
+    { header, info }: CallbackHttpRequest,
+  ): Promise<CallbackHttpResponse> {
+    const request: WebRequest = { header, info, principal: await findPrincipal(header) };
+    const { returnTo, setCookies } = await web.finish(answer, request);
+    return sendOn(returnTo, setCookies);
+  }
+
+  /** What a form needs to finish a flow by code; undefined in any other browser than the flow's own. */
+  async function findForm(state: string, header: Headers): Promise<CallbackForm | undefined> {
+    const [browser] = findBrowsers(header);
+    const { email = "", returnTo = defaultReturnTo, isSameBrowser } = await web.glance(state, header);
+    if (!isSameBrowser || browser === undefined) return undefined;
+    return { state, email, returnTo, formToken: toFormToken(browser, toCallbackPurpose(state)) };
+  }
+
+  async function get(request: CallbackHttpRequest): Promise<CallbackHttpResponse> {
+    const { query, header } = request;
+    const state = readOne(query, "state");
+    const { strategy } = await web.glance(state, header);
+    if (strategy.attempts === "code") {
+      const form = await findForm(state, header);
+      if (form === undefined) return await renderResult({ kind: "other_browser" }, request);
+      return await renderResult({ kind: "confirm", form, code: readOne(query, "code") }, request);
+    }
+    if (query.has("error")) {
+      await web.abandon(state, header);
+      return await renderResult({ kind: "denied" }, request);
+    }
+    const issuer = query.has("iss") ? { issuer: readOne(query, "iss") } : {};
+    const code = readOne(query, "code");
+    return await finish({ strategyName: "", state, code, stateOptions: {}, ...issuer }, request);
+  }
+
+  async function post(request: CallbackHttpRequest): Promise<CallbackHttpResponse> {
+    const { header, body } = request;
+    if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(header.get("content-type") ?? "")) {
+      throw new DomainError("INVALID_REQUEST", { message: "must be a form" });
+    }
+    const form = new URLSearchParams(Buffer.from(body).toString("utf8"));
+    const state = readOne(form, "state");
+    const isOurs = isFormToken(readOne(form, "token"), findBrowsers(header), toCallbackPurpose(state));
+    if (!isFromOwnPage(header, publicUrl) || !isOurs) throw new DomainError("CROSS_ORIGIN");
+    const { strategy } = await web.glance(state, header);
+    if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
+    const answer = { strategyName: "", state, code: readOne(form, "code"), stateOptions: {} };
+    return await finish(answer, request).catch((error) => retry(error, state, request));
+  }
+
+  /** A stale flow is nothing to bother a person with who is signed in already, as from another tab. */
+  async function onRefusal(error: unknown, request: CallbackHttpRequest): Promise<CallbackHttpResponse> {
+    if (!(error instanceof DomainError) || error.kind === "internal") throw error;
+    request.info.outcome.reason = error.reason;
+    if (error.detail !== undefined) request.info.outcome.detail = error.detail;
+    if (error.reason === "INVALID_FLOW" && (await findPrincipal(request.header)) !== undefined) {
+      return sendOn(undefined, []);
+    }
+    const { strategy_name: strategyName = "", state = "" } = error.metadata;
+    if (error.reason === "LINK_REQUIRED") {
+      const form = await findForm(state, request.header);
+      if (form !== undefined)
+        return await renderResult({ kind: "link_required", form, strategyName }, request);
+    }
+    return await renderResult({ kind: "refused", error }, request);
+  }
+
+  /** A wrong code may be followed by another, while its flow lives. */
+  async function retry(error: unknown, state: string, request: CallbackHttpRequest) {
+    if (!(error instanceof DomainError) || error.reason !== "INVALID_OTP") throw error;
+    const form = await findForm(state, request.header).catch(() => undefined);
+    return await renderResult({ kind: "refused", error, ...(form && { form }) }, request);
+  }
+
+  const guard =
+    (work: (request: CallbackHttpRequest) => Promise<CallbackHttpResponse>) =>
+    (request: CallbackHttpRequest): Promise<CallbackHttpResponse> =>
+      work(request).catch((error) => onRefusal(error, request));
+
+  return [
+    {
+      method: "GET",
+      path: callbackPath,
+      handle: async (request: CallbackHttpRequest): Promise<CallbackHttpResponse> =>
+        request.method === "HEAD" ? { status: 200 } : await guard(get)(request),
+    },
+    { method: "POST", path: callbackPath, handle: guard(post) },
+  ] as const;
+}
+
+function isFromOwnPage(header: Headers, publicUrl: string): boolean {
+  const origin = header.get("origin");
+  return origin === null ? header.get("sec-fetch-site") === "same-origin" : origin === publicUrl;
+}

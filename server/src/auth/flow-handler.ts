@@ -1,0 +1,65 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import { toOptionalStruct } from "../lib/proto.ts";
+import { requestInfoKey } from "../lib/request.ts";
+import { principalKey } from "../principals/context.ts";
+import type { SignInService } from "./service.ts";
+import { type SignInWeb, toLocation, type WebAnswer, type WebRequest } from "./web.ts";
+
+export interface FlowMethodsOptions {
+  readonly service: Pick<SignInService, "strategies">;
+  readonly web: SignInWeb;
+  /** Names that are not listed under Frontier's name: its SDK draws a button for each. */
+  readonly frontierHiddenStrategies: readonly string[];
+}
+
+/** What a call brings along, as a browser's request. */
+export function toWebRequest({ requestHeader, values }: HandlerContext): WebRequest {
+  return { header: requestHeader, info: values.get(requestInfoKey), principal: values.get(principalKey) };
+}
+
+function answer(context: HandlerContext, { setCookies }: WebAnswer): void {
+  for (const cookie of setCookies) context.responseHeader.append("set-cookie", cookie);
+  context.responseHeader.set("cache-control", "no-store");
+}
+
+/** The methods of AuthService by which people come in and go out. */
+export function createFlowMethods(options: FlowMethodsOptions) {
+  const { service, web } = options;
+  const hidden = new Set(options.frontierHiddenStrategies);
+
+  return {
+    listAuthStrategies(_request, context) {
+      const isAlias = context.service.typeName !== AuthService.typeName;
+      const listed = service.strategies.filter(({ name }) => !(isAlias && hidden.has(name)));
+      return {
+        strategies: listed.map(({ name, params }) => {
+          const struct = toOptionalStruct(params);
+          return { name, ...(struct && { params: struct }) };
+        }),
+      };
+    },
+    async authenticate(request, context) {
+      const { strategyName, email, returnTo, callbackUrl, redirectOnstart } = request;
+      const asked = { strategyName, email, returnTo, callbackUrl };
+      const begun = await web.begin(asked, toWebRequest(context));
+      answer(context, begun);
+      const { endpoint, state, stateOptions } = begun.flow;
+      if (redirectOnstart && endpoint !== "") context.responseHeader.set("location", toLocation(endpoint));
+      return { endpoint, state, ...(stateOptions && { stateOptions: stateOptions as JsonObject }) };
+    },
+    async authCallback(request, context) {
+      const { strategyName, state, code, stateOptions = {} } = request;
+      const finished = await web.finish({ strategyName, state, code, stateOptions }, toWebRequest(context));
+      answer(context, finished);
+      const { returnTo } = finished;
+      if (returnTo !== undefined) context.responseHeader.set("location", toLocation(returnTo));
+      return {};
+    },
+    async authLogout(_request, context) {
+      answer(context, await web.signOut(toWebRequest(context)));
+      return {};
+    },
+  } satisfies Partial<ServiceImpl<typeof AuthService>>;
+}

@@ -1,0 +1,92 @@
+import type { AuthenticationConfig, MailConfig, OidcProviderConfig } from "../../config/config.ts";
+import type { Egress } from "../../egress/egress.ts";
+import type { Clock } from "../../lib/clock.ts";
+import type { Log } from "../../lib/log.ts";
+import type { Mailer } from "../../mail/mailer.ts";
+import type { MailTemplate } from "../../mail/template.ts";
+import { callbackPath } from "../callback-routes.ts";
+import type { MailAllowance, Strategy } from "../strategy.ts";
+import { createGithubStrategy } from "./github.ts";
+import { createMailLinkStrategy, mailLinkTemplate } from "./mail-link.ts";
+import { createMailOtpStrategy, mailOtpTemplate } from "./mail-otp.ts";
+import { createOidcStrategy } from "./oidc.ts";
+import { createPasskeyStrategy, type PasskeyStrategyOptions } from "./passkey.ts";
+
+export interface ConfiguredStrategiesOptions {
+  readonly authentication: AuthenticationConfig;
+  /** Origin that links in mails are made from. */
+  readonly publicUrl: string;
+  readonly mailer: Mailer;
+  readonly mailAllowance: MailAllowance;
+  readonly egress: Egress;
+  readonly passkeys: Pick<
+    PasskeyStrategyOptions,
+    "passkeys" | "findByCredentialId" | "findByUser" | "findOwner"
+  >;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** How long a passkey's ceremony may take, in seconds. */
+const passkeyFlowSeconds = 600;
+
+function toTemplate({ subject, body }: MailConfig, builtIn: MailTemplate): MailTemplate {
+  return { subject: subject ?? builtIn.subject, body: body ?? builtIn.body };
+}
+
+/** Every strategy that is configured, in the order to offer them: providers as in the file, mail, passkeys. */
+export function createConfiguredStrategies(options: ConfiguredStrategiesOptions): readonly Strategy[] {
+  const { authentication, publicUrl, mailer, mailAllowance, egress, clock, log } = options;
+  const { mailOtp, mailLink, passkey } = authentication;
+
+  function toProvider(provider: OidcProviderConfig): Strategy {
+    const { name, clientId, clientSecret, scopes, authoritativeDomains } = provider;
+    const common = { name, clientId, scopes, authoritativeDomains, egress };
+    const flowSeconds = provider.validitySeconds;
+    if (provider.kind === "github") {
+      const { baseUrl = "" } = provider;
+      return createGithubStrategy({ ...common, flowSeconds, baseUrl, clientSecret: clientSecret ?? "" });
+    }
+    const { issuerUrl = "" } = provider;
+    const { clockSkewSeconds } = authentication;
+    return createOidcStrategy({
+      ...common,
+      flowSeconds,
+      issuerUrl,
+      clientSecret,
+      clockSkewSeconds,
+      clock,
+      log,
+    });
+  }
+
+  const mail = {
+    mailer,
+    mayMail: (mailbox: string, clientAddress: string) => mailAllowance.take(mailbox, clientAddress),
+  };
+  return [
+    ...authentication.oidcProviders.map(toProvider),
+    createMailOtpStrategy({
+      ...mail,
+      template: toTemplate(mailOtp, mailOtpTemplate),
+      validitySeconds: mailOtp.validitySeconds,
+    }),
+    createMailLinkStrategy({
+      ...mail,
+      template: toTemplate(mailLink, mailLinkTemplate),
+      validitySeconds: mailLink.validitySeconds,
+      landingUrl: `${publicUrl}${callbackPath}`,
+    }),
+    ...(passkey === undefined
+      ? []
+      : [
+          createPasskeyStrategy({
+            ...passkey,
+            ...options.passkeys,
+            flowSeconds: passkeyFlowSeconds,
+            clock,
+            log,
+          }),
+        ]),
+  ];
+}

@@ -1,0 +1,163 @@
+/**
+ * Sign-in as a browser sees it: cookies in, cookies out.
+ *
+ * RPC handlers, callback routes and pages all come through here, so that a
+ * session is begun, replaced and ended in one way.
+ */
+import type { SessionHeadersConfig } from "../config/config.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import { findCookies, sessionCookieName } from "../principals/presented.ts";
+import type { Caller, Principal, UserPrincipal } from "../principals/principal.ts";
+import type { SessionAuthenticator } from "../sessions/authenticator.ts";
+import type { SessionCookies } from "../sessions/cookie.ts";
+import { readDevice } from "../sessions/device.ts";
+import type { BegunSession } from "../sessions/service.ts";
+import type { Device, LiveSession } from "../sessions/session.ts";
+import { findBrowsers, getBrowser, toBrowserCookie } from "./browser.ts";
+import type { BeginFlow, BegunFlow, FinishFlow, FlowGlance, SignInService } from "./service.ts";
+
+/** A request from a browser, or from whatever keeps cookies as one. */
+export interface WebRequest {
+  readonly header: Headers;
+  readonly info: RequestInfo;
+  /** Who is calling, as far as known. */
+  readonly principal: Principal | undefined;
+}
+
+/** What a browser is to be told besides the answer. */
+export interface WebAnswer {
+  /** Values of `Set-Cookie`. */
+  readonly setCookies: readonly string[];
+}
+
+/** A flow just begun. */
+export interface WebBegun extends WebAnswer {
+  readonly flow: BegunFlow;
+}
+
+/** A flow that came to a good end. */
+export interface WebFinished extends WebAnswer {
+  /** Where the person asked to go. */
+  readonly returnTo: string | undefined;
+  /** Absent when a passkey was registered, which makes no session. */
+  readonly begun: BegunSession | undefined;
+}
+
+export interface SignInWebOptions {
+  readonly service: SignInService;
+  readonly sessions: {
+    signOut(caller: Caller & { readonly principal: UserPrincipal }): Promise<void>;
+  };
+  readonly authenticator: Pick<SessionAuthenticator, "findByCookie" | "authenticateCookie">;
+  readonly cookies: Pick<SessionCookies, "toSetCookie" | "toClearCookie">;
+  readonly deviceHeaders: SessionHeadersConfig;
+  /** Whether browsers come by https. */
+  readonly secure: boolean;
+}
+
+/** @see the head of this file */
+export class SignInWeb {
+  readonly #options: SignInWebOptions;
+
+  constructor(options: SignInWebOptions) {
+    this.#options = options;
+  }
+
+  /** Begins a flow, in the browser that asks. @throws DomainError as `SignInService.begin` */
+  async begin(
+    asked: Pick<BeginFlow, "strategyName" | "email" | "returnTo" | "callbackUrl">,
+    { header, info, principal }: WebRequest,
+  ): Promise<WebBegun> {
+    const { service, secure } = this.#options;
+    const browser = getBrowser(header);
+    const flow = await service.begin({ ...asked, browser, principal, info });
+    const dead = await this.clearDeadSession(header);
+    return { flow, setCookies: [toBrowserCookie(browser, secure), ...dead] };
+  }
+
+  /** Ends a flow, and signs the browser in. @throws DomainError as `SignInService.finish` */
+  async finish(
+    answer: Pick<FinishFlow, "strategyName" | "state" | "code" | "stateOptions" | "issuer">,
+    request: WebRequest,
+  ): Promise<WebFinished> {
+    const { header, info, principal } = request;
+    const { begun, returnTo } = await this.#options.service.finish({
+      ...answer,
+      browsers: findBrowsers(header),
+      principal,
+      sessions: await this.findSessions(header),
+      device: this.readDevice(request),
+      info,
+    });
+    return { returnTo, begun, setCookies: begun === undefined ? [] : [this.#toSetCookie(begun)] };
+  }
+
+  /** Looks at a flow without changing it. @throws DomainError INVALID_FLOW */
+  async glance(state: string, header: Headers): Promise<FlowGlance> {
+    return await this.#options.service.glance(state, findBrowsers(header));
+  }
+
+  /** Ends a flow that its browser does not want to go on with. */
+  async abandon(state: string, header: Headers): Promise<void> {
+    await this.#options.service.abandon(state, findBrowsers(header));
+  }
+
+  /** Ends every session that a request comes with, and clears the cookie, dead or not. */
+  async signOut({ header, info, principal }: WebRequest): Promise<WebAnswer> {
+    const { sessions, cookies } = this.#options;
+    const principals = (await this.findSessions(header)).map(toPrincipal);
+    if (principal?.type === "user") principals.push(principal);
+    for (const each of principals) await sessions.signOut({ principal: each, request: info });
+    return { setCookies: [cookies.toClearCookie()] };
+  }
+
+  /** The live sessions in a request's cookies, usually one; their users may be disabled. */
+  async findSessions(header: Headers): Promise<LiveSession[]> {
+    const found = new Map<string, LiveSession>();
+    for (const cookie of findCookies(header, sessionCookieName)) {
+      const session = await this.#options.authenticator.findByCookie(cookie);
+      if (session !== undefined) found.set(session.id, session);
+    }
+    return [...found.values()];
+  }
+
+  /** `Set-Cookie` that clears a session cookie which is no good any more; nothing where there is none. */
+  async clearDeadSession(header: Headers): Promise<string[]> {
+    if (findCookies(header, sessionCookieName).length === 0) return [];
+    const isLive = (await this.findSessions(header)).length > 0;
+    return isLive ? [] : [this.#options.cookies.toClearCookie()];
+  }
+
+  /** `Set-Cookie` that makes the browser forget its session. */
+  toClearCookie(): string {
+    return this.#options.cookies.toClearCookie();
+  }
+
+  /** Device and place of a request. */
+  readDevice({ header, info }: Pick<WebRequest, "header" | "info">): Device {
+    return readDevice(this.#options.deviceHeaders, header, info);
+  }
+
+  #toSetCookie({ cookie, session }: BegunSession): string {
+    return this.#options.cookies.toSetCookie(cookie, session.createdAt, session.expiresAt);
+  }
+}
+
+/** Who signs out: enough for the audit, whatever else they may do. */
+function toPrincipal({ id, userId, email, expiresAt }: LiveSession): UserPrincipal {
+  return {
+    type: "user",
+    id: userId,
+    email,
+    superuser: false,
+    sessionId: id,
+    sessionExpiresAt: expiresAt,
+    authVia: "session",
+    credentialKind: "session",
+  };
+}
+
+/** A URL as a header can hold it. */
+export function toLocation(url: string): string {
+  return /^[\x21-\x7e]+$/.test(url) ? url : new URL(url).href;
+}

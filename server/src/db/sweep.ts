@@ -1,0 +1,14 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+
+/** How many rows one transaction of a sweep takes: a few milliseconds' worth. */
+const rowsPerBatch = 200;
+
+/**
+ * Removes rows batch by batch until none are left, and lets others have their
+ * turn in between: nobody waits longer than for one batch.
+ *
+ * @param removeBatch removes up to `limit` rows in a transaction of its own, and answers how many there were.
+ */
+export async function sweepInBatches(removeBatch: (limit: number) => Promise<number>): Promise<void> {
+  while ((await removeBatch(rowsPerBatch)) === rowsPerBatch) await nextTurn();
+}
