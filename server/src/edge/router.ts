@@ -27,6 +27,7 @@ import { answerAfterBody, type NodeRequest, type NodeResponse, toRawPath } from 
 import { type PlainRoute, sendPlain, sendRefusal, servePlainRoute } from "./plain-route.ts";
 import { createReflection } from "./reflection.ts";
 import { createRequestInfoReader } from "./request-info.ts";
+import { createOpenApiRoute } from "./rest/openapi-route.ts";
 import { createRest, type FindRest } from "./rest/rest.ts";
 import { createRpcHandlers, serveRpc } from "./rpc.ts";
 import type { ServiceRegistration } from "./services.ts";
@@ -34,7 +35,7 @@ import { isRpcRequest, sendUnimplemented } from "./unimplemented.ts";
 
 /** What the edge is made of. */
 export interface EdgeOptions {
-  /** Health, ping and metrics come on their own. */
+  /** Health, ping, metrics and the OpenAPI document come on their own. */
   readonly routes: readonly PlainRoute[];
   /** Our own services. Health, reflection and Frontier's alias come on their own. */
   readonly services: readonly ServiceRegistration[];
@@ -80,6 +81,7 @@ export function createEdge(options: EdgeOptions): RequestListener {
     ...options.routes,
     ...createHealthRoutes(options.health),
     options.metrics.route,
+    createOpenApiRoute(options),
   ]);
   const servicePaths = new Set([...rpcs.keys()].map(toServicePath));
   const readInfo = createRequestInfoReader(options);

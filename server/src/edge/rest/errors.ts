@@ -33,7 +33,7 @@ export const restErrors = {
 } as const satisfies Record<ErrorKind, RestError>;
 
 /** Reasons for which HTTP has a status of its own, or NetFoundry's REST another. */
-const restReasons: Partial<Record<Reason, RestError>> = {
+export const restReasons: Partial<Record<Reason, RestError>> = {
   FRONTDOOR_NOT_FOUND: { error: "not_found", status: 403 },
   PRECONDITION_FAILED: { error: "precondition_failed", status: 412 },
   METHOD_NOT_ALLOWED: { error: "method_not_allowed", status: 405 },

@@ -1,7 +1,7 @@
 import type { DescField, DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { isOutputOnly } from "./output-only.ts";
 import { isJsonObject } from "./type-errors.ts";
-import { isTextual } from "./value-types.ts";
+import { findOpenMessage, isTextual } from "./value-types.ts";
 
 /** A field inside a message, by the fields that lead to it; the last one is it. */
 export type FieldPath = readonly [DescField, ...DescField[]];
@@ -21,7 +21,7 @@ export function findTextField(type: DescMessage, path: string): FieldPath | unde
     );
     if (field === undefined || isOutputOnly(field)) return undefined;
     fields.push(field);
-    at = field.fieldKind === "message" && !isTextual(field) ? field.message : undefined;
+    at = findOpenMessage(field);
   }
   const [first, ...rest] = fields;
   const last = fields.at(-1);

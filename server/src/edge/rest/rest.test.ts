@@ -224,6 +224,7 @@ describe("query parameters", () => {
     ["labels=1", "labels is not expected"],
     ["labels.a=1", "labels.a is not expected"],
     ["any=1", "any is not expected"],
+    ["any.stringValue=1", "any.stringValue is not expected"],
     ["at.seconds=1", "at.seconds is not expected"],
     ["stamp=1", "stamp is not expected"],
     ["constructor=1", "constructor is not expected"],

@@ -1,6 +1,13 @@
 /** What a value of a field may be in JSON and in a path or query, and how its type is called. */
-import { type DescEnum, type DescField, fromJson, type JsonValue, ScalarType } from "@bufbuild/protobuf";
-import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
+import {
+  type DescEnum,
+  type DescField,
+  type DescMessage,
+  fromJson,
+  type JsonValue,
+  ScalarType,
+} from "@bufbuild/protobuf";
+import { hasCustomJsonRepresentation, isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import { invalidValues, toViolation } from "./refusals.ts";
 
 const scalarTypes = {
@@ -81,6 +88,13 @@ export function isTextual(field: DescField): boolean {
       message.typeName,
     )
   );
+}
+
+/** The message whose fields a path or query can say one by one; undefined where there is none. */
+export function findOpenMessage({ fieldKind, message }: DescField): DescMessage | undefined {
+  return fieldKind === "message" && message !== undefined && !hasCustomJsonRepresentation(message)
+    ? message
+    : undefined;
 }
 
 /**
