@@ -407,7 +407,10 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     authenticator: sessionAuthenticator,
     cookies: sessionCookies,
     deviceHeaders: authentication.session.headers,
-    secure: config.publicUrl.startsWith("https:"),
+    browserCookie: {
+      secure: config.publicUrl.startsWith("https:"),
+      crossSite: authentication.session.sameSite === "none",
+    },
   });
   const userMessages = new InvalidatedCache<UserMessage>({
     feed,

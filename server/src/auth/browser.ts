@@ -26,9 +26,17 @@ export function getBrowser(header: Headers): string {
   return findBrowsers(header)[0] ?? toBase64url(randomBytes(32));
 }
 
-/** `Set-Cookie` that has the browser remembered. `SameSite=Lax`, as providers send people back from their own site. */
-export function toBrowserCookie(browser: string, secure: boolean): string {
-  const attributes = `Max-Age=${maxAgeSeconds}; Path=/; HttpOnly; SameSite=Lax`;
+/** How the browser's cookie is set. */
+export interface BrowserCookieOptions {
+  /** Whether browsers come by https. */
+  readonly secure: boolean;
+  /** Whether pages of other sites may sign in: the session's `same_site` is `none`. */
+  readonly crossSite: boolean;
+}
+
+/** `Set-Cookie` that has the browser remembered. Never `SameSite=Strict`: providers send people back from their own site. */
+export function toBrowserCookie(browser: string, { secure, crossSite }: BrowserCookieOptions): string {
+  const attributes = `Max-Age=${maxAgeSeconds}; Path=/; HttpOnly; SameSite=${crossSite ? "None" : "Lax"}`;
   return `${browserCookieName}=${browser}; ${attributes}${secure ? "; Secure" : ""}`;
 }
 

@@ -14,6 +14,7 @@ import { Flows } from "./flows.ts";
 import { Judge } from "./judge.ts";
 import { type BeginFlow, type FinishFlow, SignInService } from "./service.ts";
 import type { Proof, Strategy } from "./strategy.ts";
+import { SignInWeb } from "./web.ts";
 
 /** A strategy by mail whose codes are what the test reads out of `sent`. */
 export interface FakeMail extends Strategy {
@@ -130,6 +131,28 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
     findSession: (id) => findLiveSession(database.reader, id),
   });
   return { service, parts, limits, flows, close: () => parts.close() };
+}
+
+/** The origin that browsers see in tests. */
+export const publicUrl = "https://id.example.org";
+
+/** The browser's side of {@link openSignIn}. */
+export function createTestWeb({ service, parts }: SignInParts): SignInWeb {
+  return new SignInWeb({
+    service,
+    sessions: parts.sessions,
+    authenticator: parts.authenticator,
+    cookies: parts.cookies,
+    deviceHeaders: {
+      clientIp: "x-forwarded-for",
+      clientCountry: "x-frontier-country",
+      clientCity: "x-frontier-city",
+      clientLatitude: "x-frontier-latitude",
+      clientLongitude: "x-frontier-longitude",
+      clientUserAgent: "user-agent",
+    },
+    browserCookie: { secure: true, crossSite: false },
+  });
 }
 
 /** A request of `Authenticate`, with what is not said left out. */

@@ -13,7 +13,7 @@ import type { SessionCookies } from "../sessions/cookie.ts";
 import { readDevice } from "../sessions/device.ts";
 import type { BegunSession } from "../sessions/service.ts";
 import type { Device, LiveSession } from "../sessions/session.ts";
-import { findBrowsers, getBrowser, toBrowserCookie } from "./browser.ts";
+import { type BrowserCookieOptions, findBrowsers, getBrowser, toBrowserCookie } from "./browser.ts";
 import type { BeginFlow, BegunFlow, FinishFlow, FlowGlance, SignInService } from "./service.ts";
 
 /** A request from a browser, or from whatever keeps cookies as one. */
@@ -51,8 +51,7 @@ export interface SignInWebOptions {
   readonly authenticator: Pick<SessionAuthenticator, "findByCookie" | "authenticateCookie">;
   readonly cookies: Pick<SessionCookies, "toSetCookie" | "toClearCookie">;
   readonly deviceHeaders: SessionHeadersConfig;
-  /** Whether browsers come by https. */
-  readonly secure: boolean;
+  readonly browserCookie: BrowserCookieOptions;
 }
 
 /** @see the head of this file */
@@ -68,11 +67,11 @@ export class SignInWeb {
     asked: Pick<BeginFlow, "strategyName" | "email" | "returnTo" | "callbackUrl">,
     { header, info, principal }: WebRequest,
   ): Promise<WebBegun> {
-    const { service, secure } = this.#options;
+    const { service, browserCookie } = this.#options;
     const browser = getBrowser(header);
     const flow = await service.begin({ ...asked, browser, principal, info });
     const dead = await this.clearDeadSession(header);
-    return { flow, setCookies: [toBrowserCookie(browser, secure), ...dead] };
+    return { flow, setCookies: [toBrowserCookie(browser, browserCookie), ...dead] };
   }
 
   /** Ends a flow, and signs the browser in. @throws DomainError as `SignInService.finish` */
@@ -89,6 +88,7 @@ export class SignInWeb {
       device: this.readDevice(request),
       info,
     });
+    if (begun !== undefined) info.outcome.principal = `user:${begun.session.userId}`;
     return { returnTo, begun, setCookies: begun === undefined ? [] : [this.#toSetCookie(begun)] };
   }
 
