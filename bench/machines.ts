@@ -123,6 +123,8 @@ export async function benchMachines(): Promise<Section> {
       const against = name === "jwks" ? "bare node:http" : "bare connect-node";
       rows.push(toRow(what, ours, bare, against, aim));
     }
+    const failed = rows.find((row) => Number(row.at(-1)) > 0);
+    if (failed !== undefined) throw new Error(`requests failed: ${failed.join(" | ")}`);
     rows.push([
       "resident after the load",
       `${residentMib(servers.ours.pid).toFixed(0)} MiB`,
@@ -135,7 +137,7 @@ export async function benchMachines(): Promise<Section> {
       title: "Machines",
       columns: ["what", "Vestibule", "against", "ratio", "aim", "failures"],
       rows,
-      note: `Server on one core, load from another process on the second; ${connections} connections (gRPC: 4 × 16 streams); medians of nine alternating windows of a second. Audit, limits and revocation are on.`,
+      note: `Server on one core, load from another process on the second; ${connections} connections (gRPC: 4 × 16 streams); medians of nine alternating windows of a second. Audit, limits, revocation and the access log (to /dev/null) are on.`,
     };
   } finally {
     load.close();

@@ -13,6 +13,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       redirect_uris: [],
       response_types: [],
       token_endpoint_auth_method: "client_secret_post",
+      id_token_signed_response_alg: "ES256",
     },
   ],
   jwks: { keys: [{ ...privateKey.export({ format: "jwk" }), alg: "ES256", use: "sig", kid: "peer" }] },

@@ -12,13 +12,18 @@ const canPin = spawnSync("taskset", ["-c", "0", "true"]).status === 0;
 export function spawnPinned(
   core: number,
   args: readonly string[],
-  options: { readonly env?: Readonly<Record<string, string>>; readonly ipc?: boolean } = {},
+  options: {
+    readonly env?: Readonly<Record<string, string>>;
+    readonly ipc?: boolean;
+    /** Its output goes nowhere, instead of through this process, which would take part of a core. */
+    readonly quiet?: boolean;
+  } = {},
 ): ChildProcess {
   const command = canPin ? ["taskset", "-c", String(core), process.execPath] : [process.execPath];
   const [program = process.execPath, ...rest] = command;
   return spawn(program, [...rest, ...args], {
     env: { ...process.env, NODE_ENV: "production", ...options.env },
-    stdio: options.ipc ? ["ignore", "pipe", "inherit", "ipc"] : ["ignore", "pipe", "inherit"],
+    stdio: ["ignore", options.quiet ? "ignore" : "pipe", "inherit", ...(options.ipc ? ["ipc" as const] : [])],
   });
 }
 

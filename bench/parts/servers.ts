@@ -43,8 +43,7 @@ export async function startVestibule(options: { readonly dataDir?: string } = {}
     VESTIBULE_BOOTSTRAP_CLIENT_SECRET: clientSecret,
   };
   const startedAt = performance.now();
-  const child = spawnPinned(0, [bundleMain, "serve"], { env });
-  child.stdout?.resume();
+  const child = spawnPinned(0, [bundleMain, "serve"], { env, quiet: true });
   await untilAnswering(port, "/healthz");
   return toServer(child, port, performance.now() - startedAt, () => {
     if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
@@ -76,8 +75,7 @@ export async function startBundledContender(name: string): Promise<BenchServer> 
   execFileSync(esbuild, [entry, ...flags, `--banner:js=${banner}`, `--outfile=${out}`], { stdio: "ignore" });
   const port = await findFreePort();
   const startedAt = performance.now();
-  const child = spawnPinned(0, [out], { env: { BENCH_PORT: String(port) } });
-  child.stdout?.resume();
+  const child = spawnPinned(0, [out], { env: { BENCH_PORT: String(port) }, quiet: true });
   await untilAnswering(port, "/");
   return toServer(child, port, performance.now() - startedAt, () => rmSync(folder, { recursive: true }));
 }
