@@ -229,6 +229,22 @@ describe.each(["sqlite", "postgres"] as const)("signing in (%s)", (database) => 
     expect((await listUsers(await signedIn())).status).toBe(403);
   });
 
+  it("is what the audit trail tells of: who came in, who did not, who went", async () => {
+    const email = newEmail();
+    const person = await signedIn(email);
+    const { user } = (await person.call("GetCurrentUser")).json;
+    await person.call("AuthCallback", { state: "unknown" });
+    await person.call("AuthLogout");
+    const list = async (filter: object) => {
+      const path = "/vestibule.v1.AuditService/ListAuditRecords";
+      const { json } = await postJson(server, path, filter, basic(server));
+      return (json.records ?? []).map(({ action }: { action: string }) => action);
+    };
+    const own = ["user.create", "session.create", "session.sign_out"];
+    await expect.poll(() => list({ actorId: user.id })).toEqual(expect.arrayContaining(own));
+    await expect.poll(() => list({ action: "sign_in.refuse" })).toContain("sign_in.refuse");
+  });
+
   it("is refused to other sites' pages, in every way they have (CSRF)", async () => {
     const person = await signedIn();
     const refused = { status: 403, json: { code: "permission_denied", message: "not authorized" } };
@@ -377,6 +393,26 @@ describe.each(["sqlite", "postgres"] as const)("signing in (%s)", (database) => 
     expect(answer.text).not.toContain("<script");
     const twice = await new Person(server).send("/auth/callback?state=a&state=b");
     expect(twice.status).toBe(400);
+  });
+});
+
+describe("sign-up by invitation", () => {
+  it("takes one from a superuser, for that address alone", async () => {
+    const invited = { signup: { mode: "invited" } };
+    await using server = await startServer({ config: { authentication: invited } });
+    const invite = (email: string, headers = basic(server) as Record<string, string>) =>
+      postJson(server, "/vestibule.v1.UserService/InviteUser", { email }, headers);
+    const refused = new Person(server).signIn("ada@example.org");
+    await expect(refused).rejects.toThrow(/permission_denied.*sign-up is not open to this address/);
+    expect((await invite("Ada@Example.org")).json).toEqual({});
+    expect((await invite("ada@example.org")).json).toEqual({});
+    expect((await invite("ada")).json).toMatchObject({ code: "invalid_argument", message: "Invalid email" });
+    const ada = new Person(server);
+    await ada.signIn("ada@example.org");
+    const { accessToken } = (await ada.call("AuthToken")).json;
+    const answer = await invite("eve@example.org", { authorization: `Bearer ${accessToken}` });
+    expect(answer.status).toBe(403);
+    await expect(new Person(server).signIn("eve@example.org")).rejects.toThrow("permission_denied");
   });
 });
 

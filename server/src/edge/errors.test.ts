@@ -25,6 +25,14 @@ describe("toConnectError", () => {
     expect(error.details).toHaveLength(1);
   });
 
+  it("carries what a client needs to go on, in the ErrorInfo", () => {
+    const metadata = { strategy_name: "mailotp", state: "s" };
+    const [info] = toConnectError(new DomainError("LINK_REQUIRED", { metadata })).findDetails(
+      ErrorInfoSchema,
+    );
+    expect(info).toMatchObject({ reason: "LINK_REQUIRED", metadata });
+  });
+
   it("carries violations and the wait", () => {
     const error = toConnectError(
       new DomainError("INVALID_REQUEST", {

@@ -40,6 +40,10 @@ export function createUserHandler(service: UserService): ServiceImpl<typeof User
     async getUser({ id }, context) {
       return { user: toUserMessage(await service.get(requireCaller(context), id)) };
     },
+    async inviteUser({ email }, context) {
+      await service.invite(requireCaller(context), email);
+      return {};
+    },
     async enableUser({ id }, context) {
       return { user: toUserMessage(await service.setState(requireCaller(context), id, "enabled")) };
     },

@@ -14,6 +14,8 @@ import { findOrganizationIds } from "../organizations/member-store.ts";
 import { keepingAnOwner } from "../organizations/owners.ts";
 import type { PageRequest } from "../organizations/service.ts";
 import type { Caller } from "../principals/principal.ts";
+import { toEmail } from "./email.ts";
+import { insertInvitation } from "./identity-store.ts";
 import * as store from "./store.ts";
 import type { User } from "./user.ts";
 
@@ -66,6 +68,17 @@ export class UserService {
     const user = await store.findUser(this.#database.reader, id.toLowerCase());
     if (user === undefined) throw new DomainError("USER_NOT_FOUND");
     return user;
+  }
+
+  /** Lets an address sign up where that takes an invitation. @throws DomainError NOT_AUTHORIZED, INVALID_EMAIL */
+  async invite(caller: Caller, address: string): Promise<void> {
+    requireSuperuser(caller);
+    const email = toEmail(address);
+    if (email === undefined) throw new DomainError("INVALID_EMAIL");
+    await this.#database.transaction(async (tx) => {
+      await insertInvitation(tx, email, this.#clock.now());
+      await this.#audit.record(tx, caller, { action: "user.invite", details: { email } });
+    });
   }
 
   /** @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND */

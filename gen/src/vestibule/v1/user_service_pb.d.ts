@@ -120,6 +120,40 @@ export declare type GetUserResponse = Message<"vestibule.v1.GetUserResponse"> & 
 export declare const GetUserResponseSchema: GenMessage<GetUserResponse>;
 
 /**
+ * Request of InviteUser.
+ *
+ * @generated from message vestibule.v1.InviteUserRequest
+ */
+export declare type InviteUserRequest = Message<"vestibule.v1.InviteUserRequest"> & {
+  /**
+   * The address, in any case.
+   *
+   * @generated from field: string email = 1;
+   */
+  email: string;
+};
+
+/**
+ * Describes the message vestibule.v1.InviteUserRequest.
+ * Use `create(InviteUserRequestSchema)` to create a new message.
+ */
+export declare const InviteUserRequestSchema: GenMessage<InviteUserRequest>;
+
+/**
+ * Answer of InviteUser.
+ *
+ * @generated from message vestibule.v1.InviteUserResponse
+ */
+export declare type InviteUserResponse = Message<"vestibule.v1.InviteUserResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.InviteUserResponse.
+ * Use `create(InviteUserResponseSchema)` to create a new message.
+ */
+export declare const InviteUserResponseSchema: GenMessage<InviteUserResponse>;
+
+/**
  * Request of EnableUser.
  *
  * @generated from message vestibule.v1.EnableUserRequest
@@ -260,6 +294,20 @@ export declare const UserService: GenService<{
     methodKind: "unary";
     input: typeof GetUserRequestSchema;
     output: typeof GetUserResponseSchema;
+  },
+  /**
+   * Lets an address sign up while `authentication.signup.mode` is `invited`. No
+   * mail is sent. Inviting it again, or an address that has an account, changes
+   * nothing.
+   *
+   * Errors: `invalid_argument` "Invalid email".
+   *
+   * @generated from rpc vestibule.v1.UserService.InviteUser
+   */
+  inviteUser: {
+    methodKind: "unary";
+    input: typeof InviteUserRequestSchema;
+    output: typeof InviteUserResponseSchema;
   },
   /**
    * Lets a disabled user in again. Sessions that were ended stay ended.

@@ -10,7 +10,7 @@ import { file_vestibule_v1_user } from "./user_pb.js";
  * Describes the file vestibule/v1/user_service.proto.
  */
 export const file_vestibule_v1_user_service = /*@__PURE__*/
-  fileDesc("Ch92ZXN0aWJ1bGUvdjEvdXNlcl9zZXJ2aWNlLnByb3RvEgx2ZXN0aWJ1bGUudjEikwEKEExpc3RVc2Vyc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjIASgAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGPQDEhcKBWVtYWlsGAMgASgJQgi6SAVyAxjAAhIpCgVzdGF0ZRgEIAEoCUIaukgXchVSAFIHZW5hYmxlZFIIZGlzYWJsZWQiTwoRTGlzdFVzZXJzUmVzcG9uc2USIQoFdXNlcnMYASADKAsyEi52ZXN0aWJ1bGUudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJgoOR2V0VXNlclJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBIjMKD0dldFVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIudmVzdGlidWxlLnYxLlVzZXIiKQoRRW5hYmxlVXNlclJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBIjYKEkVuYWJsZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIudmVzdGlidWxlLnYxLlVzZXIiKgoSRGlzYWJsZVVzZXJSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASI3ChNEaXNhYmxlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi52ZXN0aWJ1bGUudjEuVXNlciIpChFEZWxldGVVc2VyUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQEiFAoSRGVsZXRlVXNlclJlc3BvbnNlMqMDCgtVc2VyU2VydmljZRJRCglMaXN0VXNlcnMSHi52ZXN0aWJ1bGUudjEuTGlzdFVzZXJzUmVxdWVzdBofLnZlc3RpYnVsZS52MS5MaXN0VXNlcnNSZXNwb25zZSIDkAIBEksKB0dldFVzZXISHC52ZXN0aWJ1bGUudjEuR2V0VXNlclJlcXVlc3QaHS52ZXN0aWJ1bGUudjEuR2V0VXNlclJlc3BvbnNlIgOQAgESTwoKRW5hYmxlVXNlchIfLnZlc3RpYnVsZS52MS5FbmFibGVVc2VyUmVxdWVzdBogLnZlc3RpYnVsZS52MS5FbmFibGVVc2VyUmVzcG9uc2USUgoLRGlzYWJsZVVzZXISIC52ZXN0aWJ1bGUudjEuRGlzYWJsZVVzZXJSZXF1ZXN0GiEudmVzdGlidWxlLnYxLkRpc2FibGVVc2VyUmVzcG9uc2USTwoKRGVsZXRlVXNlchIfLnZlc3RpYnVsZS52MS5EZWxldGVVc2VyUmVxdWVzdBogLnZlc3RpYnVsZS52MS5EZWxldGVVc2VyUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_vestibule_v1_user]);
+  fileDesc("Ch92ZXN0aWJ1bGUvdjEvdXNlcl9zZXJ2aWNlLnByb3RvEgx2ZXN0aWJ1bGUudjEikwEKEExpc3RVc2Vyc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjIASgAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGPQDEhcKBWVtYWlsGAMgASgJQgi6SAVyAxjAAhIpCgVzdGF0ZRgEIAEoCUIaukgXchVSAFIHZW5hYmxlZFIIZGlzYWJsZWQiTwoRTGlzdFVzZXJzUmVzcG9uc2USIQoFdXNlcnMYASADKAsyEi52ZXN0aWJ1bGUudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJgoOR2V0VXNlclJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBIjMKD0dldFVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIudmVzdGlidWxlLnYxLlVzZXIiXwoRSW52aXRlVXNlclJlcXVlc3QSSgoFZW1haWwYASABKAlCO7pIOLoBNQoRaW52aXRlX3VzZXIuZW1haWwSDUludmFsaWQgZW1haWwaEXNpemUodGhpcykgPD0gMzIwIhQKEkludml0ZVVzZXJSZXNwb25zZSIpChFFbmFibGVVc2VyUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQEiNgoSRW5hYmxlVXNlclJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi52ZXN0aWJ1bGUudjEuVXNlciIqChJEaXNhYmxlVXNlclJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBIjcKE0Rpc2FibGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLnZlc3RpYnVsZS52MS5Vc2VyIikKEURlbGV0ZVVzZXJSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASIUChJEZWxldGVVc2VyUmVzcG9uc2Uy+QMKC1VzZXJTZXJ2aWNlElEKCUxpc3RVc2VycxIeLnZlc3RpYnVsZS52MS5MaXN0VXNlcnNSZXF1ZXN0Gh8udmVzdGlidWxlLnYxLkxpc3RVc2Vyc1Jlc3BvbnNlIgOQAgESSwoHR2V0VXNlchIcLnZlc3RpYnVsZS52MS5HZXRVc2VyUmVxdWVzdBodLnZlc3RpYnVsZS52MS5HZXRVc2VyUmVzcG9uc2UiA5ACARJUCgpJbnZpdGVVc2VyEh8udmVzdGlidWxlLnYxLkludml0ZVVzZXJSZXF1ZXN0GiAudmVzdGlidWxlLnYxLkludml0ZVVzZXJSZXNwb25zZSIDkAICEk8KCkVuYWJsZVVzZXISHy52ZXN0aWJ1bGUudjEuRW5hYmxlVXNlclJlcXVlc3QaIC52ZXN0aWJ1bGUudjEuRW5hYmxlVXNlclJlc3BvbnNlElIKC0Rpc2FibGVVc2VyEiAudmVzdGlidWxlLnYxLkRpc2FibGVVc2VyUmVxdWVzdBohLnZlc3RpYnVsZS52MS5EaXNhYmxlVXNlclJlc3BvbnNlEk8KCkRlbGV0ZVVzZXISHy52ZXN0aWJ1bGUudjEuRGVsZXRlVXNlclJlcXVlc3QaIC52ZXN0aWJ1bGUudjEuRGVsZXRlVXNlclJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_vestibule_v1_user]);
 
 /**
  * Describes the message vestibule.v1.ListUsersRequest.
@@ -41,46 +41,60 @@ export const GetUserResponseSchema = /*@__PURE__*/
   messageDesc(file_vestibule_v1_user_service, 3);
 
 /**
+ * Describes the message vestibule.v1.InviteUserRequest.
+ * Use `create(InviteUserRequestSchema)` to create a new message.
+ */
+export const InviteUserRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_user_service, 4);
+
+/**
+ * Describes the message vestibule.v1.InviteUserResponse.
+ * Use `create(InviteUserResponseSchema)` to create a new message.
+ */
+export const InviteUserResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_user_service, 5);
+
+/**
  * Describes the message vestibule.v1.EnableUserRequest.
  * Use `create(EnableUserRequestSchema)` to create a new message.
  */
 export const EnableUserRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 4);
+  messageDesc(file_vestibule_v1_user_service, 6);
 
 /**
  * Describes the message vestibule.v1.EnableUserResponse.
  * Use `create(EnableUserResponseSchema)` to create a new message.
  */
 export const EnableUserResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 5);
+  messageDesc(file_vestibule_v1_user_service, 7);
 
 /**
  * Describes the message vestibule.v1.DisableUserRequest.
  * Use `create(DisableUserRequestSchema)` to create a new message.
  */
 export const DisableUserRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 6);
+  messageDesc(file_vestibule_v1_user_service, 8);
 
 /**
  * Describes the message vestibule.v1.DisableUserResponse.
  * Use `create(DisableUserResponseSchema)` to create a new message.
  */
 export const DisableUserResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 7);
+  messageDesc(file_vestibule_v1_user_service, 9);
 
 /**
  * Describes the message vestibule.v1.DeleteUserRequest.
  * Use `create(DeleteUserRequestSchema)` to create a new message.
  */
 export const DeleteUserRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 8);
+  messageDesc(file_vestibule_v1_user_service, 10);
 
 /**
  * Describes the message vestibule.v1.DeleteUserResponse.
  * Use `create(DeleteUserResponseSchema)` to create a new message.
  */
 export const DeleteUserResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 9);
+  messageDesc(file_vestibule_v1_user_service, 11);
 
 /**
  * People, for those who run the platform.
