@@ -447,6 +447,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
         web,
         frontierHiddenStrategies: authentication.frontierHiddenStrategies,
         sessions,
+        passkeys,
         findUser: (userId) =>
           userMessages.get(userId, async (id) => {
             const found = await findUser(reader, id);

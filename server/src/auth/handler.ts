@@ -1,10 +1,15 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { createFlowMethods, type FlowMethodsOptions } from "./flow-handler.ts";
+import { createPasskeyMethods, type PasskeyMethodsOptions } from "./passkey-handler.ts";
 import { createSessionMethods, type SessionMethodsOptions } from "./session-handler.ts";
 import { createTokenMethods, type TokenMethodsOptions } from "./token-handler.ts";
 
-export interface AuthHandlerOptions extends TokenMethodsOptions, FlowMethodsOptions, SessionMethodsOptions {
+export interface AuthHandlerOptions
+  extends TokenMethodsOptions,
+    FlowMethodsOptions,
+    SessionMethodsOptions,
+    PasskeyMethodsOptions {
   readonly web: FlowMethodsOptions["web"];
 }
 
@@ -14,5 +19,6 @@ export function createAuthHandler(options: AuthHandlerOptions): Partial<ServiceI
     ...createTokenMethods(options),
     ...createFlowMethods(options),
     ...createSessionMethods(options),
+    ...createPasskeyMethods(options),
   };
 }

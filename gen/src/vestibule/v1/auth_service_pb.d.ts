@@ -8,6 +8,7 @@ import type { AuthStrategy, JSONWebKey } from "./auth_pb.js";
 import type { User } from "./user_pb.js";
 import type { ServiceUser } from "./service_user_pb.js";
 import type { Session, Session_Meta } from "./session_pb.js";
+import type { Passkey } from "./passkey_pb.js";
 
 /**
  * Describes the file vestibule/v1/auth_service.proto.
@@ -514,6 +515,122 @@ export declare type PingUserSessionResponse = Message<"vestibule.v1.PingUserSess
 export declare const PingUserSessionResponseSchema: GenMessage<PingUserSessionResponse>;
 
 /**
+ * Request of ListPasskeys.
+ *
+ * @generated from message vestibule.v1.ListPasskeysRequest
+ */
+export declare type ListPasskeysRequest = Message<"vestibule.v1.ListPasskeysRequest"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.ListPasskeysRequest.
+ * Use `create(ListPasskeysRequestSchema)` to create a new message.
+ */
+export declare const ListPasskeysRequestSchema: GenMessage<ListPasskeysRequest>;
+
+/**
+ * Answer of ListPasskeys.
+ *
+ * @generated from message vestibule.v1.ListPasskeysResponse
+ */
+export declare type ListPasskeysResponse = Message<"vestibule.v1.ListPasskeysResponse"> & {
+  /**
+   * Oldest first.
+   *
+   * @generated from field: repeated vestibule.v1.Passkey passkeys = 1;
+   */
+  passkeys: Passkey[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListPasskeysResponse.
+ * Use `create(ListPasskeysResponseSchema)` to create a new message.
+ */
+export declare const ListPasskeysResponseSchema: GenMessage<ListPasskeysResponse>;
+
+/**
+ * Request of RenamePasskey.
+ *
+ * @generated from message vestibule.v1.RenamePasskeyRequest
+ */
+export declare type RenamePasskeyRequest = Message<"vestibule.v1.RenamePasskeyRequest"> & {
+  /**
+   * The passkey's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What to call it: 1 to 100 characters, none of them a control character,
+   * the first not a space. Names need not differ.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message vestibule.v1.RenamePasskeyRequest.
+ * Use `create(RenamePasskeyRequestSchema)` to create a new message.
+ */
+export declare const RenamePasskeyRequestSchema: GenMessage<RenamePasskeyRequest>;
+
+/**
+ * Answer of RenamePasskey.
+ *
+ * @generated from message vestibule.v1.RenamePasskeyResponse
+ */
+export declare type RenamePasskeyResponse = Message<"vestibule.v1.RenamePasskeyResponse"> & {
+  /**
+   * The passkey as it is now.
+   *
+   * @generated from field: vestibule.v1.Passkey passkey = 1;
+   */
+  passkey?: Passkey | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.RenamePasskeyResponse.
+ * Use `create(RenamePasskeyResponseSchema)` to create a new message.
+ */
+export declare const RenamePasskeyResponseSchema: GenMessage<RenamePasskeyResponse>;
+
+/**
+ * Request of DeletePasskey.
+ *
+ * @generated from message vestibule.v1.DeletePasskeyRequest
+ */
+export declare type DeletePasskeyRequest = Message<"vestibule.v1.DeletePasskeyRequest"> & {
+  /**
+   * The passkey's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message vestibule.v1.DeletePasskeyRequest.
+ * Use `create(DeletePasskeyRequestSchema)` to create a new message.
+ */
+export declare const DeletePasskeyRequestSchema: GenMessage<DeletePasskeyRequest>;
+
+/**
+ * Answer of DeletePasskey.
+ *
+ * @generated from message vestibule.v1.DeletePasskeyResponse
+ */
+export declare type DeletePasskeyResponse = Message<"vestibule.v1.DeletePasskeyResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.DeletePasskeyResponse.
+ * Use `create(DeletePasskeyResponseSchema)` to create a new message.
+ */
+export declare const DeletePasskeyResponseSchema: GenMessage<DeletePasskeyResponse>;
+
+/**
  * Who is calling, and the tokens that say so.
  *
  * @generated from service vestibule.v1.AuthService
@@ -739,6 +856,48 @@ export declare const AuthService: GenService<{
     methodKind: "unary";
     input: typeof PingUserSessionRequestSchema;
     output: typeof PingUserSessionResponseSchema;
+  },
+  /**
+   * Lists the caller's passkeys, oldest first: at most 20.
+   *
+   * Passkeys are added by Authenticate and AuthCallback, inside a session.
+   *
+   * Errors: `permission_denied` when the caller is a service user.
+   *
+   * @generated from rpc vestibule.v1.AuthService.ListPasskeys
+   */
+  listPasskeys: {
+    methodKind: "unary";
+    input: typeof ListPasskeysRequestSchema;
+    output: typeof ListPasskeysResponseSchema;
+  },
+  /**
+   * Gives one of the caller's passkeys another name.
+   *
+   * Errors: `not_found` "passkey doesn't exist" for one that is unknown or
+   * somebody else's; `permission_denied` when the caller is a service user.
+   *
+   * @generated from rpc vestibule.v1.AuthService.RenamePasskey
+   */
+  renamePasskey: {
+    methodKind: "unary";
+    input: typeof RenamePasskeyRequestSchema;
+    output: typeof RenamePasskeyResponseSchema;
+  },
+  /**
+   * Removes one of the caller's passkeys: it signs nobody in from then on.
+   * Sessions begun with it live on. The owner is told by mail, after the
+   * answer.
+   *
+   * Errors: `not_found` "passkey doesn't exist" for one that is unknown or
+   * somebody else's; `permission_denied` when the caller is a service user.
+   *
+   * @generated from rpc vestibule.v1.AuthService.DeletePasskey
+   */
+  deletePasskey: {
+    methodKind: "unary";
+    input: typeof DeletePasskeyRequestSchema;
+    output: typeof DeletePasskeyResponseSchema;
   },
 }>;
 
