@@ -4,6 +4,7 @@ import type { Clock } from "../../lib/clock.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Mailer } from "../../mail/mailer.ts";
 import type { MailTemplate } from "../../mail/template.ts";
+import { toEmailDomain } from "../../users/email.ts";
 import { callbackPath } from "../callback-routes.ts";
 import type { MailAllowance, Strategy } from "../strategy.ts";
 import { createGithubStrategy } from "./github.ts";
@@ -37,7 +38,7 @@ function toTemplate({ subject, body }: MailConfig, builtIn: MailTemplate): MailT
 /** Every strategy that is configured, in the order to offer them: providers as in the file, mail, passkeys. */
 export function createConfiguredStrategies(options: ConfiguredStrategiesOptions): readonly Strategy[] {
   const { authentication, publicUrl, mailer, mailAllowance, egress, clock, log } = options;
-  const { mailOtp, mailLink, passkey } = authentication;
+  const { mailOtp, mailLink, passkey, testUsers } = authentication;
 
   function toProvider(provider: OidcProviderConfig): Strategy {
     const { name, clientId, clientSecret, scopes, authoritativeDomains } = provider;
@@ -70,6 +71,9 @@ export function createConfiguredStrategies(options: ConfiguredStrategiesOptions)
       ...mail,
       template: toTemplate(mailOtp, mailOtpTemplate),
       validitySeconds: mailOtp.validitySeconds,
+      ...(testUsers && {
+        findFixedCode: (email) => (toEmailDomain(email) === testUsers.domain ? testUsers.otp : undefined),
+      }),
     }),
     createMailLinkStrategy({
       ...mail,

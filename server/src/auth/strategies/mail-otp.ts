@@ -23,6 +23,8 @@ export interface MailOtpOptions {
   readonly mayMail: (mailbox: string, clientAddress: string) => Promise<boolean>;
   /** How long a code works. */
   readonly validitySeconds: number;
+  /** The code that an address always has, without a mail: for tests of whole systems. */
+  readonly findFixedCode?: (email: string) => string | undefined;
 }
 
 /** The mail's texts where none are configured. */
@@ -72,6 +74,8 @@ export function createMailOtpStrategy(options: MailOtpOptions): Strategy {
     attempts: "code",
     async begin(request) {
       const to = requireMailbox(request, mailer);
+      const fixed = options.findFixedCode?.(to);
+      if (fixed !== undefined) return { secret: { code: toDigest(normalizeCode(fixed)) } };
       const otp = newCode();
       const mail = { to, ...renderMail(template, { otp, minutes: Math.round(validitySeconds / 60) }) };
       return { secret: { code: toDigest(otp) }, afterwards: () => sendIfAllowed(options, request, mail) };

@@ -40,6 +40,23 @@ const proof = { kind: "mailbox", email: "ann@example.org" };
 const wrong = { reason: "INVALID_OTP", message: "invalid mail otp" };
 
 describe("mailotp", () => {
+  it("has a fixed code and no mail for addresses that are for tests, and for no others", async () => {
+    const sent: MailMessage[] = [];
+    const otp = createMailOtpStrategy({
+      mailer: { isAvailable: () => true, send: async (mail) => void sent.push(mail), close: () => {} },
+      template: mailOtpTemplate,
+      mayMail: async () => true,
+      validitySeconds: 600,
+      findFixedCode: (email) => (email.endsWith("@test.example.com") ? "111 aaa" : undefined),
+    });
+    const fixed = await otp.begin({ ...request, email: "ann@test.example.com" });
+    expect(fixed.afterwards).toBeUndefined();
+    expect(await finish(otp, fixed.secret, "111AAA")).toEqual(proof);
+    await expect(finish(otp, fixed.secret, "222222")).rejects.toMatchObject(wrong);
+    const other = await otp.begin({ ...request, email: "ann@nottest.example.com" });
+    await expect(finish(otp, other.secret, "111AAA")).rejects.toMatchObject(wrong);
+  });
+
   it("mails a code after the answer and takes it back, in any case and spacing", async () => {
     const { otp, sent } = setUp();
     const begun = await otp.begin(request);
