@@ -2,7 +2,7 @@ import { type JsonObject, type JsonValue, type Message, toJson } from "@bufbuild
 import type { PlainResponse } from "../plain-route.ts";
 import type { Binding } from "./binding.ts";
 import type { CallAnswer } from "./call.ts";
-import { type LinkSource, toPageLinks, toSelfLink } from "./links.ts";
+import { hasLinks, type LinkSource, toPageLinks, toSelfLink } from "./links.ts";
 import type { AnswerType } from "./media-types.ts";
 import { isJsonObject } from "./type-errors.ts";
 
@@ -13,7 +13,7 @@ const ownHeaders = new Set(["content-type", "content-length", "set-cookie"]);
  * A call's answer over HTTP. The handler's headers go along; nothing is stored
  * by caches unless the handler says so, for an answer may hold a secret.
  *
- * @param type HAL adds `_links`, save in an answer that is no object
+ * @param type HAL adds `_links`, where an answer can carry them
  */
 export function toRestAnswer(
   binding: Binding,
@@ -25,7 +25,7 @@ export function toRestAnswer(
   const status = binding.successStatus;
   if (status === 204) return { status, headers };
   const json = toBody(binding, message);
-  const isHal = type === "application/hal+json" && isJsonObject(json);
+  const isHal = type === "application/hal+json" && hasLinks(binding) && isJsonObject(json);
   const body = isHal ? withLinks(binding, json, header, { ...source, answer: message }) : json;
   headers["content-type"] = isHal ? type : "application/json";
   headers.vary = "Accept";

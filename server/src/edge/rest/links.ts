@@ -2,7 +2,9 @@
 
 import type { DescField } from "@bufbuild/protobuf";
 import { isFieldSet, type Message } from "@bufbuild/protobuf";
-import type { Paging } from "./binding.ts";
+import { hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
+import type { Binding, Paging } from "./binding.ts";
+import { findOpenMessage } from "./value-types.ts";
 
 /** A link as HAL has it (draft-kelly-json-hal §5). */
 export interface Link {
@@ -19,6 +21,12 @@ export interface LinkSource {
   readonly query: string;
   readonly request: Message;
   readonly answer: Message;
+}
+
+/** Whether a binding's answers can carry links: those that are a message, not an array or a free-form object. */
+export function hasLinks({ method, responseBody, style }: Binding): boolean {
+  const type = responseBody === undefined ? method.output : findOpenMessage(responseBody);
+  return style !== "frontier" && type !== undefined && !hasCustomJsonRepresentation(type);
 }
 
 /** The link of an answer to itself, absolute. */

@@ -7,6 +7,7 @@ import { getCredentialPolicy } from "../credential-policy.ts";
 import type { ServiceRegistration } from "../services.ts";
 import { type Binding, readBindings, type Style } from "./binding.ts";
 import { leafOf } from "./field-path.ts";
+import { hasLinks } from "./links.ts";
 import type { JsonSchema } from "./openapi-rules.ts";
 import { type Comments, isRequired, SchemaComponents } from "./openapi-schemas.ts";
 import { isOutputOnly } from "./output-only.ts";
@@ -171,18 +172,15 @@ function toContent(schema: JsonSchema): JsonObject {
   return { "application/json": { schema } };
 }
 
-function toAnswer(
-  { method, responseBody, successStatus, style }: Binding,
-  schemas: SchemaComponents,
-): JsonObject {
+function toAnswer(binding: Binding, schemas: SchemaComponents): JsonObject {
+  const { method, responseBody, successStatus, style } = binding;
   if (successStatus === 204) return { description: "Done." };
   const schema = responseBody ? schemas.field(responseBody, style) : schemas.message(method.output, style);
-  const hasLinks = style !== "frontier" && responseBody === undefined;
   return {
     description: "Success.",
     content: {
       ...toContent(schema),
-      ...(hasLinks && {
+      ...(hasLinks(binding) && {
         "application/hal+json": { schema: { allOf: [schema, { $ref: "#/components/schemas/Links" }] } },
       }),
     },

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Received, type RunningEdge, send, sendJson, startEdge } from "../test-support.ts";
 import { libraryServices } from "./test-support.ts";
@@ -605,7 +607,10 @@ describe("HAL", () => {
     expect(bodyOf(created)._links).toEqual({ self: { href: `${origin}${books}/new` } });
   });
 
-  it("leaves arrays alone", async () => {
+  it("leaves arrays and free-form objects alone", async () => {
+    const schema = await get("/library/kinds/atlas/schema", { ...token, accept: "application/hal+json" });
+    expect(schema.headers["content-type"]).toBe("application/json");
+    expect(bodyOf(schema)).toEqual({ type: "object", required: [] });
     const answer = await get("/library/kinds", { accept: "application/hal+json" });
     expect(answer.headers["content-type"]).toBe("application/json");
     expect(bodyOf(answer)).toHaveLength(1);
@@ -800,6 +805,41 @@ describe("Frontier's style", () => {
     const wrong = await send(edge.http1, "PUT", "/old/books/x");
     expect(wrong).toMatchObject({ status: 405, headers: { allow: "GET, HEAD" } });
     expect(bodyOf(wrong)).toEqual({ code: "unimplemented", message: "method not allowed" });
+  });
+});
+
+describe("HTTP/2", () => {
+  it("is the same", async () => {
+    const client = connectHttp2(edge.http2);
+    try {
+      const stream = client.request({
+        ":method": "POST",
+        ":path": books,
+        ...token,
+        ...json,
+        accept: "application/hal+json",
+      });
+      stream.end('{"fullTitle":"x"}');
+      const [head] = await once(stream, "response");
+      const chunks: Buffer[] = [];
+      for await (const chunk of stream) chunks.push(chunk);
+      expect(head).toMatchObject({ ":status": 201, etag: '"1"', "content-type": "application/hal+json" });
+      expect(JSON.parse(Buffer.concat(chunks).toString())).toMatchObject({ id: "new", _links: {} });
+    } finally {
+      client.destroy();
+    }
+  });
+
+  it("notes callers that go away", async () => {
+    const client = connectHttp2(edge.http2);
+    const stream = client.request({ ":path": "/library/fail/hang", "x-request-id": "rest-gone-1" });
+    stream.on("error", () => {});
+    setTimeout(() => client.destroy(), 50);
+    await vi.waitFor(() =>
+      expect(edge.lines.find(({ requestId }) => requestId === "rest-gone-1")).toMatchObject({
+        code: "canceled",
+      }),
+    );
   });
 });
 
