@@ -96,6 +96,11 @@ export function readBody(request: NodeRequest, limitBytes: number): Promise<Buff
  * body beyond `limitBytes` is not waited for.
  */
 export function answerAfterBody(request: NodeRequest, limitBytes: number, answer: () => void): void {
+  if (request.complete) {
+    request.resume();
+    answer();
+    return;
+  }
   let length = 0;
   let isAnswered = false;
   const answerOnce = () => {

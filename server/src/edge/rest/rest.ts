@@ -16,6 +16,7 @@ import type { Translator } from "../interceptors/translate.ts";
 import { canceled } from "../library-errors.ts";
 import { otherRoute } from "../metrics.ts";
 import {
+  answerAfterBody,
   findHeader,
   type NodeRequest,
   type NodeResponse,
@@ -118,8 +119,10 @@ function toRoute(target: Target, pathValues: readonly PathValue[], options: Rest
         send(response, answer);
       } catch (error) {
         const refusal = options.translator.refuse(error, info, procedure);
-        request.resume();
-        send(response, toRestError(refusal, { style }));
+        const answer = () => send(response, toRestError(refusal, { style }));
+        // Whoever took too long is not waited for any longer.
+        if (limit.signal.aborted) answer();
+        else answerAfterBody(request, options.bodyBytes, answer);
       } finally {
         limit.clearDeadline();
       }
@@ -200,13 +203,13 @@ function toRefusal(
   label: string,
   refusal: DomainError,
   context: RefusalContext,
-  { translator }: RestOptions,
+  { translator, bodyBytes }: RestOptions,
 ): RestRoute {
   return {
     label,
     serve: async (request, response, info) => {
-      request.resume();
-      send(response, toRestError(translator.refuse(refusal, info, label), context));
+      const answer = toRestError(translator.refuse(refusal, info, label), context);
+      answerAfterBody(request, bodyBytes, () => send(response, answer));
     },
   };
 }
