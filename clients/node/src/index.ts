@@ -7,6 +7,7 @@ export {
   type FieldViolation,
   findReason,
   findRetryDelayMs,
+  getErrorMetadata,
   getFieldViolations,
 } from "../../shared/src/errors.ts";
 export type { FetchedToken } from "../../shared/src/token-source.ts";

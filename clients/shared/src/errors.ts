@@ -5,6 +5,7 @@
 import { ConnectError } from "@connectrpc/connect";
 import {
   BadRequestSchema,
+  type ErrorInfo,
   ErrorInfoSchema,
   RetryInfoSchema,
 } from "@vestibule/proto/google/rpc/error_details_pb";
@@ -23,8 +24,15 @@ export interface FieldViolation {
  * errors that did not come from Vestibule.
  */
 export function findReason(error: unknown): string | undefined {
-  if (!(error instanceof ConnectError)) return undefined;
-  return error.findDetails(ErrorInfoSchema).find(({ domain }) => domain === "vestibule")?.reason;
+  return findErrorInfo(error)?.reason;
+}
+
+/**
+ * What a client needs to go on from a refusal, as documented with its reason
+ * (`ErrorInfo.metadata`); empty where there is nothing.
+ */
+export function getErrorMetadata(error: unknown): Readonly<Record<string, string>> {
+  return findErrorInfo(error)?.metadata ?? {};
 }
 
 /** Every field the server found fault with (`google.rpc.BadRequest`); empty when it was not about fields. */
@@ -44,4 +52,9 @@ export function findRetryDelayMs(error: unknown): number | undefined {
   if (delay !== undefined) return Math.max(0, Number(delay.seconds) * 1000 + delay.nanos / 1e6);
   const header = error.metadata.get("retry-after")?.trim() ?? "";
   return /^\d{1,9}$/.test(header) ? Number(header) * 1000 : undefined;
+}
+
+function findErrorInfo(error: unknown): ErrorInfo | undefined {
+  if (!(error instanceof ConnectError)) return undefined;
+  return error.findDetails(ErrorInfoSchema).find(({ domain }) => domain === "vestibule");
 }
