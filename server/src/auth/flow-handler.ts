@@ -51,7 +51,15 @@ export function createFlowMethods(options: FlowMethodsOptions) {
     },
     async authCallback(request, context) {
       const { strategyName, state, code, stateOptions = {} } = request;
-      const finished = await web.finish({ strategyName, state, code, stateOptions }, toWebRequest(context));
+      const { iss } = stateOptions;
+      const answered = {
+        strategyName,
+        state,
+        code,
+        stateOptions,
+        ...(typeof iss === "string" && { issuer: iss }),
+      };
+      const finished = await web.finish(answered, toWebRequest(context));
       answer(context, finished);
       const { returnTo } = finished;
       if (returnTo !== undefined) context.responseHeader.set("location", toLocation(returnTo));

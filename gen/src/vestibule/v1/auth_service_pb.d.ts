@@ -163,8 +163,10 @@ export declare type AuthCallbackRequest = Message<"vestibule.v1.AuthCallbackRequ
   code: string;
 
   /**
-   * What the browser's API answered. `passkey`: `options`, the credential as
-   * the text of its JSON, or as an object.
+   * What came back besides. `passkey`: `options`, the credential as the
+   * browser's API answered it, as the text of its JSON or as an object. An OIDC
+   * provider: `iss` of the callback's query (RFC 9207), which is checked; may be
+   * absent.
    *
    * @generated from field: google.protobuf.Struct state_options = 4;
    */
