@@ -3,8 +3,9 @@
  * token of known good signature was made from. One path for both, so that
  * ending a session ends its tokens.
  *
- * Reads go through caches that the change feed invalidates: a warm proof costs
- * one decryption. Every proof asks again whether the session is over and the
+ * Reads go through caches that the change feed invalidates, and what a good
+ * cookie holds is remembered (only good ones: nobody can fill that memory), so
+ * that a warm proof costs two look-ups. Every proof asks again whether the session is over and the
  * user enabled; a database that cannot be read refuses.
  */
 import { hash } from "node:crypto";
@@ -65,8 +66,9 @@ export interface SessionAuthenticator {
   findByCookie(cookie: string): Promise<LiveSession | undefined>;
 }
 
-/** How many sessions are remembered to have been noted as used. */
+/** How many sessions are remembered to have been noted as used, and how many cookies to have been opened. */
 const rememberedTouches = 50_000;
+const rememberedCookies = 50_000;
 
 function refuse(detail: string, session?: LiveSession): never {
   throw new DomainError("NOT_AUTHENTICATED", { detail, ...(session && { owner: toOwner(session) }) });
@@ -81,6 +83,8 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
   const { cookies, source, caches, clock, touches } = options;
   const adminEmails = new Set(options.adminEmails);
   const touched = new LRUCache<string, number>({ max: rememberedTouches });
+  /** Cookie → hash of its secret. */
+  const opened = new LRUCache<string, string>({ max: rememberedCookies });
 
   function isOver(session: LiveSession): boolean {
     return clock.now().getTime() >= session.expiresAt.getTime();
@@ -114,15 +118,22 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
     touches.record(id, now);
   }
 
-  async function findBySecret(secret: Buffer): Promise<LiveSession | undefined> {
-    return await caches.byHash.get(hash("sha256", secret, "base64url"), source.findByHash);
+  /** The hash under which a cookie's session is stored; undefined for a cookie that is not ours. */
+  function openCookie(cookie: string): string | undefined {
+    const known = opened.get(cookie);
+    if (known !== undefined) return known;
+    const secret = cookies.decode(cookie);
+    if (secret === undefined) return undefined;
+    const secretHash = hash("sha256", secret, "base64url");
+    opened.set(cookie, secretHash);
+    return secretHash;
   }
 
   return {
     async authenticateCookie(cookie) {
-      const secret = cookies.decode(cookie);
-      if (secret === undefined) refuse("session cookie is damaged, foreign or of an old key");
-      const session = await findBySecret(secret);
+      const secretHash = openCookie(cookie);
+      if (secretHash === undefined) refuse("session cookie is damaged, foreign or of an old key");
+      const session = await caches.byHash.get(secretHash, source.findByHash);
       if (session === undefined) refuse("session was ended");
       return toPrincipal(session, { authVia: "session", credentialKind: "session" });
     },
@@ -137,8 +148,9 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
     },
 
     async findByCookie(cookie) {
-      const secret = cookies.decode(cookie);
-      const session = secret && (await findBySecret(secret));
+      const secretHash = openCookie(cookie);
+      if (secretHash === undefined) return undefined;
+      const session = await caches.byHash.get(secretHash, source.findByHash);
       return session === undefined || isOver(session) ? undefined : session;
     },
   };
