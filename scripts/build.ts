@@ -35,6 +35,28 @@ const oneLanguage: Plugin = {
   },
 };
 
+// What the pages load travels inside the bundle: a bundled file has nothing beside it to read.
+const browserFiles: Plugin = {
+  name: "browser-files",
+  setup({ onLoad, esbuild }) {
+    onLoad({ filter: /pages[\\/]assets\.ts$/ }, ({ path }) => {
+      const imports: string[] = [];
+      const contents = readFileSync(path, "utf8").replace(
+        /readFileSync\(new URL\(("[^"]+"), import\.meta\.url\), "utf8"\)/g,
+        (_, file: string) => `text${imports.push(`import text${imports.length + 1} from ${file};`)}`,
+      );
+      return { contents: `${imports.join("\n")}\n${contents}`, loader: "ts" };
+    });
+    onLoad({ filter: /pages[\\/]browser[\\/].*\.(css|js|svg)$/ }, async ({ path }) => {
+      const text = readFileSync(path, "utf8");
+      if (path.endsWith(".svg")) return { contents: text.trim(), loader: "text" };
+      const loader = path.endsWith(".css") ? "css" : "js";
+      const { code } = await esbuild.transform(text, { loader, minify: true, legalComments: "none" });
+      return { contents: code, loader: "text" };
+    });
+  },
+};
+
 /** What a bundle was made of: a file's path from the root → its size, time of change and hash. */
 interface Stamp {
   readonly [path: string]: { readonly bytes: number; readonly mtimeMs: number; readonly sha256: string };
@@ -69,7 +91,7 @@ export async function build(): Promise<Metafile> {
     splitting: true,
     chunkNames: "chunks/[name]-[hash]",
     external: ["better-sqlite3", "pg-native"],
-    plugins: [oneLanguage],
+    plugins: [oneLanguage, browserFiles],
     banner: { js: requireBanner },
     // Less to read and to keep in memory; names stay, and lines short enough for a stack trace.
     minifyWhitespace: true,

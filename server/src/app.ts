@@ -18,7 +18,6 @@ import { deleteExpiredFlows } from "./auth/flow-store.ts";
 import { Flows } from "./auth/flows.ts";
 import { createAuthHandler } from "./auth/handler.ts";
 import { Judge } from "./auth/judge.ts";
-import { renderPlainResult } from "./auth/plain-result.ts";
 import { SignInService } from "./auth/service.ts";
 import { createConfiguredStrategies } from "./auth/strategies/configured.ts";
 import { SignInWeb } from "./auth/web.ts";
@@ -53,6 +52,7 @@ import { findMemberRole } from "./organizations/member-store.ts";
 import { createFindVisibleProject, ProjectService } from "./organizations/project-service.ts";
 import { OrganizationService } from "./organizations/service.ts";
 import { findOrganization, findOrganizations } from "./organizations/store.ts";
+import { createPages } from "./pages/pages.ts";
 import { PasskeyService } from "./passkeys/service.ts";
 import {
   deletePasskeys,
@@ -98,6 +98,7 @@ import { createTokenSweep } from "./tokens/sweep.ts";
 import { createTokenIssuer } from "./tokens/token-issuer.ts";
 import { Accounts } from "./users/accounts.ts";
 import { createUserHandler, toUserMessage } from "./users/handler.ts";
+import { findIdentities } from "./users/identity-store.ts";
 import { UserService } from "./users/service.ts";
 import { findUser } from "./users/store.ts";
 
@@ -401,16 +402,32 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     sessions,
     findSession: (id) => findLiveSession(reader, id),
   });
+  const browserCookie = {
+    secure: config.publicUrl.startsWith("https:"),
+    crossSite: authentication.session.sameSite === "none",
+  };
   const web = new SignInWeb({
     service: signIn,
     sessions,
     authenticator: sessionAuthenticator,
     cookies: sessionCookies,
     deviceHeaders: authentication.session.headers,
-    browserCookie: {
-      secure: config.publicUrl.startsWith("https:"),
-      crossSite: authentication.session.sameSite === "none",
-    },
+    browserCookie,
+  });
+  const pages = createPages({
+    siteName: authentication.passkey?.rpDisplayName ?? new URL(config.publicUrl).host,
+    publicUrl: config.publicUrl,
+    strategies,
+    web,
+    authenticator: sessionAuthenticator,
+    sessions,
+    passkeys,
+    findIdentities: (userId) => findIdentities(reader, userId),
+    redirects: authentication,
+    browserCookie,
+    hasOutbox: config.smtpUrl === undefined,
+    clock,
+    log,
   });
   const userMessages = new InvalidatedCache<UserMessage>({
     feed,
@@ -500,10 +517,12 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       ...createCallbackRoutes({
         web,
         authenticator: sessionAuthenticator,
-        renderResult: renderPlainResult,
+        renderResult: pages.renderResult,
+        leave: pages.leave,
         publicUrl: config.publicUrl,
         defaultReturnTo: `${config.publicUrl}/account`,
-      }),
+      }).map(pages.guard),
+      ...pages.routes,
     ],
     services,
     frontierMethods: listFrontierMethods(services),

@@ -39,6 +39,10 @@ describeDatabases("callback routes", (under) => {
         shown.push(result);
         return { status: 299 };
       },
+      leave: (url, setCookies) => ({
+        status: 303,
+        headers: { location: url, "set-cookie": [...setCookies] },
+      }),
       publicUrl,
       defaultReturnTo: `${publicUrl}/account`,
     });

@@ -12,7 +12,7 @@ import { findCookies, sessionCookieName } from "../principals/presented.ts";
 import type { UserPrincipal } from "../principals/principal.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import { findBrowsers, isFormToken, toFormToken } from "./browser.ts";
-import { type SignInWeb, toLocation, type WebRequest } from "./web.ts";
+import { type SignInWeb, toLocation, type WebFinished, type WebRequest } from "./web.ts";
 
 /** A request as a plain route sees it. */
 export interface CallbackHttpRequest {
@@ -36,11 +36,6 @@ export interface CallbackForm {
   readonly formToken: string;
   /** The mailbox the code went to. */
   readonly email: string;
-  /**
-   * Where its answer redirects to when the sign-in is good: browsers hold
-   * `form-action` of the page's policy against that, too.
-   */
-  readonly returnTo: string;
 }
 
 /** What is to be shown where a browser cannot simply be sent on. */
@@ -66,6 +61,11 @@ export interface CallbackRoutesOptions {
   readonly web: SignInWeb;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
   readonly renderResult: RenderResult;
+  /**
+   * Sends a browser on after a form of ours. Not always by a redirect: what
+   * follows a form is held against its page's `form-action`.
+   */
+  readonly leave: (url: string, setCookies: readonly string[]) => CallbackHttpResponse;
   /** Origin that browsers see. */
   readonly publicUrl: string;
   /** Where to go after a sign-in that asked for nothing else. */
@@ -91,7 +91,7 @@ function readOne(parameters: URLSearchParams, name: string): string {
 
 /** Builds the two routes. */
 export function createCallbackRoutes(options: CallbackRoutesOptions) {
-  const { web, authenticator, renderResult, publicUrl, defaultReturnTo } = options;
+  const { web, authenticator, renderResult, leave, publicUrl, defaultReturnTo } = options;
 
   async function findPrincipal(header: Headers): Promise<UserPrincipal | undefined> {
     const [cookie] = findCookies(header, sessionCookieName);
@@ -117,18 +117,17 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
   async function finish(
     answer: Parameters<SignInWeb["finish"]>[0],
     { header, info }: CallbackHttpRequest,
-  ): Promise<CallbackHttpResponse> {
+  ): Promise<WebFinished> {
     const request: WebRequest = { header, info, principal: await findPrincipal(header) };
-    const { returnTo, setCookies } = await web.finish(answer, request);
-    return sendOn(returnTo, setCookies);
+    return await web.finish(answer, request);
   }
 
   /** What a form needs to finish a flow by code; undefined in any other browser than the flow's own. */
   async function findForm(state: string, header: Headers): Promise<CallbackForm | undefined> {
     const [browser] = findBrowsers(header);
-    const { email = "", returnTo = defaultReturnTo, isSameBrowser } = await web.glance(state, header);
+    const { email = "", isSameBrowser } = await web.glance(state, header);
     if (!isSameBrowser || browser === undefined) return undefined;
-    return { state, email, returnTo, formToken: toFormToken(browser, toCallbackPurpose(state)) };
+    return { state, email, formToken: toFormToken(browser, toCallbackPurpose(state)) };
   }
 
   async function get(request: CallbackHttpRequest): Promise<CallbackHttpResponse> {
@@ -146,7 +145,9 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
     }
     const issuer = query.has("iss") ? { issuer: readOne(query, "iss") } : {};
     const code = readOne(query, "code");
-    return await finish({ strategyName: "", state, code, stateOptions: {}, ...issuer }, request);
+    const answer = { strategyName: "", state, code, stateOptions: {}, ...issuer };
+    const { returnTo, setCookies } = await finish(answer, request);
+    return sendOn(returnTo, setCookies);
   }
 
   async function post(request: CallbackHttpRequest): Promise<CallbackHttpResponse> {
@@ -161,7 +162,12 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
     const { strategy } = await web.glance(state, header);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
     const answer = { strategyName: "", state, code: readOne(form, "code"), stateOptions: {} };
-    return await finish(answer, request).catch((error) => retry(error, state, request));
+    try {
+      const { returnTo, setCookies } = await finish(answer, request);
+      return leave(returnTo ?? defaultReturnTo, setCookies);
+    } catch (error) {
+      return await retry(error, state, request);
+    }
   }
 
   /** A stale flow is nothing to bother a person with who is signed in already, as from another tab. */

@@ -1,0 +1,163 @@
+import type { Passkey } from "../passkeys/passkey.ts";
+import { maxPasskeyName, maxPasskeys } from "../passkeys/passkey.ts";
+import type { Session } from "../sessions/session.ts";
+import type { Identity } from "../users/identity-store.ts";
+import type { FormKit } from "./forms.ts";
+import { toNotice } from "./frame.ts";
+import { type Html, html } from "./html.ts";
+import { loginPaths } from "./login-view.ts";
+import { toAgoText, toDateText, toExactText, toProviderLabel } from "./texts.ts";
+
+/** Paths of the account page and of the forms on it. */
+export const accountPaths = {
+  account: "/account",
+  signOut: "/account/sign-out",
+  revokeSession: "/account/sessions/end",
+  revokeOthers: "/account/sessions/end-others",
+  revokeAll: "/account/sessions/end-all",
+  renamePasskey: "/account/passkeys/rename",
+  removePasskey: "/account/passkeys/remove",
+} as const;
+
+/** What the account page shows. */
+export interface AccountView {
+  readonly forms: FormKit;
+  readonly email: string;
+  readonly currentSessionId: string;
+  readonly sessions: readonly Session[];
+  /** Undefined where passkeys are not offered. */
+  readonly passkeys: readonly Passkey[] | undefined;
+  /** Whether the session is young enough to add a passkey. */
+  readonly mayAddPasskey: boolean;
+  readonly identities: readonly Identity[];
+  readonly now: Date;
+  readonly problem?: string | undefined;
+  readonly done?: string | undefined;
+}
+
+/** The account page. */
+export function toAccountBody(view: AccountView): Html {
+  return html`<h1>Your account</h1>
+<p class="lead"><strong class="address">${view.email}</strong></p>
+${toNotice(view.problem)}${toNotice(view.done, "done")}
+${view.passkeys !== undefined && toPasskeys(view, view.passkeys)}
+${toSessions(view)}
+${view.identities.length > 0 && toIdentities(view.identities)}`;
+}
+
+/** The button beside the site's name. */
+export function toSignOutForm(forms: FormKit): Html {
+  return html`<form method="post" action="${accountPaths.signOut}">${forms.hidden(accountPaths.signOut)}<button class="small">Sign out</button></form>`;
+}
+
+function toTime(at: Date, text: string): Html {
+  return html`<time datetime="${at.toISOString()}" title="${toExactText(at)}">${text}</time>`;
+}
+
+function toPasskeys(view: AccountView, passkeys: readonly Passkey[]): Html {
+  return html`<section class="card" aria-labelledby="passkeys">
+<h2 id="passkeys">Passkeys</h2>
+<p class="about">Sign in with your fingerprint, face or screen lock, without waiting for a mail.</p>
+${
+  passkeys.length > 0 &&
+  html`<ul class="items">
+${passkeys.map((passkey) => toPasskey(view, passkey))}</ul>`
+}
+${toAddPasskey(view, passkeys.length)}
+</section>`;
+}
+
+function toPasskey({ forms, now }: AccountView, passkey: Passkey): Html {
+  const { id, name, createdAt, lastUsedAt, isSynced } = passkey;
+  const field = `name-${id}`;
+  return html`<li>
+<div class="what">
+<p class="name">${name}</p>
+<p class="facts"><span>Added ${toTime(createdAt, toDateText(createdAt))}</span> <span>${lastUsedAt === undefined ? "Not used yet" : html`Used ${toTime(lastUsedAt, toAgoText(lastUsedAt, now))}`}</span> <span>${isSynced ? "Synced between your devices" : "On one device"}</span></p>
+</div>
+<div class="actions">
+<details name="act"><summary aria-label="Rename ${name}">Rename</summary>
+<form method="post" action="${accountPaths.renamePasskey}" class="inline">
+${forms.hidden(accountPaths.renamePasskey, { id })}
+<label for="${field}">New name</label>
+<input id="${field}" name="name" value="${name}" maxlength="${maxPasskeyName}" required autocomplete="off">
+<button class="small primary">Save</button>
+</form></details>
+<details name="act"><summary aria-label="Remove ${name}">Remove</summary>
+<form method="post" action="${accountPaths.removePasskey}" class="inline">
+${forms.hidden(accountPaths.removePasskey, { id })}
+<p>It will not sign you in any more.</p>
+<button class="small danger" aria-label="Remove ${name} for good">Remove it</button>
+</form></details>
+</div>
+</li>
+`;
+}
+
+function toAddPasskey({ mayAddPasskey }: AccountView, count: number): Html {
+  if (count >= maxPasskeys) {
+    return html`<p class="hint">You have ${count} passkeys, which is as many as there may be. Remove one to add another.</p>`;
+  }
+  return html`<div class="passkey" data-passkey="register" hidden>
+<button type="button"${!mayAddPasskey && html` hidden`}>Add a passkey</button>
+<div class="again"${mayAddPasskey && html` hidden`}>
+<p>To add a passkey, sign in again first: your last sign-in is more than ten minutes ago, and this makes sure that it is still you.</p>
+<p><a class="button" href="${loginPaths.login}?again=1">Sign in again</a></p>
+</div>
+<p class="notice problem" role="alert" hidden></p>
+</div>
+<noscript><p class="hint">Adding a passkey needs JavaScript, which is switched off in this browser.</p></noscript>`;
+}
+
+function toSessions(view: AccountView): Html {
+  const { forms, sessions, currentSessionId } = view;
+  const current = sessions.filter(({ id }) => id === currentSessionId);
+  const others = sessions.filter(({ id }) => id !== currentSessionId);
+  return html`<section class="card" aria-labelledby="sessions">
+<h2 id="sessions">Where you are signed in</h2>
+<ul class="items">
+${[...current, ...others].map((session) => toSession(view, session))}</ul>
+<div class="row">
+${
+  others.length > 0 &&
+  html`<form method="post" action="${accountPaths.revokeOthers}">${forms.hidden(accountPaths.revokeOthers)}<button>Sign out everywhere else</button></form>`
+}
+<form method="post" action="${accountPaths.revokeAll}">${forms.hidden(accountPaths.revokeAll)}<button class="danger">Sign out everywhere</button></form>
+</div>
+</section>`;
+}
+
+function toSession({ forms, currentSessionId, now }: AccountView, session: Session): Html {
+  const { id, device, createdAt, updatedAt, expiresAt } = session;
+  const isCurrent = id === currentSessionId;
+  const name = [device.browser || "Unknown browser", device.operatingSystem].filter(Boolean).join(" on ");
+  const place = [device.city, device.country].filter(Boolean).join(", ");
+  return html`<li>
+<div class="what">
+<p class="name">${name}${isCurrent && html` <span class="badge">This browser</span>`}</p>
+<p class="facts">${place !== "" && html`<span>${place}</span> `}<span>${device.ipAddress || "Unknown address"}</span> <span>${isCurrent ? "In use now" : html`Last used ${toTime(updatedAt, toAgoText(updatedAt, now))}`}</span> <span>Signed in ${toTime(createdAt, toAgoText(createdAt, now))}</span> <span>Ends ${toTime(expiresAt, toDateText(expiresAt))}</span></p>
+</div>
+${
+  !isCurrent &&
+  html`<form method="post" action="${accountPaths.revokeSession}" class="actions">${forms.hidden(accountPaths.revokeSession, { id })}<button class="small" aria-label="Sign out ${name}, signed in ${toExactText(createdAt)}">Sign out</button></form>`
+}
+</li>
+`;
+}
+
+function toIdentities(identities: readonly Identity[]): Html {
+  return html`<section class="card" aria-labelledby="identities">
+<h2 id="identities">Linked identities</h2>
+<p class="about">Accounts elsewhere that sign you in here.</p>
+<ul class="items">
+${identities.map(
+  ({ strategy, email, issuer, createdAt }) => html`<li>
+<div class="what">
+<p class="name">${toProviderLabel(strategy)}</p>
+<p class="facts">${email !== "" && html`<span class="address">${email}</span> `}<span class="address">${issuer}</span> <span>Linked ${toTime(createdAt, toDateText(createdAt))}</span></p>
+</div>
+</li>
+`,
+)}</ul>
+</section>`;
+}

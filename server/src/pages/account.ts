@@ -1,0 +1,179 @@
+/**
+ * `/account`: what opens a person's account, and where it is open.
+ *
+ * For people in their own session alone. Each action is a form of its own;
+ * what came of it is said on the page that follows, so that reloading repeats
+ * nothing.
+ */
+import type { BrowserCookieOptions } from "../auth/browser.ts";
+import { registrationWindowSeconds } from "../auth/strategies/passkey.ts";
+import type { SignInWeb } from "../auth/web.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { maxPasskeyName } from "../passkeys/passkey.ts";
+import type { PasskeyService } from "../passkeys/service.ts";
+import type { Caller, UserPrincipal } from "../principals/principal.ts";
+import type { SessionAuthenticator } from "../sessions/authenticator.ts";
+import type { SessionService } from "../sessions/service.ts";
+import type { Session } from "../sessions/session.ts";
+import type { Identity } from "../users/identity-store.ts";
+import { accountPaths, toAccountBody, toSignOutForm } from "./account-view.ts";
+import { openForms, readField, readForm } from "./forms.ts";
+import type { RenderPage } from "./frame.ts";
+import { type PageRequest, type PageResponse, type PageRoute, redirect, toPath } from "./http.ts";
+import { loginPaths } from "./login-view.ts";
+import { explain } from "./texts.ts";
+import { findVisitor } from "./visitor.ts";
+
+export interface AccountPagesOptions {
+  readonly render: RenderPage;
+  readonly web: Pick<SignInWeb, "signOut" | "toClearCookie">;
+  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
+  readonly sessions: Pick<SessionService, "list" | "revoke" | "revokeAll">;
+  /** Absent where passkeys are not offered. */
+  readonly passkeys: Pick<PasskeyService, "list" | "rename" | "delete"> | undefined;
+  readonly findIdentities: (userId: string) => Promise<readonly Identity[]>;
+  readonly clock: Clock;
+  readonly publicUrl: string;
+  readonly browserCookie: BrowserCookieOptions;
+}
+
+/** Someone in their own session, and the request they make. */
+type Visitor = Caller & { readonly principal: UserPrincipal };
+
+/** What the page says of what has just been done; the query only names it. */
+const doneTexts: Readonly<Record<string, string>> = {
+  ended: "That session is signed out.",
+  others: "All other sessions are signed out.",
+  renamed: "The passkey has its new name.",
+  removed: "The passkey is removed. We have told you by mail, too.",
+  added: "The passkey is added. Next time it signs you in. We have told you by mail, too.",
+};
+
+/** What an action of a form ends with: the name of what was done. */
+type Action = (caller: Visitor, form: URLSearchParams) => Promise<keyof typeof doneTexts>;
+
+/** Builds the routes of the account page and its forms. */
+export function createAccountPages(options: AccountPagesOptions): readonly PageRoute[] {
+  const { render, web, authenticator, sessions, passkeys, findIdentities, clock, publicUrl, browserCookie } =
+    options;
+
+  function isYoung(session: Session | undefined): boolean {
+    const ageMs = clock.now().getTime() - (session?.createdAt.getTime() ?? 0);
+    return ageMs <= registrationWindowSeconds * 1000;
+  }
+
+  async function show(request: PageRequest, caller: Visitor): Promise<PageResponse> {
+    const { id, email, sessionId } = caller.principal;
+    const [open, keys, identities] = await Promise.all([
+      sessions.list(caller),
+      passkeys?.list(caller),
+      findIdentities(id),
+    ]);
+    const forms = openForms(request, browserCookie);
+    const current = open.find((session) => session.id === sessionId);
+    return render({
+      title: "Your account",
+      width: "wide",
+      usesPasskeys: keys !== undefined,
+      aside: toSignOutForm(forms),
+      setCookies: forms.setCookies,
+      body: toAccountBody({
+        forms,
+        email,
+        currentSessionId: sessionId,
+        sessions: open,
+        passkeys: keys,
+        mayAddPasskey: isYoung(current),
+        identities,
+        now: clock.now(),
+        done: doneTexts[readField(request.query, "done")],
+        problem: problemTexts[readField(request.query, "problem")],
+      }),
+    });
+  }
+
+  async function findCaller(request: PageRequest): Promise<Visitor | undefined> {
+    const principal = await findVisitor(authenticator, request);
+    return principal && { principal, request: request.info };
+  }
+
+  async function get(request: PageRequest): Promise<PageResponse> {
+    const caller = await findCaller(request);
+    return caller === undefined ? redirect(loginPaths.login) : await show(request, caller);
+  }
+
+  /** A form's route: does it, and goes back to the page. */
+  function act(path: string, action: Action): PageRoute {
+    async function handle(request: PageRequest): Promise<PageResponse> {
+      const form = readForm(request, publicUrl);
+      const caller = await findCaller(request);
+      if (caller === undefined) return redirect(loginPaths.login);
+      try {
+        const done = await action(caller, form);
+        return redirect(toPath(accountPaths.account, { done: String(done) }));
+      } catch (error) {
+        if (!(error instanceof DomainError) || !(error.reason in problemTexts)) throw error;
+        request.info.outcome.reason = error.reason;
+        return redirect(toPath(accountPaths.account, { problem: error.reason }));
+      }
+    }
+    return { method: "POST", path, handle };
+  }
+
+  async function signOut(request: PageRequest): Promise<PageResponse> {
+    readForm(request, publicUrl);
+    const principal = await findVisitor(authenticator, request);
+    const { setCookies } = await web.signOut({ ...request, principal });
+    return redirect(toPath(loginPaths.login, { done: "signed-out" }), setCookies);
+  }
+
+  async function revokeAll(request: PageRequest): Promise<PageResponse> {
+    readForm(request, publicUrl);
+    const caller = await findCaller(request);
+    if (caller !== undefined) await sessions.revokeAll(caller, false);
+    return redirect(toPath(loginPaths.login, { done: "everywhere" }), [web.toClearCookie()]);
+  }
+
+  const routes: PageRoute[] = [
+    { method: "GET", path: accountPaths.account, handle: get },
+    { method: "POST", path: accountPaths.signOut, handle: signOut },
+    { method: "POST", path: accountPaths.revokeAll, handle: revokeAll },
+    act(accountPaths.revokeSession, async (caller, form) => {
+      await sessions.revoke(caller, readField(form, "id"));
+      return "ended";
+    }),
+    act(accountPaths.revokeOthers, async (caller) => {
+      await sessions.revokeAll(caller, true);
+      return "others";
+    }),
+  ];
+  if (passkeys === undefined) return routes;
+  return [
+    ...routes,
+    act(accountPaths.renamePasskey, async (caller, form) => {
+      await passkeys.rename(caller, readField(form, "id"), readName(form));
+      return "renamed";
+    }),
+    act(accountPaths.removePasskey, async (caller, form) => {
+      await passkeys.delete(caller, readField(form, "id"));
+      return "removed";
+    }),
+  ];
+}
+
+/** Refusals that are said on the account page itself. */
+const problemTexts: Readonly<Record<string, string>> = Object.fromEntries(
+  (["SESSION_NOT_FOUND", "PASSKEY_NOT_FOUND"] as const).map((reason) => {
+    const { title, text } = explain(new DomainError(reason));
+    return [reason, `${title}. ${text}`];
+  }),
+);
+
+/** A passkey's name as its owner typed it. @throws DomainError INVALID_REQUEST */
+function readName(form: URLSearchParams): string {
+  const name = readField(form, "name").trim();
+  const isGood = name !== "" && [...name].length <= maxPasskeyName && !/\p{Cc}/u.test(name);
+  if (!isGood) throw new DomainError("INVALID_REQUEST", { detail: "name of a passkey" });
+  return name;
+}

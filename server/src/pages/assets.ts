@@ -1,0 +1,46 @@
+/**
+ * The files that pages load: small, kept in memory, and named after their
+ * content, so that a browser may keep them for ever.
+ */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { PageRequest, PageResponse, PageRoute } from "./http.ts";
+
+// The build puts the files' texts in place of these calls.
+const styleText = readFileSync(new URL("./browser/pages.css", import.meta.url), "utf8");
+const scriptText = readFileSync(new URL("./browser/pages.js", import.meta.url), "utf8");
+const iconText = readFileSync(new URL("./browser/icon.svg", import.meta.url), "utf8");
+
+/** A file as it is served. */
+interface Asset {
+  readonly path: string;
+  readonly route: PageRoute;
+}
+
+function toAsset(name: string, contentType: string, text: string): Asset {
+  const hash = createHash("sha256").update(text).digest("base64url").slice(0, 16);
+  const path = `/assets/${name.replace(".", `-${hash}.`)}`;
+  const etag = `"${hash}"`;
+  const headers = { etag, "cache-control": "public, max-age=31536000, immutable" };
+  function handle({ header }: Pick<PageRequest, "header">): PageResponse {
+    if (isKnown(header.get("if-none-match"), etag)) return { status: 304, headers };
+    return { status: 200, headers: { ...headers, "content-type": contentType }, body: text };
+  }
+  return { path, route: { method: "GET", path, handle } };
+}
+
+/** RFC 9110 §13.1.2, with the weak comparison it asks for. */
+function isKnown(ifNoneMatch: string | null, etag: string): boolean {
+  const known = (ifNoneMatch ?? "").split(",").map((one) => one.trim().replace(/^W\//, ""));
+  return known.includes(etag) || known.includes("*");
+}
+
+const style = toAsset("pages.css", "text/css; charset=utf-8", styleText);
+const script = toAsset("pages.js", "text/javascript; charset=utf-8", scriptText);
+const icon = toAsset("icon.svg", "image/svg+xml", iconText);
+
+/** Where the files are. */
+export const assetPaths = { style: style.path, script: script.path, icon: icon.path } as const;
+
+/** Serves them. */
+export const assetRoutes: readonly PageRoute[] = [style.route, script.route, icon.route];

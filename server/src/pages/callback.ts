@@ -1,0 +1,52 @@
+/** The pages of `/auth/callback`. */
+import { type CallbackForm, type CallbackResult, callbackPath } from "../auth/callback-routes.ts";
+import { toCheckMailPath } from "./check-mail.ts";
+import type { RenderPage } from "./frame.ts";
+import { type Html, html } from "./html.ts";
+import { type PageResponse, redirect } from "./http.ts";
+import { loginPaths } from "./login-view.ts";
+import { toMessageBody, toOtherBrowserBody } from "./message-view.ts";
+import { explain, toStatus } from "./texts.ts";
+
+/** Draws the results of `/auth/callback`; a code is typed on the page that is for that. */
+export function createRenderResult(render: RenderPage): (result: CallbackResult) => PageResponse {
+  return (result) => {
+    switch (result.kind) {
+      case "confirm":
+        return render({ title: "Sign in", body: toConfirmBody(result.form, result.code) });
+      case "link_required":
+        return redirect(toCheckMailPath(result.form.state, { joins: true }));
+      case "other_browser":
+        return render({ title: "Sign in", body: toOtherBrowserBody() });
+      case "denied":
+        return render({ status: 403, title: "Not signed in", body: toMessageBody(notSignedIn, again) });
+      case "refused": {
+        if (result.form) return redirect(toCheckMailPath(result.form.state, { wrong: true }));
+        const told = explain(result.error);
+        const body = toMessageBody(told, again);
+        return render({ status: toStatus(result.error), title: told.title, body });
+      }
+    }
+  };
+}
+
+const again = { href: loginPaths.login, label: "Start again" };
+
+const notSignedIn = {
+  title: "You are not signed in",
+  text: "The sign-in was not completed at the provider. Nothing has changed: try again, or choose another way.",
+};
+
+function toConfirmBody({ state, formToken, email }: CallbackForm, code: string): Html {
+  return html`<section class="card">
+<h1>Sign in</h1>
+<p class="lead">as <strong class="address">${email}</strong></p>
+<form method="post" action="${callbackPath}">
+<input type="hidden" name="state" value="${state}">
+<input type="hidden" name="token" value="${formToken}">
+<input type="hidden" name="code" value="${code}">
+<button class="primary" autofocus>Sign in</button>
+</form>
+<p class="hint">If you did not ask for this, close the page: nothing has happened.</p>
+</section>`;
+}

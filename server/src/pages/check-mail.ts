@@ -1,0 +1,152 @@
+/**
+ * `/login/check-mail`: where a mailed code is typed.
+ *
+ * The page belongs to the browser in which the sign-in began; in any other it
+ * only says so. Looking at it changes nothing.
+ */
+import type { BrowserCookieOptions } from "../auth/browser.ts";
+import type { SignInWeb } from "../auth/web.ts";
+import { DomainError } from "../lib/errors.ts";
+import type { SessionAuthenticator } from "../sessions/authenticator.ts";
+import { openForms, readField, readForm } from "./forms.ts";
+import { type RenderPage, toNotice } from "./frame.ts";
+import { html } from "./html.ts";
+import { type PageRequest, type PageResponse, type PageRoute, redirect, toPath } from "./http.ts";
+import { loginPaths } from "./login-view.ts";
+import { toOtherBrowserBody } from "./message-view.ts";
+import { ownStrategies } from "./offers.ts";
+import { toStatus } from "./texts.ts";
+import { homePath, leave } from "./travel.ts";
+import { findVisitor } from "./visitor.ts";
+
+export interface CheckMailPagesOptions {
+  readonly render: RenderPage;
+  readonly web: Pick<SignInWeb, "begin" | "finish" | "glance">;
+  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
+  readonly publicUrl: string;
+  readonly browserCookie: BrowserCookieOptions;
+  /** Where mail is written to when it is not sent; said to people who are at the machine itself. */
+  readonly hasOutbox: boolean;
+}
+
+/** What the page says besides asking for the code. */
+interface CheckMailView {
+  readonly state: string;
+  readonly problem?: string | undefined;
+  readonly done?: string | undefined;
+  /** Whether the code proves a mailbox that an identity is to be joined by. */
+  readonly joins: boolean;
+}
+
+const wrongCode = "That code is not right. Look for the newest mail, and type the code in it.";
+
+/** Where the code of a flow is typed. */
+export function toCheckMailPath(
+  state: string,
+  about: { readonly joins?: boolean; readonly wrong?: boolean } = {},
+): string {
+  const { joins = false, wrong = false } = about;
+  return toPath(loginPaths.checkMail, {
+    state,
+    ...(joins && { joins: "1" }),
+    ...(wrong && { wrong: "1" }),
+  });
+}
+
+/** Builds the routes of the page and its forms. */
+export function createCheckMailPages(options: CheckMailPagesOptions): readonly PageRoute[] {
+  const { render, web, authenticator, publicUrl, browserCookie, hasOutbox } = options;
+
+  async function show(request: PageRequest, view: CheckMailView, status = 200): Promise<PageResponse> {
+    const { state, problem, done, joins } = view;
+    const { email = "", strategy, isSameBrowser } = await web.glance(state, request.header);
+    if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
+    if (!isSameBrowser) return render({ title: "Check your mail", body: toOtherBrowserBody() });
+    const forms = openForms(request, browserCookie);
+    const isLink = strategy.name === ownStrategies.mailLink;
+    const sent = isLink ? "a link and a code" : "a code";
+    return render({
+      status,
+      title: "Check your mail",
+      setCookies: forms.setCookies,
+      body: html`<section class="card">
+<h1>${joins ? "One more step" : "Check your mail"}</h1>
+<p class="lead">${joins && "To be sure that this mailbox is yours, we "}${joins ? "sent" : "We sent"} ${sent} to <strong class="address">${email}</strong>.${isLink && " Open the link in this browser, or type the code."}</p>
+${toNotice(problem)}${toNotice(done, "done")}
+<form method="post" action="${loginPaths.checkMail}">
+${forms.hidden(loginPaths.checkMail, { state, ...(joins && { joins: "1" }) })}
+<label for="code">Code</label>
+<input id="code" class="code" name="code" type="text" autocomplete="one-time-code" autocapitalize="characters" autocorrect="off" spellcheck="false" maxlength="20" required autofocus aria-describedby="code-hint"${problem !== undefined && html` aria-invalid="true"`}>
+<p class="hint" id="code-hint">Six letters and digits. Case and spaces do not matter.</p>
+<button class="primary">Sign in</button>
+</form>
+<div class="after">
+${
+  !joins &&
+  html`<form method="post" action="${loginPaths.resend}">
+${forms.hidden(loginPaths.resend, { state })}
+<button class="link">Send it again</button>
+</form>`
+}
+<a href="${loginPaths.login}">Start again</a>
+</div>
+${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it writes it to <code>outbox</code> in its data folder, and says in its log where.</p>`}
+</section>`,
+    });
+  }
+
+  async function get(request: PageRequest): Promise<PageResponse> {
+    const { query } = request;
+    return await show(request, {
+      state: readField(query, "state"),
+      joins: query.has("joins"),
+      problem: query.has("wrong") ? wrongCode : undefined,
+      done: query.has("again") ? "It is on its way once more. Only the newest mail counts." : undefined,
+    });
+  }
+
+  async function post(request: PageRequest): Promise<PageResponse> {
+    const form = readForm(request, publicUrl);
+    const state = readField(form, "state");
+    const code = readField(form, "code");
+    const principal = await findVisitor(authenticator, request);
+    try {
+      const finished = await web.finish(
+        { strategyName: "", state, code, stateOptions: {} },
+        { ...request, principal },
+      );
+      return leave(render, finished.returnTo ?? homePath, publicUrl, finished.setCookies);
+    } catch (error) {
+      if (!(error instanceof DomainError) || error.reason !== "INVALID_OTP") throw error;
+      request.info.outcome.reason = error.reason;
+      const view = { state, problem: wrongCode, joins: form.has("joins") };
+      return await show(request, view, toStatus(error)).catch(toSpent);
+    }
+  }
+
+  /** Sends another mail for the address of a flow of this browser. */
+  async function resend(request: PageRequest): Promise<PageResponse> {
+    const form = readForm(request, publicUrl);
+    const { strategy, email, returnTo, isSameBrowser } = await web.glance(
+      readField(form, "state"),
+      request.header,
+    );
+    if (!isSameBrowser || email === undefined) throw new DomainError("INVALID_AUTH_STATE");
+    const principal = await findVisitor(authenticator, request);
+    const asked = { strategyName: strategy.name, email, returnTo: returnTo ?? "", callbackUrl: "" };
+    const { flow, setCookies } = await web.begin(asked, { ...request, principal });
+    return redirect(toPath(loginPaths.checkMail, { state: flow.state, again: "1" }), setCookies);
+  }
+
+  return [
+    { method: "GET", path: loginPaths.checkMail, handle: get },
+    { method: "POST", path: loginPaths.checkMail, handle: post },
+    { method: "POST", path: loginPaths.resend, handle: resend },
+  ];
+}
+
+/** The wrong code was the last one: its flow is gone. */
+function toSpent(error: unknown): never {
+  const isGone = error instanceof DomainError && error.reason === "INVALID_FLOW";
+  throw isGone ? new DomainError("INVALID_OTP", { cause: error }) : error;
+}

@@ -1,0 +1,71 @@
+/**
+ * Forms that nobody else can send in a person's name: each carries a token
+ * made from the browser's cookie, and its `Origin` must be ours besides.
+ */
+import {
+  type BrowserCookieOptions,
+  findBrowsers,
+  getBrowser,
+  isFormToken,
+  toBrowserCookie,
+  toFormToken,
+} from "../auth/browser.ts";
+import { DomainError } from "../lib/errors.ts";
+import { type Html, html } from "./html.ts";
+import type { PageRequest } from "./http.ts";
+
+/** What a page with forms needs. */
+export interface FormKit {
+  /** The hidden fields of a form that posts to `path`; absent and empty values are left out. */
+  hidden(path: string, values?: Readonly<Record<string, string | undefined>>): Html;
+  /** To be sent with the page. */
+  readonly setCookies: readonly string[];
+}
+
+/** Longest value of a field, in characters. */
+const longestValue = 8192;
+
+/** A field that was sent once; empty when it was not sent. @throws DomainError INVALID_REQUEST */
+export function readField(form: URLSearchParams, name: string): string {
+  const [value = "", ...others] = form.getAll(name);
+  if (others.length > 0 || value.length > longestValue) {
+    throw new DomainError("INVALID_REQUEST", { detail: `field ${name} repeated or too long` });
+  }
+  return value;
+}
+
+/** Opens a form kit for a browser; a request by HEAD is given no cookie. */
+export function openForms({ method, header }: PageRequest, browserCookie: BrowserCookieOptions): FormKit {
+  const browser = getBrowser(header);
+  return {
+    hidden(path, values = {}) {
+      const given = Object.entries(values).filter(([, value]) => Boolean(value));
+      return html`${[["token", toFormToken(browser, path)], ...given].map(
+        ([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`,
+      )}`;
+    },
+    setCookies: method === "HEAD" ? [] : [toBrowserCookie(browser, browserCookie)],
+  };
+}
+
+/**
+ * The fields of a form of ours.
+ *
+ * @throws DomainError INVALID_REQUEST when it is no form, CROSS_ORIGIN when it
+ *   was not sent from a page of ours in this browser
+ */
+export function readForm({ path, header, body }: PageRequest, publicUrl: string): URLSearchParams {
+  if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(header.get("content-type") ?? "")) {
+    throw new DomainError("INVALID_REQUEST", { detail: "not a form" });
+  }
+  const form = new URLSearchParams(Buffer.from(body).toString("utf8"));
+  const isOurs = isFormToken(readField(form, "token"), findBrowsers(header), path);
+  if (!isFromOwnPage(header, publicUrl)) throw new DomainError("CROSS_ORIGIN", { detail: "foreign origin" });
+  if (!isOurs) throw new DomainError("CROSS_ORIGIN", { detail: "form token of another browser or form" });
+  return form;
+}
+
+function isFromOwnPage(header: Headers, publicUrl: string): boolean {
+  const origin = header.get("origin");
+  return origin === null ? header.get("sec-fetch-site") === "same-origin" : origin === publicUrl;
+}

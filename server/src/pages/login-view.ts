@@ -1,0 +1,80 @@
+import type { FormKit } from "./forms.ts";
+import { toNotice } from "./frame.ts";
+import { type Html, html } from "./html.ts";
+import { type Offers, ownStrategies } from "./offers.ts";
+
+/** Paths of the sign-in pages and of the forms on them. */
+export const loginPaths = {
+  login: "/login",
+  mail: "/login/mail",
+  provider: "/login/with",
+  checkMail: "/login/check-mail",
+  resend: "/login/resend",
+} as const;
+
+/** What the sign-in page shows. */
+export interface LoginView {
+  readonly offers: Offers;
+  readonly forms: FormKit;
+  readonly siteName: string;
+  /** Empty if nothing was asked for. */
+  readonly returnTo: string;
+  /** What to put into the field for the address. */
+  readonly email?: string | undefined;
+  /** Whether the address was refused. */
+  readonly isEmailWrong?: boolean;
+  /** Who is signed in already and asked to prove it again. */
+  readonly again?: string | undefined;
+  readonly problem?: string | undefined;
+  readonly done?: string | undefined;
+}
+
+/** The sign-in page. */
+export function toLoginBody(view: LoginView): Html {
+  const { offers, again, siteName } = view;
+  const hasMail = offers.mailCode || offers.mailLink;
+  const hasOthers = offers.passkey || offers.providers.length > 0;
+  return html`<section class="card">
+<h1>${again === undefined ? "Sign in" : "Sign in again"}</h1>
+${
+  again === undefined
+    ? html`<p class="lead">to continue to <strong>${siteName}</strong></p>`
+    : html`<p class="lead">You are signed in as <strong>${again}</strong>.</p>`
+}
+${toNotice(view.problem)}${toNotice(view.done, "done")}
+${hasMail && toMailForm(view)}
+${hasMail && hasOthers && html`<p class="or"><span>or</span></p>`}
+${toOtherWays(view)}
+</section>`;
+}
+
+function toMailForm(view: LoginView): Html {
+  const { offers, forms, returnTo, email = "", isEmailWrong = false } = view;
+  const { mailCode, mailLink } = ownStrategies;
+  return html`<form method="post" action="${loginPaths.mail}">
+${forms.hidden(loginPaths.mail, { return_to: returnTo })}
+<label for="email">E-mail address</label>
+<input id="email" name="email" type="email" inputmode="email" autocomplete="username webauthn" autocapitalize="none" spellcheck="false" maxlength="254" required value="${email}"${isEmailWrong && html` aria-invalid="true" autofocus`}>
+${offers.mailCode && html`<button class="primary" name="strategy" value="${mailCode}">E-mail me a code</button>`}
+${offers.mailLink && html`<button class="${offers.mailCode ? "quiet" : "primary"}" name="strategy" value="${mailLink}">E-mail me a link${offers.mailCode && " instead"}</button>`}
+</form>`;
+}
+
+function toOtherWays({ offers, forms, returnTo }: LoginView): Html {
+  return html`${
+    offers.passkey &&
+    html`<div class="passkey" data-passkey="sign-in" data-return-to="${returnTo}" hidden>
+<button type="button">Sign in with a passkey</button>
+<p class="notice problem" role="alert" hidden></p>
+</div>
+<noscript><p class="hint">Passkeys need JavaScript, which is switched off in this browser. Everything else works without it.</p></noscript>`
+  }${
+    offers.providers.length > 0 &&
+    html`<form method="post" action="${loginPaths.provider}">
+${forms.hidden(loginPaths.provider, { return_to: returnTo })}
+${offers.providers.map(
+  ({ name, label }) => html`<button name="strategy" value="${name}">Continue with ${label}</button>
+`,
+)}</form>`
+  }`;
+}

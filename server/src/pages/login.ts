@@ -1,0 +1,160 @@
+/**
+ * `/login`: the ways to sign in, as offered.
+ *
+ * Everything but passkeys is a plain form. What cannot be begun is said on the
+ * same page, so that another way is one step away.
+ */
+import type { BrowserCookieOptions } from "../auth/browser.ts";
+import { findReturnTo, type RedirectRules } from "../auth/redirects.ts";
+import type { SignInWeb } from "../auth/web.ts";
+import { DomainError } from "../lib/errors.ts";
+import type { SessionAuthenticator } from "../sessions/authenticator.ts";
+import { openForms, readField, readForm } from "./forms.ts";
+import type { RenderPage } from "./frame.ts";
+import { type PageRequest, type PageResponse, type PageRoute, redirect, toPath } from "./http.ts";
+import { type LoginView, loginPaths, toLoginBody } from "./login-view.ts";
+import { type Offers, ownStrategies } from "./offers.ts";
+import { explain, toProviderLabel, toStatus } from "./texts.ts";
+import { homePath, leave } from "./travel.ts";
+import { findVisitor } from "./visitor.ts";
+
+export interface LoginPagesOptions {
+  readonly render: RenderPage;
+  readonly offers: Offers;
+  readonly web: Pick<SignInWeb, "begin">;
+  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
+  readonly redirects: RedirectRules;
+  readonly siteName: string;
+  readonly publicUrl: string;
+  readonly browserCookie: BrowserCookieOptions;
+}
+
+/** What the page says of what has just happened elsewhere; the query only names it. */
+const doneTexts: Readonly<Record<string, string>> = {
+  "signed-out": "You are signed out.",
+  everywhere: "You are signed out everywhere.",
+};
+
+/** Builds the routes of the sign-in page and its two forms. */
+export function createLoginPages(options: LoginPagesOptions): readonly PageRoute[] {
+  const { render, offers, web, authenticator, redirects, siteName, publicUrl, browserCookie } = options;
+
+  function show(
+    request: PageRequest,
+    view: Omit<LoginView, "offers" | "forms" | "siteName">,
+    status = 200,
+  ): PageResponse {
+    const forms = openForms(request, browserCookie);
+    return render({
+      status,
+      title: "Sign in",
+      usesPasskeys: offers.passkey,
+      body: toLoginBody({ ...view, offers, forms, siteName }),
+      setCookies: forms.setCookies,
+    });
+  }
+
+  async function get(request: PageRequest): Promise<PageResponse> {
+    const returnTo = readField(request.query, "return_to");
+    const target = findReturnTo(redirects, returnTo) ?? homePath;
+    const visitor = await findVisitor(authenticator, request);
+    const isAgain = request.query.has("again");
+    if (visitor !== undefined && !isAgain) return redirect(target);
+    return show(request, {
+      returnTo,
+      again: visitor?.email,
+      email: visitor?.email,
+      done: doneTexts[readField(request.query, "done")],
+    });
+  }
+
+  /** Says on the sign-in page what kept a sign-in from beginning. */
+  function showRefusal(
+    request: PageRequest,
+    error: unknown,
+    view: { readonly returnTo: string; readonly email: string; readonly strategy: string },
+  ): PageResponse {
+    if (!(error instanceof DomainError) || error.kind === "internal") throw error;
+    request.info.outcome.reason = error.reason;
+    if (error.detail !== undefined) request.info.outcome.detail = error.detail;
+    if (error.reason === "REDIRECT_NOT_ALLOWED" || error.reason === "UNSUPPORTED_STRATEGY") throw error;
+    const { returnTo, email, strategy } = view;
+    const isEmailWrong = error.reason === "INVALID_EMAIL";
+    return show(
+      request,
+      { returnTo, email, isEmailWrong, problem: toProblem(error, strategy) },
+      toStatus(error),
+    );
+  }
+
+  /** A form that is too old is no reason to lose what was typed into it. */
+  function showStale(request: PageRequest, error: unknown): PageResponse {
+    if (!(error instanceof DomainError) || error.reason !== "CROSS_ORIGIN") throw error;
+    request.info.outcome.reason = error.reason;
+    return show(
+      request,
+      {
+        returnTo: "",
+        problem: "This page was open too long, or your browser keeps no cookies for it. Try again.",
+      },
+      toStatus(error),
+    );
+  }
+
+  async function begin(
+    request: PageRequest,
+    fields: (form: URLSearchParams) => string,
+  ): Promise<PageResponse> {
+    let form: URLSearchParams;
+    try {
+      form = readForm(request, publicUrl);
+    } catch (error) {
+      return showStale(request, error);
+    }
+    const strategyName = fields(form);
+    const email = readField(form, "email");
+    const returnTo = readField(form, "return_to");
+    const principal = await findVisitor(authenticator, request);
+    const asked = { strategyName, email, returnTo, callbackUrl: "" };
+    try {
+      const { flow, setCookies } = await web.begin(asked, { ...request, principal });
+      return flow.endpoint === ""
+        ? redirect(toPath(loginPaths.checkMail, { state: flow.state }), setCookies)
+        : leave(render, flow.endpoint, publicUrl, setCookies);
+    } catch (error) {
+      return showRefusal(request, error, { returnTo, email, strategy: strategyName });
+    }
+  }
+
+  function readMailStrategy(form: URLSearchParams): string {
+    const name = readField(form, "strategy");
+    const isMail = name === ownStrategies.mailCode || name === ownStrategies.mailLink;
+    if (!isMail) throw new DomainError("UNSUPPORTED_STRATEGY");
+    return name;
+  }
+
+  function readProvider(form: URLSearchParams): string {
+    const name = readField(form, "strategy");
+    if (!offers.providers.some((provider) => provider.name === name)) {
+      throw new DomainError("UNSUPPORTED_STRATEGY");
+    }
+    return name;
+  }
+
+  return [
+    { method: "GET", path: loginPaths.login, handle: get },
+    { method: "POST", path: loginPaths.mail, handle: (request) => begin(request, readMailStrategy) },
+    { method: "POST", path: loginPaths.provider, handle: (request) => begin(request, readProvider) },
+  ];
+}
+
+function toProblem(error: DomainError, strategyName: string): string {
+  if (error.kind !== "unavailable") {
+    const { title, text } = explain(error);
+    return `${title}. ${text}`;
+  }
+  const isMail = strategyName === ownStrategies.mailCode || strategyName === ownStrategies.mailLink;
+  return isMail
+    ? "Mail cannot be sent at the moment. Try again in a few minutes, or sign in another way."
+    : `${toProviderLabel(strategyName)} cannot be reached at the moment. Try again in a few minutes, or sign in another way.`;
+}

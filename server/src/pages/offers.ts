@@ -1,0 +1,28 @@
+import type { Strategy } from "../auth/strategy.ts";
+import { toProviderLabel } from "./texts.ts";
+
+/** The ways to sign in, as a page shows them. */
+export interface Offers {
+  readonly mailCode: boolean;
+  readonly mailLink: boolean;
+  readonly passkey: boolean;
+  /** In the order to offer them. */
+  readonly providers: readonly { readonly name: string; readonly label: string }[];
+}
+
+/** Names of the strategies that are not identity providers. */
+export const ownStrategies = { mailCode: "mailotp", mailLink: "maillink", passkey: "passkey" } as const;
+
+/** Sorts strategies by how a page shows them: all but our own are providers. */
+export function toOffers(strategies: readonly Pick<Strategy, "name">[]): Offers {
+  const names = strategies.map(({ name }) => name);
+  const own: readonly string[] = Object.values(ownStrategies);
+  return {
+    mailCode: names.includes(ownStrategies.mailCode),
+    mailLink: names.includes(ownStrategies.mailLink),
+    passkey: names.includes(ownStrategies.passkey),
+    providers: names
+      .filter((name) => !own.includes(name))
+      .map((name) => ({ name, label: toProviderLabel(name) })),
+  };
+}

@@ -1,0 +1,125 @@
+/**
+ * The server's own pages: HTML made here, one style sheet, one script that
+ * only passkeys need, nothing from anywhere else.
+ *
+ * They call what the RPC handlers call. What they own is the words, the forms
+ * and the guard around them; no rule of signing in is kept here.
+ *
+ * - `/login`, `/login/mail`, `/login/with`, `/login/check-mail`, `/login/resend`
+ * - `/account` and its forms
+ * - what `/auth/callback` shows
+ * - `/`, which leads to `/account`
+ */
+
+import type { BrowserCookieOptions } from "../auth/browser.ts";
+import type { CallbackResult } from "../auth/callback-routes.ts";
+import type { RedirectRules } from "../auth/redirects.ts";
+import type { Strategy } from "../auth/strategy.ts";
+import type { SignInWeb } from "../auth/web.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import type { Log } from "../lib/log.ts";
+import type { PasskeyService } from "../passkeys/service.ts";
+import type { SessionAuthenticator } from "../sessions/authenticator.ts";
+import type { SessionService } from "../sessions/service.ts";
+import type { Identity } from "../users/identity-store.ts";
+import { createAccountPages } from "./account.ts";
+import { assetRoutes } from "./assets.ts";
+import { createRenderResult } from "./callback.ts";
+import { createCheckMailPages } from "./check-mail.ts";
+import { createRenderPage, type RenderPage } from "./frame.ts";
+import { type PageRequest, type PageResponse, type PageRoute, redirect } from "./http.ts";
+import { createLoginPages } from "./login.ts";
+import { toMessageBody } from "./message-view.ts";
+import { toOffers } from "./offers.ts";
+import { explain, toStatus } from "./texts.ts";
+import { findPublicUrl, homePath, leave } from "./travel.ts";
+
+export interface PagesOptions {
+  /** What the people who come here call the place. */
+  readonly siteName: string;
+  /** Origin that browsers see. */
+  readonly publicUrl: string;
+  /** In the order to offer them. */
+  readonly strategies: readonly Pick<Strategy, "name">[];
+  readonly web: SignInWeb;
+  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
+  readonly sessions: SessionService;
+  readonly passkeys: PasskeyService;
+  readonly findIdentities: (userId: string) => Promise<readonly Identity[]>;
+  readonly redirects: RedirectRules;
+  readonly browserCookie: BrowserCookieOptions;
+  /** Whether mail is written to files for want of a mail server. */
+  readonly hasOutbox: boolean;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** The pages, put together. */
+export interface Pages {
+  readonly routes: readonly PageRoute[];
+  /** Draws what `/auth/callback` shows. */
+  renderResult(result: CallbackResult): PageResponse;
+  /** Sends someone on after a form of `/auth/callback`. */
+  leave(url: string, setCookies: readonly string[]): PageResponse;
+  /** A route whose failures are pages as well. */
+  guard(route: PageRoute): PageRoute;
+}
+
+/** Builds the pages. */
+export function createPages(options: PagesOptions): Pages {
+  const { siteName, publicUrl, passkeys, log } = options;
+  const render = createRenderPage(siteName);
+  const offers = toOffers(options.strategies);
+  const guard = createGuard(render, log);
+  const pages: readonly PageRoute[] = [
+    { method: "GET", path: "/", handle: () => redirect(homePath) },
+    ...createLoginPages({ ...options, render, offers }),
+    ...createCheckMailPages({ ...options, render }),
+    ...createAccountPages({ ...options, render, passkeys: offers.passkey ? passkeys : undefined }),
+  ];
+  return {
+    routes: [...pages.map((route) => guard(underPublicName(route, publicUrl))), ...assetRoutes],
+    renderResult: createRenderResult(render),
+    leave: (url, setCookies) => leave(render, url, publicUrl, setCookies),
+    guard,
+  };
+}
+
+/** Leads to the public name of the place first. */
+function underPublicName(route: PageRoute, publicUrl: string): PageRoute {
+  function handle(request: PageRequest): PageResponse | Promise<PageResponse> {
+    const elsewhere = findPublicUrl(request, publicUrl);
+    return elsewhere === undefined ? route.handle(request) : redirect(elsewhere);
+  }
+  return { ...route, handle };
+}
+
+/** Makes a page of what a route throws. */
+function createGuard(render: RenderPage, log: Log): Pages["guard"] {
+  async function handle(route: PageRoute, request: PageRequest): Promise<PageResponse> {
+    try {
+      return await route.handle(request);
+    } catch (error) {
+      const refusal = error instanceof DomainError ? error : new DomainError("INTERNAL", { cause: error });
+      note(refusal, request, log);
+      const told = explain(refusal);
+      const body = toMessageBody(told, toNext(request));
+      return render({ status: toStatus(refusal), title: told.title, body });
+    }
+  }
+  return (route) => ({ ...route, handle: (request) => handle(route, request) });
+}
+
+function note({ kind, reason, detail, cause }: DomainError, { info }: PageRequest, log: Log): void {
+  info.outcome.code = kind;
+  info.outcome.reason = reason;
+  if (detail !== undefined) info.outcome.detail = detail;
+  if (kind === "internal") log.error({ requestId: info.requestId, err: cause }, "a page failed");
+}
+
+function toNext({ path }: PageRequest): { readonly href: string; readonly label: string } {
+  return path.startsWith("/account")
+    ? { href: homePath, label: "Back to your account" }
+    : { href: "/login", label: "Start again" };
+}

@@ -1,0 +1,160 @@
+/**
+ * What a person is told when something was refused: what happened, and what
+ * they can do about it. The reasons themselves are for clients and logs.
+ */
+import type { DomainError, ErrorKind, Reason } from "../lib/errors.ts";
+
+/** A heading and the sentences below it. */
+export interface Explanation {
+  readonly title: string;
+  readonly text: string;
+}
+
+const startAgain: Explanation = {
+  title: "This sign-in is over",
+  text: "It took too long, was finished already, or could not go on. Nothing is lost: start again.",
+};
+
+const byReason: Partial<Record<Reason, Explanation>> = {
+  INVALID_FLOW: startAgain,
+  INVALID_AUTH_STATE: {
+    title: "This sign-in began elsewhere",
+    text: "It can only be finished in the browser where it began. Go back to that one, or start again here.",
+  },
+  INVALID_OTP: {
+    title: "That code is not right",
+    text: "It may be of an older mail, or has been tried too often. Start again to be sent a new one.",
+  },
+  INVALID_EMAIL: {
+    title: "That is not an e-mail address",
+    text: "Type it in full, such as ann@example.org.",
+  },
+  CODE_MISSING: startAgain,
+  UNSUPPORTED_STRATEGY: {
+    title: "That way to sign in is not offered here",
+    text: "Choose one of those that are.",
+  },
+  REDIRECT_NOT_ALLOWED: {
+    title: "That link leads somewhere it may not",
+    text: "The page that sent you here asked for an address that is not set up. Tell whoever runs it, or sign in without it.",
+  },
+  REAUTH_REQUIRED: {
+    title: "Sign in again first",
+    text: "This needs a sign-in of the last ten minutes, to be sure that it is still you.",
+  },
+  EMAIL_REQUIRED: {
+    title: "An address is missing",
+    text: "The provider told us no e-mail address that it has verified. Verify one there, or sign in another way.",
+  },
+  SIGNUP_CLOSED: {
+    title: "This address cannot sign up here",
+    text: "New accounts are limited. Sign in with an address you were invited by, or ask whoever runs this site.",
+  },
+  PRINCIPAL_DISABLED: {
+    title: "This account is disabled",
+    text: "Ask whoever runs this site to enable it.",
+  },
+  USER_NOT_FOUND: {
+    title: "This account is gone",
+    text: "It was deleted. Ask whoever runs this site if that comes as a surprise.",
+  },
+  CROSS_ORIGIN: {
+    title: "That did not come from this page",
+    text: "The form was open too long, or your browser keeps no cookies for this site. Open the page again and repeat what you did.",
+  },
+  SESSION_NOT_FOUND: {
+    title: "That session is over already",
+    text: "There was nothing left to end.",
+  },
+  PASSKEY_NOT_FOUND: {
+    title: "That passkey is gone already",
+    text: "It may have been removed in another tab.",
+  },
+};
+
+const byKind: Readonly<Record<ErrorKind, Explanation>> = {
+  invalid_argument: { title: "That did not work", text: "Something in the request is not as it should be." },
+  unauthenticated: { title: "You are signed out", text: "Sign in and try again." },
+  permission_denied: { title: "That is not allowed", text: "This account may not do that." },
+  not_found: { title: "There is nothing here", text: "It may have been removed." },
+  already_exists: { title: "That is there already", text: "There was nothing to do." },
+  failed_precondition: { title: "That is not possible now", text: "Something else has to happen first." },
+  resource_exhausted: { title: "That was too much", text: "Wait for a while, then try again." },
+  aborted: { title: "Something else was faster", text: "Look again, then repeat what you did." },
+  unavailable: {
+    title: "That cannot be done at the moment",
+    text: "Something it needs is not answering. Try again in a few minutes, or sign in another way.",
+  },
+  unimplemented: { title: "That is not offered here", text: "Choose something else." },
+  internal: { title: "Something went wrong", text: "That is our fault. Try again in a few minutes." },
+};
+
+const statusByKind: Readonly<Record<ErrorKind, number>> = {
+  invalid_argument: 400,
+  unauthenticated: 401,
+  permission_denied: 403,
+  not_found: 404,
+  already_exists: 409,
+  failed_precondition: 400,
+  resource_exhausted: 429,
+  aborted: 409,
+  unavailable: 503,
+  unimplemented: 501,
+  internal: 500,
+};
+
+/** What to tell a person of a refusal. */
+export function explain({ reason, kind }: Pick<DomainError, "reason" | "kind">): Explanation {
+  return byReason[reason] ?? byKind[kind];
+}
+
+/** The HTTP status of a page about a refusal; the same as of any other route. */
+export function toStatus({ kind }: Pick<DomainError, "kind">): number {
+  return statusByKind[kind];
+}
+
+const wellKnown: Readonly<Record<string, string>> = {
+  google: "Google",
+  github: "GitHub",
+  gitlab: "GitLab",
+  microsoft: "Microsoft",
+  apple: "Apple",
+};
+
+/** What to call an identity provider, of whose strategy only the name is known. */
+export function toProviderLabel(strategyName: string): string {
+  const spaced = strategyName.replace(/[-_]+/g, " ").trim();
+  return (
+    wellKnown[strategyName] ??
+    (spaced === "" ? strategyName : spaced.charAt(0).toUpperCase() + spaced.slice(1))
+  );
+}
+
+const dateFormat = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeZone: "UTC" });
+const exactFormat = new Intl.DateTimeFormat("en-GB", {
+  dateStyle: "medium",
+  timeStyle: "short",
+  timeZone: "UTC",
+});
+
+/** `5 Nov 2026`, in UTC. */
+export function toDateText(at: Date): string {
+  return dateFormat.format(at);
+}
+
+/** `5 Nov 2026, 14:05 UTC`. */
+export function toExactText(at: Date): string {
+  return `${exactFormat.format(at)} UTC`;
+}
+
+/** How long ago, as people say it; a date once that is further away than a week. */
+export function toAgoText(at: Date, now: Date): string {
+  const minutes = Math.floor((now.getTime() - at.getTime()) / 60_000);
+  if (minutes < 2) return "just now";
+  if (minutes < 60) return `${minutes} minutes ago`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return hours === 1 ? "an hour ago" : `${hours} hours ago`;
+  const days = Math.floor(hours / 24);
+  if (days <= 7) return days === 1 ? "yesterday" : `${days} days ago`;
+  return `on ${toDateText(at)}`;
+}

@@ -1,0 +1,54 @@
+/** Ways out of a page: within the site, and away from it. */
+
+import type { RenderPage } from "./frame.ts";
+import { html } from "./html.ts";
+import { type PageRequest, type PageResponse, redirect } from "./http.ts";
+
+/** Where a sign-in leads that asked for nothing else. */
+export const homePath = "/account";
+
+/**
+ * Sends someone to a URL after a form.
+ *
+ * Elsewhere they go by a page that leads on: browsers hold the whole chain of
+ * redirects after a form against `form-action`, and where a provider or an app
+ * redirects to next is not ours to know.
+ */
+export function leave(
+  render: RenderPage,
+  url: string,
+  publicUrl: string,
+  setCookies: readonly string[] = [],
+): PageResponse {
+  const target = new URL(url, publicUrl);
+  if (target.origin === publicUrl) return redirect(url, setCookies);
+  return render({
+    title: "One moment",
+    goesTo: target.href,
+    setCookies,
+    body: html`<section class="card">
+<h1>One moment</h1>
+<p>You are on your way to <strong>${target.host}</strong>.</p>
+<p><a class="button primary" href="${target.href}">Continue</a></p>
+</section>`,
+  });
+}
+
+const loopbackNames = ["localhost", "127.0.0.1", "[::1]"];
+
+/**
+ * The same page under the public URL, when it was opened under another name
+ * of this machine: cookies and passkeys belong to the public name alone.
+ */
+export function findPublicUrl(
+  { method, path, query, header }: PageRequest,
+  publicUrl: string,
+): string | undefined {
+  const { hostname } = new URL(publicUrl);
+  const host = header.get("host") ?? "";
+  const asked = host.replace(/:\d+$/, "").toLowerCase();
+  const isOther = loopbackNames.includes(hostname) && loopbackNames.includes(asked) && asked !== hostname;
+  if (!isOther || (method !== "GET" && method !== "HEAD")) return undefined;
+  const search = query.toString();
+  return `${publicUrl}${path}${search === "" ? "" : `?${search}`}`;
+}

@@ -1,0 +1,149 @@
+import { describe, expect, it } from "vitest";
+import type { Passkey } from "../passkeys/passkey.ts";
+import type { Session } from "../sessions/session.ts";
+import { type AccountView, toAccountBody } from "./account-view.ts";
+import { createRenderResult } from "./callback.ts";
+import { openForms } from "./forms.ts";
+import { createRenderPage } from "./frame.ts";
+import type { PageRequest } from "./http.ts";
+import { toLoginBody } from "./login-view.ts";
+import { leave } from "./travel.ts";
+
+const request: PageRequest = {
+  method: "GET",
+  path: "/login",
+  query: new URLSearchParams(),
+  header: new Headers({ cookie: `vestibule_browser=${Buffer.alloc(32, 7).toString("base64url")}` }),
+  body: new Uint8Array(),
+  info: { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} },
+};
+const forms = openForms(request, { secure: false, crossSite: false });
+const now = new Date("2026-11-22T12:00:00Z");
+
+/** An account whose every text is the same one. */
+function accountOf(text: string): AccountView {
+  const device = {
+    operatingSystem: text,
+    browser: text,
+    ipAddress: text,
+    city: text,
+    country: text,
+    latitude: text,
+    longitude: text,
+  };
+  const session: Session = {
+    id: text,
+    userId: text,
+    device,
+    createdAt: now,
+    updatedAt: now,
+    expiresAt: now,
+  };
+  const passkey: Passkey = {
+    id: text,
+    userId: text,
+    credentialId: text,
+    publicKey: new Uint8Array(),
+    counter: 0,
+    transports: [text],
+    isSynced: false,
+    name: text,
+    createdAt: now,
+  };
+  return {
+    forms,
+    email: text,
+    currentSessionId: "another",
+    sessions: [session],
+    passkeys: [passkey],
+    mayAddPasskey: true,
+    identities: [{ issuer: text, subject: text, userId: text, strategy: text, email: text, createdAt: now }],
+    now,
+    problem: text,
+    done: text,
+  };
+}
+
+const render = createRenderPage("Site");
+const renderResult = createRenderResult(render);
+
+/** Every page that shows what came from outside, with one text in all places. */
+const pages: readonly (readonly [name: string, page: (text: string) => string])[] = [
+  ["account", (text) => toAccountBody(accountOf(text)).toString()],
+  [
+    "login",
+    (text) => {
+      const offers = {
+        mailCode: true,
+        mailLink: true,
+        passkey: true,
+        providers: [{ name: text, label: text }],
+      };
+      const view = { offers, forms, siteName: text, returnTo: text, email: text, again: text };
+      return toLoginBody({ ...view, problem: text, done: text }).toString();
+    },
+  ],
+  [
+    "confirm",
+    (text) => {
+      const form = { state: text, formToken: text, email: text };
+      return renderResult({ kind: "confirm", form, code: text }).body ?? "";
+    },
+  ],
+  [
+    "leave",
+    (text) =>
+      leave(render, `https://app.example/?q=${encodeURIComponent(text)}'`, "https://id.example").body ?? "",
+  ],
+  [
+    "frame",
+    (text) => createRenderPage(text)({ title: text, body: toLoginBodyOf(text), setCookies: [] }).body ?? "",
+  ],
+];
+
+function toLoginBodyOf(text: string) {
+  const offers = { mailCode: true, mailLink: false, passkey: false, providers: [] };
+  return toLoginBody({ offers, forms, siteName: text, returnTo: "" });
+}
+
+/** Its tags and the names of their attributes, without any text. */
+function toSkeleton(markup: string): string[] {
+  return (markup.match(/<[^>]*>/g) ?? []).map((tag) => tag.replace(/"[^"]*"/g, '""'));
+}
+
+describe.each(pages)("the %s page", (_, page) => {
+  it.each([
+    '"><script>alert(1)</script>',
+    "'><img src=x onerror=alert(1)>",
+    '" autofocus onfocus="alert(1)',
+    "</title></style></script><svg/onload=alert(1)>",
+    "{{.Otp}}<!--",
+    "`-alert(1)-`",
+  ])("is built the same around %j", (hostile) => {
+    const markup = page(hostile);
+    expect(toSkeleton(markup)).toEqual(toSkeleton(page("harmless")));
+    expect(markup).not.toContain(hostile);
+  });
+});
+
+it("draws one page at a time with a nonce of its own, under a policy that lets nothing else in", () => {
+  const [one, two] = [0, 1].map(() => render({ title: "T", body: toLoginBodyOf("x"), usesPasskeys: true }));
+  const policy = String(one?.headers?.["content-security-policy"]);
+  expect(policy.replace(/nonce-[\w-]{22}/g, "nonce-N").split("; ")).toEqual([
+    "default-src 'none'",
+    "style-src 'nonce-N'",
+    "img-src 'self'",
+    "script-src 'nonce-N'",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ]);
+  expect(two?.headers?.["content-security-policy"]).not.toBe(policy);
+  const [, nonce = "none"] = /script-src 'nonce-([\w-]+)'/.exec(policy) ?? [];
+  expect(one?.body?.match(new RegExp(`nonce="${nonce}"`, "g"))).toHaveLength(2);
+  const plain = String(render({ title: "T", body: toLoginBodyOf("x") }).headers?.["content-security-policy"]);
+  expect(plain).not.toMatch(/script-src|connect-src/);
+});
