@@ -1,9 +1,7 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import type { RequestOutcome } from "../lib/request.ts";
 import type { PlainRoute } from "./plain-route.ts";
-
-/** Upper bounds of the duration histogram, in seconds. */
-const durationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+import { RequestFigures } from "./request-figures.ts";
 
 /** Label of every request that no route knows. */
 export const otherRoute = "other";
@@ -30,37 +28,25 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   if (options.processMetrics ?? true) {
     collectDefaultMetrics({ register: registry });
   }
-  const requests = new Counter({
-    name: "vestibule_requests_total",
-    help: "Requests answered, by RPC procedure or route, code, and kind of credential.",
-    labelNames: ["route", "code", "credential"],
-    registers: [registry],
-  });
-  const durations = new Histogram({
-    name: "vestibule_request_duration_seconds",
-    help: "Time from a request's head to the end of its answer.",
-    labelNames: ["route"],
-    buckets: durationBuckets,
-    registers: [registry],
-  });
-  const inFlight = new Gauge({
+  const figures = new RequestFigures();
+  figures.register(registry);
+  let requestsInFlight = 0;
+  new Gauge({
     name: "vestibule_requests_in_flight",
     help: "Requests begun and not yet answered.",
     registers: [registry],
+    collect() {
+      this.set(requestsInFlight);
+    },
   });
   return {
     registry,
     begin: () => {
-      inFlight.inc();
+      requestsInFlight++;
       const beganAt = performance.now();
       return (route, outcome) => {
-        inFlight.dec();
-        requests.inc({
-          route,
-          code: outcome.code ?? "unknown",
-          credential: outcome.credentialKind ?? "none",
-        });
-        durations.observe({ route }, (performance.now() - beganAt) / 1000);
+        requestsInFlight--;
+        figures.add(route, outcome, (performance.now() - beganAt) / 1000);
       };
     },
     route: {

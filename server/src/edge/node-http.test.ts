@@ -21,13 +21,21 @@ describe("toRawPath and toRawQuery", () => {
 });
 
 describe("readBody", () => {
-  function requestOf(chunks: string[], headers = {}) {
-    const body = Readable.from(chunks.map((chunk) => Buffer.from(chunk)));
-    return Object.assign(body, { headers }) as unknown as NodeRequest;
+  function requestOf(content: string[] | Readable, headers = {}) {
+    const body =
+      content instanceof Readable ? content : Readable.from(content.map((chunk) => Buffer.from(chunk)));
+    const sent = { "transfer-encoding": "chunked", ...headers };
+    return Object.assign(body, { headers: sent }) as unknown as NodeRequest;
   }
 
   it("takes a body of exactly the limit", async () => {
     expect(String(await readBody(requestOf(["abc", "de"]), 5))).toBe("abcde");
+  });
+
+  it("has none to wait for where none was announced", async () => {
+    const silent = new Readable({ read() {} });
+    const request = Object.assign(silent, { headers: {} }) as unknown as NodeRequest;
+    expect(await readBody(request, 5)).toHaveLength(0);
   });
 
   it("refuses a byte more", async () => {
@@ -43,7 +51,7 @@ describe("readBody", () => {
 
   it("says so when the sender goes away", async () => {
     const body = new Readable({ read() {} });
-    const reading = readBody(Object.assign(body, { headers: {} }) as unknown as NodeRequest, 5);
+    const reading = readBody(requestOf(body), 5);
     body.push("ab");
     body.destroy();
     await expect(reading).rejects.toThrow("cut off");

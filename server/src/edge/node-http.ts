@@ -71,6 +71,10 @@ export function readBody(request: NodeRequest, limitBytes: number): Promise<Buff
     request.resume();
     return Promise.reject(tooLarge(limitBytes));
   }
+  if (!hasBody(request)) {
+    request.resume();
+    return Promise.resolve(Buffer.alloc(0));
+  }
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
@@ -84,9 +88,17 @@ export function readBody(request: NodeRequest, limitBytes: number): Promise<Buff
         reject(tooLarge(limitBytes));
       }
     });
-    request.once("end", () => resolve(Buffer.concat(chunks, length)));
+    let isWhole = false;
+    request.once("end", () => {
+      isWhole = true;
+      const [only] = chunks;
+      resolve(only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks, length));
+    });
     request.once("error", reject);
-    request.once("close", () => reject(new Error("the request was cut off")));
+    request.once("close", () => {
+      // Every request closes in the end: an error for each would cost more than reading it.
+      if (!isWhole) reject(new Error("the request was cut off"));
+    });
   });
 }
 
@@ -114,6 +126,12 @@ export function answerAfterBody(request: NodeRequest, limitBytes: number, answer
   });
   request.once("end", answerOnce);
   request.once("close", answerOnce);
+}
+
+/** Whether the head of a request announces a body (RFC 9112 §6.3, RFC 9113 §8.1). */
+function hasBody(request: NodeRequest): boolean {
+  if ("stream" in request) return !request.stream.endAfterHeaders;
+  return "content-length" in request.headers || "transfer-encoding" in request.headers;
 }
 
 function tooLarge(limitBytes: number): DomainError {

@@ -1,4 +1,4 @@
-import { type Logger, pino } from "pino";
+import { type DestinationStream, type Logger, pino } from "pino";
 import type { Log } from "./log.ts";
 
 function toLog(logger: Logger): Log {
@@ -24,9 +24,9 @@ export async function createLog(options: {
     base: null,
     messageKey: "message",
     formatters: { level: (level: string) => ({ level }) },
-    timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    timestamp: createTimestamp(),
   };
-  if (options.format === "json") return toLog(pino(settings, pino.destination({ dest: 1, sync: true })));
+  if (options.format === "json") return toLog(pino(settings, openOutput()));
   const { default: pretty } = await import("pino-pretty");
   const stream = pretty({
     colorize: true,
@@ -36,4 +36,43 @@ export async function createLog(options: {
     singleLine: true,
   });
   return toLog(pino(settings, stream));
+}
+
+/** How many characters of lines wait at most. */
+const waitingLength = 65_536;
+
+/**
+ * Standard output, written once for all lines of a turn of the event loop: a
+ * system call a line would cost a request more than making the line does. What
+ * still waits when the process exits is written then.
+ */
+function openOutput(): DestinationStream {
+  const output = pino.destination({ dest: 1, sync: true });
+  let waiting = "";
+  const flush = () => {
+    if (waiting !== "") output.write(waiting);
+    waiting = "";
+  };
+  process.on("exit", flush);
+  return {
+    write(line) {
+      if (waiting === "") setImmediate(flush);
+      waiting += line;
+      if (waiting.length > waitingLength) flush();
+    },
+  };
+}
+
+/** The time member of a line. Made once for all lines of the same millisecond. */
+function createTimestamp(): () => string {
+  let madeAtMs = Number.NaN;
+  let made = "";
+  return () => {
+    const nowMs = Date.now();
+    if (nowMs !== madeAtMs) {
+      madeAtMs = nowMs;
+      made = `,"time":"${new Date(nowMs).toISOString()}"`;
+    }
+    return made;
+  };
 }

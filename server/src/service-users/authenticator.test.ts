@@ -314,7 +314,12 @@ describeDatabases("proofs of service users", (under) => {
   it("hands out keys pinned to their algorithm", async () => {
     const made = await make("key");
     const key = await room.authenticator.findAssertionKey(made.id);
-    expect(key).toMatchObject({ credentialId: made.id, serviceUserId: ref.id, orgId: org, algorithm: "EdDSA" });
+    expect(key).toMatchObject({
+      credentialId: made.id,
+      serviceUserId: ref.id,
+      orgId: org,
+      algorithm: "EdDSA",
+    });
     expect(key?.publicKey.type).toBe("public");
     expect((await room.authenticator.findAssertionKey(made.id))?.publicKey).toBe(key?.publicKey);
   });
