@@ -76,7 +76,9 @@ export function toUnavailable(error: unknown): unknown {
   const code = codeOf(error);
   if (!isSqliteUnavailable(code) && !unavailableSqlStates.test(code) && !isConnectionLost(error))
     return error;
-  return new DomainError("UNAVAILABLE", { cause: error, detail: `database: ${code || "connection lost"}` });
+  // Without a code it is one of the few texts of `lostConnectionText`, which name nothing.
+  const detail = code || (error instanceof Error ? error.message : "connection lost");
+  return new DomainError("UNAVAILABLE", { cause: error, detail: `database: ${detail}` });
 }
 
 /** Whether SQLite refused because another process is writing. */

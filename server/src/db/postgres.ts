@@ -20,7 +20,8 @@ export interface PostgresOptions {
 /** Object identifier of `int8` in `pg_type`. */
 const int8Oid = 20;
 
-const connectTimeoutMs = 5_000;
+/** A server that is busy starting many connections takes seconds for one. */
+const connectTimeoutMs = 10_000;
 
 /**
  * Opens a pool of Postgres connections. `pg` is loaded only here: a process on
