@@ -118,7 +118,12 @@ console.log(claims.sub === serviceuser?.id, same === createVerifier, typeof with
     );
     const paths: string[] = packed.files.map(({ path }: { path: string }) => path);
     expect(paths).toEqual(
-      expect.arrayContaining(["README.md", "package.json", "dist/index.js", "dist/index.d.ts"]),
+      expect.arrayContaining([
+        "README.md",
+        "package.json",
+        "dist/node/src/index.js",
+        "dist/node/src/index.d.ts",
+      ]),
     );
     expect(
       paths.filter((path) => !/^(dist\/[\w/-]+\.(js|d\.ts)|README\.md|package\.json)$/.test(path)),
