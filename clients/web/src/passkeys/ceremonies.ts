@@ -51,6 +51,7 @@ function explain(error: unknown): never {
   // Browsers do not tell a person who said no from one who has no passkey here, nor either from a time-out.
   const name = error instanceof Error ? error.name : "";
   if (name === "NotAllowedError") throw new SignInError("passkey_canceled", { cause: error });
+  if (name === "NotSupportedError") throw new SignInError("passkey_unsupported", { cause: error });
   if (name === "InvalidStateError") throw new SignInError("passkey_exists", { cause: error });
   const detail = error instanceof Error ? error.message : String(error);
   throw new SignInError("passkey_failed", { detail, cause: error });

@@ -74,7 +74,9 @@ export async function offerPasskeys(
     try {
       return await authenticate(calls, ceremonies, begun, options, true);
     } catch (error) {
-      if (!(error instanceof SignInError) || error.reason !== "passkey_superseded") throw error;
+      const reason = error instanceof SignInError ? error.reason : undefined;
+      if (reason === "passkey_unsupported") return undefined;
+      if (reason !== "passkey_superseded") throw error;
       if (!isOld) return undefined;
     } finally {
       stopTimer();
