@@ -3,7 +3,9 @@
  * leaving everything as it was, and telling nothing of what is inside.
  */
 import { createHmac, createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { type ClientSessionOptions, connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { Code, createClient } from "@connectrpc/connect";
@@ -408,6 +410,32 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
     const whoami = (headers: Record<string, string | string[]>) =>
       postJson(server, `${auth}/GetCurrentUser`, {}, headers);
     const encode = (text: string | Buffer) => Buffer.from(text).toString("base64");
+    const form = "application/x-www-form-urlencoded";
+
+    /** Posts with several `Authorization` headers; answers the status. */
+    async function postRepeated(
+      version: string,
+      path: string,
+      type: string,
+      body: string,
+      authorization: string[],
+    ): Promise<number> {
+      const headers = { "content-type": type, authorization };
+      if (version === "HTTP/1.1") {
+        return (await send(`${server.url}${path}`, { method: "POST", headers, body })).status;
+      }
+      const lenient = { strictSingleValueFields: false } as ClientSessionOptions;
+      const session = connectHttp2(server.url, lenient);
+      try {
+        const stream = session.request({ ":method": "POST", ":path": path, ...headers });
+        stream.end(body);
+        const [answer] = await once(stream, "response");
+        stream.resume();
+        return answer[":status"];
+      } finally {
+        session.close();
+      }
+    }
 
     it.each<[string, string]>([
       ["no scheme", "x"],
@@ -462,6 +490,27 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
       expectRefusal(await whoami({ ...basic(one), cookie: "sid=x" }), unauthenticated);
       expect((await whoami({ ...basic(one), "x-user-token": tokenOfOne })).status).toBe(200);
     });
+
+    it.each(["HTTP/1.1", "HTTP/2"])(
+      "in two headers is refused, though one be good, over %s",
+      async (version) => {
+        const good = basic(one).authorization;
+        for (const authorization of [
+          [good, basic(other).authorization],
+          [good, "Bearer a.b.c"],
+          [good, good],
+        ]) {
+          const statuses = await Promise.all([
+            postRepeated(version, `${auth}/GetCurrentUser`, "application/json", "{}", authorization),
+            postRepeated(version, "/oauth2/token", form, "grant_type=client_credentials", authorization),
+          ]);
+          expect(statuses).toEqual([401, 401]);
+        }
+        expect(await postRepeated(version, `${auth}/GetCurrentUser`, "application/json", "{}", [good])).toBe(
+          200,
+        );
+      },
+    );
 
     it("of an unknown grant type is refused", async () => {
       const answer = await postJson(

@@ -26,6 +26,7 @@ import { type Metrics, otherRoute } from "./metrics.ts";
 import { answerAfterBody, type NodeRequest, type NodeResponse, toRawPath } from "./node-http.ts";
 import { type PlainRoute, sendPlain, sendRefusal, servePlainRoute } from "./plain-route.ts";
 import { createReflection } from "./reflection.ts";
+import { joinRepeatedCredentials } from "./repeated-credentials.ts";
 import { createRequestInfoReader } from "./request-info.ts";
 import { createOpenApiRoute } from "./rest/openapi-route.ts";
 import { createRest, type FindRest } from "./rest/rest.ts";
@@ -148,6 +149,7 @@ export function createEdge(options: EdgeOptions): RequestListener {
     });
     try {
       response.setHeader("x-request-id", info.requestId);
+      joinRepeatedCredentials(request);
       route = dispatch(request, response, info);
     } catch (error) {
       log.error({ requestId: info.requestId, err: error }, "request failed");
