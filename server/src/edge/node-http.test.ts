@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
-import { type NodeRequest, readBody, toRawPath, toRawQuery } from "./node-http.ts";
+import { type NodeRequest, readBody, toRawPath, toRawQuery, toWebHeaders } from "./node-http.ts";
 
 describe("toRawPath and toRawQuery", () => {
   it.each([
@@ -17,6 +17,22 @@ describe("toRawPath and toRawQuery", () => {
   ])("splits %j", (target, path, query) => {
     expect(toRawPath(target)).toBe(path);
     expect(toRawQuery(target)).toBe(query);
+  });
+});
+
+describe("toWebHeaders", () => {
+  const convert = (headers: object) => Object.fromEntries(toWebHeaders({ headers } as NodeRequest));
+
+  it("takes HTTP/2's authority for the host, and no other pseudo-header", () => {
+    expect(convert({ ":method": "GET", ":authority": "a:1", accept: "b" })).toEqual({
+      host: "a:1",
+      accept: "b",
+    });
+    expect(convert({ ":authority": "a:1", host: "forged" })).toEqual({ host: "a:1" });
+  });
+
+  it("keeps HTTP/1.1's host and repeated headers", () => {
+    expect(convert({ host: "a", "x-b": ["c", "d"], "x-e": undefined })).toEqual({ host: "a", "x-b": "c, d" });
   });
 });
 

@@ -38,7 +38,10 @@ export function findHeader(request: NodeRequest, name: string): string | undefin
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
-/** The request's headers as the fetch API has them, without HTTP/2's pseudo-headers. */
+/**
+ * The request's headers as the fetch API has them, without HTTP/2's
+ * pseudo-headers: `:authority` is what `host` is otherwise (RFC 9113 §8.3.1).
+ */
 export function toWebHeaders(request: NodeRequest): Headers {
   const headers = new Headers();
   for (const [name, value] of Object.entries(request.headers)) {
@@ -47,6 +50,8 @@ export function toWebHeaders(request: NodeRequest): Headers {
       headers.append(name, each);
     }
   }
+  const authority = findHeader(request, ":authority");
+  if (authority !== undefined) headers.set("host", authority);
   return headers;
 }
 
