@@ -5,6 +5,7 @@
 import { createHmac, createPrivateKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import type { OutgoingHttpHeaders } from "node:http";
 import { type ClientSessionOptions, connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -420,7 +421,7 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
       body: string,
       authorization: string[],
     ): Promise<number> {
-      const headers = { "content-type": type, authorization };
+      const headers = { "content-type": type, authorization } as unknown as OutgoingHttpHeaders;
       if (version === "HTTP/1.1") {
         return (await send(`${server.url}${path}`, { method: "POST", headers, body })).status;
       }
