@@ -110,8 +110,8 @@ export class AuditService {
     const filter = await this.#toFilter(caller, query);
     const times = [span.startAt, span.endAt].map((instant) => String(instant?.getTime() ?? ""));
     const name = ["ListAuditRecords", ...toTexts(filter), ...times];
-    const position = fromPageToken(name, page.token);
-    const before = position && { atMs: Number(position[0]), seq: Number(position[1]) };
+    const position = fromPageToken(name, page.token, ["integer", "integer"]);
+    const before = position && { atMs: position[0], seq: position[1] };
     const { records, next } = await findRecords(
       reader,
       filter,
@@ -285,8 +285,8 @@ function toTexts(filter: RecordFilter): string[] {
 
 function fromResumeToken(name: readonly string[], token: string): CommitPlace | undefined {
   try {
-    const position = fromPageToken(name, token);
-    return position && { xact: Number(position[0]), seq: Number(position[1]) };
+    const position = fromPageToken(name, token, ["integer", "integer"]);
+    return position && { xact: position[0], seq: position[1] };
   } catch {
     const description = "must be the resume_token of a stream with the same filters";
     throw new DomainError("INVALID_REQUEST", {

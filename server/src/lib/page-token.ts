@@ -8,8 +8,15 @@
 import { hash } from "node:crypto";
 import { DomainError } from "./errors.ts";
 
-/** Sort key of the last row of a page. */
+/** Sort key of the last row of a page: texts and whole numbers. */
 export type PagePosition = readonly (string | number)[];
+
+/** What each part of a position is. */
+export type PositionShape = readonly ("text" | "integer")[];
+
+type Position<Shape extends PositionShape> = {
+  readonly [Part in keyof Shape]: Shape[Part] extends "text" ? string : number;
+};
 
 /** Rows on a page when the caller does not say. */
 export const defaultPageSize = 50;
@@ -26,20 +33,33 @@ export function toPageToken(list: readonly string[], position: PagePosition): st
 /**
  * Where the page begins; undefined for an empty token, which means the first page.
  *
+ * Anyone can make a token up, and the position goes into a query: what no
+ * database could compare with is refused.
+ *
+ * @param shape what the list's positions are made of.
  * @throws DomainError INVALID_REQUEST when it is not a token of this very list.
  */
-export function fromPageToken(list: readonly string[], token: string): PagePosition | undefined {
+export function fromPageToken<const Shape extends PositionShape>(
+  list: readonly string[],
+  token: string,
+  shape: Shape,
+): Position<Shape> | undefined {
   if (token === "") return undefined;
   const [check, ...position] = parse(token);
-  if (check !== toCheck(list)) throw refusal();
-  return position;
+  const isOfShape = position.length === shape.length && position.every((part, at) => isPart(part, shape[at]));
+  if (check !== toCheck(list) || !isOfShape) throw refusal();
+  return position as Position<Shape>;
 }
 
-function parse(token: string): PagePosition {
+function isPart(part: unknown, kind: PositionShape[number] | undefined): boolean {
+  if (kind === "integer") return Number.isSafeInteger(part);
+  return typeof part === "string" && part.isWellFormed() && !part.includes("\0");
+}
+
+function parse(token: string): readonly unknown[] {
   try {
     const value: unknown = JSON.parse(Buffer.from(token, "base64url").toString("utf8"));
-    if (Array.isArray(value) && value.every((part) => typeof part === "string" || typeof part === "number"))
-      return value;
+    if (Array.isArray(value)) return value;
   } catch {
     // Falls through to the one refusal.
   }

@@ -74,10 +74,10 @@ export class MemberService {
       writes: false,
     });
     const list = ["ListMembers", organization.id];
-    const [afterAt = -1, afterId = ""] = fromPageToken(list, page.token) ?? [];
+    const [afterAt, afterId] = fromPageToken(list, page.token, ["integer", "text"]) ?? [-1, ""];
     const rows = await store.findMembers(this.#database.reader, organization.id, {
-      afterAt: Number(afterAt),
-      afterId: String(afterId),
+      afterAt,
+      afterId,
       limit: page.size + 1,
     });
     return toPage(rows, page.size, list, (member) => [member.createdAt.getTime(), member.userId]);

@@ -88,10 +88,10 @@ export class ProjectService {
     const { organization, role } = await this.#access.require(caller.principal, org, reads);
     const memberOf = isAtLeast(role, seesAll) ? undefined : toProjectPrincipal(caller.principal);
     const list = ["ListProjects", organization.id, memberOf?.id ?? ""];
-    const [afterId = ""] = fromPageToken(list, page.token) ?? [];
+    const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
     const rows = await store.findProjects(this.#database.reader, organization.id, {
       ...(memberOf && { memberOf }),
-      afterId: String(afterId),
+      afterId,
       limit: page.size + 1,
     });
     return toPage(rows, page.size, list, (project) => [project.id]);

@@ -114,10 +114,10 @@ export class OrganizationService {
       return { items: [await this.get(caller, principal.orgId)], nextPageToken: "" };
     }
     const list = ["ListOrganizations", principal.superuser ? "" : principal.id];
-    const [afterId = ""] = fromPageToken(list, page.token) ?? [];
+    const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
     const rows = await store.findOrganizations(this.#database.reader, {
       ...(principal.superuser ? {} : { userId: principal.id }),
-      afterId: String(afterId),
+      afterId,
       limit: page.size + 1,
     });
     return toPage(rows, page.size, list, (organization) => [organization.id]);

@@ -52,11 +52,11 @@ export class UserService {
     requireSuperuser(caller);
     const email = filter.email?.toLowerCase();
     const list = ["ListUsers", email ?? "", filter.state ?? ""];
-    const [afterId = ""] = fromPageToken(list, page.token) ?? [];
+    const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
     const rows = await store.findUsers(this.#database.reader, {
       ...(email !== undefined && { email }),
       ...(filter.state !== undefined && { state: filter.state }),
-      afterId: String(afterId),
+      afterId,
       limit: page.size + 1,
     });
     return toPage(rows, page.size, list, (user) => [user.id]);
