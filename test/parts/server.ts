@@ -41,6 +41,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Contents of the configuration file, by YAML key. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** One that {@link findFreePort} found, where others must know it before; default any. */
+  readonly port?: number;
 }
 
 /** A server that answers. */
@@ -77,7 +79,7 @@ export interface TestServer {
 export async function startServer(options: ServerOptions = {}): Promise<TestServer> {
   await buildIfStale();
   const state = options.state ?? (await createState(options.database ?? "sqlite"));
-  const port = await findFreePort();
+  const port = options.port ?? (await findFreePort());
   const running = runCommand(["serve"], { ...environmentFor(state, port, options), ...options.env });
   const server = toTestServer(running, state, port, isTls(options));
   try {
@@ -288,7 +290,7 @@ function printed(running: Running): string {
 }
 
 /** A port nobody listens on. Another process may still take it first: the server then refuses to start. */
-async function findFreePort(): Promise<number> {
+export async function findFreePort(): Promise<number> {
   const probe = createServer().listen(0, "127.0.0.1");
   await once(probe, "listening");
   const { port } = probe.address() as AddressInfo;

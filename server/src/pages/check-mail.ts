@@ -15,7 +15,6 @@ import { type PageRequest, type PageResponse, type PageRoute, redirect, toPath }
 import { loginPaths } from "./login-view.ts";
 import { toOtherBrowserBody } from "./message-view.ts";
 import { ownStrategies } from "./offers.ts";
-import { toStatus } from "./texts.ts";
 import { homePath, leave } from "./travel.ts";
 import { findVisitor } from "./visitor.ts";
 
@@ -57,7 +56,7 @@ export function toCheckMailPath(
 export function createCheckMailPages(options: CheckMailPagesOptions): readonly PageRoute[] {
   const { render, web, authenticator, publicUrl, browserCookie, hasOutbox } = options;
 
-  async function show(request: PageRequest, view: CheckMailView, status = 200): Promise<PageResponse> {
+  async function show(request: PageRequest, view: CheckMailView): Promise<PageResponse> {
     const { state, problem, done, joins } = view;
     const { email = "", strategy, isSameBrowser } = await web.glance(state, request.header);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
@@ -66,7 +65,6 @@ export function createCheckMailPages(options: CheckMailPagesOptions): readonly P
     const isLink = strategy.name === ownStrategies.mailLink;
     const sent = isLink ? "a link and a code" : "a code";
     return render({
-      status,
       title: "Check your mail",
       setCookies: forms.setCookies,
       body: html`<section class="card">
@@ -97,30 +95,30 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
 
   async function get(request: PageRequest): Promise<PageResponse> {
     const { query } = request;
-    return await show(request, {
+    const isWrong = query.has("wrong");
+    const shown = show(request, {
       state: readField(query, "state"),
       joins: query.has("joins"),
-      problem: query.has("wrong") ? wrongCode : undefined,
+      problem: isWrong ? wrongCode : undefined,
       done: query.has("again") ? "It is on its way once more. Only the newest mail counts." : undefined,
     });
+    return isWrong ? await shown.catch(toSpent) : await shown;
   }
 
+  /** A wrong code leads back to the page, so that going back and reloading repeat nothing. */
   async function post(request: PageRequest): Promise<PageResponse> {
     const form = readForm(request, publicUrl);
     const state = readField(form, "state");
     const code = readField(form, "code");
     const principal = await findVisitor(authenticator, request);
     try {
-      const finished = await web.finish(
-        { strategyName: "", state, code, stateOptions: {} },
-        { ...request, principal },
-      );
-      return leave(render, finished.returnTo ?? homePath, publicUrl, finished.setCookies);
+      const answer = { strategyName: "", state, code, stateOptions: {} };
+      const { returnTo = homePath, setCookies } = await web.finish(answer, { ...request, principal });
+      return leave(render, returnTo, publicUrl, setCookies);
     } catch (error) {
       if (!(error instanceof DomainError) || error.reason !== "INVALID_OTP") throw error;
       request.info.outcome.reason = error.reason;
-      const view = { state, problem: wrongCode, joins: form.has("joins") };
-      return await show(request, view, toStatus(error)).catch(toSpent);
+      return redirect(toCheckMailPath(state, { joins: form.has("joins"), wrong: true }));
     }
   }
 

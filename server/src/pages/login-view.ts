@@ -16,8 +16,7 @@ export const loginPaths = {
 export interface LoginView {
   readonly offers: Offers;
   readonly forms: FormKit;
-  readonly siteName: string;
-  /** Empty if nothing was asked for. */
+  /** A URL that was judged already; empty if none was asked for. */
   readonly returnTo: string;
   /** What to put into the field for the address. */
   readonly email?: string | undefined;
@@ -31,15 +30,16 @@ export interface LoginView {
 
 /** The sign-in page. */
 export function toLoginBody(view: LoginView): Html {
-  const { offers, again, siteName } = view;
+  const { offers, again, returnTo } = view;
   const hasMail = offers.mailCode || offers.mailLink;
   const hasOthers = offers.passkey || offers.providers.length > 0;
   return html`<section class="card">
 <h1>${again === undefined ? "Sign in" : "Sign in again"}</h1>
 ${
-  again === undefined
-    ? html`<p class="lead">to continue to <strong>${siteName}</strong></p>`
-    : html`<p class="lead">You are signed in as <strong>${again}</strong>.</p>`
+  again !== undefined
+    ? html`<p class="lead">You are signed in as <strong class="address">${again}</strong>.</p>`
+    : returnTo !== "" &&
+      html`<p class="lead">to continue to <strong class="address">${new URL(returnTo).host}</strong></p>`
 }
 ${toNotice(view.problem)}${toNotice(view.done, "done")}
 ${hasMail && toMailForm(view)}

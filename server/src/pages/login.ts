@@ -4,7 +4,7 @@
  * Everything but passkeys is a plain form. What cannot be begun is said on the
  * same page, so that another way is one step away.
  */
-import type { BrowserCookieOptions } from "../auth/browser.ts";
+import { type BrowserCookieOptions, findBrowsers } from "../auth/browser.ts";
 import { findReturnTo, type RedirectRules } from "../auth/redirects.ts";
 import type { SignInWeb } from "../auth/web.ts";
 import { DomainError } from "../lib/errors.ts";
@@ -24,7 +24,6 @@ export interface LoginPagesOptions {
   readonly web: Pick<SignInWeb, "begin">;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
   readonly redirects: RedirectRules;
-  readonly siteName: string;
   readonly publicUrl: string;
   readonly browserCookie: BrowserCookieOptions;
 }
@@ -35,21 +34,21 @@ const doneTexts: Readonly<Record<string, string>> = {
   everywhere: "You are signed out everywhere.",
 };
 
+const tooOld = "This page was open too long. Try again.";
+const noCookies =
+  "Your browser sent no cookie of this site. Allow cookies for it if it keeps none, then try again.";
+
 /** Builds the routes of the sign-in page and its two forms. */
 export function createLoginPages(options: LoginPagesOptions): readonly PageRoute[] {
-  const { render, offers, web, authenticator, redirects, siteName, publicUrl, browserCookie } = options;
+  const { render, offers, web, authenticator, redirects, publicUrl, browserCookie } = options;
 
-  function show(
-    request: PageRequest,
-    view: Omit<LoginView, "offers" | "forms" | "siteName">,
-    status = 200,
-  ): PageResponse {
+  function show(request: PageRequest, view: Omit<LoginView, "offers" | "forms">, status = 200): PageResponse {
     const forms = openForms(request, browserCookie);
     return render({
       status,
       title: "Sign in",
       usesPasskeys: offers.passkey,
-      body: toLoginBody({ ...view, offers, forms, siteName }),
+      body: toLoginBody({ ...view, offers, forms }),
       setCookies: forms.setCookies,
     });
   }
@@ -87,16 +86,16 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
     );
   }
 
-  /** A form that is too old is no reason to lose what was typed into it. */
+  /** A form that is too old, or of nobody knows where: the page anew, with a good one. */
   function showStale(request: PageRequest, error: unknown): PageResponse {
     if (!(error instanceof DomainError) || error.reason !== "CROSS_ORIGIN") throw error;
-    request.info.outcome.reason = error.reason;
+    const { header, body, info } = request;
+    info.outcome.reason = error.reason;
+    const asked = new URLSearchParams(Buffer.from(body).toString("utf8")).get("return_to") ?? "";
+    const isGood = redirects.authorizedRedirectUrls.includes(asked);
     return show(
       request,
-      {
-        returnTo: "",
-        problem: "This page was open too long, or your browser keeps no cookies for it. Try again.",
-      },
+      { returnTo: isGood ? asked : "", problem: findBrowsers(header).length > 0 ? tooOld : noCookies },
       toStatus(error),
     );
   }

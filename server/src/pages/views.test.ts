@@ -79,7 +79,7 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
         passkey: true,
         providers: [{ name: text, label: text }],
       };
-      const view = { offers, forms, siteName: text, returnTo: text, email: text, again: text };
+      const view = { offers, forms, returnTo: text, email: text, again: text };
       return toLoginBody({ ...view, problem: text, done: text }).toString();
     },
   ],
@@ -103,7 +103,7 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
 
 function toLoginBodyOf(text: string) {
   const offers = { mailCode: true, mailLink: false, passkey: false, providers: [] };
-  return toLoginBody({ offers, forms, siteName: text, returnTo: "" });
+  return toLoginBody({ offers, forms, returnTo: "", problem: text });
 }
 
 /** Its tags and the names of their attributes, without any text. */
@@ -123,6 +123,32 @@ describe.each(pages)("the %s page", (_, page) => {
     const markup = page(hostile);
     expect(toSkeleton(markup)).toEqual(toSkeleton(page("harmless")));
     expect(markup).not.toContain(hostile);
+  });
+});
+
+describe("the account page", () => {
+  const visible = (view: Partial<AccountView>) => toAccountBody({ ...accountOf("x"), ...view }).toString();
+
+  it("offers to add a passkey to those who have just signed in, and to others to sign in again", () => {
+    expect(visible({})).toMatch(/<button type="button">Add a passkey[\s\S]*<div class="again" hidden>/);
+    expect(visible({ mayAddPasskey: false })).toMatch(
+      /<button type="button" hidden>Add a passkey[\s\S]*<div class="again">[\s\S]*href="\/login\?again=1"/,
+    );
+  });
+
+  it("offers none where there are as many as there may be, and no section where there are none at all", () => {
+    const [passkey] = accountOf("x").passkeys ?? [];
+    const many = Array.from({ length: 20 }, () => passkey as Passkey);
+    expect(visible({ passkeys: many })).not.toContain("Add a passkey");
+    expect(visible({ passkeys: many.slice(1) })).toContain("Add a passkey");
+    expect(visible({ passkeys: undefined })).not.toContain("Passkeys");
+  });
+
+  it("marks this browser, and lets only the others be ended one by one", () => {
+    expect(visible({ currentSessionId: "x" })).not.toMatch(/sessions\/end"|end-others/);
+    expect(visible({ currentSessionId: "x" })).toContain("This browser");
+    expect(visible({})).toMatch(/sessions\/end"[\s\S]*end-others/);
+    expect(visible({})).not.toContain("This browser");
   });
 });
 

@@ -1,0 +1,117 @@
+import { describe, expect, it } from "vitest";
+import { toFormToken } from "../auth/browser.ts";
+import { DomainError } from "../lib/errors.ts";
+import type { PageRequest, PageResponse } from "./http.ts";
+import { createPages, type PagesOptions } from "./pages.ts";
+
+const publicUrl = "https://id.example.org";
+const browser = Buffer.alloc(32, 1).toString("base64url");
+
+/** The pages over a service whose `begin` fails so. */
+function pagesOver(failure: unknown) {
+  const logged: unknown[] = [];
+  const fails = async () => {
+    throw failure;
+  };
+  const pages = createPages({
+    siteName: "Example",
+    publicUrl,
+    strategies: ["mailotp", "maillink", "google"].map((name) => ({ name })),
+    web: { begin: fails, glance: fails, finish: fails },
+    authenticator: { authenticateCookie: fails },
+    redirects: { callbackUrls: [], authorizedRedirectUrls: ["https://app.example.org/"] },
+    browserCookie: { secure: true, crossSite: false },
+    hasOutbox: false,
+    log: { error: (entry: unknown) => logged.push(entry) },
+  } as unknown as PagesOptions);
+
+  async function ask(path: string, form?: Record<string, string>, cookie = ""): Promise<PageResponse> {
+    const method = form === undefined ? "GET" : "POST";
+    const [bare = "", query] = path.split("?");
+    const route = pages.routes.find((each) => each.path === bare && each.method === method);
+    const body = new URLSearchParams({ token: toFormToken(browser, bare), ...form });
+    const request: PageRequest = {
+      method,
+      path: bare,
+      query: new URLSearchParams(query),
+      header: new Headers({
+        cookie: `vestibule_browser=${browser}; ${cookie}`,
+        origin: publicUrl,
+        "content-type": "application/x-www-form-urlencoded",
+      }),
+      body: Buffer.from(body.toString()),
+      info: { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} },
+    };
+    if (route === undefined) throw new Error(`no ${method} ${bare}`);
+    return await route.handle(request);
+  }
+  return { ask, logged };
+}
+
+const unavailable = new DomainError("UNAVAILABLE");
+
+describe("while something is down", () => {
+  it.each([
+    ["/login/mail", "mailotp", "Mail cannot be sent at the moment."],
+    ["/login/mail", "maillink", "Mail cannot be sent at the moment."],
+    ["/login/with", "google", "Google cannot be reached at the moment."],
+  ])("%s says so on the sign-in page, with what was typed (%s)", async (path, strategy, text) => {
+    const form = { strategy, email: "ada@example.org", return_to: "https://app.example.org/" };
+    const { status, body } = await pagesOver(unavailable).ask(path, form);
+    expect(status).toBe(503);
+    expect(body).toContain(text);
+    expect(body).toContain('value="ada@example.org"');
+    expect(body).toContain('name="return_to" value="https://app.example.org/"');
+  });
+
+  it("nobody is taken to be signed out who may not be", async () => {
+    const { status, body } = await pagesOver(unavailable).ask("/account", undefined, "sid=x");
+    expect(status).toBe(503);
+    expect(body).toContain("That cannot be done at the moment");
+  });
+});
+
+describe("a failure of our own", () => {
+  it("is a page that says nothing of it, and a line in the log", async () => {
+    const { ask, logged } = pagesOver(new Error("secret detail"));
+    for (const answer of [
+      await ask("/login/mail", { strategy: "mailotp", email: "ada@example.org" }),
+      await ask("/login/check-mail?state=x"),
+    ]) {
+      expect(answer.status).toBe(500);
+      expect(answer.body).toContain("Something went wrong");
+      expect(answer.body).not.toContain("secret detail");
+    }
+    expect(logged).toHaveLength(2);
+  });
+});
+
+describe("a refusal", () => {
+  it.each([
+    ["REDIRECT_NOT_ALLOWED", 400, "That link leads somewhere it may not"],
+    ["SIGNUP_CLOSED", 403, "This address cannot sign up here"],
+    ["INVALID_EMAIL", 400, "That is not an e-mail address"],
+    ["TOO_MANY_FAILURES", 429, "That was too much"],
+  ] as const)("%s has its status and its words", async (reason, status, title) => {
+    const { ask } = pagesOver(new DomainError(reason));
+    const answer = await ask("/login/mail", { strategy: "mailotp", email: "x" });
+    expect(answer.status).toBe(status);
+    expect(answer.body).toContain(title);
+  });
+
+  it.each([
+    ["/login/mail", "google"],
+    ["/login/mail", ""],
+    ["/login/with", "mailotp"],
+    ["/login/with", "elsewhere"],
+  ])("meets %s with the strategy %j before anything is begun", async (path, strategy) => {
+    const { status } = await pagesOver(new Error("begun")).ask(path, { strategy });
+    expect(status).toBe(400);
+  });
+});
+
+it("passkeys are not spoken of where they are not offered", async () => {
+  const answer = await pagesOver(undefined).ask("/login");
+  expect(answer.body).not.toMatch(/passkey|<script/i);
+  expect(answer.headers?.["content-security-policy"]).not.toContain("script-src");
+});
