@@ -24,6 +24,8 @@ export interface IdentityProvider {
   readonly requests: string[];
   /** Stops answering, or answers again. */
   setDown(down: boolean): void;
+  /** From now on every answer takes this long. */
+  setDelay(ms: number): void;
   stop(): Promise<void>;
 }
 
@@ -31,6 +33,7 @@ export interface IdentityProvider {
 export async function startIdentityProvider(options: IdentityProviderOptions): Promise<IdentityProvider> {
   const requests: string[] = [];
   let isDown = false;
+  let delayMs = 0;
   let handle: (request: IncomingMessage, response: ServerResponse) => void = (_request, response) =>
     response.end();
   const server: Server = createServer((request, response) => {
@@ -40,7 +43,8 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
       response.end();
       return;
     }
-    handle(request, response);
+    if (delayMs === 0) handle(request, response);
+    else setTimeout(() => handle(request, response), delayMs).unref();
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -82,6 +86,9 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
     requests,
     setDown: (down) => {
       isDown = down;
+    },
+    setDelay: (ms) => {
+      delayMs = ms;
     },
     async stop() {
       server.closeAllConnections();

@@ -11,7 +11,7 @@ import type { Egress } from "../../egress/egress.ts";
 import { fetchJson, parseObject } from "../../egress/fetch-json.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { BeginRequest, Proof, Strategy } from "../strategy.ts";
-import { isOutage, issuerUnavailable } from "./oidc-client.ts";
+import { toRefusal, withPatience } from "./oidc-client.ts";
 
 export interface GithubStrategyOptions {
   /** Name of the strategy. */
@@ -136,14 +136,14 @@ export function createGithubStrategy(options: GithubStrategyOptions): Strategy {
     },
     async finish({ code, flow }) {
       if (code === "") throw new DomainError("CODE_MISSING");
-      try {
-        const token = await exchange(code, flow.callbackUrl, String(flow.secret.verifier));
-        return await identify(token);
-      } catch (error) {
-        if (isOutage(error)) throw issuerUnavailable(name, error);
-        const detail = error instanceof Error ? `${name}: ${error.message}` : name;
-        throw new DomainError("INVALID_FLOW", { detail, cause: error });
-      }
+      return await withPatience(name, async () => {
+        try {
+          const token = await exchange(code, flow.callbackUrl, String(flow.secret.verifier));
+          return await identify(token);
+        } catch (error) {
+          throw toRefusal(name, error);
+        }
+      });
     },
   };
 }

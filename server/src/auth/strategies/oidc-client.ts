@@ -35,8 +35,11 @@ const staleMs = 3_600_000;
 /** Least time between two tries while the issuer is down, in milliseconds. */
 const cooldownMs = 5_000;
 
-/** How long one request to the issuer may take, in seconds: an answer is owed within ten. */
+/** How long one request to the issuer may take, in seconds. */
 const timeoutSeconds = 8;
+
+/** How long all requests to a provider for one call may take, in milliseconds: an answer is owed within ten seconds. */
+const patienceMs = 8_500;
 
 /** What a caller is told while an issuer is down. */
 export function issuerUnavailable(name: string, cause: unknown): DomainError {
@@ -45,6 +48,19 @@ export function issuerUnavailable(name: string, cause: unknown): DomainError {
     detail: cause instanceof Error ? cause.message : "no answer",
     cause,
   });
+}
+
+/**
+ * Waits for what takes several requests to a provider, each of which may be
+ * slow, no longer than an answer may take. What comes later is dropped.
+ *
+ * @throws DomainError UNAVAILABLE by the provider's name, and what the work throws
+ */
+export async function withPatience<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const tooLate = new Error(`no answer within ${patienceMs / 1000} s`);
+  const timer = setTimeout(() => reject(issuerUnavailable(name, tooLate)), patienceMs);
+  return await Promise.race([work(), promise]).finally(() => clearTimeout(timer));
 }
 
 /** The library's way to fetch, through the guard. */
@@ -119,6 +135,8 @@ export class OidcClient {
       return configuration;
     } catch (error) {
       this.#lastFailure = error;
+      // Counted from here: one that fails by its time limit would have no cooldown left.
+      this.#triedAtMs = this.#nowMs();
       log.warn({ provider: name, err: error }, "the issuer's discovery document could not be fetched");
       throw error;
     }
@@ -144,8 +162,15 @@ async function discover(options: OidcClientOptions): Promise<Configuration> {
   );
 }
 
+/** What a caller is told when a provider did not answer for a visitor: that it is down, or that there is no such answer. */
+export function toRefusal(name: string, error: unknown): DomainError {
+  if (isOutage(error)) return issuerUnavailable(name, error);
+  const detail = error instanceof Error ? `${name}: ${error.message}` : name;
+  return new DomainError("INVALID_FLOW", { detail, cause: error });
+}
+
 /** Whether a failure means that the issuer could not be reached, and says nothing of the visitor. */
-export function isOutage(error: unknown): boolean {
+function isOutage(error: unknown): boolean {
   for (let cause: unknown = error; cause !== undefined; cause = (cause as Error).cause) {
     if (cause instanceof EgressError) return true;
     // The library hands the answer on as the cause; the GitHub strategy notes its status.

@@ -8,7 +8,7 @@
 import type { Configuration } from "openid-client";
 import { DomainError } from "../../lib/errors.ts";
 import type { FinishRequest, Proof, Strategy } from "../strategy.ts";
-import { isOutage, issuerUnavailable, OidcClient, type OidcClientOptions } from "./oidc-client.ts";
+import { OidcClient, type OidcClientOptions, toRefusal, withPatience } from "./oidc-client.ts";
 
 export interface OidcStrategyOptions extends OidcClientOptions {
   readonly scopes: readonly string[];
@@ -122,14 +122,12 @@ export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
     },
     async finish(request) {
       if (request.code === "") throw new DomainError("CODE_MISSING");
-      const configuration = await issuer.get();
-      try {
-        return await exchange(request, configuration);
-      } catch (error) {
-        if (isOutage(error)) throw issuerUnavailable(name, error);
-        const detail = error instanceof Error ? `${name}: ${error.message}` : name;
-        throw new DomainError("INVALID_FLOW", { detail, cause: error });
-      }
+      return await withPatience(name, async () => {
+        const configuration = await issuer.get();
+        return await exchange(request, configuration).catch((error) => {
+          throw toRefusal(name, error);
+        });
+      });
     },
   };
 }

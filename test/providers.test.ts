@@ -1,0 +1,364 @@
+/** Identity providers over the wire: a real OpenID provider, a second one, and a site like GitHub. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type GithubSite, startGithubSite } from "./parts/github-site.ts";
+import type { Answer } from "./parts/http.ts";
+import { basic, postJson } from "./parts/http.ts";
+import { type IdentityProvider, startIdentityProvider, walkRedirects } from "./parts/identity-provider.ts";
+import { countMails, findCode, listMails, Person, waitForMail } from "./parts/person.ts";
+import { findFreePort, startServer, type TestServer } from "./parts/server.ts";
+
+const unusable = { code: "failed_precondition" };
+const emailOf = (email: string, verified = true, primary = true) => ({ email, primary, verified });
+
+/** Reason and metadata of a refusal. */
+function infoOf({ json }: Answer): { reason?: string; metadata?: Record<string, string> } {
+  const { details = [] } = json ?? {};
+  return details.find(({ type }: { type: string }) => type === "google.rpc.ErrorInfo")?.debug ?? {};
+}
+
+/** Goes to a provider and comes back, as far as the callback URL. The account's id is its address. */
+async function goTo(person: Person, strategyName: string, email: string) {
+  const begun = await person.call("Authenticate", { strategyName, email });
+  expect(begun.json, begun.text).toHaveProperty("endpoint");
+  const { origin } = new URL(person.headers().origin ?? "");
+  const back = await walkRedirects(begun.json.endpoint, `${origin}/auth/callback`);
+  return { state: begun.json.state as string, code: back.searchParams.get("code") ?? "", back };
+}
+
+/** Signs in at the site as one of its accounts. */
+async function goToGithub(github: GithubSite, person: Person, login: string): Promise<Answer> {
+  const begun = await person.call("Authenticate", { strategyName: "github" });
+  const { searchParams } = github.approve(begun.json.endpoint, login);
+  return await person.call("AuthCallback", {
+    state: searchParams.get("state"),
+    code: searchParams.get("code"),
+  });
+}
+
+const toClient = ({ issuer, clientId, clientSecret }: IdentityProvider) => ({
+  issuer_url: issuer,
+  client_id: clientId,
+  client_secret: clientSecret,
+});
+
+describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (database) => {
+  let server: TestServer;
+  let acme: IdentityProvider;
+  let other: IdentityProvider;
+  let github: GithubSite;
+  let count = 0;
+  const newEmail = () => `ada-${count++}@example.org`;
+
+  // What the providers say is put in as tests go; both know the same people.
+  const accounts: Record<string, Record<string, unknown>> = {};
+  const githubAccounts: Parameters<typeof startGithubSite>[0] & Record<string, unknown> = {};
+
+  beforeAll(async () => {
+    const port = await findFreePort();
+    const redirectUris = [`http://localhost:${port}/auth/callback`];
+    acme = await startIdentityProvider({ accounts, redirectUris });
+    other = await startIdentityProvider({ accounts, redirectUris });
+    github = await startGithubSite(githubAccounts);
+    server = await startServer({
+      database,
+      port,
+      env: { VESTIBULE_ADMIN_EMAILS: "root@example.org" },
+      config: {
+        limits: { mails_per_address_per_hour: 1000 },
+        authentication: {
+          oidc_config: {
+            acme: { ...toClient(acme), authoritative_domains: ["acme.example"] },
+            other: toClient(other),
+            github: { client_id: "c", client_secret: "s", base_url: github.baseUrl },
+          },
+        },
+      },
+    });
+  });
+  afterAll(async () => {
+    await server?.[Symbol.asyncDispose]();
+    await Promise.all([acme?.stop(), other?.stop(), github?.stop()]);
+  });
+  const whoIs = async (person: Person) => (await person.call("GetCurrentUser")).json.user;
+  const mailsTo = (email: string) => countMails(server, email);
+
+  it("ask for the mailbox of an account that is there, link, and sign in alone from then on (C8)", async () => {
+    const email = newEmail();
+    accounts[email] = { email, email_verified: true, name: "Ada" };
+    const owner = new Person(server);
+    await owner.signIn(email);
+    const { id } = await whoIs(owner);
+
+    const person = new Person(server);
+    const { state, code } = await goTo(person, "acme", email);
+    const before = listMails(server);
+    const asked = await person.call("AuthCallback", { state, code });
+    expect(asked.json).toMatchObject({ code: "failed_precondition" });
+    expect(asked.headers["set-cookie"]).toBeUndefined();
+    const { reason, metadata = {} } = infoOf(asked);
+    expect([reason, metadata.strategy_name, metadata.email]).toEqual(["LINK_REQUIRED", "mailotp", email]);
+    expect((await person.call("GetCurrentUser")).status).toBe(401);
+    // The flow that led here is over, and its code is used.
+    expect((await person.call("AuthCallback", { state, code })).json.message).toBe("invalid flow or expired");
+
+    const linkCode = findCode(await waitForMail(server, email, before));
+    const link = { state: metadata.state, code: linkCode };
+    const stranger = new Person(server);
+    await stranger.call("Authenticate", { strategyName: "acme" });
+    expect((await stranger.call("AuthCallback", link)).json.message).toBe("invalid auth state");
+    const asAcme = await person.call("AuthCallback", { ...link, strategyName: "acme" });
+    expect(asAcme.json.message).toBe("invalid auth state");
+    expect((await person.call("AuthCallback", { ...link, strategyName: "mailotp" })).status).toBe(200);
+    expect(await whoIs(person)).toMatchObject({ id, email });
+
+    const mails = mailsTo(email);
+    const later = new Person(server);
+    expect((await later.call("AuthCallback", await goTo(later, "acme", email))).status).toBe(200);
+    expect((await whoIs(later)).id).toBe(id);
+    expect(mailsTo(email)).toBe(mails);
+  });
+
+  it("link by themselves only what they are authoritative for", async () => {
+    const email = `ada-${count++}@acme.example`;
+    accounts[email] = { email, email_verified: true };
+    const owner = new Person(server);
+    await owner.signIn(email);
+    const person = new Person(server);
+    expect((await person.call("AuthCallback", await goTo(person, "acme", email))).status).toBe(200);
+    expect((await whoIs(person)).id).toBe((await whoIs(owner)).id);
+    const elsewhere = new Person(server);
+    const refused = await elsewhere.call("AuthCallback", await goTo(elsewhere, "other", email));
+    expect(infoOf(refused).reason).toBe("LINK_REQUIRED");
+  });
+
+  it.each([false, "true", undefined])("are not believed when email_verified is %j (C8)", async (verified) => {
+    const email = `ada-${count++}@acme.example`;
+    accounts[email] = { email, ...(verified !== undefined && { email_verified: verified }) };
+    await new Person(server).signIn(email);
+    const person = new Person(server);
+    const refused = await person.call("AuthCallback", await goTo(person, "acme", email));
+    expect(infoOf(refused).reason).toBe("LINK_REQUIRED");
+    expect(person.cookies.has("sid")).toBe(false);
+  });
+
+  it("make nobody a superuser by an address they are not authoritative for", async () => {
+    const email = "root@example.org";
+    accounts[email] = { email, email_verified: true };
+    const person = new Person(server);
+    expect((await person.call("AuthCallback", await goTo(person, "acme", email))).status).toBe(200);
+    const list = () => postJson(server, "/vestibule.v1.UserService/ListUsers", {}, person.headers());
+    expect((await list()).status).toBe(403);
+    const { accessToken } = (await person.call("AuthToken")).json;
+    const bearer = { authorization: `Bearer ${accessToken}` };
+    expect((await postJson(server, "/vestibule.v1.UserService/ListUsers", {}, bearer)).status).toBe(403);
+  });
+
+  it("give up what was opened under an address to whoever proves it", async () => {
+    const email = newEmail();
+    accounts[email] = { email, email_verified: true };
+    const squatter = new Person(server);
+    expect((await squatter.call("AuthCallback", await goTo(squatter, "acme", email))).status).toBe(200);
+    const { accessToken } = (await squatter.call("AuthToken")).json;
+    const owner = new Person(server);
+    await owner.signIn(email);
+    expect((await squatter.call("GetCurrentUser")).status).toBe(401);
+    const bearer = { authorization: `Bearer ${accessToken}` };
+    expect((await postJson(server, "/vestibule.v1.AuthService/GetCurrentUser", {}, bearer)).status).toBe(401);
+    const again = new Person(server);
+    const refused = await again.call("AuthCallback", await goTo(again, "acme", email));
+    expect(infoOf(refused).reason).toBe("LINK_REQUIRED");
+  });
+
+  it("do not answer for each other (C7)", async () => {
+    const email = newEmail();
+    accounts[email] = { email, email_verified: true };
+    const person = new Person(server);
+    const atAcme = await goTo(person, "acme", email);
+    const atOther = await goTo(person, "other", email);
+
+    // Everything of A, called B's: refused before anything is used up.
+    const renamed = { state: atAcme.state, code: atAcme.code, strategyName: "other" };
+    expect((await person.call("AuthCallback", renamed)).json.message).toBe("invalid auth state");
+    // A's state with B's code, as the attacker of a mix-up sends a browser back.
+    const crossed = await person.send(
+      `/auth/callback?state=${atAcme.state}&code=${atOther.code}&iss=${encodeURIComponent(acme.issuer)}`,
+    );
+    expect([crossed.status, crossed.headers["set-cookie"]]).toEqual([400, undefined]);
+    // B's own answer under A's name (RFC 9207).
+    const named = { state: atOther.state, code: atOther.code, stateOptions: { iss: acme.issuer } };
+    expect((await person.call("AuthCallback", named)).json.message).toBe("invalid flow or expired");
+    expect(person.cookies.has("sid")).toBe(false);
+
+    const good = await goTo(person, "other", email);
+    const ended = await person.send(good.back.pathname + good.back.search);
+    expect([ended.status, ended.headers.location]).toEqual([303, `http://localhost:${server.port}/account`]);
+    expect((await person.send(good.back.pathname + good.back.search)).headers["set-cookie"]).toBeUndefined();
+  });
+
+  it("are answered in the browser that asked, once (C6)", async () => {
+    const email = newEmail();
+    accounts[email] = { email, email_verified: true };
+    const [person, victim] = [new Person(server), new Person(server)];
+    const { back } = await goTo(person, "acme", email);
+    await victim.call("Authenticate", { strategyName: "acme" });
+    for (const browser of [victim, new Person(server)]) {
+      const answer = await browser.send(back.pathname + back.search);
+      expect([answer.status, answer.headers["set-cookie"]]).toEqual([400, undefined]);
+    }
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => {
+        const tab = new Person(server);
+        tab.cookies.set("vestibule_browser", person.cookies.get("vestibule_browser") ?? "");
+        return tab.send(back.pathname + back.search);
+      }),
+    );
+    const sessions = answers.filter(({ headers }) => `${headers["set-cookie"]}`.startsWith("sid="));
+    expect(sessions).toHaveLength(1);
+  });
+
+  it("tell of an account by number, and of its primary address if it is verified (C9)", async () => {
+    const [primary, second, hidden] = [newEmail(), newEmail(), newEmail()];
+    Object.assign(githubAccounts, {
+      several: {
+        user: { id: 1, login: "several", email: second },
+        emails: [emailOf(second, true, false), emailOf(primary), emailOf(newEmail(), false, false)],
+      },
+      private: { user: { id: 2, login: "private", email: null }, emails: [emailOf(hidden)] },
+      unverified: {
+        user: { id: 3, login: "unverified", email: primary },
+        emails: [emailOf(primary, false), emailOf(newEmail(), true, false)],
+      },
+      empty: { user: { id: 4, login: "empty" }, emails: [] },
+    });
+    const several = new Person(server);
+    expect((await goToGithub(github, several, "several")).status).toBe(200);
+    expect(await whoIs(several)).toMatchObject({ email: primary, title: "several" });
+    const concealed = new Person(server);
+    expect((await goToGithub(github, concealed, "private")).status).toBe(200);
+    expect((await whoIs(concealed)).email).toBe(hidden);
+    for (const login of ["unverified", "empty"]) {
+      const person = new Person(server);
+      const refused = await goToGithub(github, person, login);
+      expect([refused.json, infoOf(refused).reason]).toMatchObject([unusable, "EMAIL_REQUIRED"]);
+      expect(person.cookies.has("sid")).toBe(false);
+    }
+    expect(github.exchanges.every((form) => (form.get("code_verifier") ?? "").length >= 43)).toBe(true);
+    // A name given to somebody else is another account; an address that moved is the same.
+    Object.assign(githubAccounts, {
+      several: { user: { id: 5, login: "several" }, emails: [emailOf(newEmail())] },
+      renamed: { user: { id: 1, login: "renamed" }, emails: [emailOf(newEmail())] },
+    });
+    const [reused, renamed] = [new Person(server), new Person(server)];
+    expect((await goToGithub(github, reused, "several")).status).toBe(200);
+    expect((await goToGithub(github, renamed, "renamed")).status).toBe(200);
+    const { id } = await whoIs(several);
+    expect((await whoIs(renamed)).id).toBe(id);
+    expect((await whoIs(reused)).id).not.toBe(id);
+  });
+
+  it("let nobody in who is disabled, and tell so", async () => {
+    const email = newEmail();
+    accounts[email] = { email, email_verified: true };
+    const person = new Person(server);
+    expect((await person.call("AuthCallback", await goTo(person, "acme", email))).status).toBe(200);
+    const { id } = await whoIs(person);
+    await postJson(server, "/vestibule.v1.UserService/DisableUser", { id }, basic(server));
+    const later = new Person(server);
+    const refused = await later.call("AuthCallback", await goTo(later, "acme", email));
+    expect(refused.json).toMatchObject({ code: "permission_denied", message: "not authorized" });
+  });
+});
+
+describe("identity providers in trouble", () => {
+  const email = "ada@example.org";
+  const account = { user: { id: 1 }, emails: [emailOf("grace@example.org")] };
+  const silentMs = 3_600_000;
+  let server: TestServer;
+  let acme: IdentityProvider;
+  let fresh: IdentityProvider;
+  let github: GithubSite;
+
+  beforeAll(async () => {
+    const port = await findFreePort();
+    const options = {
+      accounts: { [email]: { email, email_verified: true } },
+      redirectUris: [`http://localhost:${port}/auth/callback`],
+    };
+    acme = await startIdentityProvider(options);
+    fresh = await startIdentityProvider(options);
+    github = await startGithubSite({ grace: account });
+    const absent = { issuer_url: `http://127.0.0.1:${await findFreePort()}`, client_id: "c" };
+    const oidc_config = {
+      acme: toClient(acme),
+      fresh: toClient(fresh),
+      absent,
+      github: { client_id: "c", client_secret: "s", base_url: github.baseUrl },
+    };
+    server = await startServer({ port, config: { authentication: { oidc_config } } });
+  });
+  afterAll(async () => {
+    await server?.[Symbol.asyncDispose]();
+    await Promise.all([acme?.stop(), fresh?.stop(), github?.stop()]);
+  });
+
+  const unavailable = (name: string) => ({
+    status: 503,
+    json: {
+      code: "unavailable",
+      message: `identity provider ${name} cannot be reached, try again or sign in another way`,
+    },
+  });
+
+  async function timed(call: Promise<Answer>): Promise<Answer> {
+    const startedAt = performance.now();
+    const answer = await call;
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
+    return answer;
+  }
+
+  it("are unavailable by name at the start of a sign-in, and leave no flow", async () => {
+    const person = new Person(server);
+    const refused = await timed(person.call("Authenticate", { strategyName: "absent" }));
+    expect(refused).toMatchObject(unavailable("absent"));
+    expect(refused.headers["set-cookie"]).toBeUndefined();
+    await new Person(server).signIn("eve@example.org");
+  });
+
+  it("are unavailable by name at the end of one, whose flow is over", async () => {
+    const person = new Person(server);
+    const { state, code } = await goTo(person, "acme", email);
+    acme.setDown(true);
+    const refused = await timed(person.call("AuthCallback", { state, code }));
+    expect(refused).toMatchObject(unavailable("acme"));
+    acme.setDown(false);
+    const late = await person.call("AuthCallback", { state, code });
+    expect(late.json.message).toBe("invalid flow or expired");
+    expect((await person.call("AuthCallback", await goTo(person, "acme", email))).status).toBe(200);
+  });
+
+  it("are given up within ten seconds where they say nothing, or a little at each step", async () => {
+    const [first, second, third] = [new Person(server), new Person(server), new Person(server)];
+    const atAcme = await goTo(first, "acme", email);
+    acme.setDelay(silentMs);
+    fresh.setDelay(silentMs);
+    // Two requests, the second of them only after the first.
+    github.setDelay(6_000);
+    const calls = [
+      timed(first.call("AuthCallback", { state: atAcme.state, code: atAcme.code })),
+      timed(second.call("Authenticate", { strategyName: "fresh" })),
+      timed(goToGithub(github, third, "grace")),
+    ];
+    // Nobody else waits for them.
+    await new Person(server).signIn("bob@example.org");
+    const answers = await Promise.all(calls);
+    expect(answers).toMatchObject([unavailable("acme"), unavailable("fresh"), unavailable("github")]);
+    // While one that is silent cools down, it is asked no more and nobody waits again.
+    const asked = fresh.requests.length;
+    expect(await second.call("Authenticate", { strategyName: "fresh" })).toMatchObject(unavailable("fresh"));
+    expect(fresh.requests.length).toBe(asked);
+    acme.setDelay(0);
+    github.setDelay(0);
+    expect((await first.call("AuthCallback", await goTo(first, "acme", email))).status).toBe(200);
+    expect((await goToGithub(github, third, "grace")).status).toBe(200);
+  });
+});
