@@ -16,7 +16,11 @@ export type ChangeTopic =
   /** Subject: id of the user. */
   | "user"
   /** Subject: id of the session. */
-  | "session";
+  | "session"
+  /** Subject: id of the frontdoor. It, one of its providers or custom frontends changed, or is gone. */
+  | "frontdoor"
+  /** Subject: id of the auth provider. It or its keys changed, or it is gone. */
+  | "auth-provider";
 
 /** One thing that changed. */
 export interface Change {

@@ -28,6 +28,15 @@ export interface Schema {
   passkeys: PasskeyRow;
   invitations: InvitationRow;
   rolling_counts: RollingCountRow;
+  frontdoors: FrontdoorRow;
+  auth_providers: AuthProviderRow;
+  auth_provider_revisions: AuthProviderRevisionRow;
+  auth_provider_counts: AuthProviderCountRow;
+  auth_provider_changes: AuthProviderChangeRow;
+  auth_provider_api_keys: AuthProviderApiKeyRow;
+  custom_frontends: CustomFrontendRow;
+  custom_frontend_providers: CustomFrontendProviderRow;
+  idempotency_keys: IdempotencyKeyRow;
 }
 
 export interface OrganizationRow {
@@ -281,5 +290,110 @@ export interface RollingCountRow {
   /** JSON list of instants, oldest first; never longer than the limit. */
   events: string;
   /** When the last of them has left the window. */
+  expires_at: number;
+}
+
+export interface FrontdoorRow {
+  id: string;
+  org_id: string;
+  name: string;
+  /** Place of the newest change to its providers; locked by whoever makes one. */
+  change_seq: number;
+  created_at: number;
+  updated_at: number;
+}
+
+/** What of a provider lists and conditions ask for; its data is in its newest revision. */
+export interface AuthProviderRow {
+  id: string;
+  frontdoor_id: string;
+  /** In NFC. */
+  name: string;
+  type: string;
+  enabled: 0 | 1;
+  /** The newest. */
+  revision: number;
+  /** Place of its newest change in the frontdoor's. */
+  change_seq: number;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface AuthProviderRevisionRow {
+  provider_id: string;
+  revision: number;
+  name: string;
+  enabled: 0 | 1;
+  /** JSON object, without the secrets. */
+  data: string;
+  /** JSON object of sealed texts by property. */
+  sealed_secrets: string;
+  change: "create" | "update" | "replace" | "rollback";
+  restored_revision: number | null;
+  /** JSON list of what changed, secrets masked. */
+  changes: string;
+  author_type: string;
+  /** No reference: revisions outlive their authors. */
+  author_id: string;
+  created_at: number;
+}
+
+export interface AuthProviderCountRow {
+  frontdoor_id: string;
+  type: string;
+  enabled: 0 | 1;
+  count: number;
+}
+
+export interface AuthProviderChangeRow {
+  frontdoor_id: string;
+  /** Without gaps, in the order of commits. */
+  seq: number;
+  event: "created" | "updated" | "deleted";
+  provider_id: string;
+  revision: number;
+  /** JSON of the provider, secrets masked. */
+  payload: string;
+  created_at: number;
+}
+
+export interface AuthProviderApiKeyRow {
+  id: string;
+  provider_id: string;
+  title: string;
+  /** SHA-256, base64url. */
+  key_hash: string;
+  created_at: number;
+  expires_at: number;
+  last_used_at: number | null;
+}
+
+export interface CustomFrontendRow {
+  id: string;
+  frontdoor_id: string;
+  /** Lower case. */
+  hostname: string;
+  /** JSON object. */
+  policy: string;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface CustomFrontendProviderRow {
+  frontend_id: string;
+  /** From 0; gaps are where a provider was deleted. */
+  position: number;
+  provider_id: string;
+}
+
+/** What a repeated request is answered. */
+export interface IdempotencyKeyRow {
+  caller_id: string;
+  frontdoor_id: string;
+  key: string;
+  /** SHA-256 of the request, sealed: it may hold a secret that could be guessed. */
+  sealed_request: string;
+  /** JSON of the answer. */
+  answer: string;
   expires_at: number;
 }

@@ -11,7 +11,7 @@ import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:cr
 import { fromBase64url, toBase64url } from "../lib/base64url.ts";
 
 /** Which kind of secret is sealed: each has a subkey of its own. */
-export type SealPurpose = "signing-key" | "auth-flow";
+export type SealPurpose = "signing-key" | "auth-flow" | "auth-provider" | "idempotency";
 
 /** The one place a sealed value opens at. */
 export interface SealPlace {

@@ -1,0 +1,82 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { CustomFrontendPolicy } from "@vestibule/proto/vestibule/v1/frontdoor_pb";
+import type { FrontdoorService as FrontdoorServiceSchema } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
+import { defaultPageSize } from "../lib/page-token.ts";
+import { requireCaller } from "../principals/context.ts";
+import type { FrontdoorService } from "./frontdoor-service.ts";
+import type { FrontendRequest, FrontendService } from "./frontend-service.ts";
+import { toFrontdoorMessage, toFrontendMessage } from "./messages.ts";
+import type { ProviderData } from "./types/provider-type.ts";
+
+/** What the handlers stand on. */
+export interface FrontdoorServices {
+  readonly frontdoors: FrontdoorService;
+  readonly frontends: FrontendService;
+}
+
+/** `vestibule.v1.FrontdoorService` over the rules of this room. */
+export function createFrontdoorHandler(
+  services: FrontdoorServices,
+): ServiceImpl<typeof FrontdoorServiceSchema> {
+  const { frontdoors, frontends } = services;
+  return {
+    async createFrontdoor({ organizationId, name }, context) {
+      const frontdoor = await frontdoors.create(requireCaller(context), organizationId, name);
+      context.responseHeader.set("location", `/frontdoor/${frontdoor.id}`);
+      return { frontdoor: toFrontdoorMessage(frontdoor) };
+    },
+    async listFrontdoors({ organizationId, pageSize, pageToken }, context) {
+      const page = { size: pageSize || defaultPageSize, token: pageToken };
+      const { items, nextPageToken } = await frontdoors.list(requireCaller(context), organizationId, page);
+      return { content: items.map(toFrontdoorMessage), nextPageToken };
+    },
+    async getFrontdoor({ id }, context) {
+      return { frontdoor: toFrontdoorMessage(await frontdoors.get(requireCaller(context), id)) };
+    },
+    async deleteFrontdoor({ id }, context) {
+      await frontdoors.delete(requireCaller(context), id);
+      return {};
+    },
+    async createCustomFrontend(request, context) {
+      const wanted = toFrontendRequest(request);
+      const frontend = await frontends.create(requireCaller(context), request.frontdoorId, wanted);
+      const { id, frontdoorId } = frontend;
+      context.responseHeader.set("location", `/frontdoor/${frontdoorId}/custom-frontends/${id}`);
+      return { customFrontend: toFrontendMessage(frontend) };
+    },
+    async listCustomFrontends({ frontdoorId, pageSize, pageToken }, context) {
+      const page = { size: pageSize || defaultPageSize, token: pageToken };
+      const { items, nextPageToken } = await frontends.list(requireCaller(context), frontdoorId, page);
+      return { content: items.map(toFrontendMessage), nextPageToken };
+    },
+    async getCustomFrontend(ref, context) {
+      return { customFrontend: toFrontendMessage(await frontends.get(requireCaller(context), ref)) };
+    },
+    async replaceCustomFrontend(request, context) {
+      const wanted = toFrontendRequest(request);
+      const frontend = await frontends.replace(requireCaller(context), request, wanted);
+      return { customFrontend: toFrontendMessage(frontend) };
+    },
+    async deleteCustomFrontend(ref, context) {
+      await frontends.delete(requireCaller(context), ref);
+      return {};
+    },
+  };
+}
+
+function toFrontendRequest(request: {
+  readonly hostname: string;
+  readonly authProviderIds: readonly string[];
+  readonly policy?: CustomFrontendPolicy | undefined;
+}): FrontendRequest {
+  const { hostname, authProviderIds, policy } = request;
+  return {
+    hostname,
+    providerIds: authProviderIds,
+    policy: {
+      publicPaths: policy?.publicPaths ?? [],
+      emailPatterns: policy?.emailPatterns ?? [],
+      requiredClaims: (policy?.requiredClaims ?? {}) as ProviderData,
+    },
+  };
+}

@@ -1,0 +1,67 @@
+import type { Reader, Tx } from "../db/database.ts";
+
+/** What names a request that may be repeated. */
+export interface IdempotencyRef {
+  readonly callerId: string;
+  readonly frontdoorId: string;
+  readonly key: string;
+}
+
+/** The first request under a key, and what it was answered. */
+export interface IdempotentAnswer {
+  readonly sealedRequest: string;
+  /** JSON. */
+  readonly answer: string;
+}
+
+/** What a key stands for, if it does still. */
+export async function findIdempotentAnswer(
+  reader: Reader,
+  ref: IdempotencyRef,
+  now: Date,
+): Promise<IdempotentAnswer | undefined> {
+  const row = await reader
+    .selectFrom("idempotency_keys")
+    .select(["sealed_request", "answer"])
+    .where("caller_id", "=", ref.callerId)
+    .where("frontdoor_id", "=", ref.frontdoorId)
+    .where("key", "=", ref.key)
+    .where("expires_at", ">", now.getTime())
+    .executeTakeFirst();
+  return row && { sealedRequest: row.sealed_request, answer: row.answer };
+}
+
+/** Stores what a key stands for until then, in place of what it stood for. */
+export async function upsertIdempotentAnswer(
+  tx: Tx,
+  ref: IdempotencyRef,
+  { sealedRequest, answer }: IdempotentAnswer,
+  expiresAt: Date,
+): Promise<void> {
+  const own = { sealed_request: sealedRequest, answer, expires_at: expiresAt.getTime() };
+  await tx
+    .insertInto("idempotency_keys")
+    .values({ caller_id: ref.callerId, frontdoor_id: ref.frontdoorId, key: ref.key, ...own })
+    .onConflict((conflict) => conflict.columns(["caller_id", "frontdoor_id", "key"]).doUpdateSet(own))
+    .execute();
+}
+
+/** Removes up to `limit` of those that stand for nothing any more, and answers how many there were. */
+export async function deleteIdempotencyKeysBefore(tx: Tx, now: Date, limit: number): Promise<number> {
+  const expired = tx
+    .selectFrom("idempotency_keys")
+    .select(["caller_id", "frontdoor_id", "key"])
+    .where("expires_at", "<=", now.getTime())
+    .limit(limit);
+  const result = await tx
+    .deleteFrom("idempotency_keys")
+    .where((eb) =>
+      eb(
+        eb.refTuple("caller_id", "frontdoor_id", "key"),
+        "in",
+        expired.$asTuple("caller_id", "frontdoor_id", "key"),
+      ),
+    )
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
+}

@@ -1,0 +1,42 @@
+/**
+ * Secrets of providers at rest. Each revision has its own: sealed for that
+ * provider, revision and property, they open nowhere else.
+ */
+import type { Sealer, SealPlace } from "../encryption/sealer.ts";
+import type { Secrets } from "./definition.ts";
+import type { SealedSecrets } from "./frontdoor.ts";
+
+/** The revision that secrets belong to. */
+export interface SecretsOwner {
+  readonly providerId: string;
+  readonly revision: number;
+}
+
+function toPlace({ providerId, revision }: SecretsOwner, field: string): SealPlace {
+  return {
+    purpose: "auth-provider",
+    table: "auth_provider_revisions",
+    rowId: `${providerId}/${revision}`,
+    column: `sealed_secrets.${field}`,
+  };
+}
+
+/** Seals secrets for a revision. */
+export function sealSecrets(sealer: Sealer, owner: SecretsOwner, secrets: Secrets): SealedSecrets {
+  return Object.fromEntries(
+    Object.entries(secrets).map(([field, secret]) => [
+      field,
+      sealer.seal(toPlace(owner, field), Buffer.from(JSON.stringify(secret))),
+    ]),
+  );
+}
+
+/** Opens a revision's secrets. @throws Error when its key is not configured, or a value is damaged */
+export function openSecrets(sealer: Sealer, owner: SecretsOwner, sealed: SealedSecrets): Secrets {
+  return Object.fromEntries(
+    Object.entries(sealed).map(([field, text]) => [
+      field,
+      JSON.parse(sealer.open(toPlace(owner, field), text).toString("utf8")),
+    ]),
+  );
+}

@@ -1,0 +1,98 @@
+/** The services of this room over a database of a suite. For tests only. */
+import type { AuditEvent, AuditTrail } from "../audit/audit.ts";
+import { ChangeFeed } from "../changes/feed.ts";
+import type { OpenDatabase } from "../db/kysely-database.ts";
+import { createSealer } from "../encryption/sealer.ts";
+import { newId } from "../lib/ids.ts";
+import { silentLog } from "../lib/log.ts";
+import { createAccess } from "../organizations/access.ts";
+import { findMemberRole } from "../organizations/member-store.ts";
+import { findOrganization, insertOrganization } from "../organizations/store.ts";
+import type { Caller, Role } from "../principals/principal.ts";
+import { FrontdoorService } from "./frontdoor-service.ts";
+import { FrontendService } from "./frontend-service.ts";
+import { ProviderList } from "./provider-list.ts";
+import { ProviderService } from "./provider-service.ts";
+import { createReach } from "./reach.ts";
+import { createProviderTypes } from "./types/provider-types.ts";
+import { createTestContext, type TestContext } from "./types/test-support.ts";
+import { createProviderValidator } from "./types/validate.ts";
+
+const request = { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} };
+
+/** A machine of an organization. */
+export function toMachine(
+  orgId: string,
+  role: Role,
+  options: { superuser?: boolean; id?: string } = {},
+): Caller {
+  const principal = {
+    type: "serviceuser",
+    id: options.id ?? newId(new Date()),
+    orgId,
+    role,
+    superuser: options.superuser ?? false,
+    credentialId: "c",
+    authVia: "client_credentials",
+    credentialKind: "client_secret",
+  } as const;
+  return { principal, request };
+}
+
+/** The room over one database, as one process has it. */
+export type TestRoom = ReturnType<typeof createRoom>;
+
+/** Builds the room. Nothing but dry runs leaves the process. */
+export function createRoom(database: OpenDatabase, context: TestContext = createTestContext()) {
+  const { clock } = context;
+  const feed = new ChangeFeed({ database, clock, log: silentLog });
+  const events: AuditEvent[] = [];
+  const audit: AuditTrail = {
+    record: async (_tx, _caller, event) => void events.push(event),
+    recordOwn: async () => {},
+    note: () => {},
+    refuse: () => {},
+  };
+  const access = createAccess({
+    findOrganization: (org) => findOrganization(database.reader, org),
+    findMemberRole: (userId, orgId) => findMemberRole(database.reader, userId, orgId),
+  });
+  const reach = createReach(database.reader, access);
+  const types = createProviderTypes(context);
+  const validator = createProviderValidator(types.list);
+  const sealer = createSealer([Buffer.alloc(32, 7)]);
+  const common = { database, feed, reach, audit, clock };
+  const providers = new ProviderService({ ...common, sealer, types, validator });
+  return {
+    database,
+    context,
+    feed,
+    events,
+    reach,
+    types,
+    validator,
+    sealer,
+    audit,
+    providers,
+    frontdoors: new FrontdoorService({ ...common, access }),
+    frontends: new FrontendService(common),
+    lists: new ProviderList({ reader: database.reader, reach, rowsPerStep: 7 }),
+    async createOrganization(state: "enabled" | "disabled" = "enabled"): Promise<string> {
+      const id = newId(new Date());
+      const now = new Date();
+      const organization = { id, name: `org-${id}`, title: "", metadata: {}, avatar: "", state };
+      await database.transaction((tx) =>
+        insertOrganization(tx, { ...organization, createdAt: now, updatedAt: now }),
+      );
+      return id;
+    },
+  };
+}
+
+/** Data of a provider with a secret. */
+export const oidcData = {
+  issuer: "https://your-org.okta.com",
+  clientId: "abc123",
+  clientSecret: "canary-secret-1",
+  audiences: ["api://default"],
+};
