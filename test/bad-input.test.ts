@@ -287,6 +287,24 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
     }
   });
 
+  it("metadata that a list in binary could not be read with is refused", async () => {
+    const create = (levels: number) => {
+      const metadata = `${'{"a":'.repeat(levels)}1${"}".repeat(levels)}`;
+      const body = `{"org_id":"default","body":{"metadata":${metadata}}}`;
+      return postJson(server, `${serviceUsers}/CreateServiceUser`, body, basic(server));
+    };
+    const deepest = (await create(20)).json.serviceuser;
+    for (const levels of [21, 50, 20_000]) {
+      const field = levels < 60 ? ["body.metadata"] : [];
+      expectRefusal(await create(levels), invalid(/levels deep|not valid JSON/, ...field));
+    }
+    using open = openTransport(server.url, "Connect binary", "h2c");
+    const { serviceUsers: client } = ownClients(open.transport);
+    const listed = await client.listServiceUsers({ orgId: "default" }, { headers: basic(server) });
+    expect(listed.serviceusers.map(({ id }) => id)).toContain(deepest.id);
+    await client.deleteServiceUser({ id: deepest.id, orgId: "default" }, { headers: basic(server) });
+  });
+
   describe("headers", () => {
     const withHeader = (bytes: number) =>
       send(`${server.url}/healthz`, { headers: { "x-filler": "x".repeat(bytes) } });

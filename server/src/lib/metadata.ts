@@ -6,11 +6,29 @@ export type Metadata = Readonly<Record<string, unknown>>;
 /** Largest metadata, in bytes of JSON. */
 export const metadataBytes = 16 * 1024;
 
-/** @throws DomainError INVALID_REQUEST naming `field` when it is too large. */
+/**
+ * How deep objects and lists in metadata may lie in one another. In binary a
+ * level is three messages, and most decoders give up at a hundred: deeper
+ * metadata, stored by JSON, would make every list that shows it unreadable.
+ */
+export const metadataLevels = 20;
+
+/** @throws DomainError INVALID_REQUEST naming `field` when it is too large or too deep. */
 export function checkMetadata(field: string, metadata: Metadata): void {
-  if (Buffer.byteLength(JSON.stringify(metadata)) <= metadataBytes) return;
-  const description = `must be at most ${metadataBytes} bytes as JSON`;
-  throw new DomainError("INVALID_REQUEST", {
+  if (!isWithin(metadata, metadataLevels))
+    throw refusal(field, `must be at most ${metadataLevels} levels deep`);
+  if (Buffer.byteLength(JSON.stringify(metadata)) > metadataBytes) {
+    throw refusal(field, `must be at most ${metadataBytes} bytes as JSON`);
+  }
+}
+
+function isWithin(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return true;
+  return levels > 0 && Object.values(value).every((each) => isWithin(each, levels - 1));
+}
+
+function refusal(field: string, description: string): DomainError {
+  return new DomainError("INVALID_REQUEST", {
     message: `${field}: ${description}`,
     violations: [{ field, description }],
   });

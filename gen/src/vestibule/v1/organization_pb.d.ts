@@ -104,7 +104,7 @@ export declare type OrganizationRequestBody = Message<"vestibule.v1.Organization
   title: string;
 
   /**
-   * Free-form, kept as given; at most 16 KiB as JSON.
+   * Free-form, kept as given; at most 16 KiB as JSON and 20 levels deep.
    *
    * @generated from field: google.protobuf.Struct metadata = 3;
    */

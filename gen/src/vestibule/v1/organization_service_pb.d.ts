@@ -498,7 +498,7 @@ export declare type CreateProjectRequest = Message<"vestibule.v1.CreateProjectRe
   title: string;
 
   /**
-   * Free-form, kept as given; at most 16 KiB as JSON.
+   * Free-form, kept as given; at most 16 KiB as JSON and 20 levels deep.
    *
    * @generated from field: google.protobuf.Struct metadata = 4;
    */

@@ -103,8 +103,8 @@ export declare type ServiceUserRequestBody = Message<"vestibule.v1.ServiceUserRe
   title?: string | undefined;
 
   /**
-   * Free-form, kept as given; at most 16 KiB as JSON. In an update: absent
-   * keeps it, a value replaces it as a whole.
+   * Free-form, kept as given; at most 16 KiB as JSON and 20 levels deep. In an
+   * update: absent keeps it, a value replaces it as a whole.
    *
    * @generated from field: google.protobuf.Struct metadata = 2;
    */
