@@ -1,10 +1,11 @@
 /** The example app in a real browser, against the real server: from another origin, and from its own. */
+import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { addVirtualAuthenticator, launchBrowser } from "../../../test/parts/browser.ts";
 import { type IdentityProvider, startIdentityProvider } from "../../../test/parts/identity-provider.ts";
 import { findCode, findLink, listMails, Person, waitForMail } from "../../../test/parts/person.ts";
-import { startServer, type TestServer } from "../../../test/parts/server.ts";
+import { createState, runVestibule, startServer, type TestServer } from "../../../test/parts/server.ts";
 import { type ExampleApp, serveExample } from "./parts/example-app.ts";
 
 let browser: Browser;
@@ -296,4 +297,12 @@ describe.each([
       app.useServer(saved.port);
     }
   });
+});
+
+it("the example's own configuration is one that a server starts with", async () => {
+  const state = await createState("sqlite");
+  const VESTIBULE_CONFIG = join(import.meta.dirname, "../example/vestibule.yaml");
+  const env = { VESTIBULE_CONFIG, VESTIBULE_PUBLIC_URL: "http://localhost:7400" };
+  expect(await runVestibule(["doctor"], state, { env })).toMatchObject({ code: 0, stderr: "" });
+  await state.remove();
 });
