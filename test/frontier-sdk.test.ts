@@ -86,7 +86,8 @@ beforeEach(() => {
 });
 
 /** Methods that the published stubs lack, as the SDK's newer ones call them. */
-async function post(path: string, message: object = {}) {
+// biome-ignore lint/suspicious/noExplicitAny: bodies of every shape
+async function post(path: string, message: object = {}): Promise<{ status: number; json: any }> {
   const headers = { "content-type": "application/json" };
   const answer = await browserFetch(`${server.url}${path}`, {
     method: "POST",
@@ -175,7 +176,10 @@ it("pings the session, lists sessions and ends one, in its names", async () => {
 it("finds its user by REST, as its version 0.72.0 does", async () => {
   const url = `${server.url}/v1beta1/users/self`;
   const none = await browserFetch(url);
-  expect([none.status, (await none.json()).message]).toEqual([401, "not authenticated"]);
+  expect([none.status, ((await none.json()) as { message: string }).message]).toEqual([
+    401,
+    "not authenticated",
+  ]);
   const email = await signIn();
   const answer = await browserFetch(url, { credentials: "same-origin" });
   expect(await answer.json()).toMatchObject({ user: { email, created_at: expect.any(String) } });
