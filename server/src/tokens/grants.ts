@@ -74,7 +74,11 @@ export function createGrants({ proofs, issuer, assertionRules }: GrantOptions): 
 
   async function proveClient(request: GrantRequest, info: RequestInfo): Promise<Principal> {
     const { clientId, clientSecret, assertion } = request;
-    if (clientSecret === "" && assertion !== "") {
+    if (clientSecret !== "" && assertion !== "") {
+      // RFC 6749 §2.3: which of the two was meant is not ours to guess.
+      throw new DomainError("INVALID_REQUEST", { message: "more than one client authentication method" });
+    }
+    if (assertion !== "") {
       const principal = await proofs.assertion(info, assertion, "private_key_jwt", assertionRules);
       if (clientId !== "" && clientId.toLowerCase() !== principal.id) {
         return proofs.refuse(info, "client_id is not the assertion's service user");

@@ -741,7 +741,7 @@ export declare const AuthService: GenService<{
    *   the message; or, with an empty `client_secret`, an `assertion` that
    *   authenticates the client (RFC 7523 §2.2); else `Authorization: Basic`. An
    *   opaque token may stand in the secret's place, under its own id or its
-   *   service user's.
+   *   service user's. A secret beside an assertion is refused.
    * - `urn:ietf:params:oauth:grant-type:jwt-bearer` (RFC 7523 §2.1):
    *   `assertion`, else `Authorization: Bearer`.
    *
@@ -770,9 +770,9 @@ export declare const AuthService: GenService<{
    * Errors: `unauthenticated` when the credential is missing, malformed,
    * unknown, wrong, used, expired or deleted, without telling which;
    * `permission_denied` when its principal is disabled; `failed_precondition`
-   * when its organization is; `invalid_argument` for an unknown grant type;
-   * `resource_exhausted`, with retry info, after too many failures from one
-   * address.
+   * when its organization is; `invalid_argument` for an unknown grant type or
+   * two client authentications; `resource_exhausted`, with retry info, after
+   * too many failures from one address.
    *
    * @generated from rpc vestibule.v1.AuthService.AuthToken
    */
