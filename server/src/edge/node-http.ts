@@ -67,12 +67,14 @@ export function toPeerAddress(request: NodeRequest): string {
 /**
  * Reads a whole body. By events: an async iterator costs a request in ten more.
  *
- * @throws {DomainError} REQUEST_TOO_LARGE beyond `limitBytes`; what is left of
+ * @param framingBytes what may come on top of `limitBytes` and is not counted with it
+ * @throws {DomainError} REQUEST_TOO_LARGE beyond the limit; what is left of
  *   the body is then read and dropped, so that the answer reaches the sender
  * @throws Error when the sender goes away before the end
  */
-export function readBody(request: NodeRequest, limitBytes: number): Promise<Buffer> {
-  if (Number(findHeader(request, "content-length") ?? 0) > limitBytes) {
+export function readBody(request: NodeRequest, limitBytes: number, framingBytes = 0): Promise<Buffer> {
+  const mostBytes = limitBytes + framingBytes;
+  if (Number(findHeader(request, "content-length") ?? 0) > mostBytes) {
     request.resume();
     return Promise.reject(tooLarge(limitBytes));
   }
@@ -84,9 +86,9 @@ export function readBody(request: NodeRequest, limitBytes: number): Promise<Buff
     const chunks: Buffer[] = [];
     let length = 0;
     request.on("data", (chunk: Buffer) => {
-      if (length > limitBytes) return;
+      if (length > mostBytes) return;
       length += chunk.length;
-      if (length <= limitBytes) {
+      if (length <= mostBytes) {
         chunks.push(chunk);
       } else {
         chunks.length = 0;

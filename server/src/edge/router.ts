@@ -8,7 +8,6 @@
  * no rule of any noun; it turns requests into calls and refusals into answers.
  */
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -30,7 +29,7 @@ import { joinRepeatedCredentials } from "./repeated-credentials.ts";
 import { createRequestInfoReader } from "./request-info.ts";
 import { createOpenApiRoute } from "./rest/openapi-route.ts";
 import { createRest, type FindRest } from "./rest/rest.ts";
-import { createRpcHandlers, serveRpc } from "./rpc.ts";
+import { createRpcs, type Rpc, serveRpc } from "./rpc.ts";
 import type { ServiceRegistration } from "./services.ts";
 import { isRpcRequest, sendUnimplemented } from "./unimplemented.ts";
 
@@ -159,7 +158,7 @@ export function createEdge(options: EdgeOptions): RequestListener {
 }
 
 /** How the services are called: over RPC by path, and over REST. */
-function createCalls(options: EdgeOptions): { rpcs: Map<string, UniversalHandler>; findRest: FindRest } {
+function createCalls(options: EdgeOptions): { rpcs: Map<string, Rpc>; findRest: FindRest } {
   const alias = createFrontierAlias(options.frontierMethods, options.services);
   const shown = [...options.services, alias].map(({ service }) => service);
   const health = createHealthService(
@@ -179,10 +178,7 @@ function createCalls(options: EdgeOptions): { rpcs: Map<string, UniversalHandler
     bodyBytes: options.limits.bodyBytes,
     ...(options.shutdownSignal !== undefined && { shutdownSignal: toUnavailable(options.shutdownSignal) }),
   };
-  const rpcs = new Map([
-    ...createRpcHandlers(own, rpc),
-    ...createRpcHandlers([alias], { ...rpc, protoFieldNames: true }),
-  ]);
+  const rpcs = new Map([...createRpcs(own, rpc), ...createRpcs([alias], { ...rpc, protoFieldNames: true })]);
   const { publicOrigin, limits } = options;
   const { requestSeconds } = limits;
   return { rpcs, findRest: createRest({ ...rpc, services: options.services, publicOrigin, requestSeconds }) };

@@ -1,7 +1,9 @@
 /**
  * The bridge between Node's HTTP servers and RPC handlers, in the three
- * protocols that share a path: Connect, gRPC and gRPC-Web.
+ * protocols that share a path: Connect, gRPC and gRPC-Web. Calls of the plain
+ * kind are answered directly (`direct-call.ts`), all others by the adapter.
  */
+import type { DescMethod, DescMethodUnary } from "@bufbuild/protobuf";
 import {
   type ConnectRouterOptions,
   createConnectRouter,
@@ -13,10 +15,12 @@ import type {
   UniversalServerRequest,
   UniversalServerResponse,
 } from "@connectrpc/connect/protocol";
+import { createAsyncIterable } from "@connectrpc/connect/protocol";
 import { compressionGzip, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { Log } from "../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
 import { createCallSignal } from "./call-signal.ts";
+import { createDirectCalls, type DirectCall } from "./direct-call.ts";
 import type { Translator } from "./interceptors/translate.ts";
 import { canceled } from "./library-errors.ts";
 import { type NodeRequest, type NodeResponse, toWebHeaders } from "./node-http.ts";
@@ -36,11 +40,18 @@ export interface RpcOptions {
   readonly shutdownSignal?: AbortSignal;
 }
 
-/** Handlers of all methods of the services, by path. */
-export function createRpcHandlers(
+/** A method as it is answered. */
+export interface Rpc {
+  readonly handler: UniversalHandler;
+  /** Answers most calls of a unary method. */
+  readonly direct: DirectCall | undefined;
+}
+
+/** All methods of the services, by path. */
+export function createRpcs(
   registrations: readonly ServiceRegistration[],
   options: RpcOptions,
-): Map<string, UniversalHandler> {
+): Map<string, Rpc> {
   const routerOptions: ConnectRouterOptions = {
     readMaxBytes: options.bodyBytes,
     acceptCompression: [compressionGzip],
@@ -49,11 +60,22 @@ export function createRpcHandlers(
     jsonOptions: { useProtoFieldName: options.protoFieldNames ?? false },
     ...(options.shutdownSignal !== undefined && { shutdownSignal: options.shutdownSignal }),
   };
-  const router = createConnectRouter(routerOptions);
-  for (const { service, implementation } of registrations) {
-    router.service(service, implementation);
+  const createDirect = createDirectCalls(options);
+  const rpcs = new Map<string, Rpc>();
+  for (const registration of registrations) {
+    const router = createConnectRouter(routerOptions);
+    router.service(registration.service, registration.implementation);
+    for (const handler of router.handlers) {
+      const { method } = handler;
+      const direct = isUnary(method) ? createDirect(registration, method) : undefined;
+      rpcs.set(handler.requestPath, { handler, direct });
+    }
   }
-  return new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  return rpcs;
+}
+
+function isUnary(method: DescMethod): method is DescMethodUnary {
+  return method.methodKind === "unary";
 }
 
 /** What serving one call takes. */
@@ -64,41 +86,67 @@ export interface ServeOptions {
   readonly log: Log;
 }
 
-/** Answers a request by the handler of its method. Never rejects. */
+/** Answers a request of a method. Never rejects. */
 export async function serveRpc(
-  handler: UniversalHandler,
+  { handler, direct }: Rpc,
   request: NodeRequest,
   response: NodeResponse,
   info: RequestInfo,
   options: ServeOptions,
 ): Promise<void> {
-  const isUnary = handler.method.methodKind === "unary";
-  const call = createCallSignal(response, isUnary ? options.requestSeconds : undefined);
+  const { requestSeconds, log } = options;
+  // Matched as a path before, so it parses as one; the host is never taken from the request.
+  const url = options.publicOrigin + (request.url ?? "").replace(/^https?:\/\/[^/?#]*/i, "");
   try {
-    const answer = await handler(toUniversalRequest(request, info, call.signal, options.publicOrigin));
-    call.clearDeadline();
-    await universalResponseToNodeResponse(toAnswer(answer, info, handler), response);
+    const answering = direct?.({ request, response, info, url, requestSeconds });
+    const body = await answering;
+    if (answering !== undefined && body === undefined) return;
+    await serveByAdapter(handler, { request, response, info, url, body }, requestSeconds);
   } catch (error) {
-    call.clearDeadline();
-    if (call.signal.aborted || response.destroyed) return;
-    options.log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
+    if (response.destroyed) return;
+    log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
     response.destroy();
   }
 }
 
+/** A request for the adapter. */
+interface AdapterRequest {
+  readonly request: NodeRequest;
+  readonly response: NodeResponse;
+  readonly info: RequestInfo;
+  readonly url: string;
+  /** The body, if it has been read. */
+  readonly body: Buffer | undefined;
+}
+
+async function serveByAdapter(
+  handler: UniversalHandler,
+  incoming: AdapterRequest,
+  requestSeconds: number,
+): Promise<void> {
+  const { response, info } = incoming;
+  const call = createCallSignal(response, isUnary(handler.method) ? requestSeconds : undefined);
+  try {
+    const answer = await handler(toUniversalRequest(incoming, call.signal));
+    call.clearDeadline();
+    await universalResponseToNodeResponse(toAnswer(answer, info, handler), response);
+  } catch (error) {
+    if (!call.signal.aborted) throw error;
+  } finally {
+    call.clearDeadline();
+  }
+}
+
 function toUniversalRequest(
-  request: NodeRequest,
-  info: RequestInfo,
+  { request, info, url, body }: AdapterRequest,
   signal: AbortSignal,
-  origin: string,
 ): UniversalServerRequest {
   return {
     httpVersion: request.httpVersion,
     method: request.method ?? "",
-    // Matched as a path before, so it parses as one; the host is never taken from the request.
-    url: origin + (request.url ?? "").replace(/^https?:\/\/[^/?#]*/i, ""),
+    url,
     header: toWebHeaders(request),
-    body: readChunks(request, signal),
+    body: body === undefined ? readChunks(request, signal) : createAsyncIterable([body]),
     signal,
     contextValues: createContextValues().set(requestInfoKey, info),
   };

@@ -1,7 +1,7 @@
 import { type JsonObject, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
 import type { PlainResponse } from "../plain-route.ts";
+import type { CallAnswer } from "../unary-call.ts";
 import type { Binding } from "./binding.ts";
-import type { CallAnswer } from "./call.ts";
 import { hasLinks, type LinkSource, toPageLinks, toSelfLink } from "./links.ts";
 import type { AnswerType } from "./media-types.ts";
 import { isJsonObject } from "./type-errors.ts";

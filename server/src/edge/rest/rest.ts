@@ -27,10 +27,10 @@ import {
 } from "../node-http.ts";
 import { type PlainResponse, sendPlain } from "../plain-route.ts";
 import type { ServiceRegistration } from "../services.ts";
+import { createUnaryCall, type UnaryCall } from "../unary-call.ts";
 import { untilAborted } from "../until-aborted.ts";
 import { toRestAnswer } from "./answer.ts";
 import { type Binding, readBindings, type Style } from "./binding.ts";
-import { createUnaryCall, type UnaryCall } from "./call.ts";
 import { withClientPaths } from "./client-path.ts";
 import { type RefusalContext, toRestError } from "./errors.ts";
 import { checkBodyType, chooseAnswerType } from "./media-types.ts";

@@ -7,8 +7,8 @@ import type {
   UnaryRequest,
   UnaryResponse,
 } from "@connectrpc/connect";
-import { DomainError } from "../../lib/errors.ts";
-import type { ServiceRegistration } from "../services.ts";
+import { DomainError } from "../lib/errors.ts";
+import type { ServiceRegistration } from "./services.ts";
 
 /** What a call answered. */
 export interface CallAnswer {
@@ -55,7 +55,10 @@ export function createUnaryCall(
       message,
       requestMethod: context.requestMethod,
       url: context.url,
-      signal: context.signal,
+      // A context may make its signal when it is first asked for.
+      get signal() {
+        return context.signal;
+      },
       header: context.requestHeader,
       contextValues: context.values,
     });
@@ -65,8 +68,11 @@ export function createUnaryCall(
 
 /** What a handler sees is what the innermost interceptor passed on. */
 function toContext(context: HandlerContext, request: UnaryRequest | StreamRequest): HandlerContext {
-  const { header: requestHeader, contextValues: values, service, signal } = request;
-  return { ...context, requestHeader, values, service, signal };
+  const { header: requestHeader, contextValues: values } = request;
+  if (requestHeader === context.requestHeader && values === context.values) return context;
+  const { signal, service } = request;
+  const changed = { requestHeader, values, service, signal };
+  return Object.create(context, Object.getOwnPropertyDescriptors(changed)) as HandlerContext;
 }
 
 function refuseUnimplemented(): never {

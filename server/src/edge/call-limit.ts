@@ -1,0 +1,56 @@
+import { canceled, deadlineExceeded } from "./library-errors.ts";
+import type { NodeResponse } from "./node-http.ts";
+
+/**
+ * How long a call may take: until its time is up, its caller goes away or the
+ * process must end. Does what an AbortSignal does, and makes one only for those
+ * who ask: a signal with its listeners costs more than a cheap call.
+ */
+export class CallLimit {
+  readonly #timer: NodeJS.Timeout;
+  #controller: AbortController | undefined;
+  #reason: Error | undefined;
+  #onStop: ((reason: Error) => void) | undefined;
+
+  /** @param ms longest time until there is an answer */
+  constructor(response: NodeResponse, ms: number) {
+    this.#timer = setTimeout(() => this.stop(deadlineExceeded()), ms);
+    response.once("close", () => {
+      clearTimeout(this.#timer);
+      if (!response.writableFinished) this.stop(canceled());
+    });
+  }
+
+  /** Aborts with the call's end, whichever it is. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Waits for `work`, but no longer than the call may take: rejects then, while the work goes on unheard. */
+  wait<T>(work: PromiseLike<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.#reason !== undefined) reject(this.#reason);
+      else this.#onStop = reject;
+      work.then(resolve, reject);
+    });
+  }
+
+  /** Cuts the call short. */
+  stop(reason: Error): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.#onStop?.(reason);
+    this.#controller?.abort(reason);
+  }
+
+  /** The answer is there: no limit any more, and nobody need go on with the call. */
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#onStop = undefined;
+    this.#controller?.abort();
+  }
+}

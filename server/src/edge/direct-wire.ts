@@ -1,0 +1,192 @@
+/**
+ * How unary calls of the plain kind look on the wire: one whole message in, one
+ * out, nothing of the request compressed. Reading and writing only; see
+ * `direct-call.ts`.
+ */
+import type { Http2ServerResponse } from "node:http2";
+import type { JsonWriteOptions } from "@bufbuild/protobuf";
+import type { ConnectError } from "@connectrpc/connect";
+import { mergeNonProtocolHeaders } from "@connectrpc/connect/protocol";
+import {
+  codeToHttpStatus,
+  errorToJsonBytes,
+  parseTimeout as parseConnectTimeout,
+  trailerMux,
+} from "@connectrpc/connect/protocol-connect";
+import { parseTimeout as parseGrpcTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { compressionGzip } from "@connectrpc/connect-node";
+import { findHeader, type NodeRequest, type NodeResponse } from "./node-http.ts";
+
+/** One protocol. */
+export interface Wire {
+  readonly name: "connect" | "grpc";
+  readonly isBinary: boolean;
+  /** The bytes around a message, on top of its own. */
+  readonly framing: number;
+  /** The caller's own limit of time, in milliseconds; `malformed` for one that cannot be read. */
+  readTimeout(request: NodeRequest): number | undefined | "malformed";
+  /** The message's bytes; undefined for a body that is not exactly one plain message. */
+  unframe(body: Buffer): Buffer | undefined;
+  send(response: NodeResponse, message: Uint8Array, answer: Answer): void | Promise<void>;
+  refuse(response: NodeResponse, error: ConnectError, answer: Answer, refusal: RefusalOptions): void;
+}
+
+/** What a handler left beside its message. Undefined where it never asked for them. */
+export interface Answer {
+  readonly request: NodeRequest;
+  readonly header: Headers | undefined;
+  readonly trailer: Headers | undefined;
+}
+
+export interface RefusalOptions {
+  readonly jsonOptions: Partial<JsonWriteOptions>;
+  /** In place of the status that the code stands for. */
+  readonly httpStatus: number | undefined;
+}
+
+/** Headers that take a request out of the plain kind. */
+const unusual = ["content-encoding", "grpc-encoding"];
+
+/** The wire of a request; undefined when it is not of the plain kind. */
+export function findWire(request: NodeRequest, response: NodeResponse): Wire | undefined {
+  const { headers } = request;
+  if (request.method !== "POST" || unusual.some((name) => name in headers)) return undefined;
+  switch (headers["content-type"]) {
+    case "application/json":
+    case "application/json; charset=utf-8":
+      return connectJson;
+    case "application/proto":
+      return connectBinary;
+    case "application/grpc":
+    case "application/grpc+proto":
+      return "stream" in response ? grpc : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** From this size on an answer is compressed for callers that take it so; the library's own bound. */
+const compressedFromBytes = 1024;
+
+/** https://connectrpc.com/docs/protocol#unary-rpcs */
+function createConnectWire(isBinary: boolean): Wire {
+  const type = isBinary ? "application/proto" : "application/json";
+
+  function write(response: NodeResponse, status: number, headers: Headers | undefined, body: Uint8Array) {
+    response.statusCode = status;
+    setHeaders(response, headers);
+    response.setHeader("content-length", body.byteLength);
+    response.end(body);
+  }
+
+  return {
+    name: "connect",
+    isBinary,
+    framing: 0,
+    readTimeout: (request) => readTimeout(request, "connect-timeout-ms", parseConnectTimeout),
+    unframe: (body) => body,
+    send(response, message, answer) {
+      const header = withTrailer(answer);
+      response.setHeader("content-type", type);
+      if (message.byteLength < compressedFromBytes || !takesGzip(answer.request)) {
+        return write(response, 200, header, message);
+      }
+      return compressionGzip.compress(message).then((compressed) => {
+        response.setHeader("content-encoding", compressionGzip.name);
+        write(response, 200, header, compressed);
+      });
+    },
+    refuse(response, error, answer, { httpStatus, jsonOptions }) {
+      const header = withTrailer(answer) ?? new Headers();
+      mergeNonProtocolHeaders(header, error.metadata);
+      response.setHeader("content-type", "application/json");
+      write(
+        response,
+        httpStatus ?? codeToHttpStatus(error.code),
+        header,
+        errorToJsonBytes(error, jsonOptions),
+      );
+    },
+  };
+}
+
+function withTrailer({ header, trailer }: Answer): Headers | undefined {
+  return trailer === undefined ? header : trailerMux(header ?? new Headers(), trailer);
+}
+
+function takesGzip(request: NodeRequest): boolean {
+  const accepted = findHeader(request, "accept-encoding")?.split(",") ?? [];
+  return accepted.some((name) => name.trim() === compressionGzip.name);
+}
+
+const connectJson = createConnectWire(false);
+const connectBinary = createConnectWire(true);
+
+/** Flags and length (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md). */
+const grpcPrefixBytes = 5;
+
+const grpc: Wire = {
+  name: "grpc",
+  isBinary: true,
+  framing: grpcPrefixBytes,
+  readTimeout: (request) => readTimeout(request, "grpc-timeout", parseGrpcTimeout),
+  unframe(body) {
+    const isOneMessage =
+      body.length >= grpcPrefixBytes &&
+      body[0] === 0 &&
+      body.readUInt32BE(1) === body.length - grpcPrefixBytes;
+    return isOneMessage ? body.subarray(grpcPrefixBytes) : undefined;
+  },
+  send(response, message, { header, trailer }) {
+    const framed = Buffer.allocUnsafe(grpcPrefixBytes + message.byteLength);
+    framed[0] = 0;
+    framed.writeUInt32BE(message.byteLength, 1);
+    framed.set(message, grpcPrefixBytes);
+    endGrpc(response, header, framed, { ...toFields(trailer), "grpc-status": "0" });
+  },
+  refuse(response, error, { header, trailer }) {
+    const status = setTrailerStatus(new Headers(trailer), error);
+    endGrpc(response, header, undefined, toFields(status));
+  },
+};
+
+/** By the stream itself: Node's layer that makes it look like HTTP/1.1 would cost a call a tenth more. */
+function endGrpc(
+  response: NodeResponse,
+  header: Headers | undefined,
+  body: Buffer | undefined,
+  trailer: Record<string, string>,
+): void {
+  const { stream } = response as Http2ServerResponse;
+  setHeaders(response, header);
+  // That layer's own listener sends them when the body is out.
+  response.addTrailers(trailer);
+  stream.respond(
+    { ...response.getHeaders(), ":status": 200, "content-type": "application/grpc+proto" },
+    { waitForTrailers: true },
+  );
+  stream.end(body);
+}
+
+function toFields(headers: Headers | undefined): Record<string, string> {
+  return headers === undefined ? {} : Object.fromEntries(headers);
+}
+
+function setHeaders(response: NodeResponse, headers: Headers | undefined): void {
+  if (headers === undefined) return;
+  // One by one: a header that was set along the way, such as Vary, stands beside the handler's.
+  for (const [name, value] of headers) response.appendHeader(name, value);
+}
+
+type ParseTimeout = typeof parseConnectTimeout;
+
+function readTimeout(
+  request: NodeRequest,
+  name: string,
+  parse: ParseTimeout,
+): ReturnType<Wire["readTimeout"]> {
+  const sent = findHeader(request, name);
+  if (sent === undefined) return undefined;
+  const { timeoutMs, error } = parse(sent, Number.MAX_SAFE_INTEGER);
+  return error === undefined ? timeoutMs : "malformed";
+}
