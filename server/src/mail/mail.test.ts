@@ -151,11 +151,37 @@ describe("mailer", () => {
     expect(mailer.isAvailable()).toBe(true);
   });
 
-  it("does not distrust a server that refuses one mailbox", async () => {
-    const { mailer, sent } = setUp([smtpError(550)]);
-    await expect(mailer.send(message)).rejects.toMatchObject({ responseCode: 550 });
-    expect(sent()).toBe(1);
+  it.each([
+    [550, 1],
+    [553, 1],
+    // What Postfix says of an address without a domain of its own, and of a domain that nobody knows.
+    [504, 1],
+    [450, 6],
+  ])("does not distrust a server that answers %d to one mailbox", async (code, tries) => {
+    let asked = 0;
+    const { url } = await startSmtp(() => {
+      asked += 1;
+      return smtpError(code);
+    });
+    const transport = await createSmtpTransport({ url, from });
+    const mailer = createMailer({ transport, log: silentLog, wait: async () => {} });
+    await expect(mailer.send(message)).rejects.toMatchObject({ responseCode: code });
+    expect(asked).toBe(tries);
     expect(mailer.isAvailable()).toBe(true);
+    mailer.close();
+  });
+
+  it.each([
+    ["RCPT TO", 451],
+    ["MAIL FROM", 550],
+    ["CONN", 554],
+    ["AUTH PLAIN", 535],
+  ])("distrusts a server that answers %s with %d", async (command, responseCode) => {
+    const failure = Object.assign(new Error("no"), { command, responseCode });
+    const { mailer } = setUp(Array(6).fill(failure), Array(20).fill(false));
+    await expect(mailer.send(message)).rejects.toBe(failure);
+    expect(mailer.isAvailable()).toBe(false);
+    mailer.close();
   });
 
   it("fails against a server that accepts nothing", async () => {

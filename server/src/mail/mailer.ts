@@ -37,10 +37,17 @@ export interface MailerOptions {
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
-/** Whether the server has said no for good (RFC 5321 §4.2.1, 5yz) to this mail: no reason to distrust it. */
-function isRefused(error: unknown): boolean {
-  const code = (error as { responseCode?: unknown } | undefined)?.responseCode;
-  return typeof code === "number" && code >= 550 && code <= 554;
+/**
+ * What a failure says of the mailbox, and so nothing of the mail server (RFC
+ * 5321 §4.2.1): `refused` for good, or `deferred`. Anyone can type an address
+ * that a good server does not take; that must not shut out everybody else.
+ */
+function judgeMailbox(error: unknown): "refused" | "deferred" | undefined {
+  const { responseCode, command } = (error ?? {}) as { responseCode?: unknown; command?: unknown };
+  if (typeof responseCode !== "number") return undefined;
+  if (command === "RCPT TO" && responseCode >= 500) return "refused";
+  if (command === "RCPT TO" && responseCode === 450) return "deferred";
+  return command === "DATA" && responseCode >= 550 && responseCode <= 554 ? "refused" : undefined;
 }
 
 /** @see {@link Mailer} */
@@ -80,7 +87,7 @@ export function createMailer(options: MailerOptions): Mailer {
         return await transport.send(message);
       } catch (error) {
         const pauseMs = retryPausesMs[attempt];
-        if (isRefused(error) || pauseMs === undefined || closing.signal.aborted) throw error;
+        if (judgeMailbox(error) === "refused" || pauseMs === undefined || closing.signal.aborted) throw error;
         log.warn({ err: describe(error), attempt: attempt + 1 }, "mail was not accepted; will try again");
         await wait(pauseMs, closing.signal);
       }
@@ -93,7 +100,7 @@ export function createMailer(options: MailerOptions): Mailer {
       try {
         await trySend(message);
       } catch (error) {
-        if (!isRefused(error) && !closing.signal.aborted) becomeUnavailable(error);
+        if (judgeMailbox(error) === undefined && !closing.signal.aborted) becomeUnavailable(error);
         throw error;
       }
     },

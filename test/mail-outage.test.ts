@@ -1,0 +1,109 @@
+/** A real mail server that goes away and comes back. */
+import { once } from "node:events";
+import { SMTPServer } from "smtp-server";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { findCode, Person } from "./parts/person.ts";
+import { findFreePort, startServer } from "./parts/server.ts";
+
+/** A mail server, and what reached it: text by recipient. */
+async function startSmtp(port: number, refuse: (address: string) => number | undefined = () => undefined) {
+  const received = new Map<string, string>();
+  const server = new SMTPServer({
+    authOptional: true,
+    disabledCommands: ["STARTTLS"],
+    onRcptTo({ address }, _session, callback) {
+      const responseCode = refuse(address);
+      callback(responseCode === undefined ? null : Object.assign(new Error("no"), { responseCode }));
+    },
+    onData(stream, session, callback) {
+      let text = "";
+      stream.on("data", (chunk: Buffer) => (text += chunk.toString("utf8")));
+      stream.on("end", () => {
+        for (const { address } of session.envelope.rcptTo) received.set(address, text);
+        callback();
+      });
+    },
+  });
+  server.on("error", () => {});
+  server.listen(port, "127.0.0.1");
+  await once(server.server, "listening");
+  return {
+    received,
+    async stop() {
+      const closed = new Promise<void>((resolve) => server.close(resolve));
+      await closed;
+    },
+  };
+}
+
+const down = { code: "unavailable", message: "mail cannot be sent at the moment, try again later" };
+const over = { code: "invalid_argument", message: "invalid flow or expired" };
+
+describe("mail", () => {
+  it("that cannot be sent is tried for a minute, then refused to all alike until the mail server is back", {
+    timeout: 150_000,
+  }, async () => {
+    const port = await findFreePort();
+    let smtp = await startSmtp(port);
+    onTestFinished(() => smtp.stop());
+    await using server = await startServer({
+      env: { VESTIBULE_SMTP_URL: `smtp://127.0.0.1:${port}` },
+      config: { limits: { mails_per_address_per_hour: 1000 } },
+    });
+    const begin = (person: Person, email: string, strategyName = "mailotp") =>
+      person.call("Authenticate", { strategyName, email });
+    const codeTo = async (email: string) => {
+      await expect.poll(() => smtp.received.has(email), { timeout: 10_000 }).toBe(true);
+      return findCode(smtp.received.get(email)?.replaceAll("=\r\n", "") ?? "");
+    };
+    const signIn = async (person: Person, email: string) => {
+      const { state } = (await begin(person, email)).json;
+      return await person.call("AuthCallback", { state, code: await codeTo(email) });
+    };
+    const known = new Person(server);
+    expect((await signIn(known, "ada@example.org")).status).toBe(200);
+
+    await smtp.stop();
+    smtp.received.clear();
+    const [first, second] = [new Person(server), new Person(server)];
+    const begun = [await begin(first, "ada@example.org"), await begin(second, "eve@example.org", "maillink")];
+    expect(begun.map(({ status, json }) => [status, Object.keys(json)])).toEqual([
+      [200, ["state"]],
+      [200, ["state"]],
+    ]);
+    const ask = async (email: string, strategyName = "mailotp") =>
+      (await begin(new Person(server), email, strategyName)).json;
+    await expect.poll(() => ask("bob@example.org"), { timeout: 80_000, interval: 500 }).toMatchObject(down);
+    for (const email of ["ada@example.org", "eve@example.org", "nobody@example.org"]) {
+      expect(await ask(email)).toMatchObject(down);
+      expect(await ask(email, "maillink")).toMatchObject(down);
+    }
+    for (const [index, person] of [first, second].entries()) {
+      const answer = { state: begun[index]?.json.state, code: "BCDFGH" };
+      await expect.poll(async () => (await person.call("AuthCallback", answer)).json).toMatchObject(over);
+    }
+    // Everything else goes on.
+    expect((await known.call("GetCurrentUser")).status).toBe(200);
+    expect((await known.call("Authenticate", { strategyName: "passkey" })).status).toBe(200);
+
+    smtp = await startSmtp(port);
+    await expect
+      .poll(() => ask("bob@example.org"), { timeout: 15_000, interval: 200 })
+      .toHaveProperty("state");
+    expect((await signIn(first, "eve@example.org")).status).toBe(200);
+  });
+
+  it("that a mailbox does not take ends that sign-in and nobody else's", async () => {
+    const port = await findFreePort();
+    const smtp = await startSmtp(port, (address) => (address.startsWith("gone@") ? 550 : undefined));
+    onTestFinished(() => smtp.stop());
+    await using server = await startServer({ env: { VESTIBULE_SMTP_URL: `smtp://127.0.0.1:${port}` } });
+    const person = new Person(server);
+    const { json } = await person.call("Authenticate", { strategyName: "mailotp", email: "gone@b" });
+    const answer = { state: json.state, code: "BCDFGH" };
+    await expect.poll(async () => (await person.call("AuthCallback", answer)).json).toMatchObject(over);
+    const other = await person.call("Authenticate", { strategyName: "mailotp", email: "here@example.org" });
+    expect(other.status).toBe(200);
+    await expect.poll(() => smtp.received.has("here@example.org")).toBe(true);
+  });
+});
