@@ -2,9 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { parse } from "yaml";
 import { readBlocks, runShell } from "./parts/documentation.ts";
-import { findCode, waitForMail } from "./parts/person.ts";
-import { startServer } from "./parts/server.ts";
+import { findCode, Person, waitForMail } from "./parts/person.ts";
+import { createState, runVestibule, startServer } from "./parts/server.ts";
 
 it("the commands of docs/sign-in.md do what they say", async () => {
   await using server = await startServer();
@@ -35,4 +36,29 @@ it("the commands of docs/sign-in.md do what they say", async () => {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+it("the settings of docs/sign-in.md are accepted", async () => {
+  const blocks = readBlocks("docs/sign-in.md", "yaml");
+  expect(blocks.length).toBeGreaterThan(5);
+  for (const block of blocks) {
+    const state = await createState("sqlite");
+    try {
+      const { code, stdout, stderr } = await runVestibule(["doctor"], state, { config: parse(block) });
+      expect(code, `${block}${stdout}${stderr}`).toBe(0);
+    } finally {
+      await state.remove();
+    }
+  }
+});
+
+it("the outbox is read and people are invited as docs/sign-in.md says", async () => {
+  await using server = await startServer({ config: { authentication: { signup: { mode: "invited" } } } });
+  const [read = "", invite = ""] = readBlocks("docs/sign-in.md", "bash");
+  await expect(new Person(server).signIn("ada@example.org")).rejects.toThrow("sign-up is not open");
+  expect(await runShell(invite, server)).toBe("{}");
+  await new Person(server).signIn("ada@example.org");
+  const mail = await runShell(read.replace("data/", `${server.state.dataDir}/`), server);
+  expect(mail).toMatch(/^To: ada@example.org$/m);
+  expect(findCode(mail)).toHaveLength(6);
 });
