@@ -181,7 +181,6 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       findAll: (now, limit) => findRevokedTokens(reader, now, limit),
     },
     clock,
-    longestTokenSeconds: authentication.token.validitySeconds,
     clockSkewSeconds: authentication.clockSkewSeconds,
   });
   await revocations.fill();

@@ -46,7 +46,6 @@ function arrange(options: { rows?: RevokedToken[]; maxEntries?: number } = {}) {
       },
     },
     clock: { now: () => state.now },
-    longestTokenSeconds: 3600,
     clockSkewSeconds: 60,
     ...(options.maxEntries !== undefined && { maxEntries: options.maxEntries }),
   });
@@ -135,8 +134,9 @@ describe("Revocations", () => {
   });
 
   it("forgets what has expired, not before", async () => {
-    const { revocations, state, change } = arrange({ rows: [row("short", 60)] });
+    const { revocations, rows, state, change } = arrange({ rows: [row("short", 60)] });
     await revocations.fill();
+    rows.push(row("long", 3660));
     change("long");
     state.now = new Date(startedAt.getTime() + 59_999);
     await revocations.prune();
@@ -147,6 +147,43 @@ describe("Revocations", () => {
     state.now = new Date(startedAt.getTime() + 3_660_000);
     await revocations.prune();
     expect(revocations.size).toBe(0);
+  });
+
+  it("forgets none that was revoked elsewhere before its row says so", async () => {
+    const { revocations, rows, state, change } = arrange();
+    await revocations.fill();
+    // A token of a day, from before the setting was an hour.
+    rows.push(row("old", 86_400));
+    change("old");
+    for (const hours of [2, 23]) {
+      state.now = new Date(startedAt.getTime() + hours * 3_600_000);
+      await revocations.prune();
+      expect(await revocations.isRevoked("old")).toBe(true);
+    }
+    state.now = new Date(startedAt.getTime() + 86_400_000);
+    await revocations.prune();
+    expect(revocations.size).toBe(0);
+  });
+
+  it("keeps what it heard of while the rows cannot be read, and what it hears of meanwhile", async () => {
+    const { revocations, rows, state, change } = arrange();
+    await revocations.fill();
+    change("first");
+    state.failing = true;
+    await revocations.prune();
+    expect(revocations.isRevoked("first")).toBe(true);
+    state.failing = false;
+    let release = () => {};
+    state.held = new Promise((resolve) => {
+      release = resolve;
+    });
+    const pruning = revocations.prune();
+    rows.push(row("second"));
+    change("second");
+    release();
+    await pruning;
+    expect(revocations.isRevoked("second")).toBe(true);
+    expect(revocations.size).toBe(1);
   });
 
   it("holds no more than it may, and reads the rows of the others", async () => {

@@ -24,8 +24,6 @@ export interface RevocationsOptions {
   readonly feed: Pick<ChangeFeed, "append" | "isConfirmed" | "subscribe">;
   readonly store: RevocationStore;
   readonly clock: Clock;
-  /** Longest life of a token, in seconds: a revocation heard of from another process is kept as long. */
-  readonly longestTokenSeconds: number;
   /** Leeway in reading `exp`, in seconds: a revocation outlives its token by as much. */
   readonly clockSkewSeconds: number;
   /** How many revocations are held in memory at most. */
@@ -39,11 +37,15 @@ export class Revocations {
   readonly #feed: RevocationsOptions["feed"];
   readonly #store: RevocationStore;
   readonly #clock: Clock;
-  readonly #longestMs: number;
   readonly #skewMs: number;
   readonly #maxEntries: number;
-  /** `jti` → when the entry may go, in milliseconds since the epoch. */
-  readonly #entries = new Map<string, number>();
+  /**
+   * `jti` → when the entry may go, in milliseconds since the epoch; undefined
+   * while only its change was heard of, which does not say. How long a token
+   * lives is a setting, so no guess would do: it may have been longer once, and
+   * a token that is forgotten too soon is good again.
+   */
+  readonly #entries = new Map<string, number | undefined>();
   /** Whether every row is in memory. */
   #isComplete = false;
   /** Whether there were more rows than may be held, when last looked. */
@@ -57,11 +59,10 @@ export class Revocations {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#skewMs = options.clockSkewSeconds * 1000;
-    this.#longestMs = options.longestTokenSeconds * 1000 + this.#skewMs;
     this.#maxEntries = options.maxEntries ?? defaultMaxEntries;
     options.feed.subscribe({
       onChange: ({ topic, subject }) => {
-        if (topic === "token") this.#keep(subject, this.#clock.now().getTime() + this.#longestMs);
+        if (topic === "token") this.#keep(subject, undefined);
       },
       onReset: () => {
         this.#isComplete = false;
@@ -100,32 +101,43 @@ export class Revocations {
    */
   async fill(): Promise<void> {
     if (this.#isComplete || this.#isTooMany) return;
-    this.#load ??= this.#readAll().finally(() => {
-      this.#load = undefined;
-    });
+    this.#load ??= this.#readAll()
+      .then(() => {})
+      .finally(() => {
+        this.#load = undefined;
+      });
     await this.#load;
   }
 
   /** Drops what has expired. Call it now and then. */
   async prune(): Promise<void> {
     const now = this.#clock.now().getTime();
-    for (const [jti, until] of this.#entries) if (until <= now) this.#entries.delete(jti);
+    const untimed: string[] = [];
+    for (const [jti, until] of this.#entries) {
+      if (until === undefined) untimed.push(jti);
+      else if (until <= now) this.#entries.delete(jti);
+    }
     this.#isTooMany = false;
-    await this.fill();
+    if (untimed.length === 0) return await this.fill();
+    // A read of its own: one in progress may have begun before some of them were heard of.
+    if (!(await this.#readAll())) return;
+    for (const jti of untimed) if (this.#entries.get(jti) === undefined) this.#entries.delete(jti);
   }
 
-  async #readAll(): Promise<void> {
+  /** Answers whether what was read still holds. */
+  async #readAll(): Promise<boolean> {
     const resets = this.#resets;
     const read = this.#store.findAll(this.#clock.now(), this.#maxEntries + 1);
     const rows = await read.catch(() => undefined);
-    if (rows === undefined || resets !== this.#resets) return;
+    if (rows === undefined || resets !== this.#resets) return false;
     this.#isComplete = true;
     for (const { jti, expiresAt } of rows) this.#keep(jti, expiresAt.getTime());
+    return true;
   }
 
-  #keep(jti: string, until: number): void {
+  #keep(jti: string, until: number | undefined): void {
     if (this.#entries.has(jti) || this.#entries.size < this.#maxEntries) {
-      this.#entries.set(jti, until);
+      this.#entries.set(jti, until ?? this.#entries.get(jti));
     } else {
       this.#isComplete = false;
       this.#isTooMany = true;
