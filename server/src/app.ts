@@ -5,6 +5,8 @@
 import { join } from "node:path";
 import { AuditService as AuditServiceSchema } from "@vestibule/proto/vestibule/v1/audit_service_pb";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
+import { FrontdoorService as FrontdoorServiceSchema } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
 import { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
 import { OrganizationService as OrganizationServiceSchema } from "@vestibule/proto/vestibule/v1/organization_service_pb";
 import { ServiceUserService as ServiceUserServiceSchema } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
@@ -31,7 +33,25 @@ import { type NodeRequest, readBody } from "./edge/node-http.ts";
 import { createEdge } from "./edge/router.ts";
 import { registerService } from "./edge/services.ts";
 import { createEgress } from "./egress/egress.ts";
+import { createJsonCache } from "./egress/json-cache.ts";
 import { toOperatorOrigins } from "./egress/operator-origins.ts";
+import { createApiKeyMethods } from "./frontdoor/api-key-handler.ts";
+import { ApiKeyService } from "./frontdoor/api-key-service.ts";
+import { findApiKey } from "./frontdoor/api-key-store.ts";
+import { DryRunService } from "./frontdoor/dry-run-service.ts";
+import { createFrontdoorHandler } from "./frontdoor/frontdoor-handler.ts";
+import { FrontdoorService } from "./frontdoor/frontdoor-service.ts";
+import { FrontendService } from "./frontdoor/frontend-service.ts";
+import { createOwnPrincipals } from "./frontdoor/own-principals.ts";
+import { createProviderMethods, createTypeMethods } from "./frontdoor/provider-handler.ts";
+import { ProviderList } from "./frontdoor/provider-list.ts";
+import { ProviderService } from "./frontdoor/provider-service.ts";
+import { createReach } from "./frontdoor/reach.ts";
+import { createStreamMethods } from "./frontdoor/stream-handler.ts";
+import { createFrontdoorSweep } from "./frontdoor/sweep.ts";
+import { createProviderTypes } from "./frontdoor/types/provider-types.ts";
+import { createProviderValidator } from "./frontdoor/types/validate.ts";
+import { ProviderWatch } from "./frontdoor/watch.ts";
 import type { Clock } from "./lib/clock.ts";
 import { DomainError } from "./lib/errors.ts";
 import type { Log } from "./lib/log.ts";
@@ -48,7 +68,7 @@ import { renderMail } from "./mail/template.ts";
 import { createAccess } from "./organizations/access.ts";
 import { createFrontierHandler, createOrganizationHandler } from "./organizations/handler.ts";
 import { MemberService } from "./organizations/member-service.ts";
-import { findMemberRole } from "./organizations/member-store.ts";
+import { findEnabledMemberships, findMemberRole } from "./organizations/member-store.ts";
 import { createFindVisibleProject, ProjectService } from "./organizations/project-service.ts";
 import { OrganizationService } from "./organizations/service.ts";
 import { findOrganization, findOrganizations } from "./organizations/store.ts";
@@ -433,7 +453,34 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     topics: ["user"],
     maxEntries: cachedPrincipals,
   });
+  // Frontdoors
+  const reach = createReach(reader, access);
+  const providerTypes = createProviderTypes({
+    publicUrl: config.publicUrl,
+    egress,
+    documents: createJsonCache({ egress, clock, log }),
+    clock,
+    clockSkewSeconds: authentication.clockSkewSeconds,
+    apiKeys: { findApiKey: (providerId, keyHash) => findApiKey(reader, providerId, keyHash) },
+    own: createOwnPrincipals({
+      issuer: authentication.token.issuer,
+      judges: { ...judges, session: sessionAuthenticator.authenticateCookie },
+      findEmailProven: async (userId) => (await findUser(reader, userId))?.emailProven,
+      findMemberships: (userId) => findEnabledMemberships(reader, userId),
+    }),
+  });
+  const validator = createProviderValidator(providerTypes.list);
+  const frontdoorParts = { database, feed, reach, audit, clock };
+  const providerParts = { reach, audit, sealer, types: providerTypes, validator };
+  const providerWatch = new ProviderWatch({ reader, feed, reach });
+
   const stopping = new AbortController();
+  // Not behind the guard: a stream whose token expires has made one call, not a failed one.
+  const authenticateStream = async (header: Headers) => {
+    const principal = await principals.authenticate(header, "required", {});
+    if (principal === undefined) throw new DomainError("NOT_AUTHENTICATED");
+    return principal;
+  };
   const auditRecords = new AuditService({
     reader,
     access,
@@ -445,12 +492,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       AuditServiceSchema,
       createAuditHandler({
         service: auditRecords,
-        // Not behind the guard: a stream whose token expires has made one call, not a failed one.
-        authenticate: async (header) => {
-          const principal = await principals.authenticate(header, "required", {});
-          if (principal === undefined) throw new DomainError("NOT_AUTHENTICATED");
-          return principal;
-        },
+        authenticate: authenticateStream,
         stopping: stopping.signal,
       }),
     ),
@@ -484,6 +526,27 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       createOrganizationHandler({ organizations, members, projects }),
     ),
     registerService(FrontierService, createFrontierHandler(organizations)),
+    registerService(
+      FrontdoorServiceSchema,
+      createFrontdoorHandler({
+        frontdoors: new FrontdoorService({ ...frontdoorParts, access }),
+        frontends: new FrontendService(frontdoorParts),
+      }),
+    ),
+    registerService(FrontdoorAuthProviderService, {
+      ...createProviderMethods({
+        providers: new ProviderService({ ...frontdoorParts, ...providerParts }),
+        lists: new ProviderList({ reader, reach }),
+      }),
+      ...createTypeMethods({ reach, types: providerTypes }),
+      ...createApiKeyMethods(new ApiKeyService(frontdoorParts)),
+      ...createStreamMethods({
+        dryRuns: new DryRunService({ ...providerParts, reader }),
+        watch: providerWatch,
+        authenticate: authenticateStream,
+        stopping: stopping.signal,
+      }),
+    }),
     registerService(UserServiceSchema, createUserHandler(users)),
   ];
 
@@ -561,6 +624,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       await sweepInBatches((limit) => database.transaction((tx) => remove(tx, clock.now(), limit)));
     }
   };
+  const sweepFrontdoors = createFrontdoorSweep(database, clock);
   const maintenance = setInterval(() => {
     rotation
       .maintain()
@@ -568,6 +632,9 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     sweepTokens().catch((err) => log.error({ err }, "expired tokens could not be removed; will try again"));
     sweepSignIns().catch((err) =>
       log.error({ err }, "expired sign-ins could not be removed; will try again"),
+    );
+    sweepFrontdoors().catch((err) =>
+      log.error({ err }, "old changes of auth providers could not be removed; will try again"),
     );
     void revocations.prune();
     usage.sweep().catch((err) => log.error({ err }, "old usage could not be removed; will try again"));
@@ -586,6 +653,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       const cut = setTimeout(() => shutdown.abort(), graceMs);
       await listener.close(graceMs);
       clearTimeout(cut);
+      providerWatch.close();
       mailer.close();
       await signIn.drain();
       await sessionTouches.flush();

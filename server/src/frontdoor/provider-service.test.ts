@@ -1,27 +1,13 @@
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
-import { DomainError, type Reason } from "../lib/errors.ts";
 import type { Caller } from "../principals/principal.ts";
 import { findGroups } from "./provider-list-store.ts";
 import { findProvider } from "./provider-store.ts";
 import { openSecrets } from "./secrets.ts";
-import { createRoom, oidcData, type TestRoom, toMachine } from "./test-support.ts";
+import { createRoom, oidcData, reasonOf, refusalOf, type TestRoom, toMachine } from "./test-support.ts";
 import type { ProviderData } from "./types/provider-type.ts";
 
 const mask = "********";
-
-async function refusalOf(call: Promise<unknown>): Promise<DomainError> {
-  const error = await call.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  if (error instanceof DomainError) return error;
-  throw error ?? new Error("the call succeeded");
-}
-
-async function reasonOf(call: Promise<unknown>): Promise<Reason> {
-  return (await refusalOf(call)).reason;
-}
 
 describeDatabases("auth providers", (under) => {
   let room: TestRoom;

@@ -3,12 +3,15 @@ import type { AuditEvent, AuditTrail } from "../audit/audit.ts";
 import { ChangeFeed } from "../changes/feed.ts";
 import type { OpenDatabase } from "../db/kysely-database.ts";
 import { createSealer } from "../encryption/sealer.ts";
+import { DomainError, type Reason } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { silentLog } from "../lib/log.ts";
 import { createAccess } from "../organizations/access.ts";
 import { findMemberRole } from "../organizations/member-store.ts";
 import { findOrganization, insertOrganization } from "../organizations/store.ts";
 import type { Caller, Role } from "../principals/principal.ts";
+import { ApiKeyService } from "./api-key-service.ts";
+import { DryRunService } from "./dry-run-service.ts";
 import { FrontdoorService } from "./frontdoor-service.ts";
 import { FrontendService } from "./frontend-service.ts";
 import { ProviderList } from "./provider-list.ts";
@@ -50,7 +53,7 @@ export function createRoom(database: OpenDatabase, context: TestContext = create
   const audit: AuditTrail = {
     record: async (_tx, _caller, event) => void events.push(event),
     recordOwn: async () => {},
-    note: () => {},
+    note: (_caller, event) => void events.push(event),
     refuse: () => {},
   };
   const access = createAccess({
@@ -76,6 +79,16 @@ export function createRoom(database: OpenDatabase, context: TestContext = create
     providers,
     frontdoors: new FrontdoorService({ ...common, access }),
     frontends: new FrontendService(common),
+    apiKeys: new ApiKeyService({ ...common, maxLiveKeys: 3 }),
+    dryRuns: new DryRunService({
+      reader: database.reader,
+      reach,
+      audit,
+      sealer,
+      types,
+      validator,
+      maxRuns: 2,
+    }),
     lists: new ProviderList({ reader: database.reader, reach, rowsPerStep: 7 }),
     async createOrganization(state: "enabled" | "disabled" = "enabled"): Promise<string> {
       const id = newId(new Date());
@@ -96,3 +109,18 @@ export const oidcData = {
   clientSecret: "canary-secret-1",
   audiences: ["api://default"],
 };
+
+/** What a call was refused with. @throws what else it threw, or Error when it succeeded */
+export async function refusalOf(call: Promise<unknown>): Promise<DomainError> {
+  const error = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof DomainError) return error;
+  throw error ?? new Error("the call succeeded");
+}
+
+/** Why a call was refused. */
+export async function reasonOf(call: Promise<unknown>): Promise<Reason> {
+  return (await refusalOf(call)).reason;
+}

@@ -46,6 +46,22 @@ export async function findOrganizationIds(reader: Reader, userId: string): Promi
   return rows.map((row) => row.org_id);
 }
 
+/** In which enabled organizations a user has which role. */
+export async function findEnabledMemberships(
+  reader: Reader,
+  userId: string,
+): Promise<{ readonly orgId: string; readonly role: Role }[]> {
+  const rows = await reader
+    .selectFrom("memberships")
+    .innerJoin("organizations", "organizations.id", "memberships.org_id")
+    .select(["memberships.org_id", "memberships.role"])
+    .where("memberships.user_id", "=", userId)
+    .where("organizations.state", "=", "enabled")
+    .orderBy("memberships.org_id")
+    .execute();
+  return rows.map((row) => ({ orgId: row.org_id, role: row.role }));
+}
+
 /** One member of an organization. */
 export async function findMember(reader: Reader, orgId: string, userId: string): Promise<Member | undefined> {
   const row = await members(reader, orgId).where("users.id", "=", userId).executeTakeFirst();

@@ -1,0 +1,111 @@
+/**
+ * Dry runs of providers: what would work, before anybody depends on it.
+ *
+ * A run makes this server speak to others, and a stored secret may be part of
+ * what it says: it needs the right to write, and goes by the rules of a write.
+ */
+import type { AuditTrail } from "../audit/audit.ts";
+import type { Reader } from "../db/database.ts";
+import type { Sealer } from "../encryption/sealer.ts";
+import { DomainError } from "../lib/errors.ts";
+import { invalidField } from "../lib/invalid-field.ts";
+import type { Caller } from "../principals/principal.ts";
+import { checkKept, fromCreate, fromPatch } from "./definition.ts";
+import type { Frontdoor } from "./frontdoor.ts";
+import { getProviderIn } from "./provider-service.ts";
+import type { Reach } from "./reach.ts";
+import { openSecrets } from "./secrets.ts";
+import { dryRunProvider } from "./types/dry-run.ts";
+import type {
+  ProviderCheck,
+  ProviderData,
+  ProviderInstance,
+  ProviderSample,
+  ProviderType,
+} from "./types/provider-type.ts";
+import type { ProviderTypes } from "./types/provider-types.ts";
+import type { ProviderValidator } from "./types/validate.ts";
+
+/** What a caller wants to try. */
+export interface DryRunDraft {
+  readonly frontdoorId: string;
+  /** Of the stored provider; empty for a definition that is not stored. */
+  readonly id: string;
+  readonly type?: string;
+  /** The definition, or a merge patch to the stored one. */
+  readonly data?: ProviderData;
+  readonly sample: ProviderSample;
+}
+
+export interface DryRunServiceOptions {
+  readonly reader: Reader;
+  readonly reach: Reach;
+  readonly audit: AuditTrail;
+  readonly sealer: Sealer;
+  readonly types: ProviderTypes;
+  readonly validator: ProviderValidator;
+  /** How many runs may be under way at once, in all frontdoors. */
+  readonly maxRuns?: number;
+}
+
+/** Runs dry runs. */
+export class DryRunService {
+  readonly #options: DryRunServiceOptions;
+  #running = 0;
+
+  constructor(options: DryRunServiceOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The checks of a run, each as soon as it is known.
+   *
+   * @param signal ends the run early and quietly.
+   * @throws DomainError INVALID_REQUEST, AUTH_PROVIDER_NOT_FOUND,
+   *   TOO_MANY_DRY_RUNS and those of `reach`, before the first check
+   */
+  async *test(caller: Caller, draft: DryRunDraft, signal: AbortSignal): AsyncGenerator<ProviderCheck> {
+    const { reach, audit, validator, maxRuns = 16 } = this.#options;
+    const frontdoor = await reach.require(caller.principal, draft.frontdoorId, "test");
+    const { type, provider } = await this.#toInstance(frontdoor, draft);
+    if (this.#running >= maxRuns) throw new DomainError("TOO_MANY_DRY_RUNS");
+    this.#running += 1;
+    try {
+      audit.note(caller, {
+        action: "auth_provider.test",
+        ...(provider.id !== undefined && { target: { type: "auth-provider", id: provider.id } }),
+        orgId: frontdoor.orgId,
+        details: { frontdoor: frontdoor.id, type: type.name },
+      });
+      yield* dryRunProvider({ type, validator, provider, sample: draft.sample, signal });
+    } finally {
+      this.#running -= 1;
+    }
+  }
+
+  async #toInstance(
+    frontdoor: Frontdoor,
+    { id, type: typeName, data = {} }: DryRunDraft,
+  ): Promise<{ readonly type: ProviderType; readonly provider: ProviderInstance }> {
+    const { reader, sealer, types, validator } = this.#options;
+    const { orgId } = frontdoor;
+    if (id === "") {
+      const type = types.find(typeName ?? "");
+      if (type === undefined) {
+        throw invalidField("type", `must be one of ${types.list.map(({ name }) => name).join(", ")}`);
+      }
+      return { type, provider: { orgId, data: fromCreate(type, data).data } };
+    }
+    const stored = await getProviderIn(reader, frontdoor.id, id);
+    if (typeName !== undefined && typeName !== stored.type) {
+      throw invalidField("type", `must be ${stored.type}: the type of a provider never changes`);
+    }
+    const type = types.get(stored.type);
+    const owner = { providerId: stored.id, revision: stored.revision };
+    const current = { data: stored.data, secrets: openSecrets(sealer, owner, stored.sealedSecrets) };
+    const candidate = fromPatch(type, current, data);
+    // Data that does not fit is told of by the first check, and nothing is sent then.
+    if (validator.validate(type.name, candidate.data).length === 0) checkKept(type, current, candidate);
+    return { type, provider: { id: stored.id, orgId, data: candidate.data } };
+  }
+}

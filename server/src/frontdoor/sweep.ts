@@ -1,0 +1,30 @@
+import type { Database } from "../db/database.ts";
+import { sweepInBatches } from "../db/sweep.ts";
+import type { Clock } from "../lib/clock.ts";
+import { deleteApiKeysExpiredBefore } from "./api-key-store.ts";
+import { deleteIdempotencyKeysBefore } from "./idempotency-store.ts";
+import { deleteChangesBefore } from "./watch-store.ts";
+
+/** How long a stream may be away and still go on where it was, in milliseconds. */
+const changesKeptMs = 3_600_000;
+
+/** How long an expired key is kept to be looked at, in milliseconds. */
+const expiredKeysKeptMs = 90 * 86_400_000;
+
+/** Makes what removes old changes, expired keys, and Idempotency-Keys that stand for nothing any more. */
+export function createFrontdoorSweep(
+  database: Pick<Database, "transaction">,
+  clock: Clock,
+): () => Promise<void> {
+  return async () => {
+    const before = (ms: number) => new Date(clock.now().getTime() - ms);
+    const sweeps = [
+      [deleteChangesBefore, before(changesKeptMs)],
+      [deleteIdempotencyKeysBefore, before(0)],
+      [deleteApiKeysExpiredBefore, before(expiredKeysKeptMs)],
+    ] as const;
+    for (const [remove, horizon] of sweeps) {
+      await sweepInBatches((limit) => database.transaction((tx) => remove(tx, horizon, limit)));
+    }
+  };
+}
