@@ -374,9 +374,8 @@ export class SignInService {
       case "registration":
         return await accounts.admitUser(tx, proof.userId);
       case "identity": {
-        const { kind: _, emailVerified, isAuthoritative, email: told, ...identity } = proof;
-        const email = told === undefined ? undefined : toEmail(told);
-        const named = { ...identity, ...(email !== undefined && { email }), strategy: flow.strategy };
+        const { kind: _, emailVerified, isAuthoritative, ...identity } = proof;
+        const named = { ...identity, strategy: flow.strategy };
         const admission = await accounts.admitIdentity(tx, { ...named, emailVerified, isAuthoritative });
         return "needs" in admission ? { ...admission, waiting: named } : admission;
       }

@@ -85,7 +85,7 @@ export type Proof =
       readonly kind: "identity";
       readonly issuer: string;
       readonly subject: string;
-      /** Lower case; absent if the provider told none. */
+      /** As `toEmail` spells it; absent if the provider told none that it accepts. */
       readonly email?: string;
       /** Whether the provider says it has verified the address. */
       readonly emailVerified: boolean;

@@ -29,6 +29,12 @@ it.each([
   "ada@127.0.0.1",
   "аda@example.org",
   "ada@exämple.org",
+  // The Kelvin sign, whose lower case is an ASCII letter.
+  "\u212Aate@example.org",
+  "ada@\u212Aelvin.example",
+  "ada@example.org\u0000",
+  "ada\u00ad@example.org",
+  "ada@example\u3002org",
   `${"a".repeat(65)}@example.org`,
   `a@${"b".repeat(63)}.${"c".repeat(63)}.${"d".repeat(63)}.${"e".repeat(63)}.org`,
 ])("refuses %j", (text) => {

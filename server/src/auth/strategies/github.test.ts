@@ -115,6 +115,7 @@ describe("GitHub", () => {
     ["a verified one that is not primary", [{ ...verified, primary: false }]],
     ["none", []],
     ["no list", { message: "Requires authentication" }],
+    ["one in other letters", [{ ...verified, email: "\u212Aate@example.org" }]],
     ["nonsense", [null, 1, { primary: true, verified: true }, { email: 1, primary: true, verified: true }]],
   ])("has no address to go by with %s", async (_name, emails) => {
     answers.emails = emails;

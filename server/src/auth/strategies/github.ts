@@ -10,8 +10,10 @@ import { createHash, randomBytes } from "node:crypto";
 import type { Egress } from "../../egress/egress.ts";
 import { fetchJson, parseObject } from "../../egress/fetch-json.ts";
 import { DomainError } from "../../lib/errors.ts";
+import { toEmail, toEmailDomain } from "../../users/email.ts";
 import type { BeginRequest, Proof, Strategy } from "../strategy.ts";
 import { toRefusal, withPatience } from "./oidc-client.ts";
+import { toPicture, toTitle } from "./profile.ts";
 
 export interface GithubStrategyOptions {
   /** Name of the strategy. */
@@ -48,7 +50,7 @@ export function findUsableEmail(addresses: unknown): string | undefined {
   if (!Array.isArray(addresses)) return undefined;
   const primary: unknown = addresses.find((one) => one?.primary === true && one?.verified === true);
   const email = (primary as { email?: unknown } | undefined)?.email;
-  return typeof email === "string" && email.includes("@") ? email.toLowerCase() : undefined;
+  return typeof email === "string" ? toEmail(email) : undefined;
 }
 
 /** A strategy for one site. */
@@ -103,9 +105,9 @@ export function createGithubStrategy(options: GithubStrategyOptions): Strategy {
   }
 
   function toProof(account: Account, email: string | undefined): Proof {
-    const domain = email?.slice(email.lastIndexOf("@") + 1) ?? "";
-    const title = [account.name, account.login].find((text) => typeof text === "string" && text !== "");
-    const avatar = account.avatar_url;
+    const domain = toEmailDomain(email ?? "");
+    const title = toTitle(account.name) ?? toTitle(account.login);
+    const avatar = toPicture(account.avatar_url);
     return {
       kind: "identity",
       issuer: baseUrl,
@@ -113,8 +115,8 @@ export function createGithubStrategy(options: GithubStrategyOptions): Strategy {
       emailVerified: email !== undefined,
       isAuthoritative: authoritativeDomains.includes(domain),
       ...(email !== undefined && { email }),
-      ...(typeof title === "string" && { title: title.slice(0, 200) }),
-      ...(typeof avatar === "string" && avatar.startsWith("https://") && { avatar }),
+      ...(title !== undefined && { title }),
+      ...(avatar !== undefined && { avatar }),
     };
   }
 

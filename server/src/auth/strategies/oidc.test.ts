@@ -198,8 +198,46 @@ describe("what an issuer is authoritative for", () => {
     ["an issuer that claims a workspace", acme, { email: "a@corp.org", hd: "corp.org" }, false],
     ["an issuer, an address in disguise", acme, { email: "a@acme.org@evil.org" }, false],
     ["an issuer, no address", acme, {}, false],
+    // The Kelvin sign: in lower case this would be somebody's at a domain of the issuer's.
+    ["an issuer, an address of other letters", acme, { email: "\u212Aate@acme.org" }, false],
   ])("%s: %s", (_name, options, claims, expected) => {
     const proof = toIdentity({ iss: options.issuerUrl, sub: "1", email_verified: true, ...claims }, options);
     expect(proof).toMatchObject({ isAuthoritative: expected });
+  });
+});
+
+describe("what an issuer tells of a person", () => {
+  const options = {
+    issuerUrl: "https://id.acme.org",
+    authoritativeDomains: [],
+  } as unknown as OidcStrategyOptions;
+  const tell = (claims: object) => toIdentity({ iss: options.issuerUrl, sub: "1", ...claims }, options);
+
+  it.each([
+    [{ email: "\u212Aate@acme.org", email_verified: true }, { emailVerified: false }],
+    [{ email: ["ann@acme.org"], email_verified: true }, { emailVerified: false }],
+    [
+      { email: "Ann@Acme.org", email_verified: true },
+      { emailVerified: true, email: "ann@acme.org" },
+    ],
+    [
+      { email: "ann@acme.org", email_verified: "true" },
+      { emailVerified: false, email: "ann@acme.org" },
+    ],
+    [{ name: " A\u0000nn\r\n " }, { title: "Ann" }],
+    [{ name: "\u0000" }, {}],
+    [{ name: `${"x".repeat(199)}😀` }, { title: `${"x".repeat(199)}\ufffd` }],
+    [{ picture: "https://p.example.org/a b" }, {}],
+    [{ picture: `https://p.example.org/${"a".repeat(2048)}` }, {}],
+  ])("%j", (claims, expected) => {
+    const { email, title, avatar, emailVerified } = tell(claims) as Record<string, unknown>;
+    const { emailVerified: isVerified = false, ...texts }: Record<string, unknown> = expected;
+    expect({ email, title, avatar, emailVerified }).toEqual({
+      email: undefined,
+      title: undefined,
+      avatar: undefined,
+      ...texts,
+      emailVerified: isVerified,
+    });
   });
 });

@@ -7,8 +7,10 @@
  */
 import type { Configuration } from "openid-client";
 import { DomainError } from "../../lib/errors.ts";
+import { toEmail, toEmailDomain } from "../../users/email.ts";
 import type { FinishRequest, Proof, Strategy } from "../strategy.ts";
 import { OidcClient, type OidcClientOptions, toRefusal, withPatience } from "./oidc-client.ts";
+import { toPicture, toTitle } from "./profile.ts";
 
 export interface OidcStrategyOptions extends OidcClientOptions {
   readonly scopes: readonly string[];
@@ -30,20 +32,10 @@ interface Profile {
 const googleIssuer = "https://accounts.google.com";
 
 function isAuthoritativeFor(email: string, profile: Profile, options: OidcStrategyOptions): boolean {
-  const domain = email.slice(email.lastIndexOf("@") + 1);
+  const domain = toEmailDomain(email);
   if (options.authoritativeDomains.includes(domain)) return true;
   // Google speaks for its own mailboxes, and for a workspace's where `hd` names the domain.
   return options.issuerUrl === googleIssuer && (domain === "gmail.com" || profile.hd === domain);
-}
-
-function toText(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
-
-/** Only a picture that a page may show. */
-function toPicture(value: unknown): string | undefined {
-  const text = toText(value);
-  return text !== undefined && text.length <= 2048 && /^https:\/\/\S+$/.test(text) ? text : undefined;
 }
 
 /** What is proven by claims that were verified. */
@@ -51,8 +43,8 @@ export function toIdentity(
   claims: Profile & { readonly iss: string; readonly sub: string },
   options: OidcStrategyOptions,
 ): Proof {
-  const email = toText(claims.email)?.toLowerCase();
-  const title = toText(claims.name)?.slice(0, 200);
+  const email = typeof claims.email === "string" ? toEmail(claims.email) : undefined;
+  const title = toTitle(claims.name);
   const avatar = toPicture(claims.picture);
   return {
     kind: "identity",
