@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { addVirtualAuthenticator, launchBrowser, type VirtualAuthenticator } from "./parts/browser.ts";
-import { send } from "./parts/http.ts";
+import { send, tlsEnvironment } from "./parts/http.ts";
 import { type IdentityProvider, startIdentityProvider } from "./parts/identity-provider.ts";
 import { findCode, findLink, listMails, waitForMail } from "./parts/person.ts";
 import { findFreePort, startServer, type TestServer } from "./parts/server.ts";
@@ -365,14 +365,20 @@ describe("an identity provider", () => {
     await page.waitForURL("**/account");
   });
 
-  it("may be declined", async () => {
+  it("may be declined, and the sign-in with it is over", async () => {
     const page = await visit("/login");
-    const asked = page.waitForRequest((request) => request.url().startsWith(`${provider.issuer}/auth?`));
+    let back = "";
+    await page.route(`${provider.issuer}/auth?*`, (route) => {
+      const state = new URL(route.request().url()).searchParams.get("state");
+      back = `${url}/auth/callback?state=${state}&error=access_denied`;
+      return route.fulfill({ status: 303, headers: { location: back } });
+    });
     await press(page, "Continue with Acme");
-    const state = new URL((await asked).url()).searchParams.get("state");
-    await page.waitForURL(/localhost/);
-    const again = await visit(`/auth/callback?state=${state}&error=access_denied`);
-    expect(await heading(again)).toMatch(/over|elsewhere/);
+    await page.waitForURL("**/auth/callback?*");
+    expect(await heading(page)).toBe("You are not signed in");
+    await inspect(page, "denied");
+    await page.goto(back);
+    expect(await heading(page)).toBe("This sign-in is over");
   });
 });
 
@@ -460,6 +466,26 @@ describe("without", () => {
     await page.keyboard.press("Enter");
     await page.waitForURL("**/login?done=signed-out");
   });
+});
+
+it("all of it works over TLS and HTTP/2, with cookies that stay there", async () => {
+  await using secure = await startServer({ env: tlsEnvironment });
+  const origins = [`https://localhost:${secure.port}`, secure.url];
+  const opened = await openVisit(browser, origins, { ignoreHTTPSErrors: true });
+  visits.push(opened);
+  const { page } = opened;
+  await page.goto(`${secure.url}/login`);
+  expect(page.url()).toBe(`${origins[0]}/login`);
+  await page.getByLabel("E-mail address").fill("ada@example.org");
+  await submit(page, "E-mail me a code");
+  await typeCode(page, findCode(await waitForMail(secure, "ada@example.org")));
+  await page.waitForURL("**/account");
+  expect(await page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol")).toBe("h2");
+  const cookies = await page.context().cookies();
+  expect(cookies.map(({ name, secure, httpOnly }) => [name, secure, httpOnly]).toSorted()).toEqual([
+    ["sid", true, true],
+    ["vestibule_browser", true, true],
+  ]);
 });
 
 describe("the pages' files", () => {

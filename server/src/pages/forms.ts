@@ -10,6 +10,7 @@ import {
   toBrowserCookie,
   toFormToken,
 } from "../auth/browser.ts";
+import { isFromOwnPage } from "../auth/callback-routes.ts";
 import { DomainError } from "../lib/errors.ts";
 import { type Html, html } from "./html.ts";
 import type { PageRequest } from "./http.ts";
@@ -63,9 +64,4 @@ export function readForm({ path, header, body }: PageRequest, publicUrl: string)
   if (!isFromOwnPage(header, publicUrl)) throw new DomainError("CROSS_ORIGIN", { detail: "foreign origin" });
   if (!isOurs) throw new DomainError("CROSS_ORIGIN", { detail: "form token of another browser or form" });
   return form;
-}
-
-function isFromOwnPage(header: Headers, publicUrl: string): boolean {
-  const origin = header.get("origin");
-  return origin === null ? header.get("sec-fetch-site") === "same-origin" : origin === publicUrl;
 }
