@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { DomainError } from "../lib/errors.ts";
+import { updateUserState } from "../users/store.ts";
 import { deleteExpiredFlows } from "./flow-store.ts";
 import type { FinishFlow } from "./service.ts";
 import type { Proof, Strategy } from "./strategy.ts";
@@ -540,6 +541,32 @@ describeDatabases("sign-in", (under) => {
       expect(error.reason).toBe("LINK_REQUIRED");
       const { begun } = await finish(flow);
       expect(await signInAt(proof)).toBe(begun?.session.userId);
+    });
+
+    it("tells nothing of an address that neither side has proven, before its mailbox is", async () => {
+      const closed = await openSignIn(under.database, {
+        clock,
+        strategies,
+        signup: { mode: "domains", domains: ["allowed.example"] },
+      });
+      const [gone, unknown] = [newEmail(), newEmail()];
+      const { session } = await signInByMail(gone);
+      await under.database.transaction((tx) => updateUserState(tx, session.userId, "disabled", clock.now()));
+      const refusals = [];
+      for (const email of [gone, unknown]) {
+        const flow = await beginAt("google", identity({ email, emailVerified: false }));
+        const error = await finish(flow, closed).catch((refusal: DomainError) => refusal);
+        if (!(error instanceof DomainError)) throw new Error("it was not refused");
+        await closed.service.drain();
+        const { state = "" } = error.metadata;
+        const answer = { state, code: mail.sent.get(email) ?? "", browsers: flow.browsers };
+        refusals.push([error.reason, ...(await settle([finish(answer, closed)]))]);
+      }
+      expect(refusals).toEqual([
+        ["LINK_REQUIRED", "PRINCIPAL_DISABLED"],
+        ["LINK_REQUIRED", "SIGNUP_CLOSED"],
+      ]);
+      await closed.close();
     });
 
     it("does not sign up without an address", async () => {

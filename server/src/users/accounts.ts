@@ -82,13 +82,14 @@ export class Accounts {
     const { email, emailVerified, isAuthoritative } = identity;
     if (email === undefined) throw new DomainError("EMAIL_REQUIRED");
     const local = await store.findUserByEmail(tx, email);
+    const isSure = emailVerified && (local === undefined || (local.emailProven && isAuthoritative));
+    // Before the mailbox is proven nothing is told of it: whether it has an account, a disabled one, or may have one.
+    if (!isSure) return { needs: email };
     if (local === undefined) {
       await this.#checkSignup(tx, email);
-      if (!emailVerified) return { needs: email };
       return await this.#join(tx, await this.#signUp(tx, email, isAuthoritative, identity), identity);
     }
     requireEnabled(local);
-    if (!local.emailProven || !emailVerified || !isAuthoritative) return { needs: email };
     return await this.#join(tx, { user: local, events: [], changes: [] }, identity);
   }
 
