@@ -1,0 +1,182 @@
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describeDatabases } from "../../../test/parts/databases.ts";
+import type { Caller } from "../principals/principal.ts";
+import { createRoom, reasonOf, refusalOf, type TestRoom, toMachine } from "./test-support.ts";
+
+const page = { size: 50, token: "" };
+
+describeDatabases("frontdoors and their custom frontends", (under) => {
+  let room: TestRoom;
+  let orgId: string;
+  let manager: Caller;
+  let viewer: Caller;
+
+  beforeAll(() => {
+    room = createRoom(under.database);
+  });
+  beforeEach(async () => {
+    orgId = await room.createOrganization();
+    manager = toMachine(orgId, "manager");
+    viewer = toMachine(orgId, "viewer");
+    room.events.length = 0;
+  });
+
+  describe("frontdoors", () => {
+    it("are created by managers, in their organization by id, by name or without saying", async () => {
+      const made = await room.frontdoors.create(manager, orgId, "one");
+      expect(made).toMatchObject({ orgId, name: "one" });
+      expect((await room.frontdoors.create(manager, `org-${orgId}`, "two")).orgId).toBe(orgId);
+      expect((await room.frontdoors.create(manager, "", "")).orgId).toBe(orgId);
+      expect(await room.frontdoors.get(viewer, made.id)).toEqual(made);
+      expect(room.events.map(({ action }) => action)).toEqual(Array(3).fill("frontdoor.create"));
+      expect(await reasonOf(room.frontdoors.create(viewer, orgId, ""))).toBe("NOT_AUTHORIZED");
+      const other = await room.createOrganization();
+      expect(await reasonOf(room.frontdoors.create(manager, other, ""))).toBe("NOT_AUTHORIZED");
+      expect(await reasonOf(room.frontdoors.create(manager, "no-such", ""))).toBe("NOT_AUTHORIZED");
+    });
+
+    it("are listed in pages, to those of the organization", async () => {
+      const made: string[] = [];
+      for (let count = 0; count < 3; count++) {
+        room.context.pass(1);
+        made.push((await room.frontdoors.create(manager, "", "")).id);
+      }
+      const first = await room.frontdoors.list(viewer, "", { size: 2, token: "" });
+      const second = await room.frontdoors.list(viewer, "", { size: 2, token: first.nextPageToken });
+      expect([...first.items, ...second.items].map(({ id }) => id)).toEqual(made);
+      expect(second.nextPageToken).toBe("");
+      const stranger = toMachine(await room.createOrganization(), "owner");
+      expect((await room.frontdoors.list(stranger, "", page)).items).toEqual([]);
+      expect(await reasonOf(room.frontdoors.list(stranger, orgId, page))).toBe("NOT_AUTHORIZED");
+    });
+
+    it("are deleted with everything in them", async () => {
+      const { id } = await room.frontdoors.create(manager, "", "");
+      const draft = { name: "a", type: "API_KEY", enabled: true, data: {}, idempotencyKey: "k" };
+      const provider = await room.providers.create(manager, id, draft);
+      await room.apiKeys.create(manager, { frontdoorId: id, id: provider.id }, { title: "" });
+      const policy = { publicPaths: [], emailPatterns: [], requiredClaims: {} };
+      await room.frontends.create(manager, id, { hostname: "a.example", providerIds: [provider.id], policy });
+      expect(await reasonOf(room.frontdoors.delete(viewer, id))).toBe("NOT_AUTHORIZED");
+      await room.frontdoors.delete(manager, id.toUpperCase());
+      expect(await refusalOf(room.frontdoors.get(manager, id))).toMatchObject({
+        reason: "FRONTDOOR_NOT_FOUND",
+        message: `Frontdoor ${id} not found`,
+      });
+      expect(await reasonOf(room.frontdoors.delete(manager, id))).toBe("FRONTDOOR_NOT_FOUND");
+      for (const table of [
+        "auth_provider_counts",
+        "auth_provider_changes",
+        "custom_frontends",
+        "idempotency_keys",
+      ] as const) {
+        const rows = under.database.reader.selectFrom(table).selectAll().where("frontdoor_id", "=", id);
+        expect(await rows.execute(), table).toEqual([]);
+      }
+      expect(await under.database.reader.selectFrom("auth_provider_api_keys").selectAll().execute()).toEqual(
+        [],
+      );
+    });
+
+    it("that are none are told of like foreign ones", async () => {
+      for (const id of ["nonsense", "019a0000-0000-7000-8000-000000000000", "'", "x".repeat(200)]) {
+        expect(await refusalOf(room.frontdoors.get(manager, id))).toMatchObject({
+          reason: "FRONTDOOR_NOT_FOUND",
+          message: `Frontdoor ${id} not found`,
+        });
+      }
+    });
+  });
+
+  describe("custom frontends", () => {
+    let frontdoorId: string;
+    const policy = { publicPaths: ["/health"], emailPatterns: [], requiredClaims: {} };
+    const request = (rest: object = {}) => ({
+      hostname: "App.example.com",
+      providerIds: [],
+      policy,
+      ...rest,
+    });
+    const create = (rest: object = {}) => room.frontends.create(manager, frontdoorId, request(rest));
+    const newProvider = async (name: string, enabled = true) => {
+      const draft = { name, type: "API_KEY", enabled, data: {} };
+      return (await room.providers.create(manager, frontdoorId, draft)).id;
+    };
+
+    beforeEach(async () => {
+      frontdoorId = (await room.frontdoors.create(manager, "", "")).id;
+    });
+
+    it("keep their providers in order, and are active while one is enabled", async () => {
+      const [off, on] = [await newProvider("off", false), await newProvider("on")];
+      const made = await create({ providerIds: [on, off.toUpperCase()] });
+      expect(made).toMatchObject({
+        hostname: "app.example.com",
+        providerIds: [on, off],
+        isActive: true,
+        policy,
+      });
+      const ref = { frontdoorId, id: made.id };
+      await room.providers.update(manager, { frontdoorId, id: on }, { enabled: false });
+      expect(await room.frontends.get(viewer, ref)).toMatchObject({ isActive: false });
+      const replaced = await room.frontends.replace(
+        manager,
+        ref,
+        request({ hostname: "b.example", providerIds: [off] }),
+      );
+      expect(replaced).toMatchObject({
+        id: made.id,
+        hostname: "b.example",
+        providerIds: [off],
+        isActive: false,
+      });
+      await room.frontends.delete(manager, ref);
+      expect(await reasonOf(room.frontends.get(manager, ref))).toBe("CUSTOM_FRONTEND_NOT_FOUND");
+      expect(await reasonOf(room.frontends.delete(manager, ref))).toBe("CUSTOM_FRONTEND_NOT_FOUND");
+    });
+
+    it("have host names of their own in a frontdoor, whatever their case", async () => {
+      const raced = await Promise.allSettled(Array.from({ length: 5 }, () => create()));
+      expect(raced.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+      expect(await reasonOf(create({ hostname: "APP.EXAMPLE.COM" }))).toBe("HOSTNAME_TAKEN");
+      const { id } = await create({ hostname: "b.example" });
+      expect(await reasonOf(room.frontends.replace(manager, { frontdoorId, id }, request()))).toBe(
+        "HOSTNAME_TAKEN",
+      );
+      const other = (await room.frontdoors.create(manager, "", "")).id;
+      expect((await room.frontends.create(manager, other, request())).hostname).toBe("app.example.com");
+    });
+
+    it("accept providers of their own frontdoor only, each once", async () => {
+      const own = await newProvider("own");
+      const other = (await room.frontdoors.create(manager, "", "")).id;
+      const draft = { name: "foreign", type: "API_KEY", enabled: true, data: {} };
+      const foreign = (await room.providers.create(manager, other, draft)).id;
+      for (const providerIds of [
+        [own, foreign],
+        [own, own],
+        [own, "nonsense"],
+      ]) {
+        expect(await refusalOf(create({ providerIds }))).toMatchObject({
+          violations: [{ field: "auth_provider_ids[1]" }],
+        });
+      }
+      expect((await room.frontends.list(viewer, frontdoorId, page)).items).toEqual([]);
+    });
+
+    it("are written by managers and read by viewers, where they belong", async () => {
+      const { id } = await create();
+      const other = (await room.frontdoors.create(manager, "", "")).id;
+      expect(await reasonOf(room.frontends.create(viewer, frontdoorId, request()))).toBe("NOT_AUTHORIZED");
+      expect(await reasonOf(room.frontends.delete(viewer, { frontdoorId, id }))).toBe("NOT_AUTHORIZED");
+      expect(await reasonOf(room.frontends.get(manager, { frontdoorId: other, id }))).toBe(
+        "CUSTOM_FRONTEND_NOT_FOUND",
+      );
+      const stranger = toMachine(await room.createOrganization(), "owner");
+      expect(await reasonOf(room.frontends.get(stranger, { frontdoorId, id }))).toBe("FRONTDOOR_NOT_FOUND");
+      expect((await room.frontends.list(viewer, frontdoorId, page)).items.map((each) => each.id)).toEqual([
+        id,
+      ]);
+    });
+  });
+});
