@@ -9,8 +9,13 @@ export class DatabaseRefusedError extends Error {
   override readonly name = "DatabaseRefusedError";
 }
 
-/** SQLite's primary result codes that mean "not now" or "not on this disk". */
+/**
+ * SQLite's result codes that mean "not now" or "not on this disk". A broken
+ * reference is among them: what a row hangs on was deleted between the look and
+ * the write, and whoever tries again is told so by the rule that looks.
+ */
 const unavailableSqliteCodes = [
+  "SQLITE_CONSTRAINT_FOREIGNKEY",
   "SQLITE_BUSY",
   "SQLITE_LOCKED",
   "SQLITE_FULL",
@@ -24,12 +29,12 @@ const unavailableSqliteCodes = [
 ];
 
 /**
- * SQLSTATEs that mean the same: connection (08), rolled back by the server for
- * concurrency (40), resources (53), lock not available (55P03), cancelled by
+ * SQLSTATEs that mean the same: connection (08), a broken reference (23503),
+ * rolled back by the server for concurrency (40), resources (53), lock not available (55P03), cancelled by
  * time-out or shutdown (57), system error (58), read-only standby (25006), idle
  * transaction ended (25P03), refused at the door (28).
  */
-const unavailableSqlStates = /^(?:08|40|53|55P03|57|58|25006|25P03|28)/;
+const unavailableSqlStates = /^(?:08|23503|40|53|55P03|57|58|25006|25P03|28)/;
 
 const unavailableSystemCodes = new Set([
   "ECONNREFUSED",

@@ -47,6 +47,8 @@ describe("errors", () => {
     "SQLITE_FULL",
     "SQLITE_IOERR_WRITE",
     "SQLITE_READONLY",
+    "SQLITE_CONSTRAINT_FOREIGNKEY",
+    "23503",
     "ECONNREFUSED",
     "ECONNRESET",
     "EPIPE",

@@ -91,8 +91,14 @@ export async function updateOrganizationState(
   return row && toOrganization(row);
 }
 
-/** Removes an organization with everything in it; false when it is gone. */
+/**
+ * Removes an organization with everything in it; false when it is gone. Locked
+ * before: whoever adds something to it meanwhile waits, and finds it gone.
+ */
 export async function deleteOrganization(tx: Tx, id: string): Promise<boolean> {
+  await lockOrganization(tx, id);
+  const machines = tx.selectFrom("service_users").select("id").where("org_id", "=", id);
+  await tx.deleteFrom("service_user_usage").where("service_user_id", "in", machines).execute();
   await tx.deleteFrom("service_users").where("org_id", "=", id).execute();
   const result = await tx.deleteFrom("organizations").where("id", "=", id).executeTakeFirst();
   return result.numDeletedRows > 0n;

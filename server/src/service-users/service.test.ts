@@ -13,6 +13,7 @@ import {
   refusalOf,
   root,
 } from "./test-support.ts";
+import { addCalls, findCalls } from "./usage-store.ts";
 
 describeDatabases("service users", (under) => {
   let room: Room;
@@ -180,7 +181,69 @@ describeDatabases("service users", (under) => {
     expect(new Set(await reasonsOf(works))).toEqual(new Set(["ORGANIZATION_DISABLED"]));
   });
 
+  describe("what hangs on a service user goes with it", () => {
+    async function furnish(): Promise<string> {
+      const { id } = await createMachine(room, org);
+      const times = { created_at: 1, updated_at: 1 };
+      const project = {
+        id: newId(room.clock.now()),
+        org_id: org,
+        name: id,
+        title: "",
+        metadata: "{}",
+        ...times,
+      };
+      await under.database.transaction(async (tx) => {
+        await tx.insertInto("projects").values(project).execute();
+        await tx
+          .insertInto("project_members")
+          .values({ project_id: project.id, principal_type: "serviceuser", principal_id: id, created_at: 1 })
+          .execute();
+        await addCalls(tx, [{ credentialId: "c", serviceUserId: id, day: "2026-01-01", calls: 1 }]);
+      });
+      return id;
+    }
+
+    async function countLeft(id: string): Promise<number> {
+      const { reader } = under.database;
+      const calls = await findCalls(reader, id, "2025-01-01");
+      const projects = await reader
+        .selectFrom("project_members")
+        .select("project_id")
+        .where("principal_id", "=", id)
+        .execute();
+      return calls.length + projects.length;
+    }
+
+    it("when it is deleted", async () => {
+      const [gone, kept] = [await furnish(), await furnish()];
+      await room.serviceUsers.delete(root, { id: gone, org });
+      expect([await countLeft(gone), await countLeft(kept)]).toEqual([0, 2]);
+    });
+
+    it("when its organization is", async () => {
+      const id = await furnish();
+      await room.deleteOrganization(org);
+      expect(await countLeft(id)).toBe(0);
+    });
+  });
+
   describe("two at once", () => {
+    it("an organization is deleted whoever adds to it meanwhile, and they hear of it or may try again", async () => {
+      for (let round = 0; round < 10; round++) {
+        const doomed = await room.createOrganization();
+        const create = () => room.serviceUsers.create(root, doomed, plainDraft);
+        const before = [create(), create(), create(), create()];
+        const deleting = room.deleteOrganization(doomed);
+        const results = await Promise.allSettled([...before, create(), create()]);
+        await deleting;
+        for (const result of results) {
+          if (result.status === "fulfilled") continue;
+          expect(["NOT_AUTHORIZED", "UNAVAILABLE"]).toContain(result.reason.reason);
+        }
+      }
+    });
+
     it("both changes are kept", async () => {
       const { id } = await createMachine(room, org);
       await Promise.all([

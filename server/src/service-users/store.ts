@@ -97,5 +97,10 @@ export async function updateServiceUser(tx: Tx, serviceUser: ServiceUser): Promi
 /** Removes a service user with all it owns. */
 export async function deleteServiceUser(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom("service_user_usage").where("service_user_id", "=", id).execute();
+  await tx
+    .deleteFrom("project_members")
+    .where("principal_type", "=", "serviceuser")
+    .where("principal_id", "=", id)
+    .execute();
   await tx.deleteFrom("service_users").where("id", "=", id).execute();
 }

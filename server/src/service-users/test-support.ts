@@ -10,6 +10,7 @@ import { newId } from "../lib/ids.ts";
 import { silentLog } from "../lib/log.ts";
 import { createAccess } from "../organizations/access.ts";
 import {
+  deleteOrganization,
   findOrganization,
   insertOrganizationIfAbsent,
   updateOrganizationState,
@@ -60,6 +61,7 @@ export interface Room {
   /** Makes an organization and answers its id. */
   createOrganization(): Promise<string>;
   setOrganizationState(id: string, state: "enabled" | "disabled"): Promise<void>;
+  deleteOrganization(id: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -163,6 +165,12 @@ export async function openRoom(
     async setOrganizationState(id, state) {
       await database.transaction(async (tx) => {
         await updateOrganizationState(tx, id, state, clock.now());
+        await feed.append(tx, { topic: "organization", subject: id });
+      });
+    },
+    async deleteOrganization(id) {
+      await database.transaction(async (tx) => {
+        await deleteOrganization(tx, id);
         await feed.append(tx, { topic: "organization", subject: id });
       });
     },
