@@ -188,6 +188,14 @@ describeDatabases("proofs of service users", (under) => {
       expect((await refusalOf(prove(made))).reason).toBe(expected);
     });
 
+    it("is refused once its organization is deleted, though it was warm", async () => {
+      const made = await make(way.kind);
+      await prove(made);
+      await room.deleteOrganization(org);
+      const expected = way.credentialKind === "access_token" ? "USER_NOT_FOUND" : "NOT_AUTHENTICATED";
+      for (const _ of ["warm", "cold"]) expect((await refusalOf(prove(made))).reason).toBe(expected);
+    });
+
     it("is refused where it is unknown", async () => {
       const made = { ...(await make(way.kind)), id: newId(room.clock.now()), secret: newSecret("vstt") };
       expect((await refusalOf(prove(made))).reason).toBe("NOT_AUTHENTICATED");

@@ -197,6 +197,8 @@ export function createServiceUserAuthenticator(options: {
       throw new DomainError("PRINCIPAL_DISABLED", { detail: `service user ${id} is disabled`, owner });
     }
     const state = await caches.organizationStates.get(orgId, () => source.findOrganizationState(orgId));
+    // It went with its organization, whatever is still cached of it.
+    if (state === undefined) return undefined;
     if (state !== "enabled") {
       const detail = `organization ${orgId} of service user ${id} is disabled`;
       throw new DomainError("ORGANIZATION_DISABLED", { detail, owner });
