@@ -55,10 +55,12 @@ function serverOptions(limits: ListenerLimits) {
 /**
  * Holds one connection to the limits: settings both ways within the header
  * time, requests whole within the request time, closed when idle, and a peer
- * that no longer answers while streams are open is found by a ping.
+ * that no longer answers while streams are open is found by a ping. One that
+ * answers pings and takes no answer has its streams reset.
  */
 function superviseSession(session: ServerHttp2Session, socket: Socket, limits: ListenerLimits): void {
-  let openStreams = 0;
+  /** What each open stream had to send when last looked at, in bytes. */
+  const openStreams = new Map<ServerHttp2Stream, number>();
   let pingPending = false;
 
   const handshake = setTimeout(() => socket.destroy(), limits.headerTimeoutMs);
@@ -71,7 +73,7 @@ function superviseSession(session: ServerHttp2Session, socket: Socket, limits: L
 
   // Measured from the last stream, not the last frame: pings alone keep nothing open.
   const idle = setInterval(() => {
-    if (openStreams > 0 && !session.destroyed) {
+    if (openStreams.size > 0 && !session.destroyed) {
       if (pingPending) socket.destroy();
       else pingPending = session.ping(() => (pingPending = false));
     } else if (session.closed || session.destroyed) {
@@ -82,12 +84,21 @@ function superviseSession(session: ServerHttp2Session, socket: Socket, limits: L
     }
   }, limits.idleTimeoutMs);
 
+  // By no event of the connection's: a peer must not put it off by pings or further streams.
+  const taking = setInterval(() => {
+    for (const [stream, before] of openStreams) {
+      const left = stream.bufferSize;
+      if (left > 0 && left === before) stream.close(constants.NGHTTP2_CANCEL);
+      else openStreams.set(stream, left);
+    }
+  }, limits.idleTimeoutMs);
+
   session.on("stream", (stream: ServerHttp2Stream) => {
-    openStreams += 1;
+    openStreams.set(stream, 0);
     idle.refresh();
     const late = stream.endAfterHeaders ? undefined : limitRequestTime(stream, limits.requestTimeoutMs);
     stream.once("close", () => {
-      openStreams -= 1;
+      openStreams.delete(stream);
       idle.refresh();
       clearTimeout(late);
     });
@@ -95,6 +106,7 @@ function superviseSession(session: ServerHttp2Session, socket: Socket, limits: L
   socket.once("close", () => {
     clearTimeout(handshake);
     clearInterval(idle);
+    clearInterval(taking);
   });
 }
 

@@ -198,6 +198,43 @@ describe("idle connections", () => {
     await vi.waitFor(() => expect(connections()).toBe(0), { timeout: 5_000 });
   });
 
+  it("have streams reset whose answer finds no taker, whatever else they do", async () => {
+    let closed = 0;
+    const { port } = await startListener({
+      limits,
+      handler: (request, response) => {
+        response.once("close", () => (closed += 1));
+        response.end(request.url === "/small" ? "hello" : "x".repeat(1000));
+      },
+    });
+    const session = openHttp2(port, { settings: { initialWindowSize: 10 } });
+    const pings = setInterval(() => session.destroyed || session.ping(() => {}), 20);
+    const others = setInterval(() => session.destroyed || void exchange(session, { ":path": "/small" }), 20);
+    const stream = session.request({ ":path": "/" });
+    const code = await new Promise((resolve) => {
+      stream.on("error", () => {}).once("close", () => resolve(stream.rstCode));
+    });
+    clearInterval(pings);
+    clearInterval(others);
+    expect(code).toBe(constants.NGHTTP2_CANCEL);
+    expect(closed).toBeGreaterThan(1);
+  });
+
+  it("are left alone while the answer is taken, however slowly", async () => {
+    const { port } = await startListener({
+      limits,
+      handler: async (_request, response) => {
+        for (let at = 0; at < 10; at++) {
+          begin(response, "x".repeat(100));
+          await new Promise((resolve) => setTimeout(resolve, 40));
+        }
+        response.end();
+      },
+    });
+    const { text } = await exchange(openHttp2(port, { settings: { initialWindowSize: 150 } }));
+    expect(text).toHaveLength(1000);
+  });
+
   it("are closed on HTTP/2 with GOAWAY, whatever they ping", async () => {
     const { port, connections } = await startListener({ limits });
     const session = openHttp2(port);
