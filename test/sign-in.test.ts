@@ -156,12 +156,15 @@ describe.each(["sqlite", "postgres"] as const)("signing in (%s)", (database) => 
     }
   });
 
-  it("takes a dead cookie for none when signing in, and clears it", async () => {
-    const person = new Person(server);
-    person.cookies.set("sid", "dead");
-    const answer = await person.call("Authenticate", { strategyName: "mailotp", email: newEmail() });
-    expect(answer.status).toBe(200);
-    expect(person.cookies.has("sid")).toBe(false);
+  it("takes a dead cookie for none when signing in, and clears it, from a shell as well", async () => {
+    const message = { strategyName: "mailotp", email: newEmail() };
+    for (const origin of [{}, { origin: `http://localhost:${server.port}` }]) {
+      const headers = { cookie: "sid=dead", ...origin };
+      const answer = await postJson(server, "/vestibule.v1.AuthService/Authenticate", message, headers);
+      expect(answer.status).toBe(200);
+      expect(answer.headers["set-cookie"]).toContainEqual(expect.stringMatching(/^sid=; Max-Age=0; /));
+      expect((await postJson(server, "/vestibule.v1.AuthService/AuthLogout", {}, headers)).status).toBe(200);
+    }
   });
 
   it("replaces the session it came with", async () => {

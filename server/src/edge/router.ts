@@ -18,7 +18,7 @@ import { toPlainError } from "./errors.ts";
 import { createFrontierAlias } from "./frontier-alias.ts";
 import { createHealthRoutes, createHealthService, type Health } from "./health.ts";
 import { createAuthenticateInterceptor, type PrincipalChain } from "./interceptors/authenticate.ts";
-import { createCsrfInterceptor } from "./interceptors/csrf.ts";
+import { createCsrfInterceptors } from "./interceptors/csrf.ts";
 import { createTranslator } from "./interceptors/translate.ts";
 import { createRequestValidator } from "./interceptors/validate.ts";
 import { type Metrics, otherRoute } from "./metrics.ts";
@@ -168,11 +168,13 @@ function createCalls(options: EdgeOptions): { rpcs: Map<string, Rpc>; findRest: 
   const own = [...options.services, health, ...createReflection([...shown, health.service])];
   const validator = createRequestValidator();
   validator.warm(own.map(({ service }) => service));
+  const csrf = createCsrfInterceptors([options.publicOrigin, ...options.allowedOrigins]);
   const rpc = {
     translator: createTranslator({ log: options.log, bodyBytes: options.limits.bodyBytes }),
     interceptors: [
-      createCsrfInterceptor([options.publicOrigin, ...options.allowedOrigins]),
+      csrf.beforeProof,
       createAuthenticateInterceptor(options.principals),
+      csrf.afterProof,
       validator.interceptor,
     ],
     bodyBytes: options.limits.bodyBytes,

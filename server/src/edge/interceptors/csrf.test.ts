@@ -1,19 +1,46 @@
-import { Code, ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  createClient,
+  createRouterTransport,
+  type Interceptor,
+} from "@connectrpc/connect";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { describe, expect, it } from "vitest";
 import { silentLog } from "../../lib/log.ts";
-import { createCsrfInterceptor } from "./csrf.ts";
+import { principalKey } from "../../principals/context.ts";
+import type { UserPrincipal } from "../../principals/principal.ts";
+import { createCsrfInterceptors } from "./csrf.ts";
 import { createTranslator } from "./translate.ts";
 
+const person: UserPrincipal = {
+  type: "user",
+  id: "u",
+  email: "ada@example.org",
+  superuser: false,
+  sessionId: "s",
+  authVia: "session",
+  credentialKind: "session",
+};
 const translator = createTranslator({ log: silentLog, bodyBytes: 1024 });
-const csrf = createCsrfInterceptor(["https://id.example.com", "https://app.example.com"]);
+const csrf = createCsrfInterceptors(["https://id.example.com", "https://app.example.com"]);
+/** Only `sid=good` and `Bearer good` are anybody's, and a bad credential is overlooked. */
+const prove: Interceptor = (next) => (request) => {
+  const isBearer = request.header.get("authorization") === "Bearer good";
+  const isSession = /sid=good/.test(request.header.get("cookie") ?? "");
+  if (isBearer || isSession) {
+    const credentialKind = isBearer ? "access_token" : "session";
+    request.contextValues.set(principalKey, { ...person, credentialKind });
+  }
+  return next(request);
+};
 const transport = createRouterTransport(
   (router) => {
     router.service(ServiceUserService, { deleteServiceUser: () => ({}), listServiceUsers: () => ({}) });
-    router.service(AuthService, { authToken: () => ({}) });
+    router.service(AuthService, { authToken: () => ({}), authLogout: () => ({}) });
   },
-  { router: { interceptors: [translator.interceptor, csrf] } },
+  { router: { interceptors: [translator.interceptor, csrf.beforeProof, prove, csrf.afterProof] } },
 );
 const serviceUsers = createClient(ServiceUserService, transport);
 const auth = createClient(AuthService, transport);
@@ -25,7 +52,7 @@ async function codeOf(call: Promise<unknown>): Promise<Code | "ok"> {
   );
 }
 
-describe("createCsrfInterceptor", () => {
+describe("createCsrfInterceptors", () => {
   it.each([
     ["no cookie", {}, "ok"],
     ["another cookie", { cookie: "notsid=1; sidx=2" }, "ok"],
@@ -71,5 +98,15 @@ describe("createCsrfInterceptor", () => {
     const headers = { cookie: "sid=x" };
     expect(await codeOf(auth.authToken({ grantType: "client_credentials" }, { headers }))).toBe("ok");
     expect(await codeOf(auth.authToken({}, { headers }))).toBe(Code.PermissionDenied);
+  });
+
+  it.each([
+    ["a good cookie alone", { cookie: "sid=good" }, Code.PermissionDenied],
+    ["a good cookie from elsewhere", { cookie: "sid=good", origin: "null" }, Code.PermissionDenied],
+    ["a good cookie from our page", { cookie: "sid=good", origin: "https://id.example.com" }, "ok"],
+    ["a dead cookie alone", { cookie: "sid=dead" }, "ok"],
+    ["a good token beside the cookie", { cookie: "sid=good", authorization: "Bearer good" }, "ok"],
+  ] as const)("at an open method, with %s", async (_, headers, expected) => {
+    expect(await codeOf(auth.authLogout({}, { headers }))).toBe(expected);
   });
 });

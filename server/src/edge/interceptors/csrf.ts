@@ -1,6 +1,7 @@
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
 import { DomainError } from "../../lib/errors.ts";
+import { principalKey } from "../../principals/context.ts";
 import { getCredentialPolicy } from "../credential-policy.ts";
 
 const sessionCookie = /(?:^|;)\s*sid=/;
@@ -14,23 +15,47 @@ const credentialHeaders = ["authorization", "x-user-token"];
  * neither `Origin` nor, without one, `Sec-Fetch-Site` says that the page is
  * ours.
  *
+ * Two interceptors, the one before callers are proven and the other after it:
+ * where a credential is needed, a cookie is a reason to refuse, good or bad;
+ * an open method overlooks a bad one.
+ *
  * @param origins exact origins of pages that may call, the public one included
  */
-export function createCsrfInterceptor(origins: readonly string[]): Interceptor {
+export function createCsrfInterceptors(origins: readonly string[]): {
+  readonly beforeProof: Interceptor;
+  readonly afterProof: Interceptor;
+} {
   const trusted = new Set(origins);
-  return (next) => async (request) => {
-    if (hasSideEffects(request) && isByCookie(request) && !isFromOwnPage(request.header, trusted)) {
-      throw new DomainError("CROSS_ORIGIN", { detail: "session cookie from another origin" });
-    }
-    return next(request);
+  const refuseWhere =
+    (isByCookie: (request: AnyRequest) => boolean): Interceptor =>
+    (next) =>
+    async (request) => {
+      if (hasSideEffects(request) && isByCookie(request) && !isFromOwnPage(request.header, trusted)) {
+        throw new DomainError("CROSS_ORIGIN", { detail: "session cookie from another origin" });
+      }
+      return next(request);
+    };
+  return {
+    beforeProof: refuseWhere((request) => !isOpen(request) && carriesCookie(request)),
+    afterProof: refuseWhere((request) => isOpen(request) && isProvenByCookie(request)),
   };
 }
 
-function hasSideEffects({ method }: UnaryRequest | StreamRequest): boolean {
+type AnyRequest = UnaryRequest | StreamRequest;
+
+function hasSideEffects({ method }: AnyRequest): boolean {
   return method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
 }
 
-function isByCookie(request: UnaryRequest | StreamRequest): boolean {
+function isOpen({ method }: AnyRequest): boolean {
+  return getCredentialPolicy(method) === "open";
+}
+
+function isProvenByCookie({ contextValues }: AnyRequest): boolean {
+  return contextValues.get(principalKey)?.credentialKind === "session";
+}
+
+function carriesCookie(request: AnyRequest): boolean {
   return (
     sessionCookie.test(request.header.get("cookie") ?? "") &&
     !credentialHeaders.some((name) => request.header.has(name)) &&
@@ -39,7 +64,7 @@ function isByCookie(request: UnaryRequest | StreamRequest): boolean {
 }
 
 /** A grant type selects exactly its own credential, which is never the cookie. */
-function selectsOtherCredential(request: UnaryRequest | StreamRequest): boolean {
+function selectsOtherCredential(request: AnyRequest): boolean {
   return (
     !request.stream &&
     getCredentialPolicy(request.method) === "grant" &&
