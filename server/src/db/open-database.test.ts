@@ -12,6 +12,7 @@ import type { Reader } from "./database.ts";
 import { DatabaseRefusedError, isUniqueViolation, toUnavailable } from "./errors.ts";
 import { migrate } from "./migrate.ts";
 import { openDatabase, sqlitePath } from "./open-database.ts";
+import { acquireServerLock } from "./server-lock.ts";
 
 const unavailable = { name: "DomainError", reason: "UNAVAILABLE" };
 
@@ -37,6 +38,18 @@ describe("addresses", () => {
     await expect(openDatabase({ url, log: silentLog })).rejects.toBeInstanceOf(DatabaseRefusedError);
   });
 });
+
+it.each(["sqlite:/dev/null/vestibule.db", "sqlite:/proc/vestibule.db"])(
+  "refuses %s, which cannot be written, in one line",
+  async (url) => {
+    const path = url.slice("sqlite:".length);
+    await expect(openDatabase({ url, log: silentLog })).rejects.toMatchObject({
+      name: "DatabaseRefusedError",
+      message: expect.stringMatching(new RegExp(`^${path}: cannot be written, got E[A-Z]+$`)),
+    });
+    expect(() => acquireServerLock(url)).toThrow(DatabaseRefusedError);
+  },
+);
 
 describe("errors", () => {
   const withCode = (code: string, message = "no") => Object.assign(new Error(message), { code });

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import Sqlite from "better-sqlite3";
 import type { CompiledQuery, QueryResult } from "kysely";
 import { LRUCache } from "lru-cache";
-import { toUnavailable } from "./errors.ts";
+import { DatabaseRefusedError, toUnavailable } from "./errors.ts";
 
 /** How many prepared statements a connection keeps. Statements made with varying lists fall out again. */
 const maxStatements = 500;
@@ -82,11 +82,23 @@ export class SqliteHandle {
  * its companions (`-wal`, `-shm`) the same mode. An existing file is never
  * opened here: closing it would drop every lock that this process holds on it
  * (fcntl(2), "advisory record locking").
+ *
+ * @throws DatabaseRefusedError when the place cannot be written: a read-only or
+ *   full disk, somebody else's folder.
  */
 export function createPrivateFile(path: string): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  if (existsSync(path)) chmodSync(path, 0o600);
-  else closeSync(openSync(path, "a", 0o600));
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    if (existsSync(path)) chmodSync(path, 0o600);
+    else closeSync(openSync(path, "a", 0o600));
+  } catch (error) {
+    throw new DatabaseRefusedError(
+      `${path}: cannot be written, got ${(error as NodeJS.ErrnoException).code}`,
+      {
+        cause: error,
+      },
+    );
+  }
 }
 
 function openFile(options: SqliteHandleOptions): Sqlite.Database {
