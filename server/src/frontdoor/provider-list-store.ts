@@ -73,8 +73,8 @@ export async function findGroups(reader: Reader, frontdoorId: string): Promise<P
   return await selectGroups.all(reader, { frontdoorId });
 }
 
-const columns = ["id", "name", "type", "enabled", "created_at", "updated_at"] as const;
-type Row = Pick<AuthProviderRow, (typeof columns)[number]>;
+const allColumns = ["id", "name", "type", "enabled", "created_at", "updated_at"] as const;
+type Row = Pick<AuthProviderRow, (typeof allColumns)[number]>;
 type Query = SelectQueryBuilder<Schema, "auth_providers", Row>;
 
 /** Rows of a list. Those that a window skips cost nothing but a step each. */
@@ -87,6 +87,18 @@ export async function findWindow(
   return rows.map((row) => toListed(row, plan.column));
 }
 
+/** Position of the row after `offset` others, read from the indexes alone; undefined when there is none. */
+export async function findPosition(
+  reader: Reader,
+  plan: ListPlan,
+  window: Omit<ListWindow, "limit">,
+): Promise<ListPosition | undefined> {
+  // Of a name's index the id is no part, and of its position none that is needed.
+  const keys = plan.column === "name" ? (["name"] as const) : ([plan.column, "id"] as const);
+  const [row] = await toQuery(reader, plan, { ...window, limit: 1, columns: keys }).execute();
+  return row && { value: row[plan.column], id: row.id ?? "" };
+}
+
 /** How many providers a plan with a prefix matches. */
 export async function countMatches(reader: Reader, plan: ListPlan): Promise<number> {
   const row = await whereGroups(wherePrefix(fromFrontdoor(reader, plan), plan), plan)
@@ -96,8 +108,13 @@ export async function countMatches(reader: Reader, plan: ListPlan): Promise<numb
   return Number(row.count);
 }
 
-function toQuery(reader: Reader, plan: ListPlan, window: ListWindow): Query {
-  const all = fromFrontdoor(reader, plan);
+/** A window, and which columns to read of it instead of all. */
+interface ColumnWindow extends ListWindow {
+  readonly columns?: readonly (typeof allColumns)[number][];
+}
+
+function toQuery(reader: Reader, plan: ListPlan, window: ColumnWindow): Query {
+  const all = fromFrontdoor(reader, plan, window);
   const { limit, offset } = window;
   const isMatched = plan.namePrefix !== "";
   if (isMatched && plan.column !== "name") {
@@ -122,8 +139,8 @@ function toQuery(reader: Reader, plan: ListPlan, window: ListWindow): Query {
 }
 
 /** One group's rows in order, unless all of them are before the window. */
-function toGroupRange(reader: Reader, plan: ListPlan, window: ListWindow, group: ProviderGroup): Query[] {
-  const own = wherePrefix(fromFrontdoor(reader, plan), plan)
+function toGroupRange(reader: Reader, plan: ListPlan, window: ColumnWindow, group: ProviderGroup): Query[] {
+  const own = wherePrefix(fromFrontdoor(reader, plan, window), plan)
     .where("type", "=", group.type)
     .where("enabled", "=", group.enabled);
   const { column } = plan;
@@ -153,25 +170,26 @@ function toRange(query: Query, plan: ListPlan, window: ListWindow): Query {
 }
 
 /** Ranges that are each in order, as one that is: only as many rows of each are read as it may need. */
-function merge(reader: Reader, plan: ListPlan, window: ListWindow, ranges: readonly Query[]): Query {
-  const { offset, limit } = window;
+function merge(reader: Reader, plan: ListPlan, window: ColumnWindow, ranges: readonly Query[]): Query {
+  const { offset, limit, columns = allColumns } = window;
   const parts = ranges.map((range, index) =>
     reader.selectFrom(range.limit(offset + limit).as(`part_${index}`)).select(columns),
   );
   const [first, ...others] = parts as [(typeof parts)[number], ...typeof parts];
   const all = others.reduce((query, part) => query.unionAll(part), first);
   const direction = toDirection(plan, window);
-  return reader
-    .selectFrom(all.as("merged"))
-    .select(columns)
-    .orderBy(plan.column, direction)
-    .orderBy("id", direction)
-    .limit(limit)
-    .offset(offset) as unknown as Query;
+  const merged = reader.selectFrom(all.as("merged")).select(columns).orderBy(plan.column, direction);
+  const ordered = plan.column === "name" ? merged : merged.orderBy("id", direction);
+  return ordered.limit(limit).offset(offset) as unknown as Query;
 }
 
-function fromFrontdoor(reader: Reader, { frontdoorId }: ListPlan): Query {
-  return reader.selectFrom("auth_providers").select(columns).where("frontdoor_id", "=", frontdoorId);
+function fromFrontdoor(
+  reader: Reader,
+  { frontdoorId }: ListPlan,
+  { columns = allColumns }: Partial<ColumnWindow> = {},
+): Query {
+  const all = reader.selectFrom("auth_providers").select(columns);
+  return all.where("frontdoor_id", "=", frontdoorId) as unknown as Query;
 }
 
 function wherePrefix(query: Query, { namePrefix }: ListPlan): Query {

@@ -13,6 +13,7 @@ import type { ProviderSummary } from "./frontdoor.ts";
 import {
   countMatches,
   findGroups,
+  findPosition,
   findWindow,
   type ListedProvider,
   type ListPlan,
@@ -145,10 +146,8 @@ export class ProviderList {
     let after: ListPosition | undefined;
     let ahead = offset;
     while (ahead > step) {
-      const window = { ...(after && { after }), offset: step - 1, limit: 1, reversed };
-      const [row] = await findWindow(this.#reader, plan, window);
-      if (row === undefined) return [];
-      after = row.position;
+      after = await findPosition(this.#reader, plan, { ...(after && { after }), offset: step - 1, reversed });
+      if (after === undefined) return [];
       ahead -= step;
       await new Promise((resolve) => setImmediate(resolve));
     }
