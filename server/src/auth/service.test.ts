@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import { openRedirects } from "../../../test/parts/open-redirects.ts";
 import { DomainError } from "../lib/errors.ts";
 import { updateUserState } from "../users/store.ts";
 import { deleteExpiredFlows } from "./flow-store.ts";
@@ -340,47 +341,7 @@ describeDatabases("sign-in", (under) => {
       });
     });
 
-    // C5: each is a URL that some browser or parser takes for another host than it looks like.
-    const corpus = [
-      "//evil.example",
-      "///evil.example",
-      "/\\evil.example",
-      "\\\\evil.example",
-      "https:evil.example",
-      "https:/evil.example",
-      "https://evil.example",
-      "https://app.example.org@evil.example/home",
-      "https://app.example.org:x@evil.example/home",
-      "https://app.example.org.evil.example/home",
-      "https://evil.example/https://app.example.org/home",
-      "https://evil.example#https://app.example.org/home",
-      "https://evil.example?https://app.example.org/home",
-      "https://app.example.org/home/",
-      "https://app.example.org/home?x=1",
-      "https://app.example.org/home#x",
-      "https://app.example.org/home/../evil",
-      "https://app.example.org//home",
-      "https://app.example.org/%68ome",
-      "https://app.example.org/home%00",
-      "https://app.example.org/home\r\nLocation: https://evil.example",
-      "https://app.example.org/home\t",
-      " https://app.example.org/home",
-      "HTTPS://app.example.org/home",
-      "https://APP.example.org/home",
-      "http://app.example.org/home",
-      "https://app.example.org:443/home",
-      "javascript:alert(1)",
-      "JaVaScRiPt:alert(1)",
-      "java\tscript:alert(1)",
-      "data:text/html,<script>alert(1)</script>",
-      "vbscript:x",
-      "/home",
-      "home",
-      ".",
-      "*",
-    ];
-
-    it.each(corpus)("refuses to come back to %j", async (url) => {
+    it.each(openRedirects)("refuses to come back to %j", async (url) => {
       const browser = newBrowser();
       for (const target of [{ returnTo: url }, { callbackUrl: url }]) {
         const call = here.service.begin(toBegin({ strategyName: "google", browser, ...target }));

@@ -1,0 +1,43 @@
+/**
+ * Places that a sign-in must not lead to where `https://app.example.org/home`
+ * is configured: each is taken by some browser or parser for
+ * another host than it looks like, or is merely not the configured text.
+ */
+export const openRedirects: readonly string[] = [
+  "//evil.example",
+  "///evil.example",
+  "/\\evil.example",
+  "\\\\evil.example",
+  "https:evil.example",
+  "https:/evil.example",
+  "https://evil.example",
+  "https://app.example.org@evil.example/home",
+  "https://app.example.org:x@evil.example/home",
+  "https://app.example.org.evil.example/home",
+  "https://evil.example/https://app.example.org/home",
+  "https://evil.example#https://app.example.org/home",
+  "https://evil.example?https://app.example.org/home",
+  "https://app.example.org/home/",
+  "https://app.example.org/home?x=1",
+  "https://app.example.org/home#x",
+  "https://app.example.org/home/../evil",
+  "https://app.example.org//home",
+  "https://app.example.org/%68ome",
+  "https://app.example.org/home%00",
+  "https://app.example.org/home\r\nLocation: https://evil.example",
+  "https://app.example.org/home\t",
+  " https://app.example.org/home",
+  "HTTPS://app.example.org/home",
+  "https://APP.example.org/home",
+  "http://app.example.org/home",
+  "https://app.example.org:443/home",
+  "javascript:alert(1)",
+  "JaVaScRiPt:alert(1)",
+  "java\tscript:alert(1)",
+  "data:text/html,<script>alert(1)</script>",
+  "vbscript:x",
+  "/home",
+  "home",
+  ".",
+  "*",
+];
