@@ -25,7 +25,7 @@ import { createConfiguredStrategies } from "./auth/strategies/configured.ts";
 import { SignInWeb } from "./auth/web.ts";
 import { InvalidatedCache } from "./changes/cache.ts";
 import type { Config } from "./config/config.ts";
-import { sweepInBatches } from "./db/sweep.ts";
+import { oneAtATime, sweepInBatches } from "./db/sweep.ts";
 import { listFrontierMethods } from "./edge/frontier-methods.ts";
 import { createHealth } from "./edge/health.ts";
 import { createMetrics } from "./edge/metrics.ts";
@@ -618,13 +618,14 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     clock,
     configured: config.bootstrap,
   });
-  const sweepTokens = createTokenSweep(database, clock);
-  const sweepSignIns = async () => {
+  const sweepTokens = oneAtATime(createTokenSweep(database, clock));
+  const sweepSignIns = oneAtATime(async () => {
     for (const remove of [deleteExpiredFlows, deleteExpiredSessions, deleteStaleCounts]) {
       await sweepInBatches((limit) => database.transaction((tx) => remove(tx, clock.now(), limit)));
     }
-  };
-  const sweepFrontdoors = createFrontdoorSweep(database, clock);
+  });
+  const sweepUsage = oneAtATime(() => usage.sweep());
+  const sweepFrontdoors = oneAtATime(createFrontdoorSweep(database, clock));
   const maintenance = setInterval(() => {
     rotation
       .maintain()
@@ -637,7 +638,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       log.error({ err }, "old changes of auth providers could not be removed; will try again"),
     );
     void revocations.prune();
-    usage.sweep().catch((err) => log.error({ err }, "old usage could not be removed; will try again"));
+    sweepUsage().catch((err) => log.error({ err }, "old usage could not be removed; will try again"));
   }, maintenanceMs);
   auditRetention.start();
   health.setServing(true);

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { rowsPerBatch, sweepInBatches } from "./sweep.ts";
+import { oneAtATime, rowsPerBatch, sweepInBatches } from "./sweep.ts";
 
 it.each([0, 1, rowsPerBatch - 1, rowsPerBatch, rowsPerBatch * 3 + 1])("removes %d rows", async (rows) => {
   let left = rows;
@@ -27,4 +27,37 @@ it("lets others have their turn between batches", async () => {
 
 it("ends with what a batch failed with", async () => {
   await expect(sweepInBatches(() => Promise.reject(new Error("locked")))).rejects.toThrow("locked");
+});
+
+it("rests three times as long as a batch took", async () => {
+  let nowMs = 0;
+  const batches = [2, 7, 1];
+  const rests: number[] = [];
+  const removeBatch = async () => {
+    nowMs += batches.shift() ?? 0;
+    return batches.length > 0 ? rowsPerBatch : 0;
+  };
+  const rest = async (ms: number) => {
+    rests.push(ms);
+    nowMs += ms;
+  };
+  await sweepInBatches(removeBatch, { monotonicMs: () => nowMs, rest });
+  expect(rests).toEqual([6, 21]);
+});
+
+it("starts no second sweep while the first is under way, and another after it, failed or not", async () => {
+  const ends: ((error?: Error) => void)[] = [];
+  const sweep = oneAtATime(
+    () => new Promise((resolve, reject) => ends.push((error) => (error ? reject(error) : resolve()))),
+  );
+  const first = sweep();
+  await sweep();
+  expect(ends).toHaveLength(1);
+  ends[0]?.(new Error("locked"));
+  await expect(first).rejects.toThrow("locked");
+  const second = sweep();
+  ends[1]?.();
+  await second;
+  void sweep();
+  expect(ends).toHaveLength(3);
 });

@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /**
  * How many rows one transaction of a sweep takes: a millisecond's worth. With
@@ -6,12 +6,45 @@ import { setImmediate as nextTurn } from "node:timers/promises";
  */
 export const rowsPerBatch = 40;
 
+/** How long a sweep rests after a batch, in times of what the batch took: it uses a quarter of the time. */
+const restFactor = 3;
+
+/** How a sweep tells and spends time. For tests. */
+export interface SweepPace {
+  /** Milliseconds of a clock that never goes back. */
+  readonly monotonicMs: () => number;
+  readonly rest: (ms: number) => Promise<void>;
+}
+
+const ownPace: SweepPace = { monotonicMs: () => performance.now(), rest: (ms) => sleep(ms) };
+
 /**
- * Removes rows batch by batch until none are left, and lets others have their
- * turn in between: nobody waits longer than for one batch.
+ * Removes rows batch by batch until none are left. Nobody waits longer than
+ * for one batch, and the more there is to do besides, the slower the sweep.
  *
  * @param removeBatch removes up to `limit` rows in a transaction of its own, and answers how many there were.
  */
-export async function sweepInBatches(removeBatch: (limit: number) => Promise<number>): Promise<void> {
-  while ((await removeBatch(rowsPerBatch)) === rowsPerBatch) await nextTurn();
+export async function sweepInBatches(
+  removeBatch: (limit: number) => Promise<number>,
+  { monotonicMs, rest }: SweepPace = ownPace,
+): Promise<void> {
+  for (;;) {
+    const startedAtMs = monotonicMs();
+    if ((await removeBatch(rowsPerBatch)) < rowsPerBatch) return;
+    await rest((monotonicMs() - startedAtMs) * restFactor);
+  }
+}
+
+/** Makes a sweep that does nothing while the one before is still under way. */
+export function oneAtATime(sweep: () => Promise<void>): () => Promise<void> {
+  let isUnderWay = false;
+  return async () => {
+    if (isUnderWay) return;
+    isUnderWay = true;
+    try {
+      await sweep();
+    } finally {
+      isUnderWay = false;
+    }
+  };
 }
