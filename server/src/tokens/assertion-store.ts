@@ -17,7 +17,18 @@ export async function consumeAssertion(tx: Tx, id: string, expiresAt: Date): Pro
   return (await insert.run(tx, { id, expiresAt: expiresAt.getTime() })) === 1;
 }
 
-/** Forgets assertions that had expired at `horizon`. */
-export async function deleteUsedAssertions(tx: Tx, horizon: Date): Promise<void> {
-  await tx.deleteFrom("used_assertions").where("expires_at", "<=", horizon.getTime()).execute();
+/** Forgets up to `limit` assertions that had expired at `horizon`. Answers how many there were. */
+export async function deleteUsedAssertions(tx: Tx, horizon: Date, limit: number): Promise<number> {
+  const result = await tx
+    .deleteFrom("used_assertions")
+    .where("id", "in", (expired) =>
+      expired
+        .selectFrom("used_assertions")
+        .select("id")
+        .where("expires_at", "<=", horizon.getTime())
+        .orderBy("expires_at")
+        .limit(limit),
+    )
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
 }

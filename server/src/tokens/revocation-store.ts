@@ -36,7 +36,18 @@ export async function findRevokedTokens(reader: Reader, now: Date, limit: number
   return rows.map((row) => ({ jti: row.jti, expiresAt: new Date(row.expires_at) }));
 }
 
-/** Forgets revocations of tokens that had expired at `horizon`. */
-export async function deleteRevokedTokens(tx: Tx, horizon: Date): Promise<void> {
-  await tx.deleteFrom("revoked_tokens").where("expires_at", "<=", horizon.getTime()).execute();
+/** Forgets up to `limit` revocations of tokens that had expired at `horizon`. Answers how many there were. */
+export async function deleteRevokedTokens(tx: Tx, horizon: Date, limit: number): Promise<number> {
+  const result = await tx
+    .deleteFrom("revoked_tokens")
+    .where("jti", "in", (expired) =>
+      expired
+        .selectFrom("revoked_tokens")
+        .select("jti")
+        .where("expires_at", "<=", horizon.getTime())
+        .orderBy("expires_at")
+        .limit(limit),
+    )
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
 }

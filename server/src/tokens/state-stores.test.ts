@@ -45,8 +45,11 @@ describeDatabases("used assertions", (under) => {
   it("are forgotten once they have expired", async () => {
     const { database } = under;
     await database.transaction((tx) => consumeAssertion(tx, "old", now));
+    await database.transaction((tx) => consumeAssertion(tx, "older", new Date(now.getTime() - 1)));
     await database.transaction((tx) => consumeAssertion(tx, "young", later));
-    await database.transaction((tx) => deleteUsedAssertions(tx, now));
+    expect(await database.transaction((tx) => deleteUsedAssertions(tx, now, 1))).toBe(1);
+    expect(await database.transaction((tx) => deleteUsedAssertions(tx, now, 10))).toBe(1);
+    expect(await database.transaction((tx) => deleteUsedAssertions(tx, now, 10))).toBe(0);
     expect(await database.transaction((tx) => consumeAssertion(tx, "old", later))).toBe(true);
     expect(await database.transaction((tx) => consumeAssertion(tx, "young", later))).toBe(false);
   });
@@ -64,7 +67,8 @@ describeDatabases("revoked tokens", (under) => {
     expect(await isRevokedToken(database.reader, "unknown")).toBe(false);
     expect(await findRevokedTokens(database.reader, now, 10)).toEqual([{ jti: "young", expiresAt: later }]);
     expect(await findRevokedTokens(database.reader, new Date(0), 1)).toHaveLength(1);
-    await database.transaction((tx) => deleteRevokedTokens(tx, now));
+    expect(await database.transaction((tx) => deleteRevokedTokens(tx, now, 0))).toBe(0);
+    expect(await database.transaction((tx) => deleteRevokedTokens(tx, now, 10))).toBe(1);
     expect(await isRevokedToken(database.reader, "old")).toBe(false);
     expect(await isRevokedToken(database.reader, "young")).toBe(true);
   });

@@ -1,4 +1,5 @@
 import type { Database } from "../db/database.ts";
+import { sweepInBatches } from "../db/sweep.ts";
 import type { Clock } from "../lib/clock.ts";
 import { deleteUsedAssertions } from "./assertion-store.ts";
 import { deleteRevokedTokens } from "./revocation-store.ts";
@@ -10,9 +11,8 @@ const spareMs = 3_600_000;
 export function createTokenSweep(database: Pick<Database, "transaction">, clock: Clock): () => Promise<void> {
   return async () => {
     const horizon = new Date(clock.now().getTime() - spareMs);
-    await database.transaction(async (tx) => {
-      await deleteUsedAssertions(tx, horizon);
-      await deleteRevokedTokens(tx, horizon);
-    });
+    for (const remove of [deleteUsedAssertions, deleteRevokedTokens]) {
+      await sweepInBatches((limit) => database.transaction((tx) => remove(tx, horizon, limit)));
+    }
   };
 }
