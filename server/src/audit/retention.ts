@@ -1,4 +1,5 @@
 import type { Database } from "../db/database.ts";
+import { sweepInBatches } from "../db/sweep.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { deleteRecordsBefore } from "./store.ts";
@@ -11,10 +12,6 @@ export interface AuditRetentionOptions {
   readonly retentionSeconds: number;
   /** Pause between two sweeps, in milliseconds. */
   readonly sweepEveryMs?: number;
-  /** How many records one transaction removes: others wait for no longer than that takes. */
-  readonly batchSize?: number;
-  /** Pause between two batches, in milliseconds, so that others come in between. */
-  readonly pauseMs?: number;
 }
 
 /** Removes records that have been kept long enough, now and then, a few at a time. */
@@ -25,7 +22,7 @@ export class AuditRetention {
   #isClosed = false;
 
   constructor(options: AuditRetentionOptions) {
-    this.#options = { sweepEveryMs: 600_000, batchSize: 250, pauseMs: 20, ...options };
+    this.#options = { sweepEveryMs: 600_000, ...options };
   }
 
   /** Sweeps at once and from then on; failures are logged and made up for by the next sweep. */
@@ -49,14 +46,13 @@ export class AuditRetention {
 
   /** Removes all that is due. Never rejects. */
   async sweep(): Promise<void> {
-    const { database, clock, log, retentionSeconds, batchSize, pauseMs } = this.#options;
+    const { database, clock, log, retentionSeconds } = this.#options;
     const horizon = new Date(clock.now().getTime() - retentionSeconds * 1000);
     try {
-      while (!this.#isClosed) {
-        const removed = await database.transaction((tx) => deleteRecordsBefore(tx, horizon, batchSize));
-        if (removed < batchSize) return;
-        await new Promise((resolve) => setTimeout(resolve, pauseMs));
-      }
+      await sweepInBatches(async (limit) => {
+        if (this.#isClosed) return 0;
+        return await database.transaction((tx) => deleteRecordsBefore(tx, horizon, limit));
+      });
     } catch (error) {
       log.warn({ err: error }, "old audit records could not be removed; will try again");
     }

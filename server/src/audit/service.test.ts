@@ -375,8 +375,6 @@ describeDatabases("retention of the audit trail", (under) => {
       clock: { now: () => now },
       log: silentLog,
       retentionSeconds: 50,
-      batchSize: 7,
-      pauseMs: 0,
     });
     await retention.sweep();
     const rows = await under.database.reader.selectFrom("audit_records").select("at").orderBy("at").execute();

@@ -8,6 +8,7 @@
  */
 import type { Database, Tx } from "../db/database.ts";
 import { lockForTransaction } from "../db/dialect.ts";
+import { sweepInBatches } from "../db/sweep.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { addCalls, type DailyCalls, deleteCallsBefore, touchLastUsed } from "./usage-store.ts";
@@ -22,9 +23,6 @@ const maxPending = 50_000;
 const coarsenessMs = 60_000;
 
 const dayMs = 86_400_000;
-
-/** How many rows one transaction of the sweep removes. */
-const sweptAtOnce = 500;
 
 /** Advisory lock of Postgres: processes write their counts one after another. */
 const usageLockKey = 7_400_005;
@@ -97,10 +95,10 @@ export class UsageRecorder {
     const today = toDay(now);
     if (this.#sweptDay === today) return;
     const horizon = firstDayOf(usageKeptDays, now);
-    let removed = 0;
-    do {
-      removed = await this.#database.transaction((tx) => deleteCallsBefore(tx, horizon, sweptAtOnce));
-    } while (removed === sweptAtOnce && !this.#isClosed);
+    await sweepInBatches(async (limit) => {
+      if (this.#isClosed) return 0;
+      return await this.#database.transaction((tx) => deleteCallsBefore(tx, horizon, limit));
+    });
     this.#sweptDay = today;
   }
 
