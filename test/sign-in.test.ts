@@ -416,6 +416,12 @@ describe("sign-up by invitation", () => {
     const answer = await invite("eve@example.org", { authorization: `Bearer ${accessToken}` });
     expect(answer.status).toBe(403);
     await expect(new Person(server).signIn("eve@example.org")).rejects.toThrow("permission_denied");
+    // Whoever is deleted comes back by another invitation alone.
+    const { id } = (await ada.call("GetCurrentUser")).json.user;
+    await postJson(server, "/vestibule.v1.UserService/DeleteUser", { id }, basic(server));
+    await expect(new Person(server).signIn("ada@example.org")).rejects.toThrow("permission_denied");
+    await invite("ada@example.org");
+    await new Person(server).signIn("ada@example.org");
   });
 });
 
