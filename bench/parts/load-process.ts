@@ -1,8 +1,10 @@
 /** The load generator as a process of its own, so that it can have a core of its own. */
 import { type PlainLoad, PlainLoader } from "./http1-load.ts";
 import { type GrpcLoad, GrpcLoader } from "./http2-load.ts";
+import { type LatencyLoad, LatencyLoader } from "./latency-load.ts";
+import { type SignInLoad, SignInLoader } from "./sign-in-load.ts";
 
-/** What the parent sends: a load to prepare under a name, or a window to run. */
+/** What the parent sends: a load to prepare under a name, or a window to run or to sample. */
 export type LoadCommand =
   | { readonly kind: "http1"; readonly name: string; readonly load: PlainLoad }
   | {
@@ -10,19 +12,36 @@ export type LoadCommand =
       readonly name: string;
       readonly load: Omit<GrpcLoad, "message"> & { message: string };
     }
-  | { readonly kind: "run"; readonly name: string; readonly seconds: number };
+  | { readonly kind: "sign-in"; readonly name: string; readonly load: SignInLoad }
+  | { readonly kind: "latency"; readonly name: string; readonly load: LatencyLoad }
+  | { readonly kind: "run" | "sample"; readonly name: string; readonly seconds: number };
 
-const loaders = new Map<string, PlainLoader | GrpcLoader>();
+const loaders = new Map<string, PlainLoader | GrpcLoader | SignInLoader>();
+const latencyLoaders = new Map<string, LatencyLoader>();
+
+async function obey(command: LoadCommand): Promise<unknown> {
+  switch (command.kind) {
+    case "http1":
+      loaders.set(command.name, new PlainLoader(command.load));
+      return {};
+    case "grpc": {
+      const message = Buffer.from(command.load.message, "base64");
+      loaders.set(command.name, new GrpcLoader({ ...command.load, message }));
+      return {};
+    }
+    case "sign-in":
+      loaders.set(command.name, new SignInLoader(command.load));
+      return {};
+    case "latency":
+      latencyLoaders.set(command.name, new LatencyLoader(command.load));
+      return {};
+    case "run":
+      return await loaders.get(command.name)?.run(command.seconds);
+    case "sample":
+      return await latencyLoaders.get(command.name)?.sample(command.seconds);
+  }
+}
 
 process.on("message", async (command: LoadCommand) => {
-  if (command.kind === "http1") {
-    loaders.set(command.name, new PlainLoader(command.load));
-    process.send?.({});
-  } else if (command.kind === "grpc") {
-    const message = Buffer.from(command.load.message, "base64");
-    loaders.set(command.name, new GrpcLoader({ ...command.load, message }));
-    process.send?.({});
-  } else {
-    process.send?.(await loaders.get(command.name)?.run(command.seconds));
-  }
+  process.send?.(await obey(command));
 });

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Window } from "./http1-load.ts";
+import type { Latencies } from "./latency-load.ts";
 import type { LoadCommand } from "./load-process.ts";
 
 const canPin = spawnSync("taskset", ["-c", "0", "true"]).status === 0;
@@ -41,13 +42,26 @@ export class LoadProcess {
   readonly #child = spawnPinned(1, [fileURLToPath(new URL("./load-process.ts", import.meta.url))], {
     ipc: true,
   });
+  /** Rejects when the generator fails: it has said why. */
+  readonly #ended = once(this.#child, "exit").then(() => {
+    throw new Error("the load generator ended");
+  });
 
-  async prepare(command: Exclude<LoadCommand, { kind: "run" }>): Promise<void> {
+  constructor() {
+    this.#ended.catch(() => {});
+  }
+
+  async prepare(command: Exclude<LoadCommand, { kind: "run" | "sample" }>): Promise<void> {
     await this.#ask(command);
   }
 
   async run(name: string, seconds: number): Promise<Window> {
     return (await this.#ask({ kind: "run", name, seconds })) as Window;
+  }
+
+  /** Times one request after another. */
+  async sample(name: string, seconds: number): Promise<Latencies> {
+    return (await this.#ask({ kind: "sample", name, seconds })) as Latencies;
   }
 
   close(): void {
@@ -57,6 +71,6 @@ export class LoadProcess {
   async #ask(command: LoadCommand): Promise<unknown> {
     const answer = once(this.#child, "message");
     this.#child.send(command);
-    return (await answer)[0];
+    return (await Promise.race([answer, this.#ended]))[0];
   }
 }

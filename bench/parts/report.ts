@@ -34,13 +34,19 @@ export function toMarkdown(section: Section): string {
 const begin = "<!-- last run: begin -->";
 const end = "<!-- last run: end -->";
 
-/** Puts the results of a run between the marks in `bench/README.md`. */
+/** Puts the results of a run between the marks in `bench/README.md`; those of other benchmarks stay as they are. */
 export function saveReport(file: string, sections: readonly Section[], now: Date): void {
   const page = readFileSync(file, "utf8");
   const [before = "", rest = ""] = page.split(begin);
-  const [, after = ""] = rest.split(end);
+  const [kept = "", after = ""] = rest.split(end);
   const machine = `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}, Node ${process.versions.node}`;
   const head = `${now.toISOString().slice(0, 10)}, ${machine}${isPinned ? "" : ", not pinned"}`;
-  const body = [head, "", ...sections.map(toMarkdown)].join("\n");
-  writeFileSync(file, `${before}${begin}\n\n${body}\n${end}${after}`);
+  const texts = new Map(kept.split(/^(?=### )/m).map((text) => [titleOf(text), text.trim()]));
+  for (const section of sections) texts.set(section.title, `${toMarkdown(section)}\n${head}`);
+  texts.delete(undefined);
+  writeFileSync(file, `${before}${begin}\n\n${[...texts.values()].join("\n\n")}\n\n${end}${after}`);
+}
+
+function titleOf(text: string): string | undefined {
+  return /^### (.+)/.exec(text)?.[1];
 }

@@ -1,17 +1,19 @@
 /** The servers under measurement, ours and the others, each on the first core. */
 import { type ChildProcess, execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { buildIfStale, bundleMain } from "../../scripts/build.ts";
+import type { Answers } from "./inside.ts";
 import { spawnPinned } from "./processes.ts";
 
 export const clientId = "018f4d3e-9c1a-7cc2-8f0e-5b7f8e2d1a00";
 export const clientSecret = "vsts_bench-bench-bench-bench-bench-bench-bench-bench";
+const insideUrl = new URL("./inside.ts", import.meta.url).href;
 
 /** A server that answers. */
 export interface BenchServer {
@@ -31,23 +33,58 @@ export async function findFreePort(): Promise<number> {
   return port;
 }
 
-/** Starts our server on SQLite in a folder of its own. */
-export async function startVestibule(options: { readonly dataDir?: string } = {}): Promise<BenchServer> {
+/** How our server is to be started. */
+export interface VestibuleOptions {
+  /** Outlives the server; absent, it has a folder of its own that goes with it. */
+  readonly dataDir?: string;
+  /** Contents of the settings file. */
+  readonly config?: object;
+  /** Takes something along that can be asked what only the process itself knows; costs it a little. */
+  readonly observed?: boolean;
+}
+
+/** A server of ours that can be asked. */
+export interface VestibuleServer extends BenchServer {
+  /** Of a server that is `observed`. */
+  ask<Q extends keyof Answers>(question: Q): Promise<Answers[Q]>;
+}
+
+/** Starts our server on SQLite. */
+export async function startVestibule(options: VestibuleOptions = {}): Promise<VestibuleServer> {
   await buildIfStale();
   const port = await findFreePort();
-  const dataDir = options.dataDir ?? mkdtempSync(join(tmpdir(), "vestibule-bench-"));
+  const dataDir = options.dataDir ?? makeDataDir();
+  const configFile = join(dataDir, "bench.yaml");
+  // JSON is YAML.
+  writeFileSync(configFile, JSON.stringify(options.config ?? {}), { mode: 0o600 });
   const env = {
+    VESTIBULE_CONFIG: configFile,
     VESTIBULE_LISTEN: `127.0.0.1:${port}`,
     VESTIBULE_DATA_DIR: dataDir,
     VESTIBULE_BOOTSTRAP_CLIENT_ID: clientId,
     VESTIBULE_BOOTSTRAP_CLIENT_SECRET: clientSecret,
   };
   const startedAt = performance.now();
-  const child = spawnPinned(0, [bundleMain, "serve"], { env, quiet: true });
+  const isObserved = options.observed === true;
+  const watching = isObserved ? ["--expose-gc", "--import", insideUrl] : [];
+  const child = spawnPinned(0, [...watching, bundleMain, "serve"], { env, quiet: true, ipc: isObserved });
   await untilAnswering(port, "/healthz");
-  return toServer(child, port, performance.now() - startedAt, () => {
+  const server = toServer(child, port, performance.now() - startedAt, () => {
     if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
   });
+  return { ...server, ask: (question) => ask(child, question) };
+}
+
+async function ask<Q extends keyof Answers>(child: ChildProcess, question: Q): Promise<Answers[Q]> {
+  const answered = once(child, "message");
+  child.send(question);
+  const [{ answer }] = (await answered) as [{ answer: Answers[Q] }];
+  return answer;
+}
+
+/** An empty folder for a server's data. */
+export function makeDataDir(): string {
+  return mkdtempSync(join(tmpdir(), "vestibule-bench-"));
 }
 
 /** Starts a contender that prints `ready`. */
