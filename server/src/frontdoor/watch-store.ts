@@ -60,13 +60,21 @@ export async function findSnapshotPage(
   frontdoorId: string,
   from: { readonly afterId: string; readonly seq?: number; readonly limit: number },
 ): Promise<SnapshotPage | undefined> {
+  // The page is cut before it is joined, or Postgres sorts all there are.
   const rows = await reader
     .selectFrom("frontdoors as f")
-    .leftJoin("auth_providers as p", (join) =>
-      join
-        .onRef("p.frontdoor_id", "=", "f.id")
-        .on("p.id", ">", from.afterId)
-        .on("p.change_seq", "<=", from.seq ?? Number.MAX_SAFE_INTEGER),
+    .leftJoin(
+      (page) =>
+        page
+          .selectFrom("auth_providers")
+          .select(["id", "name", "type", "enabled", "revision"])
+          .where("frontdoor_id", "=", frontdoorId)
+          .where("id", ">", from.afterId)
+          .where("change_seq", "<=", from.seq ?? Number.MAX_SAFE_INTEGER)
+          .orderBy("id")
+          .limit(from.limit)
+          .as("p"),
+      (join) => join.onTrue(),
     )
     .leftJoin("auth_provider_revisions as r", (join) =>
       join.onRef("r.provider_id", "=", "p.id").onRef("r.revision", "=", "p.revision"),
@@ -83,7 +91,6 @@ export async function findSnapshotPage(
     ])
     .where("f.id", "=", frontdoorId)
     .orderBy("p.id")
-    .limit(from.limit)
     .execute();
   const [first] = rows;
   if (first === undefined) return undefined;
