@@ -11,7 +11,6 @@ import { isUniqueViolation } from "../db/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
-import type { RequestInfo } from "../lib/request.ts";
 import type { Caller, UserPrincipal } from "../principals/principal.ts";
 import { maxPasskeys, type Passkey } from "./passkey.ts";
 import * as store from "./store.ts";
@@ -113,18 +112,14 @@ export class PasskeyService {
   }
 
   /** Notes in the audit that a counter went back: the passkey may have been copied. */
-  noteCounterRegression(
-    passkey: Passkey,
-    request: Pick<RequestInfo, "clientAddress">,
-    presented: number,
-  ): void {
-    const details = `stored ${passkey.counter}, presented ${presented}`;
+  noteCounterRegression(passkey: Passkey, presented: number): void {
+    const counters = `stored ${passkey.counter}, presented ${presented}`;
     void this.#database
       .transaction((tx) =>
         this.#audit.recordOwn(tx, "server", {
           action: "passkey.counter_regression",
           target: { type: "passkey", id: passkey.id },
-          details: { counters: details, address: request.clientAddress },
+          details: { user: passkey.userId, counters },
         }),
       )
       .catch(() => {});

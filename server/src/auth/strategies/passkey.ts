@@ -199,7 +199,7 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
   function judgeCounter(passkey: Passkey, counter: number): void {
     if (passkey.counter === 0 || counter > passkey.counter) return;
     log.warn({ passkey: passkey.id, stored: passkey.counter, counter }, "a passkey's counter went back");
-    passkeys.noteCounterRegression(passkey, { clientAddress: "" }, counter);
+    passkeys.noteCounterRegression(passkey, counter);
     if (!passkey.isSynced) throw refuse(`passkey ${passkey.id}: counter went back`);
   }
 
