@@ -54,7 +54,9 @@ const rooms: Rooms = {
     "listener",
     "storage",
   ],
-  commands: [...foundations, ...nouns, "storage", "app"],
+  // Who seals what, for sealing it anew.
+  "sealed-columns": ["encryption", "tokens", "auth", "frontdoor"],
+  commands: [...foundations, ...nouns, "storage", "sealed-columns", "app"],
   main: ["lib", "commands"],
 };
 

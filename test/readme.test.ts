@@ -128,6 +128,7 @@ describe("docs/keys.md", () => {
       "keys rotate",
       "keys rotate --now",
       'keys revoke "$KID"',
+      "keys reencrypt",
       "doctor",
     ]);
     for (const block of ours) {

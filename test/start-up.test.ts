@@ -114,6 +114,66 @@ describe("keys that are not the database's", () => {
     const alone = await runVestibule(["serve"], state, { env: { VESTIBULE_ENCRYPTION_KEY: fresh } });
     expectRefusal(alone, /encryption_key: the database was written with another key/);
   });
+
+  it.each(["sqlite", "postgres"] as const)(
+    "an old one, once everything is sealed anew, on %s",
+    async (dialect) => {
+      const [old = "", fresh = ""] = [1, 2].map(() => randomBytes(32).toString("base64url"));
+      const state = await createState(dialect);
+      onTestFinished(() => state.remove());
+      const keys = (...list: string[]) => ({
+        env: { VESTIBULE_ENCRYPTION_KEY: list.join(",") },
+        config: { public_url: "http://localhost:7400" },
+      });
+      const reencrypt = (...list: string[]) => runVestibule(["keys", "reencrypt"], state, keys(...list));
+      const tokenOf = async (server: TestServer) =>
+        (await postJson(server, "/vestibule.v1.AuthService/AuthToken", {}, basic(server))).json.accessToken;
+      const first = await startServer({ state, ...keys(old) });
+      const token = await tokenOf(first);
+
+      expectRefusal(
+        await reencrypt(fresh, old),
+        /^vestibule: keys reencrypt: no server has the first encryption key yet/,
+      );
+      expect(await tokenOf(first)).toBeDefined();
+      expect(await first.stop()).toBe(0);
+
+      const both = await startServer({ state, ...keys(fresh, old) });
+      expect((await reencrypt(fresh)).stderr).toMatch(/the database was written with another key/);
+      const done = await reencrypt(fresh, old);
+      expect(done).toMatchObject({ code: 0, stderr: "" });
+      expect(done.stdout).toMatch(
+        /^signing_keys\.sealed_private_key: 1 sealed anew\nno longer needed: [\w-]+; /,
+      );
+      const again = await reencrypt(fresh, old);
+      expect(again.stdout).toMatch(
+        /^everything is sealed with the first key, [\w-]+, and no other is recorded\n$/,
+      );
+      // The server that runs goes on, and what it makes now needs the new key alone.
+      expect((await runVestibule(["keys", "rotate", "--now"], state, keys(fresh, old))).code).toBe(0);
+      expect(await tokenOf(both)).toBeDefined();
+      expect(await both.stop()).toBe(0);
+
+      expectRefusal(
+        await runVestibule(["serve"], state, keys(old)),
+        /the database was written with another key/,
+      );
+      expect((await runVestibule(["doctor"], state, keys(fresh))).stdout).toContain("ok    sealed values");
+      const alone = await startServer({ state, ...keys(fresh) });
+      const authorization = `Bearer ${token}`;
+      const who = await postJson(alone, "/vestibule.v1.AuthService/GetCurrentUser", {}, { authorization });
+      expect(who.status).toBe(200);
+      expect(await tokenOf(alone)).toBeDefined();
+      const records = await postJson(
+        alone,
+        "/vestibule.v1.AuditService/ListAuditRecords",
+        { action: "encryption_key.retire" },
+        basic(alone),
+      );
+      expect(records.json.records).toMatchObject([{ actor: { type: "system", id: "command-line" } }]);
+      expect(await alone.stop()).toBe(0);
+    },
+  );
 });
 
 describe("settings that cannot be used", () => {
@@ -332,7 +392,7 @@ describe("the command line", () => {
     [["sevre"], "unknown command sevre; try --help"],
     [["migrate", "now"], "migrate takes no arguments"],
     [["doctor", "now"], "doctor takes no arguments"],
-    [["keys"], "keys: expected list, rotate or revoke"],
+    [["keys"], "keys: expected list, rotate, revoke or reencrypt"],
     [["keys", "list", "x"], "keys list takes no arguments"],
     [["keys", "rotate", "x"], "keys rotate [--now]"],
     [["keys", "revoke"], "keys revoke <kid>"],
@@ -417,6 +477,7 @@ describe("doctor", () => {
       "ok    schema",
       "ok    signing key",
       "ok    keys",
+      "ok    sealed values",
       "",
     ]);
     expect(readFiles(server.state.dataDir)).toEqual(before);

@@ -22,6 +22,7 @@ Usage: vestibule [--config <file>] <command>
   keys list            list the signing keys and what each is doing
   keys rotate [--now]  publish a new signing key; it signs in 15 minutes, or at once
   keys revoke <kid>    drop a signing key; its tokens are refused at once
+  keys reencrypt       seal everything with the first encryption key, forget the others
   doctor               check the configuration, the database and the keys
 
 Settings come from the environment (VESTIBULE_…) and a YAML file; see
@@ -43,6 +44,7 @@ const plainFailures = new Set([
   "BootstrapConflictError",
   "ListenError",
   "NotFitError",
+  "ReencryptionError",
 ]);
 
 function print(line: string): void {

@@ -1,7 +1,8 @@
 /** Sign-ins on their way: rows that live for minutes, found by a state that only their browser was told. */
 import { randomBytes } from "node:crypto";
 import type { Database, Tx } from "../db/database.ts";
-import type { Sealer } from "../encryption/sealer.ts";
+import { placeOf, type SealedColumn } from "../encryption/sealed-column.ts";
+import type { Sealer, SealPlace } from "../encryption/sealer.ts";
 import { toBase64url } from "../lib/base64url.ts";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
@@ -30,8 +31,16 @@ export interface FlowsOptions {
   readonly clock: Clock;
 }
 
-function toPlace(flowId: string) {
-  return { purpose: "auth-flow", table: "auth_flows", rowId: flowId, column: "sealed_secret" } as const;
+/** Where flows keep what is secret. */
+export const flowColumn: SealedColumn = {
+  purpose: "auth-flow",
+  table: "auth_flows",
+  column: "sealed_secret",
+  keyColumns: ["id"],
+};
+
+function toPlace(flowId: string): SealPlace {
+  return placeOf(flowColumn, [flowId]);
 }
 
 /** Names a flow: 256 random bits, base64url. */

@@ -11,9 +11,11 @@ import type { Reader } from "../db/database.ts";
 import { getSchemaState } from "../db/migrate.ts";
 import { findOpenReader } from "../db/open-reader.ts";
 import { compareKeyChecks } from "../encryption/key-checks.ts";
-import { createSealer } from "../encryption/sealer.ts";
+import { isAnySealedOtherwise } from "../encryption/sealed-column-store.ts";
+import { createSealer, encryptionKeyId } from "../encryption/sealer.ts";
 import { DomainError } from "../lib/errors.ts";
 import { silentLog } from "../lib/log.ts";
+import { sealedColumns } from "../sealed-columns.ts";
 import { toDatabaseUrl } from "../storage.ts";
 import { signingKeyPlace } from "../tokens/key-rotation.ts";
 import { findSigner } from "../tokens/signing-key.ts";
@@ -86,6 +88,9 @@ async function checkDatabase(
       pending.length === 0 ? "up to date" : `the next start applies ${pending.join(", ")}`,
     );
     await report.check("keys", () => checkKeys(config, opened.reader, surroundings, report));
+    if (pending.length === 0) {
+      await report.check("sealed values", () => checkSealed(config, opened.reader));
+    }
     return undefined;
   } finally {
     await opened.close();
@@ -112,6 +117,20 @@ async function checkKeys(
   return fresh.length === 0
     ? "match the database"
     : `match; the next start records a new ${fresh.join(", ")}`;
+}
+
+/** A server that was not restarted may have gone on sealing with a key that was retired since. */
+async function checkSealed(config: Config, reader: Reader): Promise<string> {
+  const { encryptionKeys } = resolveSecrets(config, { mayGenerate: false });
+  const keyIds = encryptionKeys.map(encryptionKeyId);
+  for (const sealed of sealedColumns) {
+    if (await isAnySealedOtherwise(reader, sealed, keyIds)) {
+      throw new Error(
+        `${sealed.table}.${sealed.column} holds values of an encryption key that is not configured: list that key again`,
+      );
+    }
+  }
+  return "all by configured keys";
 }
 
 async function checkSigner(reader: Reader, secrets: Secrets, { clock }: Surroundings): Promise<string> {

@@ -1,8 +1,18 @@
-/** `vestibule keys list|rotate|revoke`: the signing keys, while servers run. */
-
+/**
+ * `vestibule keys list|rotate|revoke`, the signing keys, and `keys reencrypt`,
+ * what is sealed with the encryption keys; all while servers run.
+ */
+import { resolveSecrets } from "../config/data-dir.ts";
+import { loadConfig } from "../config/load-config.ts";
+import { findOpenReader } from "../db/open-reader.ts";
+import { compareKeyChecks } from "../encryption/key-checks.ts";
+import { reencrypt } from "../encryption/reencryption.ts";
+import { silentLog } from "../lib/log.ts";
+import { sealedColumns } from "../sealed-columns.ts";
+import { toDatabaseUrl } from "../storage.ts";
 import { toSigningKeyState } from "../tokens/signing-key.ts";
 import { findSigningKeys } from "../tokens/store.ts";
-import { type Command, UsageError } from "./command.ts";
+import { type Command, type Surroundings, UsageError } from "./command.ts";
 import { withStorage } from "./with-storage.ts";
 
 /** @see keysHelp */
@@ -15,8 +25,10 @@ export const keysCommand: Command = async (args, surroundings) => {
       return await rotate(rest, surroundings);
     case "revoke":
       return await revoke(rest, surroundings);
+    case "reencrypt":
+      return await reencryptAll(rest, surroundings);
     default:
-      throw new UsageError("keys: expected list, rotate or revoke");
+      throw new UsageError("keys: expected list, rotate, revoke or reencrypt");
   }
 };
 
@@ -52,3 +64,43 @@ const revoke: Command = async (args, surroundings) => {
     surroundings.print(`${kid} is revoked: tokens it signed are refused from now on`);
   });
 };
+
+const reencryptAll: Command = async (args, surroundings) => {
+  if (args.length > 0) throw new UsageError("keys reencrypt takes no arguments");
+  await refuseKeyNobodyHas(surroundings);
+  await withStorage(surroundings, async ({ database, sealer, audit }) => {
+    const { rows, retiredKeyIds } = await reencrypt({
+      database,
+      sealer,
+      columns: sealedColumns,
+      recordRetired: (tx, keyId) =>
+        audit.recordOwn(tx, "command-line", {
+          action: "encryption_key.retire",
+          target: { type: "encryption-key", id: keyId },
+          details: { successor_id: sealer.keyId },
+        }),
+    });
+    for (const [name, count] of rows) if (count > 0) surroundings.print(`${name}: ${count} sealed anew`);
+    surroundings.print(
+      retiredKeyIds.length === 0
+        ? `everything is sealed with the first key, ${sealer.keyId}, and no other is recorded`
+        : `no longer needed: ${retiredKeyIds.join(", ")}; everything is sealed with ${sealer.keyId}`,
+    );
+  });
+};
+
+/** A running server that does not have the first key could read nothing that is sealed with it. */
+async function refuseKeyNobodyHas(surroundings: Surroundings): Promise<void> {
+  const config = loadConfig(surroundings);
+  const opened = await findOpenReader({ url: toDatabaseUrl(config), log: silentLog });
+  if (opened === undefined) throw new UsageError("keys reencrypt: there is no database yet");
+  try {
+    const fresh = await compareKeyChecks(opened.reader, resolveSecrets(config, { mayGenerate: false }));
+    if (!fresh.includes("encryption_key")) return;
+    throw new UsageError(
+      "keys reencrypt: no server has the first encryption key yet; restart every server with it, then run this again",
+    );
+  } finally {
+    await opened.close();
+  }
+}

@@ -23,7 +23,7 @@ export interface ProcessKeys {
 }
 
 /** Advisory lock of Postgres that a process takes while it holds its keys against the database. */
-const keyCheckLockKey = 7_400_006;
+export const keyCheckLockKey = 7_400_006;
 
 /** The configured keys are not those of the database. */
 export class KeyMismatchError extends Error {

@@ -23,6 +23,8 @@ export interface SealPlace {
 
 /** Seals and opens secrets with the configured encryption keys. */
 export interface Sealer {
+  /** Names the key that seals. */
+  readonly keyId: string;
   /** Seals with the first key. */
   seal(place: SealPlace, plaintext: Uint8Array): string;
   /** @throws Error when the key is not configured, or the value is damaged or from another place. */
@@ -70,6 +72,7 @@ export function createSealer(keys: readonly Buffer[]): Sealer {
   }
 
   return {
+    keyId: primaryId,
     seal(place, plaintext) {
       const nonce = randomBytes(nonceBytes);
       const cipher = createCipheriv("aes-256-gcm", subkey(primaryId, place.purpose), nonce);

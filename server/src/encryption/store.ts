@@ -32,6 +32,11 @@ export async function insertKeyCheck(tx: Tx, check: KeyCheck, now: Date): Promis
     .execute();
 }
 
+/** Forgets one check. */
+export async function removeKeyCheck(tx: Tx, purpose: string, keyId: string): Promise<void> {
+  await tx.deleteFrom("key_checks").where("purpose", "=", purpose).where("key_id", "=", keyId).execute();
+}
+
 /** Forgets the checks of a purpose. */
 export async function removeKeyChecks(tx: Tx, purpose: string): Promise<void> {
   await tx.deleteFrom("key_checks").where("purpose", "=", purpose).execute();

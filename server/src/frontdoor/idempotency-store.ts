@@ -1,4 +1,14 @@
 import type { Reader, Tx } from "../db/database.ts";
+import type { SealedColumn } from "../encryption/sealed-column.ts";
+
+/** Where what requests were is kept: their secrets could be guessed from a bare hash. */
+export const idempotencyColumn: SealedColumn = {
+  purpose: "idempotency",
+  table: "idempotency_keys",
+  column: "sealed_request",
+  keyColumns: ["caller_id", "frontdoor_id", "key"],
+  toRowId: (key) => JSON.stringify(key),
+};
 
 /** What names a request that may be repeated. */
 export interface IdempotencyRef {

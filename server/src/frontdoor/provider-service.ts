@@ -10,7 +10,8 @@ import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Reader, Tx } from "../db/database.ts";
 import { isUniqueViolation } from "../db/errors.ts";
-import type { Sealer, SealPlace } from "../encryption/sealer.ts";
+import { placeOf } from "../encryption/sealed-column.ts";
+import type { Sealer } from "../encryption/sealer.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
@@ -39,7 +40,12 @@ import type {
   StoredProvider,
 } from "./frontdoor.ts";
 import { lockFrontdoor } from "./frontdoor-store.ts";
-import { findIdempotentAnswer, type IdempotencyRef, upsertIdempotentAnswer } from "./idempotency-store.ts";
+import {
+  findIdempotentAnswer,
+  type IdempotencyRef,
+  idempotencyColumn,
+  upsertIdempotentAnswer,
+} from "./idempotency-store.ts";
 import { toName } from "./name.ts";
 import * as store from "./provider-store.ts";
 import { frontdoorNotFound, type Reach } from "./reach.ts";
@@ -385,12 +391,7 @@ export class ProviderService {
     }
     const { sealer, clock } = this.#options;
     const ref: IdempotencyRef = { callerId: principal.id, frontdoorId: frontdoor.id, key };
-    const place: SealPlace = {
-      purpose: "idempotency",
-      table: "idempotency_keys",
-      rowId: JSON.stringify([ref.callerId, ref.frontdoorId, key]),
-      column: "sealed_request",
-    };
+    const place = placeOf(idempotencyColumn, [ref.callerId, ref.frontdoorId, key]);
     const request = hash("sha256", JSON.stringify(draft), "buffer");
     return {
       async find(tx: Tx): Promise<ProviderSummary | undefined> {

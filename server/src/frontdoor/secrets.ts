@@ -2,6 +2,7 @@
  * Secrets of providers at rest. Each revision has its own: sealed for that
  * provider, revision and property, they open nowhere else.
  */
+import { placeOf, type SealedColumn } from "../encryption/sealed-column.ts";
 import type { Sealer, SealPlace } from "../encryption/sealer.ts";
 import type { Secrets } from "./definition.ts";
 import type { SealedSecrets } from "./frontdoor.ts";
@@ -12,13 +13,18 @@ export interface SecretsOwner {
   readonly revision: number;
 }
 
+/** Where revisions keep their secrets. */
+export const providerSecretsColumn: SealedColumn = {
+  purpose: "auth-provider",
+  table: "auth_provider_revisions",
+  column: "sealed_secrets",
+  keyColumns: ["provider_id", "revision"],
+  toRowId: ([providerId, revision]) => `${providerId}/${revision}`,
+  byProperty: true,
+};
+
 function toPlace({ providerId, revision }: SecretsOwner, field: string): SealPlace {
-  return {
-    purpose: "auth-provider",
-    table: "auth_provider_revisions",
-    rowId: `${providerId}/${revision}`,
-    column: `sealed_secrets.${field}`,
-  };
+  return placeOf(providerSecretsColumn, [providerId, revision], field);
 }
 
 /** Seals secrets for a revision. */

@@ -13,7 +13,8 @@ import type { AuditAgent, AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Tx } from "../db/database.ts";
 import { lockForTransaction } from "../db/dialect.ts";
-import type { Sealer } from "../encryption/sealer.ts";
+import { placeOf, type SealedColumn } from "../encryption/sealed-column.ts";
+import type { Sealer, SealPlace } from "../encryption/sealer.ts";
 import type { Clock } from "../lib/clock.ts";
 import { generateSigningKeyPair, type SigningAlgorithm } from "./algorithms.ts";
 import { findSigner, isVerifying, type PublicJwk, type SigningKey } from "./signing-key.ts";
@@ -212,7 +213,15 @@ export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
   };
 }
 
+/** Where the private halves of signing keys are sealed. */
+export const signingKeyColumn: SealedColumn = {
+  purpose: "signing-key",
+  table: "signing_keys",
+  column: "sealed_private_key",
+  keyColumns: ["kid"],
+};
+
 /** Where the private half of a signing key is sealed. */
-export function signingKeyPlace(kid: string) {
-  return { purpose: "signing-key", table: "signing_keys", rowId: kid, column: "sealed_private_key" } as const;
+export function signingKeyPlace(kid: string): SealPlace {
+  return placeOf(signingKeyColumn, [kid]);
 }
