@@ -29,67 +29,59 @@ const columns = [
   "details",
 ] as const satisfies readonly (keyof AuditRecordRow)[];
 
-type NewRow = Pick<AuditRecordRow, (typeof columns)[number]>;
+type Value = string | number | null;
 
-/** An insert of `count` rows, whose parameters are `<column>_<index>`. */
+/** An insert of `count` rows, whose parameters are their values, row after row. */
 function prepareInsert(count: number) {
-  return prepared((database, parameters: Record<string, string | number | null>) =>
+  return prepared((database, parameters: readonly Value[]) =>
     database
       .insertInto("audit_records")
-      .values(
-        Array.from(
-          { length: count },
-          (_, index) =>
-            Object.fromEntries(
-              columns.map((name) => [name, parameters[`${name}_${index}`]]),
-            ) as unknown as NewRow,
-        ),
-      ),
+      .values(Array.from({ length: count }, (_, row) => toNewRow(parameters, row * columns.length))),
   );
+}
+
+type NewRow = Pick<AuditRecordRow, (typeof columns)[number]>;
+
+function toNewRow(parameters: readonly Value[], first: number): NewRow {
+  return Object.fromEntries(
+    columns.map((name, index) => [name, parameters[first + index]]),
+  ) as unknown as NewRow;
 }
 
 const insertOne = prepareInsert(1);
 const insertMany = prepareInsert(rowsPerInsert);
 
-function toParameters(rows: readonly NewRow[]): Record<string, string | number | null> {
-  const parameters: Record<string, string | number | null> = {};
-  for (const [index, row] of rows.entries()) {
-    for (const name of columns) parameters[`${name}_${index}`] = row[name];
-  }
-  return parameters;
-}
-
-function toRow(record: AuditRecord): NewRow {
-  return {
-    id: record.id,
-    at: record.at.getTime(),
-    request_id: record.requestId ?? null,
-    actor_type: record.actor?.type ?? null,
-    actor_id: record.actor?.id ?? null,
-    credential_kind: record.credentialKind ?? null,
-    credential_id: record.credentialId ?? null,
-    token_id: record.tokenId ?? null,
-    action: record.action,
-    target_type: record.target?.type ?? null,
-    target_id: record.target?.id ?? null,
-    org_id: record.orgId ?? null,
-    result: record.result,
-    reason: record.reason ?? null,
-    detail: record.detail ?? null,
-    client_address: record.clientAddress ?? null,
-    user_agent: record.userAgent ?? null,
-    details: Object.keys(record.details).length === 0 ? null : JSON.stringify(record.details),
-  };
+/** The values of a record, in the order of {@link columns}. */
+function toValues(record: AuditRecord): Value[] {
+  return [
+    record.id,
+    record.at.getTime(),
+    record.requestId ?? null,
+    record.actor?.type ?? null,
+    record.actor?.id ?? null,
+    record.credentialKind ?? null,
+    record.credentialId ?? null,
+    record.tokenId ?? null,
+    record.action,
+    record.target?.type ?? null,
+    record.target?.id ?? null,
+    record.orgId ?? null,
+    record.result,
+    record.reason ?? null,
+    record.detail ?? null,
+    record.clientAddress ?? null,
+    record.userAgent ?? null,
+    Object.keys(record.details).length === 0 ? null : JSON.stringify(record.details),
+  ];
 }
 
 /** Stores records, in their order. */
 export async function insertRecords(tx: Tx, records: readonly AuditRecord[]): Promise<void> {
-  const rows = records.map(toRow);
-  const whole = rows.length - (rows.length % rowsPerInsert);
+  const whole = records.length - (records.length % rowsPerInsert);
   for (let from = 0; from < whole; from += rowsPerInsert) {
-    await insertMany.run(tx, toParameters(rows.slice(from, from + rowsPerInsert)));
+    await insertMany.run(tx, records.slice(from, from + rowsPerInsert).flatMap(toValues));
   }
-  for (const row of rows.slice(whole)) await insertOne.run(tx, toParameters([row]));
+  for (const record of records.slice(whole)) await insertOne.run(tx, toValues(record));
 }
 
 function toSubject(type: string | null, id: string | null): AuditSubject | undefined {

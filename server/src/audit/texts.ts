@@ -23,6 +23,8 @@ export function toDetails(details: Readonly<Record<string, string>> = {}): Recor
 }
 
 function toText(text: string, length: number): string {
+  // What nearly all texts are needs no mending.
+  if (text.length <= length && /^[ -~]*$/.test(text)) return text;
   return text
     .slice(0, length)
     .toWellFormed()

@@ -63,7 +63,7 @@ export class DatabaseAuditTrail implements AuditTrail {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#maxBuffered = options.maxBuffered ?? 20_000;
-    this.#flushAfterMs = options.flushAfterMs ?? 50;
+    this.#flushAfterMs = options.flushAfterMs ?? 80;
     this.#retryAfterMs = options.retryAfterMs ?? 500;
     this.#throttle = new RefusalThrottle({ onSuppressed: (refusals) => this.#bufferSuppressed(refusals) });
     this.#sweepTimer = setInterval(() => this.#throttle.sweep(this.#clock.now()), sweepEveryMs);

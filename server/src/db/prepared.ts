@@ -23,6 +23,8 @@ class Placeholder {
 interface Compiled<O> {
   readonly query: CompiledQuery<O>;
   readonly parameters: readonly unknown[];
+  /** Whether the parameters come as a list in the statement's own order, and need no sorting. */
+  readonly isInOrder: boolean;
 }
 
 /**
@@ -32,6 +34,7 @@ interface Compiled<O> {
  *
  * `build` sees placeholders instead of values, so it must hand each parameter
  * to Kysely as it is, and never look at one, spread one or put one in a list.
+ * Parameters are an object, or a list where there are many.
  *
  * @example
  * const findOrganization = prepared((db, { id }: { id: string }) =>
@@ -51,7 +54,9 @@ export function prepared<P extends object, O>(
       statement = compile(build, database);
       compiled.set(adapter, statement);
     }
-    const parameters = statement.parameters.map((parameter) => bind(parameter, values));
+    const parameters = statement.isInOrder
+      ? checkList(values, statement.parameters.length)
+      : statement.parameters.map((parameter) => bind(parameter, values));
     return database.executeQuery<O>({ ...statement.query, parameters });
   };
 
@@ -68,7 +73,22 @@ function compile<P extends object, O>(
 ): Compiled<O> {
   const placeholders = new Proxy({}, { get: (_, name) => new Placeholder(String(name)) }) as P;
   const query = build(database, placeholders).compile();
-  return { query, parameters: query.parameters };
+  const { parameters } = query;
+  const isInOrder = parameters.every((parameter, index) => isNamed(parameter, String(index)));
+  return { query, parameters, isInOrder };
+}
+
+function isNamed(parameter: unknown, name: string): boolean {
+  return parameter instanceof Placeholder && parameter.name === name;
+}
+
+/** As strict as {@link bind}: a value that is missing is an error, not a null. */
+function checkList(values: unknown, length: number): readonly unknown[] {
+  const list = values as readonly unknown[];
+  if (length > 0 && (list.length !== length || list.includes(undefined))) {
+    throw new Error(`prepared statement: ${length} values are needed`);
+  }
+  return length > 0 ? list : [];
 }
 
 function bind<P extends object>(parameter: unknown, values: P): unknown {

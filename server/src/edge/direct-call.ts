@@ -8,7 +8,13 @@
  * Whatever is of another kind, and every body that is not framed as it should
  * be, goes to the adapter, which has the last word on what the protocols mean.
  */
-import type { DescMessage, DescMethodUnary, Message } from "@bufbuild/protobuf";
+import {
+  type DescMessage,
+  type DescMethodUnary,
+  type JsonWriteOptions,
+  type Message,
+  toJsonString,
+} from "@bufbuild/protobuf";
 import {
   type ContextValues,
   createContextValues,
@@ -78,6 +84,7 @@ export function createDirectCalls(
       procedure: `${method.parent.typeName}/${method.name}`,
       call: createUnaryCall(registration, method, options.interceptors),
       serialization: createSerialization(method, options),
+      jsonOptions: toJsonOptions(options),
       options,
     };
     return (incoming) => {
@@ -102,18 +109,19 @@ interface Target {
   readonly procedure: string;
   readonly call: UnaryCall;
   readonly serialization: Serialization;
+  readonly jsonOptions: Partial<JsonWriteOptions>;
   readonly options: DirectCallOptions;
 }
 
 type Serialization = MethodSerializationLookup<DescMessage, DescMessage>;
 
-function createSerialization(
-  method: DescMethodUnary,
-  { bodyBytes, protoFieldNames }: DirectCallOptions,
-): Serialization {
-  const jsonOptions = { useProtoFieldName: protoFieldNames ?? false };
-  const limits = { readMaxBytes: bodyBytes, writeMaxBytes: 0xffffffff, compressMinBytes: 1024 };
-  return createMethodSerializationLookup(method, undefined, jsonOptions, limits);
+function createSerialization(method: DescMethodUnary, options: DirectCallOptions): Serialization {
+  const limits = { readMaxBytes: options.bodyBytes, writeMaxBytes: 0xffffffff, compressMinBytes: 1024 };
+  return createMethodSerializationLookup(method, undefined, toJsonOptions(options), limits);
+}
+
+function toJsonOptions({ protoFieldNames }: DirectCallOptions): Partial<JsonWriteOptions> {
+  return { useProtoFieldName: protoFieldNames ?? false };
 }
 
 /** One call, and the context its handler sees. */
@@ -188,15 +196,17 @@ class Call implements HandlerContext {
     });
   }
 
-  async #invoke(bytes: Buffer): Promise<Uint8Array> {
-    const { call, serialization } = this.#target;
+  async #invoke(bytes: Buffer): Promise<string | Uint8Array> {
+    const { call, serialization, method, jsonOptions } = this.#target;
     const { isBinary } = this.#wire;
     const input = serialization.getI(isBinary).parse(bytes) as Message;
     const { message } = await call(input, this);
-    return serialization.getO(isBinary).serialize(message);
+    if (isBinary) return serialization.getO(isBinary).serialize(message);
+    // As text: Node sends it with the head in one piece.
+    return toJsonString(method.output, message, jsonOptions);
   }
 
-  async #send(message: Uint8Array): Promise<void> {
+  async #send(message: string | Uint8Array): Promise<void> {
     const { response, info } = this.#incoming;
     info.outcome.code = "ok";
     if (!isOpen(response)) return;
@@ -205,8 +215,8 @@ class Call implements HandlerContext {
 
   #refuse(error: unknown): void {
     const { request, response, info } = this.#incoming;
-    const { translator, protoFieldNames } = this.#target.options;
-    const refusal = translator.refuse(error, info, this.#target.procedure);
+    const { options, jsonOptions } = this.#target;
+    const refusal = options.translator.refuse(error, info, this.#target.procedure);
     // What is left of the body is dropped, so that the answer reaches its sender.
     request.resume();
     if (!isOpen(response)) return;
@@ -215,7 +225,7 @@ class Call implements HandlerContext {
       refusal instanceof DomainError ? toConnectError(refusal) : refusal,
       this.#toAnswer(),
       {
-        jsonOptions: { useProtoFieldName: protoFieldNames ?? false },
+        jsonOptions,
         httpStatus: info.outcome.reason === "REQUEST_TOO_LARGE" ? 413 : undefined,
       },
     );

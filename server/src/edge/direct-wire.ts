@@ -27,7 +27,7 @@ export interface Wire {
   readTimeout(request: NodeRequest): number | undefined | "malformed";
   /** The message's bytes; undefined for a body that is not exactly one plain message. */
   unframe(body: Buffer): Buffer | undefined;
-  send(response: NodeResponse, message: Uint8Array, answer: Answer): void | Promise<void>;
+  send(response: NodeResponse, message: string | Uint8Array, answer: Answer): void | Promise<void>;
   refuse(response: NodeResponse, error: ConnectError, answer: Answer, refusal: RefusalOptions): void;
 }
 
@@ -72,10 +72,15 @@ const compressedFromBytes = 1024;
 function createConnectWire(isBinary: boolean): Wire {
   const type = isBinary ? "application/proto" : "application/json";
 
-  function write(response: NodeResponse, status: number, headers: Headers | undefined, body: Uint8Array) {
+  function write(
+    response: NodeResponse,
+    status: number,
+    headers: Headers | undefined,
+    body: string | Uint8Array,
+  ) {
     response.statusCode = status;
     setHeaders(response, headers);
-    response.setHeader("content-length", body.byteLength);
+    response.setHeader("content-length", Buffer.byteLength(body));
     response.end(body);
   }
 
@@ -88,10 +93,10 @@ function createConnectWire(isBinary: boolean): Wire {
     send(response, message, answer) {
       const header = withTrailer(answer);
       response.setHeader("content-type", type);
-      if (message.byteLength < compressedFromBytes || !takesGzip(answer.request)) {
+      if (Buffer.byteLength(message) < compressedFromBytes || !takesGzip(answer.request)) {
         return write(response, 200, header, message);
       }
-      return compressionGzip.compress(message).then((compressed) => {
+      return compressionGzip.compress(Buffer.from(message)).then((compressed) => {
         response.setHeader("content-encoding", compressionGzip.name);
         write(response, 200, header, compressed);
       });
@@ -138,10 +143,11 @@ const grpc: Wire = {
     return isOneMessage ? body.subarray(grpcPrefixBytes) : undefined;
   },
   send(response, message, { header, trailer }) {
-    const framed = Buffer.allocUnsafe(grpcPrefixBytes + message.byteLength);
+    const bytes = Buffer.from(message);
+    const framed = Buffer.allocUnsafe(grpcPrefixBytes + bytes.length);
     framed[0] = 0;
-    framed.writeUInt32BE(message.byteLength, 1);
-    framed.set(message, grpcPrefixBytes);
+    framed.writeUInt32BE(bytes.length, 1);
+    framed.set(bytes, grpcPrefixBytes);
     endGrpc(response, header, framed, { ...toFields(trailer), "grpc-status": "0" });
   },
   refuse(response, error, { header, trailer }) {

@@ -6,14 +6,8 @@
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { type PlainError, toDomainError, toOauthError, toPlainError } from "./errors.ts";
-import {
-  type NodeRequest,
-  type NodeResponse,
-  readBody,
-  toRawPath,
-  toRawQuery,
-  toWebHeaders,
-} from "./node-http.ts";
+import { LazyHeaders } from "./lazy-headers.ts";
+import { type NodeRequest, type NodeResponse, readBody, toRawPath, toRawQuery } from "./node-http.ts";
 
 /** Methods a route can have. A GET route answers HEAD as well. */
 export type PlainMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -80,33 +74,49 @@ export async function servePlainRoute(
     if ("raw" in route) {
       await route.raw(request, response, info);
     } else {
-      sendPlain(response, await route.handle(await readPlainRequest(request, info, options.bodyBytes)));
+      sendPlain(
+        response,
+        await route.handle(new LazyPlainRequest(request, await readBody(request, options.bodyBytes), info)),
+      );
     }
   } catch (error) {
     sendRefusal(response, error, info, options.log, route.refusals);
   }
 }
 
-async function readPlainRequest(
-  request: NodeRequest,
-  info: RequestInfo,
-  bodyBytes: number,
-): Promise<PlainRequest> {
-  return {
-    method: request.method ?? "",
-    path: toRawPath(request.url),
-    query: new URLSearchParams(toRawQuery(request.url)),
-    header: toWebHeaders(request),
-    body: await readBody(request, bodyBytes),
-    info,
-  };
+/** A request whose parts are made when its route asks for them. */
+class LazyPlainRequest implements PlainRequest {
+  readonly body: Uint8Array;
+  readonly info: RequestInfo;
+  readonly header: Headers;
+  readonly #request: NodeRequest;
+
+  constructor(request: NodeRequest, body: Uint8Array, info: RequestInfo) {
+    this.#request = request;
+    this.header = new LazyHeaders(request);
+    this.body = body;
+    this.info = info;
+  }
+
+  get method(): string {
+    return this.#request.method ?? "";
+  }
+
+  get path(): string {
+    return toRawPath(this.#request.url);
+  }
+
+  get query(): URLSearchParams {
+    return new URLSearchParams(toRawQuery(this.#request.url));
+  }
 }
 
 /** Sends an answer whole. `Vary` adds to what is set already; a body on HEAD only counts for its length. */
 export function sendPlain(response: NodeResponse, answer: PlainResponse | PlainError): void {
-  const body = answer.body ?? "";
+  const { body = "" } = answer;
   const isJson = typeof body === "object" && !(body instanceof Uint8Array);
-  const bytes = body instanceof Uint8Array ? body : Buffer.from(isJson ? JSON.stringify(body) : body);
+  // A text stays one: Node sends it with the head in one piece.
+  const content = isJson ? JSON.stringify(body) : body;
   response.statusCode = answer.status;
   response.setHeader("x-content-type-options", "nosniff");
   if (isJson) {
@@ -120,9 +130,9 @@ export function sendPlain(response: NodeResponse, answer: PlainResponse | PlainE
     }
   }
   if (answer.status !== 204 && answer.status !== 304) {
-    response.setHeader("content-length", bytes.byteLength);
+    response.setHeader("content-length", Buffer.byteLength(content));
   }
-  response.end(response.req.method === "HEAD" ? "" : bytes);
+  response.end(response.req.method === "HEAD" ? "" : content);
 }
 
 /** Sends what `toPlainError` makes of an error and notes it; logs the cause of what is our own failure. */

@@ -1,6 +1,13 @@
 import type { DescMessage } from "@bufbuild/protobuf";
-import { create, type DescMethodUnary, type Message, type MessageInitShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescMethodUnary,
+  type DescService,
+  type Message,
+  type MessageInitShape,
+} from "@bufbuild/protobuf";
 import type {
+  ContextValues,
   HandlerContext,
   Interceptor,
   StreamRequest,
@@ -36,34 +43,73 @@ export function createUnaryCall(
   const found = implementation[method.localName] as Handler | undefined;
   const handler: Handler = found?.bind(implementation) ?? refuseUnimplemented;
   return async (message, context) => {
-    const invoke = async (request: UnaryRequest | StreamRequest): Promise<UnaryResponse> => ({
-      stream: false,
-      method,
-      service: method.parent,
-      message: create(method.output, await handler(request.message as Message, toContext(context, request))),
-      header: context.responseHeader,
-      trailer: context.responseTrailer,
-    });
+    const invoke = async (request: UnaryRequest | StreamRequest): Promise<UnaryResponse> => {
+      const answer = await handler(request.message as Message, toContext(context, request));
+      return new ContextResponse(method, create(method.output, answer), context);
+    };
     const call = interceptors.reduceRight<Parameters<Interceptor>[0]>(
       (next, intercept) => intercept(next),
       invoke,
     );
-    const answer = await call({
-      stream: false,
-      method,
-      service: method.parent,
-      message,
-      requestMethod: context.requestMethod,
-      url: context.url,
-      // A context may make its signal when it is first asked for.
-      get signal() {
-        return context.signal;
-      },
-      header: context.requestHeader,
-      contextValues: context.values,
-    });
-    return { message: (answer as UnaryResponse).message, header: answer.header };
+    return (await call(new ContextRequest(method, message, context))) as UnaryResponse;
   };
+}
+
+// Classes, for their getters: a context makes its signal and its headers when they are first
+// asked for. (An object literal with a getter would get a hidden class of its own each time.)
+
+class ContextRequest implements UnaryRequest {
+  readonly stream = false;
+  readonly method: DescMethodUnary;
+  readonly message: Message;
+  readonly header: Headers;
+  readonly contextValues: ContextValues;
+  readonly requestMethod: string;
+  readonly url: string;
+  readonly #context: HandlerContext;
+
+  constructor(method: DescMethodUnary, message: Message, context: HandlerContext) {
+    this.method = method;
+    this.message = message;
+    this.header = context.requestHeader;
+    this.contextValues = context.values;
+    this.requestMethod = context.requestMethod;
+    this.url = context.url;
+    this.#context = context;
+  }
+
+  get service(): DescService {
+    return this.method.parent;
+  }
+
+  get signal(): AbortSignal {
+    return this.#context.signal;
+  }
+}
+
+class ContextResponse implements UnaryResponse {
+  readonly stream = false;
+  readonly method: DescMethodUnary;
+  readonly message: Message;
+  readonly #context: HandlerContext;
+
+  constructor(method: DescMethodUnary, message: Message, context: HandlerContext) {
+    this.method = method;
+    this.message = message;
+    this.#context = context;
+  }
+
+  get service(): DescService {
+    return this.method.parent;
+  }
+
+  get header(): Headers {
+    return this.#context.responseHeader;
+  }
+
+  get trailer(): Headers {
+    return this.#context.responseTrailer;
+  }
 }
 
 /** What a handler sees is what the innermost interceptor passed on. */

@@ -1,5 +1,6 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
+import { prepared } from "../db/prepared.ts";
 import type { ServiceUserRow } from "../db/schema.ts";
 import type { ServiceUser } from "./service-user.ts";
 
@@ -37,9 +38,13 @@ export async function insertServiceUser(tx: Tx, serviceUser: ServiceUser): Promi
     .execute();
 }
 
+const selectById = prepared((database, { id }: { id: string }) =>
+  database.selectFrom("service_users").selectAll().where("id", "=", id),
+);
+
 /** A service user by id, whatever its organization. */
 export async function findServiceUser(reader: Reader, id: string): Promise<ServiceUser | undefined> {
-  const row = await reader.selectFrom("service_users").selectAll().where("id", "=", id).executeTakeFirst();
+  const row = await selectById.first(reader, { id });
   return row && toServiceUser(row);
 }
 

@@ -74,7 +74,7 @@ export class UsageRecorder {
     this.#database = options.database;
     this.#clock = options.clock;
     this.#log = options.log;
-    this.#flushDelayMs = options.flushDelayMs ?? 50;
+    this.#flushDelayMs = options.flushDelayMs ?? 80;
   }
 
   /** Notes a successful proof. Never waits, never throws. */
