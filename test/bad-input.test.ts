@@ -409,6 +409,16 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
       }
     });
 
+    it("at the very end of the calendar is kept as one", async () => {
+      const { secret } = (await create("9999-12-31T23:59:59.999999999Z")).json;
+      expect(secret.expiresAt).toBe("9999-12-31T23:59:59.999Z");
+      const machine = { org_id: "default", id: one.id };
+      for (const method of ["ListServiceUserCredentials", "GetServiceUserUsage"]) {
+        expect((await call(method, machine)).status).toBe(200);
+      }
+      await call("DeleteServiceUserCredential", { ...machine, secret_id: secret.id });
+    });
+
     it("beyond the calendar, which only binary can say, is refused", async () => {
       using open = openTransport(server.url, "gRPC", "h2c");
       for (const seconds of [10n ** 15n, -(10n ** 15n), 253402300800n]) {
