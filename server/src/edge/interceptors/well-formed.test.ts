@@ -50,6 +50,9 @@ describe("a struct", () => {
     [{ n: 1.5, deep: [{ n: -0 }] }, true],
     [{ n: Number.NaN }, false],
     [{ deep: [{ n: Number.POSITIVE_INFINITY }] }, false],
+    [{ "😀": ["😀\0"] }, true],
+    [{ deep: [{ text: "\ud83d" }] }, false],
+    [{ deep: [{ "\ude00": 1 }] }, false],
   ])("%j: %s", (metadata, good) => {
     const request = create(CreateServiceUserRequestSchema, { body: { metadata } });
     const expected = good ? [] : ["body.metadata"];

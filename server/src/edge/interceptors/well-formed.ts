@@ -3,7 +3,9 @@
  *
  * A text with NUL cannot be stored in Postgres. An instant outside the years 1
  * to 9999, and a number that is none, can be said in binary only: JSON has no
- * word for them, so they could be neither stored nor read back.
+ * word for them, so they could be neither stored nor read back. Half a character
+ * can be said in the free-form JSON of a struct only, and comes back as another
+ * text, or another name, in binary.
  */
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
@@ -82,7 +84,9 @@ function checkValue(
       }
       return;
     case "google.protobuf.Struct":
-      if (!hasFiniteNumbers(value)) found.push({ field: at, description: "must hold finite numbers only" });
+      if (!isJson(value)) {
+        found.push({ field: at, description: "must hold finite numbers and whole characters only" });
+      }
       return;
     default:
       checkMessage(type as DescMessage, value as Fields, at, found);
@@ -112,9 +116,10 @@ function isNanos(nanos: number, least: number): boolean {
   return nanos >= least && nanos <= 999_999_999;
 }
 
-/** Whether every number in a JSON value is one that JSON can say. */
-function hasFiniteNumbers(value: unknown): boolean {
+/** Whether every number and text in a JSON value is one that JSON can say, names included. */
+function isJson(value: unknown): boolean {
   if (typeof value === "number") return Number.isFinite(value);
+  if (typeof value === "string") return value.isWellFormed();
   if (typeof value !== "object" || value === null) return true;
-  return Object.values(value).every(hasFiniteNumbers);
+  return Object.entries(value).every(([name, each]) => name.isWellFormed() && isJson(each));
 }
