@@ -1,5 +1,6 @@
 /** The commands of a page, run as a reader would run them. */
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -25,13 +26,52 @@ export async function runShell(
   server: { readonly url: string; readonly clientId: string; readonly clientSecret: string },
   variables: Readonly<Record<string, string>> = {},
 ): Promise<string> {
+  const { script, env } = prepare(block, server, variables);
+  const { stdout } = await run("bash", ["-euo", "pipefail", "-c", script], { env, cwd: root });
+  return stdout;
+}
+
+type Place = Parameters<typeof runShell>[1];
+type Variables = Parameters<typeof runShell>[2];
+
+function prepare(block: string, server: Place, variables: Variables) {
   const env = {
     ...process.env,
     CLIENT_ID: server.clientId,
     CLIENT_SECRET: server.clientSecret,
     ...variables,
   };
-  const script = block.replaceAll("http://localhost:7400", server.url);
-  const { stdout } = await run("bash", ["-euo", "pipefail", "-c", script], { env, cwd: root });
-  return stdout;
+  return { script: block.replaceAll("http://localhost:7400", server.url), env };
+}
+
+/** Commands that go on until somebody ends them. */
+export interface Followed {
+  /** Everything printed so far. */
+  printed(): string;
+  /** Ends them, and all they started. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Starts a block of shell commands that do not end by themselves, as {@link runShell} would run it. */
+export function followShell(block: string, server: Place, variables: Variables = {}): Followed {
+  const { script, env } = prepare(block, server, variables);
+  // A process group of its own, so that what the shell starts ends with it.
+  const child = spawn("bash", ["-euo", "pipefail", "-c", script], {
+    env,
+    cwd: root,
+    detached: true,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const closed = once(child, "close");
+  let printed = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    printed += text;
+  });
+  return {
+    printed: () => printed,
+    async [Symbol.asyncDispose]() {
+      if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid);
+      await closed;
+    },
+  };
 }

@@ -12,6 +12,8 @@ import {
 } from "@connectrpc/connect";
 import { AuditService } from "@vestibule/proto/vestibule/v1/audit_service_pb";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
+import { FrontdoorService } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
 import { OrganizationService } from "@vestibule/proto/vestibule/v1/organization_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
@@ -51,6 +53,8 @@ export interface Vestibule {
   readonly organizations: Client<typeof OrganizationService>;
   readonly users: Client<typeof UserService>;
   readonly audit: Client<typeof AuditService>;
+  readonly frontdoors: Client<typeof FrontdoorService>;
+  readonly authProviders: Client<typeof FrontdoorAuthProviderService>;
   /** A client of any other service, with the same credential and retries. */
   client<S extends DescService>(service: S): Client<S>;
   /**
@@ -107,6 +111,8 @@ export function createVestibule(options: VestibuleOptions): Vestibule {
     organizations: client(OrganizationService),
     users: client(UserService),
     audit: client(AuditService),
+    frontdoors: client(FrontdoorService),
+    authProviders: client(FrontdoorAuthProviderService),
     client,
     getAccessToken: ({ signal } = {}) => getToken(tokens, signal),
     close: () => connection.close(),
