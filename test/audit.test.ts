@@ -109,6 +109,27 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
     for (const { text } of answers) expect(text).not.toMatch(/wrong|mistyped|disabled/);
   });
 
+  it("names the expired credential that somebody still uses", async () => {
+    const machine = await createMachine(server, "viewer");
+    const { secret } = await call(server, `${serviceUsers}/CreateServiceUserCredential`, {
+      id: machine.id,
+      org_id: orgId,
+      title: "last year's",
+      expires_at: new Date(Date.now() + 1000).toISOString(),
+    });
+    const expiring = basic({ clientId: secret.id, clientSecret: secret.secret });
+    const statusOf = async () =>
+      (await postJson(server, "/vestibule.v1.AuthService/GetCurrentUser", {}, expiring)).status;
+    await expect.poll(statusOf, { timeout: 5000, interval: 50 }).toBe(401);
+    const filter = { org_id: orgId, target_id: secret.id, result: "refused" };
+    const [record] = await find(server, filter, 1);
+    expect(record).toMatchObject({
+      actor: { type: "serviceuser", id: machine.id },
+      credentialId: secret.id,
+      detail: `expired at ${secret.expiresAt}: client secret ${secret.id} "last year's" of service user ${machine.id}`,
+    });
+  });
+
   it("does what docs/audit.md says", async () => {
     const [listing = "", following = ""] = readBlocks("docs/audit.md", "sh");
     await postJson(
