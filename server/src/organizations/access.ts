@@ -29,6 +29,12 @@ export interface GrantedAccess {
   readonly role: Role;
 }
 
+/** Nobody grants a role above their own. @throws DomainError NOT_AUTHORIZED */
+export function requireGrantable(granted: GrantedAccess, role: Role): void {
+  if (isAtLeast(granted.role, role)) return;
+  throw new DomainError("NOT_AUTHORIZED", { detail: `a ${granted.role} cannot grant the role ${role}` });
+}
+
 /** Reads what access depends on. */
 export interface AccessSource {
   findOrganization(idOrName: string): Promise<Organization | undefined>;

@@ -6,7 +6,7 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
 import type { Caller, Role } from "../principals/principal.ts";
-import { type Access, type GrantedAccess, isAtLeast } from "./access.ts";
+import { type Access, requireGrantable } from "./access.ts";
 import * as store from "./member-store.ts";
 import type { Member } from "./organization.ts";
 import { keepingAnOwner } from "./owners.ts";
@@ -45,7 +45,7 @@ export class MemberService {
   /** @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND, ALREADY_MEMBER */
   async add(caller: Caller, ref: MemberRef, role: Role): Promise<Member> {
     const granted = await this.#access.require(caller.principal, ref.org, governs);
-    checkGrant(granted, role);
+    requireGrantable(granted, role);
     const orgId = granted.organization.id;
     const userId = ref.userId.toLowerCase();
     try {
@@ -86,7 +86,7 @@ export class MemberService {
   /** @throws DomainError NOT_AUTHORIZED, MEMBER_NOT_FOUND, LAST_OWNER */
   async setRole(caller: Caller, ref: MemberRef, role: Role): Promise<Member> {
     const granted = await this.#access.require(caller.principal, ref.org, governs);
-    checkGrant(granted, role);
+    requireGrantable(granted, role);
     const orgId = granted.organization.id;
     const userId = ref.userId.toLowerCase();
     return await this.#database.transaction(async (tx) => {
@@ -122,10 +122,4 @@ export class MemberService {
       });
     });
   }
-}
-
-/** Nobody grants a role above their own. */
-export function checkGrant(granted: GrantedAccess, role: Role): void {
-  if (isAtLeast(granted.role, role)) return;
-  throw new DomainError("NOT_AUTHORIZED", { detail: `a ${granted.role} cannot grant the role ${role}` });
 }

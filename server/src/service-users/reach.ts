@@ -9,7 +9,7 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";
 import { type GrantedAccess, isAtLeast } from "../organizations/access.ts";
-import type { Caller, Role } from "../principals/principal.ts";
+import type { Caller } from "../principals/principal.ts";
 import type { ServiceUser } from "./service-user.ts";
 import * as store from "./store.ts";
 
@@ -25,12 +25,6 @@ export const reads = { role: "viewer", writes: false } as const;
 
 /** What changing needs. */
 export const writes = { role: "manager", writes: true } as const;
-
-/** @throws DomainError NOT_AUTHORIZED when a role is above the caller's own. */
-export function requireGrantable(granted: GrantedAccess, role: Role): void {
-  if (isAtLeast(granted.role, role)) return;
-  throw new DomainError("NOT_AUTHORIZED", { detail: `a ${granted.role} cannot grant the role ${role}` });
-}
 
 /** A service user of an organization. @throws DomainError SERVICE_USER_NOT_FOUND */
 export async function getServiceUserIn(reader: Reader, orgId: string, id: string): Promise<ServiceUser> {

@@ -12,17 +12,10 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { checkMetadata } from "../lib/metadata.ts";
-import type { Access } from "../organizations/access.ts";
+import { type Access, requireGrantable } from "../organizations/access.ts";
 import { keepingAnOwner } from "../organizations/owners.ts";
 import type { Caller, Role } from "../principals/principal.ts";
-import {
-  getServiceUserIn,
-  lockWritable,
-  reads,
-  requireGrantable,
-  type ServiceUserRef,
-  writes,
-} from "./reach.ts";
+import { getServiceUserIn, lockWritable, reads, type ServiceUserRef, writes } from "./reach.ts";
 import type { ServiceUser } from "./service-user.ts";
 import * as store from "./store.ts";
 
