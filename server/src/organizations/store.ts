@@ -98,6 +98,8 @@ export async function updateOrganizationState(
 export async function deleteOrganization(tx: Tx, id: string): Promise<boolean> {
   await lockOrganization(tx, id);
   const machines = tx.selectFrom("service_users").select("id").where("org_id", "=", id);
+  // Before their usage, as whoever writes usage does: two transactions never wait for each other in a circle.
+  await machines.orderBy("id").$call(forUpdate(tx)).execute();
   await tx.deleteFrom("service_user_usage").where("service_user_id", "in", machines).execute();
   await tx.deleteFrom("service_users").where("org_id", "=", id).execute();
   const result = await tx.deleteFrom("organizations").where("id", "=", id).executeTakeFirst();

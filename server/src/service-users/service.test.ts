@@ -244,6 +244,20 @@ describeDatabases("service users", (under) => {
       }
     });
 
+    it("an organization is deleted though the usage of its machines is being written", async () => {
+      for (let round = 0; round < 10; round++) {
+        const doomed = await room.createOrganization();
+        const machines = await Promise.all([1, 2, 3].map(() => createMachine(room, doomed)));
+        const use = () => {
+          for (const { id } of machines) room.usage.recordUse(newId(room.clock.now()), id, room.clock.now());
+          return room.usage.flush();
+        };
+        await use();
+        room.clock.advance(120_000);
+        await Promise.all([use(), room.deleteOrganization(doomed)]);
+      }
+    });
+
     it("both changes are kept", async () => {
       const { id } = await createMachine(room, org);
       await Promise.all([
