@@ -8,10 +8,10 @@
  * that are no route in its own words. Paths are compared as they were sent;
  * see `request-path.ts` for what never matches.
  */
-import { createContextValues, createHandlerContext, type Interceptor } from "@connectrpc/connect";
+import type { Interceptor } from "@connectrpc/connect";
 import { DomainError } from "../../lib/errors.ts";
-import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
-import { createCallSignal } from "../call-signal.ts";
+import type { RequestInfo } from "../../lib/request.ts";
+import { CallLimit } from "../call-limit.ts";
 import type { Translator } from "../interceptors/translate.ts";
 import { canceled } from "../library-errors.ts";
 import { otherRoute } from "../metrics.ts";
@@ -23,14 +23,13 @@ import {
   readBody,
   toRawPath,
   toRawQuery,
-  toWebHeaders,
 } from "../node-http.ts";
 import { type PlainResponse, sendPlain } from "../plain-route.ts";
 import type { ServiceRegistration } from "../services.ts";
 import { createUnaryCall, type UnaryCall } from "../unary-call.ts";
-import { untilAborted } from "../until-aborted.ts";
 import { toRestAnswer } from "./answer.ts";
 import { type Binding, readBindings, type Style } from "./binding.ts";
+import { RestContext } from "./call-context.ts";
 import { withClientPaths } from "./client-path.ts";
 import { type RefusalContext, toRestError } from "./errors.ts";
 import { checkBodyType, chooseAnswerType } from "./media-types.ts";
@@ -86,11 +85,12 @@ export function createRest(options: RestOptions): FindRest {
       styles.set(first.literal, style);
     }
   }
+  const limits = new CallLimits(options);
   return (request) => {
     const path = toRawPath(request.url);
     const split = splitRequestPath(path);
     const match = split && table.find(request.method ?? "", split);
-    if (match?.kind === "route") return toRoute(match.target, match.values, options);
+    if (match?.kind === "route") return toRoute(match.target, match.values, options, limits);
     if (match?.kind === "method") return toMethodNotAllowed(match.target.binding, match.allow, options);
     const style = styles.get(path.slice(1).split("/", 1)[0] ?? "");
     return style && toNotFound(style, options);
@@ -106,15 +106,48 @@ function listTargets({ services, interceptors }: RestOptions): Target[] {
   );
 }
 
-function toRoute(target: Target, pathValues: readonly PathValue[], options: RestOptions): RestRoute {
+/** Calls under way: each has its time, and all end when the process must. */
+class CallLimits {
+  readonly #underWay = new Set<CallLimit>();
+  readonly #requestMs: number;
+  readonly #shutdownSignal: AbortSignal | undefined;
+
+  constructor({ requestSeconds, shutdownSignal }: RestOptions) {
+    this.#requestMs = requestSeconds * 1000;
+    this.#shutdownSignal = shutdownSignal;
+    const stopAll = () => {
+      for (const limit of this.#underWay) limit.stop(shutdownSignal?.reason);
+    };
+    shutdownSignal?.addEventListener("abort", stopAll, { once: true });
+  }
+
+  begin(response: NodeResponse): CallLimit {
+    const limit = new CallLimit(response, this.#requestMs);
+    this.#underWay.add(limit);
+    if (this.#shutdownSignal?.aborted) limit.stop(this.#shutdownSignal.reason);
+    return limit;
+  }
+
+  end(limit: CallLimit): void {
+    this.#underWay.delete(limit);
+    limit.end();
+  }
+}
+
+function toRoute(
+  target: Target,
+  pathValues: readonly PathValue[],
+  options: RestOptions,
+  limits: CallLimits,
+): RestRoute {
   const { template, style, method } = target.binding;
   const procedure = `${method.parent.typeName}/${method.name}`;
   return {
     label: template.text,
     serve: async (request, response, info) => {
-      const limit = createCallSignal(response, options.requestSeconds);
+      const limit = limits.begin(response);
       try {
-        const answer = await answerCall(target, pathValues, { request, info, signal: limit.signal }, options);
+        const answer = await answerCall(target, pathValues, { request, info, limit }, options);
         info.outcome.code = "ok";
         send(response, answer);
       } catch (error) {
@@ -124,7 +157,7 @@ function toRoute(target: Target, pathValues: readonly PathValue[], options: Rest
         if (limit.signal.aborted) answer();
         else answerAfterBody(request, options.bodyBytes, answer);
       } finally {
-        limit.clearDeadline();
+        limits.end(limit);
       }
     },
   };
@@ -134,18 +167,17 @@ function toRoute(target: Target, pathValues: readonly PathValue[], options: Rest
 interface Received {
   readonly request: NodeRequest;
   readonly info: RequestInfo;
-  /** Aborts when nobody waits for the answer any more. */
-  readonly signal: AbortSignal;
+  readonly limit: CallLimit;
 }
 
 async function answerCall(
   { binding, call }: Target,
   pathValues: readonly PathValue[],
-  { request, info, signal }: Received,
+  { request, info, limit }: Received,
   options: RestOptions,
 ): Promise<PlainResponse> {
   const type = chooseAnswerType(findHeader(request, "accept"));
-  const body = await readWholeBody(request, options.bodyBytes, signal);
+  const body = await limit.wait(readWholeBody(request, options.bodyBytes));
   if (body.byteLength > 0 && binding.body !== "none") {
     checkBodyType(findHeader(request, "content-type"), findHeader(request, "content-encoding"));
   }
@@ -153,33 +185,21 @@ async function answerCall(
   const message = readRequestMessage(binding, { pathValues, query, body });
   const path = toRawPath(request.url);
   const { publicOrigin } = options;
-  const context = createHandlerContext({
-    service: binding.method.parent,
-    method: binding.method,
-    protocolName: "rest",
-    requestMethod: request.method ?? "",
-    url: publicOrigin + path + (query === "" ? "" : `?${query}`),
-    requestHeader: toWebHeaders(request),
-    requestSignal: signal,
-    contextValues: createContextValues().set(requestInfoKey, info),
-    ...(options.shutdownSignal !== undefined && { shutdownSignal: options.shutdownSignal }),
-  });
+  const url = publicOrigin + path + (query === "" ? "" : `?${query}`);
+  const context = new RestContext(binding.method, { request, info, limit, url });
   try {
-    const answer = await untilAborted(call(message, context), context.signal);
+    const answer = await limit.wait(call(message, context));
     return toRestAnswer(binding, answer, type, { publicOrigin, path, query, request: message });
   } catch (error) {
     throw withClientPaths(error, binding);
-  } finally {
-    context.abort();
   }
 }
 
-/** Rejects with the signal's reason, and as canceled when the connection breaks. */
-async function readWholeBody(request: NodeRequest, bodyBytes: number, signal: AbortSignal): Promise<Buffer> {
-  const body = readBody(request, bodyBytes).catch((error) => {
+/** Rejects as canceled when the connection breaks. */
+async function readWholeBody(request: NodeRequest, bodyBytes: number): Promise<Buffer> {
+  return await readBody(request, bodyBytes).catch((error) => {
     throw error instanceof DomainError ? error : canceled();
   });
-  return await untilAborted(body, signal);
 }
 
 function toMethodNotAllowed(

@@ -104,8 +104,12 @@ export function findOpenMessage({ fieldKind, message }: DescField): DescMessage 
  * @throws {DomainError} INVALID_REQUEST when the text is not of the field's type
  */
 export function textToJson(field: DescField, text: string, name: string): JsonValue {
-  if (toScalar(field) === ScalarType.STRING) return text;
+  const scalar = toScalar(field);
+  if (scalar === ScalarType.STRING) return text;
   const value = convert(field, text);
+  // What any integer and any flag can be needs no parser, which is most of what a query has.
+  if (scalar === ScalarType.INT32 && /^-?\d{1,9}$/.test(text)) return text;
+  if (typeof value === "boolean") return value;
   if (value === undefined || !isValueOf(field, value)) {
     throw invalidValues([toViolation(name, describeType(field))]);
   }
