@@ -1,7 +1,7 @@
 /** The servers under measurement, ours and the others, each on the first core. */
 import { type ChildProcess, execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +19,9 @@ const insideUrl = new URL("./inside.ts", import.meta.url).href;
 export interface BenchServer {
   readonly port: number;
   readonly pid: number;
-  /** From its spawn to its first answer, in milliseconds. */
+  /** From its spawn to its first answer of any kind, in milliseconds. */
+  readonly listensAfterMs: number;
+  /** From its spawn to when it says that it is ready, in milliseconds. */
   readonly readyAfterMs: number;
   stop(): Promise<void>;
 }
@@ -68,10 +70,13 @@ export async function startVestibule(options: VestibuleOptions = {}): Promise<Ve
   const isObserved = options.observed === true;
   const watching = isObserved ? ["--expose-gc", "--import", insideUrl] : [];
   const child = spawnPinned(0, [...watching, bundleMain, "serve"], { env, quiet: true, ipc: isObserved });
+  await untilAnswering(port, "/");
+  const listensAfterMs = performance.now() - startedAt;
   await untilAnswering(port, "/healthz");
-  const server = toServer(child, port, performance.now() - startedAt, () => {
+  const cleanUp = () => {
     if (options.dataDir === undefined) rmSync(dataDir, { recursive: true, force: true });
-  });
+  };
+  const server = toServer(child, port, performance.now() - startedAt, cleanUp, listensAfterMs);
   return { ...server, ask: (question) => ask(child, question) };
 }
 
@@ -101,15 +106,21 @@ export async function startContender(
   return toServer(child, port, performance.now() - startedAt);
 }
 
-/** Bundles a contender as our own server is, and times it to its first answer. */
-export async function startBundledContender(name: string): Promise<BenchServer> {
-  const folder = mkdtempSync(join(tmpdir(), "vestibule-bench-"));
+/**
+ * Times a contender to its first answer: bundled as our own server is, or as
+ * most people run one, with its packages in `node_modules`.
+ */
+export async function startTimedContender(name: string, form: "bundled" | "installed"): Promise<BenchServer> {
+  const folder = mkdtempSync(
+    form === "bundled" ? join(tmpdir(), "vestibule-bench-") : join(cacheFolder(), "bench-"),
+  );
   const entry = fileURLToPath(new URL(`../contenders/${name}.ts`, import.meta.url));
   const out = join(folder, "main.mjs");
   const banner = 'import { createRequire } from "node:module";const require=createRequire(import.meta.url);';
+  const bundling = form === "bundled" ? ["--bundle", "--minify-whitespace", `--banner:js=${banner}`] : [];
   const esbuild = fileURLToPath(new URL("../../node_modules/.bin/esbuild", import.meta.url));
-  const flags = ["--bundle", "--platform=node", "--format=esm", "--target=node22", "--minify-whitespace"];
-  execFileSync(esbuild, [entry, ...flags, `--banner:js=${banner}`, `--outfile=${out}`], { stdio: "ignore" });
+  const flags = [...bundling, "--platform=node", "--format=esm", "--target=node22"];
+  execFileSync(esbuild, [entry, ...flags, `--outfile=${out}`], { stdio: "ignore" });
   const port = await findFreePort();
   const startedAt = performance.now();
   const child = spawnPinned(0, [out], { env: { BENCH_PORT: String(port) }, quiet: true });
@@ -117,10 +128,24 @@ export async function startBundledContender(name: string): Promise<BenchServer> 
   return toServer(child, port, performance.now() - startedAt, () => rmSync(folder, { recursive: true }));
 }
 
-function toServer(child: ChildProcess, port: number, readyAfterMs: number, cleanUp = () => {}): BenchServer {
+/** A folder from which packages are found, and which nobody commits. */
+function cacheFolder(): string {
+  const folder = fileURLToPath(new URL("../../node_modules/.cache", import.meta.url));
+  mkdirSync(folder, { recursive: true });
+  return folder;
+}
+
+function toServer(
+  child: ChildProcess,
+  port: number,
+  readyAfterMs: number,
+  cleanUp = () => {},
+  listensAfterMs = readyAfterMs,
+): BenchServer {
   return {
     port,
     pid: child.pid ?? 0,
+    listensAfterMs,
     readyAfterMs,
     async stop() {
       child.kill();

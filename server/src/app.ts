@@ -553,7 +553,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
   // Edge
   const health = createHealth();
   const shutdown = new AbortController();
-  const handler = createEdge({
+  const edge = createEdge({
     routes: [
       {
         method: "GET",
@@ -602,7 +602,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
   const listener = await listen({
     ...config.listen,
     ...(config.tls && { tls: { cert: Buffer.from(config.tls.cert), key: Buffer.from(config.tls.key) } }),
-    handler,
+    handler: edge.handle,
     limits: {
       headerBytes: limits.headerBytes,
       headerTimeoutMs: limits.headerTimeSeconds * 1000,
@@ -641,6 +641,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     sweepUsage().catch((err) => log.error({ err }, "old usage could not be removed; will try again"));
   }, maintenanceMs);
   auditRetention.start();
+  await edge.warmUp();
   health.setServing(true);
 
   return {

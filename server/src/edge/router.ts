@@ -68,15 +68,25 @@ export interface EdgeLimits {
 /** Called once per request by the HTTP/1.1 server and the HTTP/2 server alike. Never throws. */
 export type RequestListener = (request: NodeRequest, response: NodeResponse) => void;
 
+/** The edge, ready to take requests. */
+export interface Edge {
+  readonly handle: RequestListener;
+  /**
+   * Compiles the rules of every request message, so that no caller waits for
+   * that. To be done once the port is open and before health says so: a call
+   * that comes earlier is answered, and waits for its own message's rules.
+   */
+  warmUp(): Promise<void>;
+}
+
 /**
- * Builds the edge and compiles the rules of every request message, so that no
- * caller waits for that.
+ * Builds the edge.
  *
  * @throws Error for a trusted proxy that is no address, two routes with one
  *   method and path, or an alias of a method that nobody answers
  */
-export function createEdge(options: EdgeOptions): RequestListener {
-  const { rpcs, findRest } = createCalls(options);
+export function createEdge(options: EdgeOptions): Edge {
+  const { rpcs, findRest, warmUp } = createCalls(options);
   const plain = indexRoutes([
     ...options.routes,
     ...createHealthRoutes(options.health),
@@ -133,7 +143,7 @@ export function createEdge(options: EdgeOptions): RequestListener {
     }
   }
 
-  return (request, response) => {
+  const handle: RequestListener = (request, response) => {
     const info = readInfo(request);
     const endMetrics = metrics.begin();
     const endAccessLog = beginAccessLog(log, request, response, info);
@@ -155,10 +165,15 @@ export function createEdge(options: EdgeOptions): RequestListener {
       response.destroy();
     }
   };
+  return { handle, warmUp };
 }
 
 /** How the services are called: over RPC by path, and over REST. */
-function createCalls(options: EdgeOptions): { rpcs: Map<string, Rpc>; findRest: FindRest } {
+function createCalls(options: EdgeOptions): {
+  rpcs: Map<string, Rpc>;
+  findRest: FindRest;
+  warmUp: () => Promise<void>;
+} {
   const alias = createFrontierAlias(options.frontierMethods, options.services);
   const shown = [...options.services, alias].map(({ service }) => service);
   const health = createHealthService(
@@ -167,7 +182,6 @@ function createCalls(options: EdgeOptions): { rpcs: Map<string, Rpc>; findRest: 
   );
   const own = [...options.services, health, ...createReflection([...shown, health.service])];
   const validator = createRequestValidator();
-  validator.warm(own.map(({ service }) => service));
   const csrf = createCsrfInterceptors([options.publicOrigin, ...options.allowedOrigins]);
   const rpc = {
     translator: createTranslator({ log: options.log, bodyBytes: options.limits.bodyBytes }),
@@ -183,7 +197,11 @@ function createCalls(options: EdgeOptions): { rpcs: Map<string, Rpc>; findRest: 
   const rpcs = new Map([...createRpcs(own, rpc), ...createRpcs([alias], { ...rpc, protoFieldNames: true })]);
   const { publicOrigin, limits } = options;
   const { requestSeconds } = limits;
-  return { rpcs, findRest: createRest({ ...rpc, services: options.services, publicOrigin, requestSeconds }) };
+  return {
+    rpcs,
+    findRest: createRest({ ...rpc, services: options.services, publicOrigin, requestSeconds }),
+    warmUp: () => validator.warm(own.map(({ service }) => service)),
+  };
 }
 
 /** The same signal with a reason that callers may see, whatever its own. */

@@ -118,7 +118,7 @@ export interface RunningEdge {
 /** Starts an edge on two free ports. */
 export async function startEdge(overrides: Partial<EdgeOptions> = {}): Promise<RunningEdge> {
   const options = createOptions(overrides);
-  const handle = createEdge(options);
+  const { handle } = createEdge(options);
   const { url: http1, close: closeHttp1 } = await startHttp1(handle);
   const { url: http2, close: closeHttp2 } = await startHttp2(handle);
   return {

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { create, type DescMessage, type DescService, type MessageShape } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
@@ -8,8 +9,12 @@ import { findMalformed } from "./well-formed.ts";
 /** Holds request messages against the rules in the schema. */
 export interface RequestValidator {
   readonly interceptor: Interceptor;
-  /** Compiles the rules of every request of the services, which the first validation of a type would do. */
-  warm(services: readonly DescService[]): void;
+  /**
+   * Compiles the rules of every request of the services, which the first
+   * validation of a type would do otherwise. A type at a time: what else there
+   * is to do goes on in between.
+   */
+  warm(services: readonly DescService[]): Promise<void>;
 }
 
 /**
@@ -58,9 +63,10 @@ export function createRequestValidator(): RequestValidator {
       check(request.method.input, request.message);
       return next(request);
     },
-    warm: (services) => {
+    warm: async (services) => {
       for (const { input } of services.flatMap((service) => service.methods)) {
         validator.validate(input, create(input));
+        await setImmediate();
       }
     },
   };
