@@ -73,8 +73,8 @@ export async function findGroups(reader: Reader, frontdoorId: string): Promise<P
   return await selectGroups.all(reader, { frontdoorId });
 }
 
-const allColumns = ["id", "name", "type", "enabled", "created_at", "updated_at"] as const;
-type Row = Pick<AuthProviderRow, (typeof allColumns)[number]>;
+type Column = "id" | "name" | "type" | "enabled" | SortColumn;
+type Row = Pick<AuthProviderRow, Column>;
 type Query = SelectQueryBuilder<Schema, "auth_providers", Row>;
 
 /** Rows of a list. Those that a window skips cost nothing but a step each. */
@@ -93,7 +93,7 @@ export async function findPosition(
   plan: ListPlan,
   window: Omit<ListWindow, "limit">,
 ): Promise<ListPosition | undefined> {
-  // Of a name's index the id is no part, and of its position none that is needed.
+  // Names are unique: the id is no part of a place among them.
   const keys = plan.column === "name" ? (["name"] as const) : ([plan.column, "id"] as const);
   const [row] = await toQuery(reader, plan, { ...window, limit: 1, columns: keys }).execute();
   return row && { value: row[plan.column], id: row.id ?? "" };
@@ -110,7 +110,14 @@ export async function countMatches(reader: Reader, plan: ListPlan): Promise<numb
 
 /** A window, and which columns to read of it instead of all. */
 interface ColumnWindow extends ListWindow {
-  readonly columns?: readonly (typeof allColumns)[number][];
+  readonly columns?: readonly Column[];
+}
+
+const shownColumns: readonly Column[] = ["id", "name", "type", "enabled"];
+
+/** What is shown and sorted by: each order's index has it all, so that no row is looked up besides. */
+function toColumns({ column }: ListPlan, { columns }: Partial<ColumnWindow>): readonly Column[] {
+  return columns ?? (shownColumns.includes(column) ? shownColumns : [...shownColumns, column]);
 }
 
 function toQuery(reader: Reader, plan: ListPlan, window: ColumnWindow): Query {
@@ -171,7 +178,8 @@ function toRange(query: Query, plan: ListPlan, window: ListWindow): Query {
 
 /** Ranges that are each in order, as one that is: only as many rows of each are read as it may need. */
 function merge(reader: Reader, plan: ListPlan, window: ColumnWindow, ranges: readonly Query[]): Query {
-  const { offset, limit, columns = allColumns } = window;
+  const { offset, limit } = window;
+  const columns = toColumns(plan, window);
   const parts = ranges.map((range, index) =>
     reader.selectFrom(range.limit(offset + limit).as(`part_${index}`)).select(columns),
   );
@@ -183,13 +191,9 @@ function merge(reader: Reader, plan: ListPlan, window: ColumnWindow, ranges: rea
   return ordered.limit(limit).offset(offset) as unknown as Query;
 }
 
-function fromFrontdoor(
-  reader: Reader,
-  { frontdoorId }: ListPlan,
-  { columns = allColumns }: Partial<ColumnWindow> = {},
-): Query {
-  const all = reader.selectFrom("auth_providers").select(columns);
-  return all.where("frontdoor_id", "=", frontdoorId) as unknown as Query;
+function fromFrontdoor(reader: Reader, plan: ListPlan, window: Partial<ColumnWindow> = {}): Query {
+  const all = reader.selectFrom("auth_providers").select(toColumns(plan, window));
+  return all.where("frontdoor_id", "=", plan.frontdoorId) as unknown as Query;
 }
 
 function wherePrefix(query: Query, { namePrefix }: ListPlan): Query {

@@ -1,9 +1,10 @@
+import { sql } from "kysely";
 import { beforeAll, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import type { AuthProviderRow } from "../db/schema.ts";
 import type { Caller } from "../principals/principal.ts";
 import type { ProviderQuery } from "./provider-list.ts";
-import { findGroups, type SortColumn } from "./provider-list-store.ts";
+import { findGroups, findWindow, type ListPlan, type SortColumn } from "./provider-list-store.ts";
 import { createRoom, type TestRoom, toMachine } from "./test-support.ts";
 
 const columns: readonly SortColumn[] = ["name", "type", "enabled", "created_at", "updated_at"];
@@ -166,6 +167,39 @@ describeDatabases("lists of providers", (under) => {
         );
       }
     });
+  });
+
+  it("read one index each, and no row besides", async () => {
+    if (under.dialect === "postgres") return;
+    const statements: string[] = [];
+    const other = await under.openAnother({ onStatement: (text) => statements.push(text) });
+    const row = rows[0] as AuthProviderRow;
+    const all = await findGroups(other.reader, frontdoorId);
+    for (const { column, descending, type, enabled, name } of queries) {
+      if (name !== "") continue;
+      const isFiltered = type !== "" || enabled !== undefined;
+      const groups = all.filter(
+        (group) =>
+          (type === "" || group.type === type) &&
+          (enabled === undefined || group.enabled === Number(enabled)),
+      );
+      const plan: ListPlan = { frontdoorId, groups, isFiltered, namePrefix: "", column, descending };
+      const after = { value: row[column], id: row.id };
+      await other.transaction(async (tx) => {
+        await findWindow(tx, plan, { offset: 0, limit: 20 });
+        await findWindow(tx, plan, { offset: 0, limit: 20, after });
+      });
+    }
+    const lists = statements.filter((text) => text.includes("auth_providers"));
+    expect(lists).toHaveLength(2 * 60);
+    for (const list of lists) {
+      const { rows: steps } = await sql<{ detail: string }>`${sql.raw(`explain query plan ${list}`)}`.execute(
+        other.reader,
+      );
+      const reads = steps.map(({ detail }) => detail).filter((detail) => detail.includes("auth_providers"));
+      expect(reads.length, list).toBeGreaterThan(0);
+      for (const read of reads) expect(read).toMatch(/^SEARCH auth_providers USING COVERING INDEX/);
+    }
   });
 
   it("have totals that stay exact under concurrent writes", async () => {

@@ -65,14 +65,16 @@ async function createProviders(
     .addUniqueConstraint("auth_providers_name", ["frontdoor_id", "name"])
     .$call(strict)
     .execute();
+  // Each has all that a list shows: rows in another order than they were made in are far apart.
   const indexes = {
     id: ["id"],
-    created_at: ["created_at", "id"],
-    updated_at: ["updated_at", "id"],
-    group_id: ["type", "enabled", "id"],
-    group_name: ["type", "enabled", "name"],
-    group_created_at: ["type", "enabled", "created_at", "id"],
-    group_updated_at: ["type", "enabled", "updated_at", "id"],
+    list_name: ["name", "id", "type", "enabled"],
+    created_at: ["created_at", "id", "name", "type", "enabled"],
+    updated_at: ["updated_at", "id", "name", "type", "enabled"],
+    group_id: ["type", "enabled", "id", "name"],
+    group_name: ["type", "enabled", "name", "id"],
+    group_created_at: ["type", "enabled", "created_at", "id", "name"],
+    group_updated_at: ["type", "enabled", "updated_at", "id", "name"],
   };
   for (const [name, columns] of Object.entries(indexes)) {
     await database.schema
