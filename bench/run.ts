@@ -7,12 +7,14 @@ import { fileURLToPath } from "node:url";
 import { benchMachines } from "./machines.ts";
 import { type Section, saveReport, toMarkdown } from "./parts/report.ts";
 import { benchPeople } from "./people.ts";
+import { benchProviders } from "./providers.ts";
 import { benchStart } from "./start.ts";
 
 const benchmarks: Readonly<Record<string, () => Promise<Section>>> = {
   start: benchStart,
   machines: benchMachines,
   people: benchPeople,
+  providers: benchProviders,
 };
 
 const args = process.argv.slice(2);

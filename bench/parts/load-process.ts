@@ -3,6 +3,7 @@ import { type PlainLoad, PlainLoader } from "./http1-load.ts";
 import { type GrpcLoad, GrpcLoader } from "./http2-load.ts";
 import { type LatencyLoad, LatencyLoader } from "./latency-load.ts";
 import { type SignInLoad, SignInLoader } from "./sign-in-load.ts";
+import { type WatchLoad, WatchLoader } from "./watch-load.ts";
 
 /** What the parent sends: a load to prepare under a name, or a window to run or to sample. */
 export type LoadCommand =
@@ -14,10 +15,12 @@ export type LoadCommand =
     }
   | { readonly kind: "sign-in"; readonly name: string; readonly load: SignInLoad }
   | { readonly kind: "latency"; readonly name: string; readonly load: LatencyLoad }
+  | { readonly kind: "watch"; readonly name: string; readonly load: WatchLoad }
+  | { readonly kind: "close"; readonly name: string }
   | { readonly kind: "run" | "sample"; readonly name: string; readonly seconds: number };
 
 const loaders = new Map<string, PlainLoader | GrpcLoader | SignInLoader>();
-const latencyLoaders = new Map<string, LatencyLoader>();
+const samplers = new Map<string, LatencyLoader | WatchLoader>();
 
 async function obey(command: LoadCommand): Promise<unknown> {
   switch (command.kind) {
@@ -33,12 +36,22 @@ async function obey(command: LoadCommand): Promise<unknown> {
       loaders.set(command.name, new SignInLoader(command.load));
       return {};
     case "latency":
-      latencyLoaders.set(command.name, new LatencyLoader(command.load));
+      samplers.set(command.name, new LatencyLoader(command.load));
+      return {};
+    case "watch": {
+      const watching = new WatchLoader(command.load);
+      samplers.set(command.name, watching);
+      await watching.open();
+      return {};
+    }
+    case "close":
+      loaders.get(command.name)?.close();
+      samplers.get(command.name)?.close();
       return {};
     case "run":
       return await loaders.get(command.name)?.run(command.seconds);
     case "sample":
-      return await latencyLoaders.get(command.name)?.sample(command.seconds);
+      return await samplers.get(command.name)?.sample(command.seconds);
   }
 }
 

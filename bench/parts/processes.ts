@@ -51,7 +51,7 @@ export class LoadProcess {
     this.#ended.catch(() => {});
   }
 
-  async prepare(command: Exclude<LoadCommand, { kind: "run" | "sample" }>): Promise<void> {
+  async prepare(command: Exclude<LoadCommand, { kind: "run" | "sample" | "close" }>): Promise<void> {
     await this.#ask(command);
   }
 
@@ -62,6 +62,11 @@ export class LoadProcess {
   /** Times one request after another. */
   async sample(name: string, seconds: number): Promise<Latencies> {
     return (await this.#ask({ kind: "sample", name, seconds })) as Latencies;
+  }
+
+  /** Ends the connections of a load. */
+  async closeLoad(name: string): Promise<void> {
+    await this.#ask({ kind: "close", name });
   }
 
   close(): void {
