@@ -4,9 +4,11 @@
  * script is for that too: a shell in between would die of a SIGTERM and leave
  * the server behind. Arguments go through: `npm start -- --config other.yaml`.
  */
-import { pathToFileURL } from "node:url";
-import { buildIfStale, bundleMain } from "./build.ts";
+import { fileURLToPath } from "node:url";
+import { buildIfStale } from "./build.ts";
+
+const command = new URL("../server/bin/vestibule.js", import.meta.url);
 
 await buildIfStale();
-process.argv = [process.execPath, bundleMain, "serve", ...process.argv.slice(2)];
-await import(pathToFileURL(bundleMain).href);
+process.argv = [process.execPath, fileURLToPath(command), "serve", ...process.argv.slice(2)];
+await import(command.href);

@@ -7,12 +7,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { buildIfStale, bundleMain } from "../../scripts/build.ts";
+import { buildIfStale } from "../../scripts/build.ts";
 import type { Answers } from "./inside.ts";
 import { spawnPinned } from "./processes.ts";
 
 export const clientId = "018f4d3e-9c1a-7cc2-8f0e-5b7f8e2d1a00";
 export const clientSecret = "vsts_bench-bench-bench-bench-bench-bench-bench-bench";
+/** Our server as `npm start` runs it. */
+const command = [
+  "--max-semi-space-size=8",
+  fileURLToPath(new URL("../../server/bin/vestibule.js", import.meta.url)),
+];
 const insideUrl = new URL("./inside.ts", import.meta.url).href;
 
 /** A server that answers. */
@@ -69,7 +74,7 @@ export async function startVestibule(options: VestibuleOptions = {}): Promise<Ve
   const startedAt = performance.now();
   const isObserved = options.observed === true;
   const watching = isObserved ? ["--expose-gc", "--import", insideUrl] : [];
-  const child = spawnPinned(0, [...watching, bundleMain, "serve"], { env, quiet: true, ipc: isObserved });
+  const child = spawnPinned(0, [...watching, ...command, "serve"], { env, quiet: true, ipc: isObserved });
   await untilAnswering(port, "/");
   const listensAfterMs = performance.now() - startedAt;
   await untilAnswering(port, "/healthz");

@@ -1,4 +1,7 @@
 #!/usr/bin/env node
+import module from "node:module";
+import { fileURLToPath } from "node:url";
+
 // Written so that a Node far too old still parses it and can say so.
 const parts = process.versions.node.split(".").map(Number);
 
@@ -6,6 +9,9 @@ if (parts[0] < 22 || (parts[0] === 22 && parts[1] < 18)) {
   process.stderr.write(`vestibule needs Node 22.18 or newer; this is ${process.versions.node}.\n`);
   process.exitCode = 1;
 } else {
+  // Beside the code itself, so that only who may change the code may change what is made of it;
+  // where that folder is not writable there is no cache.
+  module.enableCompileCache(fileURLToPath(new URL("../dist/compile-cache", import.meta.url)));
   import("../dist/bundle/main.js").catch((error) => {
     const notBuilt = error.code === "ERR_MODULE_NOT_FOUND" && /dist.bundle.main\.js/.test(error.message);
     process.stderr.write(notBuilt ? "vestibule is not built: run `npm run build`.\n" : `${error.stack}\n`);

@@ -5,8 +5,9 @@
  * is counted, and recorded as one number when the minute is over. A flood then
  * costs a bounded number of rows, and still shows.
  */
-import { LRUCache } from "lru-cache";
+import type { LRUCache } from "lru-cache";
 import { toAddressBlock } from "../lib/address-block.ts";
+import { createLru } from "../lib/lru.ts";
 
 /** Refusals that were not recorded one by one. */
 export interface SuppressedRefusals {
@@ -45,8 +46,7 @@ export class RefusalThrottle {
 
   constructor(options: RefusalThrottleOptions) {
     this.#options = { perBlock: 30, perMinute: 3000, maxBlocks: 10_000, ...options };
-    this.#blocks = new LRUCache<string, Window>({
-      max: this.#options.maxBlocks,
+    this.#blocks = createLru<string, Window>(this.#options.maxBlocks, {
       dispose: (window, block) => this.#report(block, window),
     });
   }

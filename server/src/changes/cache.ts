@@ -1,5 +1,6 @@
 import { performance } from "node:perf_hooks";
-import { LRUCache } from "lru-cache";
+import type { LRUCache } from "lru-cache";
+import { createLru } from "../lib/lru.ts";
 import type { ChangeFeed } from "./feed.ts";
 import type { Change, ChangeTopic } from "./topics.ts";
 
@@ -42,8 +43,7 @@ export class InvalidatedCache<V extends NonNullable<unknown>> {
     this.#feed = options.feed;
     this.#topics = new Set(options.topics);
     this.#subjectsOf = options.subjectsOf;
-    this.#entries = new LRUCache<string, V>({
-      max: options.maxEntries,
+    this.#entries = createLru<string, V>(options.maxEntries, {
       ttl: options.maxAgeMs ?? 0,
       ttlResolution: 0,
       perf: { now: options.monotonicMs ?? (() => performance.now()) },

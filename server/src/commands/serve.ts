@@ -4,6 +4,7 @@ import type { Config } from "../config/config.ts";
 import { prepareDataDir } from "../config/data-dir.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { acquireServerLock } from "../db/server-lock.ts";
+import { giveBackMemory } from "../lib/give-back-memory.ts";
 import { createLog } from "../lib/pino-log.ts";
 import type { BootstrapCredential } from "../service-users/bootstrap.ts";
 import { openStorage, toDatabaseUrl } from "../storage.ts";
@@ -26,6 +27,7 @@ export const serveCommand: Command = async (args, surroundings) => {
       const app = await createApp({ config, storage, log, clock });
       log.info({ url: config.publicUrl, listen: `${app.host}:${app.port}` }, "ready");
       if (app.generatedCredential !== undefined) printWelcome(config, app.generatedCredential, print);
+      giveBackMemory();
       const signal = await surroundings.untilStopped();
       log.info({ signal }, "stopping: requests in flight may finish");
       await app.close(drainMs);

@@ -113,7 +113,8 @@ function openFile(options: SqliteHandleOptions): Sqlite.Database {
   database.pragma("synchronous = full");
   database.pragma("foreign_keys = on");
   database.pragma("temp_store = memory");
-  database.pragma("cache_size = -16000");
+  // KiB of pages kept, for each of two connections; the system keeps the rest of the file at hand.
+  database.pragma("cache_size = -8000");
   database.pragma("trusted_schema = off");
   if (options.readOnly) database.pragma("query_only = on");
   // The writer waits for its lock without blocking the process (group-commit.ts);

@@ -1,5 +1,5 @@
 import ipaddr from "ipaddr.js";
-import { LRUCache } from "lru-cache";
+import { createLru } from "../lib/lru.ts";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
@@ -44,7 +44,7 @@ export function createClientAddressRule(
   trustedProxies: readonly string[],
 ): (hints: AddressHints) => ClientAddress {
   const blocks = trustedProxies.map(parseBlock);
-  const peers = new LRUCache<string, Peer>({ max: rememberedPeers });
+  const peers = createLru<string, Peer>(rememberedPeers);
 
   function isTrusted(address: Address): boolean {
     return blocks.some(([base, bits]) => address.kind() === base.kind() && address.match(base, bits));
@@ -56,8 +56,11 @@ export function createClientAddressRule(
   }
 
   function remember(text: string): Peer {
-    const peer = peers.get(text) ?? readPeer(text);
-    peers.set(text, peer);
+    let peer = peers.get(text);
+    if (peer === undefined) {
+      peer = readPeer(text);
+      peers.set(text, peer);
+    }
     return peer;
   }
 

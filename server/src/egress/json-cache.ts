@@ -6,9 +6,10 @@
  * empty key sets and errors included. While its server fails it stays good for
  * another hour.
  */
-import { LRUCache } from "lru-cache";
+
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import { createLru } from "../lib/lru.ts";
 import type { Egress } from "./egress.ts";
 import { EgressError } from "./egress-error.ts";
 import { type FetchedJson, fetchJson, type RemoteJson } from "./fetch-json.ts";
@@ -73,7 +74,7 @@ interface Entry {
 export function createJsonCache(options: JsonCacheOptions): JsonCache {
   const { egress, clock } = options;
   const log = options.log.child({ part: "json-cache" });
-  const entries = new LRUCache<string, Entry>({ max: options.maxEntries ?? 1000 });
+  const entries = createLru<string, Entry>(options.maxEntries ?? 1000);
   const now = () => clock.now().getTime();
 
   function getEntry(url: string): Entry {

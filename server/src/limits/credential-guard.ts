@@ -15,11 +15,11 @@
  * - Of attempts made at the same time, no more than allowed hear that they were
  *   wrong, however many were judged.
  */
-import { LRUCache } from "lru-cache";
 import type { AuditTrail } from "../audit/audit.ts";
 import { toAddressBlock } from "../lib/address-block.ts";
 import { DomainError, type ErrorKind } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
+import { createLru } from "../lib/lru.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { type Principal, toPrincipalLabel } from "../principals/principal.ts";
 
@@ -77,8 +77,8 @@ const rememberedClients = 20_000;
 /** @see the head of this file */
 export function createCredentialGuard(options: CredentialGuardOptions): CredentialGuard {
   const { counts, audit, perClient, perAddress } = options;
-  const blocks = new LRUCache<string, string>({ max: rememberedAddresses });
-  const knownGood = new LRUCache<string, true>({ max: rememberedClients });
+  const blocks = createLru<string, string>(rememberedAddresses);
+  const knownGood = createLru<string, true>(rememberedClients);
 
   function toBlock(address: string): string {
     const known = blocks.get(address);

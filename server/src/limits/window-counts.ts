@@ -5,7 +5,8 @@
  * bucket after the window has passed it, and never before. Each count is what
  * the table said last plus what this process has not told the table yet.
  */
-import { LRUCache } from "lru-cache";
+import type { LRUCache } from "lru-cache";
+import { createLru } from "../lib/lru.ts";
 
 /** A bucket of one key. */
 export interface BucketCount {
@@ -36,7 +37,7 @@ export class WindowCounts {
   /** @param maxKeys how many keys are told apart; the least recently used ones are forgotten first. */
   constructor(options: { readonly windowMs: number; readonly maxKeys: number }) {
     this.#windowMs = options.windowMs;
-    this.#keys = new LRUCache({ max: options.maxKeys });
+    this.#keys = createLru(options.maxKeys);
   }
 
   /** Whether anything waits for {@link takePending}. */

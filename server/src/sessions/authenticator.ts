@@ -9,10 +9,10 @@
  * user enabled; a database that cannot be read refuses.
  */
 import { hash } from "node:crypto";
-import { LRUCache } from "lru-cache";
 import type { InvalidatedCache } from "../changes/cache.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
+import { createLru } from "../lib/lru.ts";
 import type { AuthVia, UserPrincipal } from "../principals/principal.ts";
 import type { SessionCookies } from "./cookie.ts";
 import type { LiveSession } from "./session.ts";
@@ -82,9 +82,9 @@ function toOwner({ userId, id }: LiveSession) {
 export function createSessionAuthenticator(options: SessionAuthenticatorOptions): SessionAuthenticator {
   const { cookies, source, caches, clock, touches } = options;
   const adminEmails = new Set(options.adminEmails);
-  const touched = new LRUCache<string, number>({ max: rememberedTouches });
+  const touched = createLru<string, number>(rememberedTouches);
   /** Cookie → hash of its secret. */
-  const opened = new LRUCache<string, string>({ max: rememberedCookies });
+  const opened = createLru<string, string>(rememberedCookies);
 
   function isOver(session: LiveSession): boolean {
     return clock.now().getTime() >= session.expiresAt.getTime();

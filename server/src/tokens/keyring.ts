@@ -4,12 +4,13 @@
  * every use while the feed cannot be confirmed.
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
-import { LRUCache } from "lru-cache";
+import type { LRUCache } from "lru-cache";
 import type { InvalidatedCache } from "../changes/cache.ts";
 import type { Sealer } from "../encryption/sealer.ts";
 import { toBase64url } from "../lib/base64url.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
+import { createLru } from "../lib/lru.ts";
 import type { SigningAlgorithm } from "./algorithms.ts";
 import type { AccessTokenClaims } from "./claims.ts";
 import { keyringSubject, signingKeyPlace } from "./key-rotation.ts";
@@ -90,7 +91,7 @@ export function toSnapshot(stored: readonly SigningKey[], sealer: Sealer, now: D
   return {
     verifiers: new Map(keys.map((key) => [key.kid, toVerifyingKey(key)])),
     jwks: toJwksDocument(keys),
-    verified: new LRUCache({ max: verifiedTokens }),
+    verified: createLru(verifiedTokens),
     getSigner(at) {
       const signer = findSigner(keys, at);
       if (signer === undefined) throw new DomainError("UNAVAILABLE", { detail: "there is no signing key" });

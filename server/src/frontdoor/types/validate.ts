@@ -30,12 +30,7 @@ const maxTextLength = 256 * 1024;
 
 /** @see {@link ProviderValidator} */
 export function createProviderValidator(types: readonly ProviderType[]): ProviderValidator {
-  const ajv = new Ajv2020({ allErrors: true, verbose: true, ownProperties: true, allowUnionTypes: true });
-  addFormats.default(ajv, ["uri", "password"]);
-  const { uri } = ajv.formats;
-  const isUri = typeof uri === "function" ? uri : () => false;
-  // What is stored must be fetchable: a URI that is no URL (its port above 65535) is refused as well.
-  ajv.addFormat("uri", (text: string) => isUri(text) === true && URL.canParse(text));
+  let ajv: Ajv2020 | undefined;
   const schemas = new Map(types.map(({ name, schema }) => [name, schema]));
   const compiled = new Map<ProviderTypeName, ValidateFunction>();
 
@@ -44,6 +39,7 @@ export function createProviderValidator(types: readonly ProviderType[]): Provide
     if (known !== undefined) return known;
     const schema = schemas.get(type);
     if (schema === undefined) throw new Error(`no schema of ${type}`);
+    ajv ??= createAjv();
     const check = ajv.compile(schema);
     compiled.set(type, check);
     return check;
@@ -58,6 +54,16 @@ export function createProviderValidator(types: readonly ProviderType[]): Provide
       return distinct((check.errors ?? []).flatMap(toViolations)).slice(0, maxViolations);
     },
   };
+}
+
+function createAjv(): Ajv2020 {
+  const ajv = new Ajv2020({ allErrors: true, verbose: true, ownProperties: true, allowUnionTypes: true });
+  addFormats.default(ajv, ["uri", "password"]);
+  const { uri } = ajv.formats;
+  const isUri = typeof uri === "function" ? uri : () => false;
+  // What is stored must be fetchable: a URI that is no URL (its port above 65535) is refused as well.
+  ajv.addFormat("uri", (text: string) => isUri(text) === true && URL.canParse(text));
+  return ajv;
 }
 
 /** The refusal of a definition with these violations: the first is its message, all are its details. */
