@@ -430,7 +430,7 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
   });
 
   describe("a user who was shut out", () => {
-    it("is refused at once with all they hold, and let in again", async () => {
+    it("is refused at once with all they hold, and let in again without their old sessions", async () => {
       const email = newEmail();
       const { person, id, bearer, device } = await holdings(email);
       expect((await manage("DisableUser", { id })).status).toBe(200);
@@ -451,7 +451,13 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
       });
       expect(introspected.json).toEqual({ active: false });
       await manage("EnableUser", { id });
+      expect((await person.call("GetCurrentUser")).status).toBe(401);
+      expect((await whoami(bearer)).status).toBe(401);
       expect((await signInByPasskey(device)).status).toBe(200);
+      // A call that changes nothing ends nobody's session.
+      await person.signIn(email);
+      await manage("EnableUser", { id });
+      expect((await person.call("GetCurrentUser")).status).toBe(200);
     });
 
     it("is unknown once deleted, and nobody when they come again", async () => {
@@ -643,27 +649,35 @@ describe("two servers on one database", () => {
 
   it("refuse within a second whom the other shut out, revoked or deleted", async () => {
     const soon = (ask: () => Promise<unknown>) => expect.poll(ask, { timeout: 1000, interval: 20 });
-    const { code, answer } = await begin(newEmail());
-    const signedInAt = await answer(code, b);
-    const sid = /^sid=([^;]+)/.exec([signedInAt.headers["set-cookie"] ?? ""].flat()[0] ?? "")?.[1] ?? "";
-    const here = withCookie(a, sid);
+    const email = newEmail();
+    /** Answers what is refused at `a` once the session is over. */
+    async function signIn() {
+      const { code, answer } = await begin(email);
+      const { headers } = await answer(code, b);
+      const sid = /^sid=([^;]+)/.exec([headers["set-cookie"] ?? ""].flat()[0] ?? "")?.[1] ?? "";
+      const here = withCookie(a, sid);
+      const { accessToken } = (await here.call("AuthToken", {}, origin)).json;
+      const bearer = { authorization: `Bearer ${accessToken}` };
+      const statuses = async () => [
+        (await here.call("GetCurrentUser", {}, origin)).status,
+        (await postJson(a, "/vestibule.v1.AuthService/GetCurrentUser", {}, bearer)).status,
+      ];
+      expect(await statuses()).toEqual([200, 200]);
+      return { sid, here, statuses };
+    }
+    const { here, statuses } = await signIn();
     const { id } = (await here.call("GetCurrentUser", {}, origin)).json.user;
-    const { accessToken } = (await here.call("AuthToken", {}, origin)).json;
-    const bearer = { authorization: `Bearer ${accessToken}` };
-    const statuses = async () => [
-      (await here.call("GetCurrentUser", {}, origin)).status,
-      (await postJson(a, "/vestibule.v1.AuthService/GetCurrentUser", {}, bearer)).status,
-    ];
     const manage = (method: string) => postJson(b, `/vestibule.v1.UserService/${method}`, { id }, basic(b));
-    expect(await statuses()).toEqual([200, 200]);
     await manage("DisableUser");
     await soon(statuses).toEqual([403, 403]);
     await manage("EnableUser");
-    await soon(statuses).toEqual([200, 200]);
-    const there = withCookie(b, sid);
+    await soon(statuses).toEqual([401, 401]);
+
+    const next = await signIn();
+    const there = withCookie(b, next.sid);
     const { sessions } = (await there.call("ListSessions", {}, origin)).json;
     await there.call("RevokeSession", { sessionId: sessions[0].id }, origin);
-    await soon(statuses).toEqual([401, 401]);
+    await soon(next.statuses).toEqual([401, 401]);
     await manage("DeleteUser");
     await soon(statuses).toEqual([401, 404]);
   });

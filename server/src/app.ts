@@ -25,6 +25,7 @@ import { createConfiguredStrategies } from "./auth/strategies/configured.ts";
 import { SignInWeb } from "./auth/web.ts";
 import { InvalidatedCache } from "./changes/cache.ts";
 import type { Config } from "./config/config.ts";
+import type { Tx } from "./db/database.ts";
 import { oneAtATime, sweepInBatches } from "./db/sweep.ts";
 import { listFrontierMethods } from "./edge/frontier-methods.ts";
 import { createHealth } from "./edge/health.ts";
@@ -315,7 +316,6 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
   const organizations = new OrganizationService({ database, feed, access, audit, clock });
   const members = new MemberService({ database, access, audit, clock });
   const projects = new ProjectService({ database, access, audit, clock });
-  const users = new UserService({ database, feed, audit, clock });
   const serviceUsers = new ServiceUserService({ database, feed, access, audit, clock });
   const credentials = new CredentialService({ database, feed, access, audit, clock });
   const usages = new UsageService({ database, access, clock });
@@ -395,6 +395,8 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     cookies: sessionCookies,
     validitySeconds: authentication.session.validitySeconds,
   });
+  const endSessions = (tx: Tx, userId: string) => sessions.endAll(tx, userId);
+  const users = new UserService({ database, feed, audit, clock, endSessions });
   const flows = new Flows({ database, sealer, clock });
   const signIn = new SignInService({
     database,
@@ -415,7 +417,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       signup: authentication.signup,
       adminEmails: config.adminEmails,
       clock,
-      endSessions: (tx, userId) => sessions.endAll(tx, userId),
+      endSessions,
       forgetPasskeys: deletePasskeys,
     }),
     sessions,

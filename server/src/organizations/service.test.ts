@@ -3,7 +3,7 @@ import { describeDatabases } from "../../../test/parts/databases.ts";
 import type { AuditEvent, AuditTrail } from "../audit/audit.ts";
 import { ChangeFeed } from "../changes/feed.ts";
 import type { Change } from "../changes/topics.ts";
-import type { Database } from "../db/database.ts";
+import type { Database, Tx } from "../db/database.ts";
 import { newId } from "../lib/ids.ts";
 import { silentLog } from "../lib/log.ts";
 import type { Caller, Role } from "../principals/principal.ts";
@@ -68,6 +68,9 @@ describeDatabases("organizations, members, projects and users", (under) => {
       note: () => {},
       refuse: () => {},
     };
+    const endSessions = async (_tx: Tx, userId: string) => [
+      { topic: "session", subject: `a session of ${userId}` } as const,
+    ];
     const access = createAccess({
       findOrganization: (org) => findOrganization(database.reader, org),
       findMemberRole: (userId, orgId) => findMemberRole(database.reader, userId, orgId),
@@ -75,7 +78,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
     organizations = new OrganizationService({ database, feed, access, audit, clock });
     members = new MemberService({ database, access, audit, clock });
     projects = new ProjectService({ database, access, audit, clock });
-    users = new UserService({ database, feed, audit, clock });
+    users = new UserService({ database, feed, audit, clock, endSessions });
     findVisibleProject = createFindVisibleProject({
       reader: database.reader,
       access,
@@ -157,6 +160,17 @@ describeDatabases("organizations, members, projects and users", (under) => {
       });
       await organizations.setState(root, made.id, "enabled");
       expect((await organizations.get(owner, made.id)).state).toBe("enabled");
+    });
+
+    it("that already are in the state stay untouched, also when two calls race", async () => {
+      const made = await organizations.create(root, draft());
+      events.length = 0;
+      expect(await organizations.setState(root, made.id, "enabled")).toEqual(made);
+      const disable = () => organizations.setState(root, made.name, "disabled");
+      const [one, other] = await Promise.all([disable(), disable()]);
+      expect(one).toEqual(other);
+      expect(events.map(({ action }) => action)).toEqual(["organization.disable"]);
+      expect(changes).toEqual([{ topic: "organization", subject: made.id }]);
     });
 
     it("go with everything in them; default stays", async () => {
@@ -334,6 +348,23 @@ describeDatabases("organizations, members, projects and users", (under) => {
       await expect(users.delete(root, id)).rejects.toMatchObject({ reason: "USER_NOT_FOUND" });
       await expect(users.setState(root, id, "enabled")).rejects.toMatchObject({ reason: "USER_NOT_FOUND" });
       expect(events.map((event) => event.action)).toEqual(["user.disable", "user.enable", "user.delete"]);
+    });
+
+    it("that already are in the state stay untouched, and their sessions end when they are let in again", async () => {
+      const id = await newUser();
+      const before = await users.get(root, id);
+      expect(await users.setState(root, id, "enabled")).toEqual(before);
+      expect([events, changes]).toEqual([[], []]);
+      const set = (state: "enabled" | "disabled") => users.setState(root, id, state);
+      await Promise.all([set("disabled"), set("disabled")]);
+      expect(changes).toEqual([{ topic: "user", subject: id }]);
+      changes.length = 0;
+      await Promise.all([set("enabled"), set("enabled")]);
+      expect(changes).toEqual([
+        { topic: "user", subject: id },
+        { topic: "session", subject: `a session of ${id}` },
+      ]);
+      expect(events.map(({ action }) => action)).toEqual(["user.disable", "user.enable"]);
     });
   });
 });

@@ -123,7 +123,11 @@ export class OrganizationService {
     return toPage(rows, page.size, list, (organization) => [organization.id]);
   }
 
-  /** @throws DomainError NOT_AUTHORIZED unless the caller is a superuser; DEFAULT_ORGANIZATION */
+  /**
+   * Enables or disables an organization; one that already is stays untouched.
+   *
+   * @throws DomainError NOT_AUTHORIZED unless the caller is a superuser; DEFAULT_ORGANIZATION
+   */
   async setState(caller: Caller, org: string, state: Organization["state"]): Promise<Organization> {
     if (!caller.principal.superuser) throw new DomainError("NOT_AUTHORIZED", { detail: "needs a superuser" });
     const { organization } = await this.#access.require(caller.principal, org, {
@@ -132,6 +136,9 @@ export class OrganizationService {
     });
     if (state === "disabled") refuseDefault(organization);
     return await this.#database.transaction(async (tx) => {
+      await store.lockOrganization(tx, organization.id);
+      const before = await store.findOrganization(tx, organization.id);
+      if (before?.state === state) return before;
       const updated = await store.updateOrganizationState(tx, organization.id, state, this.#clock.now());
       if (updated === undefined) throw new DomainError("NOT_AUTHORIZED", { detail: "unknown organization" });
       await this.#audit.record(tx, caller, {

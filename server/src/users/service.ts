@@ -6,7 +6,8 @@
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
-import type { Database } from "../db/database.ts";
+import type { Change } from "../changes/topics.ts";
+import type { Database, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
@@ -31,6 +32,8 @@ export interface UserServiceOptions {
   readonly feed: ChangeFeed;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  /** Ends all sessions of a user with `tx`; what it answers is to be appended to the feed. */
+  readonly endSessions: (tx: Tx, userId: string) => Promise<readonly Change[]>;
 }
 
 /** Manages users. Every call needs a superuser. */
@@ -39,12 +42,14 @@ export class UserService {
   readonly #feed: ChangeFeed;
   readonly #audit: AuditTrail;
   readonly #clock: Clock;
+  readonly #endSessions: UserServiceOptions["endSessions"];
 
   constructor(options: UserServiceOptions) {
     this.#database = options.database;
     this.#feed = options.feed;
     this.#audit = options.audit;
     this.#clock = options.clock;
+    this.#endSessions = options.endSessions;
   }
 
   /** Oldest first. @throws DomainError NOT_AUTHORIZED */
@@ -81,18 +86,28 @@ export class UserService {
     });
   }
 
-  /** @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND */
+  /**
+   * Shuts a user out, or lets them in again; one that already is stays
+   * untouched. The sessions from before stay rows while their user is disabled,
+   * so that their holder hears why they are refused, and end when the user is
+   * enabled: whoever stole one must not have it back.
+   *
+   * @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND
+   */
   async setState(caller: Caller, userId: string, state: User["state"]): Promise<User> {
     requireSuperuser(caller);
     const id = userId.toLowerCase();
     return await this.#database.transaction(async (tx) => {
+      const before = await store.lockUser(tx, id);
+      if (before?.state === state) return before;
       const user = await store.updateUserState(tx, id, state, this.#clock.now());
       if (user === undefined) throw new DomainError("USER_NOT_FOUND");
+      const ended = state === "enabled" ? await this.#endSessions(tx, id) : [];
       await this.#audit.record(tx, caller, {
         action: state === "enabled" ? "user.enable" : "user.disable",
         target: { type: "user", id },
       });
-      await this.#feed.append(tx, { topic: "user", subject: id });
+      await this.#feed.append(tx, { topic: "user", subject: id }, ...ended);
       return user;
     });
   }

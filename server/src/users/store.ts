@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Reader, Tx } from "../db/database.ts";
+import { forUpdate } from "../db/dialect.ts";
 import { prepared } from "../db/prepared.ts";
 import type { UserRow } from "../db/schema.ts";
 import type { User } from "./user.ts";
@@ -46,6 +47,17 @@ const selectById = prepared((database, { id }: { id: string }) =>
 /** A user by id. */
 export async function findUser(reader: Reader, id: string): Promise<User | undefined> {
   const row = await selectById.first(reader, { id });
+  return row && toUser(row);
+}
+
+/** The same, held until the transaction ends. */
+export async function lockUser(tx: Tx, id: string): Promise<User | undefined> {
+  const row = await tx
+    .selectFrom("users")
+    .selectAll()
+    .where("id", "=", id)
+    .$call(forUpdate(tx))
+    .executeTakeFirst();
   return row && toUser(row);
 }
 

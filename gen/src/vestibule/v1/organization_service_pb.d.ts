@@ -797,7 +797,8 @@ export declare const OrganizationService: GenService<{
     output: typeof ListOrganizationsResponseSchema;
   },
   /**
-   * Enables an organization. Needs a superuser.
+   * Enables an organization; an enabled one stays as it is. What its service
+   * users hold and has not expired is valid again. Needs a superuser.
    *
    * @generated from rpc vestibule.v1.OrganizationService.EnableOrganization
    */
@@ -807,8 +808,11 @@ export declare const OrganizationService: GenService<{
     output: typeof EnableOrganizationResponseSchema;
   },
   /**
-   * Disables an organization: its service users and their tokens are refused
-   * from the answer on here, and within a second by every other process.
+   * Disables an organization; a disabled one stays as it is.
+   *
+   * Its service users and their tokens are answered with
+   * `failed_precondition` from then on here, and within a second by every
+   * other process, and so is every call in it but a superuser's reading.
    * Needs a superuser. `default` cannot be disabled: `failed_precondition`.
    *
    * @generated from rpc vestibule.v1.OrganizationService.DisableOrganization

@@ -310,7 +310,10 @@ export declare const UserService: GenService<{
     output: typeof InviteUserResponseSchema;
   },
   /**
-   * Lets a disabled user in again. Sessions that were ended stay ended.
+   * Lets a disabled user in again; an enabled one stays as they are.
+   *
+   * The sessions they had before are over, and with them their tokens: they
+   * sign in again. Their passkeys, identities and memberships are kept.
    *
    * @generated from rpc vestibule.v1.UserService.EnableUser
    */
@@ -320,8 +323,10 @@ export declare const UserService: GenService<{
     output: typeof EnableUserResponseSchema;
   },
   /**
-   * Shuts a user out: everything they hold is refused from the answer on here,
-   * and within a second by every other process.
+   * Shuts a user out; a disabled one stays as they are.
+   *
+   * Everything they hold is answered with `permission_denied` from then on
+   * here, and within a second by every other process.
    *
    * @generated from rpc vestibule.v1.UserService.DisableUser
    */
