@@ -26,7 +26,7 @@ import type { Flow } from "./flow-store.ts";
 import { type Flows, newState } from "./flows.ts";
 import { isOutage, type Judge, type Judged } from "./judge.ts";
 import { findReturnTo, getCallbackUrl, type RedirectRules } from "./redirects.ts";
-import type { BeginRequest, Proof, SignedInUser, Strategy } from "./strategy.ts";
+import type { BeginRequest, FinishingUser, Proof, SignedInUser, Strategy } from "./strategy.ts";
 
 /** What `Authenticate` asks for; absent texts are empty. */
 export interface BeginFlow {
@@ -251,7 +251,7 @@ export class SignInService {
     const flow = await this.#getFlow(request);
     const strategy = this.#getStrategy(flow.strategy);
     const secret = flows.unseal(flow);
-    const user = await this.#findFlowUser(flow, request.principal);
+    const user = await this.#findFlowUser(flow, request);
     const judged = await judge.judge(strategy, flow, {
       code: request.code,
       stateOptions: request.stateOptions,
@@ -296,9 +296,10 @@ export class SignInService {
     return { userId, email, sessionId, authenticatedAt: session.createdAt };
   }
 
-  async #findFlowUser(flow: Flow, principal: Principal | undefined): Promise<SignedInUser | undefined> {
+  async #findFlowUser(flow: Flow, { principal, info }: FinishFlow): Promise<FinishingUser | undefined> {
     const user = await this.#findSignedInUser(principal);
-    return user?.sessionId === flow.sessionId ? user : undefined;
+    if (principal === undefined || user === undefined || user.sessionId !== flow.sessionId) return undefined;
+    return { ...user, caller: { principal, request: info } };
   }
 
   /**

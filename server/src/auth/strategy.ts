@@ -7,6 +7,7 @@
  * wrong answers, exact redirect targets, linking and sign-up, sessions, audit.
  */
 import type { Metadata } from "../lib/metadata.ts";
+import type { Caller } from "../principals/principal.ts";
 
 /** What `Authenticate` asks of a strategy. */
 export interface BeginRequest {
@@ -29,6 +30,12 @@ export interface SignedInUser {
   readonly sessionId: string;
   /** When they last proved themselves, in this session. */
   readonly authenticatedAt: Date;
+}
+
+/** The same person as they finish a flow. */
+export interface FinishingUser extends SignedInUser {
+  /** They and their request, for the audit of what they change. */
+  readonly caller: Caller;
 }
 
 /** What a strategy answers to `Authenticate`, and what it wants back when the flow comes to its end. */
@@ -73,7 +80,7 @@ export interface FinishedFlow {
   /** What `begin` wanted kept. */
   readonly secret: Metadata;
   /** Who began the flow in a session, which still lives and which this request comes with. */
-  readonly user?: SignedInUser;
+  readonly user?: FinishingUser;
 }
 
 /** What was proven. */

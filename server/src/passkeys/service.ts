@@ -46,9 +46,10 @@ export class PasskeyService {
   /**
    * Stores a verified passkey under the next free name.
    *
+   * @param caller its owner, who added it.
    * @throws DomainError TOO_MANY_PASSKEYS, PASSKEY_TAKEN, USER_NOT_FOUND
    */
-  async add(fresh: NewPasskey): Promise<Passkey> {
+  async add(caller: Caller, fresh: NewPasskey): Promise<Passkey> {
     const now = this.#clock.now();
     try {
       const { passkey, email } = await this.#database.transaction(async (tx) => {
@@ -57,10 +58,10 @@ export class PasskeyService {
         if (others.length >= maxPasskeys) throw new DomainError("TOO_MANY_PASSKEYS");
         const passkey: Passkey = { ...fresh, id: newId(now), name: toFreeName(others), createdAt: now };
         await store.insertPasskey(tx, passkey);
-        await this.#audit.recordOwn(tx, "server", {
+        await this.#audit.record(tx, caller, {
           action: "passkey.add",
           target: { type: "passkey", id: passkey.id },
-          details: { user: fresh.userId },
+          details: { name: passkey.name },
         });
         return { passkey, email: owner.email };
       });

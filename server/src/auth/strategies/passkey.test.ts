@@ -9,11 +9,12 @@ import { silentLog } from "../../lib/log.ts";
 import { PasskeyService } from "../../passkeys/service.ts";
 import { findPasskeyByCredentialId, findPasskeyOwner, findPasskeys } from "../../passkeys/store.ts";
 import type { Caller } from "../../principals/principal.ts";
-import type { BeginResult, SignedInUser, Strategy } from "../strategy.ts";
+import type { BeginResult, FinishingUser, Strategy } from "../strategy.ts";
 import { createPasskeyStrategy } from "./passkey.ts";
 
 const origin = "http://localhost:7400";
 const request = { callbackUrl: `${origin}/auth/callback`, state: "s", clientAddress: "::1" };
+const info = { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} };
 const refused = { reason: "INVALID_FLOW", message: "invalid flow or expired" };
 
 describeDatabases("passkeys", (under) => {
@@ -28,7 +29,8 @@ describeDatabases("passkeys", (under) => {
     database = under.database;
     const clock = { now: () => now };
     const audit = {
-      record: async (_tx: unknown, _caller: unknown, event: AuditEvent) => void events.push(event),
+      record: async (_tx: unknown, { principal }: Caller, event: AuditEvent) =>
+        void events.push({ ...event, details: { ...event.details, by: principal.id } }),
       recordOwn: async (_tx: unknown, _agent: unknown, event: AuditEvent) => void events.push(event),
       note: () => {},
       refuse: () => {},
@@ -56,7 +58,7 @@ describeDatabases("passkeys", (under) => {
     now = new Date();
   });
 
-  async function newUser(): Promise<SignedInUser> {
+  async function newUser(): Promise<FinishingUser> {
     const id = newId(now);
     const email = `${id}@example.org`;
     await database.transaction((tx) =>
@@ -77,22 +79,31 @@ describeDatabases("passkeys", (under) => {
         })
         .execute(),
     );
-    return { userId: id, email, sessionId: "s1", authenticatedAt: now };
+    const principal = {
+      type: "user",
+      id,
+      email,
+      sessionId: "s1",
+      superuser: false,
+      authVia: "session",
+      credentialKind: "session",
+    } as const;
+    return { userId: id, email, sessionId: "s1", authenticatedAt: now, caller: { principal, request: info } };
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: WebAuthn's own JSON
   const optionsOf = (begun: BeginResult): any => begun.stateOptions?.options;
-  const flowOf = (begun: BeginResult, user?: SignedInUser) => ({
+  const flowOf = (begun: BeginResult, user?: FinishingUser) => ({
     id: "f",
     callbackUrl: request.callbackUrl,
     secret: begun.secret,
     ...(user && { user }),
   });
-  const finish = (begun: BeginResult, answer: unknown, user?: SignedInUser) =>
+  const finish = (begun: BeginResult, answer: unknown, user?: FinishingUser) =>
     strategy.finish({ code: "", stateOptions: { options: answer }, flow: flowOf(begun, user) });
 
   async function register(
-    user: SignedInUser,
+    user: FinishingUser,
     device = new SoftAuthenticator({ origin }),
     faults: Faults = {},
   ) {
@@ -118,7 +129,7 @@ describeDatabases("passkeys", (under) => {
     expect(Buffer.from(optionsOf(begun).user.id, "base64url")).toHaveLength(32);
     expect(proof).toMatchObject({ kind: "registration", userId: user.userId });
     expect(mails).toEqual([`${user.email} added Passkey`]);
-    expect(events.map((event) => event.action)).toEqual(["passkey.add"]);
+    expect(events).toMatchObject([{ action: "passkey.add", details: { name: "Passkey", by: user.userId } }]);
 
     const asked = await strategy.begin({ ...request, email: user.email });
     expect(asked.stateOptions?.type).toBe("login");
@@ -261,7 +272,7 @@ describeDatabases("passkeys", (under) => {
 
   it("are listed, renamed and removed by their owner alone", async () => {
     const user = await newUser();
-    const callerOf = ({ userId, email }: SignedInUser) =>
+    const callerOf = ({ userId, email }: FinishingUser) =>
       ({ principal: { type: "user", id: userId, email }, request: {} }) as unknown as Caller;
     const { device } = await register(user);
     const owner = callerOf(user);

@@ -137,7 +137,7 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
     });
     if (!result.verified) throw refuse("passkey: registration was not verified");
     const { credential, credentialDeviceType } = result.registrationInfo;
-    const passkey = await passkeys.add({
+    const passkey = await passkeys.add(flow.user.caller, {
       userId: flow.user.userId,
       credentialId: credential.id,
       publicKey: new Uint8Array(credential.publicKey),
