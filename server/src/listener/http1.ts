@@ -1,9 +1,15 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
 import type { Socket } from "node:net";
 import type { Log } from "../lib/log.ts";
 import type { RequestHandler } from "./handler.ts";
 import { guardHandler } from "./handler.ts";
-import type { ListenerLimits } from "./limits.ts";
+import { checkIntervalMs, type ListenerLimits } from "./limits.ts";
 
 /** One protocol of the port: takes connections, winds them down, lets go of its timers. */
 export interface ProtocolServer {
@@ -17,9 +23,6 @@ export interface ProtocolServer {
 
 /** How long a refused peer may take to read the refusal before the connection is destroyed. */
 const lingerMs = 1_000;
-
-/** How often Node looks for slow requests at most; shorter when the limits are. */
-const checkIntervalMs = 1_000;
 
 /**
  * HTTP/1.1 over connections handed to it (it never listens itself).
@@ -43,7 +46,9 @@ export function createHttp1Server(handler: RequestHandler, limits: ListenerLimit
       if (draining && answersOn(socket).length === 0) socket.destroySoon();
       if (!socket.destroyed) bytesReadAtAnswer.set(socket, socket.bytesRead);
     });
-    guarded(request, response);
+    const status = findFault(request);
+    if (status === undefined) guarded(request, response);
+    else refuseRequest(response, status);
   });
   // The header block is bounded in bytes; by default Node drops, unseen, all headers after the 2000th.
   server.maxHeadersCount = 0;
@@ -102,14 +107,37 @@ export function createHttp1Server(handler: RequestHandler, limits: ListenerLimit
 }
 
 function serverOptions(limits: ListenerLimits) {
-  const shortestMs = Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs);
   return {
     maxHeaderSize: limits.headerBytes,
-    headersTimeout: shortestMs,
+    headersTimeout: Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs),
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.idleTimeoutMs,
-    connectionsCheckingInterval: Math.max(1, Math.min(checkIntervalMs, Math.floor(shortestMs / 4))),
+    connectionsCheckingInterval: checkIntervalMs(limits),
   };
+}
+
+/**
+ * The status for a request that Node's parser lets through and others may read
+ * differently: more than one host (RFC 9112 §3.2), a version that is not 1.x.
+ */
+function findFault({ httpVersionMajor, rawHeaders }: IncomingMessage): 400 | 505 | undefined {
+  if (httpVersionMajor !== 1) return 505;
+  let hosts = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const name = rawHeaders[at];
+    if (name?.length === 4 && name.toLowerCase() === "host") hosts += 1;
+  }
+  return hosts > 1 ? 400 : undefined;
+}
+
+function refuseRequest(response: ServerResponse, status: number): void {
+  const text = `${STATUS_CODES[status]?.toLowerCase()}\n`;
+  response.writeHead(status, {
+    Connection: "close",
+    "Content-Type": "text/plain; charset=utf-8",
+    "Content-Length": text.length,
+  });
+  response.end(text);
 }
 
 /** Sends a small answer, then closes once the peer has read it or the linger time is over. */

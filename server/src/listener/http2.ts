@@ -1,9 +1,16 @@
-import { constants, createServer, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import {
+  constants,
+  createServer,
+  type Http2ServerRequest,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { Socket } from "node:net";
 import type { Log } from "../lib/log.ts";
 import { guardHandler, type RequestHandler } from "./handler.ts";
+import { HeaderWatch } from "./header-watch.ts";
 import type { ProtocolServer } from "./http1.ts";
-import type { ListenerLimits } from "./limits.ts";
+import { checkIntervalMs, type ListenerLimits } from "./limits.ts";
 
 /**
  * HTTP/2 over connections handed to it, in clear text or under TLS.
@@ -11,16 +18,24 @@ import type { ListenerLimits } from "./limits.ts";
  * A header block beyond the limit has its stream reset (ENHANCE_YOUR_CALM), a
  * body that does not arrive in time likewise (CANCEL); floods of resets, bad
  * frames or refused streams end the connection, as does a peer that never
- * finishes its settings. A connection without streams is closed when idle.
+ * finishes its settings or a header block. A connection without streams is
+ * closed when idle.
  */
 export function createHttp2Server(handler: RequestHandler, limits: ListenerLimits, log: Log): ProtocolServer {
-  const sessions = new Set<ServerHttp2Session>();
-  const server = createServer(serverOptions(limits), guardHandler(handler, log));
+  const sessions = new Map<ServerHttp2Session, HeaderWatch>();
+  const headers = setInterval(() => {
+    for (const watch of sessions.values()) watch.check();
+  }, checkIntervalMs(limits));
+  const guarded = guardHandler(handler, log);
+  const server = createServer(serverOptions(limits), (request, response) => {
+    if (isUnboundHeader(request, limits)) request.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    else guarded(request, response);
+  });
   server.on("sessionError", (err: Error) => log.debug({ err }, "HTTP/2 connection failed"));
   return {
     serve(socket) {
       server.once("session", (session) => {
-        sessions.add(session);
+        sessions.set(session, new HeaderWatch(session, limits.headerTimeoutMs));
         socket.once("close", () => sessions.delete(session));
         superviseSession(session, socket, limits);
       });
@@ -29,9 +44,10 @@ export function createHttp2Server(handler: RequestHandler, limits: ListenerLimit
       server.emit("connection", socket);
     },
     drain() {
-      for (const session of sessions) session.close();
+      for (const session of sessions.keys()) session.close();
     },
     stop() {
+      clearInterval(headers);
       sessions.clear();
     },
   };
@@ -44,12 +60,27 @@ function serverOptions(limits: ListenerLimits) {
       maxHeaderListSize: limits.headerBytes,
       enablePush: false,
     },
+    // Bounded in bytes alone, as on HTTP/1.1: each header counts for more than this.
+    maxHeaderListPairs: Math.ceil(limits.headerBytes / headerOverheadBytes),
     maxSessionInvalidFrames: 100,
     maxSessionRejectedStreams: 100,
     // Rapid reset (CVE-2023-44487): this many at once, then this many a second, then GOAWAY.
     streamResetBurst: 200,
     streamResetRate: 50,
   };
+}
+
+/** What a header counts for on top of its name and value (RFC 9113 §6.5.2). */
+const headerOverheadBytes = 32;
+
+/**
+ * Whether a header is too large and Node has let it in, as it does until the
+ * peer has acknowledged our settings: the first requests can come before.
+ */
+function isUnboundHeader({ stream, rawHeaders }: Http2ServerRequest, { headerBytes }: ListenerLimits) {
+  if (!stream.session?.pendingSettingsAck) return false;
+  const bytes = rawHeaders.reduce((sum, text) => sum + text.length, 0);
+  return bytes + (rawHeaders.length / 2) * headerOverheadBytes > headerBytes;
 }
 
 /**

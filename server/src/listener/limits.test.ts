@@ -5,6 +5,19 @@ import { begin, exchange, gate, openHttp2, openRaw, recordLog, startListener, tl
 
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const emptySettings = "\0\0\0\x04\0\0\0\0\0";
+const settingsAck = "\0\0\0\x04\x01\0\0\0\0";
+/** `:method: GET`, `:scheme: http`, `:path: /` and `:authority: a` as HPACK has them (RFC 7541). */
+const getBlock = "\x82\x86\x84\x01\x01a";
+
+/** A frame (RFC 9113 §4.1) whose length may promise more than its payload holds. */
+function frame(type: number, flags: number, stream: number, payload: string, length = payload.length) {
+  return String.fromCharCode(0, 0, length, type, flags, 0, 0, 0, stream) + payload;
+}
+
+const headersType = 1;
+const continuationType = 9;
+const endStream = 1;
+const endHeaders = 4;
 
 /** A GET whose header block, counted as the parser does, is about that large. */
 const getWithHeaders = (bytes: number) =>
@@ -49,21 +62,93 @@ describe("header size", () => {
     );
     expect(await exchange(session)).toMatchObject({ status: 200 });
   });
+
+  it("is held to the limit on HTTP/2 before the peer has acknowledged it", async () => {
+    const seen: unknown[] = [];
+    const { port } = await startListener({
+      handler: (request, response) => {
+        seen.push(request.headers["x-pad"]);
+        response.end("hello");
+      },
+    });
+    for (const [bytes, served] of [
+      [16_000, true],
+      [17_000, false],
+      [60_000, false],
+    ] as const) {
+      const answer = exchange(openHttp2(port, { maxSendHeaderBlockLength: 100_000 }), {
+        "x-pad": "p".repeat(bytes),
+      });
+      if (served) expect(await answer).toMatchObject({ status: 200 });
+      else await expect(answer).rejects.toThrow(/ENHANCE_YOUR_CALM|code 11/);
+    }
+    expect(seen).toEqual(["p".repeat(16_000)]);
+  });
+
+  it("is what counts on HTTP/2, not the number of headers", async () => {
+    const { port } = await startListener();
+    const session = openHttp2(port);
+    const many = (count: number) =>
+      Object.fromEntries(Array.from({ length: count }, (_, i) => [`x-${i}`, "a"]));
+    await exchange(session);
+    expect(await exchange(session, many(400))).toMatchObject({ status: 200 });
+    await expect(exchange(session, many(500))).rejects.toThrow(/ENHANCE_YOUR_CALM|code 11/);
+  });
 });
 
 describe("malformed requests", () => {
+  const post = (headers: string, body: string) => `POST / HTTP/1.1\r\nHost: a\r\n${headers}\r\n\r\n${body}`;
+  const chunked = (body: string) => post("Transfer-Encoding: chunked", body);
+
   it.each([
     ["no HTTP at all", "\x16\x03\x01 hello\r\n\r\n"],
-    [
-      "both length and chunks",
-      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-    ],
+    ["both length and chunks", post("Content-Length: 3\r\nTransfer-Encoding: chunked", "0\r\n\r\n")],
+    ["chunks and then a length", post("Transfer-Encoding: chunked\r\nContent-Length: 3", "0\r\n\r\n")],
+    ["two lengths", post("Content-Length: 3\r\nContent-Length: 4", "abcd")],
+    ["a list of lengths", post("Content-Length: 3, 3", "abc")],
+    ["a length with a sign", post("Content-Length: +3", "abc")],
+    ["another transfer coding", post("Transfer-Encoding: xchunked", "0\r\n\r\n")],
+    ["chunks that are not the last coding", post("Transfer-Encoding: chunked, identity", "0\r\n\r\n")],
+    ["a chunk size that is no number", chunked("z\r\na\r\n0\r\n\r\n")],
+    ["a chunk longer than its size", chunked("1\r\nab\r\n0\r\n\r\n")],
+    ["chunks ended by line feeds alone", chunked("1\na\n0\n\n")],
+    ["a header over two lines", "GET / HTTP/1.1\r\nHost: a\r\nX-A: b\r\n c\r\n\r\n"],
+    ["lines ended by line feeds alone", "GET / HTTP/1.1\nHost: a\n\n"],
+    ["a blank before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n"],
+    ["NUL in a header", "GET / HTTP/1.1\r\nHost: a\r\nX-A: b\0\r\n\r\n"],
+  ])("%s: 400 and cut, and what follows is no request", async (_name, bytes) => {
+    const served: unknown[] = [];
+    const { port } = await startListener({
+      handler: (request, response) => {
+        request.resume().once("end", () => {
+          served.push(request.url);
+          response.end();
+        });
+      },
+    });
+    const raw = await openRaw(port);
+    raw.socket.write(`${bytes}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n`, "latin1");
+    expect((await raw.closed).match(/^HTTP\/1\.1 .*$/gm)).toEqual(["HTTP/1.1 400 Bad Request"]);
+    expect(served).toEqual([]);
+  });
+
+  it.each([
     ["no Host", "GET / HTTP/1.1\r\n\r\n"],
+    ["two hosts", "GET / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n"],
   ])("%s: 400 and cut", async (_name, bytes) => {
     const { port } = await startListener();
     const raw = await openRaw(port);
-    raw.socket.write(bytes, "latin1");
+    raw.socket.write(bytes);
     expect(await raw.closed).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+  });
+
+  it.each(["GET /", "GET / HTTP/2.0\r\nHost: a"])("of another version, %j: 505 and cut", async (head) => {
+    const { port } = await startListener();
+    const raw = await openRaw(port);
+    raw.socket.write(`${head}\r\n\r\n`);
+    expect(await raw.closed).toMatch(
+      /^HTTP\/1\.1 505 [\s\S]*Connection: close[\s\S]*\r\n\r\nhttp version not supported\n$/,
+    );
   });
 
   it("after a good one do not take its answer away", async () => {
@@ -106,6 +191,52 @@ describe("slow peers", () => {
     const dribble = setInterval(() => raw.socket.write("X-A: b\r\n"), 20);
     expect(await raw.closed).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n/);
     clearInterval(dribble);
+  });
+
+  it.each([
+    ["in a frame that does not end", frame(headersType, endStream | endHeaders, 3, getBlock, 200), "A"],
+    [
+      "by one continuation after another",
+      frame(headersType, endStream, 3, getBlock),
+      frame(continuationType, 0, 3, "\0\x01a\0"),
+    ],
+    ["that stop after a frame", frame(headersType, endStream, 3, getBlock), ""],
+  ])("headers %s end the connection on HTTP/2", async (_name, begun, more) => {
+    const { port, connections } = await startListener({ limits });
+    const raw = await openRaw(port);
+    const whole = frame(headersType, endStream | endHeaders, 1, getBlock);
+    raw.socket.write(preface + emptySettings + settingsAck + whole, "latin1");
+    await raw.until("hello");
+    raw.socket.write(begun, "latin1");
+    const dribble = setInterval(() => more && raw.socket.write(more, "latin1"), 40);
+    await raw.closed;
+    clearInterval(dribble);
+    await vi.waitFor(() => expect(connections()).toBe(0));
+  });
+
+  it("headers that come in pieces within the time are served on HTTP/2", async () => {
+    const { port } = await startListener();
+    const raw = await openRaw(port);
+    raw.socket.write(preface + emptySettings + settingsAck, "latin1");
+    for (const piece of frame(headersType, endStream | endHeaders, 1, getBlock)) {
+      raw.socket.write(piece, "latin1");
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await raw.until("hello");
+  });
+
+  it("headers that were refused are no slow ones on HTTP/2", async () => {
+    const { port, connections } = await startListener({ limits });
+    const refused = openHttp2(port, { maxSendHeaderBlockLength: 100_000 });
+    await exchange(refused);
+    await expect(exchange(refused, { "x-pad": "p".repeat(17_000) })).rejects.toThrow();
+    // One that is slow from now on is cut: what was to happen to the other has happened by then.
+    const slow = await openRaw(port);
+    const begun = frame(headersType, endStream, 1, getBlock);
+    slow.socket.write(preface + emptySettings + settingsAck + begun, "latin1");
+    await slow.closed;
+    expect(connections()).toBe(1);
+    expect(await exchange(refused)).toMatchObject({ status: 200 });
   });
 
   it("a body that does not come whole is answered 408", async () => {

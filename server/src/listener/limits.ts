@@ -25,3 +25,8 @@ export const defaultLimits: ListenerLimits = {
   idleTimeoutMs: 120_000,
   concurrentStreams: 128,
 };
+
+/** How often to look for slow requests: every second, more often when the limits are shorter. */
+export function checkIntervalMs({ headerTimeoutMs, requestTimeoutMs }: ListenerLimits): number {
+  return Math.max(1, Math.min(1_000, Math.floor(Math.min(headerTimeoutMs, requestTimeoutMs) / 4)));
+}
