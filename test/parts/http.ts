@@ -78,14 +78,15 @@ export function basic({ clientId, clientSecret }: { clientId: string; clientSecr
   return { authorization: `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString("base64")}` };
 }
 
-/** Posts JSON, as curl would, to a method or another path of the server. */
+/** Posts JSON, as curl would, to a method or another path of the server; texts and bytes as they are. */
 export function postJson(
   server: { readonly url: string },
   path: string,
   message: unknown,
   headers: OutgoingHttpHeaders = {},
 ): Promise<Answer> {
-  const body = typeof message === "string" ? message : JSON.stringify(message);
+  const isReady = typeof message === "string" || message instanceof Uint8Array;
+  const body = isReady ? message : JSON.stringify(message);
   return send(`${server.url}${path}`, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },

@@ -34,6 +34,7 @@ import type { Translator } from "./interceptors/translate.ts";
 import { LazyHeaders } from "./lazy-headers.ts";
 import { canceled } from "./library-errors.ts";
 import { type NodeRequest, type NodeResponse, readBody } from "./node-http.ts";
+import { readJson } from "./request-json.ts";
 import type { ServiceRegistration } from "./services.ts";
 import { createUnaryCall, type UnaryCall } from "./unary-call.ts";
 
@@ -199,7 +200,9 @@ class Call implements HandlerContext {
   async #invoke(bytes: Buffer): Promise<string | Uint8Array> {
     const { call, serialization, method, jsonOptions } = this.#target;
     const { isBinary } = this.#wire;
-    const input = serialization.getI(isBinary).parse(bytes) as Message;
+    const input: Message = isBinary
+      ? (serialization.getI(isBinary).parse(bytes) as Message)
+      : readJson(method.input, bytes);
     const { message } = await call(input, this);
     if (isBinary) return serialization.getO(isBinary).serialize(message);
     // As text: Node sends it with the head in one piece.

@@ -1,12 +1,9 @@
 /**
  * What the RPC library itself refuses, said in our words.
  *
- * The library's texts repeat what was sent (a JSON syntax error quotes the
- * body, and with it a secret) and name its options. So none of them leaves:
- * each becomes a refusal with a fixed text and, where the library knows it,
- * the field.
+ * The library's texts may repeat what was sent, and name its options. So none
+ * of them leaves: each becomes a refusal with a fixed text.
  */
-import { isFieldError } from "@bufbuild/protobuf/reflect";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { DomainError } from "../lib/errors.ts";
 
@@ -58,45 +55,16 @@ function explainUnimplemented(error: ConnectError): DomainError {
 }
 
 function explainInvalid(error: ConnectError): DomainError {
-  const field = findField(error.cause);
-  if (field !== undefined) {
-    return new DomainError("INVALID_REQUEST", {
-      message: `${field}: has the wrong type or is not valid for this field`,
-      violations: [{ field, description: "has the wrong type or is not valid for this field" }],
-    });
-  }
-  const type = findWellKnownType(error.cause);
-  if (type !== undefined) {
-    return new DomainError("INVALID_REQUEST", {
-      message: `request body holds a value that is not a valid ${type}`,
-    });
-  }
+  // What reads JSON for the library (`request-json.ts`) says itself what it refuses.
+  if (error.cause instanceof DomainError) return error.cause;
   const message = fixedTexts.find(([start]) => error.rawMessage.startsWith(start))?.[1];
   return new DomainError("INVALID_REQUEST", { message: message ?? "request body cannot be read" });
 }
 
 /** How texts of the library begin, and what is said in their place. */
 const fixedTexts = [
-  ["cannot decode ", "request body is not valid JSON for this method"],
-  ["duplicate", "request body is not valid JSON for this method"],
   ["protocol error: invalid connect timeout", "timeout header is not valid"],
   ["protocol error: invalid grpc timeout", "timeout header is not valid"],
   ["protocol error: promised ", "request body does not have the length it was announced with"],
   ["protocol error: incomplete envelope", "request body ends within a message"],
 ] as const;
-
-/** The field that JSON of the wrong type was sent for, by its name in the schema. */
-function findField(cause: unknown): string | undefined {
-  for (let at = cause; at instanceof Error; at = at.cause) {
-    if (isFieldError(at)) {
-      return at.field().name;
-    }
-  }
-  return undefined;
-}
-
-/** The well-known type that JSON was not right for: a name out of a schema, never of what was sent. */
-function findWellKnownType(cause: unknown): string | undefined {
-  const text = cause instanceof Error ? cause.message : "";
-  return /^cannot decode message (google\.protobuf\.\w+) from JSON/.exec(text)?.[1];
-}

@@ -229,18 +229,18 @@ describe("what the RPC library refuses", () => {
   const binary = { "content-type": "application/proto" };
 
   it.each([
-    [
-      "a syntax error",
-      json,
-      `{"clientSecret":"${secret}",}`,
-      400,
-      "request body is not valid JSON for this method",
-    ],
-    ["an empty body", json, "", 400, "request body is not valid JSON for this method"],
+    ["a syntax error", json, `{"clientSecret":"${secret}",}`, 400, /^request body is not valid JSON$/],
+    ["an empty body", json, "", 400, /^request body is not valid JSON$/],
     ["an array", json, `["${secret}"]`, 400, "request body is not valid JSON for this method"],
-    ["a repeated key", json, `{"clientSecret":"${secret}","clientSecret":""}`, 400, /not valid/],
-    ["a number for a text", json, '{"clientSecret":5}', 400, /^client_secret: has the wrong type/],
-    ["deep nesting", json, "[".repeat(100_000), 400, /not valid/],
+    [
+      "a repeated key",
+      json,
+      `{"clientSecret":"${secret}","clientSecret":""}`,
+      400,
+      /^clientSecret: is given more than once$/,
+    ],
+    ["a number for a text", json, '{"clientSecret":5}', 400, /^client_secret: must be of string$/],
+    ["deep nesting", json, "[".repeat(100_000), 400, /^request body is nested deeper than 64 levels$/],
     ["junk for Protobuf", binary, `\u00ff${secret}`, 400, "request body is not a valid Protobuf message"],
     [
       "unknown compression",

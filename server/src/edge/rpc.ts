@@ -8,6 +8,7 @@ import {
   type ConnectRouterOptions,
   createConnectRouter,
   createContextValues,
+  createServiceImplSpec,
   type Interceptor,
 } from "@connectrpc/connect";
 import type {
@@ -24,6 +25,7 @@ import { createDirectCalls, type DirectCall } from "./direct-call.ts";
 import type { Translator } from "./interceptors/translate.ts";
 import { canceled } from "./library-errors.ts";
 import { type NodeRequest, type NodeResponse, toWebHeaders } from "./node-http.ts";
+import { createJsonDecoder } from "./request-json.ts";
 import type { ServiceRegistration } from "./services.ts";
 import { untilAborted } from "./until-aborted.ts";
 
@@ -57,21 +59,36 @@ export function createRpcs(
     acceptCompression: [compressionGzip],
     interceptors: [options.translator.interceptor, ...options.interceptors],
     requestGate: options.translator.gate,
-    jsonOptions: { useProtoFieldName: options.protoFieldNames ?? false },
     ...(options.shutdownSignal !== undefined && { shutdownSignal: options.shutdownSignal }),
   };
   const createDirect = createDirectCalls(options);
   const rpcs = new Map<string, Rpc>();
   for (const registration of registrations) {
-    const router = createConnectRouter(routerOptions);
-    router.service(registration.service, registration.implementation);
-    for (const handler of router.handlers) {
+    for (const handler of createHandlers(registration, routerOptions, options)) {
       const { method } = handler;
       const direct = isUnary(method) ? createDirect(registration, method) : undefined;
       rpcs.set(handler.requestPath, { handler, direct });
     }
   }
   return rpcs;
+}
+
+/** The adapter's: it has the decoder of texts for a hook, so that its JSON is read as strictly as the direct calls'. */
+function createHandlers(
+  { service, implementation }: ServiceRegistration,
+  routerOptions: ConnectRouterOptions,
+  { protoFieldNames }: RpcOptions,
+): readonly UniversalHandler[] {
+  const router = createConnectRouter(routerOptions);
+  const { methods } = createServiceImplSpec(service, implementation);
+  for (const { method, impl } of Object.values(methods)) {
+    const jsonOptions = {
+      useProtoFieldName: protoFieldNames ?? false,
+      textDecoder: createJsonDecoder(method.input),
+    };
+    router.rpc(method, impl, { jsonOptions });
+  }
+  return router.handlers;
 }
 
 function isUnary(method: DescMethod): method is DescMethodUnary {

@@ -13,14 +13,25 @@ export function isJsonObject(value: JsonValue | undefined): value is JsonObject 
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Every misfit of a message's JSON, at most as many as one refusal names. Paths spell keys as they were sent. */
-export function findTypeErrors(type: DescMessage, value: JsonValue): FieldViolation[] {
-  return take(inMessage(type, value, ""));
+/** How the JSON was read that is looked into. */
+export interface Reading {
+  /** What a message has no field for is dropped, and no misfit. */
+  readonly ignoresUnknown: boolean;
+  /** How a path names a field that was sent by this key. */
+  readonly nameOf: (field: DescField, key: string) => string;
+}
+
+/** REST names what it refuses as its sender does. */
+const asSent: Reading = { ignoresUnknown: false, nameOf: (_, key) => key };
+
+/** Every misfit of a message's JSON, at most as many as one refusal names. */
+export function findTypeErrors(type: DescMessage, value: JsonValue, reading = asSent): FieldViolation[] {
+  return take(inMessage(type, value, "", reading));
 }
 
 /** The same for the JSON of one field, list or map included. */
-export function findFieldTypeErrors(field: DescField, value: JsonValue): FieldViolation[] {
-  return take(inField(field, value, ""));
+export function findFieldTypeErrors(field: DescField, value: JsonValue, reading = asSent): FieldViolation[] {
+  return take(inField(field, value, "", reading));
 }
 
 function take(found: Iterable<FieldViolation>): FieldViolation[] {
@@ -32,7 +43,12 @@ function take(found: Iterable<FieldViolation>): FieldViolation[] {
   return taken;
 }
 
-function* inMessage(type: DescMessage, value: JsonValue, path: string): Generator<FieldViolation> {
+function* inMessage(
+  type: DescMessage,
+  value: JsonValue,
+  path: string,
+  reading: Reading,
+): Generator<FieldViolation> {
   if (!isJsonObject(value)) {
     yield toViolation(path, "must be of object");
     return;
@@ -45,40 +61,56 @@ function* inMessage(type: DescMessage, value: JsonValue, path: string): Generato
   );
   const seen = new Set<DescField | DescOneof>();
   for (const [key, each] of Object.entries(value)) {
-    const at = joinPath(path, key);
     const field = fields.get(key);
     if (field === undefined) {
-      yield toViolation(at, "is not expected");
+      if (!reading.ignoresUnknown) yield toViolation(joinPath(path, key), "is not expected");
       continue;
     }
+    const at = joinPath(path, reading.nameOf(field, key));
     if (seen.has(field)) yield toViolation(at, "is given more than once");
     else if (field.oneof && seen.has(field.oneof)) yield toViolation(at, "excludes another that is given");
     seen.add(field);
     if (each !== null && field.oneof) seen.add(field.oneof);
-    yield* inField(field, each, at);
+    yield* inField(field, each, at, reading);
   }
 }
 
-function* inField(field: DescField, value: JsonValue, path: string): Generator<FieldViolation> {
+function* inField(
+  field: DescField,
+  value: JsonValue,
+  path: string,
+  reading: Reading,
+): Generator<FieldViolation> {
   if (value === null) return;
   switch (field.fieldKind) {
     case "list":
       if (!Array.isArray(value)) yield toViolation(path, "must be of array");
-      else for (const [index, item] of value.entries()) yield* inValue(field, item, `${path}[${index}]`);
+      else {
+        for (const [index, item] of value.entries())
+          yield* inValue(field, item, `${path}[${index}]`, reading);
+      }
       return;
     case "map":
       if (!isJsonObject(value)) yield toViolation(path, "must be of object");
-      else for (const [key, item] of Object.entries(value)) yield* inValue(field, item, joinPath(path, key));
+      else {
+        for (const [key, item] of Object.entries(value))
+          yield* inValue(field, item, joinPath(path, key), reading);
+      }
       return;
     default:
-      yield* inValue(field, value, path);
+      yield* inValue(field, value, path, reading);
   }
 }
 
 /** One value: an item of a list, a value of a map, or all of another field. */
-function* inValue(field: DescField, value: JsonValue, path: string): Generator<FieldViolation> {
+function* inValue(
+  field: DescField,
+  value: JsonValue,
+  path: string,
+  reading: Reading,
+): Generator<FieldViolation> {
   if (field.message !== undefined && !hasCustomJsonRepresentation(field.message)) {
-    yield* inMessage(field.message, value, path);
+    yield* inMessage(field.message, value, path, reading);
   } else if (!isValueOf(field, value)) {
     yield toViolation(path, describeType(field));
   }
