@@ -8,6 +8,7 @@ const allowedHeaders = [
   "X-Project",
   "X-Request-Id",
   "If-Match",
+  "If-None-Match",
   "Idempotency-Key",
 ].join(", ");
 

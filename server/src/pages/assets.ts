@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { isNoneMatch } from "../lib/entity-tag.ts";
 import type { PageRequest, PageResponse, PageRoute } from "./http.ts";
 
 // The build puts the files' texts in place of these calls.
@@ -23,16 +24,10 @@ function toAsset(name: string, contentType: string, text: string): Asset {
   const etag = `"${hash}"`;
   const headers = { etag, "cache-control": "public, max-age=31536000, immutable" };
   function handle({ header }: Pick<PageRequest, "header">): PageResponse {
-    if (isKnown(header.get("if-none-match"), etag)) return { status: 304, headers };
+    if (isNoneMatch(header.get("if-none-match"), etag)) return { status: 304, headers };
     return { status: 200, headers: { ...headers, "content-type": contentType }, body: text };
   }
   return { path, route: { method: "GET", path, handle } };
-}
-
-/** RFC 9110 §13.1.2, with the weak comparison it asks for. */
-function isKnown(ifNoneMatch: string | null, etag: string): boolean {
-  const known = (ifNoneMatch ?? "").split(",").map((one) => one.trim().replace(/^W\//, ""));
-  return known.includes(etag) || known.includes("*");
 }
 
 const style = toAsset("pages.css", "text/css; charset=utf-8", styleText);

@@ -2,6 +2,7 @@
  * The key set over plain HTTP, the way every JWT library fetches it
  * (RFC 7517 §5), cacheable for five minutes.
  */
+import { isNoneMatch } from "../lib/entity-tag.ts";
 import type { JwksDocument } from "./keyring.ts";
 
 /** For how long a verifier may keep the key set: less than a key is published ahead. */
@@ -12,13 +13,6 @@ export interface JwksAnswer {
   readonly status: 200 | 304;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
-}
-
-/** Whether an `If-None-Match` value names the entity tag (RFC 9110 §13.1.2, weak comparison). */
-export function isNoneMatch(ifNoneMatch: string | undefined, etag: string): boolean {
-  if (ifNoneMatch === undefined) return false;
-  const tags = ifNoneMatch.split(",").map((tag) => tag.trim().replace(/^W\//, ""));
-  return tags.includes(etag) || tags.includes("*");
 }
 
 /** Answers a request for the key set. */

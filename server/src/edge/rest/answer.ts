@@ -1,4 +1,5 @@
 import { type JsonObject, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
+import { isNoneMatch, toWeakTag } from "../../lib/entity-tag.ts";
 import type { PlainResponse } from "../plain-route.ts";
 import type { CallAnswer } from "../unary-call.ts";
 import type { Binding } from "./binding.ts";
@@ -9,27 +10,47 @@ import { isJsonObject } from "./type-errors.ts";
 /** Headers of ours that no handler sets. */
 const ownHeaders = new Set(["content-type", "content-length", "set-cookie"]);
 
+/** What the request says of the answer it wants. */
+export interface AnswerWish {
+  /** HAL adds `_links`, where an answer can carry them. */
+  readonly type: AnswerType;
+  /** `If-None-Match` as sent. */
+  readonly ifNoneMatch: string | undefined;
+}
+
 /**
  * A call's answer over HTTP. The handler's headers go along; nothing is stored
  * by caches unless the handler says so, for an answer may hold a secret.
  *
- * @param type HAL adds `_links`, where an answer can carry them
+ * What a GET reads, other than a page of a list, has an entity tag: the
+ * handler's, or a weak one made of what is answered. A caller that knows it is
+ * answered 304 without a body (RFC 9110 §13.1.2, §15.4.5).
  */
 export function toRestAnswer(
   binding: Binding,
   { message, header }: CallAnswer,
-  type: AnswerType,
+  { type, ifNoneMatch }: AnswerWish,
   source: Omit<LinkSource, "answer">,
 ): PlainResponse {
   const headers: Record<string, string | string[]> = { "cache-control": "no-store", ...toHeaders(header) };
   const status = binding.successStatus;
   if (status === 204) return { status, headers };
   const json = toBody(binding, message);
+  headers.vary = "Accept";
+  if (isTagged(binding)) {
+    const tag = header.get("etag") ?? toWeakTag(JSON.stringify(json));
+    headers.etag = tag;
+    if (isNoneMatch(ifNoneMatch, tag)) return { status: 304, headers };
+  }
   const isHal = type === "application/hal+json" && hasLinks(binding) && isJsonObject(json);
   const body = isHal ? withLinks(binding, json, header, { ...source, answer: message }) : json;
   headers["content-type"] = isHal ? type : "application/json";
-  headers.vary = "Accept";
   return { status, headers, body: JSON.stringify(body) };
+}
+
+/** Whether answers have entity tags. Pages of lists have none: they would be read whole to be compared. */
+export function isTagged({ httpMethod, paging, style }: Binding): boolean {
+  return httpMethod === "GET" && paging === undefined && style !== "frontier";
 }
 
 function toHeaders(header: Headers): Record<string, string | string[]> {

@@ -65,6 +65,46 @@ describe("annotations", () => {
     expect(Number(answer.headers["content-length"])).toBe(JSON.stringify(wholeBook).length);
   });
 
+  describe("with If-None-Match", () => {
+    const read = (path: string, tag: string, method = "GET") =>
+      send(edge.http1, method, path, { ...token, "if-none-match": tag });
+
+    it.each(['"1"', 'W/"1"', '"0", "1"', "*"])("answers 304 to who knows it (%s)", async (tag) => {
+      for (const method of ["GET", "HEAD"]) {
+        const answer = await read(book, tag, method);
+        expect(answer).toMatchObject({
+          status: 304,
+          body: "",
+          headers: { etag: '"1"', "cache-control": "no-store", vary: "Origin, Accept" },
+        });
+        expect(answer.headers["content-type"]).toBeUndefined();
+      }
+    });
+
+    it.each(['"0"', "1", ""])("answers who knows another state (%s)", async (tag) => {
+      expect(bodyOf(await read(book, tag))).toEqual(wholeBook);
+    });
+
+    it("makes a weak tag where the handler has none, the same for HAL", async () => {
+      const path = "/library/kinds/atlas/schema";
+      const { etag = "" } = (await get(path)).headers;
+      expect(etag).toMatch(/^W\/"[\w-]{22}"$/);
+      const hal = await send(edge.http1, "GET", path, { ...token, accept: "application/hal+json" });
+      expect(hal.headers.etag).toBe(etag);
+      expect((await read(path, String(etag))).status).toBe(304);
+      expect((await read("/library/kinds", String(etag))).status).toBe(200);
+    });
+
+    it("is looked at after everything else, and not by lists and writes", async () => {
+      expect((await send(edge.http1, "GET", book, { "if-none-match": "*" })).status).toBe(401);
+      const page = await read(books, "*");
+      expect(page.status).toBe(200);
+      expect(page.headers.etag).toBeUndefined();
+      const patched = await send(edge.http1, "PATCH", book, { ...token, "if-none-match": "*" });
+      expect(patched.status).toBe(200);
+    });
+  });
+
   it("takes a body into a field, and answers the declared status", async () => {
     const answer = await write("POST", `${books}?dryRun=true`, { fullTitle: "New" });
     expect(answer).toMatchObject({
@@ -771,7 +811,7 @@ describe("browsers", () => {
       headers: {
         "access-control-allow-origin": origin,
         "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
-        "access-control-allow-headers": expect.stringMatching(/If-Match, Idempotency-Key/),
+        "access-control-allow-headers": expect.stringMatching(/If-Match, If-None-Match, Idempotency-Key/),
       },
     });
     const answer = await get(book, { ...token, origin });

@@ -189,7 +189,8 @@ async function answerCall(
   const context = new RestContext(binding.method, { request, info, limit, url });
   try {
     const answer = await limit.wait(call(message, context));
-    return toRestAnswer(binding, answer, type, { publicOrigin, path, query, request: message });
+    const wish = { type, ifNoneMatch: findHeader(request, "if-none-match") };
+    return toRestAnswer(binding, answer, wish, { publicOrigin, path, query, request: message });
   } catch (error) {
     throw withClientPaths(error, binding);
   }
