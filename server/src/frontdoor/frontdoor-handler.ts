@@ -1,12 +1,14 @@
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { CustomFrontendPolicy } from "@vestibule/proto/vestibule/v1/frontdoor_pb";
 import type { FrontdoorService as FrontdoorServiceSchema } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
 import { defaultPageSize } from "../lib/page-token.ts";
 import { requireCaller } from "../principals/context.ts";
+import type { CustomFrontend } from "./frontdoor.ts";
 import type { FrontdoorService } from "./frontdoor-service.ts";
-import type { FrontendRequest, FrontendService } from "./frontend-service.ts";
+import { type FrontendRequest, type FrontendService, toFrontendTag } from "./frontend-service.ts";
 import { toFrontdoorMessage, toFrontendMessage } from "./messages.ts";
 import type { ProviderData } from "./types/provider-type.ts";
+import { readCondition } from "./write-condition.ts";
 
 /** What the handlers stand on. */
 export interface FrontdoorServices {
@@ -42,7 +44,7 @@ export function createFrontdoorHandler(
       const frontend = await frontends.create(requireCaller(context), request.frontdoorId, wanted);
       const { id, frontdoorId } = frontend;
       context.responseHeader.set("location", `/frontdoor/${frontdoorId}/custom-frontends/${id}`);
-      return { customFrontend: toFrontendMessage(frontend) };
+      return answerFrontend(frontend, context);
     },
     async listCustomFrontends({ frontdoorId, pageSize, pageToken }, context) {
       const page = { size: pageSize || defaultPageSize, token: pageToken };
@@ -50,18 +52,24 @@ export function createFrontdoorHandler(
       return { content: items.map(toFrontendMessage), nextPageToken };
     },
     async getCustomFrontend(ref, context) {
-      return { customFrontend: toFrontendMessage(await frontends.get(requireCaller(context), ref)) };
+      return answerFrontend(await frontends.get(requireCaller(context), ref), context);
     },
     async replaceCustomFrontend(request, context) {
       const wanted = toFrontendRequest(request);
-      const frontend = await frontends.replace(requireCaller(context), request, wanted);
-      return { customFrontend: toFrontendMessage(frontend) };
+      const condition = readCondition(context.requestHeader);
+      const frontend = await frontends.replace(requireCaller(context), request, wanted, condition);
+      return answerFrontend(frontend, context);
     },
     async deleteCustomFrontend(ref, context) {
-      await frontends.delete(requireCaller(context), ref);
+      await frontends.delete(requireCaller(context), ref, readCondition(context.requestHeader));
       return {};
     },
   };
+}
+
+function answerFrontend(frontend: CustomFrontend, { responseHeader }: HandlerContext) {
+  responseHeader.set("etag", toFrontendTag(frontend));
+  return { customFrontend: toFrontendMessage(frontend) };
 }
 
 function toFrontendRequest(request: {

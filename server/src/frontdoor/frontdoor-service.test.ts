@@ -1,6 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import type { Caller } from "../principals/principal.ts";
+import { toFrontendTag } from "./frontend-service.ts";
 import { createRoom, reasonOf, refusalOf, type TestRoom, toMachine } from "./test-support.ts";
 
 const page = { size: 50, token: "" };
@@ -162,6 +163,32 @@ describeDatabases("frontdoors and their custom frontends", (under) => {
         });
       }
       expect((await room.frontends.list(viewer, frontdoorId, page)).items).toEqual([]);
+    });
+
+    it("are not overwritten by who has read an older state, its providers' included", async () => {
+      const provider = await newProvider("on");
+      const made = await create({ providerIds: [provider] });
+      const ref = { frontdoorId, id: made.id };
+      const replace = (ifMatch: string, hostname: string) =>
+        room.frontends.replace(manager, ref, request({ hostname, providerIds: [provider] }), { ifMatch });
+      const first = toFrontendTag(made);
+      const second = toFrontendTag(await replace(first, "b.example"));
+      expect(second).not.toBe(first);
+      for (const stale of [first, `W/${second}`, "", "1"]) {
+        expect(await reasonOf(replace(stale, "never.example"))).toBe("PRECONDITION_FAILED");
+        expect(await reasonOf(room.frontends.delete(manager, ref, { ifMatch: stale }))).toBe(
+          "PRECONDITION_FAILED",
+        );
+      }
+      await room.providers.update(manager, { frontdoorId, id: provider }, { enabled: false });
+      expect(await reasonOf(replace(second, "never.example"))).toBe("PRECONDITION_FAILED");
+      const third = toFrontendTag(await room.frontends.get(viewer, ref));
+      const raced = await Promise.allSettled([replace(third, "c.example"), replace(third, "d.example")]);
+      expect(raced.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+      expect(await reasonOf(room.frontends.delete(manager, ref, { ifNoneMatch: "*" }))).toBe(
+        "PRECONDITION_FAILED",
+      );
+      await room.frontends.delete(manager, ref, { ifMatch: "*" });
     });
 
     it("are written by managers and read by viewers, where they belong", async () => {

@@ -4,6 +4,7 @@ import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Reader, Tx } from "../db/database.ts";
 import { isUniqueViolation } from "../db/errors.ts";
 import type { Clock } from "../lib/clock.ts";
+import { toTag } from "../lib/entity-tag.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
@@ -15,6 +16,7 @@ import { toHostname, toPolicy } from "./frontend-policy.ts";
 import * as store from "./frontend-store.ts";
 import { findProviderIds } from "./provider-store.ts";
 import { frontdoorNotFound, type Reach } from "./reach.ts";
+import { checkCondition, type WriteCondition } from "./write-condition.ts";
 
 /** What a caller says of a frontend. */
 export interface FrontendRequest {
@@ -76,24 +78,34 @@ export class FrontendService {
     return toPage(rows, page.size, list, ({ id }) => [id]);
   }
 
-  /** @throws DomainError CUSTOM_FRONTEND_NOT_FOUND, HOSTNAME_TAKEN, INVALID_REQUEST and those of `reach` */
-  async replace(caller: Caller, ref: FrontendRef, request: FrontendRequest): Promise<CustomFrontend> {
+  /**
+   * @throws DomainError CUSTOM_FRONTEND_NOT_FOUND, PRECONDITION_FAILED, HOSTNAME_TAKEN,
+   *   INVALID_REQUEST and those of `reach`
+   */
+  async replace(
+    caller: Caller,
+    ref: FrontendRef,
+    request: FrontendRequest,
+    condition: WriteCondition = {},
+  ): Promise<CustomFrontend> {
     const frontdoor = await this.#options.reach.require(caller.principal, ref.frontdoorId, "write");
     const wanted = toWanted(request);
     return await this.#write(caller, frontdoor, "replace", async (tx) => {
-      const { id } = await getFrontendIn(tx, { frontdoorId: frontdoor.id, id: ref.id });
-      const draft = { id, frontdoorId: frontdoor.id, ...wanted };
+      const stored = await getFrontendIn(tx, { frontdoorId: frontdoor.id, id: ref.id });
+      checkCondition(toFrontendTag(stored), condition);
+      const draft = { id: stored.id, frontdoorId: frontdoor.id, ...wanted };
       await checkProviders(tx, draft);
       await store.updateFrontend(tx, draft, this.#options.clock.now());
       return await getFrontendIn(tx, draft);
     });
   }
 
-  /** @throws DomainError CUSTOM_FRONTEND_NOT_FOUND and those of `reach` */
-  async delete(caller: Caller, ref: FrontendRef): Promise<void> {
+  /** @throws DomainError CUSTOM_FRONTEND_NOT_FOUND, PRECONDITION_FAILED and those of `reach` */
+  async delete(caller: Caller, ref: FrontendRef, condition: WriteCondition = {}): Promise<void> {
     const frontdoor = await this.#options.reach.require(caller.principal, ref.frontdoorId, "write");
     await this.#write(caller, frontdoor, "delete", async (tx) => {
       const frontend = await getFrontendIn(tx, { frontdoorId: frontdoor.id, id: ref.id });
+      checkCondition(toFrontendTag(frontend), condition);
       await store.deleteFrontend(tx, frontend.id);
       return frontend;
     });
@@ -129,6 +141,11 @@ export class FrontendService {
       throw isUniqueViolation(error) ? new DomainError("HOSTNAME_TAKEN", { cause: error }) : error;
     }
   }
+}
+
+/** The entity tag of all that is shown of a frontend, whether it is active included. */
+export function toFrontendTag({ hostname, providerIds, policy, isActive }: CustomFrontend): string {
+  return toTag(JSON.stringify([hostname, providerIds, policy, isActive]));
 }
 
 function toWanted({ hostname, providerIds, policy }: FrontendRequest): FrontendRequest {

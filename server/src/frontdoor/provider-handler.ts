@@ -15,10 +15,11 @@ import {
 } from "./messages.ts";
 import type { ProviderList, ProviderQuery } from "./provider-list.ts";
 import type { SortColumn } from "./provider-list-store.ts";
-import { type ProviderService, toEntityTag, type WriteCondition } from "./provider-service.ts";
+import { type ProviderService, toEntityTag } from "./provider-service.ts";
 import type { Reach } from "./reach.ts";
 import type { ProviderData, ProviderType } from "./types/provider-type.ts";
 import type { ProviderTypes } from "./types/provider-types.ts";
+import { readCondition } from "./write-condition.ts";
 
 /** What the handlers stand on. */
 export interface ProviderServices {
@@ -69,7 +70,7 @@ export function createProviderMethods(services: ProviderServices) {
     async updateAuthProvider(request, context) {
       const { name, enabled, type, data } = request;
       const provider = await providers.update(requireCaller(context), request, {
-        ...toCondition(context),
+        ...readCondition(context.requestHeader),
         ...(name !== undefined && { name }),
         ...(enabled !== undefined && { enabled }),
         ...(type !== undefined && { type }),
@@ -81,7 +82,7 @@ export function createProviderMethods(services: ProviderServices) {
     async replaceAuthProvider(request, context) {
       const { name, enabled, type, data } = request;
       const provider = await providers.replace(requireCaller(context), request, {
-        ...toCondition(context),
+        ...readCondition(context.requestHeader),
         name,
         type,
         data: (data ?? {}) as ProviderData,
@@ -91,7 +92,7 @@ export function createProviderMethods(services: ProviderServices) {
       return { authProvider: toProviderMessage(provider) };
     },
     async deleteAuthProvider(ref, context) {
-      await providers.delete(requireCaller(context), ref, toCondition(context));
+      await providers.delete(requireCaller(context), ref, readCondition(context.requestHeader));
       return {};
     },
     async listAuthProviderRevisions(request, context) {
@@ -101,7 +102,7 @@ export function createProviderMethods(services: ProviderServices) {
     },
     async rollbackAuthProvider(request, context) {
       const { revision } = request;
-      const wanted = { revision, ...toCondition(context) };
+      const wanted = { revision, ...readCondition(context.requestHeader) };
       const provider = await providers.rollback(requireCaller(context), request, wanted);
       setTag(context, provider.revision);
       return { authProvider: toProviderMessage(provider) };
@@ -140,11 +141,6 @@ export function createTypeMethods({
 
 function setTag({ responseHeader }: HandlerContext, revision: number): void {
   responseHeader.set("etag", toEntityTag(revision));
-}
-
-function toCondition({ requestHeader }: HandlerContext): WriteCondition {
-  const ifMatch = requestHeader.get("if-match");
-  return ifMatch === null ? {} : { ifMatch };
 }
 
 function toQuery(request: ListAuthProvidersRequest): ProviderQuery {

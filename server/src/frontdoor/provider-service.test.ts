@@ -347,6 +347,11 @@ describeDatabases("auth providers", (under) => {
       expect((await update("*", "b")).revision).toBe(3);
       const raced = await Promise.allSettled([update('"3"', "c"), update('"3"', "d")]);
       expect(raced.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+      for (const ifNoneMatch of ["*", '"4"']) {
+        expect(
+          await reasonOf(room.providers.update(manager, refTo(id), { name: "never", ifNoneMatch })),
+        ).toBe("PRECONDITION_FAILED");
+      }
     });
   });
 

@@ -53,17 +53,12 @@ import { openSecrets, sealSecrets } from "./secrets.ts";
 import type { ProviderData, ProviderType } from "./types/provider-type.ts";
 import type { ProviderTypes } from "./types/provider-types.ts";
 import type { ProviderValidator } from "./types/validate.ts";
+import { checkCondition, type WriteCondition } from "./write-condition.ts";
 
 /** A provider as a request names it. */
 export interface ProviderRef {
   readonly frontdoorId: string;
   readonly id: string;
-}
-
-/** Headers that bind a write to a state. */
-export interface WriteCondition {
-  /** `If-Match` (RFC 9110 §13.1.1) as sent. */
-  readonly ifMatch?: string;
 }
 
 /** What a caller says of a new provider. */
@@ -235,7 +230,7 @@ export class ProviderService {
     await database.transaction(async (tx) => {
       const seq = await this.#lock(tx, frontdoor);
       const stored = await getProviderIn(tx, frontdoor.id, ref.id);
-      checkCondition(stored.revision, condition);
+      checkCondition(toEntityTag(stored.revision), condition);
       await store.deleteProvider(tx, stored);
       await this.#publish(tx, caller, frontdoor, {
         seq: seq + 1,
@@ -271,7 +266,7 @@ export class ProviderService {
       database.transaction(async (tx) => {
         const seq = await this.#lock(tx, frontdoor);
         const stored = await getProviderIn(tx, frontdoor.id, ref.id);
-        checkCondition(stored.revision, condition);
+        checkCondition(toEntityTag(stored.revision), condition);
         const owner = { providerId: stored.id, revision: stored.revision };
         const current = { data: stored.data, secrets: openSecrets(sealer, owner, stored.sealedSecrets) };
         const next = await make(tx, stored, types.get(stored.type), current);
@@ -434,14 +429,6 @@ export function toProvider(stored: StoredProvider): Provider {
 /** The entity tag (RFC 9110 §8.8.3) of a revision. */
 export function toEntityTag(revision: number): string {
   return `"${revision}"`;
-}
-
-/** Strong comparison, as `If-Match` asks for. */
-function checkCondition(revision: number, { ifMatch }: WriteCondition): void {
-  if (ifMatch === undefined) return;
-  const tags = ifMatch.split(",").map((tag) => tag.trim());
-  if (!tags.includes("*") && !tags.includes(toEntityTag(revision)))
-    throw new DomainError("PRECONDITION_FAILED");
 }
 
 function refuseOtherType(stored: StoredProvider, type: string): void {

@@ -512,6 +512,11 @@ export declare const DeleteCustomFrontendResponseSchema: GenMessage<DeleteCustom
  * "Frontdoor <id> not found"). Too low a role is `permission_denied`. Writing
  * in a disabled organization is `failed_precondition`.
  *
+ * Answers with a custom frontend carry an `ETag` of all that they show, its
+ * status included; replacing and deleting take it back as the header
+ * `If-Match`, over RPC as over REST, and are `aborted` with reason
+ * PRECONDITION_FAILED (over REST 412) when the frontend shows differently now.
+ *
  * @generated from service vestibule.v1.FrontdoorService
  */
 export declare const FrontdoorService: GenService<{
@@ -599,7 +604,8 @@ export declare const FrontdoorService: GenService<{
   /**
    * Replaces all that can be written of a custom frontend. Managers may.
    *
-   * Errors: those of CreateCustomFrontend, and `not_found`.
+   * Errors: those of CreateCustomFrontend, `not_found`, and `aborted`
+   * (`If-Match`).
    *
    * @generated from rpc vestibule.v1.FrontdoorService.ReplaceCustomFrontend
    */
@@ -609,7 +615,8 @@ export declare const FrontdoorService: GenService<{
     output: typeof ReplaceCustomFrontendResponseSchema;
   },
   /**
-   * Deletes a custom frontend. Managers may. Errors: `not_found`.
+   * Deletes a custom frontend. Managers may. Errors: `not_found`, `aborted`
+   * (`If-Match`).
    *
    * @generated from rpc vestibule.v1.FrontdoorService.DeleteCustomFrontend
    */

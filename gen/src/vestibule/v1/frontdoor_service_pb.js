@@ -151,6 +151,11 @@ export const DeleteCustomFrontendResponseSchema = /*@__PURE__*/
  * "Frontdoor <id> not found"). Too low a role is `permission_denied`. Writing
  * in a disabled organization is `failed_precondition`.
  *
+ * Answers with a custom frontend carry an `ETag` of all that they show, its
+ * status included; replacing and deleting take it back as the header
+ * `If-Match`, over RPC as over REST, and are `aborted` with reason
+ * PRECONDITION_FAILED (over REST 412) when the frontend shows differently now.
+ *
  * @generated from service vestibule.v1.FrontdoorService
  */
 export const FrontdoorService = /*@__PURE__*/
