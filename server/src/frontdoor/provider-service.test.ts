@@ -408,6 +408,22 @@ describeDatabases("auth providers", (under) => {
     expect(await reasonOf(room.providers.get(manager, refTo(id)))).toBe("AUTH_PROVIDER_NOT_FOUND");
     expect(await reasonOf(room.providers.delete(manager, refTo(id), {}))).toBe("AUTH_PROVIDER_NOT_FOUND");
     expect((await room.frontends.get(manager, { frontdoorId, id: frontend.id })).providerIds).toEqual([
+    it("knows its request again when its data is written in another order", async () => {
+      const key = { idempotencyKey: "k-4" };
+      const first = await create(key);
+      const { data } = draft();
+      const other = Object.fromEntries(Object.entries(data).toReversed());
+      expect(await create({ ...key, data: other })).toEqual(first);
+    });
+
+    it("that was refused stands for nothing", async () => {
+      const key = { idempotencyKey: "k-5" };
+      expect(await reasonOf(create({ ...key, data: {} }))).toBe("INVALID_REQUEST");
+      await create({ name: "taken" });
+      expect(await reasonOf(create({ ...key, name: "taken" }))).toBe("NAME_TAKEN");
+      expect((await create({ ...key, name: "free" })).name).toBe("free");
+    });
+
       other,
     ]);
     const { reader } = under.database;

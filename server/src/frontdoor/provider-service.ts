@@ -17,6 +17,7 @@ import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { invalidField } from "../lib/invalid-field.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
+import { toSortedJson } from "../lib/sorted-json.ts";
 import type { PageRequest } from "../organizations/service.ts";
 import type { Caller } from "../principals/principal.ts";
 import {
@@ -387,7 +388,8 @@ export class ProviderService {
     const { sealer, clock } = this.#options;
     const ref: IdempotencyRef = { callerId: principal.id, frontdoorId: frontdoor.id, key };
     const place = placeOf(idempotencyColumn, [ref.callerId, ref.frontdoorId, key]);
-    const request = hash("sha256", JSON.stringify(draft), "buffer");
+    // A client that tries again may write the members of data in another order: maps of protobuf have none.
+    const request = hash("sha256", toSortedJson(draft), "buffer");
     return {
       async find(tx: Tx): Promise<ProviderSummary | undefined> {
         const found = await findIdempotentAnswer(tx, ref, clock.now());

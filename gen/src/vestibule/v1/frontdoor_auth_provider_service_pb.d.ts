@@ -1213,7 +1213,8 @@ export declare const FrontdoorAuthProviderService: GenService<{
    *
    * With the header `Idempotency-Key` (1 to 255 visible ASCII characters), a
    * repetition by the same caller within 24 hours is answered what the first
-   * was, and changes nothing; one with another request is
+   * was, and changes nothing, in whatever order its `data` is written; one with
+   * another request is
    * `failed_precondition` with reason IDEMPOTENCY_KEY_REUSED (over REST 409).
    *
    * Errors: `already_exists` when the name is taken; `invalid_argument` with
