@@ -323,6 +323,27 @@ describeDatabases("auth providers", (under) => {
       );
     });
 
+    it("are kept in a number, the newest ones, and no other provider's are touched", async () => {
+      const [{ id }, { id: other }] = [await create(), await create({ name: "other" })];
+      for (let edit = 0; edit < 20; edit += 1) {
+        await room.providers.update(manager, refTo(id), { enabled: edit % 2 === 1 });
+      }
+      const list = async (of: string) => {
+        const { items } = await room.providers.listRevisions(viewer, refTo(of), { size: 50, token: "" });
+        return items.map(({ revision }) => revision);
+      };
+      expect(await list(id)).toEqual(Array.from({ length: 20 }, (_, index) => 21 - index));
+      expect(await list(other)).toEqual([1]);
+      expect(await reasonOf(room.providers.rollback(manager, refTo(id), { revision: 1 }))).toBe(
+        "REVISION_NOT_FOUND",
+      );
+      expect(await room.providers.rollback(manager, refTo(id), { revision: 2 })).toMatchObject({
+        revision: 22,
+        enabled: false,
+      });
+      expect(await readSecrets(id)).toEqual({ clientSecret: "canary-secret-1" });
+    });
+
     it("whose name was taken meanwhile are refused", async () => {
       const { id } = await create();
       await room.providers.update(manager, refTo(id), { name: "moved" });
@@ -387,6 +408,22 @@ describeDatabases("auth providers", (under) => {
       expect(JSON.stringify(rows)).not.toContain("canary");
     });
 
+    it("knows its request again when its data is written in another order", async () => {
+      const key = { idempotencyKey: "k-4" };
+      const first = await create(key);
+      const { data } = draft();
+      const other = Object.fromEntries(Object.entries(data).toReversed());
+      expect(await create({ ...key, data: other })).toEqual(first);
+    });
+
+    it("that was refused stands for nothing", async () => {
+      const key = { idempotencyKey: "k-5" };
+      expect(await reasonOf(create({ ...key, data: {} }))).toBe("INVALID_REQUEST");
+      await create({ name: "taken" });
+      expect(await reasonOf(create({ ...key, name: "taken" }))).toBe("NAME_TAKEN");
+      expect((await create({ ...key, name: "free" })).name).toBe("free");
+    });
+
     it("stands for its request for 24 hours", async () => {
       const key = { idempotencyKey: "k-3" };
       await create(key);
@@ -408,22 +445,6 @@ describeDatabases("auth providers", (under) => {
     expect(await reasonOf(room.providers.get(manager, refTo(id)))).toBe("AUTH_PROVIDER_NOT_FOUND");
     expect(await reasonOf(room.providers.delete(manager, refTo(id), {}))).toBe("AUTH_PROVIDER_NOT_FOUND");
     expect((await room.frontends.get(manager, { frontdoorId, id: frontend.id })).providerIds).toEqual([
-    it("knows its request again when its data is written in another order", async () => {
-      const key = { idempotencyKey: "k-4" };
-      const first = await create(key);
-      const { data } = draft();
-      const other = Object.fromEntries(Object.entries(data).toReversed());
-      expect(await create({ ...key, data: other })).toEqual(first);
-    });
-
-    it("that was refused stands for nothing", async () => {
-      const key = { idempotencyKey: "k-5" };
-      expect(await reasonOf(create({ ...key, data: {} }))).toBe("INVALID_REQUEST");
-      await create({ name: "taken" });
-      expect(await reasonOf(create({ ...key, name: "taken" }))).toBe("NAME_TAKEN");
-      expect((await create({ ...key, name: "free" })).name).toBe("free");
-    });
-
       other,
     ]);
     const { reader } = under.database;

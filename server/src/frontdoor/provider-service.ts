@@ -97,7 +97,12 @@ export interface ProviderServiceOptions {
   readonly sealer: Sealer;
   readonly types: ProviderTypes;
   readonly validator: ProviderValidator;
+  /** How many revisions of a provider are kept, the newest ones. */
+  readonly maxRevisions?: number;
 }
+
+/** Revisions kept of a provider: years of edits by people; a machine that edits all day does not fill the disk. */
+export const maxKeptRevisions = 1000;
 
 /** Largest number the column of revisions holds. */
 const maxRevision = 2 ** 31 - 1;
@@ -261,7 +266,7 @@ export class ProviderService {
     condition: WriteCondition,
     make: (tx: Tx, stored: StoredProvider, type: ProviderType, current: Stored) => Promise<NextState>,
   ): Promise<Provider> {
-    const { reach, database, types, sealer } = this.#options;
+    const { reach, database, types, sealer, maxRevisions = maxKeptRevisions } = this.#options;
     const frontdoor = await reach.require(caller.principal, ref.frontdoorId, "write");
     return await mapNameTaken(
       database.transaction(async (tx) => {
@@ -279,6 +284,7 @@ export class ProviderService {
         const summary = { ...toSummary(stored), name, enabled };
         const write = { frontdoorId: frontdoor.id, provider: summary, revision, changeSeq: seq + 1 };
         await store.updateProvider(tx, write, stored);
+        await store.deleteRevisionsUpTo(tx, stored.id, number - maxRevisions);
         const provider = {
           ...summary,
           revision: number,

@@ -172,6 +172,15 @@ async function insertRevision(tx: Tx, revision: Revision): Promise<void> {
     .execute();
 }
 
+/** Removes a provider's revisions up to a number, that one included. */
+export async function deleteRevisionsUpTo(tx: Tx, providerId: string, revision: number): Promise<void> {
+  await tx
+    .deleteFrom("auth_provider_revisions")
+    .where("provider_id", "=", providerId)
+    .where("revision", "<=", revision)
+    .execute();
+}
+
 /** One revision of a provider. */
 export async function findRevision(
   reader: Reader,

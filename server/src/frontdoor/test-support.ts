@@ -65,7 +65,7 @@ export function createRoom(database: OpenDatabase, context: TestContext = create
   const validator = createProviderValidator(types.list);
   const sealer = createSealer([Buffer.alloc(32, 7)]);
   const common = { database, feed, reach, audit, clock };
-  const providers = new ProviderService({ ...common, sealer, types, validator });
+  const providers = new ProviderService({ ...common, sealer, types, validator, maxRevisions: 20 });
   return {
     database,
     context,

@@ -1335,7 +1335,10 @@ export declare const FrontdoorAuthProviderService: GenService<{
     output: typeof WatchAuthProviderTestResponseSchema;
   },
   /**
-   * Lists what a provider has been, newest first. Errors: `not_found`.
+   * Lists what a provider has been, newest first. The newest 1000 revisions are
+   * kept; the audit trail keeps every change for as long as it keeps anything.
+   *
+   * Errors: `not_found`.
    *
    * @generated from rpc vestibule.v1.FrontdoorAuthProviderService.ListAuthProviderRevisions
    */
