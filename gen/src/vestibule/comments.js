@@ -445,7 +445,7 @@ export const comments = {
   "vestibule.v1.FrontdoorService.CreateFrontdoor": "Creates a frontdoor, empty. Managers may.\n\nErrors: `permission_denied` for an organization that is not the caller's, unknown ones included.",
   "vestibule.v1.FrontdoorService.ListFrontdoors": "Lists the frontdoors of an organization, oldest first.\n\nErrors: `permission_denied` for an organization that is not the caller's, unknown ones included.",
   "vestibule.v1.FrontdoorService.GetFrontdoor": "Reads a frontdoor.",
-  "vestibule.v1.FrontdoorService.DeleteFrontdoor": "Deletes a frontdoor with its providers, their revisions and keys, and its custom frontends, in one transaction. Managers may. Streams that watch it end.",
+  "vestibule.v1.FrontdoorService.DeleteFrontdoor": "Deletes a frontdoor with its providers, their revisions and keys, and its custom frontends: from the answer on all of it is gone for everybody. What is stored of it is removed in the minutes after, so that a million providers hold up nobody. Managers may. Streams that watch it end.",
   "vestibule.v1.FrontdoorService.CreateCustomFrontend": "Creates a custom frontend. Managers may.\n\nErrors: `already_exists` when the frontdoor has one of that host name; `invalid_argument` for a provider that the frontdoor does not have.",
   "vestibule.v1.FrontdoorService.ListCustomFrontends": "Lists the custom frontends of a frontdoor, oldest first.",
   "vestibule.v1.FrontdoorService.GetCustomFrontend": "Reads a custom frontend. Errors: `not_found`.",

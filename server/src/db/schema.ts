@@ -301,6 +301,8 @@ export interface FrontdoorRow {
   change_seq: number;
   created_at: number;
   updated_at: number;
+  /** When it was deleted: nobody is told of it any more, and a sweep removes what it holds. */
+  deleted_at: Generated<number | null>;
 }
 
 /** What of a provider lists and conditions ask for; its data is in its newest revision. */

@@ -1,10 +1,26 @@
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import { deleteOrganization, findOrganization } from "../organizations/store.ts";
 import type { Caller } from "../principals/principal.ts";
+import { removeFromDeletedFrontdoor } from "./deleted-frontdoor-store.ts";
 import { toFrontendTag } from "./frontend-service.ts";
+import type { ProviderQuery } from "./provider-list.ts";
+import { createFrontdoorSweep } from "./sweep.ts";
 import { createRoom, reasonOf, refusalOf, type TestRoom, toMachine } from "./test-support.ts";
 
 const page = { size: 50, token: "" };
+const everything: ProviderQuery = {
+  page: 0,
+  size: 20,
+  column: "name",
+  descending: false,
+  type: "",
+  name: "",
+};
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
 
 describeDatabases("frontdoors and their custom frontends", (under) => {
   let room: TestRoom;
@@ -51,32 +67,112 @@ describeDatabases("frontdoors and their custom frontends", (under) => {
       expect(await reasonOf(room.frontdoors.list(stranger, orgId, page))).toBe("NOT_AUTHORIZED");
     });
 
-    it("are deleted with everything in them", async () => {
+    /** A frontdoor with something in every table. */
+    async function createFilled(providers: number): Promise<string> {
       const { id } = await room.frontdoors.create(manager, "", "");
-      const draft = { name: "a", type: "API_KEY", enabled: true, data: {}, idempotencyKey: "k" };
-      const provider = await room.providers.create(manager, id, draft);
-      await room.apiKeys.create(manager, { frontdoorId: id, id: provider.id }, { title: "" });
-      const policy = { publicPaths: [], emailPatterns: [], requiredClaims: {} };
-      await room.frontends.create(manager, id, { hostname: "a.example", providerIds: [provider.id], policy });
+      for (let count = 0; count < providers; count += 1) {
+        const draft = {
+          name: `p${count}`,
+          type: "API_KEY",
+          enabled: true,
+          data: {},
+          idempotencyKey: `k${count}`,
+        };
+        const provider = await room.providers.create(manager, id, draft);
+        const ref = { frontdoorId: id, id: provider.id };
+        await room.providers.update(manager, ref, { enabled: false });
+        await room.apiKeys.create(manager, ref, { title: "" });
+        const policy = { publicPaths: [], emailPatterns: [], requiredClaims: {} };
+        const hostname = `${provider.id}.example`;
+        await room.frontends.create(manager, id, { hostname, providerIds: [provider.id], policy });
+      }
+      return id;
+    }
+
+    async function countRows(id: string): Promise<Record<string, number>> {
+      const { reader } = under.database;
+      const count = async (rows: { execute(): Promise<unknown[]> }) => (await rows.execute()).length;
+      const inDoor = (table: (typeof tables)[number]) =>
+        reader.selectFrom(table).selectAll().where("frontdoor_id", "=", id);
+      const counts: Record<string, number> = {
+        frontdoors: await count(reader.selectFrom("frontdoors").selectAll().where("id", "=", id)),
+        keys: await count(reader.selectFrom("auth_provider_api_keys").selectAll()),
+        revisions: await count(reader.selectFrom("auth_provider_revisions").selectAll()),
+      };
+      for (const table of tables) counts[table] = await count(inDoor(table));
+      return counts;
+    }
+    const tables = [
+      "auth_providers",
+      "auth_provider_counts",
+      "auth_provider_changes",
+      "custom_frontends",
+      "idempotency_keys",
+    ] as const;
+
+    it("are deleted with everything in them: at once for everybody, from the tables by and by", async () => {
+      await createFrontdoorSweep(under.database, room.context.clock)();
+      const before = await countRows("");
+      const kept = await createFilled(1);
+      const keptRows = await countRows(kept);
+      const id = await createFilled(3);
+      const [provider] = (await room.lists.list(manager, id, everything)).items;
+      const [frontend] = (await room.frontends.list(manager, id, page)).items;
       expect(await reasonOf(room.frontdoors.delete(viewer, id))).toBe("NOT_AUTHORIZED");
       await room.frontdoors.delete(manager, id.toUpperCase());
-      expect(await refusalOf(room.frontdoors.get(manager, id))).toMatchObject({
-        reason: "FRONTDOOR_NOT_FOUND",
-        message: `Frontdoor ${id} not found`,
-      });
-      expect(await reasonOf(room.frontdoors.delete(manager, id))).toBe("FRONTDOOR_NOT_FOUND");
-      for (const table of [
-        "auth_provider_counts",
-        "auth_provider_changes",
-        "custom_frontends",
-        "idempotency_keys",
-      ] as const) {
-        const rows = under.database.reader.selectFrom(table).selectAll().where("frontdoor_id", "=", id);
-        expect(await rows.execute(), table).toEqual([]);
+      const expectGone = async () => {
+        expect(await refusalOf(room.frontdoors.get(manager, id))).toMatchObject({
+          reason: "FRONTDOOR_NOT_FOUND",
+          message: `Frontdoor ${id} not found`,
+        });
+        const ref = { frontdoorId: id, id: provider?.id ?? "" };
+        const calls = [
+          () => room.frontdoors.delete(manager, id),
+          () => room.lists.list(manager, id, everything),
+          () => room.providers.get(manager, ref),
+          () => room.providers.create(manager, id, { name: "x", type: "API_KEY", enabled: true, data: {} }),
+          () => room.providers.update(manager, ref, { name: "x" }),
+          () => room.providers.delete(manager, ref, {}),
+          () => room.apiKeys.create(manager, ref, { title: "" }),
+          () => room.frontends.get(manager, { frontdoorId: id, id: frontend?.id ?? "" }),
+        ];
+        for (const call of calls) expect(await reasonOf(call())).toBe("FRONTDOOR_NOT_FOUND");
+        expect((await room.frontdoors.list(manager, "", page)).items.map((each) => each.id)).toEqual([kept]);
+      };
+      await expectGone();
+      expect((await countRows(id)).auth_providers).toBe(3);
+
+      let previous = sum(await countRows(id));
+      while (await under.database.transaction((tx) => removeFromDeletedFrontdoor(tx, 2))) {
+        const rows = sum(await countRows(id));
+        // Two providers with what is theirs at most, or the frontdoor with its counts.
+        expect(previous - rows).toBeLessThanOrEqual(6);
+        previous = rows;
+        await expectGone();
       }
-      expect(await under.database.reader.selectFrom("auth_provider_api_keys").selectAll().execute()).toEqual(
-        [],
-      );
+      expect(await countRows(id)).toEqual({ ...before, keys: keptRows.keys, revisions: keptRows.revisions });
+      expect(await countRows(kept)).toEqual(keptRows);
+    });
+
+    it("are removed by the sweep", async () => {
+      const ids = [await createFilled(2), await createFilled(0)];
+      for (const id of ids) await room.frontdoors.delete(manager, id);
+      await createFrontdoorSweep(under.database, room.context.clock)();
+      for (const id of ids) expect((await countRows(id)).frontdoors).toBe(0);
+    });
+
+    it("go with their organization, whose rows wait for nobody", async () => {
+      const id = await createFilled(1);
+      const home = await findOrganization(under.database.reader, "default");
+      if (home === undefined) await room.createOrganization("enabled", "default");
+      await under.database.transaction((tx) => deleteOrganization(tx, orgId, room.context.clock.now()));
+      expect(await findOrganization(under.database.reader, orgId)).toBeUndefined();
+      expect((await countRows(id)).auth_providers).toBe(1);
+      const root = toMachine("", "viewer", { superuser: true });
+      expect(await reasonOf(room.frontdoors.get(root, id))).toBe("FRONTDOOR_NOT_FOUND");
+      expect((await room.frontdoors.list(root, "default", page)).items).toEqual([]);
+      await createFrontdoorSweep(under.database, room.context.clock)();
+      expect((await countRows(id)).frontdoors).toBe(0);
     });
 
     it("that are none are told of like foreign ones", async () => {

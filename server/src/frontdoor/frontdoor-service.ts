@@ -79,12 +79,19 @@ export class FrontdoorService {
     return toPage(rows, page.size, list, ({ id }) => [id]);
   }
 
-  /** Deletes a frontdoor with everything in it. @throws DomainError FRONTDOOR_NOT_FOUND, NOT_AUTHORIZED */
+  /**
+   * Deletes a frontdoor with everything in it, at once for everybody; what it
+   * held is removed by and by, so that a million providers hold up nobody.
+   *
+   * @throws DomainError FRONTDOOR_NOT_FOUND, NOT_AUTHORIZED
+   */
   async delete(caller: Caller, id: string): Promise<void> {
-    const { database, feed, reach, audit } = this.#options;
+    const { database, feed, reach, audit, clock } = this.#options;
     const frontdoor = await reach.require(caller.principal, id, "write");
     await database.transaction(async (tx) => {
-      if (!(await store.deleteFrontdoor(tx, frontdoor.id))) throw frontdoorNotFound(id, "deleted meanwhile");
+      if (!(await store.deleteFrontdoor(tx, frontdoor.id, clock.now()))) {
+        throw frontdoorNotFound(id, "deleted meanwhile");
+      }
       await audit.record(tx, caller, {
         action: "frontdoor.delete",
         target: { type: "frontdoor", id: frontdoor.id },

@@ -5,7 +5,7 @@ import type { FrontdoorRow } from "../db/schema.ts";
 import { isUuid } from "../lib/ids.ts";
 import type { Frontdoor } from "./frontdoor.ts";
 
-function toFrontdoor(row: FrontdoorRow): Frontdoor {
+function toFrontdoor(row: Omit<FrontdoorRow, "deleted_at">): Frontdoor {
   return {
     id: row.id,
     orgId: row.org_id,
@@ -16,7 +16,7 @@ function toFrontdoor(row: FrontdoorRow): Frontdoor {
 }
 
 const selectFrontdoor = prepared((database, { id }: { id: string }) =>
-  database.selectFrom("frontdoors").selectAll().where("id", "=", id),
+  database.selectFrom("frontdoors").selectAll().where("id", "=", id).where("deleted_at", "is", null),
 );
 
 /** Finds a frontdoor by its id in lower case. */
@@ -36,6 +36,7 @@ export async function findFrontdoors(
     .selectFrom("frontdoors")
     .selectAll()
     .where("org_id", "=", orgId)
+    .where("deleted_at", "is", null)
     .where("id", ">", afterId)
     .orderBy("id")
     .limit(limit)
@@ -58,10 +59,18 @@ export async function insertFrontdoor(tx: Tx, frontdoor: Frontdoor): Promise<voi
     .execute();
 }
 
-/** Removes a frontdoor with everything in it; false when it is gone. */
-export async function deleteFrontdoor(tx: Tx, id: string): Promise<boolean> {
-  const result = await tx.deleteFrom("frontdoors").where("id", "=", id).executeTakeFirst();
-  return result.numDeletedRows > 0n;
+/**
+ * Deletes a frontdoor: from here on it is gone for everybody, however much it
+ * holds. False when it is gone already.
+ */
+export async function deleteFrontdoor(tx: Tx, id: string, now: Date): Promise<boolean> {
+  const result = await tx
+    .updateTable("frontdoors")
+    .set({ deleted_at: now.getTime() })
+    .where("id", "=", id)
+    .where("deleted_at", "is", null)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
 }
 
 /**
@@ -74,6 +83,7 @@ export async function lockFrontdoor(tx: Tx, id: string): Promise<number | undefi
     .selectFrom("frontdoors")
     .select("change_seq")
     .where("id", "=", id)
+    .where("deleted_at", "is", null)
     .$call(forUpdate(tx))
     .executeTakeFirst();
   return row?.change_seq;

@@ -2,6 +2,7 @@ import type { Database } from "../db/database.ts";
 import { sweepInBatches } from "../db/sweep.ts";
 import type { Clock } from "../lib/clock.ts";
 import { deleteApiKeysExpiredBefore } from "./api-key-store.ts";
+import { removeFromDeletedFrontdoor } from "./deleted-frontdoor-store.ts";
 import { deleteIdempotencyKeysBefore } from "./idempotency-store.ts";
 import { deleteChangesBefore } from "./watch-store.ts";
 
@@ -11,7 +12,10 @@ const changesKeptMs = 3_600_000;
 /** How long an expired key is kept to be looked at, in milliseconds. */
 const expiredKeysKeptMs = 90 * 86_400_000;
 
-/** Makes what removes old changes, expired keys, and Idempotency-Keys that stand for nothing any more. */
+/**
+ * Makes what removes old changes, expired keys, Idempotency-Keys that stand for
+ * nothing any more, and what deleted frontdoors held.
+ */
 export function createFrontdoorSweep(
   database: Pick<Database, "transaction">,
   clock: Clock,
@@ -26,5 +30,8 @@ export function createFrontdoorSweep(
     for (const [remove, horizon] of sweeps) {
       await sweepInBatches((limit) => database.transaction((tx) => remove(tx, horizon, limit)));
     }
+    await sweepInBatches((limit) =>
+      database.transaction(async (tx) => ((await removeFromDeletedFrontdoor(tx, limit)) ? limit : 0)),
+    );
   };
 }

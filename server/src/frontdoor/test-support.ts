@@ -90,10 +90,10 @@ export function createRoom(database: OpenDatabase, context: TestContext = create
       maxRuns: 2,
     }),
     lists: new ProviderList({ reader: database.reader, reach, rowsPerStep: 7 }),
-    async createOrganization(state: "enabled" | "disabled" = "enabled"): Promise<string> {
+    async createOrganization(state: "enabled" | "disabled" = "enabled", name?: string): Promise<string> {
       const id = newId(new Date());
       const now = new Date();
-      const organization = { id, name: `org-${id}`, title: "", metadata: {}, avatar: "", state };
+      const organization = { id, name: name ?? `org-${id}`, title: "", metadata: {}, avatar: "", state };
       await database.transaction((tx) =>
         insertOrganization(tx, { ...organization, createdAt: now, updatedAt: now }),
       );

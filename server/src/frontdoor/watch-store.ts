@@ -90,6 +90,7 @@ export async function findSnapshotPage(
       "r.sealed_secrets",
     ])
     .where("f.id", "=", frontdoorId)
+    .where("f.deleted_at", "is", null)
     .orderBy("p.id")
     .execute();
   const [first] = rows;

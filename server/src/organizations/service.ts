@@ -157,7 +157,7 @@ export class OrganizationService {
     const { organization } = await this.#access.require(caller.principal, org, need);
     refuseDefault(organization);
     await this.#database.transaction(async (tx) => {
-      if (!(await store.deleteOrganization(tx, organization.id))) {
+      if (!(await store.deleteOrganization(tx, organization.id, this.#clock.now()))) {
         throw new DomainError("NOT_AUTHORIZED", { detail: "unknown organization" });
       }
       await this.#audit.record(tx, caller, {

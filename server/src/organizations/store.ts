@@ -2,7 +2,7 @@ import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
 import type { OrganizationRow } from "../db/schema.ts";
 import { isUuid } from "../lib/ids.ts";
-import type { Organization } from "./organization.ts";
+import { defaultOrganizationName, type Organization } from "./organization.ts";
 
 function toOrganization(row: OrganizationRow): Organization {
   return {
@@ -95,15 +95,35 @@ export async function updateOrganizationState(
  * Removes an organization with everything in it; false when it is gone. Locked
  * before: whoever adds something to it meanwhile waits, and finds it gone.
  */
-export async function deleteOrganization(tx: Tx, id: string): Promise<boolean> {
+export async function deleteOrganization(tx: Tx, id: string, now: Date): Promise<boolean> {
   await lockOrganization(tx, id);
   const machines = tx.selectFrom("service_users").select("id").where("org_id", "=", id);
   // Before their usage, as whoever writes usage does: two transactions never wait for each other in a circle.
   await machines.orderBy("id").$call(forUpdate(tx)).execute();
   await tx.deleteFrom("service_user_usage").where("service_user_id", "in", machines).execute();
   await tx.deleteFrom("service_users").where("org_id", "=", id).execute();
+  await deleteFrontdoors(tx, id, now);
   const result = await tx.deleteFrom("organizations").where("id", "=", id).executeTakeFirst();
   return result.numDeletedRows > 0n;
+}
+
+/**
+ * Deletes an organization's frontdoors as `frontdoor/` deletes one: they may
+ * hold a million providers, which are removed later. Until then their rows
+ * stand at the default organization, which is never deleted.
+ */
+async function deleteFrontdoors(tx: Tx, orgId: string, now: Date): Promise<void> {
+  await tx
+    .updateTable("frontdoors")
+    .set((eb) => ({
+      deleted_at: now.getTime(),
+      org_id: eb.fn.coalesce(
+        eb.selectFrom("organizations").select("id").where("name", "=", defaultOrganizationName),
+        "org_id",
+      ),
+    }))
+    .where("org_id", "=", orgId)
+    .execute();
 }
 
 /**

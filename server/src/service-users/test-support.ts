@@ -170,7 +170,7 @@ export async function openRoom(
     },
     async deleteOrganization(id) {
       await database.transaction(async (tx) => {
-        await deleteOrganization(tx, id);
+        await deleteOrganization(tx, id, clock.now());
         await feed.append(tx, { topic: "organization", subject: id });
       });
     },
