@@ -101,6 +101,10 @@ async function askForMail(page: Page, email: string, button: "code" | "link" = "
   return await waitForMail(server, email, before);
 }
 
+async function readSessionCookie(page: Page): Promise<string | undefined> {
+  return (await page.context().cookies()).find(({ name }) => name === "sid")?.value;
+}
+
 async function typeCode(page: Page, code: string): Promise<void> {
   await page.getByLabel("Code").fill(code);
   await submit(page, "Sign in");
@@ -245,6 +249,22 @@ describe("adding a passkey late", () => {
     await typeCode(page, findCode(mail));
     await page.waitForURL("**/account");
     await addPasskey(page);
+  });
+});
+
+describe("signing in again", () => {
+  it("takes a passkey as well, whose session replaces the one there is", async () => {
+    const page = await visit("/login");
+    await withoutOffers(page);
+    await signIn(page, newEmail());
+    await addPasskey(page);
+    const sid = await readSessionCookie(page);
+    await page.goto(`${url}/login?again=1`);
+    await press(page, "Sign in with a passkey");
+    await page.waitForURL("**/account");
+    expect(await readSessionCookie(page)).not.toBe(sid);
+    expect(await page.getByText("This browser", { exact: true }).count()).toBe(1);
+    expect(await page.getByRole("button", { name: "Sign out everywhere else" }).count()).toBe(0);
   });
 });
 

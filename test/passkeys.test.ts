@@ -84,6 +84,22 @@ describe.each(["sqlite", "postgres"] as const)("passkeys (%s)", (database) => {
     expect((await listed(person))[0].name).toBe(isGood ? name : "Passkey");
   });
 
+  it("sign in anew who is signed in, in a session that replaces the one before", async () => {
+    const { person, email } = await newPerson();
+    const device = newDevice();
+    await use(person, device, "register");
+    const before = (await person.call("ListSessions")).json.sessions;
+    const asked = { strategyName: "passkey", reauthenticate: true };
+    const { state, stateOptions } = (await person.call("Authenticate", asked)).json;
+    expect(stateOptions.type).toBe("login");
+    const answer = { state, stateOptions: { options: device.get(stateOptions.options) } };
+    expect((await person.call("AuthCallback", answer)).status).toBe(200);
+    expect((await person.call("GetCurrentUser")).json.user.email).toBe(email);
+    const { sessions } = (await person.call("ListSessions")).json;
+    expect(sessions).toHaveLength(1);
+    expect(sessions[0].id).not.toBe(before[0].id);
+  });
+
   it("are nobody else's", async () => {
     const [{ person }, { person: stranger }] = [await newPerson(), await newPerson()];
     await use(person, newDevice(), "register");

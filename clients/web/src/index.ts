@@ -16,6 +16,7 @@ export {
   getFieldViolations,
 } from "../../shared/src/errors.ts";
 export type { Passkeys } from "./passkeys/passkeys.ts";
+export type { PasskeySignInOptions } from "./passkeys/sign-in.ts";
 export type { AccessTokenOptions } from "./session/access-tokens.ts";
 export type { CurrentSession, Session, SessionChange, SessionEvent } from "./session/session.ts";
 export type { CallbackResult } from "./sign-in/callback.ts";

@@ -6,7 +6,7 @@ import { OrganizationService } from "@vestibule/proto/vestibule/v1/organization_
 import type { Passkey } from "@vestibule/proto/vestibule/v1/passkey_pb";
 import { toBaseUrl } from "../../shared/src/base-url.ts";
 import { addPasskey, createPasskeys, type Passkeys } from "./passkeys/passkeys.ts";
-import { offerPasskeys, signInWithPasskey } from "./passkeys/sign-in.ts";
+import { offerPasskeys, type PasskeySignInOptions, signInWithPasskey } from "./passkeys/sign-in.ts";
 import { type AccessTokenOptions, createAccessTokens } from "./session/access-tokens.ts";
 import { startRenewal } from "./session/renewal.ts";
 import { type Session, SessionKeeper } from "./session/session.ts";
@@ -57,11 +57,13 @@ export interface VestibuleWeb {
    * where the browser cannot, and once another use of a passkey takes its place
    * or somebody has signed in otherwise.
    *
+   * Who is signed in already signs in anew with `reauthenticate`.
+   *
    * @throws SignInError `already_signed_in`, `passkey_…`
    */
-  signInWithPasskey(options?: SignInOptions & { readonly conditional?: false }): Promise<SignedIn>;
+  signInWithPasskey(options?: PasskeySignInOptions & { readonly conditional?: false }): Promise<SignedIn>;
   signInWithPasskey(
-    options: SignInOptions & { readonly conditional: boolean },
+    options: PasskeySignInOptions & { readonly conditional: boolean },
   ): Promise<SignedIn | undefined>;
   /**
    * Makes a passkey on this device, for who is signed in.
@@ -126,7 +128,7 @@ export function createVestibuleWebIn(page: Surroundings, options: VestibuleWebOp
     if (current !== undefined) stopOffer();
   });
 
-  async function offer(about: SignInOptions): Promise<SignedIn | undefined> {
+  async function offer(about: PasskeySignInOptions): Promise<SignedIn | undefined> {
     stopOffer = page.ceremonies.cancel;
     return await offerPasskeys(calls, page, about).finally(() => {
       stopOffer = () => {};

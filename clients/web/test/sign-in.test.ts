@@ -239,7 +239,20 @@ describe("with a passkey", () => {
     page.ceremonies.supported = true;
     answer = toRegister;
     expect(await reasonOf(vestibule.signInWithPasskey())).toBe("already_signed_in");
+    server.next.set("Authenticate", () => {
+      throw refusal(Code.FailedPrecondition, "REAUTH_REQUIRED");
+    });
+    expect(await reasonOf(vestibule.signInWithPasskey())).toBe("already_signed_in");
     expect(page.ceremonies.begun).toEqual([]);
+  });
+
+  it("asks to sign in anew only when told to", async () => {
+    answer = toLogin;
+    void vestibule.signInWithPasskey({ reauthenticate: true }).catch(() => {});
+    await settle();
+    void vestibule.signInWithPasskey().catch(() => {});
+    await settle();
+    expect(begun).toMatchObject([{ reauthenticate: true }, { reauthenticate: false }]);
   });
 
   it("ends when the person says no, and when it is given up", async () => {

@@ -41,8 +41,8 @@ export function createFlowMethods(options: FlowMethodsOptions) {
       };
     },
     async authenticate(request, context) {
-      const { strategyName, email, returnTo, callbackUrl, redirectOnstart } = request;
-      const asked = { strategyName, email, returnTo, callbackUrl };
+      const { strategyName, email, returnTo, callbackUrl, redirectOnstart, reauthenticate } = request;
+      const asked = { strategyName, email, returnTo, callbackUrl, reauthenticate };
       const begun = await web.begin(asked, toWebRequest(context));
       answer(context, begun);
       const { endpoint, state, stateOptions } = begun.flow;

@@ -400,6 +400,12 @@ describeDatabases("sign-in", (under) => {
       });
     });
 
+    it("is asked to sign in anew, and then begins no registration", async () => {
+      const principal = await signedIn(newEmail());
+      const asked = { strategyName: "passkey", browser: newBrowser(), principal, reauthenticate: true };
+      expect((await here.service.begin(toBegin(asked))).stateOptions).toEqual({ type: "login" });
+    });
+
     it("is not begun with an access token", async () => {
       const principal = { ...(await signedIn(newEmail())), credentialKind: "access_token" } as const;
       const begun = await here.service.begin(

@@ -34,6 +34,8 @@ export interface BeginFlow {
   readonly email: string;
   readonly returnTo: string;
   readonly callbackUrl: string;
+  /** Whether to sign in anew, whoever is signed in. */
+  readonly reauthenticate?: boolean;
   /** Value of the browser's cookie. */
   readonly browser: string;
   /** Who asks, as far as known. */
@@ -151,7 +153,7 @@ export class SignInService {
     const returnTo = findReturnTo(redirects, request.returnTo);
     const email = request.email === "" ? undefined : toEmail(request.email);
     if (request.email !== "" && email === undefined) throw new DomainError("INVALID_EMAIL");
-    const user = await this.#findSignedInUser(request.principal);
+    const user = request.reauthenticate ? undefined : await this.#findSignedInUser(request.principal);
     return await this.#start(strategy, {
       browserHash: hashSecret(request.browser),
       callbackUrl,

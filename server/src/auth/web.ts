@@ -64,7 +64,7 @@ export class SignInWeb {
 
   /** Begins a flow, in the browser that asks. @throws DomainError as `SignInService.begin` */
   async begin(
-    asked: Pick<BeginFlow, "strategyName" | "email" | "returnTo" | "callbackUrl">,
+    asked: Pick<BeginFlow, "strategyName" | "email" | "returnTo" | "callbackUrl" | "reauthenticate">,
     { header, info, principal }: WebRequest,
   ): Promise<WebBegun> {
     const { service, browserCookie } = this.#options;

@@ -1,8 +1,15 @@
 import type { JsonObject } from "@bufbuild/protobuf";
+import { findReason } from "../../../shared/src/errors.ts";
 import { type SignedIn, type SignInCalls, type SignInOptions, toStateOptions } from "../sign-in/sign-in.ts";
 import { SignInError } from "../sign-in-error.ts";
 import type { Surroundings } from "../surroundings.ts";
 import type { CeremonyJson } from "./ceremonies.ts";
+
+/** What signing in with a passkey takes. */
+export interface PasskeySignInOptions extends SignInOptions {
+  /** Signs in anew who is signed in already: for what is refused with REAUTH_REQUIRED. */
+  readonly reauthenticate?: boolean;
+}
 
 /** A ceremony that the server began. */
 export interface BegunCeremony {
@@ -14,8 +21,11 @@ export interface BegunCeremony {
 const strategyName = "passkey";
 
 /** Asks the server for a challenge. */
-export async function beginCeremony(calls: SignInCalls, options: SignInOptions): Promise<BegunCeremony> {
-  const { state, stateOptions = {} } = await calls.begin({ strategyName }, options);
+export async function beginCeremony(
+  calls: SignInCalls,
+  { reauthenticate = false, ...options }: PasskeySignInOptions,
+): Promise<BegunCeremony> {
+  const { state, stateOptions = {} } = await calls.begin({ strategyName, reauthenticate }, options);
   return { state, type: String(stateOptions.type), options: stateOptions.options as JsonObject };
 }
 
@@ -34,7 +44,7 @@ type Page = Pick<Surroundings, "ceremonies" | "startTimer" | "isVisible" | "onVi
 export async function signInWithPasskey(
   calls: SignInCalls,
   { ceremonies }: Pick<Page, "ceremonies">,
-  options: SignInOptions,
+  options: PasskeySignInOptions,
 ): Promise<SignedIn> {
   if (!ceremonies.isSupported()) throw new SignInError("passkey_unsupported");
   const begun = await beginLogin(calls, options);
@@ -56,7 +66,7 @@ const defaultTimeoutMs = 600_000;
 export async function offerPasskeys(
   calls: SignInCalls,
   page: Page,
-  options: SignInOptions,
+  options: PasskeySignInOptions,
 ): Promise<SignedIn | undefined> {
   const { ceremonies, startTimer } = page;
   if (!ceremonies.isSupported() || !(await ceremonies.isAutofillSupported())) return undefined;
@@ -85,8 +95,10 @@ export async function offerPasskeys(
   }
 }
 
-async function beginLogin(calls: SignInCalls, options: SignInOptions): Promise<BegunCeremony> {
-  const begun = await beginCeremony(calls, options);
+async function beginLogin(calls: SignInCalls, options: PasskeySignInOptions): Promise<BegunCeremony> {
+  const begun = await beginCeremony(calls, options).catch((error) => {
+    throw findReason(error) === "REAUTH_REQUIRED" ? new SignInError("already_signed_in") : error;
+  });
   if (begun.type !== "login") throw new SignInError("already_signed_in");
   return begun;
 }

@@ -92,6 +92,14 @@ export declare type AuthenticateRequest = Message<"vestibule.v1.AuthenticateRequ
    * @generated from field: string callback_url = 5;
    */
   callbackUrl: string;
+
+  /**
+   * Whether to sign in anew although there is a session, which the new one
+   * replaces: for what needs a sign-in of the last 10 minutes.
+   *
+   * @generated from field: bool reauthenticate = 100;
+   */
+  reauthenticate: boolean;
 };
 
 /**
@@ -667,13 +675,15 @@ export declare const AuthService: GenService<{
    *   stays 200, as RPC clients expect.
    * - `passkey`: hand `state_options.options` to the browser's WebAuthn API; to
    *   create a key if `state_options.type` is `register`, which it is exactly
-   *   inside a session that was begun within 10 minutes, else to get one.
+   *   inside a session that was begun within 10 minutes, else to get one. With
+   *   `reauthenticate` it is never `register`: whoever has a session proves
+   *   themselves anew by a passkey.
    *
    * Errors: `invalid_argument` "unsupported authentication method" for an
    * unknown strategy, "Invalid email" for a malformed or missing address, and
    * for a `return_to` or `callback_url` that is not configured, character by
    * character; `failed_precondition` REAUTH_REQUIRED for `passkey` in an older
-   * session; `unavailable` while the strategy's mail server or identity
+   * session, unless `reauthenticate` is set; `unavailable` while the strategy's mail server or identity
    * provider is down. Nothing is kept then.
    *
    * @generated from rpc vestibule.v1.AuthService.Authenticate

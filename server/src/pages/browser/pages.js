@@ -85,8 +85,8 @@ function toJson(credential) {
   };
 }
 
-async function begin(returnTo = "") {
-  const { answer } = await call("Authenticate", { strategyName: "passkey", returnTo });
+async function begin(about = {}) {
+  const { answer } = await call("Authenticate", { strategyName: "passkey", ...about });
   const { options, type } = answer.stateOptions;
   return { state: answer.state, options, type };
 }
@@ -148,7 +148,8 @@ function setUpSignIn(part) {
     clearTimeout(renewal);
     offer = new AbortController();
     const { signal } = offer;
-    const { state, options } = await begin(returnTo);
+    // Whoever is asked to sign in again has a session, in which a passkey would be added.
+    const { state, options } = await begin({ returnTo, reauthenticate: true });
     if (mediation === "conditional") renewal = setTimeout(offerInField, offerMs);
     const publicKey = toRequestOptions(options);
     const credential = await navigator.credentials.get({
