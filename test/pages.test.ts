@@ -503,6 +503,7 @@ it("all of it works over TLS and HTTP/2, with cookies that stay there", async ()
   expect(await page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol")).toBe("h2");
   const cookies = await page.context().cookies();
   expect(cookies.map(({ name, secure, httpOnly }) => [name, secure, httpOnly]).toSorted()).toEqual([
+    ["__Host-vestibule_browser", true, true],
     ["sid", true, true],
     ["vestibule_browser", true, true],
   ]);

@@ -552,11 +552,74 @@ describe("cookies by configuration", () => {
     ["https://id.example.org", { same_site: "strict" }, "; Secure", "Strict", "Lax"],
     ["https://id.example.org", { same_site: "none" }, "; Secure", "None", "None"],
   ])("at %s with %j", async (publicUrl, session, secure, own, browser) => {
+    const browserCookie = `vestibule_browser=…; Path=/; HttpOnly; SameSite=${browser}${secure}`;
     expect(await cookiesOf(publicUrl, session)).toEqual([
-      [`vestibule_browser=…; Path=/; HttpOnly; SameSite=${browser}${secure}`],
+      secure === "" ? [browserCookie] : [browserCookie, `__Host-${browserCookie}`],
       [`sid=…; Path=/; HttpOnly; SameSite=${own}${secure}`],
       [`sid=; Path=/; HttpOnly; SameSite=${own}${secure}`],
     ]);
+  });
+
+  it("by https, a sign-in is ended only with the cookie that no neighbour can set", async () => {
+    const origin = "https://id.example.org";
+    await using server = await startServer({ env: { VESTIBULE_PUBLIC_URL: origin } });
+    const [attacker, email] = [new Person(server), newEmail()];
+    const { json } = await attacker.call("Authenticate", { strategyName: "mailotp", email }, { origin });
+    const answer = { state: json.state, code: findCode(await waitForMail(server, email)) };
+    const victim = new Person(server);
+    victim.cookies.set("vestibule_browser", attacker.cookies.get("vestibule_browser") ?? "");
+    expect(await victim.call("AuthCallback", answer, { origin })).toMatchObject(badState);
+    expect((await attacker.call("AuthCallback", answer, { origin })).status).toBe(200);
+  });
+
+  it("of an earlier domain, or a neighbour's, go when there are several", async () => {
+    const origin = "https://id.example.org";
+    await using server = await startServer({
+      env: { VESTIBULE_PUBLIC_URL: origin },
+      config: { authentication: { session: { domain: "example.org" } } },
+    });
+    const signedInHere = async () => {
+      const [person, email] = [new Person(server), newEmail()];
+      const { json } = await person.call("Authenticate", { strategyName: "mailotp", email }, { origin });
+      const code = findCode(await waitForMail(server, email));
+      await person.call("AuthCallback", { state: json.state, code }, { origin });
+      return { email, sid: person.cookies.get("sid") ?? "" };
+    };
+    const [one, two] = [await signedInHere(), await signedInHere()];
+    const ask = (cookie: string) =>
+      send(`${server.url}/account`, { headers: { cookie, host: "id.example.org" } });
+    const clearedBy = ({ headers }: Answer) =>
+      [headers["set-cookie"] ?? []]
+        .flat()
+        .filter((line) => line.startsWith("sid=;"))
+        .map((line) => /Domain=.*/.exec(line)?.[0] ?? "its own");
+    const strays = ["its own", "Domain=id.example.org"];
+
+    const alone = await ask(`sid=${one.sid}`);
+    expect([alone.status, clearedBy(alone)]).toEqual([200, []]);
+    for (const cookie of [`sid=dead; sid=${one.sid}`, `sid=${one.sid}; sid=dead`]) {
+      const page = await ask(cookie);
+      expect([page.status, clearedBy(page)]).toEqual([200, strays]);
+      expect(page.text).toContain(one.email);
+    }
+    // Of two people it is nobody, as it is for RPC.
+    for (const cookie of [`sid=${one.sid}; sid=${two.sid}`, `sid=${two.sid}; sid=${one.sid}`]) {
+      const page = await ask(cookie);
+      expect([page.status, page.headers.location, clearedBy(page)]).toEqual([303, "/login", strays]);
+      const headers = { cookie, origin };
+      const begun = await postJson(
+        server,
+        "/vestibule.v1.AuthService/Authenticate",
+        { strategyName: "passkey" },
+        headers,
+      );
+      expect([begun.json.stateOptions.type, clearedBy(begun)]).toEqual(["login", strays]);
+    }
+    const cookie = `sid=${one.sid}; sid=${two.sid}`;
+    const left = await postJson(server, "/vestibule.v1.AuthService/AuthLogout", {}, { cookie, origin });
+    expect(clearedBy(left)).toEqual([...strays, "Domain=example.org"]);
+    expect((await ask(`sid=${one.sid}`)).status).toBe(303);
+    expect((await ask(`sid=${two.sid}`)).status).toBe(303);
   });
 
   it("stay readable with the key before, and no longer than it is kept", async () => {

@@ -15,6 +15,7 @@ import { UserService as UserServiceSchema } from "@vestibule/proto/vestibule/v1/
 import { createAuditHandler } from "./audit/handler.ts";
 import { AuditRetention } from "./audit/retention.ts";
 import { AuditService } from "./audit/service.ts";
+import { createBrowsers } from "./auth/browser.ts";
 import { createCallbackRoutes } from "./auth/callback-routes.ts";
 import { deleteExpiredFlows } from "./auth/flow-store.ts";
 import { Flows } from "./auth/flows.ts";
@@ -245,6 +246,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
   const sessionCookies = createSessionCookies({
     hashKeys: [secrets.sessionHashKey, ...secrets.previousSessionHashKeys],
     blockKeys: [secrets.sessionBlockKey, ...secrets.previousSessionBlockKeys],
+    host: new URL(config.publicUrl).hostname,
     domain: authentication.session.domain,
     sameSite: authentication.session.sameSite,
     secure: authentication.session.secure,
@@ -423,17 +425,17 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     sessions,
     findSession: (id) => findLiveSession(reader, id),
   });
-  const browserCookie = {
+  const browsers = createBrowsers({
     secure: config.publicUrl.startsWith("https:"),
     crossSite: authentication.session.sameSite === "none",
-  };
+  });
   const web = new SignInWeb({
     service: signIn,
     sessions,
     authenticator: sessionAuthenticator,
     cookies: sessionCookies,
     deviceHeaders: authentication.session.headers,
-    browserCookie,
+    browsers,
   });
   const pages = createPages({
     siteName: authentication.passkey?.rpDisplayName ?? new URL(config.publicUrl).host,
@@ -445,7 +447,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     passkeys,
     findIdentities: (userId) => findIdentities(reader, userId),
     redirects: authentication,
-    browserCookie,
+    browsers,
     hasOutbox: config.smtpUrl === undefined,
     clock,
     log,
@@ -581,6 +583,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
       ...createCallbackRoutes({
         web,
         authenticator: sessionAuthenticator,
+        browsers,
         renderResult: pages.renderResult,
         leave: pages.leave,
         publicUrl: config.publicUrl,

@@ -13,18 +13,16 @@ import { findCookies } from "../principals/presented.ts";
 /** Name of the cookie. */
 export const browserCookieName = "vestibule_browser";
 
+/**
+ * Name under which the same value goes by https, and is then the one that
+ * counts: only this very host can set it (RFC 6265bis §4.1.3.2), while the
+ * plain name may have been put there by a neighbour under the same domain, who
+ * would have a browser end a sign-in that is not its own.
+ */
+export const hostCookieName = `__Host-${browserCookieName}`;
+
 /** How long a browser is remembered after its last `Authenticate`, in seconds. */
 const maxAgeSeconds = 86_400;
-
-/** The browser a request came from: every well-formed value it sent, usually one. */
-export function findBrowsers(header: Headers): string[] {
-  return findCookies(header, browserCookieName).filter((value) => fromBase64url(value)?.length === 32);
-}
-
-/** The browser a request came from, or a new one. */
-export function getBrowser(header: Headers): string {
-  return findBrowsers(header)[0] ?? toBase64url(randomBytes(32));
-}
 
 /** How the browser's cookie is set. */
 export interface BrowserCookieOptions {
@@ -34,10 +32,33 @@ export interface BrowserCookieOptions {
   readonly crossSite: boolean;
 }
 
-/** `Set-Cookie` that has the browser remembered. Never `SameSite=Strict`: providers send people back from their own site. */
-export function toBrowserCookie(browser: string, { secure, crossSite }: BrowserCookieOptions): string {
-  const attributes = `Max-Age=${maxAgeSeconds}; Path=/; HttpOnly; SameSite=${crossSite ? "None" : "Lax"}`;
-  return `${browserCookieName}=${browser}; ${attributes}${secure ? "; Secure" : ""}`;
+/** Tells browsers apart. */
+export interface Browsers {
+  /** The browser a request came from: every well-formed value it sent, usually one. */
+  find(header: Headers): string[];
+  /** The browser a request came from, or a new one. */
+  get(header: Headers): string;
+  /** `Set-Cookie` that has the browser remembered. */
+  toSetCookies(browser: string): string[];
+}
+
+/** @see {@link Browsers} */
+export function createBrowsers({ secure, crossSite }: BrowserCookieOptions): Browsers {
+  const names = secure ? [browserCookieName, hostCookieName] : [browserCookieName];
+  const nameThatCounts = secure ? hostCookieName : browserCookieName;
+  // Never `SameSite=Strict`: providers send people back from their own site.
+  const sameSite = crossSite ? "None" : "Lax";
+  const attributes = `Max-Age=${maxAgeSeconds}; Path=/; HttpOnly; SameSite=${sameSite}${secure ? "; Secure" : ""}`;
+
+  function find(header: Headers): string[] {
+    return findCookies(header, nameThatCounts).filter((value) => fromBase64url(value)?.length === 32);
+  }
+
+  return {
+    find,
+    get: (header) => find(header)[0] ?? toBase64url(randomBytes(32)),
+    toSetCookies: (browser) => names.map((name) => `${name}=${browser}; ${attributes}`),
+  };
 }
 
 /** Whether one of the browsers is the one of a hash. */

@@ -11,6 +11,7 @@ import {
   openSignIn,
   publicUrl,
   type SignInParts,
+  testBrowsers,
 } from "./test-support.ts";
 import type { SignInWeb } from "./web.ts";
 
@@ -35,6 +36,7 @@ describeDatabases("callback routes", (under) => {
     routes = createCallbackRoutes({
       web,
       authenticator: signIn.parts.authenticator,
+      browsers: testBrowsers,
       renderResult: (result) => {
         shown.push(result);
         return { status: 299 };

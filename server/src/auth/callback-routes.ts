@@ -8,11 +8,10 @@
  */
 import { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { findCookies, sessionCookieName } from "../principals/presented.ts";
-import type { UserPrincipal } from "../principals/principal.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
-import { findBrowsers, isFormToken, toFormToken } from "./browser.ts";
-import { type SignInWeb, toLocation, type WebFinished, type WebRequest } from "./web.ts";
+import { type Browsers, isFormToken, toFormToken } from "./browser.ts";
+import { findVisitor } from "./visitor.ts";
+import { type SignInWeb, toLocation, type WebFinished } from "./web.ts";
 
 /** A request as a plain route sees it. */
 export interface CallbackHttpRequest {
@@ -60,6 +59,7 @@ export type RenderResult = (
 export interface CallbackRoutesOptions {
   readonly web: SignInWeb;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
+  readonly browsers: Pick<Browsers, "find">;
   readonly renderResult: RenderResult;
   /**
    * Sends a browser on after a form of ours. Not always by a redirect: what
@@ -91,16 +91,7 @@ function readOne(parameters: URLSearchParams, name: string): string {
 
 /** Builds the two routes. */
 export function createCallbackRoutes(options: CallbackRoutesOptions) {
-  const { web, authenticator, renderResult, leave, publicUrl, defaultReturnTo } = options;
-
-  async function findPrincipal(header: Headers): Promise<UserPrincipal | undefined> {
-    const [cookie] = findCookies(header, sessionCookieName);
-    if (cookie === undefined) return undefined;
-    return await authenticator.authenticateCookie(cookie).catch((error) => {
-      if (error instanceof DomainError && error.kind !== "unavailable") return undefined;
-      throw error;
-    });
-  }
+  const { web, authenticator, browsers, renderResult, leave, publicUrl, defaultReturnTo } = options;
 
   function sendOn(returnTo: string | undefined, setCookies: readonly string[]): CallbackHttpResponse {
     return {
@@ -118,13 +109,13 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
     answer: Parameters<SignInWeb["finish"]>[0],
     { header, info }: CallbackHttpRequest,
   ): Promise<WebFinished> {
-    const request: WebRequest = { header, info, principal: await findPrincipal(header) };
-    return await web.finish(answer, request);
+    const principal = await findVisitor(authenticator, { header, info });
+    return await web.finish(answer, { header, info, principal });
   }
 
   /** What a form needs to finish a flow by code; undefined in any other browser than the flow's own. */
   async function findForm(state: string, header: Headers): Promise<CallbackForm | undefined> {
-    const [browser] = findBrowsers(header);
+    const [browser] = browsers.find(header);
     const { email = "", isSameBrowser } = await web.glance(state, header);
     if (!isSameBrowser || browser === undefined) return undefined;
     return { state, email, formToken: toFormToken(browser, toCallbackPurpose(state)) };
@@ -157,7 +148,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
     }
     const form = new URLSearchParams(Buffer.from(body).toString("utf8"));
     const state = readOne(form, "state");
-    const isOurs = isFormToken(readOne(form, "token"), findBrowsers(header), toCallbackPurpose(state));
+    const isOurs = isFormToken(readOne(form, "token"), browsers.find(header), toCallbackPurpose(state));
     if (!isFromOwnPage(header, publicUrl) || !isOurs) throw new DomainError("CROSS_ORIGIN");
     const { strategy } = await web.glance(state, header);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
@@ -175,7 +166,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
     if (!(error instanceof DomainError) || error.kind === "internal") throw error;
     request.info.outcome.reason = error.reason;
     if (error.detail !== undefined) request.info.outcome.detail = error.detail;
-    if (error.reason === "INVALID_FLOW" && (await findPrincipal(request.header)) !== undefined) {
+    if (error.reason === "INVALID_FLOW" && (await findVisitor(authenticator, request)) !== undefined) {
       return sendOn(undefined, []);
     }
     const { strategy_name: strategyName = "", state = "" } = error.metadata;

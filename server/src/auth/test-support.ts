@@ -10,6 +10,7 @@ import { MailboxLimits } from "../limits/mailbox-limits.ts";
 import { findLiveSession } from "../sessions/store.ts";
 import { newRequestInfo, openSessions, type SessionParts, unknownDevice } from "../sessions/test-support.ts";
 import { Accounts } from "../users/accounts.ts";
+import { createBrowsers } from "./browser.ts";
 import { Flows } from "./flows.ts";
 import { Judge } from "./judge.ts";
 import { type BeginFlow, type FinishFlow, SignInService } from "./service.ts";
@@ -136,6 +137,9 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
 /** The origin that browsers see in tests. */
 export const publicUrl = "https://id.example.org";
 
+/** Browsers as over https. */
+export const testBrowsers = createBrowsers({ secure: true, crossSite: false });
+
 /** The browser's side of {@link openSignIn}. */
 export function createTestWeb({ service, parts }: SignInParts): SignInWeb {
   return new SignInWeb({
@@ -151,7 +155,7 @@ export function createTestWeb({ service, parts }: SignInParts): SignInWeb {
       clientLongitude: "x-frontier-longitude",
       clientUserAgent: "user-agent",
     },
-    browserCookie: { secure: true, crossSite: false },
+    browsers: testBrowsers,
   });
 }
 

@@ -13,7 +13,7 @@ import type { SessionCookies } from "../sessions/cookie.ts";
 import { readDevice } from "../sessions/device.ts";
 import type { BegunSession } from "../sessions/service.ts";
 import type { Device, LiveSession } from "../sessions/session.ts";
-import { type BrowserCookieOptions, findBrowsers, getBrowser, toBrowserCookie } from "./browser.ts";
+import type { Browsers } from "./browser.ts";
 import type { BeginFlow, BegunFlow, FinishFlow, FlowGlance, SignInService } from "./service.ts";
 
 /** A request from a browser, or from whatever keeps cookies as one. */
@@ -49,9 +49,9 @@ export interface SignInWebOptions {
     signOut(caller: Caller & { readonly principal: UserPrincipal }): Promise<void>;
   };
   readonly authenticator: Pick<SessionAuthenticator, "findByCookie" | "authenticateCookie">;
-  readonly cookies: Pick<SessionCookies, "toSetCookie" | "toClearCookie">;
+  readonly cookies: Pick<SessionCookies, "toSetCookie" | "toClearCookie" | "toClearStrays">;
   readonly deviceHeaders: SessionHeadersConfig;
-  readonly browserCookie: BrowserCookieOptions;
+  readonly browsers: Browsers;
 }
 
 /** @see the head of this file */
@@ -67,11 +67,11 @@ export class SignInWeb {
     asked: Pick<BeginFlow, "strategyName" | "email" | "returnTo" | "callbackUrl" | "reauthenticate">,
     { header, info, principal }: WebRequest,
   ): Promise<WebBegun> {
-    const { service, browserCookie } = this.#options;
-    const browser = getBrowser(header);
+    const { service, browsers } = this.#options;
+    const browser = browsers.get(header);
     const flow = await service.begin({ ...asked, browser, principal, info });
     const dead = await this.clearDeadSession(header);
-    return { flow, setCookies: [toBrowserCookie(browser, browserCookie), ...dead] };
+    return { flow, setCookies: [...browsers.toSetCookies(browser), ...dead] };
   }
 
   /** Ends a flow, and signs the browser in. @throws DomainError as `SignInService.finish` */
@@ -80,26 +80,28 @@ export class SignInWeb {
     request: WebRequest,
   ): Promise<WebFinished> {
     const { header, info, principal } = request;
-    const { begun, returnTo } = await this.#options.service.finish({
+    const { service, browsers } = this.#options;
+    const { begun, returnTo } = await service.finish({
       ...answer,
-      browsers: findBrowsers(header),
+      browsers: browsers.find(header),
       principal,
       sessions: await this.findSessions(header),
       device: this.readDevice(request),
       info,
     });
     if (begun !== undefined) info.outcome.principal = `user:${begun.session.userId}`;
-    return { returnTo, begun, setCookies: begun === undefined ? [] : [this.#toSetCookie(begun)] };
+    const own = begun === undefined ? [] : [this.#toSetCookie(begun)];
+    return { returnTo, begun, setCookies: [...this.clearStrays(header), ...own] };
   }
 
   /** Looks at a flow without changing it. @throws DomainError INVALID_FLOW */
   async glance(state: string, header: Headers): Promise<FlowGlance> {
-    return await this.#options.service.glance(state, findBrowsers(header));
+    return await this.#options.service.glance(state, this.#options.browsers.find(header));
   }
 
   /** Ends a flow that its browser does not want to go on with. */
   async abandon(state: string, header: Headers): Promise<void> {
-    await this.#options.service.abandon(state, findBrowsers(header));
+    await this.#options.service.abandon(state, this.#options.browsers.find(header));
   }
 
   /** Ends every session that a request comes with, and clears the cookie, dead or not. */
@@ -108,7 +110,7 @@ export class SignInWeb {
     const principals = (await this.findSessions(header)).map(toPrincipal);
     if (principal?.type === "user") principals.push(principal);
     for (const each of principals) await sessions.signOut({ principal: each, request: info });
-    return { setCookies: [cookies.toClearCookie()] };
+    return { setCookies: [...this.clearStrays(header), cookies.toClearCookie()] };
   }
 
   /** The live sessions in a request's cookies, usually one; their users may be disabled. */
@@ -125,7 +127,17 @@ export class SignInWeb {
   async clearDeadSession(header: Headers): Promise<string[]> {
     if (findCookies(header, sessionCookieName).length === 0) return [];
     const isLive = (await this.findSessions(header)).length > 0;
-    return isLive ? [] : [this.#options.cookies.toClearCookie()];
+    return [...this.clearStrays(header), ...(isLive ? [] : [this.#options.cookies.toClearCookie()])];
+  }
+
+  /**
+   * `Set-Cookie` that clears every session cookie but our own, where a request
+   * comes with several: one of an earlier `domain`, or a neighbour's. RPC would
+   * refuse the request for as long as one of them is no good.
+   */
+  clearStrays(header: Headers): readonly string[] {
+    const isOne = findCookies(header, sessionCookieName).length < 2;
+    return isOne ? [] : this.#options.cookies.toClearStrays();
   }
 
   /** `Set-Cookie` that makes the browser forget its session. */

@@ -5,8 +5,9 @@
  * what came of it is said on the page that follows, so that reloading repeats
  * nothing.
  */
-import type { BrowserCookieOptions } from "../auth/browser.ts";
+import type { Browsers } from "../auth/browser.ts";
 import { registrationWindowSeconds } from "../auth/strategies/passkey.ts";
+import { findVisitor } from "../auth/visitor.ts";
 import type { SignInWeb } from "../auth/web.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
@@ -23,7 +24,6 @@ import type { RenderPage } from "./frame.ts";
 import { type PageRequest, type PageResponse, type PageRoute, redirect, toPath } from "./http.ts";
 import { loginPaths } from "./login-view.ts";
 import { explain } from "./texts.ts";
-import { findVisitor } from "./visitor.ts";
 
 export interface AccountPagesOptions {
   readonly render: RenderPage;
@@ -35,7 +35,7 @@ export interface AccountPagesOptions {
   readonly findIdentities: (userId: string) => Promise<readonly Identity[]>;
   readonly clock: Clock;
   readonly publicUrl: string;
-  readonly browserCookie: BrowserCookieOptions;
+  readonly browsers: Browsers;
 }
 
 /** Someone in their own session, and the request they make. */
@@ -55,7 +55,7 @@ type Action = (caller: Visitor, form: URLSearchParams) => Promise<keyof typeof d
 
 /** Builds the routes of the account page and its forms. */
 export function createAccountPages(options: AccountPagesOptions): readonly PageRoute[] {
-  const { render, web, authenticator, sessions, passkeys, findIdentities, clock, publicUrl, browserCookie } =
+  const { render, web, authenticator, sessions, passkeys, findIdentities, clock, publicUrl, browsers } =
     options;
 
   function isYoung(session: Session | undefined): boolean {
@@ -70,7 +70,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
       passkeys?.list(caller),
       findIdentities(id),
     ]);
-    const forms = openForms(request, browserCookie);
+    const forms = openForms(request, browsers);
     const current = open.find((session) => session.id === sessionId);
     return render({
       title: "Your account",
@@ -106,7 +106,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
   /** A form's route: does it, and goes back to the page. */
   function act(path: string, action: Action): PageRoute {
     async function handle(request: PageRequest): Promise<PageResponse> {
-      const form = readForm(request, publicUrl);
+      const form = readForm(request, publicUrl, browsers);
       const caller = await findCaller(request);
       if (caller === undefined) return redirect(loginPaths.login);
       try {
@@ -122,14 +122,14 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
   }
 
   async function signOut(request: PageRequest): Promise<PageResponse> {
-    readForm(request, publicUrl);
+    readForm(request, publicUrl, browsers);
     const principal = await findVisitor(authenticator, request);
     const { setCookies } = await web.signOut({ ...request, principal });
     return redirect(toPath(loginPaths.login, { done: "signed-out" }), setCookies);
   }
 
   async function revokeAll(request: PageRequest): Promise<PageResponse> {
-    readForm(request, publicUrl);
+    readForm(request, publicUrl, browsers);
     const caller = await findCaller(request);
     if (caller !== undefined) await sessions.revokeAll(caller, false);
     return redirect(toPath(loginPaths.login, { done: "everywhere" }), [web.toClearCookie()]);

@@ -4,7 +4,8 @@
  * The page belongs to the browser in which the sign-in began; in any other it
  * only says so. Looking at it changes nothing.
  */
-import type { BrowserCookieOptions } from "../auth/browser.ts";
+import type { Browsers } from "../auth/browser.ts";
+import { findVisitor } from "../auth/visitor.ts";
 import type { SignInWeb } from "../auth/web.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
@@ -16,14 +17,13 @@ import { loginPaths } from "./login-view.ts";
 import { toOtherBrowserBody } from "./message-view.ts";
 import { ownStrategies } from "./offers.ts";
 import { homePath, leave } from "./travel.ts";
-import { findVisitor } from "./visitor.ts";
 
 export interface CheckMailPagesOptions {
   readonly render: RenderPage;
   readonly web: Pick<SignInWeb, "begin" | "finish" | "glance">;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
   readonly publicUrl: string;
-  readonly browserCookie: BrowserCookieOptions;
+  readonly browsers: Browsers;
   /** Where mail is written to when it is not sent; said to people who are at the machine itself. */
   readonly hasOutbox: boolean;
 }
@@ -54,14 +54,14 @@ export function toCheckMailPath(
 
 /** Builds the routes of the page and its forms. */
 export function createCheckMailPages(options: CheckMailPagesOptions): readonly PageRoute[] {
-  const { render, web, authenticator, publicUrl, browserCookie, hasOutbox } = options;
+  const { render, web, authenticator, publicUrl, browsers, hasOutbox } = options;
 
   async function show(request: PageRequest, view: CheckMailView): Promise<PageResponse> {
     const { state, problem, done, joins } = view;
     const { email = "", strategy, isSameBrowser } = await web.glance(state, request.header);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
     if (!isSameBrowser) return render({ title: "Check your mail", body: toOtherBrowserBody() });
-    const forms = openForms(request, browserCookie);
+    const forms = openForms(request, browsers);
     const isLink = strategy.name === ownStrategies.mailLink;
     const sent = isLink ? "a link and a code" : "a code";
     return render({
@@ -107,7 +107,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
 
   /** A wrong code leads back to the page, so that going back and reloading repeat nothing. */
   async function post(request: PageRequest): Promise<PageResponse> {
-    const form = readForm(request, publicUrl);
+    const form = readForm(request, publicUrl, browsers);
     const state = readField(form, "state");
     const code = readField(form, "code");
     const principal = await findVisitor(authenticator, request);
@@ -124,7 +124,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
 
   /** Sends another mail for the address of a flow of this browser. */
   async function resend(request: PageRequest): Promise<PageResponse> {
-    const form = readForm(request, publicUrl);
+    const form = readForm(request, publicUrl, browsers);
     const { strategy, email, returnTo, isSameBrowser } = await web.glance(
       readField(form, "state"),
       request.header,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { toFormToken } from "../auth/browser.ts";
+import { createBrowsers, toFormToken } from "../auth/browser.ts";
 import { openForms, readField, readForm } from "./forms.ts";
 import type { PageRequest } from "./http.ts";
 
@@ -14,7 +14,7 @@ function post(fields: Record<string, string> | string, header: Record<string, st
     path,
     query: new URLSearchParams(),
     header: new Headers({
-      cookie: `vestibule_browser=${browser}`,
+      cookie: `__Host-vestibule_browser=${browser}`,
       origin: publicUrl,
       "content-type": "application/x-www-form-urlencoded",
       ...header,
@@ -25,7 +25,8 @@ function post(fields: Record<string, string> | string, header: Record<string, st
 }
 
 const token = toFormToken(browser, path);
-const read = (request: PageRequest) => readField(readForm(request, publicUrl), "id");
+const browsers = createBrowsers({ secure: true, crossSite: false });
+const read = (request: PageRequest) => readField(readForm(request, publicUrl, browsers), "id");
 
 describe("a form", () => {
   it("is read when it comes from our page in this browser", () => {
@@ -36,20 +37,18 @@ describe("a form", () => {
   });
 
   it("carries the token that it is read with", () => {
-    const { hidden, setCookies } = openForms(
-      { ...post(""), method: "GET" },
-      { secure: true, crossSite: false },
-    );
+    const { hidden, setCookies } = openForms({ ...post(""), method: "GET" }, browsers);
     expect(hidden(path, { id: "1", none: undefined, empty: "" }).toString()).toBe(
       `<input type="hidden" name="token" value="${token}"><input type="hidden" name="id" value="1">`,
     );
-    expect(setCookies).toEqual([expect.stringMatching(`^vestibule_browser=${browser};.*HttpOnly.*Secure`)]);
+    expect(setCookies).toEqual([
+      expect.stringMatching(`^vestibule_browser=${browser};.*HttpOnly.*Secure`),
+      expect.stringMatching(`^__Host-vestibule_browser=${browser};.*HttpOnly.*Secure`),
+    ]);
   });
 
   it("is opened for HEAD without a cookie", () => {
-    expect(openForms({ ...post(""), method: "HEAD" }, { secure: true, crossSite: false }).setCookies).toEqual(
-      [],
-    );
+    expect(openForms({ ...post(""), method: "HEAD" }, browsers).setCookies).toEqual([]);
   });
 
   it.each([
@@ -57,6 +56,10 @@ describe("a form", () => {
     ["another browser's token", post({ token: toFormToken(stranger, path), id: "1" })],
     ["another form's token", post({ token: toFormToken(browser, "/account/passkeys/remove"), id: "1" })],
     ["no cookie", post({ token, id: "1" }, { cookie: "" })],
+    [
+      "a cookie that a neighbour can set",
+      post({ token, id: "1" }, { cookie: `vestibule_browser=${browser}` }),
+    ],
     ["a sibling's origin", post({ token, id: "1" }, { origin: "https://evil.example.org" })],
     ["the origin null", post({ token, id: "1" }, { origin: "null" })],
     [

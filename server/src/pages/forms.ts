@@ -2,14 +2,7 @@
  * Forms that nobody else can send in a person's name: each carries a token
  * made from the browser's cookie, and its `Origin` must be ours besides.
  */
-import {
-  type BrowserCookieOptions,
-  findBrowsers,
-  getBrowser,
-  isFormToken,
-  toBrowserCookie,
-  toFormToken,
-} from "../auth/browser.ts";
+import { type Browsers, isFormToken, toFormToken } from "../auth/browser.ts";
 import { isFromOwnPage } from "../auth/callback-routes.ts";
 import { DomainError } from "../lib/errors.ts";
 import { type Html, html } from "./html.ts";
@@ -36,8 +29,8 @@ export function readField(form: URLSearchParams, name: string): string {
 }
 
 /** Opens a form kit for a browser; a request by HEAD is given no cookie. */
-export function openForms({ method, header }: PageRequest, browserCookie: BrowserCookieOptions): FormKit {
-  const browser = getBrowser(header);
+export function openForms({ method, header }: PageRequest, browsers: Browsers): FormKit {
+  const browser = browsers.get(header);
   return {
     hidden(path, values = {}) {
       const given = Object.entries(values).filter(([, value]) => Boolean(value));
@@ -45,7 +38,7 @@ export function openForms({ method, header }: PageRequest, browserCookie: Browse
         ([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`,
       )}`;
     },
-    setCookies: method === "HEAD" ? [] : [toBrowserCookie(browser, browserCookie)],
+    setCookies: method === "HEAD" ? [] : browsers.toSetCookies(browser),
   };
 }
 
@@ -55,12 +48,16 @@ export function openForms({ method, header }: PageRequest, browserCookie: Browse
  * @throws DomainError INVALID_REQUEST when it is no form, CROSS_ORIGIN when it
  *   was not sent from a page of ours in this browser
  */
-export function readForm({ path, header, body }: PageRequest, publicUrl: string): URLSearchParams {
+export function readForm(
+  { path, header, body }: PageRequest,
+  publicUrl: string,
+  browsers: Pick<Browsers, "find">,
+): URLSearchParams {
   if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(header.get("content-type") ?? "")) {
     throw new DomainError("INVALID_REQUEST", { detail: "not a form" });
   }
   const form = new URLSearchParams(Buffer.from(body).toString("utf8"));
-  const isOurs = isFormToken(readField(form, "token"), findBrowsers(header), path);
+  const isOurs = isFormToken(readField(form, "token"), browsers.find(header), path);
   if (!isFromOwnPage(header, publicUrl)) throw new DomainError("CROSS_ORIGIN", { detail: "foreign origin" });
   if (!isOurs) throw new DomainError("CROSS_ORIGIN", { detail: "form token of another browser or form" });
   return form;

@@ -4,8 +4,9 @@
  * Everything but passkeys is a plain form. What cannot be begun is said on the
  * same page, so that another way is one step away.
  */
-import { type BrowserCookieOptions, findBrowsers } from "../auth/browser.ts";
+import type { Browsers } from "../auth/browser.ts";
 import { findReturnTo, type RedirectRules } from "../auth/redirects.ts";
+import { findVisitor } from "../auth/visitor.ts";
 import type { SignInWeb } from "../auth/web.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
@@ -16,7 +17,6 @@ import { type LoginView, loginPaths, toLoginBody } from "./login-view.ts";
 import { type Offers, ownStrategies } from "./offers.ts";
 import { explain, toProviderLabel, toStatus } from "./texts.ts";
 import { homePath, leave } from "./travel.ts";
-import { findVisitor } from "./visitor.ts";
 
 export interface LoginPagesOptions {
   readonly render: RenderPage;
@@ -25,7 +25,7 @@ export interface LoginPagesOptions {
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
   readonly redirects: RedirectRules;
   readonly publicUrl: string;
-  readonly browserCookie: BrowserCookieOptions;
+  readonly browsers: Browsers;
 }
 
 /** What the page says of what has just happened elsewhere; the query only names it. */
@@ -40,10 +40,10 @@ const noCookies =
 
 /** Builds the routes of the sign-in page and its two forms. */
 export function createLoginPages(options: LoginPagesOptions): readonly PageRoute[] {
-  const { render, offers, web, authenticator, redirects, publicUrl, browserCookie } = options;
+  const { render, offers, web, authenticator, redirects, publicUrl, browsers } = options;
 
   function show(request: PageRequest, view: Omit<LoginView, "offers" | "forms">, status = 200): PageResponse {
-    const forms = openForms(request, browserCookie);
+    const forms = openForms(request, browsers);
     return render({
       status,
       title: "Sign in",
@@ -95,7 +95,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
     const isGood = redirects.authorizedRedirectUrls.includes(asked);
     return show(
       request,
-      { returnTo: isGood ? asked : "", problem: findBrowsers(header).length > 0 ? tooOld : noCookies },
+      { returnTo: isGood ? asked : "", problem: browsers.find(header).length > 0 ? tooOld : noCookies },
       toStatus(error),
     );
   }
@@ -106,7 +106,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
   ): Promise<PageResponse> {
     let form: URLSearchParams;
     try {
-      form = readForm(request, publicUrl);
+      form = readForm(request, publicUrl, browsers);
     } catch (error) {
       return showStale(request, error);
     }

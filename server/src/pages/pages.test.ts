@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { toFormToken } from "../auth/browser.ts";
+import { createBrowsers, toFormToken } from "../auth/browser.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { PageRequest, PageResponse } from "./http.ts";
 import { createPages, type PagesOptions } from "./pages.ts";
@@ -17,10 +17,10 @@ function pagesOver(failure: unknown) {
     siteName: "Example",
     publicUrl,
     strategies: ["mailotp", "maillink", "google"].map((name) => ({ name })),
-    web: { begin: fails, glance: fails, finish: fails },
+    web: { begin: fails, glance: fails, finish: fails, clearStrays: () => [] },
     authenticator: { authenticateCookie: fails },
     redirects: { callbackUrls: [], authorizedRedirectUrls: ["https://app.example.org/"] },
-    browserCookie: { secure: true, crossSite: false },
+    browsers: createBrowsers({ secure: true, crossSite: false }),
     hasOutbox: false,
     log: { error: (entry: unknown) => logged.push(entry) },
   } as unknown as PagesOptions);
@@ -35,7 +35,7 @@ function pagesOver(failure: unknown) {
       path: bare,
       query: new URLSearchParams(query),
       header: new Headers({
-        cookie: `vestibule_browser=${browser}; ${cookie}`,
+        cookie: `__Host-vestibule_browser=${browser}; ${cookie}`,
         origin: publicUrl,
         "content-type": "application/x-www-form-urlencoded",
       }),

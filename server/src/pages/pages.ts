@@ -11,7 +11,7 @@
  * - `/`, which leads to `/account`
  */
 
-import type { BrowserCookieOptions } from "../auth/browser.ts";
+import type { Browsers } from "../auth/browser.ts";
 import type { CallbackResult } from "../auth/callback-routes.ts";
 import type { RedirectRules } from "../auth/redirects.ts";
 import type { Strategy } from "../auth/strategy.ts";
@@ -48,7 +48,7 @@ export interface PagesOptions {
   readonly passkeys: PasskeyService;
   readonly findIdentities: (userId: string) => Promise<readonly Identity[]>;
   readonly redirects: RedirectRules;
-  readonly browserCookie: BrowserCookieOptions;
+  readonly browsers: Browsers;
   /** Whether mail is written to files for want of a mail server. */
   readonly hasOutbox: boolean;
   readonly clock: Clock;
@@ -68,10 +68,11 @@ export interface Pages {
 
 /** Builds the pages. */
 export function createPages(options: PagesOptions): Pages {
-  const { siteName, publicUrl, passkeys, log } = options;
+  const { siteName, publicUrl, passkeys, web, log } = options;
   const render = createRenderPage(siteName);
   const offers = toOffers(options.strategies);
-  const guard = createGuard(render, log);
+  const guardFailures = createGuard(render, log);
+  const guard = (route: PageRoute) => withoutStrays(guardFailures(route), web);
   const pages: readonly PageRoute[] = [
     { method: "GET", path: "/", handle: () => redirect(homePath) },
     ...createLoginPages({ ...options, render, offers }),
@@ -91,6 +92,18 @@ function underPublicName(route: PageRoute, publicUrl: string): PageRoute {
   function handle(request: PageRequest): PageResponse | Promise<PageResponse> {
     const elsewhere = findPublicUrl(request, publicUrl);
     return elsewhere === undefined ? route.handle(request) : redirect(elsewhere);
+  }
+  return { ...route, handle };
+}
+
+/** Rids the browser of session cookies that are not ours, before the page's own are set. */
+function withoutStrays(route: PageRoute, web: Pick<SignInWeb, "clearStrays">): PageRoute {
+  async function handle(request: PageRequest): Promise<PageResponse> {
+    const response = await route.handle(request);
+    const strays = web.clearStrays(request.header);
+    if (strays.length === 0) return response;
+    const own = [response.headers?.["set-cookie"] ?? []].flat();
+    return { ...response, headers: { ...response.headers, "set-cookie": [...new Set([...strays, ...own])] } };
   }
   return { ...route, handle };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { createBrowsers } from "../auth/browser.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
 import { type AccountView, toAccountBody } from "./account-view.ts";
@@ -17,7 +18,7 @@ const request: PageRequest = {
   body: new Uint8Array(),
   info: { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} },
 };
-const forms = openForms(request, { secure: false, crossSite: false });
+const forms = openForms(request, createBrowsers({ secure: false, crossSite: false }));
 const now = new Date("2026-11-22T12:00:00Z");
 
 /** An account whose every text is the same one. */

@@ -8,6 +8,7 @@ function cookies(options: Partial<SessionCookieOptions> = {}) {
   return createSessionCookies({
     hashKeys: [hash("1")],
     blockKeys: [block("1")],
+    host: "id.example.org",
     domain: undefined,
     sameSite: "lax",
     secure: true,
@@ -87,6 +88,20 @@ describe("Set-Cookie", () => {
     const set = cookies({ domain: "example.org", sameSite: "strict", secure: false });
     expect(set.toSetCookie("v", now, later)).toBe(
       "sid=v; Max-Age=600; Expires=Fri, 01 Jan 2027 00:10:00 GMT; Path=/; HttpOnly; SameSite=Strict; Domain=example.org",
+    );
+  });
+
+  it.each([
+    ["id.example.org", undefined, ["id.example.org", "example.org"]],
+    ["id.example.org", "example.org", ["", "id.example.org"]],
+    ["localhost", undefined, []],
+    ["192.0.2.1", undefined, []],
+    ["[::1]", undefined, []],
+  ])("clears what is not its own: on %s with domain %s", (host, domain, scopes) => {
+    const clear =
+      "sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/; HttpOnly; SameSite=Lax; Secure";
+    expect(cookies({ host, domain }).toClearStrays()).toEqual(
+      scopes.map((scope) => (scope === "" ? clear : `${clear}; Domain=${scope}`)),
     );
   });
 

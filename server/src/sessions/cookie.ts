@@ -15,6 +15,7 @@ import {
   randomBytes,
   timingSafeEqual,
 } from "node:crypto";
+import { isIP } from "node:net";
 import { fromBase64url, toBase64url } from "../lib/base64url.ts";
 import { sessionCookieName } from "../principals/presented.ts";
 
@@ -32,6 +33,8 @@ export interface SessionCookieOptions {
   readonly hashKeys: readonly string[];
   /** 32 characters each. The first makes cookies, all of them are accepted. */
   readonly blockKeys: readonly string[];
+  /** Host name that browsers see. */
+  readonly host: string;
   /** Absent, the cookie belongs to the public host alone. */
   readonly domain: string | undefined;
   readonly sameSite: "lax" | "strict" | "none";
@@ -50,6 +53,12 @@ export interface SessionCookies {
   toSetCookie(value: string, now: Date, expiresAt: Date): string;
   /** `Set-Cookie` that makes the browser forget. */
   toClearCookie(): string;
+  /**
+   * `Set-Cookie` that makes the browser forget cookies of that name which are
+   * not ours, as far as this host may: those of the domains above it, and where
+   * ours has a domain the host's own.
+   */
+  toClearStrays(): readonly string[];
 }
 
 function derive(key: string, purpose: string): Buffer {
@@ -57,6 +66,12 @@ function derive(key: string, purpose: string): Buffer {
 }
 
 const sameSiteNames = { lax: "Lax", strict: "Strict", none: "None" } as const;
+
+/** A host and the domains above it, without the topmost; none for an address. Browsers overlook public suffixes. */
+function listDomains(host: string): string[] {
+  const labels = isIP(host.replace(/^\[|\]$/g, "")) === 0 ? host.split(".") : [];
+  return labels.slice(0, -1).map((_, index) => labels.slice(index).join("."));
+}
 
 /** @throws Error without a key */
 export function createSessionCookies(options: SessionCookieOptions): SessionCookies {
@@ -66,13 +81,21 @@ export function createSessionCookies(options: SessionCookieOptions): SessionCook
   const [hashKey] = hashKeys;
   const [blockKey] = blockKeys;
   if (hashKey === undefined || blockKey === undefined) throw new Error("session cookies need keys");
-  const attributes = [
+  const attributesFor = (scope: string | undefined) => [
     "Path=/",
     "HttpOnly",
     `SameSite=${sameSiteNames[sameSite]}`,
     ...(secure ? ["Secure"] : []),
-    ...(domain === undefined ? [] : [`Domain=${domain}`]),
+    ...(scope === undefined ? [] : [`Domain=${scope}`]),
   ];
+  const attributes = attributesFor(domain);
+
+  function clear(scope: string | undefined): string {
+    const lifetime = ["Max-Age=0", `Expires=${new Date(0).toUTCString()}`];
+    return [`${sessionCookieName}=`, ...lifetime, ...attributesFor(scope)].join("; ");
+  }
+
+  const strays = [undefined, ...listDomains(options.host)].filter((scope) => scope !== domain).map(clear);
 
   function authenticate(key: Buffer, sealed: Buffer): Buffer {
     return createHmac("sha256", key).update(format).update(sealed).digest();
@@ -124,9 +147,7 @@ export function createSessionCookies(options: SessionCookieOptions): SessionCook
       return [`${sessionCookieName}=${value}`, ...lifetime, ...attributes].join("; ");
     },
 
-    toClearCookie() {
-      const lifetime = ["Max-Age=0", `Expires=${new Date(0).toUTCString()}`];
-      return [`${sessionCookieName}=`, ...lifetime, ...attributes].join("; ");
-    },
+    toClearCookie: () => clear(domain),
+    toClearStrays: () => strays,
   };
 }

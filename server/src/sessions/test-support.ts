@@ -55,6 +55,7 @@ export async function openSessions(
   const cookies = createSessionCookies({
     hashKeys: ["hash".padEnd(32, "-")],
     blockKeys: ["block".padEnd(32, "-")],
+    host: "id.example.org",
     domain: undefined,
     sameSite: "lax",
     secure: true,

@@ -663,7 +663,9 @@ export declare const AuthService: GenService<{
    * Begins a sign-in by one strategy.
    *
    * The answer sets the cookie `vestibule_browser` (256 bits, HttpOnly, shared
-   * by all tabs) unless the browser has one: AuthCallback must come with it. A
+   * by all tabs) unless the browser has one: AuthCallback must come with it. By
+   * https it is set as `__Host-vestibule_browser` as well, which no neighbour
+   * under the same domain can set, and which is the one that counts then. A
    * flow lasts 10 minutes, for an OIDC provider and for mail as configured.
    * What depends on the strategy:
    *

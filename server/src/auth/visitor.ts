@@ -1,26 +1,35 @@
+/** Who is signed in, for what is not RPC: the pages and the callback. */
 import { DomainError } from "../lib/errors.ts";
+import type { RequestInfo } from "../lib/request.ts";
 import { findCookies, sessionCookieName } from "../principals/presented.ts";
 import { toPrincipalLabel, type UserPrincipal } from "../principals/principal.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
-import type { PageRequest } from "./http.ts";
 
 /**
- * Who is signed in, by the first good session cookie; undefined when nobody is.
+ * Who is signed in, by the first good session cookie; undefined when nobody
+ * is, and as with RPC when the cookies are of different people. Ones that are
+ * no good are overlooked.
  *
  * @throws DomainError UNAVAILABLE when that cannot be told
  */
 export async function findVisitor(
   authenticator: Pick<SessionAuthenticator, "authenticateCookie">,
-  { header, info }: Pick<PageRequest, "header" | "info">,
+  { header, info }: { readonly header: Headers; readonly info: RequestInfo },
 ): Promise<UserPrincipal | undefined> {
+  let visitor: UserPrincipal | undefined;
   for (const cookie of findCookies(header, sessionCookieName)) {
     const found = await authenticator.authenticateCookie(cookie).catch(toNobody);
     if (found === undefined) continue;
-    info.outcome.principal = toPrincipalLabel(found);
-    info.outcome.credentialKind = found.credentialKind;
-    return found;
+    if (visitor !== undefined && visitor.id !== found.id) {
+      info.outcome.detail = "two session cookies name different people";
+      return undefined;
+    }
+    visitor ??= found;
   }
-  return undefined;
+  if (visitor === undefined) return undefined;
+  info.outcome.principal = toPrincipalLabel(visitor);
+  info.outcome.credentialKind = visitor.credentialKind;
+  return visitor;
 }
 
 /** A cookie that proves nobody is no failure. */
