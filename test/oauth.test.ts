@@ -2,6 +2,7 @@ import { generateKeyPairSync, type KeyObject, randomUUID } from "node:crypto";
 import { createRemoteJWKSet, exportJWK, jwtVerify, SignJWT } from "jose";
 import * as oauth from "openid-client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Person } from "./parts/person.ts";
 import { startServer, type TestServer } from "./parts/server.ts";
 
 const jwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer";
@@ -198,6 +199,17 @@ describe.each(["sqlite", "postgres"] as const)("the OAuth routes, %s", (database
       response_types_supported: [],
       grant_types_supported: ["client_credentials", jwtBearer],
       token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+      introspection_endpoint_auth_methods_supported: [
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+        "Bearer",
+      ],
+      revocation_endpoint_auth_methods_supported: [
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+      ],
     });
     expect((await fetch(`${server.url}/.well-known/openid-configuration`)).status).toBe(404);
   });
@@ -232,6 +244,17 @@ describe.each(["sqlite", "postgres"] as const)("the OAuth routes, %s", (database
       status: 405,
       allow: "POST",
     });
+  });
+
+  it.each(["GET", "HEAD", "OPTIONS", "PUT"])("take no %s, and say so in their own words", async (method) => {
+    for (const path of ["/oauth2/token", "/oauth2/introspect", "/oauth2/revoke"]) {
+      const answer = await fetch(server.url + path, { method });
+      expect(answer.status).toBe(405);
+      expect(answer.headers.get("allow")).toBe("POST");
+      expect(answer.headers.get("cache-control")).toBe("no-store");
+      const body = { error: "invalid_request", error_description: "method not allowed" };
+      expect(await answer.text()).toBe(method === "HEAD" ? "" : JSON.stringify(body));
+    }
   });
 
   it("read no cookie, and let no page call them with its visitor's credentials", async () => {
@@ -328,6 +351,29 @@ describe.each(["sqlite", "postgres"] as const)("the OAuth routes, %s", (database
       { authorization: `Bearer ${own.opaqueToken}` },
     );
     expect(used.status).toBe(401);
+  });
+
+  it("tell of a person's token in each of their organizations, however many they have", async () => {
+    const person = new Person(server);
+    await person.signIn(`ada-${randomUUID()}@example.org`);
+    const { accessToken } = (await person.call("AuthToken")).json;
+    const prefix = `many-${randomUUID().slice(0, 8)}`;
+    const names = Array.from({ length: 101 }, (_, index) => `${prefix}-${index}`);
+    for (const name of names) {
+      const path = "/vestibule.v1.OrganizationService/CreateOrganization";
+      const headers = { ...person.headers(), "content-type": "application/json" };
+      await person.send(path, { headers, body: JSON.stringify({ body: { name } }) });
+    }
+    for (const [name, active] of [
+      [names.at(-1), true],
+      [names[0], true],
+      ["default", false],
+    ] as const) {
+      const { secretId, secret } = await createMachine(server, name);
+      const fields = { token: accessToken };
+      const answer = await post(server, "/oauth2/introspect", fields, basic(secretId, secret));
+      expect(answer.body, name).toMatchObject({ active });
+    }
   });
 
   it("put the project that X-Project selects into the token, if the machine may see it", async () => {

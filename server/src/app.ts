@@ -571,7 +571,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
         tokenIssuer,
         issuer: authentication.token.issuer,
         publicUrl: config.publicUrl,
-        findUserOrganizationIds,
+        isMember: async (userId, orgId) => (await findMemberRole(reader, userId, orgId)) !== undefined,
         database,
         feed,
         revocations,

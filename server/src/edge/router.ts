@@ -14,7 +14,7 @@ import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { beginAccessLog } from "./access-log.ts";
 import { createCors } from "./cors.ts";
-import { toPlainError } from "./errors.ts";
+import { toOauthError, toPlainError } from "./errors.ts";
 import { createFrontierAlias } from "./frontier-alias.ts";
 import { createHealthRoutes, createHealthService, type Health } from "./health.ts";
 import { createAuthenticateInterceptor, type PrincipalChain } from "./interceptors/authenticate.ts";
@@ -137,7 +137,7 @@ export function createEdge(options: EdgeOptions): Edge {
     const method = request.method === "HEAD" && !routes.has("HEAD") ? "GET" : (request.method ?? "");
     const route = routes.get(method);
     if (route === undefined) {
-      answerAfterBody(request, limits.bodyBytes, () => sendMethodNotAllowed(response, [...routes.keys()]));
+      answerAfterBody(request, limits.bodyBytes, () => sendMethodNotAllowed(response, routes));
     } else {
       void servePlainRoute(route, request, response, info, { bodyBytes: limits.bodyBytes, log });
     }
@@ -230,13 +230,13 @@ function toServicePath(path: string): string {
   return path.slice(0, path.indexOf("/", 1) + 1);
 }
 
-function sendMethodNotAllowed(response: NodeResponse, methods: readonly string[]): void {
+function sendMethodNotAllowed(response: NodeResponse, routes: ReadonlyMap<string, PlainRoute>): void {
+  const methods = [...routes.keys()];
   const allow = methods.includes("GET") ? [...methods, "HEAD"] : methods;
-  sendPlain(response, {
-    ...toPlainError(new DomainError("NOT_IMPLEMENTED", { message: "method not allowed" })),
-    status: 405,
-    headers: { allow: allow.join(", ") },
-  });
+  const isOauth = [...routes.values()].some(({ refusals }) => refusals === "oauth");
+  const refusal = new DomainError("METHOD_NOT_ALLOWED");
+  const answer = isOauth ? toOauthError(refusal) : toPlainError(refusal);
+  sendPlain(response, { ...answer, status: 405, headers: { ...answer.headers, allow: allow.join(", ") } });
 }
 
 /** What a finished answer is called when nobody has said so. */

@@ -42,8 +42,8 @@ export interface IntrospectionOptions {
   readonly proofs: Proofs;
   readonly judges: TokenJudges;
   readonly issuer: string;
-  /** Ids of the enabled organizations that a user is a member of. */
-  readonly findUserOrganizationIds: (userId: string) => Promise<readonly string[]>;
+  /** Whether a user is a member of an organization. */
+  readonly isMember: (userId: string, orgId: string) => Promise<boolean>;
 }
 
 /**
@@ -54,12 +54,13 @@ export interface IntrospectionOptions {
  * superusers, learn that it is good; to everyone else it looks like garbage.
  */
 export function createIntrospectionEndpoint(options: IntrospectionOptions): OauthEndpoint {
-  const { proofs, judges, issuer, findUserOrganizationIds } = options;
+  const { proofs, judges, issuer, isMember } = options;
 
   async function maySee(caller: ServiceUserPrincipal, owner: Principal): Promise<boolean> {
     if (caller.superuser) return true;
+    // The caller's own is enabled, or it would not have been let in.
     if (owner.type === "serviceuser") return owner.orgId === caller.orgId;
-    return (await findUserOrganizationIds(owner.id)).includes(caller.orgId);
+    return await isMember(owner.id, caller.orgId);
   }
 
   function toOpaqueAnswer(principal: Principal): object {

@@ -27,9 +27,7 @@ export interface MetadataAnswer {
  * @param publicUrl without a slash at its end.
  */
 export function toMetadataAnswer(issuer: string, publicUrl: string): MetadataAnswer {
-  const tokenMethods = [...clientAuthenticationMethods];
-  // RFC 8414 §2: these two may name access token types as well.
-  const methods = [...tokenMethods, "Bearer"];
+  const methods = [...clientAuthenticationMethods];
   return {
     status: 200,
     headers: { "cache-control": "public, max-age=300", "access-control-allow-origin": "*" },
@@ -41,9 +39,10 @@ export function toMetadataAnswer(issuer: string, publicUrl: string): MetadataAns
       revocation_endpoint: publicUrl + oauthPaths.revocation,
       response_types_supported: [],
       grant_types_supported: [clientCredentialsGrant, jwtBearerGrant],
-      token_endpoint_auth_methods_supported: tokenMethods,
+      token_endpoint_auth_methods_supported: methods,
       token_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
-      introspection_endpoint_auth_methods_supported: methods,
+      // RFC 8414 §2: here an access token type may be named too, for revocation it may not.
+      introspection_endpoint_auth_methods_supported: [...methods, "Bearer"],
       introspection_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,
       revocation_endpoint_auth_methods_supported: methods,
       revocation_endpoint_auth_signing_alg_values_supported: assertionAlgorithms,

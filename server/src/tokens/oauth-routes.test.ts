@@ -107,7 +107,7 @@ function arrange() {
       findVisibleProject: async (_, project) => void projects.push(project),
       audit: audit.trail,
     }),
-    findUserOrganizationIds: async () => [orgId],
+    isMember: async (_, id) => id === orgId,
     database: { transaction: async (work) => await work({} as Tx) },
     revocations: {
       revoke: async (_tx, { jti, expiresAt }) => void revoked.push(`${jti} ${expiresAt.getTime()}`),
