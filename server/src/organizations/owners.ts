@@ -6,7 +6,8 @@ import { countOwners, lockOrganization } from "./store.ts";
  * Runs a step that may take an owner from an organization, and refuses it if
  * none is left: an organization that has an owner keeps one. Steps on one
  * organization wait for each other, so two of them cannot each remove the
- * owner that the other relied on.
+ * owner that the other relied on. The organization is locked before whatever
+ * in it the step locks.
  *
  * @throws DomainError LAST_OWNER; the transaction must then roll back.
  */

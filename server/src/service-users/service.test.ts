@@ -258,6 +258,26 @@ describeDatabases("service users", (under) => {
       }
     });
 
+    it("an owner stays, whoever is promoted, demoted and deleted meanwhile", async () => {
+      for (let round = 0; round < 15; round++) {
+        const of = await room.createOrganization();
+        const [first, second] = [await createMachine(room, of, "owner"), await createMachine(room, of)];
+        const ref = ({ id }: { id: string }) => ({ id, org: of });
+        const works = [
+          room.serviceUsers.update(root, ref(second), { role: "owner" }),
+          room.serviceUsers.update(root, ref(first), { role: "viewer" }),
+          room.serviceUsers.delete(root, ref(second)),
+          room.serviceUsers.delete(root, ref(first)),
+        ];
+        for (const result of await Promise.allSettled(works)) {
+          if (result.status === "fulfilled") continue;
+          expect(["LAST_OWNER", "SERVICE_USER_NOT_FOUND"]).toContain(result.reason.reason);
+        }
+        const left = await room.serviceUsers.list(root, of);
+        expect(left.map(({ role }) => role)).toContain("owner");
+      }
+    });
+
     it("both changes are kept", async () => {
       const { id } = await createMachine(room, org);
       await Promise.all([

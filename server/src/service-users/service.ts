@@ -100,12 +100,16 @@ export class ServiceUserService {
     if (patch.role !== undefined) requireGrantable(granted, patch.role);
     if (patch.metadata !== undefined) checkMetadata("body.metadata", patch.metadata);
     return await this.#database.transaction(async (tx) => {
-      const [before, after] = await guardOwner(tx, ref.id, async () => {
+      const change = async () => {
         const target = await lockWritable(tx, caller, granted, ref.id);
         const changed = { ...target, ...patch, updatedAt: this.#clock.now() };
         await store.updateServiceUser(tx, changed);
         return [target, changed] as const;
-      });
+      };
+      const isOwnerAtStake = patch.role !== undefined;
+      const [before, after] = isOwnerAtStake
+        ? await keepingAnOwner(tx, granted.organization.id, change)
+        : await change();
       await this.#record(tx, caller, "service_user.update", after, describePatch(before, patch));
       await this.#feed.append(tx, { topic: "service-user", subject: after.id });
       return after;
@@ -141,7 +145,8 @@ export class ServiceUserService {
   async delete(caller: Caller, ref: ServiceUserRef): Promise<void> {
     const granted = await this.#access.require(caller.principal, ref.org, writes);
     await this.#database.transaction(async (tx) => {
-      const target = await guardOwner(tx, ref.id, async () => {
+      // Whatever its role is now: it may be made an owner until it is locked.
+      const target = await keepingAnOwner(tx, granted.organization.id, async () => {
         const found = await lockWritable(tx, caller, granted, ref.id);
         if (found.superuser) throw superuserProtected("deleted");
         await store.deleteServiceUser(tx, found.id);
@@ -161,16 +166,6 @@ export class ServiceUserService {
   ): Promise<void> {
     await this.#audit.record(tx, caller, { action, target: { type: "serviceuser", id }, orgId, details });
   }
-}
-
-/**
- * Runs a step that may demote or remove a service user, and refuses it if its
- * organization would lose its last owner. The organization is locked before
- * the service user, as everywhere, and only where an owner is at stake.
- */
-async function guardOwner<T>(tx: Tx, id: string, step: () => Promise<T>): Promise<T> {
-  const target = await store.findServiceUser(tx, id.toLowerCase());
-  return target?.role === "owner" ? await keepingAnOwner(tx, target.orgId, step) : await step();
 }
 
 function superuserProtected(what: string): DomainError {
