@@ -229,7 +229,7 @@ const steps: readonly Step[] = [
   ),
   manage(
     "OrganizationService/AddMember",
-    () => member({ role: "owner" }),
+    () => member(),
     () => ["member.add", "user", kept.user],
   ),
   manage(

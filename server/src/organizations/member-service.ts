@@ -83,24 +83,31 @@ export class MemberService {
     return toPage(rows, page.size, list, (member) => [member.createdAt.getTime(), member.userId]);
   }
 
-  /** @throws DomainError NOT_AUTHORIZED, MEMBER_NOT_FOUND, LAST_OWNER */
+  /**
+   * Gives a member another role; who has it already keeps it, and nothing is recorded.
+   *
+   * @throws DomainError NOT_AUTHORIZED, MEMBER_NOT_FOUND, LAST_OWNER
+   */
   async setRole(caller: Caller, ref: MemberRef, role: Role): Promise<Member> {
     const granted = await this.#access.require(caller.principal, ref.org, governs);
     requireGrantable(granted, role);
     const orgId = granted.organization.id;
     const userId = ref.userId.toLowerCase();
     return await this.#database.transaction(async (tx) => {
-      const isMember = await keepingAnOwner(tx, orgId, () => store.updateMemberRole(tx, orgId, userId, role));
-      if (!isMember) throw new DomainError("MEMBER_NOT_FOUND");
+      const before = await keepingAnOwner(tx, orgId, async () => {
+        const found = await store.findMember(tx, orgId, userId);
+        await store.updateMemberRole(tx, orgId, userId, role);
+        return found;
+      });
+      if (before === undefined) throw new DomainError("MEMBER_NOT_FOUND");
+      if (before.role === role) return before;
       await this.#audit.record(tx, caller, {
         action: "member.set_role",
         target: { type: "user", id: userId },
         orgId,
-        details: { role },
+        details: { role, previous_role: before.role },
       });
-      const member = await store.findMember(tx, orgId, userId);
-      if (member === undefined) throw new DomainError("MEMBER_NOT_FOUND");
-      return member;
+      return { ...before, role };
     });
   }
 

@@ -12,6 +12,7 @@ import { type Access, isAtLeast } from "./access.ts";
 import type { Project, ProjectPrincipal } from "./organization.ts";
 import * as store from "./project-store.ts";
 import type { PageRequest } from "./service.ts";
+import { lockOrganization } from "./store.ts";
 
 /** The writable part of a project. */
 export interface ProjectDraft {
@@ -112,15 +113,17 @@ export class ProjectService {
     });
   }
 
-  /** Lets a principal of the organization in. @throws DomainError PROJECT_NOT_FOUND, MEMBER_NOT_FOUND */
+  /** Lets a principal of the organization in; nothing is recorded of one that is in. @throws DomainError PROJECT_NOT_FOUND, MEMBER_NOT_FOUND */
   async addMember(caller: Caller, ref: ProjectRef, principal: ProjectPrincipal): Promise<void> {
     const { organization } = await this.#access.require(caller.principal, ref.org, writes);
     await this.#database.transaction(async (tx) => {
+      // Nobody leaves the organization between the question and the answer.
+      await lockOrganization(tx, organization.id);
       const project = await getProject(tx, organization.id, ref.project);
       if (!(await store.isInOrganization(tx, organization.id, principal))) {
         throw new DomainError("MEMBER_NOT_FOUND");
       }
-      await store.insertProjectMember(tx, project.id, principal, this.#clock.now());
+      if (!(await store.insertProjectMember(tx, project.id, principal, this.#clock.now()))) return;
       await this.#audit.record(tx, caller, {
         action: "project.add_member",
         target: principal,

@@ -97,14 +97,14 @@ export async function deleteProject(tx: Tx, id: string): Promise<boolean> {
   return result.numDeletedRows > 0n;
 }
 
-/** Lets a principal into a project; one that is in already is left as it is. */
+/** Lets a principal into a project; false for one that is in already. */
 export async function insertProjectMember(
   tx: Tx,
   projectId: string,
   principal: ProjectPrincipal,
   now: Date,
-): Promise<void> {
-  await tx
+): Promise<boolean> {
+  const result = await tx
     .insertInto("project_members")
     .values({
       project_id: projectId,
@@ -113,7 +113,8 @@ export async function insertProjectMember(
       created_at: now.getTime(),
     })
     .onConflict((conflict) => conflict.columns(["project_id", "principal_type", "principal_id"]).doNothing())
-    .execute();
+    .executeTakeFirst();
+  return (result.numInsertedOrUpdatedRows ?? 0n) > 0n;
 }
 
 /** Takes a principal out of a project; false when it was not in. */

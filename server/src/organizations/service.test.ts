@@ -13,6 +13,7 @@ import { createAccess } from "./access.ts";
 import { MemberService } from "./member-service.ts";
 import { findMemberRole, findOrganizationIds } from "./member-store.ts";
 import { createFindVisibleProject, ProjectService } from "./project-service.ts";
+import { isProjectMember } from "./project-store.ts";
 import { OrganizationService } from "./service.ts";
 import { findOrganization, insertOrganizationIfAbsent } from "./store.ts";
 
@@ -257,6 +258,36 @@ describeDatabases("organizations, members, projects and users", (under) => {
       expect((await members.list(first, made.id, page)).items).toMatchObject([{ role: "owner" }]);
     });
 
+    it("get another role, once, and the audit says which they had", async () => {
+      const owner = person(await newUser());
+      const other = await newUser();
+      const made = await organizations.create(owner, draft());
+      await members.add(owner, { org: made.id, userId: other }, "viewer");
+      events.length = 0;
+      const set = () => members.setRole(owner, { org: made.name, userId: other.toUpperCase() }, "manager");
+      const [one, again] = await Promise.all([set(), set()]);
+      expect(one).toMatchObject({ userId: other, role: "manager", email: `${other}@example.org` });
+      expect(again).toEqual(one);
+      expect(events.map(({ action, details }) => [action, details])).toEqual([
+        ["member.set_role", { role: "manager", previous_role: "viewer" }],
+      ]);
+    });
+
+    it("that leave while they are let into a project are in neither", async () => {
+      const owner = person(await newUser());
+      const made = await organizations.create(owner, draft());
+      const project = await projects.create(owner, made.id, draft("shop"));
+      for (let round = 0; round < 10; round++) {
+        const userId = await newUser();
+        await members.add(owner, { org: made.id, userId }, "viewer");
+        await Promise.allSettled([
+          projects.addMember(owner, { org: made.id, project: "shop" }, { type: "user", id: userId }),
+          members.remove(owner, { org: made.id, userId }),
+        ]);
+        expect(await isProjectMember(database.reader, project.id, { type: "user", id: userId })).toBe(false);
+      }
+    });
+
     it("keep one owner when all leave at once", async () => {
       const owners = await Promise.all(Array.from({ length: 6 }, async () => person(await newUser())));
       const [first, ...others] = owners as [Caller, ...Caller[]];
@@ -292,8 +323,10 @@ describeDatabases("organizations, members, projects and users", (under) => {
 
       const ref = { org: made.id, project: "shop" };
       const principal = { type: "user", id: member.principal.id } as const;
+      events.length = 0;
       await projects.addMember(manager, ref, principal);
       await projects.addMember(manager, ref, principal);
+      expect(events.map(({ action }) => action)).toEqual(["project.add_member"]);
       expect((await projects.list(member, made.id, page)).items).toHaveLength(1);
       expect(await findVisibleProject(member.principal, "shop")).toBe(project.id);
       await projects.removeMember(manager, ref, principal);
@@ -348,6 +381,19 @@ describeDatabases("organizations, members, projects and users", (under) => {
       await expect(users.delete(root, id)).rejects.toMatchObject({ reason: "USER_NOT_FOUND" });
       await expect(users.setState(root, id, "enabled")).rejects.toMatchObject({ reason: "USER_NOT_FOUND" });
       expect(events.map((event) => event.action)).toEqual(["user.disable", "user.enable", "user.delete"]);
+    });
+
+    it("that go while they found an organization leave none without its owner", async () => {
+      for (let round = 0; round < 10; round++) {
+        const owner = person(await newUser());
+        const name = `raced-${owner.principal.id}`;
+        const results = await Promise.allSettled([
+          organizations.create(owner, draft(name)),
+          users.delete(root, owner.principal.id),
+        ]);
+        const [created, deleted] = results.map(({ status }) => status === "fulfilled");
+        expect(created).not.toBe(deleted);
+      }
     });
 
     it("that already are in the state stay untouched, and their sessions end when they are let in again", async () => {

@@ -81,7 +81,7 @@ export class UserService {
     const email = toEmail(address);
     if (email === undefined) throw new DomainError("INVALID_EMAIL");
     await this.#database.transaction(async (tx) => {
-      await insertInvitation(tx, email, this.#clock.now());
+      if (!(await insertInvitation(tx, email, this.#clock.now()))) return;
       await this.#audit.record(tx, caller, { action: "user.invite", details: { email } });
     });
   }
@@ -117,14 +117,15 @@ export class UserService {
     requireSuperuser(caller);
     const id = userId.toLowerCase();
     await this.#database.transaction(async (tx) => {
+      // Nobody becomes a member of anything from here on, so none of the organizations is missed.
+      if ((await store.lockUser(tx, id)) === undefined) throw new DomainError("USER_NOT_FOUND");
       const orgIds = await findOrganizationIds(tx, id);
-      const remove = () => store.deleteUser(tx, id);
       // Each organization is locked, in one order, before the user goes.
-      const guarded = orgIds.reduceRight<() => Promise<boolean>>(
+      const guarded = orgIds.reduceRight(
         (step, orgId) => () => keepingAnOwner(tx, orgId, step),
-        remove,
+        () => store.deleteUser(tx, id),
       );
-      if (!(await guarded())) throw new DomainError("USER_NOT_FOUND");
+      await guarded();
       await this.#audit.record(tx, caller, { action: "user.delete", target: { type: "user", id } });
       await this.#feed.append(tx, { topic: "user", subject: id });
     });
