@@ -223,7 +223,8 @@ describe("passkeys on the account page", () => {
     await page.waitForURL("**/account?done=renamed");
     expect(await page.getByText(name, { exact: true }).count()).toBe(1);
     await page.getByLabel(`Remove ${name}`, { exact: true }).click();
-    await press(page, `Remove ${name} for good`);
+    await inspect(page, "account-remove");
+    await press(page, `Remove it: ${name}`);
     await page.waitForURL("**/account?done=removed");
     expect(await page.getByText(name, { exact: true }).count()).toBe(0);
   });
@@ -383,6 +384,15 @@ describe("an identity provider", () => {
     await submit(page, "Sign out");
     await press(page, "Continue with Acme");
     await page.waitForURL("**/account");
+
+    await page.getByLabel(`Unlink Acme, ${atProvider.email}`, { exact: true }).click();
+    await inspect(page, "account-unlink");
+    await press(page, `Unlink it: Acme, ${atProvider.email}`);
+    await page.waitForURL("**/account?done=unlinked");
+    expect(await linked.count()).toBe(0);
+    await submit(page, "Sign out");
+    await press(page, "Continue with Acme");
+    await page.waitForURL("**/login/check-mail?*joins=1");
   });
 
   it("may be declined, and the sign-in with it is over", async () => {
@@ -479,7 +489,7 @@ describe("without", () => {
     await page.waitForURL("**/account?done=renamed");
     await tabTo(page, "Remove Laptop");
     await page.keyboard.press("Space");
-    await tabTo(page, "Remove Laptop for good");
+    await tabTo(page, "Remove it: Laptop");
     await page.keyboard.press("Enter");
     await page.waitForURL("**/account?done=removed");
     await tabTo(page, "Sign out");

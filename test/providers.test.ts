@@ -1,5 +1,6 @@
 /** Identity providers over the wire: a real OpenID provider, a second one, and a site like GitHub. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { SoftAuthenticator } from "./parts/authenticator.ts";
 import { type GithubSite, startGithubSite } from "./parts/github-site.ts";
 import type { Answer } from "./parts/http.ts";
 import { basic, postJson } from "./parts/http.ts";
@@ -254,6 +255,90 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
     const { id } = await whoIs(several);
     expect((await whoIs(renamed)).id).toBe(id);
     expect((await whoIs(reused)).id).not.toBe(id);
+  });
+
+  describe("once linked", () => {
+    const unknown = { code: "not_found", message: "identity doesn't exist" };
+    const last = { code: "failed_precondition", message: "nothing else would open the account" };
+    const linked = async (person: Person) => (await person.call("ListIdentities")).json.identities ?? [];
+    const keyOf = ({ issuer, subject }: { issuer: string; subject: string }) => ({ issuer, subject });
+
+    /** Somebody whose account a provider opened, with an address that it is not authoritative for. */
+    async function openedByProvider() {
+      const email = newEmail();
+      accounts[email] = { email, email_verified: true };
+      const person = new Person(server);
+      await person.call("AuthCallback", await goTo(person, "other", email));
+      const [identity] = await linked(person);
+      return { person, email, key: keyOf(identity) };
+    }
+
+    async function addPasskey(person: Person): Promise<string> {
+      const device = new SoftAuthenticator({ origin: `http://localhost:${server.port}` });
+      const { state, stateOptions } = (await person.call("Authenticate", { strategyName: "passkey" })).json;
+      const options = device.create(stateOptions.options);
+      expect((await person.call("AuthCallback", { state, stateOptions: { options } })).status).toBe(200);
+      return (await person.call("ListPasskeys")).json.passkeys[0].id;
+    }
+
+    it("are listed and unlinked by their owner alone, who is told by mail", async () => {
+      const email = `ada-${count++}@acme.example`;
+      accounts[email] = { email, email_verified: true };
+      const person = new Person(server);
+      await person.signIn(email);
+      expect(await linked(person)).toEqual([]);
+      await person.call("AuthCallback", await goTo(person, "acme", email));
+      const [identity] = await linked(person);
+      const key = { issuer: acme.issuer, subject: email };
+      expect(identity).toEqual({ strategyName: "acme", ...key, email, createdAt: expect.any(String) });
+
+      const stranger = new Person(server);
+      await stranger.signIn(newEmail());
+      expect((await stranger.call("UnlinkIdentity", key)).json).toMatchObject(unknown);
+      const other = { ...key, issuer: `${acme.issuer}/` };
+      expect((await person.call("UnlinkIdentity", other)).json).toMatchObject(unknown);
+      expect((await person.call("UnlinkIdentity", { issuer: acme.issuer })).json.message).toContain(
+        "subject",
+      );
+      const path = "/vestibule.v1.AuthService/UnlinkIdentity";
+      expect((await postJson(server, path, key, basic(server))).json.code).toBe("permission_denied");
+      expect(await linked(person)).toHaveLength(1);
+
+      const before = listMails(server);
+      expect(await person.call("UnlinkIdentity", key)).toMatchObject({ status: 200, json: {} });
+      expect(await waitForMail(server, email, before)).toContain("A way to sign in was removed");
+      expect(await linked(person)).toEqual([]);
+      expect((await person.call("UnlinkIdentity", key)).json).toMatchObject(unknown);
+      const listRecords = "/vestibule.v1.AuditService/ListAuditRecords";
+      const { records } = (await postJson(server, listRecords, { action: "identity.unlink" }, basic(server)))
+        .json;
+      expect(records[0]).toMatchObject({ details: { issuer: acme.issuer, strategy: "acme" } });
+      // The session that it began lives on.
+      expect((await person.call("GetCurrentUser")).status).toBe(200);
+    });
+
+    it("keep the last way into an account whose address nobody has proven", async () => {
+      const { person, email, key } = await openedByProvider();
+      expect((await person.call("UnlinkIdentity", key)).json).toMatchObject(last);
+      const id = await addPasskey(person);
+      expect((await person.call("UnlinkIdentity", key)).status).toBe(200);
+      expect((await person.call("DeletePasskey", { id })).json).toMatchObject(last);
+      // What it takes is a proof of the mailbox, which gives up all of it.
+      await expect.poll(() => countMails(server, email)).toBe(2);
+      await person.signIn(email);
+      expect((await person.call("ListPasskeys")).json.passkeys).toBeUndefined();
+    });
+
+    it("leave one way in when both are given up at once", async () => {
+      const { person, key } = await openedByProvider();
+      const id = await addPasskey(person);
+      const answers = await Promise.all([
+        person.call("UnlinkIdentity", key),
+        person.call("DeletePasskey", { id }),
+      ]);
+      expect(answers.map(({ status }) => status).toSorted()).toEqual([200, 400]);
+      expect(answers.find(({ status }) => status === 400)?.json).toMatchObject(last);
+    });
   });
 
   it("let nobody in who is disabled, and tell so", async () => {

@@ -29,8 +29,9 @@ it("the commands of docs/sign-in.md do what they say", async () => {
     const code = findCode(await waitForMail(server, "ada@example.org"));
     const [, me] = await run(2, { STATE: state, CODE: code });
     expect(me.user.email).toBe("ada@example.org");
-    const [list, token, revoked, gone] = await run(3);
+    const [list, identities, token, revoked, gone] = await run(3);
     expect(list.sessions).toHaveLength(1);
+    expect(identities).toEqual({});
     expect(token.tokenType).toBe("Bearer");
     expect([revoked, gone]).toEqual([{}, {}]);
   } finally {

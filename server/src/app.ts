@@ -120,7 +120,8 @@ import { createTokenSweep } from "./tokens/sweep.ts";
 import { createTokenIssuer } from "./tokens/token-issuer.ts";
 import { Accounts } from "./users/accounts.ts";
 import { createUserHandler, toUserMessage } from "./users/handler.ts";
-import { findIdentities } from "./users/identity-store.ts";
+import { hasWayInWithoutPasskey, IdentityService } from "./users/identity-service.ts";
+import type { Identity } from "./users/identity-store.ts";
 import { UserService } from "./users/service.ts";
 import { findUser } from "./users/store.ts";
 
@@ -159,6 +160,19 @@ function renderPasskeyMail(event: "added" | "removed", name: string) {
     body: [
       `The passkey "${name.replace(/[{}]/g, "")}" was ${event} ${event === "added" ? "to" : "from"} your account.`,
       "If that was not you, sign in, end your other sessions and look at your passkeys.",
+    ].join("\n\n"),
+  };
+  return renderMail(template, { otp: "", minutes: 0 });
+}
+
+/** What the owner of an account is told when an identity was parted from it. */
+function renderUnlinkMail({ strategy, email }: Identity) {
+  const account = email === "" ? "" : ` (${email})`;
+  const template = {
+    subject: "A way to sign in was removed",
+    body: [
+      `Your account at "${strategy}"${account} does not sign you in any more.`,
+      "If that was not you, sign in, end your other sessions and look at your account.",
     ].join("\n\n"),
   };
   return renderMail(template, { otp: "", minutes: 0 });
@@ -369,9 +383,19 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     database,
     audit,
     clock,
+    hasOtherWayIn: hasWayInWithoutPasskey,
     notify: (to, event, name) => {
       const mail = { to, ...renderPasskeyMail(event, name) };
       mailer.send(mail).catch((err) => log.warn({ err }, "the owner of a passkey could not be told of it"));
+    },
+  });
+  const identities = new IdentityService({
+    database,
+    audit,
+    hasPasskey: async (tx, userId) => (await findPasskeys(tx, userId)).length > 0,
+    notify: (to, identity) => {
+      const mail = { to, ...renderUnlinkMail(identity) };
+      mailer.send(mail).catch((err) => log.warn({ err }, "the owner of an identity could not be told of it"));
     },
   });
   const strategies = createConfiguredStrategies({
@@ -445,7 +469,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     authenticator: sessionAuthenticator,
     sessions,
     passkeys,
-    findIdentities: (userId) => findIdentities(reader, userId),
+    identities,
     redirects: authentication,
     browsers,
     hasOutbox: config.smtpUrl === undefined,
@@ -510,6 +534,7 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
         frontierHiddenStrategies: authentication.frontierHiddenStrategies,
         sessions,
         passkeys,
+        identities,
         findUser: (userId) =>
           userMessages.get(userId, async (id) => {
             const found = await findUser(reader, id);

@@ -1,6 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { createFlowMethods, type FlowMethodsOptions } from "./flow-handler.ts";
+import { createIdentityMethods, type IdentityMethodsOptions } from "./identity-handler.ts";
 import { createPasskeyMethods, type PasskeyMethodsOptions } from "./passkey-handler.ts";
 import { createSessionMethods, type SessionMethodsOptions } from "./session-handler.ts";
 import { createTokenMethods, type TokenMethodsOptions } from "./token-handler.ts";
@@ -9,7 +10,8 @@ export interface AuthHandlerOptions
   extends TokenMethodsOptions,
     FlowMethodsOptions,
     SessionMethodsOptions,
-    PasskeyMethodsOptions {
+    PasskeyMethodsOptions,
+    IdentityMethodsOptions {
   readonly web: FlowMethodsOptions["web"];
 }
 
@@ -20,5 +22,6 @@ export function createAuthHandler(options: AuthHandlerOptions): Partial<ServiceI
     ...createFlowMethods(options),
     ...createSessionMethods(options),
     ...createPasskeyMethods(options),
+    ...createIdentityMethods(options),
   };
 }

@@ -50,6 +50,7 @@ export const reasons = {
   USER_NOT_FOUND: ["not_found", "user doesn't exist"],
   SESSION_NOT_FOUND: ["not_found", "session doesn't exist"],
   PASSKEY_NOT_FOUND: ["not_found", "passkey doesn't exist"],
+  IDENTITY_NOT_FOUND: ["not_found", "identity doesn't exist"],
   SERVICE_USER_NOT_FOUND: ["not_found", "service user not found"],
   CREDENTIAL_NOT_FOUND: ["not_found", "service user credentials not found"],
   MEMBER_NOT_FOUND: ["not_found", "member doesn't exist"],
@@ -65,6 +66,7 @@ export const reasons = {
   PASSKEY_TAKEN: ["already_exists", "this passkey is registered already"],
   ALREADY_MEMBER: ["already_exists", "already a member"],
   LAST_OWNER: ["failed_precondition", "the last owner of an organization cannot be removed"],
+  LAST_WAY_IN: ["failed_precondition", "nothing else would open the account"],
   DEFAULT_ORGANIZATION: [
     "failed_precondition",
     "the default organization can be neither disabled nor deleted",

@@ -17,6 +17,7 @@ export const accountPaths = {
   revokeAll: "/account/sessions/end-all",
   renamePasskey: "/account/passkeys/rename",
   removePasskey: "/account/passkeys/remove",
+  unlinkIdentity: "/account/identities/unlink",
 } as const;
 
 /** What the account page shows. */
@@ -42,7 +43,7 @@ export function toAccountBody(view: AccountView): Html {
 ${toNotice(view.problem)}${toNotice(view.done, "done")}
 ${view.passkeys !== undefined && toPasskeys(view, view.passkeys)}
 ${toSessions(view)}
-${view.identities.length > 0 && toIdentities(view.identities)}`;
+${view.identities.length > 0 && toIdentities(view)}`;
 }
 
 /** The button beside the site's name. */
@@ -87,7 +88,7 @@ ${forms.hidden(accountPaths.renamePasskey, { id })}
 <form method="post" action="${accountPaths.removePasskey}" class="inline">
 ${forms.hidden(accountPaths.removePasskey, { id })}
 <p>It will not sign you in any more.</p>
-<button class="small danger" aria-label="Remove ${name} for good">Remove it</button>
+<button class="small danger" aria-label="Remove it: ${name}">Remove it</button>
 </form></details>
 </div>
 </li>
@@ -145,19 +146,31 @@ ${
 `;
 }
 
-function toIdentities(identities: readonly Identity[]): Html {
+function toIdentities({ forms, identities }: AccountView): Html {
   return html`<section class="card" aria-labelledby="identities">
 <h2 id="identities">Linked identities</h2>
 <p class="about">Accounts elsewhere that sign you in here.</p>
 <ul class="items">
-${identities.map(
-  ({ strategy, email, issuer, createdAt }) => html`<li>
+${identities.map((identity) => toIdentity(forms, identity))}</ul>
+</section>`;
+}
+
+function toIdentity(forms: FormKit, { strategy, email, issuer, subject, createdAt }: Identity): Html {
+  const label = toProviderLabel(strategy);
+  const called = email === "" ? label : `${label}, ${email}`;
+  return html`<li>
 <div class="what">
-<p class="name">${toProviderLabel(strategy)}</p>
+<p class="name">${label}</p>
 <p class="facts">${email !== "" && html`<span class="address">${email}</span> `}<span class="address">${issuer}</span> <span>Linked ${toTime(createdAt, toDateText(createdAt))}</span></p>
 </div>
+<div class="actions">
+<details name="act"><summary aria-label="Unlink ${called}">Unlink</summary>
+<form method="post" action="${accountPaths.unlinkIdentity}" class="inline">
+${forms.hidden(accountPaths.unlinkIdentity, { issuer, subject })}
+<p>It will not sign you in here any more. Your account there stays as it is.</p>
+<button class="small danger" aria-label="Unlink it: ${called}">Unlink it</button>
+</form></details>
+</div>
 </li>
-`,
-)}</ul>
-</section>`;
+`;
 }

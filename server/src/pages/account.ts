@@ -17,7 +17,7 @@ import type { Caller, UserPrincipal } from "../principals/principal.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { SessionService } from "../sessions/service.ts";
 import type { Session } from "../sessions/session.ts";
-import type { Identity } from "../users/identity-store.ts";
+import type { IdentityService } from "../users/identity-service.ts";
 import { accountPaths, toAccountBody, toSignOutForm } from "./account-view.ts";
 import { openForms, readField, readForm } from "./forms.ts";
 import type { RenderPage } from "./frame.ts";
@@ -32,7 +32,7 @@ export interface AccountPagesOptions {
   readonly sessions: Pick<SessionService, "list" | "revoke" | "revokeAll">;
   /** Absent where passkeys are not offered. */
   readonly passkeys: Pick<PasskeyService, "list" | "rename" | "delete"> | undefined;
-  readonly findIdentities: (userId: string) => Promise<readonly Identity[]>;
+  readonly identities: Pick<IdentityService, "list" | "unlink">;
   readonly clock: Clock;
   readonly publicUrl: string;
   readonly browsers: Browsers;
@@ -47,6 +47,7 @@ const doneTexts: Readonly<Record<string, string>> = {
   others: "All other sessions are signed out.",
   renamed: "The passkey has its new name.",
   removed: "The passkey is removed. We have told you by mail, too.",
+  unlinked: "That account does not sign you in here any more. We have told you by mail, too.",
   added: "The passkey is added. Next time it signs you in. We have told you by mail, too.",
 };
 
@@ -55,8 +56,7 @@ type Action = (caller: Visitor, form: URLSearchParams) => Promise<keyof typeof d
 
 /** Builds the routes of the account page and its forms. */
 export function createAccountPages(options: AccountPagesOptions): readonly PageRoute[] {
-  const { render, web, authenticator, sessions, passkeys, findIdentities, clock, publicUrl, browsers } =
-    options;
+  const { render, web, authenticator, sessions, passkeys, identities, clock, publicUrl, browsers } = options;
 
   function isYoung(session: Session | undefined): boolean {
     const ageMs = clock.now().getTime() - (session?.createdAt.getTime() ?? 0);
@@ -64,11 +64,11 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
   }
 
   async function show(request: PageRequest, caller: Visitor): Promise<PageResponse> {
-    const { id, email, sessionId } = caller.principal;
-    const [open, keys, identities] = await Promise.all([
+    const { email, sessionId } = caller.principal;
+    const [open, keys, linked] = await Promise.all([
       sessions.list(caller),
       passkeys?.list(caller),
-      findIdentities(id),
+      identities.list(caller),
     ]);
     const forms = openForms(request, browsers);
     const current = open.find((session) => session.id === sessionId);
@@ -85,7 +85,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
         sessions: open,
         passkeys: keys,
         mayAddPasskey: isYoung(current),
-        identities,
+        identities: linked,
         now: clock.now(),
         done: doneTexts[readField(request.query, "done")],
         problem: problemTexts[readField(request.query, "problem")],
@@ -147,6 +147,13 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
       await sessions.revokeAll(caller, true);
       return "others";
     }),
+    act(accountPaths.unlinkIdentity, async (caller, form) => {
+      await identities.unlink(caller, {
+        issuer: readField(form, "issuer"),
+        subject: readField(form, "subject"),
+      });
+      return "unlinked";
+    }),
   ];
   if (passkeys === undefined) return routes;
   return [
@@ -164,7 +171,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
 
 /** Refusals that are said on the account page itself. */
 const problemTexts: Readonly<Record<string, string>> = Object.fromEntries(
-  (["SESSION_NOT_FOUND", "PASSKEY_NOT_FOUND"] as const).map((reason) => {
+  (["SESSION_NOT_FOUND", "PASSKEY_NOT_FOUND", "IDENTITY_NOT_FOUND", "LAST_WAY_IN"] as const).map((reason) => {
     const { title, text } = explain(new DomainError(reason));
     return [reason, `${title}. ${text}`];
   }),

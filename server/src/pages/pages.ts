@@ -22,7 +22,7 @@ import type { Log } from "../lib/log.ts";
 import type { PasskeyService } from "../passkeys/service.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { SessionService } from "../sessions/service.ts";
-import type { Identity } from "../users/identity-store.ts";
+import type { IdentityService } from "../users/identity-service.ts";
 import { createAccountPages } from "./account.ts";
 import { assetRoutes } from "./assets.ts";
 import { createRenderResult } from "./callback.ts";
@@ -46,7 +46,7 @@ export interface PagesOptions {
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
   readonly sessions: SessionService;
   readonly passkeys: PasskeyService;
-  readonly findIdentities: (userId: string) => Promise<readonly Identity[]>;
+  readonly identities: IdentityService;
   readonly redirects: RedirectRules;
   readonly browsers: Browsers;
   /** Whether mail is written to files for want of a mail server. */

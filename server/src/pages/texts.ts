@@ -70,6 +70,14 @@ const byReason: Partial<Record<Reason, Explanation>> = {
     title: "That passkey is gone already",
     text: "It may have been removed in another tab.",
   },
+  IDENTITY_NOT_FOUND: {
+    title: "That account is unlinked already",
+    text: "It may have been unlinked in another tab.",
+  },
+  LAST_WAY_IN: {
+    title: "That is your last way in",
+    text: "Add a passkey or sign in with another account first, then remove this one.",
+  },
 };
 
 const byKind: Readonly<Record<ErrorKind, Explanation>> = {

@@ -25,6 +25,8 @@ export interface PasskeyServiceOptions {
   readonly database: Database;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  /** Whether a user gets into their account without a passkey. */
+  readonly hasOtherWayIn: (tx: Tx, userId: string) => Promise<boolean>;
   /** Tells an owner what happened to their account. Best effort: must not throw. */
   readonly notify: (email: string, event: "added" | "removed", name: string) => void;
 }
@@ -34,12 +36,14 @@ export class PasskeyService {
   readonly #database: Database;
   readonly #audit: AuditTrail;
   readonly #clock: Clock;
+  readonly #hasOtherWayIn: PasskeyServiceOptions["hasOtherWayIn"];
   readonly #notify: PasskeyServiceOptions["notify"];
 
   constructor(options: PasskeyServiceOptions) {
     this.#database = options.database;
     this.#audit = options.audit;
     this.#clock = options.clock;
+    this.#hasOtherWayIn = options.hasOtherWayIn;
     this.#notify = options.notify;
   }
 
@@ -97,15 +101,18 @@ export class PasskeyService {
     });
   }
 
-  /** @throws DomainError PASSKEY_NOT_FOUND, also for another person's. */
+  /** @throws DomainError PASSKEY_NOT_FOUND, also for another person's, LAST_WAY_IN */
   async delete(caller: Caller, passkeyId: string): Promise<void> {
     const user = requireUser(caller);
     const id = passkeyId.toLowerCase();
     const name = await this.#database.transaction(async (tx) => {
-      const passkey = (await store.findPasskeys(tx, user.id)).find((one) => one.id === id);
-      if (passkey === undefined || !(await store.deletePasskey(tx, id, user.id))) {
-        throw new DomainError("PASSKEY_NOT_FOUND");
-      }
+      // Whoever takes a way in from the account waits for the others.
+      await store.lockUser(tx, user.id);
+      const all = await store.findPasskeys(tx, user.id);
+      const passkey = all.find((one) => one.id === id);
+      if (passkey === undefined) throw new DomainError("PASSKEY_NOT_FOUND");
+      if (all.length === 1 && !(await this.#hasOtherWayIn(tx, user.id))) throw new DomainError("LAST_WAY_IN");
+      await store.deletePasskey(tx, id, user.id);
       await this.#audit.record(tx, caller, { action: "passkey.remove", target: { type: "passkey", id } });
       return passkey.name;
     });

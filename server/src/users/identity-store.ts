@@ -55,6 +55,11 @@ export async function insertIdentity(tx: Tx, identity: Identity): Promise<void> 
     .execute();
 }
 
+/** Removes an identity; does nothing when there is none. */
+export async function deleteIdentity(tx: Tx, { issuer, subject }: Pick<Identity, "issuer" | "subject">) {
+  await tx.deleteFrom("identities").where("issuer", "=", issuer).where("subject", "=", subject).execute();
+}
+
 /** Removes all identities of a user. */
 export async function deleteIdentities(tx: Tx, userId: string): Promise<void> {
   await tx.deleteFrom("identities").where("user_id", "=", userId).execute();

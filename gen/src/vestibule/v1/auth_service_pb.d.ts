@@ -9,6 +9,7 @@ import type { User } from "./user_pb.js";
 import type { ServiceUser } from "./service_user_pb.js";
 import type { Session, Session_Meta } from "./session_pb.js";
 import type { Passkey } from "./passkey_pb.js";
+import type { Identity } from "./identity_pb.js";
 
 /**
  * Describes the file vestibule/v1/auth_service.proto.
@@ -641,6 +642,81 @@ export declare type DeletePasskeyResponse = Message<"vestibule.v1.DeletePasskeyR
 export declare const DeletePasskeyResponseSchema: GenMessage<DeletePasskeyResponse>;
 
 /**
+ * Request of ListIdentities.
+ *
+ * @generated from message vestibule.v1.ListIdentitiesRequest
+ */
+export declare type ListIdentitiesRequest = Message<"vestibule.v1.ListIdentitiesRequest"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.ListIdentitiesRequest.
+ * Use `create(ListIdentitiesRequestSchema)` to create a new message.
+ */
+export declare const ListIdentitiesRequestSchema: GenMessage<ListIdentitiesRequest>;
+
+/**
+ * Answer of ListIdentities.
+ *
+ * @generated from message vestibule.v1.ListIdentitiesResponse
+ */
+export declare type ListIdentitiesResponse = Message<"vestibule.v1.ListIdentitiesResponse"> & {
+  /**
+   * Oldest first.
+   *
+   * @generated from field: repeated vestibule.v1.Identity identities = 1;
+   */
+  identities: Identity[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListIdentitiesResponse.
+ * Use `create(ListIdentitiesResponseSchema)` to create a new message.
+ */
+export declare const ListIdentitiesResponseSchema: GenMessage<ListIdentitiesResponse>;
+
+/**
+ * Request of UnlinkIdentity.
+ *
+ * @generated from message vestibule.v1.UnlinkIdentityRequest
+ */
+export declare type UnlinkIdentityRequest = Message<"vestibule.v1.UnlinkIdentityRequest"> & {
+  /**
+   * The identity's issuer.
+   *
+   * @generated from field: string issuer = 1;
+   */
+  issuer: string;
+
+  /**
+   * The identity's subject.
+   *
+   * @generated from field: string subject = 2;
+   */
+  subject: string;
+};
+
+/**
+ * Describes the message vestibule.v1.UnlinkIdentityRequest.
+ * Use `create(UnlinkIdentityRequestSchema)` to create a new message.
+ */
+export declare const UnlinkIdentityRequestSchema: GenMessage<UnlinkIdentityRequest>;
+
+/**
+ * Answer of UnlinkIdentity.
+ *
+ * @generated from message vestibule.v1.UnlinkIdentityResponse
+ */
+export declare type UnlinkIdentityResponse = Message<"vestibule.v1.UnlinkIdentityResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.UnlinkIdentityResponse.
+ * Use `create(UnlinkIdentityResponseSchema)` to create a new message.
+ */
+export declare const UnlinkIdentityResponseSchema: GenMessage<UnlinkIdentityResponse>;
+
+/**
  * Who is calling, and the tokens that say so.
  *
  * @generated from service vestibule.v1.AuthService
@@ -904,7 +980,9 @@ export declare const AuthService: GenService<{
    * answer.
    *
    * Errors: `not_found` "passkey doesn't exist" for one that is unknown or
-   * somebody else's; `permission_denied` when the caller is a service user.
+   * somebody else's; `failed_precondition` LAST_WAY_IN when nothing else would
+   * open the account, which can only be while its address is not proven;
+   * `permission_denied` when the caller is a service user.
    *
    * @generated from rpc vestibule.v1.AuthService.DeletePasskey
    */
@@ -912,6 +990,39 @@ export declare const AuthService: GenService<{
     methodKind: "unary";
     input: typeof DeletePasskeyRequestSchema;
     output: typeof DeletePasskeyResponseSchema;
+  },
+  /**
+   * Lists the identities at providers that sign the caller in, oldest first: at
+   * most 100.
+   *
+   * Identities are joined by Authenticate and AuthCallback.
+   *
+   * Errors: `permission_denied` when the caller is a service user.
+   *
+   * @generated from rpc vestibule.v1.AuthService.ListIdentities
+   */
+  listIdentities: {
+    methodKind: "unary";
+    input: typeof ListIdentitiesRequestSchema;
+    output: typeof ListIdentitiesResponseSchema;
+  },
+  /**
+   * Parts one of the caller's identities from the account: it signs nobody in
+   * from then on. Sessions begun with it live on. The owner is told by mail,
+   * after the answer. Signing in with it anew joins it again where AuthCallback
+   * says that it would.
+   *
+   * Errors: `not_found` "identity doesn't exist" for one that is unknown or
+   * somebody else's; `failed_precondition` LAST_WAY_IN when nothing else would
+   * open the account, which can only be while its address is not proven;
+   * `permission_denied` when the caller is a service user.
+   *
+   * @generated from rpc vestibule.v1.AuthService.UnlinkIdentity
+   */
+  unlinkIdentity: {
+    methodKind: "unary";
+    input: typeof UnlinkIdentityRequestSchema;
+    output: typeof UnlinkIdentityResponseSchema;
   },
 }>;
 

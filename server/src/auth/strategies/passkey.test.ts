@@ -37,7 +37,7 @@ describeDatabases("passkeys", (under) => {
     } as unknown as AuditTrail;
     const notify = (email: string, event: string, name: string) =>
       void mails.push(`${email} ${event} ${name}`);
-    passkeys = new PasskeyService({ database, audit, clock, notify });
+    passkeys = new PasskeyService({ database, audit, clock, notify, hasOtherWayIn: async () => true });
     strategy = createPasskeyStrategy({
       rpDisplayName: "Vestibule",
       rpId: "localhost",
