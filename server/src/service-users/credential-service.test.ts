@@ -232,6 +232,41 @@ describeDatabases("credentials", (under) => {
       expect(await idsOf("secret")).toHaveLength(isAllowed ? 2 : 1);
     });
 
+    it("of two at once makes a successor each, and the shorter overlap holds", async () => {
+      for (let round = 0; round < 5; round += 1) {
+        const credentialId = await make("secret");
+        const rotate = (overlapSeconds: number) =>
+          room.credentials.rotateSecret(root, { ...ref, credentialId }, { overlapSeconds });
+        const made = await Promise.all([rotate(3600), rotate(60), rotate(7200)]);
+        for (const { record, secret } of made) {
+          const principal = await room.authenticator.authenticateSecret(record.id, secret);
+          expect(principal).toMatchObject({ id: ref.id, credentialId: record.id });
+        }
+        const old = (await room.credentials.list(root, ref, "secret")).find(({ id }) => id === credentialId);
+        expect(old?.expiresAt).toEqual(new Date(room.clock.now().getTime() + 60_000));
+      }
+    });
+
+    it("of another service user's secret, here or elsewhere, finds nothing and changes nothing", async () => {
+      const credentialId = await make("secret");
+      const other = await createMachine(room, org);
+      const elsewhere = await room.createOrganization();
+      const stranger = await createMachine(room, elsewhere, "owner");
+      for (const foreign of [
+        { id: other.id, org },
+        { id: stranger.id, org: elsewhere },
+      ]) {
+        const rotation = room.credentials.rotateSecret(
+          root,
+          { ...foreign, credentialId },
+          { overlapSeconds: 0 },
+        );
+        expect((await refusalOf(rotation)).reason).toBe("CREDENTIAL_NOT_FOUND");
+      }
+      const [stored] = await room.credentials.list(root, ref, "secret");
+      expect(stored?.expiresAt).toBeUndefined();
+    });
+
     it("is for secrets alone", async () => {
       for (const kind of ["key", "token"] as const) {
         const credentialId = await make(kind);

@@ -17,11 +17,33 @@ function bytes(hex: string): string {
   return Buffer.from(hex, "hex").toString("base64url");
 }
 
-/** A modulus of so many bits: only its length is looked at. */
+function hexOf(text: unknown): string {
+  return Buffer.from(String(text), "base64url").toString("hex");
+}
+
+function withoutZeros(text: string): string {
+  return bytes(hexOf(text).replace(/^(00)+/, ""));
+}
+
+function encode(modulus: bigint): string {
+  const hex = modulus.toString(16);
+  return bytes(hex.padStart(hex.length + (hex.length % 2), "0"));
+}
+
+const countFrom2 = (length: number) => Array.from({ length }, (_, index) => BigInt(index + 2));
+const primes = countFrom2(750).filter((each) => !countFrom2(27).some((d) => d < each && each % d === 0n));
+
+/** A modulus of so many bits without a small factor: nothing else is looked at. */
 function modulus(bits: number): string {
-  const buffer = Buffer.alloc(Math.ceil(bits / 8), 0xff);
-  buffer[0] = bits % 8 === 0 ? 0xff : 2 ** (bits % 8) - 1;
-  return buffer.toString("base64url");
+  let value = 2n ** BigInt(bits) - 1n;
+  while (primes.some((prime) => value % prime === 0n)) value -= 2n;
+  return encode(value);
+}
+
+/** The real modulus, made divisible by a factor at its low end. */
+function divisibleBy(factor: bigint): string {
+  const value = BigInt(`0x${hexOf(rsa.n)}`);
+  return encode(value - (value % factor));
 }
 
 describe("public keys of callers", () => {
@@ -29,6 +51,7 @@ describe("public keys of callers", () => {
     ["RSA of 2048 bits", rsa, "RS256"],
     ["RSA of 3072 bits", rsa3072, "RS256"],
     ["RSA of 8192 bits", { ...rsa, n: modulus(8192) }, "RS256"],
+    ["RSA whose modulus has a zero in front", { ...rsa, n: bytes(`00${hexOf(rsa.n)}`) }, "RS256"],
     ["RSA with the largest exponent", { ...rsa, e: bytes("ffffffff") }, "RS256"],
     ["P-256", ec, "ES256"],
     ["Ed25519", ed, "EdDSA"],
@@ -40,7 +63,11 @@ describe("public keys of callers", () => {
     const read = readPublicJwk(jwk, kid);
     const { kty, n, e, crv, x, y } = jwk;
     const members = Object.entries({ kty, n, e, crv, x, y }).filter(([, value]) => value !== undefined);
-    expect(read).toEqual({ ...Object.fromEntries(members), alg, use: "sig", kid });
+    const canonical = {
+      ...Object.fromEntries(members),
+      ...(typeof n === "string" && { n: withoutZeros(n) }),
+    };
+    expect(read).toEqual({ ...canonical, alg, use: "sig", kid });
     expect(toPublicKey(read).type).toBe("public");
   });
 
@@ -60,6 +87,10 @@ describe("public keys of callers", () => {
     ["RSA of 1024 bits", { ...rsa, n: modulus(1024) }, "n"],
     ["RSA of 8193 bits", { ...rsa, n: modulus(8193) }, "n"],
     ["RSA of a megabit", { ...rsa, n: modulus(2 ** 20) }, "n"],
+    ["an even modulus", { ...rsa, n: divisibleBy(2n) }, "n"],
+    ["a modulus divisible by 3", { ...rsa, n: divisibleBy(3n) }, "n"],
+    ["a modulus divisible by 751", { ...rsa, n: divisibleBy(751n) }, "n"],
+    ["a modulus of ones alone", { ...rsa, n: encode(2n ** 2048n - 1n) }, "n"],
     ["RSA without modulus", { kty: "RSA", e: "AQAB" }, "n"],
     ["RSA without exponent", { kty: "RSA", n: rsa.n }, "e"],
     ["exponent 1", { ...rsa, e: bytes("01") }, "e"],

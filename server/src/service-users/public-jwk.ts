@@ -30,6 +30,12 @@ const rsaBits = { least: 2048, most: 8192 } as const;
 /** Smallest RSA exponent, and the bound it stays below. */
 const rsaExponent = { least: 65537n, below: 2n ** 32n } as const;
 
+/**
+ * No modulus that a generator makes has a factor among them (SP 800-89 §5.3.3
+ * checks the same), and one that has is soon factored, its private half anyone's.
+ */
+const smallPrimes = listPrimesBelow(752);
+
 /** Members of private and symmetric keys (RFC 7518 §6). */
 const privateMembers = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
@@ -60,12 +66,27 @@ function importKey(jwk: Record<string, string>): KeyObject {
   }
 }
 
+function listPrimesBelow(bound: number): bigint[] {
+  const primes: number[] = [];
+  for (let each = 2; each < bound; each++) {
+    if (primes.every((prime) => each % prime !== 0)) primes.push(each);
+  }
+  return primes.map(BigInt);
+}
+
+function hasSmallFactor(modulus: string): boolean {
+  const value = BigInt(`0x${Buffer.from(modulus, "base64url").toString("hex")}`);
+  return smallPrimes.some((prime) => value % prime === 0n);
+}
+
 function readRsa(jwk: Members): KeyObject {
-  const key = importKey({ kty: "RSA", n: getBytesMember(jwk, "n"), e: getBytesMember(jwk, "e") });
+  const n = getBytesMember(jwk, "n");
+  const key = importKey({ kty: "RSA", n, e: getBytesMember(jwk, "e") });
   const { modulusLength = 0, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
   if (modulusLength < rsaBits.least || modulusLength > rsaBits.most) {
     refuse("n", `must have ${rsaBits.least} to ${rsaBits.most} bits`);
   }
+  if (hasSmallFactor(n)) refuse("n", "must be a product of two large primes");
   const isSound = publicExponent >= rsaExponent.least && publicExponent < rsaExponent.below;
   if (!isSound || publicExponent % 2n === 0n) refuse("e", "must be odd, at least 65537 and below 2^32");
   return key;

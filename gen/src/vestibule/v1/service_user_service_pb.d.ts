@@ -613,9 +613,9 @@ export declare type CreateServiceUserJWKRequest = Message<"vestibule.v1.CreateSe
   expiresAt?: Timestamp | undefined;
 
   /**
-   * The caller's own public key as a JWK (RFC 7517): RSA of 2048 to 8192 bits
-   * with an odd exponent from 65537 to below 2^32, P-256 or Ed25519, without a
-   * private half. `alg`, `use` and `key_ops` may be absent but must fit; `kid`
+   * The caller's own public key as a JWK (RFC 7517): RSA of 2048 to 8192 bits,
+   * without a small factor and with an odd exponent from 65537 to below 2^32,
+   * P-256 or Ed25519, without a private half. `alg`, `use` and `key_ops` may be absent but must fit; `kid`
    * and unknown members are ignored. Absent to have a key pair made.
    *
    * @generated from field: google.protobuf.Struct public_jwk = 101;
@@ -1182,7 +1182,10 @@ export declare const ServiceUserService: GenService<{
    *
    * The old one lives on for the stated overlap, so that both are valid while
    * clients change over, and never longer than it would have. When it ends, so
-   * do the tokens made with it. Both happen in one transaction.
+   * do the tokens made with it. Both happen in one transaction. One that has
+   * expired stays so, and has a successor all the same. Each call makes one: of
+   * two that race both secrets are good, and the old one ends with the shorter
+   * overlap.
    *
    * @generated from rpc vestibule.v1.ServiceUserService.RotateServiceUserCredential
    */
