@@ -1,5 +1,8 @@
 /** Service users from outside: every kind of credential, over the wire and across processes. */
 import { createPrivateKey, createPublicKey, generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readBlocks, runShell } from "./parts/documentation.ts";
 import { basic, postJson } from "./parts/http.ts";
@@ -165,7 +168,8 @@ describe.each(["sqlite", "postgres"] as const)("service users on %s", (database)
 
   it("the commands of docs/service-users.md do what they say", async () => {
     const blocks = readBlocks("docs/service-users.md", "sh");
-    const variables: Record<string, string> = {};
+    const folder = mkdtempSync(join(tmpdir(), "vestibule-docs-"));
+    const variables: Record<string, string> = { KEY_FILE: join(folder, "signer.pem") };
     const answers = [];
     for (const block of blocks) {
       const answer = JSON.parse(await runShell(block, server, variables));
@@ -181,6 +185,12 @@ describe.each(["sqlite", "postgres"] as const)("service users on %s", (database)
     expect(token.token.token).toMatch(/^vstt_/);
     expect(made.key.privateKey).toMatch(/^-----BEGIN PRIVATE KEY-----/);
     expect(registered.key).toMatchObject({ type: "sv_okp" });
+    const { keys } = (
+      await call("GetServiceUserJWK", { id: created.serviceuser.id, key_id: registered.key.kid })
+    ).json;
+    const kept = createPublicKey(readFileSync(variables.KEY_FILE ?? "", "utf8"));
+    expect(keys[0].x).toBe(kept.export({ format: "jwk" }).x);
+    rmSync(folder, { recursive: true });
     expect(rotated.replaced.id).toBe(secret.secret.id);
     expect(usage.credentials).toHaveLength(5);
     expect(deleted).toEqual({});
