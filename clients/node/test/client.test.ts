@@ -58,7 +58,10 @@ function makeClient(options: Partial<VestibuleOptions> = {}): Vestibule {
             getJWKs: (_, context) => arrive(context),
             getCurrentUser: (_, context) => arrive(context),
           });
-          service(ServiceUserService, { createServiceUser: (_, context) => arrive(context) });
+          service(ServiceUserService, {
+            createServiceUser: (_, context) => arrive(context),
+            disableServiceUser: (_, context) => arrive(context),
+          });
           service(AuditService, {
             async *tailAuditRecords(_, context) {
               arrive(context);
@@ -222,8 +225,11 @@ describe("a refused credential", () => {
 describe("an unavailable server", () => {
   it("is asked again for what may be repeated", async () => {
     refuse = (_, count) => (count < 4 ? unavailable() : undefined);
-    await makeClient().auth.getCurrentUser({});
+    const client = makeClient();
+    await client.auth.getCurrentUser({});
     expect([countOf("AuthToken"), countOf("GetCurrentUser")]).toEqual([4, 4]);
+    await client.serviceUsers.disableServiceUser({});
+    expect(countOf("DisableServiceUser")).toBe(4);
   });
 
   it("is asked a bounded number of times", async () => {

@@ -45,11 +45,15 @@ async function npm(...args: string[]): Promise<string> {
   return stdout;
 }
 
-async function check(...files: string[]): Promise<void> {
+/** @param module how imports are resolved: as Node does, or as bundlers do. */
+async function check(files: readonly string[], module: "nodenext" | "preserve" = "nodenext"): Promise<void> {
   const options = {
     strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
     target: "es2022",
-    module: "nodenext",
+    module,
+    moduleResolution: module === "preserve" ? "bundler" : "nodenext",
     types: ["node"],
     noEmit: true,
     skipLibCheck: false,
@@ -106,7 +110,8 @@ console.log(claims.sub === serviceuser?.id, same === createVerifier, typeof with
 
   it("it type-checks strictly, libraries included, and runs without the frameworks", async () => {
     writeFileSync(join(folder, "consumer.ts"), consumer);
-    await check("consumer.ts");
+    await check(["consumer.ts"]);
+    await check(["consumer.ts"], "preserve");
     const args = [server.url, server.clientId, server.clientSecret, issuer];
     const { stdout } = await run(process.execPath, [join(folder, "consumer.ts"), ...args]);
     expect(stdout.trim()).toBe("true true function function claims of the access token");
@@ -158,7 +163,7 @@ describe("the README's example", () => {
 
   it("are there, and all type-check", async () => {
     expect(examples.length).toBeGreaterThan(9);
-    await check(...examples.map(({ code }, index) => write(code, index)));
+    await check(examples.map(({ code }, index) => write(code, index)));
   });
 
   const printed: Record<string, RegExp> = {
