@@ -385,11 +385,14 @@ describe("the command line", () => {
     ]) {
       expect(help.stdout).toContain(word);
     }
+    expect(await run("help")).toEqual(help);
     expect((await run("--version")).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
   it.each([
-    [["sevre"], "unknown command sevre; try --help"],
+    [["sevre"], "unknown command sevre; did you mean serve? Or try --help"],
+    [["please"], "unknown command please; try --help"],
+    [["constructor"], "unknown command constructor; try --help"],
     [["migrate", "now"], "migrate takes no arguments"],
     [["doctor", "now"], "doctor takes no arguments"],
     [["keys"], "keys: expected list, rotate, revoke or reencrypt"],
@@ -446,6 +449,21 @@ describe("the command line", () => {
     });
     expect((await rows()).slice(1).map(([id]) => id)).toEqual([kid]);
   });
+
+  it.each([["list"], ["rotate"], ["revoke", "kid"], ["reencrypt"]])(
+    "makes no database for keys %s where there is none",
+    async (...args) => {
+      const state = await createState("sqlite");
+      onTestFinished(() => state.remove());
+      const refused = await runVestibule(["keys", ...args], state);
+      expectRefusal(
+        refused,
+        new RegExp(`^vestibule: keys ${args[0]}: there is no database yet, ${state.dataDir}/`),
+      );
+      expect(existsSync(join(state.dataDir, "vestibule.db"))).toBe(false);
+      expect(existsSync(join(state.dataDir, "encryption.key"))).toBe(false);
+    },
+  );
 
   it("migrates, and says when there is nothing to do", async () => {
     const state = await createState("sqlite");

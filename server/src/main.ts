@@ -11,6 +11,7 @@ import { migrateCommand } from "./commands/migrate.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { systemClock } from "./lib/clock.ts";
 import { DomainError } from "./lib/errors.ts";
+import { findNearest } from "./lib/suggest.ts";
 import { version } from "./lib/version.ts";
 
 const help = `vestibule ${version}, a schema-first authentication service
@@ -65,6 +66,11 @@ function untilStopped(): Promise<string> {
   });
 }
 
+function suggest(name: string): string {
+  const nearest = findNearest(name, Object.keys(commands));
+  return nearest === undefined ? "" : `did you mean ${nearest}? Or `;
+}
+
 async function run(argv: readonly string[]): Promise<void> {
   const { values, positionals } = parseArgs({
     args: [...argv],
@@ -79,8 +85,9 @@ async function run(argv: readonly string[]): Promise<void> {
   if (values.help) return print(help);
   if (values.version) return print(version);
   const [name = "serve", ...rest] = positionals;
-  const command = commands[name];
-  if (command === undefined) throw new UsageError(`unknown command ${name}; try --help`);
+  if (name === "help") return print(help);
+  const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (command === undefined) throw new UsageError(`unknown command ${name}; ${suggest(name)}try --help`);
   const env = values.config === undefined ? process.env : { ...process.env, VESTIBULE_CONFIG: values.config };
   const surroundings: Surroundings = {
     env,

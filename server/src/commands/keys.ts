@@ -4,16 +4,13 @@
  */
 import { resolveSecrets } from "../config/data-dir.ts";
 import { loadConfig } from "../config/load-config.ts";
-import { findOpenReader } from "../db/open-reader.ts";
 import { compareKeyChecks } from "../encryption/key-checks.ts";
 import { reencrypt } from "../encryption/reencryption.ts";
-import { silentLog } from "../lib/log.ts";
 import { sealedColumns } from "../sealed-columns.ts";
-import { toDatabaseUrl } from "../storage.ts";
 import { toSigningKeyState } from "../tokens/signing-key.ts";
 import { findSigningKeys } from "../tokens/store.ts";
 import { type Command, type Surroundings, UsageError } from "./command.ts";
-import { withStorage } from "./with-storage.ts";
+import { openExisting, withExistingStorage, withStorage } from "./with-storage.ts";
 
 /** @see keysHelp */
 export const keysCommand: Command = async (args, surroundings) => {
@@ -34,7 +31,7 @@ export const keysCommand: Command = async (args, surroundings) => {
 
 const list: Command = async (args, surroundings) => {
   if (args.length > 0) throw new UsageError("keys list takes no arguments");
-  await withStorage(surroundings, async ({ database }) => {
+  await withExistingStorage("keys list", surroundings, async ({ database }) => {
     const keys = await findSigningKeys(database.reader);
     const now = surroundings.clock.now();
     surroundings.print(["KID", "ALG", "STATE", "SIGNS FROM", "RETIRES"].join("\t"));
@@ -50,7 +47,7 @@ const rotate: Command = async (args, surroundings) => {
   const [flag, ...rest] = args;
   if (rest.length > 0 || (flag !== undefined && flag !== "--now"))
     throw new UsageError("keys rotate [--now]");
-  await withStorage(surroundings, async ({ rotation }) => {
+  await withExistingStorage("keys rotate", surroundings, async ({ rotation }) => {
     const key = await rotation.rotate({ now: flag === "--now" });
     surroundings.print(`${key.kid} signs from ${key.signsFromAt.toISOString()}`);
   });
@@ -59,7 +56,7 @@ const rotate: Command = async (args, surroundings) => {
 const revoke: Command = async (args, surroundings) => {
   const [kid, ...rest] = args;
   if (kid === undefined || rest.length > 0) throw new UsageError("keys revoke <kid>");
-  await withStorage(surroundings, async ({ rotation }) => {
+  await withExistingStorage("keys revoke", surroundings, async ({ rotation }) => {
     if (!(await rotation.revoke(kid))) throw new UsageError(`keys revoke: there is no signing key ${kid}`);
     surroundings.print(`${kid} is revoked: tokens it signed are refused from now on`);
   });
@@ -92,8 +89,7 @@ const reencryptAll: Command = async (args, surroundings) => {
 /** A running server that does not have the first key could read nothing that is sealed with it. */
 async function refuseKeyNobodyHas(surroundings: Surroundings): Promise<void> {
   const config = loadConfig(surroundings);
-  const opened = await findOpenReader({ url: toDatabaseUrl(config), log: silentLog });
-  if (opened === undefined) throw new UsageError("keys reencrypt: there is no database yet");
+  const opened = await openExisting("keys reencrypt", config);
   try {
     const fresh = await compareKeyChecks(opened.reader, resolveSecrets(config, { mayGenerate: false }));
     if (!fresh.includes("encryption_key")) return;

@@ -1,4 +1,6 @@
 /** Fills in and checks the section `authentication`. */
+
+import { findNearest } from "../lib/suggest.ts";
 import type {
   AuthenticationConfig,
   MailConfig,
@@ -12,7 +14,6 @@ import type {
 import { decideProviders, mailStrategies } from "./decide-providers.ts";
 import type { Problems } from "./problems.ts";
 import type { Settings } from "./schema.ts";
-import { findNearest } from "./suggest.ts";
 import { isAddress, isWithin } from "./urls.ts";
 
 type Given = NonNullable<Settings["authentication"]>;

@@ -782,6 +782,12 @@ describe("YAML", () => {
     expect(problemsOf({ yaml })).toContain(problem);
   });
 
+  test("one slip with many faults after it is told in a few lines", () => {
+    const problems = problemsOf({ yaml: "[".repeat(10_000) });
+    expect(problems).toHaveLength(10);
+    expect(problems[0]).toMatch(/^vestibule.yaml: line 1, column \d+: too deeply nested$/);
+  });
+
   test("aliases that unfold without end are refused", () => {
     const levels = Array.from(
       { length: 9 },

@@ -5,9 +5,9 @@
  */
 import { resolve } from "node:path";
 import { LineCounter, parseDocument, type YAMLError } from "yaml";
+import { findNearest } from "../lib/suggest.ts";
 import { configVariable, variables } from "./schema.ts";
 import { isSection } from "./schema-keys.ts";
-import { findNearest } from "./suggest.ts";
 
 /** Variables by name, as `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -121,6 +121,9 @@ const yamlMessages: Partial<Record<YAMLError["code"], string>> = {
   TAG_RESOLVE_FAILED: "an unknown tag",
 };
 
+/** How many faults of a file are told at once. */
+const mostFaults = 10;
+
 function parseYaml(name: string, text: string, problems: string[]): GivenSection {
   const lines = new LineCounter();
   // Pretty errors would quote the file.
@@ -131,7 +134,8 @@ function parseYaml(name: string, text: string, problems: string[]): GivenSection
     logLevel: "error",
   });
   const faults = [...document.errors, ...document.warnings];
-  for (const { code, pos } of faults) {
+  // One slip can be a fault at every place after it.
+  for (const { code, pos } of faults.slice(0, mostFaults)) {
     const { line, col } = lines.linePos(pos[0]);
     problems.push(
       `${name}: line ${line}, column ${col}: ${yamlMessages[code] ?? `not valid YAML (${code})`}`,

@@ -1,11 +1,11 @@
 /** Holds what was given against the schema and reads each value. */
 import type { z } from "zod";
+import { findNearest } from "../lib/suggest.ts";
 import type { Problems } from "./problems.ts";
 import { toShown } from "./problems.ts";
 import type { GivenSection } from "./read-settings.ts";
 import { type Settings, settingsSchema } from "./schema.ts";
 import { listAllKeys, listKeysAt } from "./schema-keys.ts";
-import { findNearest } from "./suggest.ts";
 
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { findNearest } from "../lib/suggest.ts";
 import { createCidrMatcher, parseCidr } from "./cidr.ts";
 import { parseDurationSeconds } from "./duration.ts";
-import { findNearest } from "./suggest.ts";
 import {
   parseExactUrl,
   parseIssuerUrl,
