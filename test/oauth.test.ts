@@ -189,7 +189,7 @@ describe.each(["sqlite", "postgres"] as const)("the OAuth routes, %s", (database
     );
     const issuer = issuerOf(server);
     expect(status).toBe(200);
-    expect(headers.get("access-control-allow-origin")).toBe("*");
+    expect(headers.get("cache-control")).toBe("public, max-age=300");
     expect(body).toMatchObject({
       issuer,
       token_endpoint: `${issuer}/oauth2/token`,
@@ -254,6 +254,19 @@ describe.each(["sqlite", "postgres"] as const)("the OAuth routes, %s", (database
       expect(answer.headers.get("cache-control")).toBe("no-store");
       const body = { error: "invalid_request", error_description: "method not allowed" };
       expect(await answer.text()).toBe(method === "HEAD" ? "" : JSON.stringify(body));
+    }
+  });
+
+  it("let every page that may call them read their keys and metadata, with credentials or without", async () => {
+    const origin = "https://app.example.com";
+    await using open = await startServer({ config: { cors: { allowed_origins: [origin] } } });
+    for (const path of ["/.well-known/jwks.json", "/.well-known/oauth-authorization-server"]) {
+      const allowed = await fetch(open.url + path, { headers: { origin } });
+      expect(allowed.headers.get("access-control-allow-origin")).toBe(origin);
+      expect(allowed.headers.get("access-control-allow-credentials")).toBe("true");
+      const foreign = await fetch(open.url + path, { headers: { origin: "https://evil.example" } });
+      expect(foreign.headers.get("access-control-allow-origin")).toBeNull();
+      expect(foreign.headers.get("vary")).toBe("Origin");
     }
   });
 

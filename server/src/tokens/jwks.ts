@@ -20,7 +20,6 @@ export function toJwksAnswer(document: JwksDocument, ifNoneMatch: string | undef
   const headers = {
     "cache-control": `public, max-age=${jwksMaxAgeSeconds}`,
     etag: document.etag,
-    "access-control-allow-origin": "*",
   };
   if (isNoneMatch(ifNoneMatch, document.etag)) return { status: 304, headers, body: "" };
   return {

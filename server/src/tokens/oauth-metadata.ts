@@ -30,7 +30,7 @@ export function toMetadataAnswer(issuer: string, publicUrl: string): MetadataAns
   const methods = [...clientAuthenticationMethods];
   return {
     status: 200,
-    headers: { "cache-control": "public, max-age=300", "access-control-allow-origin": "*" },
+    headers: { "cache-control": "public, max-age=300" },
     body: {
       issuer,
       token_endpoint: publicUrl + oauthPaths.token,
