@@ -184,7 +184,11 @@ describe("access tokens", () => {
     now = new Date(startedAt.getTime() + (3600 + 59) * 1000);
     expect((await tokens.verify(token)).sub).toBe("s1");
     now = new Date(startedAt.getTime() + (3600 + 60) * 1000);
-    await expect(tokens.verify(token)).rejects.toMatchObject(refusal);
+    const metadata = {
+      token_expired_at: new Date(startedAt.getTime() + 3600 * 1000).toISOString().replace(".000Z", "Z"),
+      server_time: now.toISOString().replace(".000Z", "Z"),
+    };
+    await expect(tokens.verify(token)).rejects.toMatchObject({ ...refusal, metadata });
     now = startedAt;
   });
 
@@ -193,7 +197,11 @@ describe("access tokens", () => {
     now = new Date(startedAt.getTime() - 60_000);
     expect((await tokens.verify(token)).sub).toBe("s1");
     now = new Date(startedAt.getTime() - 61_000);
-    await expect(tokens.verify(token)).rejects.toMatchObject(refusal);
+    const metadata = { token_valid_from: expect.any(String), server_time: expect.any(String) };
+    await expect(tokens.verify(token)).rejects.toMatchObject({ ...refusal, metadata });
+    // The clocks are for whom the token was made, not for who made it up.
+    const { privateKey: foreign } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+    await expect(tokens.verify(await forge({ key: foreign }))).rejects.toMatchObject({ metadata: {} });
     now = startedAt;
   });
 

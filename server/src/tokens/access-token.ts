@@ -5,6 +5,7 @@
  */
 import { toBase64url } from "../lib/base64url.ts";
 import { type Clock, toEpochSeconds } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { isSignatureOf, signWith } from "./algorithms.ts";
 import type { AccessTokenClaims } from "./claims.ts";
@@ -65,6 +66,19 @@ function isClaims(payload: Record<string, unknown>): payload is Record<string, u
   );
 }
 
+/**
+ * Refuses a token of ours for its time alone, and states both clocks: to a
+ * caller whose clock is wrong a token seems to expire the moment it is issued.
+ */
+function refuseInstant(detail: string, name: string, instant: number, now: number): never {
+  const metadata = { [name]: toInstant(instant), server_time: toInstant(now) };
+  throw new DomainError("NOT_AUTHENTICATED", { detail, metadata });
+}
+
+function toInstant(epochSeconds: number): string {
+  return new Date(epochSeconds * 1000).toISOString().replace(".000Z", "Z");
+}
+
 /** @see {@link AccessTokens} */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const { keyring, clock, issuer, audience, validitySeconds, clockSkewSeconds, isRevoked } = options;
@@ -87,9 +101,17 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
 
   function checkTimes(claims: AccessTokenClaims): void {
     const now = toEpochSeconds(clock.now());
-    if (now >= claims.exp + clockSkewSeconds) refuseJws(`token: expired at ${claims.exp}, now is ${now}`);
-    if (now < claims.nbf - clockSkewSeconds)
-      refuseJws(`token: not valid before ${claims.nbf}, now is ${now}`);
+    if (now >= claims.exp + clockSkewSeconds) {
+      refuseInstant(`token: expired at ${claims.exp}, now is ${now}`, "token_expired_at", claims.exp, now);
+    }
+    if (now < claims.nbf - clockSkewSeconds) {
+      refuseInstant(
+        `token: not valid before ${claims.nbf}, now is ${now}`,
+        "token_valid_from",
+        claims.nbf,
+        now,
+      );
+    }
   }
 
   return {

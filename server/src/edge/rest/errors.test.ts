@@ -34,6 +34,34 @@ describe("a refusal", () => {
     });
   });
 
+  it("of a token for its time alone says what both clocks say, and of another nothing", () => {
+    const clocks = { token_expired_at: "2026-01-01T00:00:00Z", server_time: "2026-01-01T00:01:01Z" };
+    const why =
+      "the token expired at 2026-01-01T00:00:00Z, this server's clock says 2026-01-01T00:01:01Z: get a new one, or, if it is new, set the clocks";
+    const expired = new DomainError("NOT_AUTHENTICATED", { metadata: clocks });
+    expect(toRestError(expired, { style: "vestibule" })).toEqual({
+      status: 401,
+      headers: {
+        "www-authenticate": `Bearer realm="vestibule", error="invalid_token", error_description="${why}", Basic realm="vestibule", charset="UTF-8"`,
+      },
+      body: {
+        error: "unauthorized",
+        message: "Bearer token is missing or invalid",
+        details: [{ field: "token", description: why }],
+      },
+    });
+    const early = { token_valid_from: "2026-01-01T00:00:00Z", server_time: "2025-12-31T23:00:00Z" };
+    const { body } = toRestError(new DomainError("NOT_AUTHENTICATED", { metadata: early }), {
+      style: "vestibule",
+    });
+    expect(body.details).toMatchObject([{ description: expect.stringMatching(/becomes valid at 2026/) }]);
+    expect(toRestError(new DomainError("NOT_AUTHENTICATED"), { style: "vestibule" })).toEqual({
+      status: 401,
+      headers: { "www-authenticate": 'Bearer realm="vestibule", Basic realm="vestibule", charset="UTF-8"' },
+      body: { error: "unauthorized", message: "Bearer token is missing or invalid" },
+    });
+  });
+
   it("tells a call that was cut short", () => {
     const late = new ConnectError("deadline exceeded", Code.DeadlineExceeded);
     expect(toRestError(late, { style: "vestibule" })).toMatchObject({ status: 504 });

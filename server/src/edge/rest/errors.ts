@@ -42,8 +42,20 @@ export const restReasons: Partial<Record<Reason, RestError>> = {
   UNSUPPORTED_MEDIA_TYPE: { error: "unsupported_media_type", status: 415 },
 };
 
-/** What every method takes (RFC 9110 §11.6.1). */
-const challenge = 'Bearer realm="vestibule", Basic realm="vestibule", charset="UTF-8"';
+/** What every method takes (RFC 9110 §11.6.1); of a token that is past its time also why it was refused (RFC 6750 §3). */
+function toChallenge(tokenProblem: string | undefined): string {
+  const why =
+    tokenProblem === undefined ? "" : `, error="invalid_token", error_description="${tokenProblem}"`;
+  return `Bearer realm="vestibule"${why}, Basic realm="vestibule", charset="UTF-8"`;
+}
+
+/** Why one of our own tokens is refused for its time alone: two clocks, which may differ. */
+function findTokenProblem({ metadata }: DomainError): string | undefined {
+  const { token_expired_at: end, token_valid_from: start, server_time: now } = metadata;
+  if (now === undefined) return undefined;
+  const what = end === undefined ? `becomes valid at ${start}` : `expired at ${end}`;
+  return `the token ${what}, this server's clock says ${now}: get a new one, or, if it is new, set the clocks`;
+}
 
 /** What a refusal depends on besides its reason. */
 export interface RefusalContext {
@@ -56,7 +68,8 @@ export interface RefusalContext {
 export function toRestError(refusal: DomainError | ConnectError, context: RefusalContext): PlainError {
   if (!(refusal instanceof DomainError)) return toCutShort(refusal, context.style);
   const { error, status } = restReasons[refusal.reason] ?? restErrors[refusal.kind];
-  const headers = toHeaders(refusal, status, context.allow);
+  const tokenProblem = findTokenProblem(refusal);
+  const headers = toHeaders(refusal, status, { allow: context.allow, tokenProblem });
   if (context.style === "frontier") {
     const plain = toPlainError(refusal);
     return {
@@ -65,13 +78,15 @@ export function toRestError(refusal: DomainError | ConnectError, context: Refusa
       headers: { ...plain.headers, ...headers },
     };
   }
+  const details =
+    tokenProblem === undefined ? refusal.violations : [{ field: "token", description: tokenProblem }];
   return {
     status,
     headers,
     body: {
       error,
       message: status === 401 ? "Bearer token is missing or invalid" : refusal.message,
-      ...(refusal.violations.length > 0 && { details: refusal.violations }),
+      ...(details.length > 0 && { details }),
     },
   };
 }
@@ -79,10 +94,10 @@ export function toRestError(refusal: DomainError | ConnectError, context: Refusa
 function toHeaders(
   { retryAfterSeconds }: DomainError,
   status: number,
-  allow: readonly string[] | undefined,
+  { allow, tokenProblem }: Pick<RefusalContext, "allow"> & { readonly tokenProblem: string | undefined },
 ): Record<string, string> {
   return {
-    ...(status === 401 && { "www-authenticate": challenge }),
+    ...(status === 401 && { "www-authenticate": toChallenge(tokenProblem) }),
     ...(allow !== undefined && { allow: allow.join(", ") }),
     ...(retryAfterSeconds !== undefined && { "retry-after": String(retryAfterSeconds) }),
   };
