@@ -18,7 +18,7 @@ const visibleText = "^[\\x21-\\x7e]+$";
 
 /** Headers that mean something to browsers, proxies and servers on the way, or that this service sets itself. */
 const takenHeader =
-  "^(authorization|cookie|host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|keep-alive|forwarded|x-forwarded-.*|x-original-.*|x-real-ip|proxy-.*|sec-.*|origin|referer|accept.*|user-agent|via|x-vestibule-.*|x-user-token|x-request-id)$";
+  "^(authorization|www-authenticate|cookie|set-cookie|host|connection|content-.*|transfer-encoding|te|trailer|upgrade|expect|keep-alive|forwarded|x-forwarded-.*|x-original-.*|x-real-ip|proxy-.*|sec-.*|origin|referer|accept.*|user-agent|via|date|range|if-.*|cache-control|pragma|access-control-.*|x-http-method.*|x-envoy-.*|trace(parent|state)|x-vestibule-.*|x-user-token|x-request-id)$";
 
 /** Patterns of JSON Schema know no flag for it. */
 function ignoringCase(pattern: string): string {
@@ -116,6 +116,7 @@ export const requiredClaimsProperty: Schema = {
   additionalProperties: {
     type: ["string", "number", "boolean", "array"],
     maxLength: 512,
+    minItems: 1,
     maxItems: maxListItems,
     items: { type: ["string", "number", "boolean"], maxLength: 512 },
   },

@@ -84,6 +84,20 @@ test.each<[ProviderTypeName, object]>([
   expect(problemsOf(type, data)).toEqual([]);
 });
 
+test.each([
+  "Transfer-Encoding",
+  "te",
+  "IF-MATCH",
+  "Range",
+  "Set-Cookie",
+  "X-HTTP-Method-Override",
+  "traceparent",
+])("no key is read from %s", (header) => {
+  expect(validator.validate("API_KEY", { header })).toEqual([
+    { field: "data.header", description: "must not be one that has another meaning" },
+  ]);
+});
+
 test.each<[ProviderTypeName, unknown, string]>([
   ["OIDC", { ...oidc, issuer: 1 }, "data.issuer must be of string"],
   ["OIDC", { ...oidc, audiences: "a" }, "data.audiences must be of array"],
@@ -95,6 +109,7 @@ test.each<[ProviderTypeName, unknown, string]>([
   ["OIDC", { ...oidc, allowedAlgorithms: ["none"] }, "data.allowedAlgorithms[0] must be one of RS256"],
   ["OIDC", { ...oidc, allowedAlgorithms: ["HS256"] }, "data.allowedAlgorithms[0] must be one of RS256"],
   ["OIDC", { ...oidc, allowedAlgorithms: [] }, "data.allowedAlgorithms must have at least 1 item"],
+  ["OIDC", { ...oidc, requiredClaims: { a: [] } }, "data.requiredClaims.a must have at least 1 item"],
   ["OIDC", { ...oidc, requiredClaims: { a: {} } }, "data.requiredClaims.a must be of string or number"],
   ["OIDC", { ...oidc, requiredClaims: { "a/b~c": null } }, 'data.requiredClaims["a/b~c"] must be of string'],
   ["OIDC", { ...oidc, client_id: "a" }, "data.client_id must be left out"],
