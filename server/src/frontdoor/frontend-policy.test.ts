@@ -46,6 +46,15 @@ describe("toHostname", () => {
     "a b",
     `${"a".repeat(64)}.example`,
     `${"a.".repeat(127)}a`,
+    // What browsers show otherwise, so that no request would ever name it.
+    "app.example.com:443",
+    "app.example.com:80",
+    "10.1",
+    "0x7f000001",
+    "010.0.0.1",
+    "app.0x1",
+    "256.0.0.1",
+    "xn--abc-.example",
     "app.example.com\n",
   ])("refuses %j", (text) => expect(fieldsOf(() => toHostname(text))).toEqual(["hostname"]));
 });
@@ -125,6 +134,11 @@ describe("toPolicy", () => {
     const many = Object.fromEntries(Array.from({ length: 33 }, (_, index) => [`c${index}`, 1]));
     expect(fieldsOf(() => toPolicy({ ...empty, requiredClaims: many }))).toEqual(["policy.required_claims"]);
     expect(fieldsOf(() => toPolicy({ ...empty, requiredClaims: { a: "x".repeat(513) } }))).toHaveLength(1);
+    expect(fieldsOf(() => toPolicy({ ...empty, requiredClaims: { "": "x" } }))).toHaveLength(1);
+    // A list without values would ask for nothing, which nobody means by a required claim.
+    expect(fieldsOf(() => toPolicy({ ...empty, requiredClaims: { a: [] } }))).toEqual([
+      "policy.required_claims.a",
+    ]);
     expect(fieldsOf(() => toPolicy({ ...empty, requiredClaims: { a: Array(65).fill("x") } }))).toHaveLength(
       1,
     );

@@ -6,6 +6,9 @@ import type { JsonValue, ProviderData } from "./types/provider-type.ts";
 const label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
 const hostnamePattern = new RegExp(`^(?=.{1,253}(:|$))${label}(\\.${label})*(:[1-9][0-9]{0,4})?$`);
 
+/** A frontend may be behind either; the port of one is not shown there. */
+const schemes = ["https", "http"];
+
 /** Segments of visible ASCII; escapes of anything but what could be read as another path. */
 const segment =
   "(?:[!$&'()+,=:@A-Za-z0-9._~-]|%(?!2[EeFf]|3[Bb]|5[Cc]|25|[01][0-9A-Fa-f]|7[Ff])[0-9A-Fa-f]{2})+";
@@ -17,17 +20,28 @@ const maxClaims = 32;
 const maxClaimValues = 64;
 const maxClaimLength = 512;
 
-/** A host name in lower case. @throws DomainError INVALID_REQUEST */
+/**
+ * A host name as browsers send it in `Host`: anything else would never be
+ * matched. In lower case; a port only where it is not the scheme's own.
+ *
+ * @throws DomainError INVALID_REQUEST
+ */
 export function toHostname(text: string): string {
   const hostname = text.toLowerCase();
-  const port = Number(hostname.split(":")[1] ?? 1);
-  if (hostnamePattern.test(hostname) && port <= 65_535) return hostname;
+  if (hostnamePattern.test(hostname) && schemes.every((scheme) => isShown(scheme, hostname))) return hostname;
   throw invalid([
     {
       field: "hostname",
-      description: "must be a host name such as app.example.com, international ones as xn--",
+      description:
+        "must be a host name such as app.example.com, international ones as xn--, with a port only if it is neither 80 nor 443",
     },
   ]);
+}
+
+/** Not numbers that stand for an address, punycode that stands for nothing, a port beyond the last. */
+function isShown(scheme: string, hostname: string): boolean {
+  const url = `${scheme}://${hostname}`;
+  return URL.canParse(url) && new URL(url).host === hostname;
 }
 
 /** A policy in its one form. @throws DomainError INVALID_REQUEST with everything that is wrong */
@@ -77,12 +91,16 @@ function findClaimProblems(claims: ProviderData): FieldViolation[] {
     return [{ field, description: `must have at most ${maxClaims} properties` }];
   return entries.flatMap(([name, value]) => {
     const isGood = Array.isArray(value)
-      ? value.length <= maxClaimValues && value.every(isClaimValue)
+      ? value.length > 0 && value.length <= maxClaimValues && value.every(isClaimValue)
       : isClaimValue(value as JsonValue);
-    if (isGood && name.length <= maxClaimLength) return [];
+    if (isGood && isClaimName(name)) return [];
     const at = name.length <= maxClaimLength ? `${field}.${name}` : field;
     return [{ field: at, description: "must be of string, number or boolean, or of array of such" }];
   });
+}
+
+function isClaimName(name: string): boolean {
+  return name !== "" && name !== "__proto__" && name.length <= maxClaimLength;
 }
 
 function isClaimValue(value: JsonValue): boolean {

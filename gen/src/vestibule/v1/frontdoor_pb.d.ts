@@ -81,7 +81,9 @@ export declare type CustomFrontend = Message<"vestibule.v1.CustomFrontend"> & {
   frontdoorId: string;
 
   /**
-   * Lower case; unique in the frontdoor.
+   * As browsers send it in `Host`: in lower case, international names as `xn--`,
+   * with a port only if it is neither 80 nor 443. Unique in the frontdoor; other
+   * frontdoors may have it too, as a proxy names the frontdoor it asks.
    *
    * @generated from field: string hostname = 3;
    */
@@ -143,7 +145,8 @@ export declare type CustomFrontendPolicy = Message<"vestibule.v1.CustomFrontendP
 
   /**
    * Claims that the identity must have, by name: a value that the claim equals
-   * or, where it is a list, contains. A list asks for each of its values.
+   * or, where it is a list, contains. A list asks for each of its values, and
+   * has at least one.
    *
    * @generated from field: google.protobuf.Struct required_claims = 3;
    */
