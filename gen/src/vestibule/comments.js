@@ -73,6 +73,8 @@ export const comments = {
   "vestibule.v1.Rest.success_status": "Status of success, 200 to 299. Unset: 204 when the answer has no fields, else 200.",
   "vestibule.v1.Rest.paged": "The answer is a page of a list, so that HAL links lead to the others. By number: request field `page` (from 0) and answer field `total_pages`. By cursor: `page_token` and `next_page_token`. A method has either or both.",
   "vestibule.v1.Rest.style": "Names and refusals.",
+  "vestibule.v1.Rest.conditional": "A write that takes `If-Match` and `If-None-Match` (RFC 9110 §13.1), and is `aborted` with reason PRECONDITION_FAILED when they do not hold. Answers carry the `ETag`.",
+  "vestibule.v1.Rest.repeatable": "A repetition with the same `Idempotency-Key` is answered as the first was.",
   "vestibule.v1.Passkey": "A WebAuthn credential of a person, to sign in with without naming oneself.",
   "vestibule.v1.Passkey.id": "UUIDv7, never reused. Not the credential id that the authenticator uses.",
   "vestibule.v1.Passkey.name": "What its owner calls it; `Passkey`, `Passkey 2` … until they choose.",

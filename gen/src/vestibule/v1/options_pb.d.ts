@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { MethodOptions } from "@bufbuild/protobuf/wkt";
+import type { FieldOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file vestibule/v1/options.proto.
@@ -40,6 +40,22 @@ export declare type Rest = Message<"vestibule.v1.Rest"> & {
    * @generated from field: vestibule.v1.RestStyle style = 3;
    */
   style: RestStyle;
+
+  /**
+   * A write that takes `If-Match` and `If-None-Match` (RFC 9110 §13.1), and is
+   * `aborted` with reason PRECONDITION_FAILED when they do not hold. Answers
+   * carry the `ETag`.
+   *
+   * @generated from field: bool conditional = 4;
+   */
+  conditional: boolean;
+
+  /**
+   * A repetition with the same `Idempotency-Key` is answered as the first was.
+   *
+   * @generated from field: bool repeatable = 5;
+   */
+  repeatable: boolean;
 };
 
 /**
@@ -120,6 +136,13 @@ export enum RestStyle {
  * Describes the enum vestibule.v1.RestStyle.
  */
 export declare const RestStyleSchema: GenEnum<RestStyle>;
+
+/**
+ * A value that the field could have, as JSON; for the OpenAPI document.
+ *
+ * @generated from extension: string example = 50603;
+ */
+export declare const example: GenExtension<FieldOptions, string>;
 
 /**
  * Who may call the method without a credential.

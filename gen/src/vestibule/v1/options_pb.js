@@ -9,7 +9,7 @@ import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
  * Describes the file vestibule/v1/options.proto.
  */
 export const file_vestibule_v1_options = /*@__PURE__*/
-  fileDesc("Chp2ZXN0aWJ1bGUvdjEvb3B0aW9ucy5wcm90bxIMdmVzdGlidWxlLnYxIlUKBFJlc3QSFgoOc3VjY2Vzc19zdGF0dXMYASABKAUSDQoFcGFnZWQYAiABKAgSJgoFc3R5bGUYAyABKA4yFy52ZXN0aWJ1bGUudjEuUmVzdFN0eWxlKo4BChBDcmVkZW50aWFsUG9saWN5EiEKHUNSRURFTlRJQUxfUE9MSUNZX1VOU1BFQ0lGSUVEEAASHgoaQ1JFREVOVElBTF9QT0xJQ1lfUkVRVUlSRUQQARIaChZDUkVERU5USUFMX1BPTElDWV9PUEVOEAISGwoXQ1JFREVOVElBTF9QT0xJQ1lfR1JBTlQQAypACglSZXN0U3R5bGUSGgoWUkVTVF9TVFlMRV9VTlNQRUNJRklFRBAAEhcKE1JFU1RfU1RZTEVfRlJPTlRJRVIQATptChFjcmVkZW50aWFsX3BvbGljeRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGKmLAyABKA4yHi52ZXN0aWJ1bGUudjEuQ3JlZGVudGlhbFBvbGljeVIQY3JlZGVudGlhbFBvbGljeTpICgRyZXN0Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYqosDIAEoCzISLnZlc3RpYnVsZS52MS5SZXN0UgRyZXN0YgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("Chp2ZXN0aWJ1bGUvdjEvb3B0aW9ucy5wcm90bxIMdmVzdGlidWxlLnYxIn4KBFJlc3QSFgoOc3VjY2Vzc19zdGF0dXMYASABKAUSDQoFcGFnZWQYAiABKAgSJgoFc3R5bGUYAyABKA4yFy52ZXN0aWJ1bGUudjEuUmVzdFN0eWxlEhMKC2NvbmRpdGlvbmFsGAQgASgIEhIKCnJlcGVhdGFibGUYBSABKAgqjgEKEENyZWRlbnRpYWxQb2xpY3kSIQodQ1JFREVOVElBTF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIeChpDUkVERU5USUFMX1BPTElDWV9SRVFVSVJFRBABEhoKFkNSRURFTlRJQUxfUE9MSUNZX09QRU4QAhIbChdDUkVERU5USUFMX1BPTElDWV9HUkFOVBADKkAKCVJlc3RTdHlsZRIaChZSRVNUX1NUWUxFX1VOU1BFQ0lGSUVEEAASFwoTUkVTVF9TVFlMRV9GUk9OVElFUhABOjkKB2V4YW1wbGUSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGKuLAyABKAlSB2V4YW1wbGU6bQoRY3JlZGVudGlhbF9wb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxipiwMgASgOMh4udmVzdGlidWxlLnYxLkNyZWRlbnRpYWxQb2xpY3lSEGNyZWRlbnRpYWxQb2xpY3k6SAoEcmVzdBIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGKqLAyABKAsyEi52ZXN0aWJ1bGUudjEuUmVzdFIEcmVzdGIGcHJvdG8z", [file_google_protobuf_descriptor]);
 
 /**
  * Describes the message vestibule.v1.Rest.
@@ -50,12 +50,20 @@ export const RestStyle = /*@__PURE__*/
   tsEnum(RestStyleSchema);
 
 /**
+ * A value that the field could have, as JSON; for the OpenAPI document.
+ *
+ * @generated from extension: string example = 50603;
+ */
+export const example = /*@__PURE__*/
+  extDesc(file_vestibule_v1_options, 0);
+
+/**
  * Who may call the method without a credential.
  *
  * @generated from extension: vestibule.v1.CredentialPolicy credential_policy = 50601;
  */
 export const credential_policy = /*@__PURE__*/
-  extDesc(file_vestibule_v1_options, 0);
+  extDesc(file_vestibule_v1_options, 1);
 
 /**
  * For a method that has a `google.api.http` option.
@@ -63,5 +71,5 @@ export const credential_policy = /*@__PURE__*/
  * @generated from extension: vestibule.v1.Rest rest = 50602;
  */
 export const rest = /*@__PURE__*/
-  extDesc(file_vestibule_v1_options, 1);
+  extDesc(file_vestibule_v1_options, 2);
 

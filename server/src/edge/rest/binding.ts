@@ -35,6 +35,10 @@ export interface Binding {
   readonly successStatus: number;
   readonly style: Style;
   readonly paging: Paging | undefined;
+  /** Whether it takes `If-Match`; see `vestibule.v1.Rest.conditional`. */
+  readonly conditional: boolean;
+  /** Whether it takes `Idempotency-Key`; see `vestibule.v1.Rest.repeatable`. */
+  readonly repeatable: boolean;
 }
 
 /** Fields by which HAL links lead through a list; see `vestibule.v1.Rest.paged`. */
@@ -88,6 +92,8 @@ function readBinding(method: DescMethodUnary, rule: HttpRule): Binding {
     successStatus: readStatus(option.successStatus, method.output.fields.length === 0),
     style: option.style === RestStyle.FRONTIER ? "frontier" : "vestibule",
     paging: option.paged ? readPaging(method) : undefined,
+    conditional: option.conditional,
+    repeatable: option.repeatable,
   };
 }
 

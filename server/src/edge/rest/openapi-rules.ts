@@ -7,6 +7,7 @@ import {
   type JsonValue,
   toJson,
 } from "@bufbuild/protobuf";
+import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import {
   FieldRulesSchema,
   field as fieldRules,
@@ -31,7 +32,7 @@ export function readKeywords(field: DescField): FieldKeywords {
   const repeated = toObject(rules.repeated);
   const map = toObject(rules.map);
   return {
-    isRequired: rules.required === true,
+    isRequired: rules.required === true || (isImplicit(field) && refusesZero(rules)),
     whole: {
       ...toValueKeywords(rules),
       ...pick(repeated, { minItems: "minItems", maxItems: "maxItems", unique: "uniqueItems" }),
@@ -39,6 +40,26 @@ export function readKeywords(field: DescField): FieldKeywords {
     },
     item: toValueKeywords(toObject(repeated.items ?? map.values)),
   };
+}
+
+/** Whether absent and zero are the same to the field. */
+export function isImplicit({ presence }: DescField): boolean {
+  return presence === FeatureSet_FieldPresence.IMPLICIT;
+}
+
+/** Whether the rules refuse what an absent field reads as: then it has to be there. */
+function refusesZero(rules: JsonObject): boolean {
+  const text = toObject(rules.string);
+  const names = Array.isArray(text.in) ? text.in : undefined;
+  const isFull = (size: JsonValue | undefined) => Number(size ?? 0) > 0;
+  return (
+    isFull(text.minLen) ||
+    isFull(text.len) ||
+    text.uuid === true ||
+    names?.includes("") === false ||
+    isFull(toObject(rules.repeated).minItems) ||
+    numberKinds.some((kind) => Number(toObject(rules[kind]).gte ?? 0) > 0)
+  );
 }
 
 /** Well-known kinds of text that JSON Schema has a format for. */

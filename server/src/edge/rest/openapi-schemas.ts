@@ -1,8 +1,9 @@
 import { type DescEnum, type DescField, type DescMessage, getOption, ScalarType } from "@bufbuild/protobuf";
 import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import { FieldBehavior, field_behavior } from "@vestibule/proto/google/api/field_behavior_pb";
+import { example as exampleOption } from "@vestibule/proto/vestibule/v1/options_pb";
 import type { Style } from "./binding.ts";
-import { type JsonSchema, readKeywords } from "./openapi-rules.ts";
+import { isImplicit, type JsonSchema, readKeywords } from "./openapi-rules.ts";
 
 /** Comments by full name of what they are on. */
 export type Comments = Readonly<Record<string, string>>;
@@ -30,8 +31,8 @@ const wellKnownSchemas: Readonly<Record<string, JsonSchema>> = {
   "google.protobuf.Timestamp": { type: "string", format: "date-time" },
   "google.protobuf.Duration": { type: "string", pattern: "^-?[0-9]+(?:\\.[0-9]{1,9})?s$" },
   "google.protobuf.FieldMask": { type: "string" },
-  "google.protobuf.Struct": { type: "object" },
-  "google.protobuf.ListValue": { type: "array" },
+  "google.protobuf.Struct": { type: "object", additionalProperties: true },
+  "google.protobuf.ListValue": { type: "array", items: {} },
   "google.protobuf.Value": {},
   "google.protobuf.Any": { type: "object", required: ["@type"] },
 };
@@ -43,9 +44,12 @@ const wellKnownSchemas: Readonly<Record<string, JsonSchema>> = {
 export class SchemaComponents {
   readonly components: Record<string, JsonSchema> = {};
   readonly #comments: Comments;
+  readonly #requested: ReadonlySet<DescMessage>;
 
-  constructor(comments: Comments) {
+  /** @param requests messages that callers send; whatever they hold is theirs to leave out. */
+  constructor(comments: Comments, requests: readonly DescMessage[]) {
     this.#comments = comments;
+    this.#requested = collectMessages(requests);
   }
 
   /** The comment on something; undefined when it has none. */
@@ -63,12 +67,20 @@ export class SchemaComponents {
     if (this.components[name] === undefined) {
       // Set first: a message may hold itself.
       this.components[name] = {};
-      this.components[name] = { ...this.describe(type.typeName), ...this.object(type.fields, style) };
+      this.components[name] = { ...this.describe(type.typeName), ...this.#message(type, style) };
     }
     return { $ref: `#/components/schemas/${name}` };
   }
 
-  /** An object that has these fields. */
+  /** Answers have every field without presence, also when it is empty; Frontier's leave it out. */
+  #message(type: DescMessage, style: Style): JsonSchema {
+    const object = this.object(type.fields, style);
+    if (style === "frontier" || this.#requested.has(type)) return object;
+    const required = type.fields.filter(isAlwaysThere).map(({ jsonName }) => jsonName);
+    return { ...object, ...(required.length > 0 && { required }) };
+  }
+
+  /** An object that a caller sends, which has these fields. */
   object(fields: readonly DescField[], style: Style): JsonSchema {
     const required = fields.filter(isRequired).map((field) => toName(field, style));
     return {
@@ -82,10 +94,12 @@ export class SchemaComponents {
   field(field: DescField, style: Style): JsonSchema {
     const { whole, item } = readKeywords(field);
     const behaviors = getOption(field, field_behavior);
+    const example = getOption(field, exampleOption);
     return {
       ...this.#shape(field, item, style),
       ...this.describe(`${field.parent.typeName}.${field.name}`),
       ...whole,
+      ...(example !== "" && { examples: [JSON.parse(example)] }),
       ...(behaviors.includes(FieldBehavior.OUTPUT_ONLY) && { readOnly: true }),
       ...(behaviors.includes(FieldBehavior.INPUT_ONLY) && { writeOnly: true }),
     };
@@ -110,6 +124,22 @@ export class SchemaComponents {
     };
     return { $ref: `#/components/schemas/${type.typeName}` };
   }
+}
+
+/** The messages, and all that their fields hold. */
+function collectMessages(roots: readonly DescMessage[]): Set<DescMessage> {
+  const found = new Set<DescMessage>();
+  const queue = [...roots];
+  for (let type = queue.pop(); type !== undefined; type = queue.pop()) {
+    if (found.has(type)) continue;
+    found.add(type);
+    for (const { message } of type.fields) if (message !== undefined) queue.push(message);
+  }
+  return found;
+}
+
+function isAlwaysThere(field: DescField): boolean {
+  return field.fieldKind === "list" || field.fieldKind === "map" || isImplicit(field);
 }
 
 /** Whether a request must have the field. */

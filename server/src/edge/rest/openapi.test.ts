@@ -89,6 +89,7 @@ describe("the document", () => {
           required: true,
           schema: { type: "string", description: "Made by the library." },
         },
+        { $ref: "#/components/parameters/IfMatch" },
       ],
       requestBody: {
         required: false,
@@ -101,6 +102,7 @@ describe("the document", () => {
       responses: {
         200: {
           description: "Success.",
+          headers: { ETag: { $ref: "#/components/headers/ETag" } },
           content: {
             "application/json": { schema: { $ref: "#/components/schemas/library.v1.Book" } },
             "application/hal+json": {
@@ -113,6 +115,8 @@ describe("the document", () => {
             },
           },
         },
+        401: { $ref: "#/components/responses/Unauthorized" },
+        412: { $ref: "#/components/responses/PreconditionFailed" },
         default: { $ref: "#/components/responses/Error" },
       },
       security: [{ bearer: [] }, { basic: [] }, { userToken: [] }, { session: [] }],
@@ -130,12 +134,46 @@ describe("the document", () => {
 
   it("has the status of success, and nothing for 204", () => {
     const { post } = paths["/library/shelves/{shelf_id}/books"];
-    expect(Object.keys(post.responses)).toEqual(["201", "default"]);
+    expect(Object.keys(post.responses)).toEqual(["201", "401", "default"]);
+    expect(post.responses["201"].headers).toEqual({ Location: { $ref: "#/components/headers/Location" } });
     expect(post.requestBody.required).toBe(true);
-    expect(post.parameters.map(({ name }: { name: string }) => name)).toEqual(["shelf_id", "dryRun"]);
+    expect(post.parameters).toMatchObject([
+      { name: "shelf_id" },
+      { name: "dryRun" },
+      { $ref: "#/components/parameters/IdempotencyKey" },
+    ]);
     const removed = paths["/library/shelves/{shelf_id}/books/{id}"].delete;
     expect(removed.responses["204"]).toEqual({ description: "Done." });
     expect(removed.requestBody).toBeUndefined();
+  });
+
+  it("says what is answered to who knows it: nothing, and of pages all", () => {
+    const { get } = paths["/library/shelves/{shelf_id}/books/{id}"];
+    expect(Object.keys(get.responses)).toEqual(["200", "304", "401", "default"]);
+    expect(get.parameters.at(-1)).toEqual({ $ref: "#/components/parameters/IfNoneMatch" });
+    expect(Object.keys(paths["/library/shelves/{shelf_id}/books"].get.responses)).toEqual([
+      "200",
+      "401",
+      "default",
+    ]);
+    expect(paths["/old/books/{id}"].get.responses["304"]).toBeUndefined();
+    for (const name of ["IfMatch", "IfNoneMatch", "IdempotencyKey"])
+      expect(components.parameters[name].in).toBe("header");
+  });
+
+  it("has in answers what is always there, and in requests what must be", () => {
+    const { schemas } = components;
+    expect(schemas["library.v1.ListBooksResponse"].required).toEqual([
+      "content",
+      "totalElements",
+      "totalPages",
+    ]);
+    // A book is sent as well as answered: whoever sends one leaves out what they like.
+    expect(schemas["library.v1.Book"].required).toEqual(["fullTitle"]);
+    expect(schemas["library.v1.LendBookResponse"].required).toBeUndefined();
+    expect(schemas["frontier.library.v1.GetOldBookResponse"].required).toBeUndefined();
+    const { patch } = paths["/library/shelves/{shelf_id}/books/{id}"];
+    expect(patch.requestBody.required).toBeUndefined();
   });
 
   it("describes query parameters with their rules, nested ones to the first repetition", () => {
@@ -174,7 +212,7 @@ describe("the document", () => {
       pages: { type: "integer", minimum: 0 },
       binding: { $ref: "#/components/schemas/library.v1.Binding" },
       authors: { type: "array", maxItems: 3, items: { $ref: "#/components/schemas/library.v1.Author" } },
-      data: { type: "object" },
+      data: { type: "object", additionalProperties: true, examples: [{ isbn: "1" }] },
       createdAt: { type: "string", format: "date-time", readOnly: true },
       earlier: { $ref: "#/components/schemas/library.v1.Book" },
     });

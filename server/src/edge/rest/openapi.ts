@@ -5,6 +5,7 @@
 import type { DescField, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { getCredentialPolicy } from "../credential-policy.ts";
 import type { ServiceRegistration } from "../services.ts";
+import { isTagged } from "./answer.ts";
 import { type Binding, readBindings, type Style } from "./binding.ts";
 import { leafOf } from "./field-path.ts";
 import { hasLinks } from "./links.ts";
@@ -27,13 +28,17 @@ const describedMethods = new Set(["GET", "PUT", "POST", "DELETE", "OPTIONS", "HE
 
 /** Makes the document; a value for `JSON.stringify`. */
 export function createOpenApiDocument(options: OpenApiOptions): JsonObject {
-  const schemas = new SchemaComponents(options.comments);
   const paths: Record<string, JsonObject> = {};
   const services = options.services.filter(({ service }) =>
     service.methods.some((method) => readBindings(method).length > 0),
   );
+  const methods = services.flatMap(({ service }) => service.methods);
+  const schemas = new SchemaComponents(
+    options.comments,
+    methods.map(({ input }) => input),
+  );
   const names = new PathNames();
-  for (const method of services.flatMap(({ service }) => service.methods)) {
+  for (const method of methods) {
     for (const [index, binding] of readBindings(method).entries()) {
       if (!describedMethods.has(binding.httpMethod)) continue;
       const path = names.toPath(binding);
@@ -48,7 +53,13 @@ export function createOpenApiDocument(options: OpenApiOptions): JsonObject {
     servers: [{ url: options.publicOrigin }],
     tags: services.map(({ service }) => ({ name: service.name, ...schemas.describe(service.typeName) })),
     paths,
-    components: { schemas: { ...schemas.components, ...ownSchemas }, responses, securitySchemes },
+    components: {
+      schemas: { ...schemas.components, ...ownSchemas },
+      parameters,
+      headers,
+      responses,
+      securitySchemes,
+    },
   };
 }
 
@@ -107,12 +118,13 @@ function toOperation(
     tags: [method.parent.name],
     ...(description !== undefined && { summary: description.description.split("\n", 1)[0] as string }),
     ...description,
-    parameters: [...toPathParameters(path, style, schemas), ...toQueryParameters(binding, schemas)],
+    parameters: [
+      ...toPathParameters(path, style, schemas),
+      ...toQueryParameters(binding, schemas),
+      ...toHeaderParameters(binding),
+    ],
     ...(body !== undefined && { requestBody: body }),
-    responses: {
-      [String(binding.successStatus)]: toAnswer(binding, schemas),
-      default: { $ref: `#/components/responses/${style === "frontier" ? "FrontierError" : "Error"}` },
-    },
+    responses: { [String(binding.successStatus)]: toAnswer(binding, schemas), ...toRefusals(binding) },
     security: toSecurity(binding),
   };
 }
@@ -145,6 +157,16 @@ function toQueryParameters({ body, method, pathFields }: Binding, schemas: Schem
   });
 }
 
+/** Conditions and repetitions: what `vestibule.v1.Rest` says of an operation. */
+function toHeaderParameters(binding: Binding): JsonValue[] {
+  const names = [
+    ...(isTagged(binding) ? ["IfNoneMatch"] : []),
+    ...(binding.conditional ? ["IfMatch"] : []),
+    ...(binding.repeatable ? ["IdempotencyKey"] : []),
+  ];
+  return names.map((name) => ({ $ref: `#/components/parameters/${name}` }));
+}
+
 /** The fields that a query can say, a message inside itself only once. */
 function listTextFields(fields: readonly DescField[], above: readonly DescField[]): DescField[][] {
   return fields.flatMap((field) => {
@@ -165,7 +187,8 @@ function toRequestBody(
     return { required: isRequired(body), content: toContent(schemas.field(body, style)) };
   const inPath = new Set(pathFields.map(([first]) => first));
   const fields = method.input.fields.filter((field) => !inPath.has(field));
-  return { content: toContent(schemas.object(fields, style)) };
+  const isNeeded = fields.some(isRequired);
+  return { ...(isNeeded && { required: true }), content: toContent(schemas.object(fields, style)) };
 }
 
 function toContent(schema: JsonSchema): JsonObject {
@@ -176,14 +199,36 @@ function toAnswer(binding: Binding, schemas: SchemaComponents): JsonObject {
   const { method, responseBody, successStatus, style } = binding;
   if (successStatus === 204) return { description: "Done." };
   const schema = responseBody ? schemas.field(responseBody, style) : schemas.message(method.output, style);
+  const headers = toAnswerHeaders(binding);
   return {
     description: "Success.",
+    ...(Object.keys(headers).length > 0 && { headers }),
     content: {
       ...toContent(schema),
       ...(hasLinks(binding) && {
         "application/hal+json": { schema: { allOf: [schema, { $ref: "#/components/schemas/Links" }] } },
       }),
     },
+  };
+}
+
+function toAnswerHeaders(binding: Binding): JsonObject {
+  const names = [
+    ...(isTagged(binding) || binding.conditional ? ["ETag"] : []),
+    ...(binding.successStatus === 201 ? ["Location"] : []),
+  ];
+  return Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]));
+}
+
+/** What else an operation answers; `default` stands for every refusal without an entry of its own. */
+function toRefusals(binding: Binding): JsonObject {
+  const toResponse = (name: string) => ({ $ref: `#/components/responses/${name}` });
+  if (binding.style === "frontier") return { default: toResponse("FrontierError") };
+  return {
+    ...(isTagged(binding) && { "304": toResponse("NotModified") }),
+    ...(getCredentialPolicy(binding.method) === "required" && { "401": toResponse("Unauthorized") }),
+    ...(binding.conditional && { "412": toResponse("PreconditionFailed") }),
+    default: toResponse("Error"),
   };
 }
 
@@ -250,15 +295,58 @@ const ownSchemas: Record<string, JsonSchema> = {
   },
 };
 
-const responses: JsonObject = {
-  Error: toRefusal("Error"),
-  FrontierError: toRefusal("FrontierError"),
+const tags: JsonSchema = { type: "string", examples: ['"3"'] };
+
+/** Headers of requests, beside those of credentials. */
+const parameters: JsonObject = {
+  IfMatch: {
+    name: "If-Match",
+    in: "header",
+    description: "Writes only if this is the ETag still (RFC 9110); else 412. `*` for whatever is there.",
+    schema: tags,
+  },
+  IfNoneMatch: {
+    name: "If-None-Match",
+    in: "header",
+    description: "Answers 304 without a body if this is the ETag still (RFC 9110).",
+    schema: tags,
+  },
+  IdempotencyKey: {
+    name: "Idempotency-Key",
+    in: "header",
+    description: "Chosen by the caller: a repetition within 24 hours is answered as the first was.",
+    schema: { type: "string", minLength: 1, maxLength: 255, pattern: "^[\\x21-\\x7e]+$" },
+  },
 };
 
-function toRefusal(schema: string): JsonObject {
-  return {
-    description:
-      "Refused: 400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 429; or not possible now: 500, 501, 503, 504.",
-    content: toContent({ $ref: `#/components/schemas/${schema}` }),
-  };
-}
+/** Headers of answers. */
+const headers: JsonObject = {
+  ETag: { description: "Names what was answered; weak ones do for If-None-Match alone.", schema: tags },
+  Location: { description: "Path of what was created.", schema: { type: "string", format: "uri-reference" } },
+  "Retry-After": { description: "How long to wait, in seconds.", schema: { type: "integer", minimum: 0 } },
+  "WWW-Authenticate": { description: "The schemes that are taken.", schema: { type: "string" } },
+};
+
+const refusal: JsonObject = {
+  headers: { "Retry-After": { $ref: "#/components/headers/Retry-After" } },
+  description:
+    "Refused: 400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 429; or not possible now: 500, 501, 503, 504.",
+};
+
+const responses: JsonObject = {
+  Error: { ...refusal, content: toContent({ $ref: "#/components/schemas/Error" }) },
+  FrontierError: { ...refusal, content: toContent({ $ref: "#/components/schemas/FrontierError" }) },
+  NotModified: {
+    description: "What If-None-Match names is what would be answered.",
+    headers: { ETag: { $ref: "#/components/headers/ETag" } },
+  },
+  Unauthorized: {
+    description: "No credential, or a bad one.",
+    headers: { "WWW-Authenticate": { $ref: "#/components/headers/WWW-Authenticate" } },
+    content: toContent({ $ref: "#/components/schemas/Error" }),
+  },
+  PreconditionFailed: {
+    description: "It has changed since it was read.",
+    content: toContent({ $ref: "#/components/schemas/Error" }),
+  },
+};
