@@ -2,7 +2,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { gzipSync } from "node:zlib";
 import { Code, createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { Health } from "@vestibule/proto/grpc/health/v1/health_pb";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { DomainError } from "../lib/errors.ts";
@@ -520,6 +520,24 @@ describe("time", () => {
       }),
     );
     client.destroy();
+  });
+});
+
+describe("a stream", () => {
+  it.each([
+    ["gRPC", () => createGrpcTransport({ baseUrl: edge.http2 })],
+    ["Connect over HTTP/2", () => createConnectTransport({ baseUrl: edge.http2, httpVersion: "2" })],
+    ["Connect over HTTP/1.1", () => createConnectTransport({ baseUrl: edge.http1, httpVersion: "1.1" })],
+  ])("by %s that its caller leaves is canceled, in one line", async (name, open) => {
+    const leaving = new AbortController();
+    const requestId = `left-${name.replaceAll(/[ /]/g, "-")}`;
+    const options = { signal: leaving.signal, headers: { "x-request-id": requestId } };
+    const stream = (async () => {
+      for await (const _ of createClient(Health, open()).watch({}, options)) leaving.abort();
+    })();
+    await expect(stream).rejects.toMatchObject({ code: Code.Canceled });
+    const lines = () => edge.lines.filter((line) => line.requestId === requestId);
+    await vi.waitFor(() => expect(lines()).toMatchObject([{ message: "request", code: "canceled" }]));
   });
 });
 

@@ -239,9 +239,9 @@ function sendMethodNotAllowed(response: NodeResponse, routes: ReadonlyMap<string
   sendPlain(response, { ...answer, status: 405, headers: { ...answer.headers, allow: allow.join(", ") } });
 }
 
-/** What a finished answer is called when nobody has said so. */
+/** What an answer is called that is over when nobody has said so; one that was cut is not finished. */
 function toCode(response: NodeResponse): string {
-  if (!response.headersSent) return "canceled";
+  if (!response.headersSent || !response.writableEnded) return "canceled";
   if (response.statusCode < 400) return "ok";
   return response.statusCode < 500 ? "client_error" : "server_error";
 }
