@@ -22,6 +22,8 @@ const rooms: Rooms = {
   config: ["lib"],
   mail: ["lib", "config"],
   egress: ["lib", "config"],
+  // Known by type from lib alone; loaded by the command that serves, when it is asked for.
+  tracing: ["lib", "config"],
   db: ["lib", "config"],
   changes: ["lib", "config", "db"],
   encryption: ["lib", "config", "db", "changes"],
@@ -41,6 +43,8 @@ const rooms: Rooms = {
   edge: [...foundations, ...nouns, "auth", "frontdoor", "gate", "pages"],
   // What is open for as long as the process runs: the data folder, the database, the keys.
   storage: [...foundations, "audit", "tokens"],
+  // What metrics show of all parts.
+  figures: ["lib", "edge"],
   app: [
     ...foundations,
     ...nouns,
@@ -53,10 +57,11 @@ const rooms: Rooms = {
     "edge",
     "listener",
     "storage",
+    "figures",
   ],
   // Who seals what, for sealing it anew.
   "sealed-columns": ["encryption", "tokens", "auth", "frontdoor"],
-  commands: [...foundations, ...nouns, "storage", "sealed-columns", "app"],
+  commands: [...foundations, ...nouns, "storage", "sealed-columns", "app", "tracing"],
   main: ["lib", "commands"],
 };
 

@@ -1,8 +1,8 @@
 /**
  * No secret leaves by the back door: of every kind one is made, used well,
  * used badly and put where it does not belong, over every surface; then all
- * that the server printed, counted, recorded, stored and answered in refusal
- * is searched for each of them.
+ * that the server printed, counted, recorded, traced, stored and answered in
+ * refusal is searched for each of them.
  */
 import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
@@ -11,6 +11,7 @@ import { createClient } from "@connectrpc/connect";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { importPKCS8, SignJWT } from "jose";
 import { expect, it } from "vitest";
+import { startCollector } from "./parts/collector.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
 import { openTransport } from "./parts/rpc.ts";
 import { startServer, type TestServer } from "./parts/server.ts";
@@ -35,6 +36,7 @@ const keys = {
   encryption: randomBytes(32).toString("base64url"),
   sessionHash: randomBytes(24).toString("base64url"),
   sessionBlock: randomBytes(24).toString("base64url"),
+  collector: randomBytes(24).toString("base64url"),
 };
 
 interface Machine {
@@ -188,6 +190,8 @@ async function misplace(server: TestServer, text: string, asManager: Record<stri
     client_assertion: text,
     client_assertion_type: assertionType,
   });
+  const traced = { traceparent: text, tracestate: `vendor=${text}`, baggage: `key=${text}` };
+  await rpc("AuthService/GetCurrentUser", {}, traced);
   const query = new URLSearchParams({ client_secret: text, access_token: text, message: text }).toString();
   for (const path of [
     "/oauth2/token",
@@ -209,9 +213,15 @@ function formsOf(secret: string): string[] {
   return [secret];
 }
 
-it("prints, counts, records, stores and answers no secret", { timeout: 60_000 }, async () => {
+it("prints, counts, records, traces, stores and answers no secret", { timeout: 60_000 }, async () => {
+  await using collector = await startCollector();
   await using server = await startServer({
-    env: { VESTIBULE_ENCRYPTION_KEY: keys.encryption },
+    env: {
+      VESTIBULE_ENCRYPTION_KEY: keys.encryption,
+      OTEL_TRACES_EXPORTER: "otlp,console",
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      OTEL_EXPORTER_OTLP_HEADERS: `authorization=${keys.collector}`,
+    },
     config: {
       log: { level: "debug", format: "json" },
       authentication: {
@@ -243,6 +253,7 @@ it("prints, counts, records, stores and answers no secret", { timeout: 60_000 },
     "the encryption key": keys.encryption,
     "a session key": keys.sessionHash,
     "the other session key": keys.sessionBlock,
+    "the collector's key": keys.collector,
     "a rotated secret": rotated.secret.secret,
     "an assertion for elsewhere": foreign,
     ...Object.fromEntries(
@@ -278,6 +289,7 @@ it("prints, counts, records, stores and answers no secret", { timeout: 60_000 },
     stderr: Buffer.from(server.stderr()),
     metrics: Buffer.from(metrics),
     "audit records": Buffer.from(audit.text),
+    spans: Buffer.concat(collector.bodies),
     refusals: Buffer.from(refusals.join("\n")),
     database,
   };
@@ -288,6 +300,9 @@ it("prints, counts, records, stores and answers no secret", { timeout: 60_000 },
   }
   expect(server.stdout()).toContain("RotateServiceUserCredential");
   expect(metrics).toContain("vestibule_requests_total");
+  expect(collector.spans.length).toBeGreaterThan(300);
+  expect(collector.spans.some(({ name }) => name === "SELECT service_user_credentials")).toBe(true);
+  expect(collector.requests[0]?.headers.authorization).toBe(keys.collector);
   expect(database.includes("credential.refuse")).toBe(true);
   expect(refusals.length).toBeGreaterThan(200);
 

@@ -37,6 +37,7 @@ import { registerService } from "./edge/services.ts";
 import { createEgress } from "./egress/egress.ts";
 import { createJsonCache } from "./egress/json-cache.ts";
 import { toOperatorOrigins } from "./egress/operator-origins.ts";
+import { listTraceFigures } from "./figures.ts";
 import { createApiKeyMethods } from "./frontdoor/api-key-handler.ts";
 import { ApiKeyService } from "./frontdoor/api-key-service.ts";
 import { findApiKey } from "./frontdoor/api-key-store.ts";
@@ -57,6 +58,7 @@ import { ProviderWatch } from "./frontdoor/watch.ts";
 import type { Clock } from "./lib/clock.ts";
 import { DomainError } from "./lib/errors.ts";
 import type { Log } from "./lib/log.ts";
+import type { Tracing } from "./lib/tracing.ts";
 import { createCredentialGuard } from "./limits/credential-guard.ts";
 import { guardChain } from "./limits/guarded-chain.ts";
 import { MailboxLimits } from "./limits/mailbox-limits.ts";
@@ -141,6 +143,8 @@ export interface AppOptions {
   readonly storage: Storage;
   readonly log: Log;
   readonly clock: Clock;
+  /** Absent when traces are off. */
+  readonly tracing?: Tracing | undefined;
 }
 
 /** A running server. */
@@ -179,7 +183,7 @@ function renderUnlinkMail({ strategy, email }: Identity) {
 }
 
 /** Builds the server over its storage and opens the port. */
-export async function createApp({ config, storage, log, clock }: AppOptions): Promise<App> {
+export async function createApp({ config, storage, log, clock, tracing }: AppOptions): Promise<App> {
   const { database, feed, audit, sealer, rotation, secrets } = storage;
   const { reader } = database;
   const { authentication, limits } = config;
@@ -366,11 +370,13 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
         ? createOutbox({ folder: join(config.dataDir, "outbox"), from: mailFrom, clock, log })
         : await createSmtpTransport({ url: config.smtpUrl, from: mailFrom }),
     log,
+    tracing,
   });
   const egress = createEgress({
     allowCidrs: config.egress.allowCidrs,
     allowedOrigins: toOperatorOrigins(authentication.oidcProviders),
     log,
+    tracing,
   });
   const mailboxLimits = new MailboxLimits({
     database,
@@ -581,6 +587,8 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
 
   // Edge
   const health = createHealth();
+  const metrics = createMetrics();
+  metrics.show(listTraceFigures(tracing));
   const shutdown = new AbortController();
   const edge = createEdge({
     routes: [
@@ -620,8 +628,9 @@ export async function createApp({ config, storage, log, clock }: AppOptions): Pr
     frontierMethods: listFrontierMethods(services),
     principals: guardedPrincipals,
     health,
-    metrics: createMetrics(),
+    metrics,
     log,
+    tracing,
     clock,
     publicOrigin: config.publicUrl,
     allowedOrigins: config.cors.allowedOrigins,

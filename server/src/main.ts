@@ -103,8 +103,13 @@ async function run(argv: readonly string[]): Promise<void> {
 // Whoever read our output may go away; that is no reason to stop serving.
 process.stdout.on("error", () => {});
 
+/** How long what is left may keep the process once a command has ended, in milliseconds. */
+const lingerMs = 500;
+
 try {
   await run(process.argv.slice(2));
+  // An export of spans to a collector that is gone tries again, and nobody waits for it any more.
+  setTimeout(() => process.exit(), lingerMs).unref();
 } catch (error) {
   process.stderr.write(`${toPlainFailure(error) ?? toStack(error)}\n`);
   // At once: what a start had begun when it failed must not keep the process.

@@ -14,6 +14,7 @@ import { verifyKeyChecks } from "./encryption/key-checks.ts";
 import { createSealer, type Sealer } from "./encryption/sealer.ts";
 import type { Clock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
+import type { Tracing } from "./lib/tracing.ts";
 import { createKeyRotation, type KeyRotation } from "./tokens/key-rotation.ts";
 
 /** The opened database and what stands directly on it. */
@@ -46,9 +47,10 @@ export async function openStorage(
   log: Log,
   clock: Clock,
   agent: AuditAgent,
+  tracing?: Tracing,
 ): Promise<Storage> {
   prepareDataDir(config.dataDir);
-  const database = await openDatabase({ url: toDatabaseUrl(config), log });
+  const database = await openDatabase({ url: toDatabaseUrl(config), log, tracing });
   try {
     const secrets = resolveSecrets(config, { mayGenerate: await isEmptyDatabase(database) });
     const { applied } = await migrate(database);

@@ -179,7 +179,7 @@ function withSessionKeys(authentication: unknown): object {
 function ownEnvironment(): Record<string, string> {
   const kept = Object.entries(process.env).filter(
     (entry): entry is [string, string] =>
-      entry[1] !== undefined && !/^(VESTIBULE_|VITEST|NODE_OPTIONS$|NODE_ENV$|NODE_V8_)/.test(entry[0]),
+      entry[1] !== undefined && !/^(VESTIBULE_|OTEL_|VITEST|NODE_OPTIONS$|NODE_ENV$|NODE_V8_)/.test(entry[0]),
   );
   return Object.fromEntries(kept);
 }

@@ -5,13 +5,18 @@ import { prepareDataDir } from "../config/data-dir.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { acquireServerLock } from "../db/server-lock.ts";
 import { giveBackMemory } from "../lib/give-back-memory.ts";
+import type { Log } from "../lib/log.ts";
 import { createLog } from "../lib/pino-log.ts";
+import type { Tracing } from "../lib/tracing.ts";
 import type { BootstrapCredential } from "../service-users/bootstrap.ts";
 import { openStorage, toDatabaseUrl } from "../storage.ts";
 import { type Command, UsageError } from "./command.ts";
 
 /** How long requests in flight may take to finish once the process is told to stop. */
 const drainMs = 10_000;
+
+/** How long spans may take to reach their collector after that. */
+const lastSpansMs = 3_000;
 
 /** Serves until SIGTERM or SIGINT, then drains. */
 export const serveCommand: Command = async (args, surroundings) => {
@@ -20,17 +25,19 @@ export const serveCommand: Command = async (args, surroundings) => {
   const config = loadConfig(surroundings);
   const log = await createLog(config.log);
   prepareDataDir(config.dataDir);
+  const tracing = await openTracing(config, log);
   const lock = acquireServerLock(toDatabaseUrl(config));
   try {
-    const storage = await openStorage(config, log, clock, "server");
+    const storage = await openStorage(config, log, clock, "server", tracing);
     try {
-      const app = await createApp({ config, storage, log, clock });
+      const app = await createApp({ config, storage, log, clock, tracing });
       log.info({ url: config.publicUrl, listen: `${app.host}:${app.port}` }, "ready");
       if (app.generatedCredential !== undefined) printWelcome(config, app.generatedCredential, print);
       giveBackMemory();
       const signal = await surroundings.untilStopped();
       log.info({ signal }, "stopping: requests in flight may finish");
       await app.close(drainMs);
+      await tracing?.close(lastSpansMs);
     } finally {
       await storage.close();
     }
@@ -39,6 +46,15 @@ export const serveCommand: Command = async (args, surroundings) => {
   }
   log.info({}, "stopped");
 };
+
+/** Traces, if the environment asks for them. Nobody else pays for what they take. */
+async function openTracing({ tracing: config }: Config, log: Log): Promise<Tracing | undefined> {
+  if (config === undefined) return undefined;
+  const { createTracing } = await import("../tracing/tracing.ts");
+  const exporters = [...(config.otlp ? ["otlp"] : []), ...(config.console ? ["console"] : [])];
+  log.info({ exporters, service: config.resourceAttributes["service.name"] }, "traces are on");
+  return createTracing({ config, log });
+}
 
 /** The only time the generated secret is shown. */
 function printWelcome(

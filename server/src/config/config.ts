@@ -39,6 +39,8 @@ export interface Config {
   readonly limits: LimitsConfig;
   readonly audit: AuditConfig;
   readonly log: LogConfig;
+  /** Absent unless the environment asks for traces. */
+  readonly tracing: TracingConfig | undefined;
   readonly gate: GateConfig;
   readonly authentication: AuthenticationConfig;
 }
@@ -119,6 +121,53 @@ export interface LogConfig {
 
 /** Least severe level that is written. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
+
+/** Traces, as OpenTelemetry's variables ask for them. */
+export interface TracingConfig {
+  /** Where spans are sent; absent when they only go to the log. */
+  readonly otlp: OtlpConfig | undefined;
+  /** Whether each span is a line of the log. */
+  readonly console: boolean;
+  /** What every span says of this process; `service.name` is among them. */
+  readonly resourceAttributes: Readonly<Record<string, string>>;
+  readonly sampler: SamplerConfig;
+  /** Whether the trace context of requests (W3C) is looked at. */
+  readonly takesTraceContext: boolean;
+  readonly batch: SpanBatchConfig;
+}
+
+/** A collector that takes OTLP over HTTP, as protobuf. */
+export interface OtlpConfig {
+  /** Whole, with its path. */
+  readonly url: string;
+  /** May hold secrets. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** For one export, its retries included. */
+  readonly timeoutMs: number;
+  readonly gzip: boolean;
+  /** PEM of the authority to trust instead of the system's. */
+  readonly ca: string | undefined;
+  /** PEM of what this process proves itself with; both or none. */
+  readonly clientCert: string | undefined;
+  readonly clientKey: string | undefined;
+}
+
+/** Which traces are kept. */
+export interface SamplerConfig {
+  /** Whether a trace that someone else began is kept if and only if they keep it. */
+  readonly followsParent: boolean;
+  /** Of all others, which part: 1 is all, 0 none. */
+  readonly ratio: number;
+}
+
+/** How spans are gathered before they are sent. */
+export interface SpanBatchConfig {
+  readonly delayMs: number;
+  readonly exportTimeoutMs: number;
+  /** Spans that come when this many wait are lost. */
+  readonly mostWaiting: number;
+  readonly perExport: number;
+}
 
 export interface GateConfig {
   /** Whether denials tell the proxy their reason in a header. */

@@ -14,13 +14,16 @@ import type {
 } from "./config.ts";
 import { decideAuthentication } from "./decide-authentication.ts";
 import { type Problems, toEitherName } from "./problems.ts";
-import type { Files } from "./read-settings.ts";
+import type { Environment, Files } from "./read-settings.ts";
+import { readTracing } from "./read-tracing.ts";
 import type { Settings } from "./schema.ts";
 
 /** What else decides, besides the settings. */
 export interface Surroundings extends Files {
   /** Whether the log is read by a person on a terminal. */
   readonly isTty: boolean;
+  /** For the variables that are no settings of ours: OpenTelemetry's. */
+  readonly env: Environment;
 }
 
 /** Makes the configuration; what is missing or impossible is refused, and then the answer is not to be used. */
@@ -49,6 +52,7 @@ export function decide(settings: Settings, surroundings: Surroundings, problems:
       level: settings.log?.level ?? "info",
       format: settings.log?.format ?? (surroundings.isTty ? "pretty" : "json"),
     },
+    tracing: readTracing(surroundings.env, surroundings, problems),
     gate: { reasonHeader: settings.gate?.reason_header ?? false },
     authentication: decideAuthentication(settings.authentication ?? {}, publicUrl, problems),
   };

@@ -37,7 +37,7 @@ export function loadConfig(options: LoadConfigOptions = {}): Config {
   const problems = createProblems((path) => given.fromEnvironment.has(path));
   for (const line of given.problems) problems.add(line);
   const settings = validate(given.values, problems);
-  const config = decide(settings, { cwd, readFile, isTty }, problems);
+  const config = decide(settings, { env, cwd, readFile, isTty }, problems);
   problems.throwIfAny();
   return deepFreeze(config);
 }

@@ -1,6 +1,8 @@
 import type { Kysely } from "kysely";
+import type { Tracing } from "../lib/tracing.ts";
 import type { Database, Reader, Tx } from "./database.ts";
 import type { Schema } from "./schema.ts";
+import { toTransactionWork } from "./traced-queries.ts";
 import type { TransactionScope } from "./transaction-scope.ts";
 
 /** A database as `openDatabase` hands it out. */
@@ -17,6 +19,7 @@ export interface KyselyDatabaseParts {
   readonly dialect: "sqlite" | "postgres";
   readonly kysely: Kysely<Schema>;
   readonly scope: TransactionScope;
+  readonly tracing?: Pick<Tracing, "within"> | undefined;
   listen(channel: string, onNotify: () => void): () => Promise<void>;
   close(): Promise<void>;
 }
@@ -35,7 +38,9 @@ export class KyselyDatabase implements OpenDatabase {
   }
 
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    return this.#parts.scope.run((body) => this.#parts.kysely.transaction().execute(body), work);
+    const { tracing } = this.#parts;
+    if (tracing === undefined) return this.#transact(work);
+    return tracing.within(toTransactionWork(this.dialect), () => this.#transact(work));
   }
 
   afterCommit(tx: Tx, hook: () => void): void {
@@ -49,5 +54,9 @@ export class KyselyDatabase implements OpenDatabase {
   close(): Promise<void> {
     this.#closing ??= this.#parts.close();
     return this.#closing;
+  }
+
+  #transact<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    return this.#parts.scope.run((body) => this.#parts.kysely.transaction().execute(body), work);
   }
 }

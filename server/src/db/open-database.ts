@@ -6,6 +6,7 @@
  */
 import { performance } from "node:perf_hooks";
 import type { Log } from "../lib/log.ts";
+import type { Tracing } from "../lib/tracing.ts";
 import { DatabaseRefusedError } from "./errors.ts";
 import type { OpenDatabase } from "./kysely-database.ts";
 import { openPostgres } from "./postgres.ts";
@@ -21,6 +22,8 @@ export interface OpenDatabaseOptions {
   readonly statementTimeoutMs?: number;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonicMs?: () => number;
+  /** Records transactions and queries. */
+  readonly tracing?: Tracing | undefined;
   /** SQLite: sees each statement of the writing connection. For tests. */
   readonly onStatement?: (sql: string) => void;
 }
@@ -32,13 +35,13 @@ export interface OpenDatabaseOptions {
  * @throws DomainError UNAVAILABLE when it cannot be opened or reached.
  */
 export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDatabase> {
-  const { url, log } = options;
+  const { url, log, tracing } = options;
   if (isPostgresUrl(url)) {
     const { poolSize = 10, statementTimeoutMs = 10_000 } = options;
-    return openPostgres({ url, log, poolSize, statementTimeoutMs });
+    return openPostgres({ url, log, tracing, poolSize, statementTimeoutMs });
   }
   const monotonicMs = options.monotonicMs ?? (() => performance.now());
-  return openSqlite({ path: sqlitePath(url), log, monotonicMs, onStatement: options.onStatement });
+  return openSqlite({ path: sqlitePath(url), log, tracing, monotonicMs, onStatement: options.onStatement });
 }
 
 /** Whether the address is one of Postgres. */

@@ -1,16 +1,19 @@
 import { Kysely } from "kysely";
 import type { ClientConfig } from "pg";
 import type { Log } from "../lib/log.ts";
+import type { Tracing } from "../lib/tracing.ts";
 import { toUnavailable } from "./errors.ts";
 import { KyselyDatabase, type OpenDatabase } from "./kysely-database.ts";
 import { PooledPostgresDialect } from "./postgres-dialect.ts";
 import { PostgresListener } from "./postgres-listener.ts";
 import type { Schema } from "./schema.ts";
+import { createQueryRecorder } from "./traced-queries.ts";
 import { TransactionScope } from "./transaction-scope.ts";
 
 export interface PostgresOptions {
   readonly url: string;
   readonly log: Log;
+  readonly tracing: Tracing | undefined;
   /** How many connections at most. One more listens. */
   readonly poolSize: number;
   /** After how many milliseconds the server cancels a statement; a little later it is given up here. */
@@ -30,7 +33,7 @@ const connectTimeoutMs = 10_000;
  * @throws DomainError UNAVAILABLE when the server does not answer.
  */
 export async function openPostgres(options: PostgresOptions): Promise<OpenDatabase> {
-  const { log } = options;
+  const { log, tracing } = options;
   const { default: pg } = await import("pg");
   const config: ClientConfig = {
     connectionString: options.url,
@@ -53,6 +56,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
   pool.on("connect", (client) => client.on("error", () => {}));
   const kysely = new Kysely<Schema>({
     dialect: new PooledPostgresDialect(pool, options.statementTimeoutMs * 1.2),
+    ...(tracing && { log: createQueryRecorder("postgres", tracing) }),
   });
   try {
     await pool.query("select 1");
@@ -65,6 +69,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
     dialect: "postgres",
     kysely,
     scope: new TransactionScope(log),
+    tracing,
     listen: (channel, onNotify) => {
       const createClient = () => new pg.Client(config);
       const listener = new PostgresListener({ createClient, channel, onNotify, log });

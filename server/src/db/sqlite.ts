@@ -1,15 +1,18 @@
 import { Kysely } from "kysely";
 import type { Log } from "../lib/log.ts";
+import type { Tracing } from "../lib/tracing.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { KyselyDatabase, type OpenDatabase } from "./kysely-database.ts";
 import type { Schema } from "./schema.ts";
 import { TwoConnectionSqliteDialect } from "./sqlite-dialect.ts";
 import { SqliteHandle } from "./sqlite-handle.ts";
+import { createQueryRecorder } from "./traced-queries.ts";
 import { TransactionScope } from "./transaction-scope.ts";
 
 export interface SqliteOptions {
   readonly path: string;
   readonly log: Log;
+  readonly tracing: Tracing | undefined;
   readonly monotonicMs: () => number;
   /** Sees each statement of the writing connection. For tests. */
   readonly onStatement?: ((sql: string) => void) | undefined;
@@ -17,18 +20,20 @@ export interface SqliteOptions {
 
 /** Opens an SQLite file, made if missing (0600): one connection that writes, one that reads. */
 export function openSqlite(options: SqliteOptions): OpenDatabase {
-  const { path, log, monotonicMs, onStatement } = options;
+  const { path, log, tracing, monotonicMs, onStatement } = options;
   const writer = new SqliteHandle({ path, readOnly: false, onStatement });
   const reader = new SqliteHandle({ path, readOnly: true });
   const commits = new GroupCommit({ handle: writer, log, monotonicMs });
   const scope = new TransactionScope(log);
   const kysely = new Kysely<Schema>({
     dialect: new TwoConnectionSqliteDialect({ reader, writer, commits, scope }),
+    ...(tracing && { log: createQueryRecorder("sqlite", tracing) }),
   });
   return new KyselyDatabase({
     dialect: "sqlite",
     kysely,
     scope,
+    tracing,
     listen: () => async () => {},
     close: async () => {
       await commits.close();

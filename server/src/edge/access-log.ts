@@ -1,5 +1,6 @@
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
+import type { RequestSpan } from "../lib/tracing.ts";
 import { otherRoute } from "./metrics.ts";
 import { type NodeRequest, type NodeResponse, toRawPath } from "./node-http.ts";
 
@@ -16,6 +17,7 @@ export function beginAccessLog(
   request: NodeRequest,
   response: NodeResponse,
   info: RequestInfo,
+  span: RequestSpan | undefined,
 ): (route: string) => void {
   const beganAt = performance.now();
   const { method, httpVersion } = request;
@@ -26,6 +28,8 @@ export function beginAccessLog(
     log.info(
       {
         requestId: info.requestId,
+        trace_id: span?.traceId,
+        span_id: span?.spanId,
         method,
         path,
         // Said where it is more than the path: the template of a REST route.

@@ -1,5 +1,6 @@
-import { collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import { collectDefaultMetrics, Registry } from "prom-client";
 import type { RequestOutcome } from "../lib/request.ts";
+import { type Figure, registerFigure } from "./figure.ts";
 import type { PlainRoute } from "./plain-route.ts";
 import { RequestFigures } from "./request-figures.ts";
 
@@ -8,8 +9,9 @@ export const otherRoute = "other";
 
 /** The process's figures, in a registry of their own. */
 export interface Metrics {
-  /** For parts that count things of their own. */
   readonly registry: Registry;
+  /** Shows what other parts keep count of. */
+  show(figures: readonly Figure[]): void;
   /** Counts a request as begun; call the result once, when it is over. */
   begin(): (route: string, outcome: RequestOutcome) => void;
   /** `GET /metrics`, in the text format of Prometheus. */
@@ -31,16 +33,17 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   const figures = new RequestFigures();
   figures.register(registry);
   let requestsInFlight = 0;
-  new Gauge({
-    name: "vestibule_requests_in_flight",
-    help: "Requests begun and not yet answered.",
-    registers: [registry],
-    collect() {
-      this.set(requestsInFlight);
-    },
+  registerFigure(registry, {
+    name: "requests_in_flight",
+    help: "Requests begun and not yet answered, open streams among them.",
+    type: "gauge",
+    read: () => requestsInFlight,
   });
   return {
     registry,
+    show: (shown) => {
+      for (const figure of shown) registerFigure(registry, figure);
+    },
     begin: () => {
       requestsInFlight++;
       const beganAt = performance.now();

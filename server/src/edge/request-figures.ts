@@ -1,5 +1,6 @@
-import type { Metric, MetricValue, Registry } from "prom-client";
+import type { Registry } from "prom-client";
 import type { RequestOutcome } from "../lib/request.ts";
+import { type FigureValue, registerFigure } from "./figure.ts";
 
 /** Upper bounds of the duration histogram, in seconds. */
 const durationBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -44,22 +45,22 @@ export class RequestFigures {
 
   /** Has the registry show them. */
   register(registry: Registry): void {
-    register(registry, {
-      name: "vestibule_requests_total",
+    registerFigure(registry, {
+      name: "requests_total",
       help: "Requests answered, by RPC procedure or route, code, and kind of credential.",
       type: "counter",
       read: () => this.#countRequests(),
     });
-    register(registry, {
-      name: "vestibule_request_duration_seconds",
+    registerFigure(registry, {
+      name: "request_duration_seconds",
       help: "Time from a request's head to the end of its answer.",
       type: "histogram",
       read: () => this.#measureDurations(),
     });
   }
 
-  #countRequests(): Value[] {
-    const values: Value[] = [];
+  #countRequests(): FigureValue[] {
+    const values: FigureValue[] = [];
     for (const [route, { requests }] of this.#routes) {
       for (const [code, byCredential] of requests) {
         for (const [credential, value] of byCredential)
@@ -69,9 +70,9 @@ export class RequestFigures {
     return values;
   }
 
-  #measureDurations(): Value[] {
+  #measureDurations(): FigureValue[] {
     const name = "vestibule_request_duration_seconds";
-    const values: Value[] = [];
+    const values: FigureValue[] = [];
     for (const [route, { buckets, seconds, count }] of this.#routes) {
       let below = 0;
       for (const [index, inBucket] of buckets.entries()) {
@@ -84,19 +85,4 @@ export class RequestFigures {
     }
     return values;
   }
-}
-
-type Value = MetricValue<string> & { readonly metricName?: string };
-
-interface Figure {
-  readonly name: string;
-  readonly help: string;
-  readonly type: "counter" | "histogram";
-  read(): Value[];
-}
-
-/** The registry asks a metric for no more than `name` and `get`. */
-function register(registry: Registry, { read, ...figure }: Figure): void {
-  const get = async () => ({ ...figure, aggregator: "sum", values: read() });
-  registry.registerMetric({ name: figure.name, get } as unknown as Metric);
 }

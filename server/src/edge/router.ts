@@ -12,6 +12,7 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
+import type { Tracing } from "../lib/tracing.ts";
 import { beginAccessLog } from "./access-log.ts";
 import { createCors } from "./cors.ts";
 import { toOauthError, toPlainError } from "./errors.ts";
@@ -27,6 +28,7 @@ import { type PlainRoute, sendPlain, sendRefusal, servePlainRoute } from "./plai
 import { createReflection } from "./reflection.ts";
 import { joinRepeatedCredentials } from "./repeated-credentials.ts";
 import { createRequestInfoReader } from "./request-info.ts";
+import { beginRequestSpan, toTracedAnswer } from "./request-span.ts";
 import { createOpenApiRoute } from "./rest/openapi-route.ts";
 import { createRest, type FindRest } from "./rest/rest.ts";
 import { createRpcs, type Rpc, serveRpc } from "./rpc.ts";
@@ -45,6 +47,8 @@ export interface EdgeOptions {
   readonly health: Health;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** Absent when traces are off. */
+  readonly tracing?: Tracing | undefined;
   readonly clock: Clock;
   /** Origin of the public URL, without a path: `https://id.example.com`. */
   readonly publicOrigin: string;
@@ -96,7 +100,7 @@ export function createEdge(options: EdgeOptions): Edge {
   const servicePaths = new Set([...rpcs.keys()].map(toServicePath));
   const readInfo = createRequestInfoReader(options);
   const applyCors = createCors(options.allowedOrigins);
-  const { log, metrics, limits, publicOrigin } = options;
+  const { log, metrics, tracing, limits, publicOrigin } = options;
 
   /** Answers the request; the result names its route for the metrics. */
   function dispatch(request: NodeRequest, response: NodeResponse, info: RequestInfo): string {
@@ -146,7 +150,8 @@ export function createEdge(options: EdgeOptions): Edge {
   const handle: RequestListener = (request, response) => {
     const info = readInfo(request);
     const endMetrics = metrics.begin();
-    const endAccessLog = beginAccessLog(log, request, response, info);
+    const span = tracing && beginRequestSpan(tracing, request, info);
+    const endAccessLog = beginAccessLog(log, request, response, info, span);
     let route: string = otherRoute;
     // A caller that goes away shows as errors on both; 'close' tells of the end in every case.
     request.on("error", ignore);
@@ -155,11 +160,12 @@ export function createEdge(options: EdgeOptions): Edge {
       info.outcome.code ??= toCode(response);
       endMetrics(route, info.outcome);
       endAccessLog(route);
+      span?.end(toTracedAnswer({ request, response, info }, route, rpcs.has(route)));
     });
     try {
       response.setHeader("x-request-id", info.requestId);
       joinRepeatedCredentials(request);
-      route = dispatch(request, response, info);
+      route = span ? span.run(() => dispatch(request, response, info)) : dispatch(request, response, info);
     } catch (error) {
       log.error({ requestId: info.requestId, err: error }, "request failed");
       response.destroy();

@@ -10,6 +10,7 @@
  */
 import type { Cidr } from "../config/cidr.ts";
 import type { Log } from "../lib/log.ts";
+import type { Tracing, Work } from "../lib/tracing.ts";
 import { version } from "../lib/version.ts";
 import { EgressError } from "./egress-error.ts";
 import { type EgressResponse, exchangeWith } from "./exchange.ts";
@@ -42,6 +43,8 @@ export interface EgressOptions {
   /** The system's resolver if absent. */
   readonly lookup?: Lookup;
   readonly log: Log;
+  /** Records what is fetched, by host. Whom we ask is told nothing of it. */
+  readonly tracing?: Pick<Tracing, "within"> | undefined;
   /** Certificate authorities as PEM to trust instead of the system's. */
   readonly trustedCa?: string;
 }
@@ -72,7 +75,7 @@ const portableHeaders = new Set(["accept", "user-agent", "accept-encoding"]);
 
 /** @see {@link Egress} */
 export function createEgress(options: EgressOptions): Egress {
-  const { lookup = systemLookup, trustedCa } = options;
+  const { lookup = systemLookup, tracing, trustedCa } = options;
   const log = options.log.child({ part: "egress" });
   const vet = createVetting({
     allowCidrs: options.allowCidrs,
@@ -123,14 +126,35 @@ export function createEgress(options: EgressOptions): Egress {
     }
   }
 
+  async function fetchGuarded(url: string, request: EgressRequest): Promise<EgressResponse> {
+    const response = await bounded(url, request, (signal) => follow(url, request, signal));
+    log.debug({ host: new URL(response.url).host, status: response.status }, "fetched");
+    return response;
+  }
+
   return {
-    async fetch(url, request = {}) {
-      const response = await bounded(url, request, (signal) => follow(url, request, signal));
-      log.debug({ host: new URL(response.url).host, status: response.status }, "fetched");
-      return response;
+    fetch(url, request = {}) {
+      if (tracing === undefined) return fetchGuarded(url, request);
+      return tracing.within(toWork(url, request), async (span) => {
+        const response = await fetchGuarded(url, request);
+        span.describe({ "http.response.status_code": response.status });
+        return response;
+      });
     },
     vet: (url, signal) => bounded(url, signal ? { signal } : {}, (bound) => untilAborted(vet(url), bound)),
   };
+}
+
+/** The path of a URL may say more than its host does, and stays out. */
+function toWork(text: string, { method = "GET" }: EgressRequest): Work {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const port = Number(url?.port || (url?.protocol === "http:" ? 80 : 443));
+  const attributes = {
+    "http.request.method": method,
+    "server.address": url?.hostname,
+    "server.port": url && port,
+  };
+  return { name: method, kind: "outside", attributes };
 }
 
 function toSentHeaders(given: EgressRequest["headers"] = {}): Record<string, string> {

@@ -8,6 +8,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "../lib/log.ts";
+import type { Tracing } from "../lib/tracing.ts";
 import type { MailMessage, MailTransport } from "./message.ts";
 
 /** Pauses between tries, in milliseconds: a minute altogether. */
@@ -33,9 +34,18 @@ export interface Mailer {
 export interface MailerOptions {
   readonly transport: MailTransport;
   readonly log: Log;
+  /** Records how long a mail took, never whose it is. */
+  readonly tracing?: Pick<Tracing, "within"> | undefined;
   /** Waits; rejects when aborted. For tests. */
   readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
+
+/** A mail on a span: with all its tries. */
+const sending = {
+  name: "send mail",
+  kind: "outside",
+  attributes: { "network.protocol.name": "smtp" },
+} as const;
 
 /**
  * What a failure says of the mailbox, and so nothing of the mail server (RFC
@@ -52,7 +62,7 @@ function judgeMailbox(error: unknown): "refused" | "deferred" | undefined {
 
 /** @see {@link Mailer} */
 export function createMailer(options: MailerOptions): Mailer {
-  const { transport, log } = options;
+  const { transport, log, tracing } = options;
   const wait = options.wait ?? ((ms, signal) => sleep(ms, undefined, { signal, ref: false }));
   const closing = new AbortController();
   let isAvailable = true;
@@ -98,7 +108,8 @@ export function createMailer(options: MailerOptions): Mailer {
     isAvailable: () => isAvailable,
     async send(message) {
       try {
-        await trySend(message);
+        if (tracing === undefined) await trySend(message);
+        else await tracing.within(sending, () => trySend(message));
       } catch (error) {
         if (judgeMailbox(error) === undefined && !closing.signal.aborted) becomeUnavailable(error);
         throw error;
