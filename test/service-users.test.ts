@@ -198,6 +198,25 @@ describe.each(["sqlite", "postgres"] as const)("service users on %s", (database)
   });
 });
 
+it("credentials live as long as is configured, the bootstrap credential for good", async () => {
+  const config = { authentication: { credentials: { validity: "1h", longest_validity: "24h" } } };
+  await using server = await startServer({ config });
+  const call = (method: string, message: object) =>
+    postJson(server, `${own}/${method}`, { org_id, ...message }, basic(server));
+  const { id } = (await call("CreateServiceUser", {})).json.serviceuser;
+  const { secret } = (await call("CreateServiceUserCredential", { id })).json;
+  expect(Date.parse(secret.expiresAt) - Date.parse(secret.createdAt)).toBe(3_600_000);
+  const expires_at = new Date(Date.now() + 2 * 86_400_000).toISOString();
+  expect(await call("CreateServiceUserToken", { id, expires_at })).toMatchObject({
+    status: 400,
+    json: { code: "invalid_argument", message: "expires_at: must be at most 86400 seconds away" },
+  });
+  const { serviceuser } = (await postJson(server, whoAmI, {}, basic(server))).json;
+  const { secrets } = (await call("ListServiceUserCredentials", { id: serviceuser.id })).json;
+  expect(secrets).toMatchObject([{ id: server.clientId }]);
+  expect(secrets[0]).not.toHaveProperty("expiresAt");
+});
+
 describe("two processes on one Postgres", () => {
   let first: TestServer;
   let second: TestServer;

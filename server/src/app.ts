@@ -337,7 +337,8 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
   const members = new MemberService({ database, access, audit, clock });
   const projects = new ProjectService({ database, access, audit, clock });
   const serviceUsers = new ServiceUserService({ database, feed, access, audit, clock });
-  const credentials = new CredentialService({ database, feed, access, audit, clock });
+  const lifetimes = authentication.credentials;
+  const credentials = new CredentialService({ database, feed, access, audit, clock, lifetimes });
   const usages = new UsageService({ database, access, clock });
   const findUserOrganizationIds = async (userId: string) => {
     const found = await findOrganizations(reader, { userId, afterId: "", limit: claimedOrganizations });

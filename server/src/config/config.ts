@@ -177,6 +177,7 @@ export interface GateConfig {
 export interface AuthenticationConfig {
   readonly session: SessionConfig;
   readonly token: TokenConfig;
+  readonly credentials: CredentialsConfig;
   /** Leeway in reading instants that others have set. */
   readonly clockSkewSeconds: number;
   /** `frontier` relaxes the checks of assertions at `AuthToken`. */
@@ -232,6 +233,14 @@ export interface TokenConfig {
   readonly validitySeconds: number;
   readonly algorithm: "ES256" | "RS256" | "EdDSA";
   readonly claims: TokenClaimsConfig;
+}
+
+/** How long credentials of service users live. Neither touches those that are there. */
+export interface CredentialsConfig {
+  /** Of one whose call does not say; absent, it does not expire. Never beyond the longest. */
+  readonly validitySeconds: number | undefined;
+  /** Of any; absent, there is no limit. */
+  readonly longestValiditySeconds: number | undefined;
 }
 
 /** Which optional claims access tokens carry. */

@@ -3,6 +3,7 @@
 import { findNearest } from "../lib/suggest.ts";
 import type {
   AuthenticationConfig,
+  CredentialsConfig,
   MailConfig,
   PasskeyConfig,
   SessionConfig,
@@ -32,6 +33,7 @@ export function decideAuthentication(
   return {
     session: decideSession(given.session ?? {}, publicUrl, problems),
     token: decideToken(given.token ?? {}, publicUrl),
+    credentials: decideCredentials(given.credentials ?? {}, problems),
     clockSkewSeconds: given.clock_skew ?? 60,
     assertions: given.assertions ?? "strict",
     signup: decideSignup(given.signup ?? {}, problems),
@@ -103,6 +105,17 @@ function decideToken(given: Part<"token">, publicUrl: string): TokenConfig {
       addSessionId: given.claims?.add_session_id ?? true,
     },
   };
+}
+
+function decideCredentials(
+  { validity, longest_validity: longest }: Part<"credentials">,
+  problems: Problems,
+): CredentialsConfig {
+  if (validity !== undefined && longest !== undefined && validity > longest) {
+    const path = "authentication.credentials";
+    problems.refuse(`${path}.validity`, `must not be longer than ${path}.longest_validity`);
+  }
+  return { validitySeconds: validity ?? longest, longestValiditySeconds: longest };
 }
 
 function decideSignup(given: Part<"signup">, problems: Problems): SignupConfig {

@@ -39,6 +39,7 @@ describe("where settings come from", () => {
           algorithm: "ES256",
           claims: { addOrgIds: true, addUserEmail: true, addSessionId: true },
         },
+        credentials: { validitySeconds: undefined, longestValiditySeconds: undefined },
         clockSkewSeconds: 60,
         assertions: "strict",
         signup: { mode: "open", domains: [] },
@@ -557,6 +558,18 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
     ofProvider("google", "client_secret: s"),
     "authentication.oidc_config.google.client_id: must be given",
     ofProvider("google", "client_id: a, client_secret: s"),
+  ],
+  [
+    "credentials that live longer than any may",
+    { yaml: "authentication: { credentials: { validity: 721h, longest_validity: 720h } }" },
+    "authentication.credentials.validity: must not be longer than authentication.credentials.longest_validity",
+    { yaml: "authentication: { credentials: { validity: 720h, longest_validity: 720h } }" },
+  ],
+  [
+    "credentials that live less than a minute",
+    { yaml: "authentication: { credentials: { longest_validity: 59s } }" },
+    "authentication.credentials.longest_validity: must be a duration from 60s",
+    { yaml: "authentication: { credentials: { longest_validity: 60s } }" },
   ],
   [
     "a well-known provider without secret",

@@ -128,9 +128,13 @@ const token = section({
   claims: section({ add_org_ids: flag(), add_user_email: flag(), add_session_id: flag() }),
 });
 
+/** How long credentials of service users live. */
+const credentials = section({ validity: duration(60), longest_validity: duration(60) });
+
 const authentication = section({
   session,
   token,
+  credentials,
   clock_skew: duration(0, 600),
   assertions: choice("strict", "frontier"),
   signup: section({ mode: choice("open", "domains", "invited"), domains: list(parseDomain) }),

@@ -303,6 +303,54 @@ describeDatabases("credentials", (under) => {
     });
   });
 
+  describe("with lifetimes of an hour, and of a day at most", () => {
+    let bounded: Room;
+    const hourMs = 3_600_000;
+
+    beforeAll(async () => {
+      const lifetimes = { validitySeconds: 3600, longestValiditySeconds: 86_400 };
+      bounded = await openRoom(under.database, { lifetimes });
+    });
+    afterAll(() => bounded.close());
+
+    const inMs = (ms: number) => new Date(bounded.clock.now().getTime() + ms);
+
+    it.each(kinds)(
+      "a %s expires after an hour unless it is told, and after a day at the latest",
+      async (kind) => {
+        const { credentials } = bounded;
+        const create = async (expiresAt?: Date) => {
+          const draft = { title: "", ...(expiresAt && { expiresAt }) };
+          if (kind === "secret") return (await credentials.createSecret(root, ref, draft)).record;
+          if (kind === "token") return (await credentials.createToken(root, ref, draft)).record;
+          return (await credentials.createKeyPair(root, ref, { ...draft, publicJwk })).record;
+        };
+        expect((await create()).expiresAt).toEqual(inMs(hourMs));
+        expect((await create(inMs(1))).expiresAt).toEqual(inMs(1));
+        expect((await create(inMs(dayMs))).expiresAt).toEqual(inMs(dayMs));
+        const before = (await credentials.list(root, ref, kind)).length;
+        await expect(create(inMs(dayMs + 1))).rejects.toMatchObject({
+          reason: "INVALID_REQUEST",
+          violations: [{ field: "expires_at", description: "must be at most 86400 seconds away" }],
+        });
+        expect(await credentials.list(root, ref, kind)).toHaveLength(before);
+      },
+    );
+
+    it("a successor does so too", async () => {
+      const { record } = await bounded.credentials.createSecret(root, ref, { title: "" });
+      const rotate = (expiresAt?: Date) =>
+        bounded.credentials.rotateSecret(
+          root,
+          { ...ref, credentialId: record.id },
+          { overlapSeconds: 60, ...(expiresAt && { expiresAt }) },
+        );
+      expect((await rotate()).record.expiresAt).toEqual(inMs(hourMs));
+      expect((await refusalOf(rotate(inMs(dayMs + 1)))).reason).toBe("INVALID_REQUEST");
+      expect((await rotate(inMs(dayMs))).replaced.expiresAt).toEqual(inMs(60_000));
+    });
+  });
+
   describe("with room for three", () => {
     let small: Room;
 

@@ -36,7 +36,7 @@ const expiredKeptMs = 90 * 86_400_000;
 /** What a caller says of a new credential. */
 export interface CredentialDraft {
   readonly title: string;
-  /** In the future, or absent for one that does not expire. */
+  /** In the future and not beyond the longest lifetime; absent for the one that is configured, if one is. */
   readonly expiresAt?: Date;
 }
 
@@ -57,8 +57,17 @@ export interface CredentialServiceOptions {
   readonly access: Access;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  readonly lifetimes: CredentialLifetimes;
   /** Default {@link maxLiveCredentials}. */
   readonly maxLiveCredentials?: number;
+}
+
+/** How long new credentials live. */
+export interface CredentialLifetimes {
+  /** Of one that is made without an expiry; undefined if it does not expire. */
+  readonly validitySeconds: number | undefined;
+  /** Of any; undefined if that is for its maker to say. */
+  readonly longestValiditySeconds: number | undefined;
 }
 
 /** What the audit calls each kind. */
@@ -73,6 +82,7 @@ export class CredentialService {
   readonly #access: Access;
   readonly #audit: AuditTrail;
   readonly #clock: Clock;
+  readonly #lifetimes: CredentialLifetimes;
   readonly #maxLive: number;
 
   constructor(options: CredentialServiceOptions) {
@@ -81,6 +91,7 @@ export class CredentialService {
     this.#access = options.access;
     this.#audit = options.audit;
     this.#clock = options.clock;
+    this.#lifetimes = options.lifetimes;
     this.#maxLive = options.maxLiveCredentials ?? maxLiveCredentials;
   }
 
@@ -111,7 +122,7 @@ export class CredentialService {
    * its private half as PKCS#8 PEM.
    *
    * @throws DomainError SERVICE_USER_NOT_FOUND, NOT_AUTHORIZED, TOO_MANY_CREDENTIALS;
-   *   INVALID_REQUEST for an expiry that is past or a key that is not acceptable.
+   *   INVALID_REQUEST for an expiry that is past or too far away, or a key that is not acceptable.
    */
   async createKeyPair(
     caller: Caller,
@@ -174,18 +185,18 @@ export class CredentialService {
    * never longer than it would have. One transaction.
    *
    * @param overlapSeconds 0 to {@link overlapLimits}; with 0 the old one is refused at once.
-   * @param expiresAt when the new one expires, if it does.
+   * @param expiresAt when the new one expires; see {@link CredentialDraft}.
    * @throws DomainError as {@link createSecret}; CREDENTIAL_NOT_FOUND
    */
   async rotateSecret(
     caller: Caller,
     ref: CredentialRef,
-    { overlapSeconds, expiresAt }: { readonly overlapSeconds: number; readonly expiresAt?: Date },
+    { overlapSeconds, expiresAt: asked }: { readonly overlapSeconds: number; readonly expiresAt?: Date },
   ): Promise<MadeSecret<ClientSecret> & { readonly replaced: ClientSecret }> {
     const granted = await this.#access.require(caller.principal, ref.org, writes);
     const now = this.#clock.now();
     checkOverlap(overlapSeconds);
-    checkExpiry(expiresAt, now);
+    const expiresAt = this.#toExpiry(asked, now);
     const secret = newSecret("vsts");
     return await this.#database.transaction(async (tx) => {
       const target = await lockWritable(tx, caller, granted, ref.id);
@@ -215,12 +226,12 @@ export class CredentialService {
   async #create<Own extends Pick<Credential, "kind">>(
     caller: Caller,
     ref: ServiceUserRef,
-    { title, expiresAt }: CredentialDraft,
+    { title, expiresAt: asked }: CredentialDraft,
     makeOwn: (id: string) => Promise<Own>,
   ): Promise<CredentialOf<Own["kind"]>> {
     const granted = await this.#access.require(caller.principal, ref.org, writes);
     const now = this.#clock.now();
-    checkExpiry(expiresAt, now);
+    const expiresAt = this.#toExpiry(asked, now);
     await getServiceUserIn(this.#database.reader, granted.organization.id, ref.id);
     const id = newId(now);
     const own = await makeOwn(id);
@@ -233,6 +244,20 @@ export class CredentialService {
       await this.#record(tx, caller, "create", credential);
       return credential;
     });
+  }
+
+  /** @throws DomainError INVALID_REQUEST for one that is past, or beyond the longest lifetime. */
+  #toExpiry(asked: Date | undefined, now: Date): Date | undefined {
+    const { validitySeconds, longestValiditySeconds = Number.POSITIVE_INFINITY } = this.#lifetimes;
+    if (asked === undefined) {
+      return validitySeconds === undefined ? undefined : new Date(now.getTime() + validitySeconds * 1000);
+    }
+    const awayMs = asked.getTime() - now.getTime();
+    if (!(awayMs > 0)) throw invalidField("expires_at", "must be in the future");
+    if (awayMs > longestValiditySeconds * 1000) {
+      throw invalidField("expires_at", `must be at most ${longestValiditySeconds} seconds away`);
+    }
+    return asked;
   }
 
   async #insert(tx: Tx, credential: Credential, now: Date): Promise<void> {
@@ -290,12 +315,6 @@ function requireOf<K extends CredentialKind>(
     throw new DomainError("CREDENTIAL_NOT_FOUND");
   }
   return credential as CredentialOf<K>;
-}
-
-function checkExpiry(expiresAt: Date | undefined, now: Date): void {
-  if (expiresAt === undefined) return;
-  if (Number.isNaN(expiresAt.getTime()) || expiresAt <= now)
-    throw invalidField("expires_at", "must be in the future");
 }
 
 function checkOverlap(overlapSeconds: number): void {

@@ -21,7 +21,7 @@ import {
   type ServiceUserAuthenticator,
   tokenSubjects,
 } from "./authenticator.ts";
-import { CredentialService } from "./credential-service.ts";
+import { type CredentialLifetimes, CredentialService } from "./credential-service.ts";
 import { findCredential, findTokenByHash } from "./credential-store.ts";
 import { ServiceUserService } from "./service.ts";
 import type { ServiceUser } from "./service-user.ts";
@@ -91,7 +91,10 @@ export const plainDraft = { title: "machine", metadata: {}, role: "viewer" } as 
 /** Builds the room and follows the change feed until closed. */
 export async function openRoom(
   database: OpenDatabase,
-  { maxLiveCredentials }: { readonly maxLiveCredentials?: number } = {},
+  {
+    maxLiveCredentials,
+    lifetimes = { validitySeconds: undefined, longestValiditySeconds: undefined },
+  }: { readonly maxLiveCredentials?: number; readonly lifetimes?: CredentialLifetimes } = {},
 ): Promise<Room> {
   const clock = new MovableClock();
   const { reader } = database;
@@ -139,7 +142,11 @@ export async function openRoom(
     feed,
     audit,
     serviceUsers: new ServiceUserService(parts),
-    credentials: new CredentialService({ ...parts, ...(maxLiveCredentials && { maxLiveCredentials }) }),
+    credentials: new CredentialService({
+      ...parts,
+      lifetimes,
+      ...(maxLiveCredentials && { maxLiveCredentials }),
+    }),
     usages: new UsageService(parts),
     usage,
     authenticator,

@@ -223,8 +223,10 @@ export declare type CreateServiceUserCredentialRequest = Message<"vestibule.v1.C
   orgId: string;
 
   /**
-   * From this instant on the secret is refused. Must lie in the future. Absent
-   * if it does not expire.
+   * From this instant on the secret is refused. Must lie in the future, and no
+   * further than `authentication.credentials.longest_validity`. Absent for the
+   * configured `authentication.credentials.validity`; without one it does not
+   * expire.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 100;
    */
@@ -536,8 +538,8 @@ export declare type RotateServiceUserCredentialRequest = Message<"vestibule.v1.R
   overlapSeconds?: number | undefined;
 
   /**
-   * From this instant on the new secret is refused. Must lie in the future. Absent
-   * if it does not expire.
+   * From this instant on the new secret is refused; as in
+   * CreateServiceUserCredential.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 5;
    */
@@ -605,8 +607,10 @@ export declare type CreateServiceUserJWKRequest = Message<"vestibule.v1.CreateSe
   orgId: string;
 
   /**
-   * From this instant on the key is refused. Must lie in the future. Absent
-   * if it does not expire.
+   * From this instant on the key is refused. Must lie in the future, and no
+   * further than `authentication.credentials.longest_validity`. Absent for the
+   * configured `authentication.credentials.validity`; without one it does not
+   * expire.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 100;
    */
@@ -826,8 +830,10 @@ export declare type CreateServiceUserTokenRequest = Message<"vestibule.v1.Create
   orgId: string;
 
   /**
-   * From this instant on the token is refused. Must lie in the future. Absent
-   * if it does not expire.
+   * From this instant on the token is refused. Must lie in the future, and no
+   * further than `authentication.credentials.longest_validity`. Absent for the
+   * configured `authentication.credentials.validity`; without one it does not
+   * expire.
    *
    * @generated from field: google.protobuf.Timestamp expires_at = 100;
    */
