@@ -365,6 +365,30 @@ describe("what goes wrong", () => {
   });
 });
 
+describe("whoever comes to", () => {
+  it("no page of ours is shown the way to one", async () => {
+    const page = await visit("/nothing-here");
+    expect(await heading(page)).toBe("There is no such page");
+    await inspect(page, "lost");
+    await page.getByRole("link", { name: "Go to sign-in" }).click();
+    expect(await heading(page)).toBe("Sign in");
+  });
+
+  it.each(["/login/mail", "/login/with", "/login/resend"])(
+    "%s, where a form was sent, signs in",
+    async (path) => {
+      expect((await visit(path)).url()).toBe(`${url}/login`);
+    },
+  );
+
+  it("/account/sessions/end, where a form was sent, sees the account", async () => {
+    const page = await visit("/login");
+    await signIn(page, newEmail());
+    await page.goto(`${url}/account/sessions/end`);
+    expect(page.url()).toBe(`${url}/account`);
+  });
+});
+
 describe("an identity provider", () => {
   it("signs in; an address that has an account asks for a code first, and is linked", async () => {
     const page = await visit("/login");
@@ -423,6 +447,22 @@ describe("where a sign-in leads", () => {
     expect(page.url()).toBe(appUrl);
     await page.goto(`${url}/login`);
     expect(page.url()).toBe(`${url}/account`);
+  });
+
+  it("is the page that asked, also when the sign-in began anew", async () => {
+    const page = await visit(`/login?return_to=${encodeURIComponent(appUrl)}`);
+    await askForMail(page, newEmail());
+    await page.getByRole("link", { name: "Start again" }).click();
+    await page.route(`${provider.issuer}/auth?*`, (route) => {
+      const state = new URL(route.request().url()).searchParams.get("state");
+      const location = `${url}/auth/callback?state=${state}&error=access_denied`;
+      return route.fulfill({ status: 303, headers: { location } });
+    });
+    await press(page, "Continue with Acme");
+    await page.waitForURL("**/auth/callback?*");
+    await page.getByRole("link", { name: "Start again" }).click();
+    await typeCode(page, findCode(await askForMail(page, newEmail())));
+    await page.waitForURL(appUrl);
   });
 
   it("is the page that asked, after a link and after a passkey", async () => {

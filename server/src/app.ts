@@ -625,6 +625,7 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
       }).map(pages.guard),
       ...pages.routes,
     ],
+    lost: pages.renderLost,
     services,
     frontierMethods: listFrontierMethods(services),
     principals: guardedPrincipals,

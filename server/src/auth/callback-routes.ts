@@ -46,7 +46,7 @@ export type CallbackResult =
   /** A link was opened in another browser: the code in the mail is to be typed in the first one. */
   | { readonly kind: "other_browser" }
   /** The person said no to the provider, or the provider could not go on. */
-  | { readonly kind: "denied" }
+  | { readonly kind: "denied"; readonly returnTo: string | undefined }
   /** With a form where another code may be tried. */
   | { readonly kind: "refused"; readonly error: DomainError; readonly form?: CallbackForm };
 
@@ -124,7 +124,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
   async function get(request: CallbackHttpRequest): Promise<CallbackHttpResponse> {
     const { query, header } = request;
     const state = readOne(query, "state");
-    const { strategy } = await web.glance(state, header);
+    const { strategy, returnTo: askedFor } = await web.glance(state, header);
     if (strategy.attempts === "code") {
       const form = await findForm(state, header);
       if (form === undefined) return await renderResult({ kind: "other_browser" }, request);
@@ -132,7 +132,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
     }
     if (query.has("error")) {
       await web.abandon(state, header);
-      return await renderResult({ kind: "denied" }, request);
+      return await renderResult({ kind: "denied", returnTo: askedFor }, request);
     }
     const issuer = query.has("iss") ? { issuer: readOne(query, "iss") } : {};
     const code = readOne(query, "code");

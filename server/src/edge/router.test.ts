@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import { Code, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { Health } from "@vestibule/proto/grpc/health/v1/health_pb";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { DomainError } from "../lib/errors.ts";
 import { readBody } from "./node-http.ts";
 import type { PlainRoute } from "./plain-route.ts";
@@ -169,6 +169,20 @@ describe("paths", () => {
   ])("does not know %j", async (target) => {
     const answer = await send(edge.http1, "GET", encodeURI(target).replaceAll("%25", "%"));
     expect(answer).toMatchObject({ status: 404, body: '{"code":"not_found","message":"not found"}' });
+  });
+
+  it.each([
+    ["a browser", { "sec-fetch-mode": "navigate", accept: "text/html" }, 299],
+    ["an old browser", { accept: "text/html,application/xhtml+xml,*/*;q=0.8" }, 299],
+    ["a script", { "sec-fetch-mode": "cors", accept: "text/html" }, 404],
+    ["a program", { accept: "*/*" }, 404],
+    ["a program that also takes HTML", { accept: "application/json, text/html" }, 404],
+  ])("tells %s in its own way", async (_, headers, status) => {
+    const shown = await startEdge({ lost: ({ path }) => ({ status: 299, body: `nothing at ${path}` }) });
+    onTestFinished(() => shown.close());
+    expect((await send(shown.http1, "GET", "/nothing", headers)).status).toBe(status);
+    expect((await send(shown.http1, "POST", "/nothing", headers)).status).toBe(404);
+    expect((await send(shown.http1, "GET", "/metrics", headers)).status).toBe(200);
   });
 
   it("takes the absolute form, whatever host it names", async () => {

@@ -24,7 +24,13 @@ import { createTranslator } from "./interceptors/translate.ts";
 import { createRequestValidator } from "./interceptors/validate.ts";
 import { type Metrics, otherRoute } from "./metrics.ts";
 import { answerAfterBody, type NodeRequest, type NodeResponse, toRawPath } from "./node-http.ts";
-import { type PlainRoute, sendPlain, sendRefusal, servePlainRoute } from "./plain-route.ts";
+import {
+  type FunctionRoute,
+  type PlainRoute,
+  sendPlain,
+  sendRefusal,
+  servePlainRoute,
+} from "./plain-route.ts";
 import { createReflection } from "./reflection.ts";
 import { joinRepeatedCredentials } from "./repeated-credentials.ts";
 import { createRequestInfoReader } from "./request-info.ts";
@@ -41,6 +47,8 @@ export interface EdgeOptions {
   readonly routes: readonly PlainRoute[];
   /** Our own services. Health, reflection and Frontier's alias come on their own. */
   readonly services: readonly ServiceRegistration[];
+  /** Answers people, not programs, who come by a browser to a path with nothing behind it. */
+  readonly lost?: FunctionRoute["handle"];
   /** Methods of `services` that answer under Frontier's name as well. */
   readonly frontierMethods: readonly DescMethod[];
   readonly principals: PrincipalChain;
@@ -100,7 +108,7 @@ export function createEdge(options: EdgeOptions): Edge {
   const servicePaths = new Set([...rpcs.keys()].map(toServicePath));
   const readInfo = createRequestInfoReader(options);
   const applyCors = createCors(options.allowedOrigins);
-  const { log, metrics, tracing, limits, publicOrigin } = options;
+  const { log, metrics, tracing, limits, publicOrigin, lost } = options;
 
   /** Answers the request; the result names its route for the metrics. */
   function dispatch(request: NodeRequest, response: NodeResponse, info: RequestInfo): string {
@@ -125,6 +133,11 @@ export function createEdge(options: EdgeOptions): Edge {
     } else if (servicePaths.has(toServicePath(path)) || isRpcRequest(request)) {
       info.outcome.code = "unimplemented";
       answerAfterBody(request, limits.bodyBytes, () => sendUnimplemented(request, response));
+    } else if (lost !== undefined && isNavigation(request)) {
+      void servePlainRoute({ method: "GET", path, handle: lost }, request, response, info, {
+        bodyBytes: limits.bodyBytes,
+        log,
+      });
     } else {
       const refusal = new DomainError("NOT_FOUND");
       answerAfterBody(request, limits.bodyBytes, () => sendRefusal(response, refusal, info, log));
@@ -229,6 +242,15 @@ function indexRoutes(routes: readonly PlainRoute[]): Map<string, Map<string, Pla
     index.set(route.path, byMethod.set(route.method, route));
   }
   return index;
+}
+
+/** Whether a browser wants a page to show: it says so, or an old one asks for HTML first. */
+function isNavigation({ method, headers }: NodeRequest): boolean {
+  const isRead = method === "GET" || method === "HEAD";
+  const mode = headers["sec-fetch-mode"];
+  return (
+    isRead && (mode === undefined ? /^\s*text\/html\b/i.test(headers.accept ?? "") : mode === "navigate")
+  );
 }
 
 /** `/vestibule.v1.AuthService/` of `/vestibule.v1.AuthService/AuthToken`. */

@@ -3,7 +3,7 @@ import { type CallbackForm, type CallbackResult, callbackPath } from "../auth/ca
 import { toCheckMailPath } from "./check-mail.ts";
 import type { RenderPage } from "./frame.ts";
 import { type Html, html } from "./html.ts";
-import { type PageResponse, redirect } from "./http.ts";
+import { type PageResponse, redirect, toPath } from "./http.ts";
 import { loginPaths } from "./login-view.ts";
 import { toMessageBody, toOtherBrowserBody } from "./message-view.ts";
 import { explain, toStatus } from "./texts.ts";
@@ -18,8 +18,10 @@ export function createRenderResult(render: RenderPage): (result: CallbackResult)
         return redirect(toCheckMailPath(result.form.state, { joins: true }));
       case "other_browser":
         return render({ title: "Sign in", body: toOtherBrowserBody() });
-      case "denied":
-        return render({ status: 403, title: "Not signed in", body: toMessageBody(notSignedIn, again) });
+      case "denied": {
+        const anew = { ...again, href: toPath(loginPaths.login, { return_to: result.returnTo }) };
+        return render({ status: 403, title: "Not signed in", body: toMessageBody(notSignedIn, anew) });
+      }
       case "refused": {
         if (result.form) return redirect(toCheckMailPath(result.form.state, { wrong: true }));
         const told = explain(result.error);

@@ -58,7 +58,7 @@ export function createCheckMailPages(options: CheckMailPagesOptions): readonly P
 
   async function show(request: PageRequest, view: CheckMailView): Promise<PageResponse> {
     const { state, problem, done, joins } = view;
-    const { email = "", strategy, isSameBrowser } = await web.glance(state, request.header);
+    const { email = "", strategy, returnTo, isSameBrowser } = await web.glance(state, request.header);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
     if (!isSameBrowser) return render({ title: "Check your mail", body: toOtherBrowserBody() });
     const forms = openForms(request, browsers);
@@ -86,7 +86,7 @@ ${forms.hidden(loginPaths.resend, { state })}
 <button class="link">Send it again</button>
 </form>`
 }
-<a href="${loginPaths.login}">Start again</a>
+<a href="${toPath(loginPaths.login, { return_to: returnTo })}">Start again</a>
 </div>
 ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it writes it to <code>outbox</code> in its data folder, and says in its log where.</p>`}
 </section>`,

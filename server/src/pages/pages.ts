@@ -24,12 +24,14 @@ import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { SessionService } from "../sessions/service.ts";
 import type { IdentityService } from "../users/identity-service.ts";
 import { createAccountPages } from "./account.ts";
+import { accountPaths } from "./account-view.ts";
 import { assetRoutes } from "./assets.ts";
 import { createRenderResult } from "./callback.ts";
 import { createCheckMailPages } from "./check-mail.ts";
 import { createRenderPage, type RenderPage } from "./frame.ts";
 import { type PageRequest, type PageResponse, type PageRoute, redirect } from "./http.ts";
 import { createLoginPages } from "./login.ts";
+import { loginPaths } from "./login-view.ts";
 import { toMessageBody } from "./message-view.ts";
 import { toOffers } from "./offers.ts";
 import { explain, toStatus } from "./texts.ts";
@@ -60,6 +62,8 @@ export interface Pages {
   readonly routes: readonly PageRoute[];
   /** Draws what `/auth/callback` shows. */
   renderResult(result: CallbackResult): PageResponse;
+  /** Draws what somebody sees who came to a path with nothing behind it. */
+  renderLost(): PageResponse;
   /** Sends someone on after a form of `/auth/callback`. */
   leave(url: string, setCookies: readonly string[]): PageResponse;
   /** A route whose failures are pages as well. */
@@ -79,12 +83,30 @@ export function createPages(options: PagesOptions): Pages {
     ...createCheckMailPages({ ...options, render }),
     ...createAccountPages({ ...options, render, passkeys: offers.passkey ? passkeys : undefined }),
   ];
+  const all = [...pages, ...createWaysBack(pages)];
   return {
-    routes: [...pages.map((route) => guard(underPublicName(route, publicUrl))), ...assetRoutes],
+    routes: [...all.map((route) => guard(underPublicName(route, publicUrl))), ...assetRoutes],
     renderResult: createRenderResult(render),
+    renderLost: () => render({ status: 404, title: lost.title, body: toMessageBody(lost) }),
     leave: (url, setCookies) => leave(render, url, publicUrl, setCookies),
     guard,
   };
+}
+
+const lost = {
+  title: "There is no such page",
+  text: "The address may be mistyped, or the page is gone.",
+};
+
+/** Where a form's address leads that is opened as a page, as by loading one of its answers anew. */
+function createWaysBack(pages: readonly PageRoute[]): readonly PageRoute[] {
+  const shown = new Set(pages.filter(({ method }) => method === "GET").map(({ path }) => path));
+  return pages
+    .filter(({ path }) => !shown.has(path))
+    .map(({ path }) => {
+      const back = path.startsWith(accountPaths.account) ? accountPaths.account : loginPaths.login;
+      return { method: "GET", path, handle: () => redirect(back) };
+    });
 }
 
 /** Leads to the public name of the place first. */
