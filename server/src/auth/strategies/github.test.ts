@@ -16,7 +16,14 @@ let site: Server;
 let baseUrl: string;
 let strategy: Strategy;
 let asked: { path: string; form: URLSearchParams; authorization: string | undefined }[];
-let answers: { token: object; user: object; emails: unknown; status: number };
+let answers: {
+  token: object;
+  user: object;
+  emails: unknown;
+  status: number;
+  /** Of the API alone. */
+  api: { status?: number; headers?: Record<string, string> };
+};
 
 async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
   let text = "";
@@ -28,8 +35,9 @@ beforeAll(async () => {
   site = createServer(async (request, response) => {
     const path = request.url ?? "";
     asked.push({ path, form: await readForm(request), authorization: request.headers.authorization });
-    response.statusCode = answers.status;
-    response.setHeader("content-type", "application/json");
+    const { status = answers.status, headers = {} } = path.startsWith("/api/") ? answers.api : {};
+    response.statusCode = status;
+    response.setHeaders(new Map(Object.entries({ "content-type": "application/json", ...headers })));
     if (path === "/login/oauth/access_token") response.end(JSON.stringify(answers.token));
     else if (path === "/api/v3/user") response.end(JSON.stringify(answers.user));
     else if (path === "/api/v3/user/emails") response.end(JSON.stringify(answers.emails));
@@ -63,6 +71,7 @@ beforeEach(() => {
     },
     emails: [{ email: "old@example.org", primary: false, verified: true }, verified],
     status: 200,
+    api: {},
   };
 });
 
@@ -141,5 +150,16 @@ describe("GitHub", () => {
     answers.status = 503;
     await expect(signIn()).rejects.toMatchObject({ reason: "UNAVAILABLE" });
     await expect(signIn("")).rejects.toMatchObject({ reason: "CODE_MISSING" });
+  });
+
+  it.each([
+    ["429", 429, {}, "UNAVAILABLE"],
+    ["403 with nothing left", 403, { "x-ratelimit-remaining": "0" }, "UNAVAILABLE"],
+    ["403 for a while", 403, { "retry-after": "60" }, "UNAVAILABLE"],
+    ["403 with some left", 403, { "x-ratelimit-remaining": "12" }, "INVALID_FLOW"],
+    ["404, as without the scope", 404, {}, "INVALID_FLOW"],
+  ])("answers with %s when asked for the account", async (_name, status, headers, reason) => {
+    answers.api = { status, headers };
+    await expect(signIn()).rejects.toMatchObject({ reason });
   });
 });

@@ -8,6 +8,7 @@
  */
 import { createHash, randomBytes } from "node:crypto";
 import type { Egress } from "../../egress/egress.ts";
+import type { EgressResponse } from "../../egress/exchange.ts";
 import { fetchJson, parseObject } from "../../egress/fetch-json.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { toEmail, toEmailDomain } from "../../users/email.ts";
@@ -43,6 +44,14 @@ interface Account {
 /** Where the site's API is: a host of its own for the public one, a path on an Enterprise server. */
 function toApiUrl(baseUrl: string): string {
   return baseUrl === publicSite ? "https://api.github.com" : `${baseUrl}/api/v3`;
+}
+
+/** What an answer of the API other than 200 means; one for having asked too often may come as 403. */
+function toFailure({ status, headers }: Pick<EgressResponse, "status" | "headers">): Error {
+  const isTooOften = headers.get("x-ratelimit-remaining") === "0" || headers.has("retry-after");
+  return Object.assign(new Error(`answered ${status}`), {
+    status: status === 403 && isTooOften ? 429 : status,
+  });
 }
 
 /** The primary address, in lower case, if it is verified. */
@@ -99,8 +108,7 @@ export function createGithubStrategy(options: GithubStrategyOptions): Strategy {
         "user-agent": "vestibule",
       },
     });
-    if (answer.status !== 200)
-      throw Object.assign(new Error(`answered ${answer.status}`), { status: answer.status });
+    if (answer.status !== 200) throw toFailure(answer);
     return path === "/user" ? parseObject(answer.body) : JSON.parse(answer.body.toString("utf8"));
   }
 

@@ -5,7 +5,7 @@
  * while the issuer cannot be reached, the one at hand serves for an hour more.
  * Every request passes the egress guard.
  */
-import type { Configuration, CustomFetch } from "openid-client";
+import type { ClientAuth, Configuration, CustomFetch } from "openid-client";
 import type { Egress } from "../../egress/egress.ts";
 import { EgressError } from "../../egress/egress-error.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -143,16 +143,26 @@ export class OidcClient {
   }
 }
 
+/** How the client proves itself: by Basic, or where the issuer takes no Basic in the form (RFC 8414 §2). */
+function toClientAuth(client: typeof import("openid-client"), secret: string | undefined): ClientAuth {
+  if (secret === undefined) return client.None();
+  const [basic, post] = [client.ClientSecretBasic(secret), client.ClientSecretPost(secret)];
+  return (server, ...rest) => {
+    const { token_endpoint_auth_methods_supported: methods = ["client_secret_basic"] } = server;
+    const takesPostAlone = !methods.includes("client_secret_basic") && methods.includes("client_secret_post");
+    (takesPostAlone ? post : basic)(server, ...rest);
+  };
+}
+
 async function discover(options: OidcClientOptions): Promise<Configuration> {
   const client = await import("openid-client");
   const { issuerUrl, clientId, clientSecret, clockSkewSeconds, egress } = options;
-  const authentication = clientSecret === undefined ? client.None() : client.ClientSecretBasic(clientSecret);
   const isHttp = new URL(issuerUrl).protocol === "http:";
   return await client.discovery(
     new URL(issuerUrl),
     clientId,
     { [client.clockTolerance]: clockSkewSeconds },
-    authentication,
+    toClientAuth(client, clientSecret),
     {
       timeout: timeoutSeconds,
       [client.customFetch]: toCustomFetch(egress),
@@ -175,7 +185,7 @@ function isOutage(error: unknown): boolean {
     if (cause instanceof EgressError) return true;
     // The library hands the answer on as the cause; the GitHub strategy notes its status.
     const { status } = cause as { status?: unknown };
-    if (typeof status === "number") return status >= 500;
+    if (typeof status === "number") return status >= 500 || status === 429;
     if (!(cause instanceof Error)) return false;
   }
   return false;
