@@ -53,9 +53,13 @@ export function createVetting(options: VetOptions): (text: string) => Promise<Ve
     return isInAllowedNetwork(address) || isInAllowedNetwork(toEffectiveAddress(address) ?? "");
   }
 
-  function isReachable(address: string, isConfigured: boolean): boolean {
+  /** Why an address may not be reached, and what to do about it; undefined for one that may. */
+  function findObstacle(address: string, isConfigured: boolean): string | undefined {
     const kind = classifyAddress(address);
-    return kind === "public" || (kind === "internal" && (isConfigured || isAllowed(address)));
+    if (kind === "never")
+      return "this address is never reached, whatever an operator allows: use another host";
+    if (kind === "public" || isConfigured || isAllowed(address)) return undefined;
+    return "this is an internal address: an operator can allow its network under egress.allow_cidrs";
   }
 
   async function resolve(url: URL): Promise<readonly string[]> {
@@ -75,13 +79,10 @@ export function createVetting(options: VetOptions): (text: string) => Promise<Ve
     const addresses = await resolve(url);
     const isConfigured = allowedOrigins.has(url.origin);
     for (const address of addresses) {
-      if (isReachable(address, isConfigured)) continue;
+      const obstacle = findObstacle(address, isConfigured);
+      if (obstacle === undefined) continue;
       onBlocked(url.host, address);
-      throw new EgressError(
-        "blocked",
-        url.host,
-        "this is an internal address: an operator can allow its network under egress.allow_cidrs",
-      );
+      throw new EgressError("blocked", url.host, obstacle);
     }
     if (!isConfigured && !addresses.every(isAllowed)) refuseUnsafe(url);
     return { url, addresses };

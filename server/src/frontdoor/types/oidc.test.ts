@@ -139,7 +139,8 @@ describe("judging a token", () => {
   test.each<[string, Record<string, unknown>, RegExp]>([
     ["of another issuer", { issuer: "https://evil.test" }, /says its issuer is "https:\/\/evil\.test"/],
     ["without keys", { jwks_uri: undefined }, /no jwks_uri/],
-    ["with keys inside", { jwks_uri: "http://169.254.169.254/jwks" }, /internal address/],
+    ["with keys inside", { jwks_uri: "http://10.0.0.1/jwks" }, /internal address.*egress\.allow_cidrs/],
+    ["with keys nobody may reach", { jwks_uri: "http://169.254.169.254/jwks" }, /never reached/],
     ["with keys by another scheme", { jwks_uri: "file:///etc/passwd" }, /https URL/],
   ])("a discovery document %s lets nobody in", async (_, change, detail) => {
     const { claims, decideOn, issuer } = await setUp();
