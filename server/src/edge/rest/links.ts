@@ -44,7 +44,9 @@ export function toPageLinks({ byNumber, byCursor }: Paging, source: LinkSource):
   const at = (field?: DescField, value?: string | number) => toPageLink(source, pageFields, field, value);
   const token = byCursor && read(source.request, byCursor.pageToken);
   const nextToken = byCursor && read(source.answer, byCursor.nextPageToken);
-  const links: Record<string, Link> = { first: at() };
+  // Whoever reads by cursor goes on so: by number, pages in the middle cost what lies before them.
+  const isByCursor = byNumber !== undefined && token !== undefined;
+  const links: Record<string, Link> = { first: isByCursor ? at(byCursor?.pageToken, "") : at() };
   if (byNumber !== undefined && (token === undefined || token === "")) {
     const page = Number(read(source.request, byNumber.page) ?? 0);
     const lastPage = Number(read(source.answer, byNumber.totalPages) ?? 0) - 1;

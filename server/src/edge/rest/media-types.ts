@@ -20,7 +20,8 @@ export function chooseAnswerType(accept: string | undefined): AnswerType {
   const weights = readWeights(accept);
   const any = weights.get("application/*") ?? weights.get("*/*") ?? 0;
   const json = weights.get("application/json") ?? any;
-  const hal = weights.get("application/hal+json") ?? 0;
+  // A range that fits both means JSON, unless JSON is what is not wanted.
+  const hal = weights.get("application/hal+json") ?? (json === 0 ? any : 0);
   if (hal > 0 && hal >= json) return "application/hal+json";
   if (json > 0) return "application/json";
   throw new DomainError("NOT_ACCEPTABLE", {
