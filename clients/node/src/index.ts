@@ -11,6 +11,12 @@ export {
   getFieldViolations,
 } from "../../shared/src/errors.ts";
 export type { FetchedToken } from "../../shared/src/token-source.ts";
+export {
+  type AuthProviderChange,
+  type AuthProvidersUpdate,
+  type WatchAuthProvidersOptions,
+  watchAuthProviders,
+} from "../../shared/src/watch-auth-providers.ts";
 export { type AccessTokenSupplier, accessToken } from "./credentials/access-token.ts";
 export { type ClientSecretOptions, clientSecret } from "./credentials/client-secret.ts";
 export type { Credential, TokenEndpoint } from "./credentials/credential.ts";

@@ -171,6 +171,8 @@ describe("the README's example", () => {
     Credentials: /^deployer\n$/,
     "Credentials (2)": /^true\n$/,
     "Other HTTP clients": /^200\n$/,
+    "Auth providers":
+      /^passed schema .+\npassed jwks .+\n1 provider to begin with \n1 provider updated ci-renamed\n$/,
     Errors: /^InvalidArgument\nINVALID_REQUEST\nid: .+\nundefined\n$/,
     "Verify access tokens": /^app\/serviceuser [\w-]{36}\nTOKEN_SIGNATURE\n$/,
   };

@@ -15,6 +15,12 @@ export {
   getErrorMetadata,
   getFieldViolations,
 } from "../../shared/src/errors.ts";
+export {
+  type AuthProviderChange,
+  type AuthProvidersUpdate,
+  type WatchAuthProvidersOptions,
+  watchAuthProviders,
+} from "../../shared/src/watch-auth-providers.ts";
 export type { Passkeys } from "./passkeys/passkeys.ts";
 export type { PasskeySignInOptions } from "./passkeys/sign-in.ts";
 export type { AccessTokenOptions } from "./session/access-tokens.ts";

@@ -17,6 +17,7 @@ import { build } from "esbuild";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { addVirtualAuthenticator, launchBrowser } from "../../../test/parts/browser.ts";
+import { basic, postJson } from "../../../test/parts/http.ts";
 import { type IdentityProvider, startIdentityProvider } from "../../../test/parts/identity-provider.ts";
 import { findCode, listMails, waitForMail } from "../../../test/parts/person.ts";
 import { startServer, type TestServer } from "../../../test/parts/server.ts";
@@ -349,6 +350,26 @@ describe("the README's example", () => {
     await signIn(newEmail());
     await open("Everything else");
     await see(/1 sessions.*not authorized/);
+  });
+
+  it("Auth providers, live", async () => {
+    const email = newEmail();
+    await signIn(email);
+    const asRoot = async (method: string, message: object) =>
+      (await postJson(server, `/vestibule.v1.${method}`, message, basic(server))).json;
+    const { users } = await asRoot("UserService/ListUsers", {});
+    const { id: userId } = users.find((user: { email: string }) => user.email === email);
+    await asRoot("OrganizationService/AddMember", { orgId: "default", userId, role: "manager" });
+    await open("Auth providers, live");
+    await expect.poll(() => page.locator("ul").count()).toBe(1);
+    const { content } = await asRoot("FrontdoorService/ListFrontdoors", { organizationId: "default" });
+    const frontdoorId = content[0].id;
+    const keys = { frontdoorId, name: "live-keys", type: "API_KEY" };
+    const { authProvider } = await asRoot("FrontdoorAuthProviderService/CreateAuthProvider", keys);
+    await see("live-keys");
+    const off = { frontdoorId, id: authProvider.id, enabled: false };
+    await asRoot("FrontdoorAuthProviderService/UpdateAuthProvider", off);
+    await see(/live-keys \(off\)/);
   });
 
   it("Errors", async () => {
