@@ -5,12 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readBlocks, runShell } from "./parts/documentation.ts";
-import { basic, postJson } from "./parts/http.ts";
+import { basic, postJson, send } from "./parts/http.ts";
 import { startServer, type TestServer } from "./parts/server.ts";
 
 const own = "/vestibule.v1.ServiceUserService";
 const frontier = "/raystack.frontier.v1beta1.FrontierService";
 const whoAmI = "/vestibule.v1.AuthService/GetCurrentUser";
+const authToken = "/vestibule.v1.AuthService/AuthToken";
 const org_id = "default";
 const refused = { status: 401, json: { code: "unauthenticated", message: "not authenticated" } };
 
@@ -222,27 +223,61 @@ describe("two processes on one Postgres", () => {
   let second: TestServer;
 
   beforeAll(async () => {
-    first = await startServer({ database: "postgres" });
-    second = await startServer({ state: first.state });
+    const config = { public_url: "https://id.example.org" };
+    first = await startServer({ database: "postgres", config });
+    second = await startServer({ state: first.state, config });
   });
   afterAll(async () => {
     await second?.stop();
     await first?.[Symbol.asyncDispose]();
   });
 
-  it.each(["DeleteServiceUserToken", "DisableServiceUser", "DeleteServiceUser"])(
-    "%s in one is refused in the other within a second",
-    async (method) => {
-      const call = (name: string, message: object) =>
-        postJson(first, `${own}/${name}`, { org_id, ...message }, basic(first));
-      const { id } = (await call("CreateServiceUser", {})).json.serviceuser;
-      const { token } = (await call("CreateServiceUserToken", { id })).json;
-      const inSecond = async () =>
-        (await postJson(second, whoAmI, {}, { authorization: `Bearer ${token.token}` })).status;
-      expect(await inSecond()).toBe(200);
-      await call(method, { id, ...(method === "DeleteServiceUserToken" && { token_id: token.id }) });
-      const expected = method === "DisableServiceUser" ? 403 : 401;
-      await expect.poll(inSecond, { timeout: 1000, interval: 20 }).toBe(expected);
-    },
-  );
+  it.each([
+    ["DeleteServiceUserToken", { rpc: 401, made: 401 }],
+    ["DisableServiceUser", { rpc: 403, made: 403 }],
+    ["DeleteServiceUser", { rpc: 401, made: 404 }],
+    ["DisableOrganization", { rpc: 400, made: 400 }],
+    ["DeleteOrganization", { rpc: 401, made: 404 }],
+  ])("%s in one is refused in the other within a second, on every path", async (method, expected) => {
+    const call = (name: string, message: object, service = "ServiceUserService") =>
+      postJson(first, `/vestibule.v1.${service}/${name}`, message, basic(first));
+    const name = `org-${method.toLowerCase()}`;
+    const { organization } = (await call("CreateOrganization", { body: { name } }, "OrganizationService"))
+      .json;
+    const org = { org_id: organization.id };
+    const { id } = (await call("CreateServiceUser", org)).json.serviceuser;
+    const { token } = (await call("CreateServiceUserToken", { id, ...org })).json;
+    const opaque = { authorization: `Bearer ${token.token}` };
+    const { accessToken } = (await postJson(first, authToken, {}, opaque)).json;
+    const form = { "content-type": "application/x-www-form-urlencoded" };
+    const introspect = async (text: string) => {
+      const sent = { headers: { ...form, ...basic(second) }, body: `token=${text}` };
+      return (await send(`${second.url}/oauth2/introspect`, sent)).json.active;
+    };
+    const inSecond = async () => ({
+      rpc: (await postJson(second, whoAmI, {}, opaque)).status,
+      made: (await postJson(second, whoAmI, {}, { "x-user-token": accessToken })).status,
+      exchange: (await postJson(second, authToken, {}, opaque)).status,
+      oauth: (
+        await send(`${second.url}/oauth2/token`, {
+          headers: { ...form, ...basic({ clientId: id, clientSecret: token.token }) },
+          body: "grant_type=client_credentials",
+        })
+      ).status,
+      introspected: [await introspect(token.token), await introspect(accessToken)],
+    });
+    const good = { rpc: 200, made: 200, exchange: 200, oauth: 200, introspected: [true, true] };
+    expect(await inSecond()).toEqual(good);
+    const isOfOrganization = method.endsWith("Organization");
+    const done = isOfOrganization
+      ? await call(method, { id: organization.id }, "OrganizationService")
+      : await call(method, { id, ...org, ...(method.endsWith("Token") && { token_id: token.id }) });
+    expect(done.status, done.text).toBe(200);
+    await expect.poll(inSecond, { timeout: 1000, interval: 20 }).toEqual({
+      ...expected,
+      exchange: expected.rpc,
+      oauth: 401,
+      introspected: [false, false],
+    });
+  });
 });
