@@ -1,4 +1,6 @@
 import { generateKeyPairSync, type KeyObject, randomUUID } from "node:crypto";
+import { fromBinary } from "@bufbuild/protobuf";
+import { ErrorInfoSchema } from "@vestibule/proto/google/rpc/error_details_pb";
 import { createRemoteJWKSet, exportJWK, jwtVerify, SignJWT } from "jose";
 import * as oauth from "openid-client";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -317,6 +319,24 @@ describe.each(["sqlite", "postgres"] as const)("the OAuth routes, %s", (database
     expect(await ask({ aud: "https://other.example" })).toBe(refused);
     expect(await ask({ iss: "somebody" })).toBe(refused);
     expect(await ask({ jti: undefined })).toBe(refused);
+  });
+
+  it("tell the maker of an assertion when their clock is wrong", async () => {
+    const exp = Math.floor(Date.now() / 1000) - 3600;
+    const ended = new Date(exp * 1000).toISOString().replace(".000Z", "Z");
+    const assertion = await assertionOf(server, machine, { exp });
+    const { body } = await post(server, "/oauth2/token", { grant_type: jwtBearer, assertion });
+    expect(body).toEqual({
+      error: "invalid_grant",
+      error_description: expect.stringMatching(
+        `^not authenticated: assertion expires at ${ended}, this server's clock says \\d{4}-[\\d-]+T[\\d:]+Z$`,
+      ),
+    });
+    const refused = await rpc(server, "AuthService/AuthToken", { grantType: jwtBearer, assertion });
+    expect(refused.body).toMatchObject({ code: "unauthenticated", message: "not authenticated" });
+    const [{ value }] = refused.body.details as [{ value: string }];
+    const { metadata } = fromBinary(ErrorInfoSchema, Buffer.from(value, "base64"));
+    expect(metadata).toEqual({ assertion_expires_at: ended, server_time: expect.any(String) });
   });
 
   it("accept an assertion nowhere else", async () => {

@@ -100,4 +100,13 @@ describe("toOauthError", () => {
     expect(answer.headers["cache-control"]).toBe("no-store");
     expect("www-authenticate" in answer.headers).toBe(status === 401);
   });
+
+  it("states both clocks where a token or assertion is refused for its time alone", () => {
+    const metadata = { assertion_expires_at: "2026-01-01T00:00:00Z", server_time: "2026-01-01T00:01:00Z" };
+    expect(toOauthError(new DomainError("INVALID_GRANT", { metadata })).body).toEqual({
+      error: "invalid_grant",
+      error_description:
+        "not authenticated: assertion expires at 2026-01-01T00:00:00Z, this server's clock says 2026-01-01T00:01:00Z",
+    });
+  });
 });

@@ -139,8 +139,17 @@ export function toOauthError(error: unknown): PlainError {
       ...(http === 401 && { "www-authenticate": oauthChallenge }),
       ...retryHeader(refusal),
     },
-    body: { error: code, error_description: refusal.message },
+    body: { error: code, error_description: refusal.message + describeClocks(refusal) },
   };
+}
+
+/** Why a token or assertion of the caller's own is refused for its time alone: two clocks, which may differ. */
+function describeClocks({ metadata }: DomainError): string {
+  const { server_time: now, ...others } = metadata;
+  const [said] = Object.entries(others);
+  if (now === undefined || said === undefined) return "";
+  const [name, instant] = said;
+  return `: ${name.replaceAll("_", " ")} ${instant}, this server's clock says ${now}`;
 }
 
 /** What every OAuth 2 route takes; which of them also take Bearer is in their documentation. */

@@ -8,6 +8,7 @@ import { type Clock, toEpochSeconds } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { isSignatureOf, signWith } from "./algorithms.ts";
+import { bothClocks } from "./both-clocks.ts";
 import type { AccessTokenClaims } from "./claims.ts";
 import { readCompactJws, readJsonPart, refuseJws } from "./jws.ts";
 import type { Keyring, KeyringSnapshot } from "./keyring.ts";
@@ -66,17 +67,9 @@ function isClaims(payload: Record<string, unknown>): payload is Record<string, u
   );
 }
 
-/**
- * Refuses a token of ours for its time alone, and states both clocks: to a
- * caller whose clock is wrong a token seems to expire the moment it is issued.
- */
+/** Refuses a token of ours for its time alone. */
 function refuseInstant(detail: string, name: string, instant: number, now: number): never {
-  const metadata = { [name]: toInstant(instant), server_time: toInstant(now) };
-  throw new DomainError("NOT_AUTHENTICATED", { detail, metadata });
-}
-
-function toInstant(epochSeconds: number): string {
-  return new Date(epochSeconds * 1000).toISOString().replace(".000Z", "Z");
+  throw new DomainError("NOT_AUTHENTICATED", { detail, metadata: bothClocks(name, instant, now) });
 }
 
 /** @see {@link AccessTokens} */

@@ -46,6 +46,10 @@ const key = newAssertionKey();
 const { authenticator, used } = authenticatorOver(key);
 const refusal = { reason: "NOT_AUTHENTICATED", message: "not authenticated" };
 
+function toText(epochSeconds: number): string {
+  return new Date(epochSeconds * 1000).toISOString().replace(".000Z", "Z");
+}
+
 /** What becomes of an assertion: `ok`, or the detail of its refusal. */
 async function judge(assertion: string, rules = strict): Promise<string> {
   try {
@@ -137,6 +141,28 @@ describe("assertions", () => {
     ["made at no time", { iat: "now" }, "assertion: iat is not a number"],
   ])("%s", async (_name, claims, expected) => {
     expect(await judge(signAssertion(key, now, { claims }))).toEqual(expected);
+  });
+
+  it.each<[string, object, Record<string, string>]>([
+    ["expired", { exp: seconds - 60 }, { assertion_expires_at: toText(seconds - 60) }],
+    ["far away", { exp: seconds + day + 1.5 }, { assertion_expires_at: toText(seconds + day + 1.5) }],
+    ["beyond the calendar", { exp: 1e300 }, { assertion_expires_at: "1e+300" }],
+    ["not valid yet", { nbf: seconds + 61 }, { assertion_valid_from: toText(seconds + 61) }],
+    ["made later", { iat: seconds + 61 }, { assertion_valid_from: toText(seconds + 61) }],
+    ["for somebody else", { aud: "https://other.example.org" }, {}],
+  ])("%s: its maker alone is told of both clocks", async (_name, claims, said) => {
+    const metadata = Object.keys(said).length === 0 ? {} : { ...said, server_time: toText(seconds) };
+    const assertion = signAssertion(key, now, { claims });
+    await expect(authenticator.authenticate(assertion, "jwt_bearer", strict)).rejects.toMatchObject({
+      ...refusal,
+      metadata,
+    });
+    const other = { ...newAssertionKey(), credentialId: key.credentialId };
+    const forged = signAssertion(other, now, { claims });
+    await expect(authenticator.authenticate(forged, "jwt_bearer", strict)).rejects.toMatchObject({
+      ...refusal,
+      metadata: {},
+    });
   });
 
   it("refuse none, HS256 with the public key, another's signature and another hash", async () => {

@@ -10,6 +10,7 @@ import { hash, type KeyObject } from "node:crypto";
 import { type Clock, toEpochSeconds } from "../lib/clock.ts";
 import type { ServiceUserPrincipal } from "../principals/principal.ts";
 import { isSignatureOf, type SigningAlgorithm } from "./algorithms.ts";
+import { bothClocks } from "./both-clocks.ts";
 import { type CompactJws, readCompactJws, readJsonPart, refuseJws } from "./jws.ts";
 
 /** The public half of a key pair that a service user signs its assertions with. */
@@ -84,8 +85,8 @@ const assertionTypes = new Set(["jwt", "client-authentication+jwt", "authorizati
 /** The claims of an assertion whose signature is good. */
 type Claims = Readonly<Record<string, unknown>>;
 
-/** Refuses an assertion whose owner is known. */
-type Refuse = (detail: string) => never;
+/** Refuses an assertion whose owner is known. @param metadata for the caller */
+type Refuse = (detail: string, metadata?: Readonly<Record<string, string>>) => never;
 
 function isId(value: unknown): value is string {
   return typeof value === "string" && value !== "" && value.length <= longestId;
@@ -133,11 +134,13 @@ export function createAssertionAuthenticator(options: AssertionOptions): Asserti
     const now = toEpochSeconds(clock.now());
     const exp = readInstant(claims, "exp", refuse);
     if (exp === undefined) return refuse("no exp");
-    if (now >= exp + clockSkewSeconds) return refuse(`expired at ${exp}, now is ${now}`);
-    if (exp > now + longestLifeSeconds) return refuse(`exp ${exp} is over 24 h away, now is ${now}`);
+    const end = bothClocks("assertion_expires_at", exp, now);
+    if (now >= exp + clockSkewSeconds) return refuse(`expired at ${exp}, now is ${now}`, end);
+    if (exp > now + longestLifeSeconds) return refuse(`exp ${exp} is over 24 h away, now is ${now}`, end);
     for (const name of ["nbf", "iat"]) {
       const from = readInstant(claims, name, refuse) ?? 0;
-      if (from > now + clockSkewSeconds) return refuse(`${name} is ${from}, now is ${now}`);
+      const start = bothClocks("assertion_valid_from", from, now);
+      if (from > now + clockSkewSeconds) return refuse(`${name} is ${from}, now is ${now}`, start);
     }
     return exp;
   }
@@ -178,13 +181,12 @@ export function createAssertionAuthenticator(options: AssertionOptions): Asserti
       const owner = key.serviceUserId;
       // The signature is good: from here on its owner is told in the audit what is wrong.
       const { orgId, credentialId } = key;
-      const refuse: Refuse = (detail) =>
-        refuseJws(`assertion by key ${credentialId}: ${detail}`, {
-          type: "serviceuser",
-          id: owner,
-          orgId,
-          credentialId,
-        });
+      const refuse: Refuse = (detail, metadata) =>
+        refuseJws(
+          `assertion by key ${credentialId}: ${detail}`,
+          { type: "serviceuser", id: owner, orgId, credentialId },
+          metadata,
+        );
       const exp = checkTimes(claims, refuse);
       checkAudience(claims, rules, refuse);
       checkSubject(claims, owner, rules, refuse);

@@ -18,9 +18,13 @@ export interface CompactJws {
 /** Header members that tell where to find a key, or must be understood: never followed, so refused outright. */
 const refusedMembers = ["jwk", "jku", "x5u", "x5c", "crit", "b64"];
 
-/** Refuses what was presented; detail and, once known, owner are for log and audit. */
-export function refuseJws(detail: string, owner?: CredentialOwner): never {
-  throw new DomainError("NOT_AUTHENTICATED", { detail, ...(owner && { owner }) });
+/** Refuses what was presented; detail and, once known, owner are for log and audit, metadata for the caller. */
+export function refuseJws(
+  detail: string,
+  owner?: CredentialOwner,
+  metadata: Readonly<Record<string, string>> = {},
+): never {
+  throw new DomainError("NOT_AUTHENTICATED", { detail, metadata, ...(owner && { owner }) });
 }
 
 /**

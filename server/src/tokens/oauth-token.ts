@@ -31,8 +31,8 @@ export function createTokenEndpoint(options: {
       return await proofs.assertion(info, assertion, "jwt_bearer", { relaxed: false });
     } catch (error) {
       if (!(error instanceof DomainError) || !badGrantKinds.has(error.kind)) throw error;
-      const { detail = error.reason } = error;
-      throw new DomainError("INVALID_GRANT", { cause: error, detail });
+      const { detail = error.reason, metadata } = error;
+      throw new DomainError("INVALID_GRANT", { cause: error, detail, metadata });
     }
   }
 
