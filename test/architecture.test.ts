@@ -44,7 +44,7 @@ const rooms: Rooms = {
   // What is open for as long as the process runs: the data folder, the database, the keys.
   storage: [...foundations, "audit", "tokens"],
   // What metrics show of all parts.
-  figures: ["lib", "edge"],
+  figures: ["lib", "db", "mail", "tokens", "edge"],
   app: [
     ...foundations,
     ...nouns,

@@ -15,6 +15,8 @@ import { basic, postJson, send } from "./parts/http.ts";
 import { openTransport, refusalOf } from "./parts/rpc.ts";
 import { findFreePort, startServer, type TestServer } from "./parts/server.ts";
 
+const page = readFileSync(join(import.meta.dirname, "../docs/observability.md"), "utf8");
+
 /** Traces that a test need not wait for. */
 const soon = { OTEL_BSP_SCHEDULE_DELAY: "20" };
 
@@ -379,10 +381,12 @@ describe("a collector that is gone", () => {
 });
 
 describe("stopping", () => {
-  it("sends what waits", async () => {
+  it("sends what waits, to where the page's command says", async () => {
     await using collector = await startCollector();
+    const command = /^```sh\n(\w+)=http:\/\/127\.0\.0\.1:4318 npm start$/m.exec(page);
+    const [, variable = ""] = command ?? [];
     await using server = await startServer({
-      env: { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_BSP_SCHEDULE_DELAY: "600000" },
+      env: { [variable]: collector.url, OTEL_BSP_SCHEDULE_DELAY: "600000" },
     });
     await send(`${server.url}/healthz`, { headers: { "x-request-id": "last" } });
     const line = await lineOf(server, "last");
@@ -424,7 +428,6 @@ it("is no part of what a server loads that was not asked for it", () => {
 });
 
 it("has a page that names every variable that is read", () => {
-  const page = readFileSync(join(import.meta.dirname, "../docs/observability.md"), "utf8");
   const table = page.split("\n").filter((line) => line.startsWith("| `OTEL_"));
   const named = table.flatMap((line) => (line.split("|")[1] ?? "").match(/OTEL_\w+/g) ?? []);
   expect(named.toSorted()).toEqual(Object.keys(tracingVariables).toSorted());

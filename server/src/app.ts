@@ -34,10 +34,10 @@ import { createMetrics } from "./edge/metrics.ts";
 import { type NodeRequest, readBody } from "./edge/node-http.ts";
 import { createEdge } from "./edge/router.ts";
 import { registerService } from "./edge/services.ts";
-import { createEgress } from "./egress/egress.ts";
+import { createEgress, fetchResults } from "./egress/egress.ts";
 import { createJsonCache } from "./egress/json-cache.ts";
 import { toOperatorOrigins } from "./egress/operator-origins.ts";
-import { listTraceFigures } from "./figures.ts";
+import { createFigures } from "./figures.ts";
 import { createApiKeyMethods } from "./frontdoor/api-key-handler.ts";
 import { ApiKeyService } from "./frontdoor/api-key-service.ts";
 import { findApiKey } from "./frontdoor/api-key-store.ts";
@@ -58,10 +58,11 @@ import { ProviderWatch } from "./frontdoor/watch.ts";
 import type { Clock } from "./lib/clock.ts";
 import { DomainError } from "./lib/errors.ts";
 import type { Log } from "./lib/log.ts";
+import { Tally } from "./lib/tally.ts";
 import type { Tracing } from "./lib/tracing.ts";
-import { createCredentialGuard } from "./limits/credential-guard.ts";
+import { createCredentialGuard, type FailureLimit } from "./limits/credential-guard.ts";
 import { guardChain } from "./limits/guarded-chain.ts";
-import { MailboxLimits } from "./limits/mailbox-limits.ts";
+import { type MailboxLimit, MailboxLimits } from "./limits/mailbox-limits.ts";
 import { deleteStaleCounts } from "./limits/rolling-count-store.ts";
 import { SharedCounts } from "./limits/shared-counts.ts";
 import { listen } from "./listener/listener.ts";
@@ -85,7 +86,11 @@ import {
   findPasskeys,
 } from "./passkeys/store.ts";
 import { createPrincipalChain } from "./principals/chain.ts";
-import { createServiceUserAuthenticator, tokenSubjects } from "./service-users/authenticator.ts";
+import {
+  type CredentialCaches,
+  createServiceUserAuthenticator,
+  tokenSubjects,
+} from "./service-users/authenticator.ts";
 import { type BootstrapCredential, ensureBootstrap } from "./service-users/bootstrap.ts";
 import { CredentialService } from "./service-users/credential-service.ts";
 import { deleteCredential, findCredential, findTokenByHash } from "./service-users/credential-store.ts";
@@ -95,7 +100,7 @@ import { ServiceUserService } from "./service-users/service.ts";
 import { findServiceUser } from "./service-users/store.ts";
 import { UsageRecorder } from "./service-users/usage.ts";
 import { UsageService } from "./service-users/usage-service.ts";
-import { createSessionAuthenticator, sessionSubjects } from "./sessions/authenticator.ts";
+import { createSessionAuthenticator, type SessionCaches, sessionSubjects } from "./sessions/authenticator.ts";
 import { createSessionCookies } from "./sessions/cookie.ts";
 import { SessionService } from "./sessions/service.ts";
 import {
@@ -188,6 +193,17 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
   const { reader } = database;
   const { authentication, limits } = config;
 
+  // What nobody else keeps count of.
+  const usedUp = new Tally<FailureLimit | MailboxLimit>([
+    "client_failures",
+    "address_failures",
+    "mailbox_wrong_codes",
+    "mailbox_mails",
+    "address_mails",
+  ]);
+  const fetches = new Tally(fetchResults);
+  const swept = new Tally(["flows", "sessions", "limit_counts"]);
+
   const auditRetention = new AuditRetention({
     database,
     clock,
@@ -200,6 +216,7 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
     audit,
     perClient: limits.failedCredentialsPerClientPerMinute,
     perAddress: limits.failedCredentialsPerAddressPerMinute,
+    onLimit: (limit) => usedUp.add(limit),
   });
   await feed.start();
   await failures.start();
@@ -236,6 +253,21 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
 
   // Principals
   const usage = new UsageRecorder({ database, clock, log });
+  const serviceUserCaches: CredentialCaches = {
+    credentials: new InvalidatedCache({ feed, topics: ["credential"], maxEntries: cachedCredentials }),
+    tokens: new InvalidatedCache({
+      feed,
+      topics: ["credential"],
+      maxEntries: cachedCredentials,
+      subjectsOf: tokenSubjects,
+    }),
+    serviceUsers: new InvalidatedCache({ feed, topics: ["service-user"], maxEntries: cachedPrincipals }),
+    organizationStates: new InvalidatedCache({
+      feed,
+      topics: ["organization"],
+      maxEntries: cachedPrincipals,
+    }),
+  };
   const serviceUserAuthenticator = createServiceUserAuthenticator({
     source: {
       findCredential: (id) => findCredential(reader, id),
@@ -243,21 +275,7 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
       findServiceUser: (id) => findServiceUser(reader, id),
       findOrganizationState: async (id) => (await findOrganization(reader, id))?.state,
     },
-    caches: {
-      credentials: new InvalidatedCache({ feed, topics: ["credential"], maxEntries: cachedCredentials }),
-      tokens: new InvalidatedCache({
-        feed,
-        topics: ["credential"],
-        maxEntries: cachedCredentials,
-        subjectsOf: tokenSubjects,
-      }),
-      serviceUsers: new InvalidatedCache({ feed, topics: ["service-user"], maxEntries: cachedPrincipals }),
-      organizationStates: new InvalidatedCache({
-        feed,
-        topics: ["organization"],
-        maxEntries: cachedPrincipals,
-      }),
-    },
+    caches: serviceUserCaches,
     usage,
     clock,
   });
@@ -276,6 +294,10 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
     maxEntries: cachedSessions,
     subjectsOf: sessionSubjects,
   } as const;
+  const sessionCaches: SessionCaches = {
+    byHash: new InvalidatedCache(sessionCache),
+    byId: new InvalidatedCache(sessionCache),
+  };
   const sessionAuthenticator = createSessionAuthenticator({
     cookies: sessionCookies,
     source: {
@@ -283,7 +305,7 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
       findById: (id) => findLiveSession(reader, id),
       isUser: async (id) => (await findUser(reader, id)) !== undefined,
     },
-    caches: { byHash: new InvalidatedCache(sessionCache), byId: new InvalidatedCache(sessionCache) },
+    caches: sessionCaches,
     clock,
     adminEmails: config.adminEmails,
     touches: sessionTouches,
@@ -378,6 +400,7 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
     allowedOrigins: toOperatorOrigins(authentication.oidcProviders),
     log,
     tracing,
+    onEnded: (result) => fetches.add(result),
   });
   const mailboxLimits = new MailboxLimits({
     database,
@@ -385,6 +408,7 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
     wrongCodesPerMailbox: limits.wrongCodesPerMailboxPerHour,
     mailsPerMailbox: limits.mailsPerMailboxPerHour,
     mailsPerAddress: limits.mailsPerAddressPerHour,
+    onLimit: (limit) => usedUp.add(limit),
   });
   const passkeys = new PasskeyService({
     database,
@@ -589,7 +613,32 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
   // Edge
   const health = createHealth();
   const metrics = createMetrics();
-  metrics.show(listTraceFigures(tracing));
+  metrics.show(
+    createFigures({
+      health,
+      database,
+      feed,
+      audit,
+      usage,
+      mailer,
+      keyring,
+      limits: usedUp,
+      fetches,
+      swept,
+      watch: providerWatch,
+      caches: {
+        credentials: serviceUserCaches.credentials,
+        tokens: serviceUserCaches.tokens,
+        service_users: serviceUserCaches.serviceUsers,
+        organization_states: serviceUserCaches.organizationStates,
+        sessions_by_secret: sessionCaches.byHash,
+        sessions_by_id: sessionCaches.byId,
+        user_messages: userMessages,
+      },
+      tracing,
+      clock,
+    }),
+  );
   const shutdown = new AbortController();
   const edge = createEdge({
     routes: [
@@ -661,8 +710,13 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
   });
   const sweepTokens = oneAtATime(createTokenSweep(database, clock));
   const sweepSignIns = oneAtATime(async () => {
-    for (const remove of [deleteExpiredFlows, deleteExpiredSessions, deleteStaleCounts]) {
-      await sweepInBatches((limit) => database.transaction((tx) => remove(tx, clock.now(), limit)));
+    for (const [kind, remove] of [
+      ["flows", deleteExpiredFlows],
+      ["sessions", deleteExpiredSessions],
+      ["limit_counts", deleteStaleCounts],
+    ] as const) {
+      const removeBatch = (limit: number) => database.transaction((tx) => remove(tx, clock.now(), limit));
+      swept.add(kind, await sweepInBatches(removeBatch));
     }
   });
   const sweepUsage = oneAtATime(() => usage.sweep());

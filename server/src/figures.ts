@@ -1,28 +1,203 @@
 /**
- * What `/metrics` shows besides requests: figures that other parts keep
- * anyway, read when they are asked for and at no other time.
+ * What `/metrics` shows besides requests: figures that the parts of a server
+ * keep anyway, read when they are asked for and at no other time. Labels take
+ * values from closed sets, and nothing here names anybody or holds a secret.
  */
-import { byLabel, type Figure } from "./edge/figure.ts";
+import type { DatabaseFigures } from "./db/kysely-database.ts";
+import { byLabel, type Figure, toHistogram } from "./edge/figure.ts";
+import type { Clock } from "./lib/clock.ts";
 import type { Tracing } from "./lib/tracing.ts";
+import { version } from "./lib/version.ts";
+import type { MailFigures } from "./mail/mailer.ts";
+import type { SigningSchedule } from "./tokens/keyring.ts";
 
-/** Spans on their way out; none when traces are off. */
-export function listTraceFigures(tracing: Pick<Tracing, "figures"> | undefined): Figure[] {
+/** Counts by the values of one label. */
+interface Counts {
+  read(): Readonly<Record<string, number>>;
+}
+
+/** What of each part is looked at. */
+export interface FigureSources {
+  readonly health: { isServing(): boolean };
+  readonly database: { readonly dialect: "sqlite" | "postgres"; figures(): DatabaseFigures };
+  readonly feed: { readonly secondsSinceConfirmed: number | undefined };
+  readonly audit: { readonly waitingCount: number; readonly lostCount: number };
+  readonly usage: { readonly waitingCount: number; readonly lostCalls: number };
+  readonly mailer: { isAvailable(): boolean; figures(): MailFigures };
+  readonly keyring: { get(): Promise<{ getSchedule(now: Date): SigningSchedule }> };
+  /** Refusals by the limit that was used up. */
+  readonly limits: Counts;
+  /** Outgoing fetches by how they ended. */
+  readonly fetches: Counts;
+  /** Rows that were removed because their time was over. */
+  readonly swept: Counts;
+  readonly watch: { readonly size: number };
+  readonly caches: Readonly<Record<string, { readonly size: number; readonly loadCount: number }>>;
+  readonly tracing: Pick<Tracing, "figures"> | undefined;
+  readonly clock: Clock;
+}
+
+/** All of them, in the order in which they are shown. */
+export function createFigures(sources: FigureSources): Figure[] {
+  return [
+    ...listProcessFigures(sources),
+    ...listDatabaseFigures(sources.database),
+    ...listQueueFigures(sources),
+    ...listKeyFigures(sources),
+    ...listRefusalFigures(sources),
+    ...listCacheFigures(sources.caches),
+    ...listTraceFigures(sources.tracing),
+  ];
+}
+
+function gauge(name: string, help: string, read: Figure["read"]): Figure {
+  return { name, help, type: "gauge", read };
+}
+
+function counter(name: string, help: string, read: Figure["read"]): Figure {
+  return { name, help, type: "counter", read };
+}
+
+function listProcessFigures({ health, database }: FigureSources): Figure[] {
+  return [
+    gauge("build_info", "Always 1; the labels say what runs.", () => [
+      { labels: { version, database: database.dialect }, value: 1 },
+    ]),
+    gauge("ready", "1 while requests are taken, 0 before that and while the process ends.", () =>
+      Number(health.isServing()),
+    ),
+  ];
+}
+
+function listDatabaseFigures(database: FigureSources["database"]): Figure[] {
+  const { connections, commits } = database.figures();
+  const duration = "database_transaction_duration_seconds";
+  return [
+    counter("database_transactions_total", "Transactions by how they ended.", () =>
+      byLabel("result", database.figures().transactions),
+    ),
+    {
+      name: duration,
+      help: "Time of a transaction, waiting for its turn and for the commit included.",
+      type: "histogram",
+      read: () => toHistogram(duration, database.figures().durations),
+    },
+    gauge(
+      "database_waiting",
+      "Transactions that wait for their turn; on Postgres whatever waits for a connection.",
+      () => database.figures().waiting,
+    ),
+    ...(connections === undefined
+      ? []
+      : [
+          gauge("database_connections", "Connections of the pool.", () =>
+            byLabel("state", { used: 0, idle: 0, ...database.figures().connections }),
+          ),
+        ]),
+    ...(commits === undefined
+      ? []
+      : [
+          counter(
+            "database_commits_total",
+            "Commits of the SQLite file; transactions made at the same time share one.",
+            () => database.figures().commits ?? 0,
+          ),
+        ]),
+  ];
+}
+
+function listQueueFigures({ feed, audit, usage, mailer, watch, swept }: FigureSources): Figure[] {
+  return [
+    gauge(
+      "change_feed_age_seconds",
+      "Seconds since this process knew of every change; beyond 2 its caches step aside.",
+      () => feed.secondsSinceConfirmed ?? Number.NaN,
+    ),
+    gauge("audit_records_waiting", "Audit records that wait to be written.", () => audit.waitingCount),
+    counter(
+      "audit_records_lost_total",
+      "Audit records that could not be kept. More than 0 is worth an alarm.",
+      () => audit.lostCount,
+    ),
+    gauge("usage_counts_waiting", "Counts of use that wait to be written.", () => usage.waitingCount),
+    counter("usage_calls_lost_total", "Calls that went uncounted.", () => usage.lostCalls),
+    gauge("mail_available", "1 while mail can be sent, 0 from a failure until the mail server is back.", () =>
+      Number(mailer.isAvailable()),
+    ),
+    gauge(
+      "mails_waiting",
+      "Mails on their way, those that are tried again among them.",
+      () => mailer.figures().waiting,
+    ),
+    counter("mails_total", "Mails by what became of them.", () => {
+      const { accepted, failed } = mailer.figures();
+      return byLabel("result", { accepted, failed });
+    }),
+    gauge("watch_streams", "Open streams of WatchAuthProviders.", () => watch.size),
+    counter("swept_rows_total", "Rows that were removed because their time was over.", () =>
+      byLabel("kind", swept.read()),
+    ),
+  ];
+}
+
+function listKeyFigures({ keyring, clock }: FigureSources): Figure[] {
+  const read = async (pick: (schedule: SigningSchedule) => Date): Promise<number> => {
+    try {
+      return pick((await keyring.get()).getSchedule(clock.now())).getTime() / 1000;
+    } catch {
+      // The keys cannot be read just now: that shows elsewhere, and must not hide all other figures.
+      return Number.NaN;
+    }
+  };
+  return [
+    gauge("signing_key_since_timestamp_seconds", "Since when the signing key signs, as Unix time.", () =>
+      read(({ signsFromAt }) => signsFromAt),
+    ),
+    gauge(
+      "signing_key_rotation_timestamp_seconds",
+      "When its successor will sign, as Unix time. In the past, rotation is overdue.",
+      () => read(({ nextSignsFromAt }) => nextSignsFromAt),
+    ),
+  ];
+}
+
+function listRefusalFigures({ limits, fetches }: FigureSources): Figure[] {
+  return [
+    counter(
+      "limit_refusals_total",
+      "What was refused because a limit was used up, by the limit; silent refusals count as well.",
+      () => byLabel("limit", limits.read()),
+    ),
+    counter(
+      "fetches_total",
+      "Outgoing fetches, by the class of their status or the reason for which there is none.",
+      () => byLabel("result", fetches.read()),
+    ),
+  ];
+}
+
+function listCacheFigures(caches: FigureSources["caches"]): Figure[] {
+  const each = (pick: (cache: { size: number; loadCount: number }) => number) =>
+    byLabel("cache", Object.fromEntries(Object.entries(caches).map(([name, cache]) => [name, pick(cache)])));
+  return [
+    gauge("cache_entries", "Entries of a cache.", () => each(({ size }) => size)),
+    counter("cache_loads_total", "Look-ups that the cache had no answer for.", () =>
+      each(({ loadCount }) => loadCount),
+    ),
+  ];
+}
+
+function listTraceFigures(tracing: FigureSources["tracing"]): Figure[] {
   if (tracing === undefined) return [];
   return [
-    {
-      name: "trace_spans_total",
-      help: "Spans that were handed to the collector, and those that were lost on the way.",
-      type: "counter",
-      read: () => {
+    counter(
+      "trace_spans_total",
+      "Spans that the collector took, and those that were lost on the way.",
+      () => {
         const { exported, lost } = tracing.figures();
         return byLabel("result", { exported, lost });
       },
-    },
-    {
-      name: "trace_spans_waiting",
-      help: "Spans that wait to be exported.",
-      type: "gauge",
-      read: () => tracing.figures().waiting,
-    },
+    ),
+    gauge("trace_spans_waiting", "Spans that wait to be exported.", () => tracing.figures().waiting),
   ];
 }

@@ -75,6 +75,11 @@ export class DatabaseAuditTrail implements AuditTrail {
     return this.#lost;
   }
 
+  /** How many records wait to be written. */
+  get waitingCount(): number {
+    return this.#buffer.length;
+  }
+
   /** Calls `listener` whenever this process has committed records. Returns what ends that. */
   onCommitted(listener: () => void): () => void {
     this.#listeners.add(listener);

@@ -38,6 +38,7 @@ export class InvalidatedCache<V extends NonNullable<unknown>> {
   /** Loads in progress that newcomers may share. An invalidation takes them out. */
   readonly #loads = new Map<string, Promise<V | undefined>>();
   readonly #unsubscribe: () => void;
+  #loadCount = 0;
 
   constructor(options: InvalidatedCacheOptions<V>) {
     this.#feed = options.feed;
@@ -58,6 +59,11 @@ export class InvalidatedCache<V extends NonNullable<unknown>> {
   /** How many entries there are. */
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** How often the database was asked since the start, but for while the feed was in doubt. */
+  get loadCount(): number {
+    return this.#loadCount;
   }
 
   /**
@@ -96,6 +102,7 @@ export class InvalidatedCache<V extends NonNullable<unknown>> {
   }
 
   #load(key: string, load: (key: string) => Promise<V | undefined>): Promise<V | undefined> {
+    this.#loadCount += 1;
     const loading = load(key).then(
       (value) => {
         if (this.#endLoad(key, loading) && value !== undefined) this.#keep(key, value);

@@ -136,14 +136,17 @@ describeDatabases("change feed", (under) => {
     const unstarted = new ChangeFeed({ database: under.database, clock, log: silentLog });
     expect(unstarted.isConfirmed()).toBe(false);
     const { feed } = await follow(under.database, options);
+    expect(unstarted.secondsSinceConfirmed).toBeUndefined();
     nowMs = 6999;
     expect(feed.isConfirmed()).toBe(true);
+    expect(feed.secondsSinceConfirmed).toBe(1.999);
     nowMs = 7000;
     expect(feed.isConfirmed()).toBe(false);
     await feed.pollNow();
     expect(feed.isConfirmed()).toBe(true);
     await feed.stop();
     expect(feed.isConfirmed()).toBe(false);
+    expect(feed.secondsSinceConfirmed).toBeUndefined();
   });
 
   it("is not confirmed by a read that fails", async () => {

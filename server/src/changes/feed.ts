@@ -110,6 +110,11 @@ export class ChangeFeed {
     return this.#confirmedAtMs !== undefined && this.#monotonicMs() - this.#confirmedAtMs < confirmedForMs;
   }
 
+  /** Seconds since this process last knew of every change; undefined before `start` and after `stop`. */
+  get secondsSinceConfirmed(): number | undefined {
+    return this.#confirmedAtMs === undefined ? undefined : (this.#monotonicMs() - this.#confirmedAtMs) / 1000;
+  }
+
   /**
    * Takes its place at the end of the feed and follows it from there.
    *

@@ -78,7 +78,12 @@ describe("GroupCommit", () => {
     expect(countOf("commit")).toBe(1);
     await Promise.all(numbers(21).map((id) => insert(commits, 100 + id)));
     expect(countOf("commit")).toBe(1 + 3);
-    expect(committedIds()).toHaveLength(31);
+    expect(commits.commitCount).toBe(1 + 3);
+    const late = numbers(3).map((id) => insert(commits, 200 + id));
+    expect(commits.waitingCount).toBe(2);
+    await Promise.all(late);
+    expect(commits.waitingCount).toBe(0);
+    expect(committedIds()).toHaveLength(34);
   });
 
   it("takes no more into a batch that has been open for long enough", async () => {

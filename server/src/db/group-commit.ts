@@ -66,6 +66,7 @@ export class GroupCommit {
   #lockWaitSinceMs: number | undefined;
   #watchdog: NodeJS.Timeout | undefined;
   #isClosed = false;
+  #commitCount = 0;
   #onIdle: (() => void) | undefined;
 
   constructor(options: GroupCommitOptions) {
@@ -76,6 +77,16 @@ export class GroupCommit {
     this.#maxBatchMs = options.maxBatchMs ?? 5;
     this.#lockWaitMs = options.lockWaitMs ?? 2000;
     this.#maxUnitMs = options.maxUnitMs ?? 10_000;
+  }
+
+  /** How many transactions wait for their turn. */
+  get waitingCount(): number {
+    return this.#waiting.length;
+  }
+
+  /** How many commits there were: each made all transactions durable that shared it. */
+  get commitCount(): number {
+    return this.#commitCount;
   }
 
   /**
@@ -194,6 +205,7 @@ export class GroupCommit {
       this.#settleIdle();
       return;
     }
+    this.#commitCount += 1;
     for (const unit of released) unit.resolve();
     this.#settleIdle();
   }

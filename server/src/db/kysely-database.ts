@@ -1,4 +1,7 @@
 import type { Kysely } from "kysely";
+import { Durations } from "../lib/durations.ts";
+import { DomainError } from "../lib/errors.ts";
+import { Tally } from "../lib/tally.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import type { Database, Reader, Tx } from "./database.ts";
 import type { Schema } from "./schema.ts";
@@ -13,7 +16,31 @@ export interface OpenDatabase extends Database {
    * Returns what ends it. On SQLite there is nothing to listen to: poll.
    */
   listen(channel: string, onNotify: () => void): () => Promise<void>;
+  figures(): DatabaseFigures;
 }
+
+/** How transactions ended. `unavailable`: the database was locked, full or gone. */
+export type TransactionResult = "committed" | "rolled_back" | "unavailable";
+
+/** What the database has done since it was opened. */
+export interface DatabaseFigures extends DriverFigures {
+  readonly transactions: Readonly<Record<TransactionResult, number>>;
+  /** From the call to its result, waiting included. */
+  readonly durations: Durations;
+}
+
+/** What differs between the two. */
+export interface DriverFigures {
+  /** Transactions that wait for their turn; on Postgres those, and reads, that wait for a connection. */
+  readonly waiting: number;
+  /** Postgres: open connections of the pool. */
+  readonly connections?: { readonly used: number; readonly idle: number };
+  /** SQLite: commits of the file, which transactions share. */
+  readonly commits?: number;
+}
+
+/** Upper bounds of the durations of transactions, in seconds. */
+const durationBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
 export interface KyselyDatabaseParts {
   readonly dialect: "sqlite" | "postgres";
@@ -21,6 +48,7 @@ export interface KyselyDatabaseParts {
   readonly scope: TransactionScope;
   readonly tracing?: Pick<Tracing, "within"> | undefined;
   listen(channel: string, onNotify: () => void): () => Promise<void>;
+  figures(): DriverFigures;
   close(): Promise<void>;
 }
 
@@ -29,6 +57,8 @@ export class KyselyDatabase implements OpenDatabase {
   readonly dialect: "sqlite" | "postgres";
   readonly reader: Reader;
   readonly #parts: KyselyDatabaseParts;
+  readonly #transactions = new Tally<TransactionResult>(["committed", "rolled_back", "unavailable"]);
+  readonly #durations = new Durations(durationBounds);
   #closing: Promise<void> | undefined;
 
   constructor(parts: KyselyDatabaseParts) {
@@ -51,12 +81,30 @@ export class KyselyDatabase implements OpenDatabase {
     return this.#parts.listen(channel, onNotify);
   }
 
+  figures(): DatabaseFigures {
+    return {
+      ...this.#parts.figures(),
+      transactions: this.#transactions.read(),
+      durations: this.#durations,
+    };
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#parts.close();
     return this.#closing;
   }
 
-  #transact<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
-    return this.#parts.scope.run((body) => this.#parts.kysely.transaction().execute(body), work);
+  async #transact<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    const beganAt = performance.now();
+    let result: TransactionResult = "committed";
+    try {
+      return await this.#parts.scope.run((body) => this.#parts.kysely.transaction().execute(body), work);
+    } catch (error) {
+      result = error instanceof DomainError && error.kind === "unavailable" ? "unavailable" : "rolled_back";
+      throw error;
+    } finally {
+      this.#transactions.add(result);
+      this.#durations.add((performance.now() - beganAt) / 1000);
+    }
   }
 }

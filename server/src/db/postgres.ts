@@ -79,6 +79,10 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
         await listener.close();
       };
     },
+    figures: () => {
+      const { totalCount, idleCount, waitingCount } = pool;
+      return { waiting: waitingCount, connections: { used: totalCount - idleCount, idle: idleCount } };
+    },
     close: async () => {
       await Promise.all([...listeners].map((listener) => listener.close()));
       await kysely.destroy();

@@ -35,6 +35,7 @@ export function openSqlite(options: SqliteOptions): OpenDatabase {
     scope,
     tracing,
     listen: () => async () => {},
+    figures: () => ({ waiting: commits.waitingCount, commits: commits.commitCount }),
     close: async () => {
       await commits.close();
       await kysely.destroy();

@@ -4,13 +4,14 @@ import { oneAtATime, rowsPerBatch, sweepInBatches } from "./sweep.ts";
 it.each([0, 1, rowsPerBatch - 1, rowsPerBatch, rowsPerBatch * 3 + 1])("removes %d rows", async (rows) => {
   let left = rows;
   let largest = 0;
-  await sweepInBatches(async (limit) => {
+  const total = await sweepInBatches(async (limit) => {
     const removed = Math.min(limit, left);
     largest = Math.max(largest, removed);
     left -= removed;
     return removed;
   });
   expect(left).toBe(0);
+  expect(total).toBe(rows);
   expect(largest).toBeLessThanOrEqual(rowsPerBatch);
 });
 

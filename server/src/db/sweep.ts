@@ -23,14 +23,17 @@ const ownPace: SweepPace = { monotonicMs: () => performance.now(), rest: (ms) =>
  * for one batch, and the more there is to do besides, the slower the sweep.
  *
  * @param removeBatch removes up to `limit` rows in a transaction of its own, and answers how many there were.
+ * @returns how many there were altogether
  */
 export async function sweepInBatches(
   removeBatch: (limit: number) => Promise<number>,
   { monotonicMs, rest }: SweepPace = ownPace,
-): Promise<void> {
-  for (;;) {
+): Promise<number> {
+  for (let total = 0; ; ) {
     const startedAtMs = monotonicMs();
-    if ((await removeBatch(rowsPerBatch)) < rowsPerBatch) return;
+    const removed = await removeBatch(rowsPerBatch);
+    total += removed;
+    if (removed < rowsPerBatch) return total;
     await rest((monotonicMs() - startedAtMs) * restFactor);
   }
 }

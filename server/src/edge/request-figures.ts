@@ -1,6 +1,7 @@
 import type { Registry } from "prom-client";
+import { Durations } from "../lib/durations.ts";
 import type { RequestOutcome } from "../lib/request.ts";
-import { type FigureValue, registerFigure } from "./figure.ts";
+import { type FigureValue, registerFigure, toHistogram } from "./figure.ts";
 
 /** Upper bounds of the duration histogram, in seconds. */
 const durationBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -9,10 +10,7 @@ const durationBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 interface RouteFigures {
   /** Code → kind of credential → requests. */
   readonly requests: Map<string, Map<string, number>>;
-  /** How many requests fell into each bucket, the last being for all that took longer; not cumulative. */
-  readonly buckets: number[];
-  seconds: number;
-  count: number;
+  readonly durations: Durations;
 }
 
 /**
@@ -27,7 +25,7 @@ export class RequestFigures {
   add(route: string, { code = "unknown", credentialKind = "none" }: RequestOutcome, seconds: number): void {
     let figures = this.#routes.get(route);
     if (figures === undefined) {
-      figures = { requests: new Map(), buckets: durationBounds.map(() => 0).concat(0), seconds: 0, count: 0 };
+      figures = { requests: new Map(), durations: new Durations(durationBounds) };
       this.#routes.set(route, figures);
     }
     let byCredential = figures.requests.get(code);
@@ -36,11 +34,7 @@ export class RequestFigures {
       figures.requests.set(code, byCredential);
     }
     byCredential.set(credentialKind, (byCredential.get(credentialKind) ?? 0) + 1);
-    let bucket = 0;
-    while (seconds > (durationBounds[bucket] ?? Number.POSITIVE_INFINITY)) bucket++;
-    figures.buckets[bucket] = (figures.buckets[bucket] ?? 0) + 1;
-    figures.seconds += seconds;
-    figures.count++;
+    figures.durations.add(seconds);
   }
 
   /** Has the registry show them. */
@@ -71,18 +65,8 @@ export class RequestFigures {
   }
 
   #measureDurations(): FigureValue[] {
-    const name = "vestibule_request_duration_seconds";
-    const values: FigureValue[] = [];
-    for (const [route, { buckets, seconds, count }] of this.#routes) {
-      let below = 0;
-      for (const [index, inBucket] of buckets.entries()) {
-        below += inBucket;
-        const le = durationBounds[index] ?? "+Inf";
-        values.push({ metricName: `${name}_bucket`, labels: { route, le }, value: below });
-      }
-      values.push({ metricName: `${name}_sum`, labels: { route }, value: seconds });
-      values.push({ metricName: `${name}_count`, labels: { route }, value: count });
-    }
-    return values;
+    return [...this.#routes].flatMap(([route, { durations }]) =>
+      toHistogram("request_duration_seconds", durations, { route }),
+    );
   }
 }

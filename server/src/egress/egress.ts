@@ -12,7 +12,7 @@ import type { Cidr } from "../config/cidr.ts";
 import type { Log } from "../lib/log.ts";
 import type { Tracing, Work } from "../lib/tracing.ts";
 import { version } from "../lib/version.ts";
-import { EgressError } from "./egress-error.ts";
+import { EgressError, type EgressReason } from "./egress-error.ts";
 import { type EgressResponse, exchangeWith } from "./exchange.ts";
 import { createVetting, type Lookup, systemLookup, type VettedUrl } from "./vet.ts";
 
@@ -35,6 +35,28 @@ export interface EgressRequest {
   readonly signal?: AbortSignal;
 }
 
+/** How a fetch ended. */
+export type FetchResult = "2xx" | "3xx" | "4xx" | "5xx" | EgressReason;
+
+/** Every {@link FetchResult}. */
+export const fetchResults: readonly FetchResult[] = [
+  "2xx",
+  "3xx",
+  "4xx",
+  "5xx",
+  "url",
+  "blocked",
+  "dns",
+  "timeout",
+  "connection",
+  "tls",
+  "redirect",
+  "too_large",
+  "status",
+  "content",
+  "aborted",
+];
+
 export interface EgressOptions {
   /** Internal networks that may be reached: `egress.allow_cidrs`. */
   readonly allowCidrs: readonly Cidr[];
@@ -45,6 +67,8 @@ export interface EgressOptions {
   readonly log: Log;
   /** Records what is fetched, by host. Whom we ask is told nothing of it. */
   readonly tracing?: Pick<Tracing, "within"> | undefined;
+  /** Hears how each fetch ended: the class of the status, or the reason for which there is none. */
+  readonly onEnded?: (result: FetchResult) => void;
   /** Certificate authorities as PEM to trust instead of the system's. */
   readonly trustedCa?: string;
 }
@@ -75,7 +99,7 @@ const portableHeaders = new Set(["accept", "user-agent", "accept-encoding"]);
 
 /** @see {@link Egress} */
 export function createEgress(options: EgressOptions): Egress {
-  const { lookup = systemLookup, tracing, trustedCa } = options;
+  const { lookup = systemLookup, tracing, onEnded, trustedCa } = options;
   const log = options.log.child({ part: "egress" });
   const vet = createVetting({
     allowCidrs: options.allowCidrs,
@@ -127,7 +151,11 @@ export function createEgress(options: EgressOptions): Egress {
   }
 
   async function fetchGuarded(url: string, request: EgressRequest): Promise<EgressResponse> {
-    const response = await bounded(url, request, (signal) => follow(url, request, signal));
+    const response = await bounded(url, request, (signal) => follow(url, request, signal)).catch((error) => {
+      if (error instanceof EgressError) onEnded?.(error.reason);
+      throw error;
+    });
+    onEnded?.(toStatusClass(response.status));
     log.debug({ host: new URL(response.url).host, status: response.status }, "fetched");
     return response;
   }
@@ -143,6 +171,12 @@ export function createEgress(options: EgressOptions): Egress {
     },
     vet: (url, signal) => bounded(url, signal ? { signal } : {}, (bound) => untilAborted(vet(url), bound)),
   };
+}
+
+function toStatusClass(status: number): FetchResult {
+  if (status < 300) return "2xx";
+  if (status < 400) return "3xx";
+  return status < 500 ? "4xx" : "5xx";
 }
 
 /** The path of a URL may say more than its host does, and stays out. */

@@ -48,7 +48,12 @@ export interface CredentialGuardOptions {
   readonly perClient: number;
   /** Failures per address and minute. */
   readonly perAddress: number;
+  /** Hears which limit someone is refused by. */
+  readonly onLimit?: (limit: FailureLimit) => void;
 }
+
+/** What is bounded. */
+export type FailureLimit = "client_failures" | "address_failures";
 
 /** Stands before every judgement of a machine's credential. */
 export interface CredentialGuard {
@@ -76,7 +81,7 @@ const rememberedClients = 20_000;
 
 /** @see the head of this file */
 export function createCredentialGuard(options: CredentialGuardOptions): CredentialGuard {
-  const { counts, audit, perClient, perAddress } = options;
+  const { counts, audit, perClient, perAddress, onLimit } = options;
   const blocks = createLru<string, string>(rememberedAddresses);
   const knownGood = createLru<string, true>(rememberedClients);
 
@@ -94,9 +99,11 @@ export function createCredentialGuard(options: CredentialGuardOptions): Credenti
   }
 
   function tooMany(key: string, limit: number): DomainError {
+    const isOfClient = key.split(" ")[0] === "client";
+    onLimit?.(isOfClient ? "client_failures" : "address_failures");
     return new DomainError("TOO_MANY_FAILURES", {
       retryAfterSeconds: counts.secondsUntilBelow(key, limit),
-      detail: `${key.split(" ")[0] === "client" ? "this client" : "this address"} failed ${limit} times in a minute`,
+      detail: `${isOfClient ? "this client" : "this address"} failed ${limit} times in a minute`,
     });
   }
 

@@ -20,7 +20,12 @@ export interface MailboxLimitsOptions {
   readonly wrongCodesPerMailbox: number;
   readonly mailsPerMailbox: number;
   readonly mailsPerAddress: number;
+  /** Hears which limit is used up; the caller is told nothing of it. */
+  readonly onLimit?: (limit: MailboxLimit) => void;
 }
+
+/** What is bounded. */
+export type MailboxLimit = "mailbox_wrong_codes" | "mailbox_mails" | "address_mails";
 
 /** A guess that has been counted before it was judged. */
 export interface CountedGuess {
@@ -44,10 +49,12 @@ export class MailboxLimits {
    * @returns undefined when none is left: then the code must not be judged.
    */
   async countGuess(tx: Tx, mailbox: string): Promise<CountedGuess | undefined> {
-    const { clock, wrongCodesPerMailbox: limit } = this.#options;
+    const { clock, wrongCodesPerMailbox: limit, onLimit } = this.#options;
     const at = clock.now();
     const usedUp = await takeEvents(tx, [{ key: toCodeKey(mailbox), limit }], at, mailboxWindowMs);
-    return usedUp === undefined ? { mailbox, at } : undefined;
+    if (usedUp === undefined) return { mailbox, at };
+    onLimit?.("mailbox_wrong_codes");
+    return undefined;
   }
 
   /** The guess was right, or could not be judged: it no longer counts. */
@@ -62,12 +69,14 @@ export class MailboxLimits {
    * @throws DomainError UNAVAILABLE
    */
   async take(mailbox: string, clientAddress: string): Promise<boolean> {
-    const { database, clock, mailsPerMailbox, mailsPerAddress } = this.#options;
+    const { database, clock, mailsPerMailbox, mailsPerAddress, onLimit } = this.#options;
+    const ofMailbox = { key: hashSecret(`mail to ${mailbox}`), limit: mailsPerMailbox };
     const limits = [
-      { key: hashSecret(`mail to ${mailbox}`), limit: mailsPerMailbox },
+      ofMailbox,
       { key: hashSecret(`mail for ${toAddressBlock(clientAddress)}`), limit: mailsPerAddress },
     ];
     const usedUp = await database.transaction((tx) => takeEvents(tx, limits, clock.now(), mailboxWindowMs));
+    if (usedUp !== undefined) onLimit?.(usedUp === ofMailbox ? "mailbox_mails" : "address_mails");
     return usedUp === undefined;
   }
 }

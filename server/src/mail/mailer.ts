@@ -31,6 +31,19 @@ export interface Mailer {
   close(): void;
 }
 
+/** A mailer that keeps count. */
+export interface CountingMailer extends Mailer {
+  figures(): MailFigures;
+}
+
+/** What became of mails since the start. */
+export interface MailFigures {
+  readonly accepted: number;
+  readonly failed: number;
+  /** Being sent, or waiting to be tried again. */
+  readonly waiting: number;
+}
+
 export interface MailerOptions {
   readonly transport: MailTransport;
   readonly log: Log;
@@ -61,11 +74,14 @@ function judgeMailbox(error: unknown): "refused" | "deferred" | undefined {
 }
 
 /** @see {@link Mailer} */
-export function createMailer(options: MailerOptions): Mailer {
+export function createMailer(options: MailerOptions): CountingMailer {
   const { transport, log, tracing } = options;
   const wait = options.wait ?? ((ms, signal) => sleep(ms, undefined, { signal, ref: false }));
   const closing = new AbortController();
   let isAvailable = true;
+  let accepted = 0;
+  let failed = 0;
+  let waiting = 0;
 
   async function probeUntilBack(): Promise<void> {
     for (let attempt = 0; !closing.signal.aborted; attempt++) {
@@ -106,13 +122,19 @@ export function createMailer(options: MailerOptions): Mailer {
 
   return {
     isAvailable: () => isAvailable,
+    figures: () => ({ accepted, failed, waiting }),
     async send(message) {
+      waiting += 1;
       try {
         if (tracing === undefined) await trySend(message);
         else await tracing.within(sending, () => trySend(message));
+        accepted += 1;
       } catch (error) {
+        failed += 1;
         if (judgeMailbox(error) === undefined && !closing.signal.aborted) becomeUnavailable(error);
         throw error;
+      } finally {
+        waiting -= 1;
       }
     },
     close() {

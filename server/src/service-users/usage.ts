@@ -66,6 +66,7 @@ export class UsageRecorder {
   #writing: Promise<boolean> | undefined;
   #failures = 0;
   #droppedCalls = 0;
+  #lostCalls = 0;
   #today = { number: Number.NaN, day: "" };
   #sweptDay = "";
   #isClosed = false;
@@ -75,6 +76,16 @@ export class UsageRecorder {
     this.#clock = options.clock;
     this.#log = options.log;
     this.#flushDelayMs = options.flushDelayMs ?? 80;
+  }
+
+  /** Counts that wait to be written, each of a credential and a day. */
+  get waitingCount(): number {
+    return this.#pending.size;
+  }
+
+  /** Calls that went uncounted since the start: too many waited. */
+  get lostCalls(): number {
+    return this.#lostCalls;
   }
 
   /** Notes a successful proof. Never waits, never throws. */
@@ -126,6 +137,7 @@ export class UsageRecorder {
       this.#pending.set(key, count);
     } else {
       this.#droppedCalls += count.calls;
+      this.#lostCalls += count.calls;
     }
   }
 

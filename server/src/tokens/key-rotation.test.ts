@@ -8,6 +8,7 @@ import type { Clock } from "../lib/clock.ts";
 import { silentLog } from "../lib/log.ts";
 import type { SigningAlgorithm } from "./algorithms.ts";
 import { createKeyRotation, publishAheadSeconds, rotationSeconds, signingKeyPlace } from "./key-rotation.ts";
+import { toSnapshot } from "./keyring.ts";
 import { findSigner, toSigningKeyState } from "./signing-key.ts";
 import { deleteSigningKey, findSigningKeys } from "./store.ts";
 
@@ -210,6 +211,22 @@ describeDatabases("key rotation", (under) => {
       await Promise.all(rotations.map((rotation) => rotation.maintain()));
       expect(await readKeys()).toHaveLength(1);
     });
+  });
+
+  it("shows when keys change over: when that is due, and when the successor that waits will sign", async () => {
+    const rotation = createRotation();
+    const scheduleNow = async () =>
+      toSnapshot(await findSigningKeys(under.database.reader), sealer, clock.now()).getSchedule(clock.now());
+    await rotation.maintain();
+    const dueAt = addSeconds(startAt, rotationSeconds);
+    expect(await scheduleNow()).toEqual({ signsFromAt: startAt, nextSignsFromAt: dueAt });
+    await rotation.rotate({ now: false });
+    const successorAt = addSeconds(startAt, publishAheadSeconds);
+    clock.passSeconds(publishAheadSeconds - 1);
+    expect(await scheduleNow()).toEqual({ signsFromAt: startAt, nextSignsFromAt: successorAt });
+    clock.passSeconds(1);
+    const nextAt = addSeconds(successorAt, rotationSeconds);
+    expect(await scheduleNow()).toEqual({ signsFromAt: successorAt, nextSignsFromAt: nextAt });
   });
 
   describe("rotate", () => {

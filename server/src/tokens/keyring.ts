@@ -13,7 +13,7 @@ import { DomainError } from "../lib/errors.ts";
 import { createLru } from "../lib/lru.ts";
 import type { SigningAlgorithm } from "./algorithms.ts";
 import type { AccessTokenClaims } from "./claims.ts";
-import { keyringSubject, signingKeyPlace } from "./key-rotation.ts";
+import { keyringSubject, rotationSeconds, signingKeyPlace } from "./key-rotation.ts";
 import { findSigner, isVerifying, type SigningKey } from "./signing-key.ts";
 
 /** A key that may verify. */
@@ -48,6 +48,14 @@ export interface KeyringSnapshot {
   readonly verified: LRUCache<string, AccessTokenClaims>;
   /** The key that signs at `now`; its private half is opened at first use. */
   getSigner(now: Date): SigningKeyInUse;
+  /** Since when the key that signs at `now` does, and when its successor will. */
+  getSchedule(now: Date): SigningSchedule;
+}
+
+/** When signing keys change over. */
+export interface SigningSchedule {
+  readonly signsFromAt: Date;
+  readonly nextSignsFromAt: Date;
 }
 
 /** Gives the current snapshot. */
@@ -88,14 +96,23 @@ export function toSnapshot(stored: readonly SigningKey[], sealer: Sealer, now: D
     return made;
   }
 
+  function getSignerKey(at: Date): SigningKey {
+    const signer = findSigner(keys, at);
+    if (signer === undefined) throw new DomainError("UNAVAILABLE", { detail: "there is no signing key" });
+    return signer;
+  }
+
   return {
     verifiers: new Map(keys.map((key) => [key.kid, toVerifyingKey(key)])),
     jwks: toJwksDocument(keys),
     verified: createLru(verifiedTokens),
-    getSigner(at) {
-      const signer = findSigner(keys, at);
-      if (signer === undefined) throw new DomainError("UNAVAILABLE", { detail: "there is no signing key" });
-      return open(signer);
+    getSigner: (at) => open(getSignerKey(at)),
+    getSchedule(at) {
+      const { signsFromAt } = getSignerKey(at);
+      const published = keys.map((key) => key.signsFromAt).filter((instant) => instant > at);
+      const due = signsFromAt.getTime() + rotationSeconds * 1000;
+      const next = published.length > 0 ? Math.min(...published.map((instant) => instant.getTime())) : due;
+      return { signsFromAt, nextSignsFromAt: new Date(next) };
     },
   };
 }
