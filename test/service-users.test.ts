@@ -109,6 +109,28 @@ describe.each(["sqlite", "postgres"] as const)("service users on %s", (database)
     expect(answer.text).not.toContain(leaked.d);
   });
 
+  it("lists all, or a page at a time where one is asked for", async () => {
+    const name = `paged-${database}`;
+    await postJson(
+      server,
+      "/vestibule.v1.OrganizationService/CreateOrganization",
+      { body: { name } },
+      basic(server),
+    );
+    for (let index = 0; index < 3; index++) await call("CreateServiceUser", { org_id: name });
+    const all = (await call("ListServiceUsers", { org_id: name })).json;
+    expect(all.serviceusers).toHaveLength(3);
+    expect(all).not.toHaveProperty("nextPageToken");
+    const first = (await call("ListServiceUsers", { org_id: name, page_size: 2 })).json;
+    const page_token = first.nextPageToken;
+    const second = (await call("ListServiceUsers", { org_id: name, page_size: 2, page_token })).json;
+    expect([...first.serviceusers, ...second.serviceusers]).toEqual(all.serviceusers);
+    expect(second).not.toHaveProperty("nextPageToken");
+    for (const page_size of [-1, 201]) {
+      expect((await call("ListServiceUsers", { org_id: name, page_size })).status).toBe(400);
+    }
+  });
+
   it("changes what a body has", async () => {
     const id = await createMachine();
     const update = async (body?: object) => await call("UpdateServiceUser", { id, ...(body && { body }) });

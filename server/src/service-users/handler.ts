@@ -92,9 +92,12 @@ function createServiceUserMethods(
       return { serviceuser: messages.toServiceUserMessage(serviceUser) };
     },
     async listServiceUsers(request, context) {
-      const state = request.state === "" ? undefined : (request.state as ServiceUser["state"]);
-      const found = await service.list(requireCaller(context), request.orgId, state);
-      return { serviceusers: found.map(messages.toServiceUserMessage) };
+      const { items, nextPageToken } = await service.list(requireCaller(context), request.orgId, {
+        ...(request.state !== "" && { state: request.state as ServiceUser["state"] }),
+        ...(request.pageSize > 0 && { size: request.pageSize }),
+        token: request.pageToken,
+      });
+      return { serviceusers: items.map(messages.toServiceUserMessage), nextPageToken };
     },
     async updateServiceUser(request, context) {
       const patch = toPatch(request.body);

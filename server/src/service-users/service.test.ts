@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { newId } from "../lib/ids.ts";
 import type { Role } from "../principals/principal.ts";
+import type { ServiceUserListing } from "./service.ts";
 import { lockServiceUser } from "./store.ts";
 import {
   createMachine,
@@ -45,6 +46,35 @@ describeDatabases("service users", (under) => {
       role: "manager",
       createdAt: titled.createdAt,
     });
+  });
+
+  it("are listed all at once or in pages, each once and oldest first", async () => {
+    const made: string[] = [];
+    for (let index = 0; index < 5; index++) {
+      room.clock.advance(1);
+      made.push((await createMachine(room, org)).id);
+    }
+    await createMachine(room, await room.createOrganization());
+    const list = (listing?: ServiceUserListing) =>
+      room.serviceUsers.list(machineOf(org, "viewer"), org, listing);
+    const idsOf = ({ items }: { items: readonly { id: string }[] }) => items.map(({ id }) => id);
+    const all = await list();
+    expect([idsOf(all), all.nextPageToken]).toEqual([made, ""]);
+
+    const first = await list({ size: 2 });
+    await room.serviceUsers.delete(root, { id: made[1] ?? "", org });
+    const second = await list({ size: 2, token: first.nextPageToken });
+    const third = await list({ size: 2, token: second.nextPageToken });
+    expect([first, second, third].map(idsOf)).toEqual([made.slice(0, 2), made.slice(2, 4), made.slice(4)]);
+    expect(third.nextPageToken).toBe("");
+    expect(idsOf(await list({ token: first.nextPageToken }))).toEqual(made.slice(2));
+
+    await room.serviceUsers.setState(root, { id: made[4] ?? "", org }, "disabled");
+    expect(idsOf(await list({ size: 1, state: "disabled" }))).toEqual(made.slice(4));
+    for (const listing of [{ size: 2, state: "enabled" }, { token: "x" }] as const) {
+      const refused = list({ token: first.nextPageToken, ...listing });
+      expect((await refusalOf(refused)).reason).toBe("INVALID_REQUEST");
+    }
   });
 
   it("records every change and tells the feed of what revokes", async () => {
@@ -273,8 +303,8 @@ describeDatabases("service users", (under) => {
           if (result.status === "fulfilled") continue;
           expect(["LAST_OWNER", "SERVICE_USER_NOT_FOUND"]).toContain(result.reason.reason);
         }
-        const left = await room.serviceUsers.list(root, of);
-        expect(left.map(({ role }) => role)).toContain("owner");
+        const { items } = await room.serviceUsers.list(root, of);
+        expect(items.map(({ role }) => role)).toContain("owner");
       }
     });
 

@@ -12,6 +12,7 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { checkMetadata } from "../lib/metadata.ts";
+import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
 import { type Access, requireGrantable } from "../organizations/access.ts";
 import { keepingAnOwner } from "../organizations/owners.ts";
 import type { Caller, Role } from "../principals/principal.ts";
@@ -28,6 +29,15 @@ export interface ServiceUserDraft {
 
 /** What to change of a service user; what is absent stays. Metadata is replaced as a whole. */
 export type ServiceUserPatch = Partial<ServiceUserDraft>;
+
+/** Which service users to list. */
+export interface ServiceUserListing {
+  readonly state?: ServiceUser["state"];
+  /** 1 to 200; absent for all. */
+  readonly size?: number;
+  /** Absent or empty for the first page. */
+  readonly token?: string;
+}
 
 export interface ServiceUserServiceOptions {
   readonly database: Database;
@@ -82,10 +92,21 @@ export class ServiceUserService {
     return await getServiceUserIn(this.#database.reader, organization.id, ref.id);
   }
 
-  /** Oldest first; of one state if given. */
-  async list(caller: Caller, org: string, state?: ServiceUser["state"]): Promise<ServiceUser[]> {
+  /** Oldest first; of one state if given. @throws DomainError INVALID_REQUEST for another list's page token */
+  async list(
+    caller: Caller,
+    org: string,
+    { state, size, token = "" }: ServiceUserListing = {},
+  ): Promise<Page<ServiceUser>> {
     const { organization } = await this.#access.require(caller.principal, org, reads);
-    return await store.findServiceUsers(this.#database.reader, organization.id, state);
+    const list = ["ListServiceUsers", organization.id, state ?? ""];
+    const [afterId] = fromPageToken(list, token, ["text"]) ?? [""];
+    const rows = await store.findServiceUsers(this.#database.reader, organization.id, {
+      state,
+      afterId,
+      ...(size !== undefined && { limit: size + 1 }),
+    });
+    return toPage(rows, size ?? rows.length, list, ({ id }) => [id]);
   }
 
   /**

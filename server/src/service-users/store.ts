@@ -73,14 +73,24 @@ export async function findSuperuser(reader: Reader): Promise<ServiceUser | undef
   return row && toServiceUser(row);
 }
 
-/** Service users of an organization, oldest first; of one state if given. */
+/** Service users of an organization after an id, oldest first. @param filter.limit absent for all */
 export async function findServiceUsers(
   reader: Reader,
   orgId: string,
-  state?: ServiceUser["state"],
+  filter: {
+    readonly state?: ServiceUser["state"] | undefined;
+    readonly afterId: string;
+    readonly limit?: number;
+  },
 ): Promise<ServiceUser[]> {
-  let query = reader.selectFrom("service_users").selectAll().where("org_id", "=", orgId);
+  const { state, afterId, limit } = filter;
+  let query = reader
+    .selectFrom("service_users")
+    .selectAll()
+    .where("org_id", "=", orgId)
+    .where("id", ">", afterId);
   if (state !== undefined) query = query.where("state", "=", state);
+  if (limit !== undefined) query = query.limit(limit);
   return (await query.orderBy("id").execute()).map(toServiceUser);
 }
 

@@ -126,6 +126,21 @@ export declare type ListServiceUsersRequest = Message<"vestibule.v1.ListServiceU
    * @generated from field: string state = 2;
    */
   state: string;
+
+  /**
+   * How many at most: 1 to 200, all if 0.
+   *
+   * @generated from field: int32 page_size = 100;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before, with the same organization and state;
+   * empty for the first.
+   *
+   * @generated from field: string page_token = 101;
+   */
+  pageToken: string;
 };
 
 /**
@@ -146,6 +161,13 @@ export declare type ListServiceUsersResponse = Message<"vestibule.v1.ListService
    * @generated from field: repeated vestibule.v1.ServiceUser serviceusers = 1;
    */
   serviceusers: ServiceUser[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 100;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -1078,7 +1100,8 @@ export declare const ServiceUserService: GenService<{
     output: typeof GetServiceUserResponseSchema;
   },
   /**
-   * Lists the service users of an organization, oldest first.
+   * Lists the service users of an organization, oldest first; all of them
+   * unless `page_size` asks for pages, for Frontier's clients know of none.
    *
    * @generated from rpc vestibule.v1.ServiceUserService.ListServiceUsers
    */
