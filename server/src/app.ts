@@ -26,6 +26,7 @@ import { createConfiguredStrategies } from "./auth/strategies/configured.ts";
 import { SignInWeb } from "./auth/web.ts";
 import { InvalidatedCache } from "./changes/cache.ts";
 import type { Config } from "./config/config.ts";
+import { isAddress } from "./config/urls.ts";
 import type { Tx } from "./db/database.ts";
 import { oneAtATime, sweepInBatches } from "./db/sweep.ts";
 import { listFrontierMethods } from "./edge/frontier-methods.ts";
@@ -67,9 +68,9 @@ import { deleteStaleCounts } from "./limits/rolling-count-store.ts";
 import { SharedCounts } from "./limits/shared-counts.ts";
 import { listen } from "./listener/listener.ts";
 import { createMailer } from "./mail/mailer.ts";
+import { toPasskeyNotice, toUnlinkNotice } from "./mail/notices.ts";
 import { createOutbox } from "./mail/outbox.ts";
 import { createSmtpTransport } from "./mail/smtp.ts";
-import { renderMail } from "./mail/template.ts";
 import { createAccess } from "./organizations/access.ts";
 import { createFrontierHandler, createOrganizationHandler } from "./organizations/handler.ts";
 import { MemberService } from "./organizations/member-service.ts";
@@ -128,7 +129,6 @@ import { createTokenIssuer } from "./tokens/token-issuer.ts";
 import { Accounts } from "./users/accounts.ts";
 import { createUserHandler, toUserMessage } from "./users/handler.ts";
 import { hasWayInWithoutPasskey, IdentityService } from "./users/identity-service.ts";
-import type { Identity } from "./users/identity-store.ts";
 import { UserService } from "./users/service.ts";
 import { findUser } from "./users/store.ts";
 
@@ -150,6 +150,8 @@ export interface AppOptions {
   readonly clock: Clock;
   /** Absent when traces are off. */
   readonly tracing?: Tracing | undefined;
+  /** Waits between tries of a mail and probes of its server; rejects when aborted. For tests, which have less time. */
+  readonly waitForMail?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** A running server. */
@@ -162,33 +164,9 @@ export interface App {
   close(graceMs: number): Promise<void>;
 }
 
-/** What the owner of an account is told when someone adds or removes a passkey. */
-function renderPasskeyMail(event: "added" | "removed", name: string) {
-  const template = {
-    subject: `A passkey was ${event}`,
-    body: [
-      `The passkey "${name.replace(/[{}]/g, "")}" was ${event} ${event === "added" ? "to" : "from"} your account.`,
-      "If that was not you, sign in, end your other sessions and look at your passkeys.",
-    ].join("\n\n"),
-  };
-  return renderMail(template, { otp: "", minutes: 0 });
-}
-
-/** What the owner of an account is told when an identity was parted from it. */
-function renderUnlinkMail({ strategy, email }: Identity) {
-  const account = email === "" ? "" : ` (${email})`;
-  const template = {
-    subject: "A way to sign in was removed",
-    body: [
-      `Your account at "${strategy}"${account} does not sign you in any more.`,
-      "If that was not you, sign in, end your other sessions and look at your account.",
-    ].join("\n\n"),
-  };
-  return renderMail(template, { otp: "", minutes: 0 });
-}
-
 /** Builds the server over its storage and opens the port. */
-export async function createApp({ config, storage, log, clock, tracing }: AppOptions): Promise<App> {
+export async function createApp(options: AppOptions): Promise<App> {
+  const { config, storage, log, clock, tracing, waitForMail } = options;
   const { database, feed, audit, sealer, rotation, secrets } = storage;
   const { reader } = database;
   const { authentication, limits } = config;
@@ -386,7 +364,13 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
   });
 
   // People
-  const mailFrom = `Vestibule <no-reply@${new URL(config.publicUrl).hostname}>`;
+  const { host: publicHost, hostname: publicName } = new URL(config.publicUrl);
+  const siteName = authentication.passkey?.rpDisplayName ?? publicHost;
+  const mailFrom = {
+    name: config.mailFrom?.name ?? siteName,
+    // A name: no mail server takes an address for a domain.
+    address: config.mailFrom?.address ?? `no-reply@${isAddress(publicName) ? "localhost" : publicName}`,
+  };
   const mailer = createMailer({
     transport:
       config.smtpUrl === undefined
@@ -394,6 +378,7 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
         : await createSmtpTransport({ url: config.smtpUrl, from: mailFrom }),
     log,
     tracing,
+    wait: waitForMail,
   });
   const egress = createEgress({
     allowCidrs: config.egress.allowCidrs,
@@ -416,7 +401,7 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
     clock,
     hasOtherWayIn: hasWayInWithoutPasskey,
     notify: (to, event, name) => {
-      const mail = { to, ...renderPasskeyMail(event, name) };
+      const mail = { to, ...toPasskeyNotice(siteName, event, name) };
       mailer.send(mail).catch((err) => log.warn({ err }, "the owner of a passkey could not be told of it"));
     },
   });
@@ -424,14 +409,15 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
     database,
     audit,
     hasPasskey: async (tx, userId) => (await findPasskeys(tx, userId)).length > 0,
-    notify: (to, identity) => {
-      const mail = { to, ...renderUnlinkMail(identity) };
+    notify: (to, { strategy, email }) => {
+      const mail = { to, ...toUnlinkNotice(siteName, strategy, email) };
       mailer.send(mail).catch((err) => log.warn({ err }, "the owner of an identity could not be told of it"));
     },
   });
   const strategies = createConfiguredStrategies({
     authentication,
     publicUrl: config.publicUrl,
+    siteName,
     mailer,
     mailAllowance: mailboxLimits,
     egress,
@@ -493,7 +479,7 @@ export async function createApp({ config, storage, log, clock, tracing }: AppOpt
     browsers,
   });
   const pages = createPages({
-    siteName: authentication.passkey?.rpDisplayName ?? new URL(config.publicUrl).host,
+    siteName,
     publicUrl: config.publicUrl,
     strategies,
     web,

@@ -7,6 +7,13 @@
  */
 import type { Cidr } from "./cidr.ts";
 
+/** Whom mail comes from. */
+export interface MailSenderConfig {
+  /** Absent where the address stands alone. */
+  readonly name: string | undefined;
+  readonly address: string;
+}
+
 /** All settings, with every default filled in. */
 export interface Config {
   /** Where the one port is opened. */
@@ -25,6 +32,8 @@ export interface Config {
   readonly adminEmails: readonly string[];
   /** `smtp:` or `smtps:` URL, with its password; absent, mail goes to the outbox folder. */
   readonly smtpUrl: string | undefined;
+  /** Absent, mail comes from `no-reply` at the public host, in the name of the place. */
+  readonly mailFrom: MailSenderConfig | undefined;
   /** Peers whose `Forwarded` and `X-Forwarded-*` headers are believed. */
   readonly trustedProxies: readonly Cidr[];
   /** Absent: the port speaks plain text. */

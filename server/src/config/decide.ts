@@ -41,6 +41,7 @@ export function decide(settings: Settings, surroundings: Surroundings, problems:
     bootstrap: decideBootstrap(settings, problems),
     adminEmails: settings.admin_emails ?? [],
     smtpUrl: settings.smtp?.url,
+    mailFrom: settings.smtp?.from,
     trustedProxies: settings.trusted_proxies ?? [],
     tls: decideTls(settings, surroundings, problems),
     encryptionKeys: settings.encryption_key ?? [],

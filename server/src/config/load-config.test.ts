@@ -24,6 +24,7 @@ describe("where settings come from", () => {
       database: { dialect: "sqlite", path: "/srv/data/vestibule.db" },
       bootstrap: undefined,
       smtpUrl: undefined,
+      mailFrom: undefined,
       trustedProxies: [],
       tls: undefined,
       encryptionKeys: [],
@@ -59,12 +60,14 @@ describe("where settings come from", () => {
     const env = {
       VESTIBULE_LISTEN: "[::1]:80",
       VESTIBULE_SMTP_URL: "smtp://env",
+      VESTIBULE_SMTP_FROM: "Example <id@example.com>",
       VESTIBULE_ADMIN_EMAILS: "B@example.com, c@example.com",
     };
     expect(load({ yaml, env })).toMatchObject({
       listen: { host: "::1", port: 80 },
       dataDir: "/srv/from-file",
       smtpUrl: "smtp://env",
+      mailFrom: { name: "Example", address: "id@example.com" },
       adminEmails: ["b@example.com", "c@example.com"],
     });
   });

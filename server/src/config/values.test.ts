@@ -11,7 +11,14 @@ import {
   parseStringOrUri,
 } from "./urls.ts";
 import { ValueError } from "./value-error.ts";
-import { parseDatabaseUrl, parseDomain, parseEmail, parseHeaderName, parseListen } from "./values.ts";
+import {
+  parseDatabaseUrl,
+  parseDomain,
+  parseEmail,
+  parseHeaderName,
+  parseListen,
+  parseMailSender,
+} from "./values.ts";
 
 /** A reader, what it makes of good texts, and the texts it refuses. */
 interface Reading {
@@ -211,6 +218,25 @@ const readings: Record<string, Reading> = {
       "a@b@example.com",
       "Ann <ann@example.com>",
       "ann@example.com\r\nBcc: x",
+    ],
+  },
+  "senders of mail": {
+    parse: parseMailSender,
+    accepted: {
+      "No-Reply@example.com": { name: undefined, address: "no-reply@example.com" },
+      "Example, Inc. <id@example.com>": { name: "Example, Inc.", address: "id@example.com" },
+      "Bücher<id@example.com>": { name: "Bücher", address: "id@example.com" },
+    },
+    refused: [
+      "",
+      "Example",
+      "<id@example.com>",
+      "Example <id>",
+      "Example <id@example.com> x",
+      'a "quoted" name <id@example.com>',
+      "Example\r\nBcc: x <id@example.com>",
+      "Example <a@example.com, b@example.com>",
+      `${"x".repeat(101)} <id@example.com>`,
     ],
   },
   "header names": {

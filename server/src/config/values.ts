@@ -1,7 +1,7 @@
 /** Readers for single values: text in, typed value out, `ValueError` for the rest. */
 import { fromBase64url } from "../lib/base64url.ts";
 import { isUuid } from "../lib/ids.ts";
-import type { ListenConfig } from "./config.ts";
+import type { ListenConfig, MailSenderConfig } from "./config.ts";
 import { ValueError } from "./value-error.ts";
 
 /** Characters of each of the two session keys. */
@@ -99,6 +99,16 @@ export function parseEmail(text: string): string {
     return `${local.toLowerCase()}@${parseHostName(domain)}`;
   } catch {
     throw new ValueError("must be a mail address");
+  }
+}
+
+/** Reads a sender: an address, or `Name <address>`. */
+export function parseMailSender(text: string): MailSenderConfig {
+  const [, name, bracketed] = /^([^<>"\p{Cc}]{1,100}?)\s*<([^<>]*)>$/u.exec(text) ?? [];
+  try {
+    return { name: name?.trim(), address: parseEmail(bracketed ?? text) };
+  } catch {
+    throw new ValueError("must be a mail address, or Name <address>");
   }
 }
 

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } 
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SMTPServer } from "smtp-server";
+import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Log, silentLog } from "../lib/log.ts";
 import { createMailer } from "./mailer.ts";
@@ -18,28 +18,34 @@ const message: MailMessage = {
   text: "code 123",
   html: "<p>code 123</p>",
 };
-const from = "Vestibule <no-reply@example.org>";
+const from = { name: "Example, Inc. <eve@example.org>", address: "no-reply@example.org" };
 const cleanUps: (() => void)[] = [];
 afterEach(() => {
   for (const cleanUp of cleanUps.splice(0)) cleanUp();
 });
 
 /** A real mail server; `refuse` answers each mail's recipient. */
-async function startSmtp(refuse?: () => Error | undefined) {
-  const received: { to: string[]; data: string }[] = [];
+async function startSmtp(refuse?: () => Error | undefined, options: SMTPServerOptions = {}) {
+  const received: { from: string; to: string[]; isSecure: boolean; data: string }[] = [];
   const server = new SMTPServer({
     authOptional: true,
     disabledCommands: ["STARTTLS"],
+    ...options,
     onRcptTo: (_address, _session, callback) => callback(refuse?.() ?? null),
     onData(stream, session, callback) {
       let data = "";
       stream.on("data", (chunk: Buffer) => (data += chunk.toString("utf8")));
       stream.on("end", () => {
-        received.push({ to: session.envelope.rcptTo.map((recipient) => recipient.address), data });
+        const { mailFrom, rcptTo } = session.envelope;
+        const { address = "" } = mailFrom || {};
+        const to = rcptTo.map((recipient) => recipient.address);
+        received.push({ from: address, to, isSecure: session.secure, data });
         callback();
       });
     },
   });
+  // Of a client that turned away from its certificate.
+  server.on("error", () => {});
   server.listen(0, "127.0.0.1");
   await once(server.server, "listening");
   cleanUps.push(() => server.close());
@@ -63,6 +69,28 @@ describe("SMTP", () => {
     expect(received[0]?.data).toMatch(/Auto-Submitted: auto-generated/);
   });
 
+  it("comes from one sender, whatever it is called", async () => {
+    const { url, received } = await startSmtp();
+    await (await createSmtpTransport({ url, from })).send(message);
+    expect(received[0]?.from).toBe("no-reply@example.org");
+    expect(received[0]?.data).toMatch(/^From: "Example, Inc. <eve@example.org>"\s+<no-reply@example.org>$/m);
+  });
+
+  it("goes encrypted to a server on this machine that offers it, whoever made its certificate", async () => {
+    const { url, received } = await startSmtp(undefined, { disabledCommands: [] });
+    const transport = await createSmtpTransport({ url, from });
+    await transport.probe();
+    await transport.send(message);
+    expect(received[0]).toMatchObject({ to: ["ann@example.org"], isSecure: true });
+  });
+
+  it("goes to no server with TLS from the first byte whose certificate is not good", async () => {
+    const { url, received } = await startSmtp(undefined, { secure: true });
+    const transport = await createSmtpTransport({ url: url.replace("smtp:", "smtps:"), from });
+    await expect(transport.send(message)).rejects.toThrow("certificate");
+    expect(received).toEqual([]);
+  });
+
   it("never makes several addresses of one", async () => {
     const { url, received } = await startSmtp();
     const transport = await createSmtpTransport({ url, from });
@@ -73,6 +101,9 @@ describe("SMTP", () => {
   it.each([
     ["smtp://mail.example.org", { host: "mail.example.org", port: 587, secure: false, requireTLS: false }],
     ["smtps://mail.example.org", { host: "mail.example.org", port: 465, secure: true, requireTLS: false }],
+    ["smtp://mail.example.org:25", { port: 25, tls: { rejectUnauthorized: true } }],
+    ["smtp://localhost:25", { port: 25, tls: { rejectUnauthorized: false } }],
+    ["smtps://localhost", { tls: { rejectUnauthorized: true } }],
     ["smtp://[::1]:25", { host: "::1", port: 25, secure: false, requireTLS: false }],
     [
       "smtp://u%40x:p%2Fw@mail.example.org:2525",
@@ -91,7 +122,8 @@ describe("outbox", () => {
     const folder = join(parent, "outbox");
     const lines: object[] = [];
     const log: Log = { ...silentLog, info: (fields) => lines.push(fields) };
-    const outbox = createOutbox({ folder, from, clock: { now: () => new Date() }, log });
+    let nowMs = Date.now();
+    const outbox = createOutbox({ folder, from, clock: { now: () => new Date(nowMs) }, log });
     await outbox.send(message);
     const [first = ""] = readdirSync(folder);
     const path = join(folder, first);
@@ -102,8 +134,13 @@ describe("outbox", () => {
 
     const old = new Date(Date.now() - 25 * 3600 * 1000);
     utimesSync(path, old, old);
+    // Once an hour: looking through a folder costs more the more is in it.
+    nowMs += 3600 * 1000 - 1;
     await outbox.send(message);
-    expect(readdirSync(folder)).toHaveLength(1);
+    expect(readdirSync(folder)).toHaveLength(2);
+    nowMs += 1;
+    await outbox.send(message);
+    expect(readdirSync(folder)).toHaveLength(2);
     expect(readdirSync(folder)).not.toContain(first);
   });
 });
@@ -202,7 +239,7 @@ describe("templates", () => {
     subject: "Sign in\r\nBcc: eve@example.org",
     body: "Code {{.Otp}}\n\nor {{ .Link }}, {{.Minutes}} min",
   };
-  const values = { otp: "AB<1>", link: "https://id.example.org/?a=1&b=2", minutes: 10 };
+  const values = { site: "<Example>", otp: "AB<1>", link: "https://id.example.org/?a=1&b=2", minutes: 10 };
 
   it("fill the values into text and HTML, escaped there", () => {
     const mail = renderMail(template, values);
@@ -210,10 +247,15 @@ describe("templates", () => {
     expect(mail.html).toContain("AB&#60;1&#62;");
     expect(mail.html).toContain('href="https://id.example.org/?a=1&#38;b=2"');
     expect(mail.subject).not.toMatch(/[\r\n]/);
+    expect(mail.html).toContain("&#60;Example&#62;");
+    expect(mail.html.match(/<Example>|AB<1>/)).toBeNull();
   });
 
   it("leave other braces and an absent link alone", () => {
-    const mail = renderMail({ subject: "s", body: "{{.Other}} {{.Link}}|<b>" }, { otp: "1", minutes: 1 });
+    const mail = renderMail(
+      { subject: "s", body: "{{.Other}} {{.Link}}|<b>" },
+      { site: "", otp: "1", minutes: 1 },
+    );
     expect(mail.text).toBe("{{.Other}} |<b>");
     expect(mail.html).toContain("{{.Other}} |&#60;b&#62;");
   });

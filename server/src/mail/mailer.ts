@@ -50,7 +50,7 @@ export interface MailerOptions {
   /** Records how long a mail took, never whose it is. */
   readonly tracing?: Pick<Tracing, "within"> | undefined;
   /** Waits; rejects when aborted. For tests. */
-  readonly wait?: (ms: number, signal: AbortSignal) => Promise<void>;
+  readonly wait?: ((ms: number, signal: AbortSignal) => Promise<void>) | undefined;
 }
 
 /** A mail on a span: with all its tries. */

@@ -7,6 +7,12 @@ export interface MailMessage {
   readonly html: string;
 }
 
+/** Whom mail comes from. */
+export interface MailSender {
+  readonly name: string;
+  readonly address: string;
+}
+
 /** Hands a mail to whoever delivers it. */
 export interface MailTransport {
   /** Resolves once the mail was accepted; rejects when it was not. */

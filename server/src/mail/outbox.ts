@@ -3,29 +3,38 @@ import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
-import type { MailMessage, MailTransport } from "./message.ts";
+import type { MailMessage, MailSender, MailTransport } from "./message.ts";
 import { toFields } from "./smtp.ts";
 
 /** How long files are kept, in milliseconds. */
 const keptMs = 24 * 3600 * 1000;
 
+/** How often files are looked through for old ones, in milliseconds: there may be very many. */
+const sweepEveryMs = 3600 * 1000;
+
 /**
  * The mail of a server without SMTP: each one a file that a mail program
  * opens, so that a newcomer can sign in on a laptop at once. The log names the
- * file, never what is in it. Folder 0700, files 0600, gone after a day.
+ * file, never what is in it. Folder 0700, files 0600, gone after a day, or a
+ * little later.
  *
  * @param folder is made when it is first needed.
  */
 export function createOutbox(options: {
   readonly folder: string;
-  readonly from: string;
+  readonly from: MailSender;
   readonly clock: Clock;
   readonly log: Log;
 }): MailTransport {
   const { folder, from, clock, log } = options;
 
+  let sweptAtMs = Number.NEGATIVE_INFINITY;
+
   async function removeOld(): Promise<void> {
-    const horizon = clock.now().getTime() - keptMs;
+    const nowMs = clock.now().getTime();
+    if (nowMs - sweptAtMs < sweepEveryMs) return;
+    sweptAtMs = nowMs;
+    const horizon = nowMs - keptMs;
     for (const name of await readdir(folder)) {
       const path = join(folder, name);
       if (name.endsWith(".eml") && (await stat(path)).mtimeMs < horizon) await rm(path, { force: true });

@@ -1,4 +1,4 @@
-import type { MailMessage, MailTransport } from "./message.ts";
+import type { MailMessage, MailSender, MailTransport } from "./message.ts";
 
 /** How long each step of a conversation with the mail server may take, in milliseconds. */
 const stepTimeoutMs = 10_000;
@@ -11,6 +11,8 @@ export interface SmtpServer {
   readonly secure: boolean;
   /** Refuse to go on without STARTTLS. */
   readonly requireTLS: boolean;
+  /** Whether the server's certificate has to be good. */
+  readonly tls: { readonly rejectUnauthorized: boolean };
   readonly auth?: { readonly user: string; readonly pass: string };
 }
 
@@ -19,16 +21,22 @@ const loopbackHosts = new Set(["localhost", "127.0.0.1", "[::1]"]);
 /**
  * Reads an SMTP URL. A password is never sent in clear text to another
  * machine: with one, `smtp://` insists on STARTTLS.
+ *
+ * A mail server on this very machine offers STARTTLS, usually with a
+ * certificate that it made for itself; there is nobody in between to guard
+ * against, and it is taken.
  */
 export function parseSmtpServer(url: string): SmtpServer {
   const { protocol, hostname, port, username, password } = new URL(url);
   const secure = protocol === "smtps:";
   const hasPassword = username !== "";
+  const isNear = !secure && loopbackHosts.has(hostname);
   return {
     host: hostname.replace(/^\[|\]$/g, ""),
     port: port === "" ? (secure ? 465 : 587) : Number(port),
     secure,
-    requireTLS: !secure && hasPassword && !loopbackHosts.has(hostname),
+    requireTLS: !secure && hasPassword && !isNear,
+    tls: { rejectUnauthorized: !isNear },
     ...(hasPassword && { auth: { user: decodeURIComponent(username), pass: decodeURIComponent(password) } }),
   };
 }
@@ -38,11 +46,10 @@ export function parseSmtpServer(url: string): SmtpServer {
  * library is loaded with the first mail server, not with the process.
  *
  * @param url `smtp://user:password@host:587` or `smtps://…`.
- * @param from the sender, `Name <address>` or an address.
  */
 export async function createSmtpTransport(options: {
   readonly url: string;
-  readonly from: string;
+  readonly from: MailSender;
 }): Promise<MailTransport> {
   const { createTransport } = await import("nodemailer");
   const transport = createTransport({

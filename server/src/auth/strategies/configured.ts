@@ -17,6 +17,8 @@ export interface ConfiguredStrategiesOptions {
   readonly authentication: AuthenticationConfig;
   /** Origin that links in mails are made from. */
   readonly publicUrl: string;
+  /** What the people who come here call the place. */
+  readonly siteName: string;
   readonly mailer: Mailer;
   readonly mailAllowance: MailAllowance;
   readonly egress: Egress;
@@ -37,7 +39,7 @@ function toTemplate({ subject, body }: MailConfig, builtIn: MailTemplate): MailT
 
 /** Every strategy that is configured, in the order to offer them: providers as in the file, mail, passkeys. */
 export function createConfiguredStrategies(options: ConfiguredStrategiesOptions): readonly Strategy[] {
-  const { authentication, publicUrl, mailer, mailAllowance, egress, clock, log } = options;
+  const { authentication, publicUrl, siteName, mailer, mailAllowance, egress, clock, log } = options;
   const { mailOtp, mailLink, passkey, testUsers } = authentication;
 
   function toProvider(provider: OidcProviderConfig): Strategy {
@@ -63,6 +65,7 @@ export function createConfiguredStrategies(options: ConfiguredStrategiesOptions)
 
   const mail = {
     mailer,
+    siteName,
     mayMail: (mailbox: string, clientAddress: string) => mailAllowance.take(mailbox, clientAddress),
   };
   return [

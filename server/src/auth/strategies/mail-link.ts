@@ -32,7 +32,7 @@ export interface MailLinkOptions extends MailOtpOptions {
 
 /** Strategy `maillink`. */
 export function createMailLinkStrategy(options: MailLinkOptions): Strategy {
-  const { mailer, template, validitySeconds, landingUrl } = options;
+  const { mailer, template, siteName: site, validitySeconds, landingUrl } = options;
   return {
     name: "maillink",
     params: {},
@@ -49,7 +49,7 @@ export function createMailLinkStrategy(options: MailLinkOptions): Strategy {
         code: token,
       }).toString();
       const minutes = Math.round(validitySeconds / 60);
-      const mail = { to, ...renderMail(template, { otp, link: link.href, minutes }) };
+      const mail = { to, ...renderMail(template, { site, otp, link: link.href, minutes }) };
       return {
         secret: { code: toDigest(otp), token: toDigest(token) },
         afterwards: () => sendIfAllowed(options, request, mail),

@@ -16,6 +16,8 @@ import { isDigestOf, newCode, normalizeCode, type SecretDigest, toDigest } from 
 export interface MailOtpOptions {
   readonly mailer: Mailer;
   readonly template: MailTemplate;
+  /** What the people who are written to call the place. */
+  readonly siteName: string;
   /**
    * Whether one more mail may go to a mailbox, asked for from an address; counts
    * it if so.
@@ -66,7 +68,7 @@ export function findDigest(secret: Metadata, name: string): SecretDigest | undef
 
 /** Strategy `mailotp`. */
 export function createMailOtpStrategy(options: MailOtpOptions): Strategy {
-  const { mailer, template, validitySeconds } = options;
+  const { mailer, template, siteName: site, validitySeconds } = options;
   return {
     name: "mailotp",
     params: {},
@@ -77,7 +79,8 @@ export function createMailOtpStrategy(options: MailOtpOptions): Strategy {
       const fixed = options.findFixedCode?.(to);
       if (fixed !== undefined) return { secret: { code: toDigest(normalizeCode(fixed)) } };
       const otp = newCode();
-      const mail = { to, ...renderMail(template, { otp, minutes: Math.round(validitySeconds / 60) }) };
+      const minutes = Math.round(validitySeconds / 60);
+      const mail = { to, ...renderMail(template, { site, otp, minutes }) };
       return { secret: { code: toDigest(otp) }, afterwards: () => sendIfAllowed(options, request, mail) };
     },
     async finish({ code, flow }) {

@@ -20,7 +20,12 @@ function setUp(isAvailable = true) {
     send: async (message) => void sent.push(message),
     close: () => {},
   };
-  const common = { mailer, mayMail: async (to: string) => !to.startsWith("full@"), validitySeconds: 600 };
+  const common = {
+    mailer,
+    mayMail: async (to: string) => !to.startsWith("full@"),
+    validitySeconds: 600,
+    siteName: "Example",
+  };
   const otp = createMailOtpStrategy({ ...common, template: mailOtpTemplate });
   const link = createMailLinkStrategy({
     ...common,
@@ -43,6 +48,7 @@ describe("mailotp", () => {
   it("has a fixed code and no mail for addresses that are for tests, and for no others", async () => {
     const sent: MailMessage[] = [];
     const otp = createMailOtpStrategy({
+      siteName: "Example",
       mailer: { isAvailable: () => true, send: async (mail) => void sent.push(mail), close: () => {} },
       template: mailOtpTemplate,
       mayMail: async () => true,
