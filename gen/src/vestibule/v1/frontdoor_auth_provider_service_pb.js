@@ -282,8 +282,8 @@ export const DeleteApiKeyResponseSchema = /*@__PURE__*/
  * `aborted` with reason PRECONDITION_FAILED (over REST 412) when the provider
  * has changed since.
  *
- * Names have 1 to 100 characters, no control characters and no space at either
- * end. They are brought to Unicode's normal form NFC, in which they are unique
+ * Names have 1 to 100 characters, no control and no invisible characters, and no
+ * space at either end. They are brought to Unicode's normal form NFC, in which they are unique
  * in a frontdoor, case and all: `okta` and `Okta` are two names, and so are
  * names whose letters of different scripts look alike.
  *

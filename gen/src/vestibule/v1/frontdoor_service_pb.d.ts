@@ -559,8 +559,8 @@ export declare const FrontdoorService: GenService<{
   /**
    * Deletes a frontdoor with its providers, their revisions and keys, and its
    * custom frontends: from the answer on all of it is gone for everybody. What
-   * is stored of it is removed in the minutes after, so that a million
-   * providers hold up nobody. Managers may. Streams that watch it end.
+   * is stored of it is removed by and by, so that a million providers hold up
+   * nobody. Managers may. Streams that watch it end.
    *
    * @generated from rpc vestibule.v1.FrontdoorService.DeleteFrontdoor
    */
