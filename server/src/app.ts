@@ -582,7 +582,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     registerService(FrontdoorAuthProviderService, {
       ...createProviderMethods({
         providers: new ProviderService({ ...frontdoorParts, ...providerParts }),
-        lists: new ProviderList({ reader, reach }),
+        lists: new ProviderList({ database, reach }),
       }),
       ...createTypeMethods({ reach, types: providerTypes }),
       ...createApiKeyMethods(new ApiKeyService(frontdoorParts)),

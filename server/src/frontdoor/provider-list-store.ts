@@ -60,17 +60,34 @@ export interface ListedProvider {
   readonly position: ListPosition;
 }
 
-const selectGroups = prepared((database, { frontdoorId }: { frontdoorId: string }) =>
+const selectState = prepared((database, { frontdoorId }: { frontdoorId: string }) =>
   database
-    .selectFrom("auth_provider_counts")
-    .select(["type", "enabled", "count"])
-    .where("frontdoor_id", "=", frontdoorId)
-    .where("count", ">", 0),
+    .selectFrom("frontdoors as f")
+    .leftJoin("auth_provider_counts as c", (join) =>
+      join.onRef("c.frontdoor_id", "=", "f.id").on("c.count", ">", 0),
+    )
+    .select(["f.change_seq", "c.type", "c.enabled", "c.count"])
+    .where("f.id", "=", frontdoorId)
+    .where("f.deleted_at", "is", null),
 );
 
-/** How many providers a frontdoor has, by type and state; exact. */
-export async function findGroups(reader: Reader, frontdoorId: string): Promise<ProviderGroup[]> {
-  return await selectGroups.all(reader, { frontdoorId });
+/** What a frontdoor holds, and since which change. */
+export interface ListState {
+  /** Place of the newest change to the frontdoor's providers. */
+  readonly seq: number;
+  /** How many there are, by type and state; exact. */
+  readonly groups: readonly ProviderGroup[];
+}
+
+/** What a frontdoor holds; undefined when it is gone. */
+export async function findListState(reader: Reader, frontdoorId: string): Promise<ListState | undefined> {
+  const rows = await selectState.all(reader, { frontdoorId });
+  const [first] = rows;
+  if (first === undefined) return undefined;
+  const groups = rows.flatMap(({ type, enabled, count }) =>
+    type === null || enabled === null || count === null ? [] : [{ type, enabled, count }],
+  );
+  return { seq: first.change_seq, groups };
 }
 
 type Column = "id" | "name" | "type" | "enabled" | SortColumn;

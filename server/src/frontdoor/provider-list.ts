@@ -5,22 +5,24 @@
  * from the nearer end, in steps, so that one in the middle of a million holds
  * up nobody else; a cursor begins where the page before ended.
  */
-import type { Reader } from "../db/database.ts";
+import type { Database, Reader } from "../db/database.ts";
 import { invalidField } from "../lib/invalid-field.ts";
 import { fromPageToken, toPageToken } from "../lib/page-token.ts";
 import type { Caller } from "../principals/principal.ts";
 import type { ProviderSummary } from "./frontdoor.ts";
+import { findChangeSeq, lockFrontdoor } from "./frontdoor-store.ts";
 import {
   countMatches,
-  findGroups,
+  findListState,
   findPosition,
   findWindow,
   type ListedProvider,
   type ListPlan,
   type ListPosition,
+  type ProviderGroup,
   type SortColumn,
 } from "./provider-list-store.ts";
-import type { Reach } from "./reach.ts";
+import { frontdoorNotFound, type Reach } from "./reach.ts";
 
 /** What a list asks for. */
 export interface ProviderQuery {
@@ -51,46 +53,75 @@ export interface ProviderPage {
 }
 
 export interface ProviderListOptions {
-  readonly reader: Reader;
+  readonly database: Pick<Database, "reader" | "transaction">;
   readonly reach: Reach;
   /** How many rows one step to a page in the middle passes. */
   readonly rowsPerStep?: number;
 }
 
+/** How often a page is read anew because somebody wrote meanwhile, before writers are made to wait. */
+const attempts = 3;
+
 /** Lists providers. */
 export class ProviderList {
-  readonly #reader: Reader;
+  readonly #database: ProviderListOptions["database"];
   readonly #reach: Reach;
   readonly #rowsPerStep: number;
 
-  constructor({ reader, reach, rowsPerStep = 5000 }: ProviderListOptions) {
-    this.#reader = reader;
+  constructor({ database, reach, rowsPerStep = 5000 }: ProviderListOptions) {
+    this.#database = database;
     this.#reach = reach;
     this.#rowsPerStep = rowsPerStep;
   }
 
-  /** @throws DomainError FRONTDOOR_NOT_FOUND, INVALID_REQUEST */
+  /**
+   * One page. Its totals and its rows are of one state of the frontdoor,
+   * whoever writes meanwhile.
+   *
+   * @throws DomainError FRONTDOOR_NOT_FOUND, INVALID_REQUEST
+   */
   async list(caller: Caller, frontdoorId: string, query: ProviderQuery): Promise<ProviderPage> {
     const { id } = await this.#reach.require(caller.principal, frontdoorId, "read");
-    const plan = await this.#toPlan(id, query);
-    const totalElements = await this.#count(plan);
-    const totals = { totalElements, totalPages: Math.ceil(totalElements / query.size) };
-    if (query.pageToken !== undefined)
-      return { ...totals, ...(await this.#byCursor(plan, query, query.pageToken)) };
-    const rows = await this.#byNumber(plan, query, totalElements);
-    return { ...totals, items: rows.map(({ provider }) => provider), page: query.page };
+    const { reader } = this.#database;
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      const { seq, page } = await new PageReader(reader, this.#rowsPerStep).read(id, query);
+      if ((await findChangeSeq(reader, id)) === seq) return page;
+    }
+    return await this.#database.transaction(async (tx) => {
+      await lockFrontdoor(tx, id);
+      return (await new PageReader(tx, Number.POSITIVE_INFINITY).read(id, query)).page;
+    });
+  }
+}
+
+/** Reads a page by one handle. */
+class PageReader {
+  readonly #reader: Reader;
+  readonly #rowsPerStep: number;
+
+  /** @param rowsPerStep infinite in a transaction, which waits for nothing but the database. */
+  constructor(reader: Reader, rowsPerStep: number) {
+    this.#reader = reader;
+    this.#rowsPerStep = rowsPerStep;
   }
 
-  async #toPlan(
+  /** A page, and the place of the newest change when its reading began. */
+  async read(
     frontdoorId: string,
-    { type, enabled, name, column, descending }: ProviderQuery,
-  ): Promise<ListPlan> {
-    const groups = (await findGroups(this.#reader, frontdoorId)).filter(
-      (group) =>
-        (type === "" || group.type === type) && (enabled === undefined || (group.enabled === 1) === enabled),
-    );
-    const isFiltered = type !== "" || enabled !== undefined;
-    return { frontdoorId, groups, isFiltered, namePrefix: name.normalize("NFC"), column, descending };
+    query: ProviderQuery,
+  ): Promise<{ readonly seq: number; readonly page: ProviderPage }> {
+    const state = await findListState(this.#reader, frontdoorId);
+    if (state === undefined) throw frontdoorNotFound(frontdoorId, "deleted meanwhile");
+    const plan = toPlan(frontdoorId, state.groups, query);
+    const totalElements = await this.#count(plan);
+    const totals = { totalElements, totalPages: Math.ceil(totalElements / query.size) };
+    if (query.pageToken !== undefined) {
+      const page = { ...totals, ...(await this.#byCursor(plan, query, query.pageToken)) };
+      return { seq: state.seq, page };
+    }
+    const rows = await this.#byNumber(plan, query, totalElements);
+    const items = rows.map(({ provider }) => provider);
+    return { seq: state.seq, page: { ...totals, items, page: query.page } };
   }
 
   async #count(plan: ListPlan): Promise<number> {
@@ -153,6 +184,19 @@ export class ProviderList {
     }
     return await findWindow(this.#reader, plan, { ...(after && { after }), offset: ahead, limit, reversed });
   }
+}
+
+function toPlan(
+  frontdoorId: string,
+  all: readonly ProviderGroup[],
+  { type, enabled, name, column, descending }: ProviderQuery,
+): ListPlan {
+  const groups = all.filter(
+    (group) =>
+      (type === "" || group.type === type) && (enabled === undefined || (group.enabled === 1) === enabled),
+  );
+  const isFiltered = type !== "" || enabled !== undefined;
+  return { frontdoorId, groups, isFiltered, namePrefix: name.normalize("NFC"), column, descending };
 }
 
 /** Where a cursor points. */

@@ -1,7 +1,7 @@
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import type { Caller } from "../principals/principal.ts";
-import { findGroups } from "./provider-list-store.ts";
+import { findListState } from "./provider-list-store.ts";
 import { findProvider } from "./provider-store.ts";
 import { openSecrets } from "./secrets.ts";
 import { createRoom, oidcData, reasonOf, refusalOf, type TestRoom, toMachine } from "./test-support.ts";
@@ -47,7 +47,7 @@ describeDatabases("auth providers", (under) => {
   }
 
   async function countRows(): Promise<number> {
-    const groups = await findGroups(under.database.reader, frontdoorId);
+    const { groups = [] } = (await findListState(under.database.reader, frontdoorId)) ?? {};
     return groups.reduce((sum, { count }) => sum + count, 0);
   }
 

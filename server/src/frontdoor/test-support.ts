@@ -89,7 +89,7 @@ export function createRoom(database: OpenDatabase, context: TestContext = create
       validator,
       maxRuns: 2,
     }),
-    lists: new ProviderList({ reader: database.reader, reach, rowsPerStep: 7 }),
+    lists: new ProviderList({ database, reach, rowsPerStep: 7 }),
     async createOrganization(state: "enabled" | "disabled" = "enabled", name?: string): Promise<string> {
       const id = newId(new Date());
       const now = new Date();

@@ -1184,7 +1184,8 @@ export declare const FrontdoorAuthProviderService: GenService<{
   /**
    * Lists providers by page number or, with `page_token`, by cursor.
    *
-   * Totals are exact. They and every page by cursor cost the same however many
+   * Totals are exact, and of the same moment as the page, whoever writes
+   * meanwhile. They and every page by cursor cost the same however many
    * providers there are, and so do the first and last page by number; a page in
    * between costs as much as the distance from the nearer end. A filter by
    * `name` costs as much as what it matches.
