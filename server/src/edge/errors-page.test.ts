@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { reasons } from "../lib/errors.ts";
 import { wireErrors } from "./errors.ts";
@@ -16,4 +17,15 @@ test("the page lists every code with its HTTP status", () => {
   const listed = [...page.matchAll(/^\| `([a-z_]+)` \| (\d{3}) \|$/gm)];
   const expected = Object.entries(wireErrors).map(([kind, { http }]) => [kind, String(http)]);
   expect(listed.map(([, code, status]) => [code, status])).toEqual(expected);
+});
+
+test("every reason is given somewhere", () => {
+  const root = join(import.meta.dirname, "..");
+  const sources = readdirSync(root, { recursive: true, encoding: "utf8" })
+    .filter(
+      (path) => path.endsWith(".ts") && !/\.test\.ts$|test-support\.ts$|^lib[\\/]errors\.ts$/.test(path),
+    )
+    .map((path) => readFileSync(join(root, path), "utf8"))
+    .join("\n");
+  expect(Object.keys(reasons).filter((reason) => !sources.includes(`"${reason}"`))).toEqual([]);
 });

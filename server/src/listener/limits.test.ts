@@ -437,6 +437,23 @@ describe("HTTP/2 floods", () => {
     await ended;
   });
 
+  it.each([
+    ["continuations", frame(headersType, endStream, 1, getBlock), frame(continuationType, 0, 1, "")],
+    ["pings", "", frame(6, 0, 0, "\0".repeat(8))],
+    ["settings", "", emptySettings],
+    ["priorities of a stream on itself", "", frame(2, 0, 1, "\0\0\0\x01\x01")],
+  ])("of %s end the connection", async (_name, before, again) => {
+    const { port, connections } = await startListener();
+    const raw = await openRaw(port);
+    raw.socket.write(preface + emptySettings + settingsAck + before, "latin1");
+    for (let sent = 0; !raw.socket.destroyed; sent += 1_000) {
+      expect(sent).toBeLessThan(1_000_000);
+      raw.socket.write(again.repeat(1_000), "latin1");
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await vi.waitFor(() => expect(connections()).toBe(0));
+  });
+
   it("of concurrent streams are bounded", async () => {
     const held = gate();
     let atOnce = 0;
