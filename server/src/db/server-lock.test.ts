@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -41,6 +41,15 @@ describe("server lock", () => {
     expect(statSync(join(folder, "one.db.lock")).mode & 0o777).toBe(0o600);
     lock.release();
     acquireServerLock(url).release();
+  });
+
+  it("is one for a file that is reached by two names", async () => {
+    const path = join(folder, "named.db");
+    await (await openDatabase({ url: `sqlite:${path}`, log: silentLog })).close();
+    symlinkSync(path, join(folder, "alias.db"));
+    const lock = acquireServerLock(`sqlite:${path}`);
+    expect(() => acquireServerLock(`sqlite:${join(folder, "alias.db")}`)).toThrow(DatabaseRefusedError);
+    lock.release();
   });
 
   it("keeps databases apart", () => {

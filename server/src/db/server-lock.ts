@@ -1,3 +1,4 @@
+import { realpathSync } from "node:fs";
 import Sqlite from "better-sqlite3";
 import { DatabaseRefusedError, isSqliteBusy, toUnavailable } from "./errors.ts";
 import { isPostgresUrl, sqlitePath } from "./open-database.ts";
@@ -13,16 +14,17 @@ export interface ServerLock {
  * migrating. Several servers on Postgres are welcome: there it does nothing.
  * Command-line tools do not take it.
  *
- * The lock is SQLite's exclusive lock on a second file beside the database. The
- * kernel drops it with the process, however that ends, so it is never stale;
- * the file itself stays, and means nothing by itself.
+ * The lock is SQLite's exclusive lock on a second file beside the database, by
+ * whatever name the database is reached. The kernel drops it with the process,
+ * however that ends, so it is never stale; the file itself stays, and means
+ * nothing by itself.
  *
  * @throws DatabaseRefusedError when another server holds it.
  */
 export function acquireServerLock(databaseUrl: string): ServerLock {
   if (isPostgresUrl(databaseUrl)) return { release: () => {} };
   const path = sqlitePath(databaseUrl);
-  const lockPath = `${path}.lock`;
+  const lockPath = `${toRealPath(path)}.lock`;
   let lock: Sqlite.Database | undefined;
   try {
     createPrivateFile(lockPath);
@@ -38,4 +40,13 @@ export function acquireServerLock(databaseUrl: string): ServerLock {
   }
   const held = lock;
   return { release: () => held.close() };
+}
+
+/** Without symbolic links, as SQLite itself names its companion files; as given before the file is there. */
+function toRealPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
