@@ -5,7 +5,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { addVirtualAuthenticator, launchBrowser } from "../../../test/parts/browser.ts";
 import { type IdentityProvider, startIdentityProvider } from "../../../test/parts/identity-provider.ts";
 import { findCode, findLink, listMails, Person, waitForMail } from "../../../test/parts/person.ts";
-import { createState, runVestibule, startServer, type TestServer } from "../../../test/parts/server.ts";
+import {
+  createState,
+  runVestibule,
+  type ServerOptions,
+  startServer,
+  type TestServer,
+} from "../../../test/parts/server.ts";
 import { type ExampleApp, serveExample } from "./parts/example-app.ts";
 
 let browser: Browser;
@@ -25,6 +31,8 @@ describe.each([
   let provider: IdentityProvider;
   let server: TestServer;
   let context: BrowserContext;
+  /** What no code has caught. */
+  let uncaught: string[] = [];
 
   /** Accounts at the provider, by the address that the page suggests. */
   const accounts: Record<string, object> = {};
@@ -34,8 +42,12 @@ describe.each([
     return email;
   };
 
-  function start(session: object = {}): Promise<TestServer> {
+  function start(
+    session: object = {},
+    more: Pick<ServerOptions, "state" | "port"> = {},
+  ): Promise<TestServer> {
     return startServer({
+      ...more,
       env: isProxy ? { VESTIBULE_PUBLIC_URL: app.origin } : {},
       config: {
         ...(!isProxy && { cors: { allowed_origins: [app.origin] } }),
@@ -71,8 +83,13 @@ describe.each([
   beforeEach(async () => {
     context = await browser.newContext();
     context.setDefaultTimeout(10_000);
+    uncaught = [];
+    context.on("weberror", (error) => uncaught.push(String(error.error())));
   });
-  afterEach(() => context.close());
+  afterEach(async () => {
+    await context.close();
+    expect(uncaught).toEqual([]);
+  });
 
   async function openPage(): Promise<Page> {
     const page = await context.newPage();
@@ -266,6 +283,34 @@ describe.each([
     await seeSignedIn(page, email);
     await page.clock.fastForward("01:30");
     await seeStatus(page, "Your session was ended.");
+  });
+
+  it("says when the server cannot be reached, pretends nothing, and goes on when it is back", async () => {
+    const own = await start();
+    const { state, port } = own;
+    const saved = server;
+    app.useServer(port);
+    server = own;
+    try {
+      const [page, email] = [await openPage(), newEmail()];
+      await signIn(page, email);
+      await own.kill();
+      for (const name of ["Call an API", "Sign out"]) {
+        await button(page, name).click();
+        await expect.poll(() => page.getByRole("alert").textContent()).not.toBe("");
+        await seeSignedIn(page, email);
+      }
+      server = await start({}, { state, port });
+      await button(page, "Call an API").click();
+      await expect.poll(() => page.locator("#answer").textContent()).toBe(email);
+      await button(page, "Sign out").click();
+      await seeStatus(page, "Signed out.");
+    } finally {
+      await server.kill();
+      await state.remove();
+      server = saved;
+      app.useServer(saved.port);
+    }
   });
 
   it("signs out everywhere", async () => {
