@@ -318,6 +318,22 @@ describe("what goes wrong", () => {
     await signIn(page, newEmail());
   });
 
+  it("is nothing to who is signed in by now, in another tab", async () => {
+    const page = await visit("/login");
+    const code = findCode(await askForMail(page, newEmail()));
+    const asked = page.url();
+    const tabs = [await page.context().newPage(), await page.context().newPage()];
+    for (const tab of tabs) await tab.goto(asked);
+    await typeCode(page, code);
+    const [typing = page, resending = page] = tabs;
+    await typeCode(typing, code);
+    expect(typing.url()).toBe(`${url}/account`);
+    await submit(resending, "Send it again");
+    expect(resending.url()).toBe(`${url}/account`);
+    await typing.goto(asked);
+    expect(typing.url()).toBe(`${url}/account`);
+  });
+
   it("can be mended: a mail that is asked for again", async () => {
     const email = newEmail();
     const page = await visit("/login");

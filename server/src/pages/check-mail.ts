@@ -136,10 +136,21 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
     return redirect(toPath(loginPaths.checkMail, { state: flow.state, again: "1" }), setCookies);
   }
 
+  /** A sign-in that is over is nothing to bother a person with who is signed in already, as from another tab. */
+  function unlessSignedIn(handle: (request: PageRequest) => Promise<PageResponse>): PageRoute["handle"] {
+    return (request) =>
+      handle(request).catch(async (error) => {
+        const isOver = error instanceof DomainError && error.reason === "INVALID_FLOW";
+        if (!isOver || (await findVisitor(authenticator, request)) === undefined) throw error;
+        request.info.outcome.reason = error.reason;
+        return redirect(homePath);
+      });
+  }
+
   return [
-    { method: "GET", path: loginPaths.checkMail, handle: get },
-    { method: "POST", path: loginPaths.checkMail, handle: post },
-    { method: "POST", path: loginPaths.resend, handle: resend },
+    { method: "GET", path: loginPaths.checkMail, handle: unlessSignedIn(get) },
+    { method: "POST", path: loginPaths.checkMail, handle: unlessSignedIn(post) },
+    { method: "POST", path: loginPaths.resend, handle: unlessSignedIn(resend) },
   ];
 }
 
