@@ -102,7 +102,9 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
     // The flow that led here is over, and its code is used.
     expect((await person.call("AuthCallback", { state, code })).json.message).toBe("invalid flow or expired");
 
-    const linkCode = findCode(await waitForMail(server, email, before));
+    const linkMail = await waitForMail(server, email, before);
+    expect(linkMail.replaceAll("=\n", "")).toContain('lets the account at "acme"');
+    const linkCode = findCode(linkMail);
     const link = { state: metadata.state, code: linkCode };
     const stranger = new Person(server);
     await stranger.call("Authenticate", { strategyName: "acme" });

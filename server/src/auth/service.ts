@@ -219,6 +219,7 @@ export class SignInService {
       clientAddress,
       ...(email !== undefined && { email }),
       ...(user && { user }),
+      ...(waiting && { joins: waiting.strategy }),
     };
     const begun = await strategy.begin(request);
     const flowId = await this.#options.flows.keep(state, {

@@ -19,6 +19,8 @@ export interface BeginRequest {
   readonly state: string;
   /** Where the request came from: mails are bounded per mailbox and per address. */
   readonly clientAddress: string;
+  /** Name of the strategy whose identity the answer joins to the account of `email`. */
+  readonly joins?: string;
   /** The signed-in person who asks, when there is one: only then may a passkey be registered. */
   readonly user?: SignedInUser;
 }

@@ -40,6 +40,16 @@ export const mailOtpTemplate: MailTemplate = {
   ].join("\n\n"),
 };
 
+/**
+ * The template of a mail whose code does more than sign in once: whoever reads
+ * it must be told, whatever the template's own words, for somebody else may
+ * have asked for it.
+ */
+function toJoining({ subject, body }: MailTemplate, strategyName: string): MailTemplate {
+  const warning = `It also lets the account at "${strategyName}" that you have just used sign in as you from then on. If you have used none, tell the code to nobody.`;
+  return { subject, body: `${body.trimEnd()}\n\n${warning}` };
+}
+
 /** The address to write to. @throws DomainError INVALID_EMAIL when there is none, UNAVAILABLE while mail cannot be sent */
 export function requireMailbox(request: BeginRequest, mailer: Mailer): string {
   if (request.email === undefined) throw new DomainError("INVALID_EMAIL");
@@ -80,7 +90,8 @@ export function createMailOtpStrategy(options: MailOtpOptions): Strategy {
       if (fixed !== undefined) return { secret: { code: toDigest(normalizeCode(fixed)) } };
       const otp = newCode();
       const minutes = Math.round(validitySeconds / 60);
-      const mail = { to, ...renderMail(template, { site, otp, minutes }) };
+      const words = request.joins === undefined ? template : toJoining(template, request.joins);
+      const mail = { to, ...renderMail(words, { site, otp, minutes }) };
       return { secret: { code: toDigest(otp) }, afterwards: () => sendIfAllowed(options, request, mail) };
     },
     async finish({ code, flow }) {

@@ -81,6 +81,15 @@ describe("mailotp", () => {
     }
   });
 
+  it("says in a mail whose code joins an account elsewhere that it does", async () => {
+    const { otp, sent } = setUp();
+    await (await otp.begin(request)).afterwards?.();
+    await (await otp.begin({ ...request, joins: "acme" })).afterwards?.();
+    expect(sent.map(({ text }) => text.includes('account at "acme"'))).toEqual([false, true]);
+    expect(sent[1]?.html).toContain("account at &#34;acme&#34;");
+    expect(codeIn(sent[1])).toHaveLength(6);
+  });
+
   it.each(["", "AAAAAA", "x".repeat(5000)])("refuses %j", async (code) => {
     const { otp } = setUp();
     const begun = await otp.begin(request);
