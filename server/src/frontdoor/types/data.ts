@@ -26,9 +26,10 @@ export function toTexts(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === "string" && item !== "") : [];
 }
 
-/** The one spelling of a URL: lower-case host, no default port, no slash at its end. */
+/** The one spelling of a URL: lower-case host, no default port, no slash at the end of its path. */
 export function toCanonicalUrl(text: string): string {
-  return withoutEndingSlash(new URL(text).href);
+  const { search, href } = new URL(text);
+  return search === "" ? withoutEndingSlash(href) : href;
 }
 
 /** Drops the slash at the end of a URL without query. */

@@ -227,6 +227,18 @@ describe("endpoint fields", () => {
       { ...oidc, discoveryUrl: "https://your-org.okta.com/.well-known/openid-configuration" },
       [],
     ],
+    [
+      "OIDC",
+      { ...oidc, discoveryUrl: "https://idp.test/d?next=/" },
+      { ...oidc, discoveryUrl: "https://idp.test/d?next=" },
+      ["discoveryUrl"],
+    ],
+    [
+      "OIDC",
+      { ...oidc, issuer: "https://xn--bcher-kva.test" },
+      { ...oidc, issuer: "https://bücher.test/" },
+      [],
+    ],
     ["GOOGLE", { clientId: "a" }, { clientId: "a", hostedDomains: ["x.test"] }, []],
     ["GOOGLE", { clientId: "a" }, { clientId: "b" }, ["clientId"]],
     ["GITHUB", github, { ...github, baseUrl: "https://github.com/" }, []],
