@@ -7,6 +7,7 @@ import {
 import { FieldRulesSchema, field as rules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { BadRequestSchema } from "@vestibule/proto/google/rpc/error_details_pb";
+import { ListAuthProvidersRequestSchema } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { describe, expect, it } from "vitest";
 import { silentLog } from "../../lib/log.ts";
@@ -79,6 +80,17 @@ describe("createRequestValidator", () => {
     expect(violations.map(({ field }) => field)).toEqual(["id", "org_id"]);
     expect(error.rawMessage).toBe(`id: ${violations[0]?.description}`);
     expect(JSON.stringify(violations)).not.toContain("not-a-uuid");
+  });
+
+  it("says what a value may be, and that it may not be empty, in words of its own", async () => {
+    const body = { title: "x", role: "emperor" };
+    expect((await refusalOf(client.createServiceUser({ orgId: "default", body }))).rawMessage).toBe(
+      "body.role: must be one of viewer, manager, owner",
+    );
+    const type = ListAuthProvidersRequestSchema;
+    const request = { stream: false, method: { input: type }, message: create(type) } as unknown as Request;
+    const check = validator.interceptor(() => Promise.reject(new Error("let through")));
+    await expect(check(request)).rejects.toMatchObject({ message: "frontdoor_id: must not be empty" });
   });
 
   it("quotes a rule's own text with nothing before it", async () => {

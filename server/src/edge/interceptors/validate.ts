@@ -83,12 +83,19 @@ function toRefusal(violations: readonly Violation[]): DomainError {
 }
 
 function toFieldViolation(violation: Violation): FieldViolation {
-  return { field: pathToString(violation.field), description: violation.message };
+  return { field: pathToString(violation.field), description: toDescription(violation) };
+}
+
+/** The library's words for a list name the empty text, which stands for absence, and a length of one is no length. */
+function toDescription({ message }: Violation): string {
+  const list = /^must be in list \[(.*)\]$/.exec(message)?.[1];
+  if (list !== undefined) return `must be one of ${list.split(", ").filter(Boolean).join(", ")}`;
+  return message === "must be at least 1 characters" ? "must not be empty" : message;
 }
 
 function toMessage(violation: Violation): string {
   const field = pathToString(violation.field);
-  return field === "" || isCustom(violation) ? violation.message : `${field}: ${violation.message}`;
+  return field === "" || isCustom(violation) ? violation.message : `${field}: ${toDescription(violation)}`;
 }
 
 /** Whether the schema states the rule in its own words (`cel`), and with them its text. */
