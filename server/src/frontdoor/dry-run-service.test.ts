@@ -110,6 +110,13 @@ describeDatabases("dry runs", (under) => {
     const begun = [room.dryRuns.test(manager, draft, signal), room.dryRuns.test(manager, draft, signal)];
     for (const each of begun) expect((await each.next()).value).toMatchObject({ name: "schema", ok: true });
     expect(await reasonOf(run({ type: "API_KEY", data: {} }))).toBe("TOO_MANY_DRY_RUNS");
+    // Another organization is not in its way, until all together are too many.
+    const neighbour = toMachine(await room.createOrganization(), "manager");
+    const theirs = { ...draft, frontdoorId: (await room.frontdoors.create(neighbour, "", "")).id };
+    const third = room.dryRuns.test(neighbour, theirs, signal);
+    expect((await third.next()).value).toMatchObject({ name: "schema" });
+    expect(await reasonOf(room.dryRuns.test(neighbour, theirs, signal).next())).toBe("TOO_MANY_DRY_RUNS");
+    await third.return(undefined);
     for (const each of begun) await each.return(undefined);
     expect(failed(await run({ type: "API_KEY", data: {} }))).toEqual([]);
     const aborted = AbortSignal.abort();

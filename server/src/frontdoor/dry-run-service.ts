@@ -44,14 +44,16 @@ export interface DryRunServiceOptions {
   readonly sealer: Sealer;
   readonly types: ProviderTypes;
   readonly validator: ProviderValidator;
-  /** How many runs may be under way at once, in all frontdoors. */
+  /** How many runs may be under way at once, of all organizations and of one. */
   readonly maxRuns?: number;
+  readonly maxRunsPerOrganization?: number;
 }
 
 /** Runs dry runs. */
 export class DryRunService {
   readonly #options: DryRunServiceOptions;
-  #running = 0;
+  /** Runs under way, by the organization they are for. */
+  readonly #running = new Map<string, number>();
 
   constructor(options: DryRunServiceOptions) {
     this.#options = options;
@@ -65,11 +67,10 @@ export class DryRunService {
    *   TOO_MANY_DRY_RUNS and those of `reach`, before the first check
    */
   async *test(caller: Caller, draft: DryRunDraft, signal: AbortSignal): AsyncGenerator<ProviderCheck> {
-    const { reach, audit, validator, maxRuns = 16 } = this.#options;
+    const { reach, audit, validator } = this.#options;
     const frontdoor = await reach.require(caller.principal, draft.frontdoorId, "test");
     const { type, provider } = await this.#toInstance(frontdoor, draft);
-    if (this.#running >= maxRuns) throw new DomainError("TOO_MANY_DRY_RUNS");
-    this.#running += 1;
+    this.#countRun(frontdoor.orgId, 1);
     try {
       audit.note(caller, {
         action: "auth_provider.test",
@@ -79,8 +80,20 @@ export class DryRunService {
       });
       yield* dryRunProvider({ type, validator, provider, sample: draft.sample, signal });
     } finally {
-      this.#running -= 1;
+      this.#countRun(frontdoor.orgId, -1);
     }
+  }
+
+  /** A run waits for servers of its author's choice: one organization's must not be in everybody's way. */
+  #countRun(orgId: string, change: 1 | -1): void {
+    const { maxRuns = 16, maxRunsPerOrganization = 4 } = this.#options;
+    const own = (this.#running.get(orgId) ?? 0) + change;
+    const all = [...this.#running.values()].reduce((sum, count) => sum + count, change);
+    if (change > 0 && (own > maxRunsPerOrganization || all > maxRuns)) {
+      throw new DomainError("TOO_MANY_DRY_RUNS");
+    }
+    if (own > 0) this.#running.set(orgId, own);
+    else this.#running.delete(orgId);
   }
 
   async #toInstance(

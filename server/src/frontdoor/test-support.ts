@@ -87,7 +87,8 @@ export function createRoom(database: OpenDatabase, context: TestContext = create
       sealer,
       types,
       validator,
-      maxRuns: 2,
+      maxRuns: 3,
+      maxRunsPerOrganization: 2,
     }),
     lists: new ProviderList({ database, reach, rowsPerStep: 7 }),
     async createOrganization(state: "enabled" | "disabled" = "enabled", name?: string): Promise<string> {
