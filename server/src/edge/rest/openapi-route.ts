@@ -1,3 +1,4 @@
+import { isNoneMatch, toTag } from "../../lib/entity-tag.ts";
 import { version } from "../../lib/version.ts";
 import type { FunctionRoute } from "../plain-route.ts";
 import type { ServiceRegistration } from "../services.ts";
@@ -12,13 +13,12 @@ export function createOpenApiRoute(options: {
   return {
     method: "GET",
     path: "/openapi.json",
-    handle: async () => {
+    handle: async ({ header }) => {
       made ??= makeDocument(options);
-      return {
-        status: 200,
-        headers: { "content-type": "application/json", "cache-control": "public, max-age=300" },
-        body: await made,
-      };
+      const body = await made;
+      const headers = { etag: toTag(body), "cache-control": "public, max-age=300" };
+      if (isNoneMatch(header.get("if-none-match"), headers.etag)) return { status: 304, headers };
+      return { status: 200, headers: { ...headers, "content-type": "application/json" }, body };
     },
   };
 }

@@ -258,5 +258,7 @@ describe("GET /openapi.json", () => {
     expect(await problemsOf(served)).toEqual([]);
     expect(served.servers).toEqual([{ url: "https://id.example.com" }]);
     expect((await send(edge.http1, "GET", "/openapi.json")).body).toBe(answer.body);
+    const known = { "if-none-match": String(answer.headers.etag) };
+    expect(await send(edge.http1, "GET", "/openapi.json", known)).toMatchObject({ status: 304, body: "" });
   });
 });
