@@ -182,6 +182,54 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
     });
   });
 
+  it("have schemas that are where they say they are, for anybody, and never sent twice", async () => {
+    const door = await createDoor();
+    const types = (await call("GET", `/frontdoor/${door}/auth-provider-types`)).json;
+    for (const { type } of types) {
+      const path = `/frontdoor/${door}/auth-provider-types/${type}/schema`;
+      const { json: schema, headers } = await call("GET", path, { by: viewer });
+      const known = { "if-none-match": String(headers.etag) };
+      expect(await call("GET", path, { headers: known })).toMatchObject({ status: 304, text: "" });
+      const { origin, pathname } = new URL(schema.$id);
+      expect(origin).toBe(`http://localhost:${server.port}`);
+      const public_ = await send(`${server.url}${pathname}`);
+      expect(public_).toMatchObject({
+        status: 200,
+        json: schema,
+        headers: { "content-type": "application/schema+json", "access-control-allow-origin": "*" },
+      });
+      const again = { headers: { "if-none-match": String(public_.headers.etag) } };
+      expect((await send(`${server.url}${pathname}`, again)).status).toBe(304);
+    }
+  });
+
+  it("and custom frontends are read again, and written, by their tags", async () => {
+    const door = await createDoor();
+    const id = await createProvider(door);
+    const body = { hostname: "app.example.com", authProviderIds: [id] };
+    const made = await call("POST", `/frontdoor/${door}/custom-frontends`, { body });
+    const one = `/frontdoor/${door}/custom-frontends/${made.json.id}`;
+    const { etag } = made.headers as { etag: string };
+    for (const path of [one, `/frontdoor/${door}/auth-providers/${id}`, `/frontdoor/${door}`]) {
+      const read = await call("GET", path);
+      const known = { "if-none-match": `"other", ${read.headers.etag}` };
+      expect(await call("GET", path, { headers: known })).toMatchObject({ status: 304, text: "" });
+      expect((await call("GET", path, { headers: { "if-none-match": '"other"' } })).json).toEqual(read.json);
+    }
+    const changed = { ...body, hostname: "b.example.com" };
+    const put = await call("PUT", one, { body: changed, headers: { "if-match": etag } });
+    expect(put).toMatchObject({ status: 200, headers: { etag: expect.not.stringMatching(etag) } });
+    for (const [method, rest] of [
+      ["PUT", { body }],
+      ["DELETE", {}],
+    ] as const) {
+      const stale = await call(method, one, { ...rest, headers: { "if-match": etag } });
+      expect([stale.status, stale.json.error]).toEqual([412, "precondition_failed"]);
+    }
+    const current = { "if-match": String(put.headers.etag) };
+    expect((await call("DELETE", one, { headers: current })).status).toBe(204);
+  });
+
   it("page by number and by cursor alike", async () => {
     const door = await createDoor();
     for (const name of ["c", "a", "e", "b", "d"]) await createProvider(door, { name });

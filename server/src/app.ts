@@ -51,6 +51,7 @@ import { createProviderMethods, createTypeMethods } from "./frontdoor/provider-h
 import { ProviderList } from "./frontdoor/provider-list.ts";
 import { ProviderService } from "./frontdoor/provider-service.ts";
 import { createReach } from "./frontdoor/reach.ts";
+import { createSchemaRoutes } from "./frontdoor/schema-routes.ts";
 import { createStreamMethods } from "./frontdoor/stream-handler.ts";
 import { createFrontdoorSweep } from "./frontdoor/sweep.ts";
 import { createProviderTypes } from "./frontdoor/types/provider-types.ts";
@@ -658,6 +659,7 @@ export async function createApp(options: AppOptions): Promise<App> {
         publicUrl: config.publicUrl,
         defaultReturnTo: `${config.publicUrl}/account`,
       }).map(pages.guard),
+      ...createSchemaRoutes(providerTypes.list),
       ...pages.routes,
     ],
     lost: pages.renderLost,
