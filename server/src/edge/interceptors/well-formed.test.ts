@@ -53,6 +53,8 @@ describe("a struct", () => {
     [{ "😀": ["😀\0"] }, true],
     [{ deep: [{ text: "\ud83d" }] }, false],
     [{ deep: [{ "\ude00": 1 }] }, false],
+    [JSON.parse('{"deep":[{"__proto__":{}}]}'), false],
+    [{ constructor: 1, prototype: {} }, true],
   ])("%j: %s", (metadata, good) => {
     const request = create(CreateServiceUserRequestSchema, { body: { metadata } });
     const expected = good ? [] : ["body.metadata"];

@@ -5,7 +5,8 @@
  * to 9999, and a number that is none, can be said in binary only: JSON has no
  * word for them, so they could be neither stored nor read back. Half a character
  * can be said in the free-form JSON of a struct only, and comes back as another
- * text, or another name, in binary.
+ * text, or another name, in binary. The name `__proto__`, which JSON's reader
+ * refuses, can be said in binary only; programs that read it would set a prototype.
  */
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
@@ -85,7 +86,7 @@ function checkValue(
       return;
     case "google.protobuf.Struct":
       if (!isJson(value)) {
-        found.push({ field: at, description: "must hold finite numbers and whole characters only" });
+        found.push({ field: at, description: malformedStruct });
       }
       return;
     default:
@@ -116,10 +117,14 @@ function isNanos(nanos: number, least: number): boolean {
   return nanos >= least && nanos <= 999_999_999;
 }
 
+const malformedStruct = "must hold finite numbers and whole characters only, and no name __proto__";
+
 /** Whether every number and text in a JSON value is one that JSON can say, names included. */
 function isJson(value: unknown): boolean {
   if (typeof value === "number") return Number.isFinite(value);
   if (typeof value === "string") return value.isWellFormed();
   if (typeof value !== "object" || value === null) return true;
-  return Object.entries(value).every(([name, each]) => name.isWellFormed() && isJson(each));
+  return Object.entries(value).every(
+    ([name, each]) => name !== "__proto__" && name.isWellFormed() && isJson(each),
+  );
 }
