@@ -390,6 +390,21 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
       expectRefusal(answer, invalid(/^(?:id|secret_id): .*UUID/, ...fields));
     });
 
+    it("cannot be a name: of two readings of it one would never be found", async () => {
+      const organizations = "/vestibule.v1.OrganizationService";
+      const create = (method: string, message: object) =>
+        postJson(server, `${organizations}/${method}`, message, basic(server));
+      const id = "abcdef01-2345-4789-8abc-def012345678";
+      const looks = (field: string) => invalid("name must not look like an id", field);
+      expectRefusal(await create("CreateOrganization", { body: { name: id } }), looks("body.name"));
+      expectRefusal(await create("CreateProject", { org_id: "default", name: id }), looks("name"));
+      for (const name of [id.slice(1), `${id}0`, id.replaceAll("-", "_")]) {
+        expect((await create("CreateOrganization", { body: { name } })).status).toBe(200);
+        expect((await create("CreateProject", { org_id: name, name })).status).toBe(200);
+        expect((await create("GetOrganization", { id: name })).json.organization.name).toBe(name);
+      }
+    });
+
     it.each([
       ["GetServiceUser", {}],
       ["DeleteServiceUser", {}],

@@ -90,7 +90,7 @@ export declare const OrganizationSchema: GenMessage<Organization>;
 export declare type OrganizationRequestBody = Message<"vestibule.v1.OrganizationRequestBody"> & {
   /**
    * Unique handle: 3 to 63 lower-case letters, digits, `-` and `_`, beginning
-   * with a letter.
+   * with a letter; not in the form of an id, for which it would be taken.
    *
    * @generated from field: string name = 1;
    */

@@ -484,7 +484,7 @@ export declare type CreateProjectRequest = Message<"vestibule.v1.CreateProjectRe
 
   /**
    * Handle, unique in the organization: 3 to 63 lower-case letters, digits,
-   * `-` and `_`, beginning with a letter.
+   * `-` and `_`, beginning with a letter; not in the form of an id.
    *
    * @generated from field: string name = 2;
    */
