@@ -1,5 +1,5 @@
 /** Auth providers from outside: the guide's commands, REST and RPC, across processes, and what is refused. */
-import { createClient } from "@connectrpc/connect";
+import { Code, createClient } from "@connectrpc/connect";
 import { AuditService } from "@vestibule/proto/vestibule/v1/audit_service_pb";
 import { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -133,6 +133,59 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
     expect(await run(remove)).toBeNull();
     variables.ID = await createProvider(variables.F ?? "", { name: "keys", type: "API_KEY", data: {} });
     expect(await run(key)).toMatchObject({ title: "build server", key: expect.stringMatching(/^vstk_/) });
+  });
+
+  it("answer byte for byte what the guide shows, and alike to buf curl by reflection and the typed client", async () => {
+    const door = await createDoor();
+    const path = `/frontdoor/${door}/auth-providers`;
+    const body = { name: "oidc-okta", type: "OIDC", data: oidc };
+    const { id, ...rest } = (await call("POST", path, { body })).json;
+    const summary = `{"id":"${id}","name":"oidc-okta","type":"OIDC","enabled":true}`;
+    expect(JSON.stringify({ id, ...rest })).toBe(summary);
+    const whole = `{"id":"${id}","name":"oidc-okta","type":"OIDC","enabled":true,"data":{"issuer":"https://your-org.okta.com","clientId":"abc123","audiences":["api://default"]}}`;
+    expect((await call("GET", `${path}/${id}`)).text).toBe(whole);
+    expect((await call("GET", `${path}?page=0&size=20&sort=name,asc`)).text).toBe(
+      `{"content":[${summary}],"pageable":{"pageNumber":0,"pageSize":20},"totalElements":1,"totalPages":1}`,
+    );
+    const renamed = whole.replace("oidc-okta", "oidc-okta-renamed");
+    expect((await call("PATCH", `${path}/${id}`, { body: { name: "oidc-okta-renamed" } })).text).toBe(
+      renamed,
+    );
+    expect((await call("PUT", `${path}/${id}`, { body })).text).toBe(whole);
+    const types = (await call("GET", `/frontdoor/${door}/auth-provider-types`)).text;
+    expect(types).toMatch(
+      /^\[\{"type":"OIDC","displayName":"OpenID Connect","description":"Validate JWTs issued by an OpenID Connect provider"\},/,
+    );
+    expect((await call("DELETE", `${path}/${id}`)).text).toBe("");
+
+    const service = `${server.url}/${FrontdoorAuthProviderService.typeName}`;
+    const buf = async (method: string, message: object) => {
+      const run = `buf curl --protocol grpc --http2-prior-knowledge -H "Authorization: $AUTH" -d "$BODY" ${service}/${method}`;
+      const BODY = JSON.stringify({ frontdoorId: door, ...message });
+      return JSON.parse(await runShell(run, server, { AUTH: manager.authorization, BODY }));
+    };
+    using opened = openTransport(server.url, "gRPC", "h2c");
+    const client = createClient(FrontdoorAuthProviderService, opened.transport);
+    const options = { headers: manager };
+
+    const { authProvider: made } = await buf("CreateAuthProvider", body);
+    const one = { frontdoorId: door, id: made.id };
+    expect(made).toEqual({ ...rest, id: made.id });
+    const got = { ...made, data: oidc };
+    expect(await buf("GetAuthProvider", one)).toEqual({ authProvider: got });
+    expect((await client.getAuthProvider(one, options)).authProvider).toMatchObject(got);
+    const list = { page: 0, size: 20, sort: "name,asc" };
+    const listed = { content: [made], pageable: { pageSize: 20 }, totalElements: 1, totalPages: 1 };
+    expect(await buf("ListAuthProviders", list)).toEqual(listed);
+    const page = await client.listAuthProviders({ frontdoorId: door, ...list }, options);
+    expect(page).toMatchObject({ ...listed, pageable: { pageNumber: 0, pageSize: 20 } });
+    const other = { ...got, name: "oidc-okta-renamed" };
+    const patch = { id: made.id, name: other.name };
+    expect(await buf("UpdateAuthProvider", patch)).toEqual({ authProvider: other });
+    const put = { ...one, ...body };
+    expect((await client.replaceAuthProvider(put, options)).authProvider).toMatchObject(got);
+    expect(await buf("DeleteAuthProvider", { id: made.id })).toEqual({});
+    await expect(client.deleteAuthProvider(one, options)).rejects.toMatchObject({ code: Code.NotFound });
   });
 
   it("answer with status, ETag, Location and nothing that was not asked for", async () => {
