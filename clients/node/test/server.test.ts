@@ -5,7 +5,7 @@ import { Code } from "@connectrpc/connect";
 import { exportJWK, generateKeyPair } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { tlsCertificate, tlsEnvironment } from "../../../test/parts/http.ts";
-import { runVestibule, startServer, type TestServer } from "../../../test/parts/server.ts";
+import { createState, runVestibule, startServer, type TestServer } from "../../../test/parts/server.ts";
 import {
   accessToken,
   type Credential,
@@ -18,6 +18,7 @@ import {
   opaqueToken,
   type Protocol,
   type Vestibule,
+  watchAuthProviders,
 } from "../src/index.ts";
 import { createTestClock, rejectionOf } from "./support.ts";
 
@@ -284,6 +285,57 @@ async function startProxy(port: number) {
     [Symbol.asyncDispose]: close,
   };
 }
+
+describe("watching auth providers", () => {
+  it.each([
+    ["connect", "1.1"],
+    ["grpc", "2"],
+  ] as const)("goes on after a server that was killed, by %s over HTTP/%s", async (protocol, httpVersion) => {
+    const state = await createState("sqlite");
+    let killed = await startServer({ state });
+    const { port } = killed;
+    using vestibule = createVestibule({
+      baseUrl: killed.url,
+      protocol,
+      httpVersion,
+      credentials: clientSecret(state),
+    });
+    try {
+      const { frontdoors, authProviders } = vestibule;
+      const { frontdoor } = await frontdoors.createFrontdoor({ organizationId: "default" });
+      const frontdoorId = frontdoor?.id ?? "";
+      const create = async (name: string) =>
+        (await authProviders.createAuthProvider({ frontdoorId, name, type: "API_KEY" })).authProvider?.id ??
+        "";
+      const first = await create("first");
+      const stop = new AbortController();
+      const reasons: unknown[] = [];
+      const onReconnect = (error: unknown) => void reasons.push(error);
+      const updates = watchAuthProviders(authProviders, { frontdoorId, signal: stop.signal, onReconnect });
+      const next = async () => (await updates.next()).value;
+      const begun = await next();
+      expect(begun?.change).toBeUndefined();
+      expect([...(begun?.providers.keys() ?? [])]).toEqual([first]);
+
+      await killed.kill();
+      killed = await startServer({ state, port });
+      const second = await create("second");
+      const gone = await next();
+      // Told as the change it was: nothing was begun anew.
+      expect(gone?.change).toMatchObject({ event: "created", authProvider: { id: second } });
+      expect([...(gone?.providers.keys() ?? [])]).toEqual([first, second]);
+      expect(reasons.length).toBeGreaterThan(0);
+
+      await authProviders.deleteAuthProvider({ frontdoorId, id: first });
+      expect((await next())?.change?.event).toBe("deleted");
+      await frontdoors.deleteFrontdoor({ id: frontdoorId });
+      expect(findReason(await rejectionOf(updates.next()))).toBe("FRONTDOOR_NOT_FOUND");
+    } finally {
+      await killed[Symbol.asyncDispose]();
+      await state.remove();
+    }
+  });
+});
 
 describe("TLS", () => {
   let secure: TestServer;
