@@ -554,6 +554,54 @@ describe("without", () => {
   });
 });
 
+it("a provider signs in where cookies are for this site's own navigations alone", async () => {
+  const port = await findFreePort();
+  const own = `http://localhost:${port}`;
+  const redirectUris = [`${own}/auth/callback`];
+  const elsewhere = await startIdentityProvider({ accounts: { nobody: atProvider }, redirectUris });
+  const { issuer, clientId, clientSecret } = elsewhere;
+  await using strict = await startServer({
+    port,
+    config: {
+      authentication: {
+        session: { same_site: "strict" },
+        authorized_redirect_urls: [`${own}/account?done=others`],
+        oidc_config: { acme: { issuer_url: issuer, client_id: clientId, client_secret: clientSecret } },
+      },
+    },
+  });
+  try {
+    for (const [asked, target] of [
+      ["/login", "/account"],
+      [`/login?return_to=${encodeURIComponent(`${own}/account?done=others`)}`, "/account?done=others"],
+    ]) {
+      const opened = await openVisit(browser, [own, strict.url, issuer]);
+      visits.push(opened);
+      await opened.page.goto(`${own}${asked}`);
+      // A provider where something is pressed: what follows was begun by its site.
+      await opened.page.route(`${issuer}/auth?*`, (route) => {
+        const onward = `${route.request().url()}&pressed=1`;
+        const isPressed = route.request().url().endsWith("&pressed=1");
+        const body = `<!doctype html><title>Acme</title><link rel="icon" href="data:,"><a href="${onward.replaceAll("&", "&amp;")}">Allow</a>`;
+        return isPressed ? route.continue() : route.fulfill({ contentType: "text/html", body });
+      });
+      await press(opened.page, "Continue with Acme");
+      await opened.page.getByRole("link", { name: "Allow" }).click();
+      await opened.page.waitForURL(`${own}${target}`);
+      expect(await heading(opened.page)).toBe("Your account");
+    }
+    // Another time in the same browser: the session is known, and replaced.
+    const [{ page }] = visits as [Visit];
+    await page.goto(`${own}/login?again=1`);
+    await press(page, "Continue with Acme");
+    await page.getByRole("link", { name: "Allow" }).click();
+    await page.waitForURL(`${own}/account`);
+    expect(await page.getByRole("region", { name: "Where you are" }).getByRole("listitem").count()).toBe(2);
+  } finally {
+    await elsewhere.stop();
+  }
+});
+
 it("all of it works over TLS and HTTP/2, with cookies that stay there", async () => {
   await using secure = await startServer({ env: tlsEnvironment });
   const origins = [`https://localhost:${secure.port}`, secure.url];

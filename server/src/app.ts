@@ -656,6 +656,7 @@ export async function createApp(options: AppOptions): Promise<App> {
         browsers,
         renderResult: pages.renderResult,
         leave: pages.leave,
+        comeAgain: authentication.session.sameSite === "strict" ? pages.comeAgain : undefined,
         publicUrl: config.publicUrl,
         defaultReturnTo: `${config.publicUrl}/account`,
       }).map(pages.guard),

@@ -66,6 +66,12 @@ export interface CallbackRoutesOptions {
    * follows a form is held against its page's `form-action`.
    */
   readonly leave: (url: string, setCookies: readonly string[]) => CallbackHttpResponse;
+  /**
+   * Has the browser load a path anew from a page of ours. Given where session
+   * cookies are `SameSite=Strict`: a browser that a provider sends back brings
+   * none, nor does it with the redirects that follow.
+   */
+  readonly comeAgain?: ((path: string) => CallbackHttpResponse) | undefined;
   /** Origin that browsers see. */
   readonly publicUrl: string;
   /** Where to go after a sign-in that asked for nothing else. */
@@ -91,7 +97,8 @@ function readOne(parameters: URLSearchParams, name: string): string {
 
 /** Builds the two routes. */
 export function createCallbackRoutes(options: CallbackRoutesOptions) {
-  const { web, authenticator, browsers, renderResult, leave, publicUrl, defaultReturnTo } = options;
+  const { web, authenticator, browsers, renderResult, leave, comeAgain, publicUrl, defaultReturnTo } =
+    options;
 
   function sendOn(returnTo: string | undefined, setCookies: readonly string[]): CallbackHttpResponse {
     return {
@@ -123,6 +130,9 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
 
   async function get(request: CallbackHttpRequest): Promise<CallbackHttpResponse> {
     const { query, header } = request;
+    if (comeAgain !== undefined && header.get("sec-fetch-site") === "cross-site") {
+      return comeAgain(`${callbackPath}?${query}`);
+    }
     const state = readOne(query, "state");
     const { strategy, returnTo: askedFor } = await web.glance(state, header);
     if (strategy.attempts === "code") {

@@ -35,7 +35,7 @@ import { loginPaths } from "./login-view.ts";
 import { toMessageBody } from "./message-view.ts";
 import { toOffers } from "./offers.ts";
 import { explain, toStatus } from "./texts.ts";
-import { findPublicUrl, homePath, leave } from "./travel.ts";
+import { findPublicUrl, goByPage, homePath, leave } from "./travel.ts";
 
 export interface PagesOptions {
   /** What the people who come here call the place. */
@@ -64,6 +64,8 @@ export interface Pages {
   renderResult(result: CallbackResult): PageResponse;
   /** Draws what somebody sees who came to a path with nothing behind it. */
   renderLost(): PageResponse;
+  /** Has a browser load a path of ours anew, as from our own site. */
+  comeAgain(path: string): PageResponse;
   /** Sends someone on after a form of `/auth/callback`. */
   leave(url: string, setCookies: readonly string[]): PageResponse;
   /** A route whose failures are pages as well. */
@@ -88,6 +90,7 @@ export function createPages(options: PagesOptions): Pages {
     routes: [...all.map((route) => guard(underPublicName(route, publicUrl))), ...assetRoutes],
     renderResult: createRenderResult(render),
     renderLost: () => render({ status: 404, title: lost.title, body: toMessageBody(lost) }),
+    comeAgain: (path) => goByPage(render, new URL(path, publicUrl)),
     leave: (url, setCookies) => leave(render, url, publicUrl, setCookies),
     guard,
   };

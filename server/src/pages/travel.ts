@@ -21,7 +21,11 @@ export function leave(
   setCookies: readonly string[] = [],
 ): PageResponse {
   const target = new URL(url, publicUrl);
-  if (target.origin === publicUrl) return redirect(url, setCookies);
+  return target.origin === publicUrl ? redirect(url, setCookies) : goByPage(render, target, setCookies);
+}
+
+/** Sends someone to a URL by a page that leads on by itself, and is where that navigation comes from. */
+export function goByPage(render: RenderPage, target: URL, setCookies: readonly string[] = []): PageResponse {
   return render({
     title: "One moment",
     goesTo: target.href,
