@@ -144,9 +144,8 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
       await web.abandon(state, header);
       return await renderResult({ kind: "denied", returnTo: askedFor }, request);
     }
-    const issuer = query.has("iss") ? { issuer: readOne(query, "iss") } : {};
-    const code = readOne(query, "code");
-    const answer = { strategyName: "", state, code, stateOptions: {}, ...issuer };
+    const [code, issuer] = [readOne(query, "code"), readOne(query, "iss")];
+    const answer = { strategyName: "", state, code, stateOptions: {}, issuer };
     const { returnTo, setCookies } = await finish(answer, request);
     return sendOn(returnTo, setCookies);
   }

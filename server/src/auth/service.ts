@@ -57,7 +57,7 @@ export interface FinishFlow {
   readonly state: string;
   readonly code: string;
   readonly stateOptions: Metadata;
-  /** `iss` of the callback's query (RFC 9207). */
+  /** `iss` of the callback's query (RFC 9207), empty if it had none; absent where the query is not known. */
   readonly issuer?: string;
   /** Values of the browser's cookie. */
   readonly browsers: readonly string[];

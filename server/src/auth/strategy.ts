@@ -65,7 +65,7 @@ export interface FinishRequest {
   readonly code: string;
   /** `state_options` as they came. */
   readonly stateOptions: Metadata;
-  /** `iss` of the callback's query (RFC 9207), where a browser brought one. */
+  /** `iss` of the callback's query (RFC 9207), empty if it had none; absent where the query is not known. */
   readonly issuer?: string;
   readonly flow: FinishedFlow;
 }

@@ -21,6 +21,7 @@ let signOwn: Sign;
 let publicKey: Awaited<ReturnType<typeof exportJWK>>;
 /** What the issuer answers; each test changes one thing. */
 let answers: { metadata: object; claims: JWTPayload; sign: Sign; userinfo: object };
+let rightNonce: unknown;
 let tokenRequests: { authorization: string | undefined; form: URLSearchParams }[];
 
 async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
@@ -47,7 +48,7 @@ async function answer(request: IncomingMessage): Promise<object> {
       return answers.userinfo;
     default: {
       tokenRequests.push({ authorization: request.headers.authorization, form: await readForm(request) });
-      const id_token = await answers.sign(answers.claims);
+      const id_token = await answers.sign({ nonce: rightNonce, ...answers.claims });
       return { access_token: "at", token_type: "bearer", expires_in: 60, id_token };
     }
   }
@@ -78,12 +79,12 @@ beforeEach(() => {
 });
 
 /** Signs in with the answers as they are; the nonce is the right one unless the claims say otherwise. */
-async function signIn(secretAtClient: string | undefined = clientSecret) {
+async function signIn(brought: { readonly issuer?: string } = {}) {
   const strategy = createOidcStrategy({
     name: "acme",
     issuerUrl: issuer,
     clientId,
-    clientSecret: secretAtClient,
+    clientSecret,
     clockSkewSeconds: 60,
     scopes: ["openid", "email"],
     flowSeconds: 600,
@@ -93,8 +94,9 @@ async function signIn(secretAtClient: string | undefined = clientSecret) {
     log: silentLog,
   });
   const { secret } = await strategy.begin({ callbackUrl, state: "s", clientAddress: "::1" });
-  answers.claims = { nonce: secret.nonce, ...answers.claims };
-  return await strategy.finish({ code: "c", stateOptions: {}, flow: { id: "f", callbackUrl, secret } });
+  rightNonce = secret.nonce;
+  const flow = { id: "f", callbackUrl, secret };
+  return await strategy.finish({ code: "c", stateOptions: {}, flow, ...brought });
 }
 
 describe("an issuer's answer", () => {
@@ -145,6 +147,13 @@ describe("an issuer's answer", () => {
   ])("is refused %s", async (_name, change) => {
     change();
     await expect(signIn()).rejects.toMatchObject({ reason: "INVALID_FLOW" });
+  });
+
+  it("needs no iss in its callback unless the issuer promises one", async () => {
+    expect(await signIn({ issuer: "" })).toMatchObject({ subject: "ann" });
+    answers.metadata = { authorization_response_iss_parameter_supported: true };
+    await expect(signIn({ issuer: "" })).rejects.toMatchObject({ reason: "INVALID_FLOW" });
+    expect(await signIn({ issuer })).toMatchObject({ subject: "ann" });
   });
 
   it("is taken a moment after its end, within the skew, and of several audiences if it is authorized to us", async () => {

@@ -115,7 +115,7 @@ describe("OIDC", () => {
     await expect(finish(strategy, nonce, await codeFrom(third))).rejects.toMatchObject(refused);
   });
 
-  it("refuses another provider's code, and an iss that is not its provider's", async () => {
+  it("refuses another provider's code, an iss that is not its provider's, and none where one is promised", async () => {
     const here = strategyFor(provider);
     const there = strategyFor(other);
     const begunHere = await begin(here, "ann");
@@ -125,6 +125,8 @@ describe("OIDC", () => {
     await expect(finish(here, again.secret, await codeFrom(again), other.issuer)).rejects.toMatchObject(
       refused,
     );
+    const without = await begin(here, "ann");
+    await expect(finish(here, without.secret, await codeFrom(without), "")).rejects.toMatchObject(refused);
     const good = await begin(here, "ann");
     const proof = await finish(here, good.secret, await codeFrom(good), provider.issuer);
     expect(proof.kind).toBe("identity");

@@ -3,7 +3,8 @@
  * 1.0 §3.1) with PKCE S256 (RFC 7636) and a nonce, always.
  *
  * The flow names its provider, so a code of one provider is never taken to
- * another; `iss` (RFC 9207) is checked when the browser brought it.
+ * another; `iss` (RFC 9207) is checked when the browser brought it, and missed
+ * when the provider promises it.
  */
 import type { Configuration } from "openid-client";
 import { DomainError } from "../../lib/errors.ts";
@@ -68,8 +69,10 @@ export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
     const url = new URL(request.flow.callbackUrl);
     url.search = "";
     url.searchParams.set("code", request.code);
-    // Frontier's call has no field for `iss`: where none came, the flow's own provider is meant.
-    url.searchParams.set("iss", request.issuer ?? configuration.serverMetadata().issuer);
+    // Frontier's call has no field for `iss`: without it, the flow's own provider is meant.
+    const issuer = request.issuer ?? configuration.serverMetadata().issuer;
+    // A callback without one is refused by the library if the provider promises one (RFC 9207 §2.4).
+    if (issuer !== "") url.searchParams.set("iss", issuer);
     return url;
   }
 
