@@ -21,6 +21,8 @@ export interface GroupCommitOptions {
   readonly lockWaitMs?: number;
   /** How long one transaction may keep the others waiting, in milliseconds. */
   readonly maxUnitMs?: number;
+  /** Called after each commit. Must be cheap, and never throw. */
+  readonly onCommit?: () => void;
 }
 
 interface Waiter {
@@ -54,6 +56,7 @@ export class GroupCommit {
   readonly #maxBatchMs: number;
   readonly #lockWaitMs: number;
   readonly #maxUnitMs: number;
+  readonly #onCommit: (() => void) | undefined;
 
   #waiting: Waiter[] = [];
   #current: Unit | undefined;
@@ -77,6 +80,7 @@ export class GroupCommit {
     this.#maxBatchMs = options.maxBatchMs ?? 5;
     this.#lockWaitMs = options.lockWaitMs ?? 2000;
     this.#maxUnitMs = options.maxUnitMs ?? 10_000;
+    this.#onCommit = options.onCommit;
   }
 
   /** How many transactions wait for their turn. */
@@ -207,6 +211,7 @@ export class GroupCommit {
     }
     this.#commitCount += 1;
     for (const unit of released) unit.resolve();
+    this.#onCommit?.();
     this.#settleIdle();
   }
 

@@ -116,6 +116,9 @@ function openFile(options: SqliteHandleOptions): Sqlite.Database {
   // KiB of pages kept, for each of two connections; the system keeps the rest of the file at hand.
   database.pragma("cache_size = -8000");
   database.pragma("trusted_schema = off");
+  // Pages after which a commit writes the log back itself. A server has a thread for that (checkpointer.ts),
+  // which leaves it nothing to do but when it cannot keep up; 32 MiB are what the log then has on disk.
+  database.pragma("wal_autocheckpoint = 8000");
   if (options.readOnly) database.pragma("query_only = on");
   // The writer waits for its lock without blocking the process (group-commit.ts);
   // a reader under WAL meets a lock only while another process recovers the file.

@@ -1,6 +1,7 @@
 import { Kysely } from "kysely";
 import type { Log } from "../lib/log.ts";
 import type { Tracing } from "../lib/tracing.ts";
+import { Checkpointer } from "./checkpointer.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { KyselyDatabase, type OpenDatabase } from "./kysely-database.ts";
 import type { Schema } from "./schema.ts";
@@ -23,7 +24,9 @@ export function openSqlite(options: SqliteOptions): OpenDatabase {
   const { path, log, tracing, monotonicMs, onStatement } = options;
   const writer = new SqliteHandle({ path, readOnly: false, onStatement });
   const reader = new SqliteHandle({ path, readOnly: true });
-  const commits = new GroupCommit({ handle: writer, log, monotonicMs });
+  const checkpointer = new Checkpointer({ path, log });
+  const onCommit = () => checkpointer.noteCommit();
+  const commits = new GroupCommit({ handle: writer, log, monotonicMs, onCommit });
   const scope = new TransactionScope(log);
   const kysely = new Kysely<Schema>({
     dialect: new TwoConnectionSqliteDialect({ reader, writer, commits, scope }),
@@ -38,6 +41,7 @@ export function openSqlite(options: SqliteOptions): OpenDatabase {
     figures: () => ({ waiting: commits.waitingCount, commits: commits.commitCount }),
     close: async () => {
       await commits.close();
+      await checkpointer.close();
       await kysely.destroy();
       reader.close();
       writer.close();
