@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import module from "node:module";
 import { fileURLToPath } from "node:url";
+import v8 from "node:v8";
 
 // Written so that a Node far too old still parses it and can say so.
 const parts = process.versions.node.split(".").map(Number);
@@ -9,6 +10,9 @@ if (parts[0] < 22 || (parts[0] === 22 && parts[1] < 18)) {
   process.stderr.write(`vestibule needs Node 22.18 or newer; this is ${process.versions.node}.\n`);
   process.exitCode = 1;
 } else {
+  // By default V8 lets garbage grow to three times what is alive before it collects: under load
+  // that was 50 MiB more, and no request the faster for it.
+  v8.setFlagsFromString("--heap-growing-percent=50");
   // Beside the code itself, so that only who may change the code may change what is made of it;
   // where that folder is not writable there is no cache.
   module.enableCompileCache(fileURLToPath(new URL("../dist/compile-cache", import.meta.url)));
