@@ -117,7 +117,7 @@ import { createAccessTokens } from "./tokens/access-token.ts";
 import { consumeAssertion } from "./tokens/assertion-store.ts";
 import { createAssertionAuthenticator } from "./tokens/assertions.ts";
 import { createGrants } from "./tokens/grants.ts";
-import { toJwksAnswer } from "./tokens/jwks.ts";
+import { createJwksHandler } from "./tokens/jwks.ts";
 import { createKeyring } from "./tokens/keyring.ts";
 import { oauthPaths } from "./tokens/oauth-metadata.ts";
 import { createOauthRoutes } from "./tokens/oauth-routes.ts";
@@ -632,8 +632,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       {
         method: "GET",
         path: oauthPaths.jwks,
-        handle: async ({ header }) =>
-          toJwksAnswer((await keyring.get()).jwks, header.get("if-none-match") ?? undefined),
+        handle: createJwksHandler(keyring),
       },
       ...createOauthRoutes<NodeRequest>({
         proofs,

@@ -27,7 +27,7 @@ export interface IssuedToken {
 }
 
 export interface AccessTokenOptions {
-  readonly keyring: Keyring;
+  readonly keyring: Pick<Keyring, "get">;
   readonly clock: Clock;
   readonly issuer: string;
   readonly audience: string;

@@ -1,9 +1,10 @@
 /**
  * The key set over plain HTTP, the way every JWT library fetches it
- * (RFC 7517 §5), cacheable for five minutes.
+ * (RFC 7517 §5), cacheable for five minutes. Its answers are made once for
+ * each set of keys.
  */
 import { isNoneMatch } from "../lib/entity-tag.ts";
-import type { JwksDocument } from "./keyring.ts";
+import type { JwksDocument, Keyring } from "./keyring.ts";
 
 /** For how long a verifier may keep the key set: less than a key is published ahead. */
 export const jwksMaxAgeSeconds = 300;
@@ -15,16 +16,49 @@ export interface JwksAnswer {
   readonly body: string;
 }
 
-/** Answers a request for the key set. */
-export function toJwksAnswer(document: JwksDocument, ifNoneMatch: string | undefined): JwksAnswer {
+/** Both answers of a key set. */
+interface JwksAnswers {
+  readonly document: JwksDocument;
+  readonly whole: JwksAnswer;
+  readonly notModified: JwksAnswer;
+}
+
+function toAnswers(document: JwksDocument): JwksAnswers {
   const headers = {
     "cache-control": `public, max-age=${jwksMaxAgeSeconds}`,
     etag: document.etag,
   };
-  if (isNoneMatch(ifNoneMatch, document.etag)) return { status: 304, headers, body: "" };
   return {
-    status: 200,
-    headers: { ...headers, "content-type": "application/jwk-set+json" },
-    body: document.body,
+    document,
+    whole: {
+      status: 200,
+      headers: { ...headers, "content-type": "application/jwk-set+json" },
+      body: document.body,
+    },
+    notModified: { status: 304, headers, body: "" },
+  };
+}
+
+/**
+ * Makes what answers requests for the key set: at once, unless the keys have
+ * to be read first. `If-None-Match` is honoured (RFC 9110 §13.1.2).
+ *
+ * @throws DomainError UNAVAILABLE when the keys cannot be read.
+ */
+export function createJwksHandler(
+  keyring: Pick<Keyring, "get" | "peek">,
+): (request: { readonly header: Headers }) => JwksAnswer | Promise<JwksAnswer> {
+  let latest: JwksAnswers | undefined;
+
+  function answer(document: JwksDocument, ifNoneMatch: string | null): JwksAnswer {
+    if (latest?.document !== document) latest = toAnswers(document);
+    return isNoneMatch(ifNoneMatch, document.etag) ? latest.notModified : latest.whole;
+  }
+
+  return ({ header }) => {
+    const ifNoneMatch = header.get("if-none-match");
+    const snapshot = keyring.peek();
+    if (snapshot !== undefined) return answer(snapshot.jwks, ifNoneMatch);
+    return keyring.get().then(({ jwks }) => answer(jwks, ifNoneMatch));
   };
 }

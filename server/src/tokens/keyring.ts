@@ -62,6 +62,8 @@ export interface SigningSchedule {
 export interface Keyring {
   /** @throws DomainError UNAVAILABLE when the keys cannot be read. */
   get(): Promise<KeyringSnapshot>;
+  /** The current snapshot if it need not be read first. */
+  peek(): KeyringSnapshot | undefined;
 }
 
 const verifiedTokens = 5000;
@@ -146,5 +148,6 @@ export function createKeyring(options: KeyringOptions): Keyring {
       if (snapshot === undefined) throw new DomainError("UNAVAILABLE");
       return snapshot;
     },
+    peek: () => cache.peek(keyringSubject),
   };
 }
