@@ -273,7 +273,7 @@ describe("slow peers", () => {
   it("a slow handler is not a slow peer, on either protocol", async () => {
     const held = gate();
     const { port } = await startListener({
-      limits: { headerTimeoutMs: 150, requestTimeoutMs: 150, idleTimeoutMs: 100 },
+      limits: { headerTimeoutMs: 500, requestTimeoutMs: 500, idleTimeoutMs: 300 },
       handler: async (_request, response) => {
         await held.opened;
         response.end("late");
@@ -282,7 +282,7 @@ describe("slow peers", () => {
     const raw = await openRaw(port);
     raw.socket.write("POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
     const answer = exchange(openHttp2(port), {}, "ok");
-    setTimeout(held.open, 600);
+    setTimeout(held.open, 1500);
     expect(await raw.closed).toMatch(/late/);
     expect(await answer).toMatchObject({ text: "late" });
   });
