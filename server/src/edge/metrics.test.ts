@@ -6,11 +6,13 @@ import { RequestFigures } from "./request-figures.ts";
 describe("createMetrics", () => {
   it("counts a finished request by route, code and credential", async () => {
     const metrics = createMetrics({ processMetrics: false });
-    metrics.begin()("/a.B/C", { code: "ok", credentialKind: "access_token" });
     metrics.begin();
+    metrics.begin();
+    metrics.end("/a.B/C", { code: "ok", credentialKind: "access_token" }, 0.2);
     const text = await metrics.registry.metrics();
     expect(text).toContain('vestibule_requests_total{route="/a.B/C",code="ok",credential="access_token"} 1');
     expect(text).toContain('vestibule_request_duration_seconds_count{route="/a.B/C"} 1');
+    expect(text).toContain('vestibule_request_duration_seconds_sum{route="/a.B/C"} 0.2');
     expect(text).toContain("vestibule_requests_in_flight 1");
   });
 

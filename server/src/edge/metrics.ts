@@ -12,8 +12,10 @@ export interface Metrics {
   readonly registry: Registry;
   /** Shows what other parts keep count of. */
   show(figures: readonly Figure[]): void;
-  /** Counts a request as begun; call the result once, when it is over. */
-  begin(): (route: string, outcome: RequestOutcome) => void;
+  /** Counts a request as begun. */
+  begin(): void;
+  /** Counts a request that was begun as over. */
+  end(route: string, outcome: RequestOutcome, seconds: number): void;
   /** `GET /metrics`, in the text format of Prometheus. */
   readonly route: PlainRoute;
 }
@@ -44,13 +46,12 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
     show: (shown) => {
       for (const figure of shown) registerFigure(registry, figure);
     },
-    begin: () => {
+    begin() {
       requestsInFlight++;
-      const beganAt = performance.now();
-      return (route, outcome) => {
-        requestsInFlight--;
-        figures.add(route, outcome, (performance.now() - beganAt) / 1000);
-      };
+    },
+    end(route, outcome, seconds) {
+      requestsInFlight--;
+      figures.add(route, outcome, seconds);
     },
     route: {
       method: "GET",

@@ -17,6 +17,7 @@ export type NodeResponse = ServerResponse | Http2ServerResponse;
  * Takes the absolute form too (RFC 9112 §3.2.2). Never throws.
  */
 export function toRawPath(target: string | undefined): string {
+  if (target?.startsWith("/") && !target.includes("?") && !target.includes("#")) return target;
   return splitTarget(target)[0];
 }
 
@@ -80,7 +81,7 @@ export function readBody(request: NodeRequest, limitBytes: number, framingBytes 
   }
   if (!hasBody(request)) {
     request.resume();
-    return Promise.resolve(Buffer.alloc(0));
+    return Promise.resolve(noBody);
   }
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -135,10 +136,14 @@ export function answerAfterBody(request: NodeRequest, limitBytes: number, answer
   request.once("close", answerOnce);
 }
 
-/** Whether the head of a request announces a body (RFC 9112 §6.3, RFC 9113 §8.1). */
-function hasBody(request: NodeRequest): boolean {
+/** The body of a request without one. */
+export const noBody: Buffer = Buffer.alloc(0);
+
+/** Whether the head of a request announces a body (RFC 9112 §6.3, RFC 9113 §8.1) of at least a byte. */
+export function hasBody(request: NodeRequest): boolean {
   if ("stream" in request) return !request.stream.endAfterHeaders;
-  return "content-length" in request.headers || "transfer-encoding" in request.headers;
+  const { headers } = request;
+  return (headers["content-length"] ?? "0") !== "0" || headers["transfer-encoding"] !== undefined;
 }
 
 function tooLarge(limitBytes: number): DomainError {

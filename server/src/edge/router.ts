@@ -13,7 +13,7 @@ import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Tracing } from "../lib/tracing.ts";
-import { beginAccessLog } from "./access-log.ts";
+import { logRequest } from "./access-log.ts";
 import { createCors } from "./cors.ts";
 import { toOauthError, toPlainError } from "./errors.ts";
 import { createFrontierAlias } from "./frontier-alias.ts";
@@ -161,18 +161,19 @@ export function createEdge(options: EdgeOptions): Edge {
   }
 
   const handle: RequestListener = (request, response) => {
+    const beganAtMs = performance.now();
     const info = readInfo(request);
-    const endMetrics = metrics.begin();
     const span = tracing && beginRequestSpan(tracing, request, info);
-    const endAccessLog = beginAccessLog(log, request, response, info, span);
+    metrics.begin();
     let route: string = otherRoute;
     // A caller that goes away shows as errors on both; 'close' tells of the end in every case.
     request.on("error", ignore);
     response.on("error", ignore);
     response.once("close", () => {
       info.outcome.code ??= toCode(response);
-      endMetrics(route, info.outcome);
-      endAccessLog(route);
+      const ms = performance.now() - beganAtMs;
+      metrics.end(route, info.outcome, ms / 1000);
+      logRequest(log, { request, response, info, span, route, ms });
       span?.end(toTracedAnswer({ request, response, info }, route, rpcs.has(route)));
     });
     try {
