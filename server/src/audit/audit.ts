@@ -37,6 +37,8 @@ export interface AuditRefusal extends AuditEvent {
   readonly credentialKind?: string;
   /** Id of the refused credential, if it has one and that is known. */
   readonly credentialId?: string;
+  /** Whether there is no such credential, or none any more: its former owner is then looked for. */
+  readonly isUnknown?: boolean;
   /** Operator's detail: expired, disabled, wrong secret, unknown id, … */
   readonly detail?: string;
 }

@@ -118,6 +118,25 @@ export function toRecord(row: Selectable<AuditRecordRow>): AuditRecord {
   };
 }
 
+const selectFirstAbout = prepared((database, { targetId }: { targetId: string }) =>
+  database
+    .selectFrom("audit_records")
+    .selectAll()
+    .where("target_id", "=", targetId)
+    .orderBy("at")
+    .orderBy("seq")
+    .limit(1),
+);
+
+/** The oldest record about something, such as its making. */
+export async function findFirstRecordAbout(
+  reader: Reader,
+  targetId: string,
+): Promise<AuditRecord | undefined> {
+  const row = await selectFirstAbout.first(reader, { targetId });
+  return row && toRecord(row);
+}
+
 /**
  * Removes up to `limit` of the oldest records from before `horizon`. Answers
  * how many there were.

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import type { Database } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
 import { type Log, silentLog } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Caller } from "../principals/principal.ts";
@@ -145,6 +146,52 @@ describeDatabases("the audit trail", (under) => {
     expect(Object.keys(unknown ?? {}).sort()).toEqual(
       ["action", "at", "clientAddress", "details", "id", "reason", "result"].sort(),
     );
+  });
+
+  it("names the former owner of a credential that is gone, and of no other", async () => {
+    const trail = createTrail(under.database);
+    const ids = { deleted: newId(at), live: newId(at), unknown: newId(at), bootstrap: newId(at) };
+    const making = (id: string, details: Record<string, string>) => ({
+      action: "credential.create",
+      target: { type: "credential", id },
+      orgId: "o-7",
+      details,
+    });
+    await under.database.transaction(async (tx) => {
+      for (const id of [ids.deleted, ids.live])
+        await trail.record(tx, caller, making(id, { service_user_id: "su-7", title: "CI" }));
+      await trail.record(tx, caller, making(ids.bootstrap, { title: "Bootstrap" }));
+    });
+    const refuse = (credentialId: string, credentialKind: string, isUnknown: boolean) =>
+      trail.refuse(request, {
+        action: "former.refuse",
+        reason: "NOT_AUTHENTICATED",
+        detail: "unknown client id",
+        credentialKind,
+        credentialId,
+        target: { type: "credential", id: credentialId },
+        ...(isUnknown && { isUnknown }),
+      });
+    refuse(ids.unknown, "client_secret", true);
+    refuse(ids.deleted, "client_secret", true);
+    refuse(ids.deleted, "key_pair", true);
+    refuse(ids.live, "client_secret", false);
+    refuse(ids.bootstrap, "client_secret", true);
+    await trail.flush();
+    const owned = (detail: string) => ({
+      actor: { type: "serviceuser", id: "su-7" },
+      orgId: "o-7",
+      detail: `${detail}: client secret ${ids.deleted} "CI" of service user su-7`,
+    });
+    const unowned = { actor: undefined, orgId: undefined, detail: "unknown client id" };
+    const found = await find("former.refuse");
+    expect(found.map(({ actor, orgId, detail }) => ({ actor, orgId, detail }))).toEqual([
+      unowned,
+      owned("deleted"),
+      owned("of another kind"),
+      unowned,
+      unowned,
+    ]);
   });
 
   it("stores hostile texts cut and without control characters", async () => {

@@ -15,6 +15,7 @@ import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Caller } from "../principals/principal.ts";
 import type { AuditAgent, AuditEvent, AuditRefusal, AuditSubject, AuditTrail } from "./audit.ts";
+import { nameFormerOwner } from "./former-owners.ts";
 import type { AuditRecord } from "./record.ts";
 import { RefusalThrottle, type SuppressedRefusals } from "./refusal-throttle.ts";
 import { insertRecords } from "./store.ts";
@@ -50,6 +51,8 @@ export class DatabaseAuditTrail implements AuditTrail {
   readonly #listeners = new Set<() => void>();
 
   #buffer: AuditRecord[] = [];
+  /** Refusals whose credential's former owner is to be looked for when they are written. */
+  readonly #unknown = new WeakSet<AuditRecord>();
   #lost = 0;
   #reportedLost = 0;
   #isFailing = false;
@@ -102,16 +105,16 @@ export class DatabaseAuditTrail implements AuditTrail {
   refuse(request: RequestInfo, refusal: AuditRefusal): void {
     if (!this.#throttle.admit(request.clientAddress, this.#clock.now())) return;
     const { reason, actor, detail, credentialKind, credentialId } = refusal;
-    this.#push(
-      this.#toRecord(refusal, "refused", {
-        ...fromRequest(request),
-        reason,
-        ...(actor && { actor }),
-        ...(detail !== undefined && { detail: toLongText(detail) }),
-        ...(credentialKind !== undefined && { credentialKind }),
-        ...(credentialId !== undefined && { credentialId: toShortText(credentialId) }),
-      }),
-    );
+    const record = this.#toRecord(refusal, "refused", {
+      ...fromRequest(request),
+      reason,
+      ...(actor && { actor }),
+      ...(detail !== undefined && { detail: toLongText(detail) }),
+      ...(credentialKind !== undefined && { credentialKind }),
+      ...(credentialId !== undefined && { credentialId: toShortText(credentialId) }),
+    });
+    if (refusal.isUnknown) this.#unknown.add(record);
+    this.#push(record);
   }
 
   /** Writes what waits. Never rejects: what cannot be written goes on waiting. */
@@ -200,13 +203,23 @@ export class DatabaseAuditTrail implements AuditTrail {
   /** Answers false when there is no sense in writing more just now. */
   async #write(records: readonly AuditRecord[]): Promise<boolean> {
     try {
-      await this.#database.transaction((tx) => this.#insert(tx, records));
+      await this.#database.transaction(async (tx) => this.#insert(tx, await this.#nameOwners(tx, records)));
       if (this.#isFailing) this.#log.info({}, "audit records can be written again");
       this.#isFailing = false;
       return true;
     } catch (error) {
       return this.#onFailure(error, records);
     }
+  }
+
+  /** Here, behind the answer: a look-up before it would tell by its time which ids there were. */
+  async #nameOwners(tx: Tx, records: readonly AuditRecord[]): Promise<readonly AuditRecord[]> {
+    if (!records.some((record) => this.#unknown.has(record))) return records;
+    const named: AuditRecord[] = [];
+    for (const record of records) {
+      named.push(this.#unknown.has(record) ? await nameFormerOwner(tx, record) : record);
+    }
+    return named;
   }
 
   #onFailure(error: unknown, records: readonly AuditRecord[]): boolean {

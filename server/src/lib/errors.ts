@@ -124,6 +124,8 @@ export interface DomainErrorOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   /** Of a refused credential: for the audit, so that its owners see it; never for the caller. */
   readonly owner?: CredentialOwner;
+  /** Id of a refused credential that is not there, or not any more: for the audit as well. */
+  readonly unknownCredentialId?: string;
 }
 
 /** A refusal by rule: documented reason, safe message. */
@@ -136,6 +138,7 @@ export class DomainError extends Error {
   readonly detail: string | undefined;
   readonly metadata: Readonly<Record<string, string>>;
   readonly owner: CredentialOwner | undefined;
+  readonly unknownCredentialId: string | undefined;
 
   constructor(reason: Reason, options: DomainErrorOptions = {}) {
     const [kind, text] = reasons[reason];
@@ -147,5 +150,6 @@ export class DomainError extends Error {
     this.detail = options.detail;
     this.metadata = options.metadata ?? {};
     this.owner = options.owner;
+    this.unknownCredentialId = options.unknownCredentialId;
   }
 }

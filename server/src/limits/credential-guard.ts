@@ -130,13 +130,14 @@ export function createCredentialGuard(options: CredentialGuardOptions): Credenti
   }
 
   function record(request: RequestInfo, { kind, clientId }: PresentedProof, refusal: DomainError): void {
-    const { reason, detail, owner } = refusal;
+    const { reason, detail, owner, unknownCredentialId } = refusal;
     const presentedId = clientId !== undefined && isUuid(clientId) ? clientId.toLowerCase() : undefined;
-    const credentialId = owner?.credentialId ?? presentedId;
+    const credentialId = owner?.credentialId ?? unknownCredentialId ?? presentedId;
     audit.refuse(request, {
       action: "credential.refuse",
       reason,
       credentialKind: kind,
+      ...(unknownCredentialId !== undefined && { isUnknown: true }),
       ...(detail !== undefined && { detail }),
       ...(owner && { actor: { type: owner.type, id: owner.id } }),
       ...(owner?.orgId !== undefined && { orgId: owner.orgId }),

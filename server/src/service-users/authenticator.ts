@@ -125,6 +125,10 @@ function refuse(detail: string): never {
   throw new DomainError("NOT_AUTHENTICATED", { detail });
 }
 
+function refuseUnknown(id: string): never {
+  throw new DomainError("NOT_AUTHENTICATED", { detail: "unknown client id", unknownCredentialId: id });
+}
+
 /** What the audit is told of a credential that exists. */
 function toOwner({ id, serviceUserId, orgId }: Credential): CredentialOwner {
   return { type: "serviceuser", id: serviceUserId, orgId, credentialId: id };
@@ -169,7 +173,7 @@ export function createServiceUserAuthenticator(options: {
     if (isSecretOf(secret, secretHashOf(cached)) && cached !== undefined) return cached;
     const stored = await caches.credentials.refresh(id, () => source.findCredential(id));
     const isMatch = isSecretOf(secret, secretHashOf(stored));
-    if (stored?.kind !== "secret") refuse("unknown client id");
+    if (stored?.kind !== "secret") refuseUnknown(id);
     if (!isMatch) refuseKnown(stored, isMistyped("vsts", secret) ? "mistyped secret" : "wrong secret");
     return stored;
   }
@@ -280,8 +284,16 @@ export function createServiceUserAuthenticator(options: {
       const serviceUser = await findEnabled(serviceUserId, credentialId);
       if (serviceUser === undefined) throw new DomainError("USER_NOT_FOUND");
       const credential = await findCredential(credentialId);
-      if (credential?.serviceUserId !== serviceUserId)
-        refuse(`the token's credential ${credentialId} was deleted`);
+      if (credential?.serviceUserId !== serviceUserId) {
+        const owner = {
+          type: "serviceuser",
+          id: serviceUserId,
+          orgId: serviceUser.orgId,
+          credentialId,
+        } as const;
+        const detail = `the token's credential ${credentialId} was deleted`;
+        throw new DomainError("NOT_AUTHENTICATED", { detail, owner });
+      }
       checkExpiry(credential);
       return toPrincipal(serviceUser, credential, { authVia, credentialKind: "access_token", tokenId });
     },

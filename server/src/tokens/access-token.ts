@@ -5,7 +5,7 @@
  */
 import { toBase64url } from "../lib/base64url.ts";
 import { type Clock, toEpochSeconds } from "../lib/clock.ts";
-import { DomainError } from "../lib/errors.ts";
+import type { CredentialOwner } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { isSignatureOf, signWith } from "./algorithms.ts";
 import { bothClocks } from "./both-clocks.ts";
@@ -67,9 +67,15 @@ function isClaims(payload: Record<string, unknown>): payload is Record<string, u
   );
 }
 
-/** Refuses a token of ours for its time alone. */
-function refuseInstant(detail: string, name: string, instant: number, now: number): never {
-  throw new DomainError("NOT_AUTHENTICATED", { detail, metadata: bothClocks(name, instant, now) });
+/** Whose a token of ours is, for the audit of its refusal. A service user has one organization. */
+function toOwner({ sub: id, sub_type, credential_id, org_ids }: AccessTokenClaims): CredentialOwner {
+  const isMachine = sub_type === "app/serviceuser";
+  return {
+    type: isMachine ? "serviceuser" : "user",
+    id,
+    ...(isMachine && org_ids && { orgId: org_ids }),
+    ...(credential_id && { credentialId: credential_id }),
+  };
 }
 
 /** @see {@link AccessTokens} */
@@ -95,15 +101,12 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   function checkTimes(claims: AccessTokenClaims): void {
     const now = toEpochSeconds(clock.now());
     if (now >= claims.exp + clockSkewSeconds) {
-      refuseInstant(`token: expired at ${claims.exp}, now is ${now}`, "token_expired_at", claims.exp, now);
+      const clocks = bothClocks("token_expired_at", claims.exp, now);
+      refuseJws(`token: expired at ${claims.exp}, now is ${now}`, toOwner(claims), clocks);
     }
     if (now < claims.nbf - clockSkewSeconds) {
-      refuseInstant(
-        `token: not valid before ${claims.nbf}, now is ${now}`,
-        "token_valid_from",
-        claims.nbf,
-        now,
-      );
+      const clocks = bothClocks("token_valid_from", claims.nbf, now);
+      refuseJws(`token: not valid before ${claims.nbf}, now is ${now}`, toOwner(claims), clocks);
     }
   }
 
@@ -139,7 +142,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         snapshot.verified.set(token, claims);
       }
       checkTimes(claims);
-      if (await isRevoked(claims.jti)) refuseJws("token: revoked");
+      if (await isRevoked(claims.jti)) refuseJws("token: revoked", toOwner(claims));
       return claims;
     },
   };

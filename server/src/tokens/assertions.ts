@@ -8,6 +8,8 @@
  */
 import { hash, type KeyObject } from "node:crypto";
 import { type Clock, toEpochSeconds } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { isUuid } from "../lib/ids.ts";
 import type { ServiceUserPrincipal } from "../principals/principal.ts";
 import { isSignatureOf, type SigningAlgorithm } from "./algorithms.ts";
 import { bothClocks } from "./both-clocks.ts";
@@ -108,6 +110,14 @@ function readKeyId(jws: CompactJws, claims: Claims): string {
   return first;
 }
 
+function refuseUnknown(kid: string): never {
+  throw new DomainError("NOT_AUTHENTICATED", {
+    detail: "assertion: unknown kid",
+    // Anything else might be a secret in the wrong place.
+    ...(isUuid(kid) && { unknownCredentialId: kid.toLowerCase() }),
+  });
+}
+
 function readInstant(claims: Claims, name: string, refuse: Refuse): number | undefined {
   const value = claims[name];
   if (value === undefined) return undefined;
@@ -120,8 +130,9 @@ export function createAssertionAuthenticator(options: AssertionOptions): Asserti
   const { keys, clock, audiences, clockSkewSeconds, consume } = options;
 
   async function getKey(jws: CompactJws, claims: Claims): Promise<AssertionKey> {
-    const key = await keys.findAssertionKey(readKeyId(jws, claims));
-    if (key === undefined) return refuseJws("assertion: unknown kid");
+    const kid = readKeyId(jws, claims);
+    const key = await keys.findAssertionKey(kid);
+    if (key === undefined) refuseUnknown(kid);
     if (jws.header.alg !== key.algorithm) refuseJws("assertion: alg is not its key's");
     if (!isSignatureOf(key.algorithm, key.publicKey, jws.signed, jws.signature)) {
       refuseJws("assertion: bad signature");
