@@ -4,6 +4,7 @@ import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Interceptor } from "@connectrpc/connect";
 import { DomainError, type FieldViolation } from "../../lib/errors.ts";
+import { findOverlong } from "./list-bounds.ts";
 import { findMalformed } from "./well-formed.ts";
 
 /** Holds request messages against the rules in the schema. */
@@ -20,14 +21,15 @@ export interface RequestValidator {
 /**
  * Checks each request message, those of a stream too, before its handler sees it.
  *
- * Refusals are INVALID_REQUEST with a violation per rule; the message names
- * the first. A rule that carries a text of its own is quoted with nothing
+ * Refusals are INVALID_REQUEST with a violation per rule, fifty at most; the
+ * message names the first. A rule that carries a text of its own is quoted with nothing
  * before it.
  */
 export function createRequestValidator(): RequestValidator {
   const validator = createValidator();
 
   function check<Desc extends DescMessage>(type: Desc, message: MessageShape<Desc>): void {
+    refuseAny(findOverlong(type, message));
     const result = validator.validate(type, message);
     if (result.kind === "error") {
       throw result.error;
@@ -35,14 +37,7 @@ export function createRequestValidator(): RequestValidator {
     if (result.kind === "invalid") {
       throw toRefusal(result.violations);
     }
-    const malformed = findMalformed(type, message);
-    const [first] = malformed;
-    if (first !== undefined) {
-      throw new DomainError("INVALID_REQUEST", {
-        message: `${first.field}: ${first.description}`,
-        violations: malformed,
-      });
-    }
+    refuseAny(findMalformed(type, message));
   }
 
   async function* checkEach<Desc extends DescMessage>(
@@ -72,8 +67,20 @@ export function createRequestValidator(): RequestValidator {
   };
 }
 
+/** Most violations that one refusal names. */
+const violationLimit = 50;
+
+function refuseAny(violations: readonly FieldViolation[]): void {
+  const [first] = violations;
+  if (first === undefined) return;
+  throw new DomainError("INVALID_REQUEST", {
+    message: `${first.field}: ${first.description}`,
+    violations: violations.slice(0, violationLimit),
+  });
+}
+
 function toRefusal(violations: readonly Violation[]): DomainError {
-  const fields = violations.map(toFieldViolation);
+  const fields = violations.slice(0, violationLimit).map(toFieldViolation);
   const [first] = violations;
   const message = first === undefined ? undefined : toMessage(first);
   return new DomainError("INVALID_REQUEST", {
