@@ -118,10 +118,13 @@ function serverOptions(limits: ListenerLimits) {
 
 /**
  * The status for a request that Node's parser lets through and others may read
- * differently: more than one host (RFC 9112 §3.2), a version that is not 1.x.
+ * differently: more than one host (RFC 9112 §3.2), a coding besides chunks
+ * (§6.1), a version that is not 1.x.
  */
-function findFault({ httpVersionMajor, rawHeaders }: IncomingMessage): 400 | 505 | undefined {
+function findFault({ httpVersionMajor, headers, rawHeaders }: IncomingMessage): 400 | 501 | 505 | undefined {
   if (httpVersionMajor !== 1) return 505;
+  const coding = headers["transfer-encoding"];
+  if (coding !== undefined && coding.toLowerCase() !== "chunked") return 501;
   let hosts = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at];

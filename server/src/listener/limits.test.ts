@@ -107,7 +107,6 @@ describe("malformed requests", () => {
     ["two lengths", post("Content-Length: 3\r\nContent-Length: 4", "abcd")],
     ["a list of lengths", post("Content-Length: 3, 3", "abc")],
     ["a length with a sign", post("Content-Length: +3", "abc")],
-    ["another transfer coding", post("Transfer-Encoding: xchunked", "0\r\n\r\n")],
     ["chunks that are not the last coding", post("Transfer-Encoding: chunked, identity", "0\r\n\r\n")],
     ["a chunk size that is no number", chunked("z\r\na\r\n0\r\n\r\n")],
     ["a chunk longer than its size", chunked("1\r\nab\r\n0\r\n\r\n")],
@@ -140,6 +139,21 @@ describe("malformed requests", () => {
     const raw = await openRaw(port);
     raw.socket.write(bytes);
     expect(await raw.closed).toMatch(/^HTTP\/1\.1 400 Bad Request\r\n/);
+  });
+
+  it("another coding than chunks: 501 and cut; chunks alone are read", async () => {
+    const { port } = await startListener();
+    for (const [coding, status] of [
+      ["gzip, chunked", 501],
+      ["xchunked", 501],
+      ["Chunked", 200],
+    ] as const) {
+      const raw = await openRaw(port);
+      raw.socket.write(post(`Connection: close\r\nTransfer-Encoding: ${coding}`, "1\r\na\r\n0\r\n\r\n"));
+      expect(await raw.closed).toMatch(
+        new RegExp(`^HTTP/1\\.1 ${status} [\\s\\S]*\r\nConnection: close\r\n`),
+      );
+    }
   });
 
   it.each(["GET /", "GET / HTTP/2.0\r\nHost: a"])("of another version, %j: 505 and cut", async (head) => {
