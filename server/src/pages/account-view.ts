@@ -73,7 +73,7 @@ function toPasskey({ forms, now }: AccountView, passkey: Passkey): Html {
   const field = `name-${id}`;
   return html`<li>
 <div class="what">
-<p class="name">${name}</p>
+<p class="name"><bdi>${name}</bdi></p>
 <p class="facts"><span>Added ${toTime(createdAt, toDateText(createdAt))}</span> <span>${lastUsedAt === undefined ? "Not used yet" : html`Used ${toTime(lastUsedAt, toAgoText(lastUsedAt, now))}`}</span> <span>${isSynced ? "Synced between your devices" : "On one device"}</span></p>
 </div>
 <div class="actions">
@@ -81,7 +81,7 @@ function toPasskey({ forms, now }: AccountView, passkey: Passkey): Html {
 <form method="post" action="${accountPaths.renamePasskey}" class="inline">
 ${forms.hidden(accountPaths.renamePasskey, { id })}
 <label for="${field}">New name</label>
-<input id="${field}" name="name" value="${name}" maxlength="${maxPasskeyName}" required autocomplete="off">
+<input id="${field}" name="name" dir="auto" value="${name}" maxlength="${maxPasskeyName}" required autocomplete="off">
 <button class="small primary">Save</button>
 </form></details>
 <details name="act"><summary aria-label="Remove ${name}">Remove</summary>

@@ -25,6 +25,8 @@ async function call(method, message) {
     method: "POST",
     headers: { "content-type": "application/json", "connect-protocol-version": "1" },
     body: JSON.stringify(message),
+  }).catch(() => {
+    throw new Refusal({ code: "unreachable" });
   });
   const answer = await response.json().catch(() => ({}));
   if (!response.ok) throw new Refusal(answer);
@@ -102,6 +104,7 @@ const messages = {
   InvalidStateError: "There is a passkey for this account on this device already.",
   SecurityError: "Passkeys do not work under this address. Open the site under its usual one.",
   resource_exhausted: "You have as many passkeys as there may be. Remove one first.",
+  unreachable: "This site cannot be reached at the moment. Check your connection, then try again.",
   unavailable: "That cannot be done at the moment. Try again in a few minutes.",
   permission_denied: "This account is disabled. Ask whoever runs this site.",
   invalid_argument: "That passkey is not known here, or it took too long. Try again, or sign in another way.",
