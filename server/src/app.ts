@@ -588,7 +588,11 @@ export async function createApp(options: AppOptions): Promise<App> {
       ...createTypeMethods({ reach, types: providerTypes }),
       ...createApiKeyMethods(new ApiKeyService(frontdoorParts)),
       ...createStreamMethods({
-        dryRuns: new DryRunService({ ...providerParts, reader }),
+        dryRuns: new DryRunService({
+          ...providerParts,
+          reader,
+          maxSeconds: Math.min(25, limits.requestTimeSeconds * 0.8),
+        }),
         watch: providerWatch,
         authenticate: authenticateStream,
         stopping: stopping.signal,

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import { startLocalServer } from "../egress/test-support.ts";
 import type { Caller } from "../principals/principal.ts";
 import type { DryRunDraft } from "./dry-run-service.ts";
 import { createRoom, oidcData, reasonOf, refusalOf, type TestRoom, toMachine } from "./test-support.ts";
@@ -121,5 +122,21 @@ describeDatabases("dry runs", (under) => {
     expect(failed(await run({ type: "API_KEY", data: {} }))).toEqual([]);
     const aborted = AbortSignal.abort();
     expect((await room.dryRuns.test(manager, draft, aborted).next()).value).toMatchObject({ name: "schema" });
+  });
+
+  it("answer what they know when the servers are too slow, and say what is missing", async () => {
+    const silent = await startLocalServer(() => {});
+    const hasty = createRoom(under.database, undefined, { maxSeconds: 0.2 });
+    const data = { issuer: silent.origin, clientId: "abc" };
+    const draft = { frontdoorId, id: "", type: "OIDC", data, sample: {} };
+    const checks: ProviderCheck[] = [];
+    for await (const check of hasty.dryRuns.test(manager, draft, new AbortController().signal))
+      checks.push(check);
+    expect(checks[0]).toMatchObject({ name: "schema", ok: true });
+    expect(checks.at(-1)).toMatchObject({ name: "time_limit", ok: false, detail: expect.any(String) });
+    expect(failed(checks)).toEqual(["time_limit"]);
+    // One that has nothing to wait for is not cut, whatever the time.
+    expect(failed(await run({ type: "API_KEY", data: {} }))).toEqual([]);
+    await silent.close();
   });
 });

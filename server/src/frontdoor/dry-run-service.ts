@@ -47,6 +47,8 @@ export interface DryRunServiceOptions {
   /** How many runs may be under way at once, of all organizations and of one. */
   readonly maxRuns?: number;
   readonly maxRunsPerOrganization?: number;
+  /** Longest run: less than a call may take, so that what is known by then is answered. */
+  readonly maxSeconds?: number;
 }
 
 /** Runs dry runs. */
@@ -67,7 +69,7 @@ export class DryRunService {
    *   TOO_MANY_DRY_RUNS and those of `reach`, before the first check
    */
   async *test(caller: Caller, draft: DryRunDraft, signal: AbortSignal): AsyncGenerator<ProviderCheck> {
-    const { reach, audit, validator } = this.#options;
+    const { reach, audit, validator, maxSeconds = 25 } = this.#options;
     const frontdoor = await reach.require(caller.principal, draft.frontdoorId, "test");
     const { type, provider } = await this.#toInstance(frontdoor, draft);
     this.#countRun(frontdoor.orgId, 1);
@@ -78,7 +80,11 @@ export class DryRunService {
         orgId: frontdoor.orgId,
         details: { frontdoor: frontdoor.id, type: type.name },
       });
-      yield* dryRunProvider({ type, validator, provider, sample: draft.sample, signal });
+      const limit = AbortSignal.timeout(maxSeconds * 1000);
+      const either = AbortSignal.any([signal, limit]);
+      const run = { type, validator, provider, sample: draft.sample, signal: either };
+      const isComplete = yield* dryRunProvider(run);
+      if (!isComplete && !signal.aborted) yield toTimeLimitCheck(maxSeconds);
     } finally {
       this.#countRun(frontdoor.orgId, -1);
     }
@@ -121,4 +127,13 @@ export class DryRunService {
     if (validator.validate(type.name, candidate.data).length === 0) checkKept(type, current, candidate);
     return { type, provider: { id: stored.id, orgId, data: candidate.data } };
   }
+}
+
+/** The check of a run whose servers take their time, each of them within bounds. */
+function toTimeLimitCheck(seconds: number): ProviderCheck {
+  return {
+    name: "time_limit",
+    ok: false,
+    detail: `not finished within ${seconds} s, what is missing was not checked: the servers, or the names they have, answer too slowly for people to wait for them`,
+  };
 }

@@ -46,7 +46,11 @@ export function toMachine(
 export type TestRoom = ReturnType<typeof createRoom>;
 
 /** Builds the room. Nothing but dry runs leaves the process. */
-export function createRoom(database: OpenDatabase, context: TestContext = createTestContext()) {
+export function createRoom(
+  database: OpenDatabase,
+  context: TestContext = createTestContext(),
+  dryRuns: { readonly maxSeconds?: number } = {},
+) {
   const { clock } = context;
   const feed = new ChangeFeed({ database, clock, log: silentLog });
   const events: AuditEvent[] = [];
@@ -89,6 +93,7 @@ export function createRoom(database: OpenDatabase, context: TestContext = create
       validator,
       maxRuns: 3,
       maxRunsPerOrganization: 2,
+      ...dryRuns,
     }),
     lists: new ProviderList({ database, reach, rowsPerStep: 7 }),
     async createOrganization(state: "enabled" | "disabled" = "enabled", name?: string): Promise<string> {

@@ -1315,6 +1315,9 @@ export declare const FrontdoorAuthProviderService: GenService<{
    * a kept secret is never sent to a changed endpoint. Data that does not fit
    * its schema is an answer: the check `schema` has failed.
    *
+   * A run ends after 25 seconds, or four fifths of the time that a call may take
+   * if that is less: the check `time_limit` says so then.
+   *
    * Errors: `not_found`; `resource_exhausted` when too many dry runs are under
    * way.
    *

@@ -15,20 +15,22 @@ export interface DryRunRequest {
 /**
  * Dry run of a provider: the check `schema`, then, if it passes, the type's own
  * checks, each as soon as it is known. No detail repeats a secret of the
- * provider or the sample.
+ * provider or the sample. Returns whether all checks were made that there are.
  */
-export async function* dryRunProvider(request: DryRunRequest): AsyncGenerator<ProviderCheck> {
+export async function* dryRunProvider(request: DryRunRequest): AsyncGenerator<ProviderCheck, boolean> {
   const { type, validator, provider, sample, signal } = request;
   const violations = validator.validate(type.name, provider.data);
   yield toSchemaCheck(violations);
-  if (violations.length > 0) return;
+  if (violations.length > 0) return true;
   try {
     for await (const check of type.test(provider, toBareSample(sample), signal)) {
-      if (signal.aborted) return;
+      if (signal.aborted) return false;
       yield check;
     }
+    return true;
   } catch (error) {
     if (!signal.aborted) throw error;
+    return false;
   }
 }
 
