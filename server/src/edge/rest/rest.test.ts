@@ -469,10 +469,17 @@ describe("bodies", () => {
       "[".repeat(524288) + "]".repeat(524288),
       "request body is nested deeper than 64 levels",
     ],
+    ["too many values", `{"any":[${"{},".repeat(49_998)}{}]}`, "request body has more than 50000 values"],
+    ["a mebibyte of values", `{"any":[${"1,".repeat(500_000)}1]}`, "request body has more than 50000 values"],
   ])("refuses %s", async (_, body, message) => {
     const answer = await write("POST", "/library/echo/1", body);
     expect(answer.status).toBe(400);
     expect(bodyOf(answer)).toEqual({ error: "invalid_request", message });
+  });
+
+  it("takes 50000 values", async () => {
+    const body = `{"any":[${"{},".repeat(49_997)}{}]}`;
+    expect((await write("POST", "/library/echo/1", body)).status).toBe(200);
   });
 
   it("takes 64 levels", async () => {

@@ -13,11 +13,18 @@ import { invalidValues, joinPath, toViolation } from "./refusals.ts";
 const depthLimit = 64;
 
 /**
+ * Most values, those in objects and arrays counted. Bodies are read before
+ * anybody is asked who they are, and a mebibyte of `{}` costs ten times the
+ * work of a mebibyte of text.
+ */
+const valueLimit = 50_000;
+
+/**
  * Parses a body.
  *
  * @throws {DomainError} INVALID_REQUEST for what is not UTF-8 or not JSON, for
  *   a key given twice in one object, the key `__proto__`, nesting beyond 64,
- *   numbers beyond the range of a double, and escapes that make no Unicode text
+ *   more than 50000 values, numbers beyond the range of a double, and escapes that make no Unicode text
  */
 export function parseStrictJson(bytes: Uint8Array): JsonValue {
   return new Parser(decode(bytes)).parse();
@@ -55,6 +62,8 @@ class Parser {
   readonly #text: string;
   /** Index of the next character. */
   #at = 0;
+  /** Values begun so far. */
+  #count = 0;
   /** Keys and indices that lead to the present value. */
   readonly #path: (string | number)[] = [];
 
@@ -69,6 +78,12 @@ class Parser {
   }
 
   #value(): JsonValue {
+    this.#count++;
+    if (this.#count > valueLimit) {
+      throw new DomainError("INVALID_REQUEST", {
+        message: `request body has more than ${valueLimit} values`,
+      });
+    }
     switch (this.#next()) {
       case openBrace:
         return this.#object();
