@@ -1,4 +1,4 @@
-import { generateKeyPairSync, type KeyObject, randomUUID } from "node:crypto";
+import { generateKeyPairSync, type KeyObject, randomUUID, type webcrypto } from "node:crypto";
 import { fromBinary } from "@bufbuild/protobuf";
 import { ErrorInfoSchema } from "@vestibule/proto/google/rpc/error_details_pb";
 import { createRemoteJWKSet, exportJWK, jwtVerify, SignJWT } from "jose";
@@ -9,6 +9,7 @@ import { startServer, type TestServer } from "./parts/server.ts";
 
 const jwtBearer = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 const day = 24 * 3600;
+const exponent = new Uint8Array([1, 0, 1]);
 
 /** A service user with one credential of every kind, and the means to use them. */
 interface Machine {
@@ -184,6 +185,39 @@ describe.each(["sqlite", "postgres"] as const)("the OAuth routes, %s", (database
       error: "invalid_grant",
     });
   });
+
+  it.each([
+    ["RS256", { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256", modulusLength: 2048, publicExponent: exponent }],
+    ["ES256", { name: "ECDSA", namedCurve: "P-256" }],
+    ["Ed25519", { name: "Ed25519" }],
+  ])(
+    "take assertions that openid-client signs by %s, with the key as another library exports it",
+    async (alg, made) => {
+      const pair = (await crypto.subtle.generateKey(made, true, [
+        "sign",
+        "verify",
+      ])) as webcrypto.CryptoKeyPair;
+      const public_jwk = { ...(await exportJWK(pair.publicKey)), alg };
+      const message = { id: machine.id, orgId: "default", title: alg, public_jwk };
+      const { body } = await rpc(
+        server,
+        "ServiceUserService/CreateServiceUserJWK",
+        message,
+        asSuperuser(server),
+      );
+      const { kid } = body.key as { kid: string };
+      const config = await oauth.discovery(
+        new URL(issuerOf(server)),
+        machine.id,
+        undefined,
+        oauth.PrivateKeyJwt({ key: pair.privateKey, kid }),
+        { algorithm: "oauth2", execute: [oauth.allowInsecureRequests] },
+      );
+      expect(config.serverMetadata().token_endpoint_auth_signing_alg_values_supported).toContain(alg);
+      const { access_token } = await oauth.clientCredentialsGrant(config);
+      expect(await oauth.tokenIntrospection(config, access_token)).toMatchObject({ active: true });
+    },
+  );
 
   it("describe themselves truthfully", async () => {
     const { status, headers, body } = await toAnswer(

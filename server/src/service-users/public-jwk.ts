@@ -112,15 +112,18 @@ function readOkp(jwk: Members): KeyObject {
   return key;
 }
 
-const keyTypes: Record<string, { alg: KeyAlgorithm; read: (jwk: Members) => KeyObject }> = {
-  RSA: { alg: "RS256", read: readRsa },
-  EC: { alg: "ES256", read: readEc },
-  OKP: { alg: "EdDSA", read: readOkp },
+/** `names` are those that the algorithm may be called by in a key that is sent; EdDSA has a newer one (RFC 9864 §2.2). */
+const keyTypes: Record<string, { names: readonly string[]; read: (jwk: Members) => KeyObject }> = {
+  RSA: { names: ["RS256"], read: readRsa },
+  EC: { names: ["ES256"], read: readEc },
+  OKP: { names: ["EdDSA", "Ed25519"], read: readOkp },
 };
 
 /** `alg`, `use` and `key_ops` may be absent; what is there must allow verifying (RFC 7517 §4.2–4.4). */
-function checkPurpose(jwk: Members, alg: KeyAlgorithm): void {
-  if (jwk.alg !== undefined && jwk.alg !== alg) refuse("alg", `must be ${alg} for this key`);
+function checkPurpose(jwk: Members, names: readonly unknown[]): void {
+  if (jwk.alg !== undefined && !names.includes(jwk.alg)) {
+    refuse("alg", `must be ${names.join(" or ")} for this key`);
+  }
   if (jwk.use !== undefined && jwk.use !== "sig") refuse("use", "must be sig");
   const operations = jwk.key_ops;
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes("verify"))) {
@@ -142,7 +145,7 @@ export function readPublicJwk(jwk: Members, kid: string): PublicJwk {
   const type =
     typeof jwk.kty === "string" && Object.hasOwn(keyTypes, jwk.kty) ? keyTypes[jwk.kty] : undefined;
   if (type === undefined) refuse("kty", "must be RSA, EC or OKP");
-  checkPurpose(jwk, type.alg);
+  checkPurpose(jwk, type.names);
   return toPublicJwk(type.read(jwk), kid);
 }
 

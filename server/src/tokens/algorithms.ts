@@ -10,6 +10,20 @@ import { promisify } from "node:util";
 /** An algorithm that access tokens can be signed with. */
 export type SigningAlgorithm = "ES256" | "RS256" | "EdDSA";
 
+/** The name that EdDSA with an Ed25519 key has since RFC 9864 (§2.2); libraries use either. */
+const newerNames: Partial<Record<SigningAlgorithm, string>> = { EdDSA: "Ed25519" };
+
+/** Names that callers may call the algorithm of their own key by: in a header, never for the choice of it. */
+export function listNames(algorithm: SigningAlgorithm): string[] {
+  const newer = newerNames[algorithm];
+  return newer === undefined ? [algorithm] : [algorithm, newer];
+}
+
+/** Whether a header's `alg` is a name of the algorithm that its key is pinned to. */
+export function isNameOf(alg: unknown, algorithm: SigningAlgorithm): boolean {
+  return alg === algorithm || (alg !== undefined && alg === newerNames[algorithm]);
+}
+
 const generate = promisify(generateKeyPair);
 
 /** Length of each of the two numbers of a P-256 signature, in bytes. */

@@ -80,6 +80,15 @@ describe("assertions", () => {
     },
   );
 
+  it("may call EdDSA by its newer name, and no other algorithm", async () => {
+    const header = { alg: "Ed25519" };
+    const own = newAssertionKey("EdDSA");
+    const newer = signAssertion(own, now, { header });
+    const { authenticator: judge2 } = authenticatorOver(own);
+    expect(await judge2.authenticate(newer, "jwt_bearer", strict)).toMatchObject({ id: serviceUserId });
+    expect(await judge(signAssertion(key, now, { header }))).toBe("assertion: alg is not its key's");
+  });
+
   it.each<[string, { header?: object; claims?: object }, string]>([
     ["for the token endpoint", { claims: { aud: tokenEndpoint } }, "ok"],
     ["for a list of one", { claims: { aud: [issuer] } }, "ok"],

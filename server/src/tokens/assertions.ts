@@ -11,7 +11,7 @@ import { type Clock, toEpochSeconds } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
 import type { ServiceUserPrincipal } from "../principals/principal.ts";
-import { isSignatureOf, type SigningAlgorithm } from "./algorithms.ts";
+import { isNameOf, isSignatureOf, type SigningAlgorithm } from "./algorithms.ts";
 import { bothClocks } from "./both-clocks.ts";
 import { type CompactJws, readCompactJws, readJsonPart, refuseJws } from "./jws.ts";
 
@@ -133,7 +133,7 @@ export function createAssertionAuthenticator(options: AssertionOptions): Asserti
     const kid = readKeyId(jws, claims);
     const key = await keys.findAssertionKey(kid);
     if (key === undefined) refuseUnknown(kid);
-    if (jws.header.alg !== key.algorithm) refuseJws("assertion: alg is not its key's");
+    if (!isNameOf(jws.header.alg, key.algorithm)) refuseJws("assertion: alg is not its key's");
     if (!isSignatureOf(key.algorithm, key.publicKey, jws.signed, jws.signature)) {
       refuseJws("assertion: bad signature");
     }

@@ -1,3 +1,4 @@
+import { listNames } from "./algorithms.ts";
 import { clientAuthenticationMethods } from "./client-authentication.ts";
 import { clientCredentialsGrant, jwtBearerGrant } from "./grants.ts";
 
@@ -11,7 +12,7 @@ export const oauthPaths = {
 } as const;
 
 /** Algorithms that assertions may be signed with. */
-const assertionAlgorithms = ["ES256", "RS256", "EdDSA"];
+const assertionAlgorithms = (["ES256", "RS256", "EdDSA"] as const).flatMap(listNames);
 
 /** A plain answer: status, headers, body. */
 export interface MetadataAnswer {

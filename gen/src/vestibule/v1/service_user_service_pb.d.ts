@@ -1229,7 +1229,7 @@ export declare const ServiceUserService: GenService<{
    *
    * Made here it is RSA of 2048 bits; the answer is the only time its private
    * half can be read. A key is good for one algorithm: RSA for RS256, P-256 for
-   * ES256, Ed25519 for EdDSA.
+   * ES256, Ed25519 for EdDSA, which assertions may also call `Ed25519`.
    *
    * Errors: `invalid_argument`, naming the member, for a `public_jwk` with a
    * private half, of another type or curve, of a purpose other than verifying,
