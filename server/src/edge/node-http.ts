@@ -110,6 +110,13 @@ export function readBody(request: NodeRequest, limitBytes: number, framingBytes 
   });
 }
 
+/** Whether nobody takes the answer any more: the connection is gone, or on HTTP/2 its stream was reset. */
+export function isGone(response: NodeResponse): boolean {
+  if (response.destroyed) return true;
+  if ("stream" in response) return response.stream.destroyed || response.stream.closed;
+  return response.socket === null || response.socket.destroyed;
+}
+
 /**
  * Drops a body that nobody will read and answers once it is over: a sender
  * that is still writing would see its connection end, and not the answer. A

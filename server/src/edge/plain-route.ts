@@ -9,6 +9,7 @@ import { type PlainError, toDomainError, toOauthError, toPlainError } from "./er
 import { LazyHeaders } from "./lazy-headers.ts";
 import {
   hasBody,
+  isGone,
   type NodeRequest,
   type NodeResponse,
   noBody,
@@ -162,7 +163,7 @@ export function sendRefusal(
   if (refusal.detail !== undefined) {
     info.outcome.detail = refusal.detail;
   }
-  if (refusal.kind === "internal" && !isClientGone(response)) {
+  if (refusal.kind === "internal" && !isGone(response)) {
     log.error({ requestId: info.requestId, err: refusal.cause ?? refusal }, "request failed");
   }
   if (response.headersSent) {
@@ -170,8 +171,4 @@ export function sendRefusal(
     return;
   }
   sendPlain(response, shape === "oauth" ? toOauthError(refusal) : toPlainError(refusal));
-}
-
-function isClientGone(response: NodeResponse): boolean {
-  return response.destroyed || response.socket === null || response.socket?.destroyed === true;
 }

@@ -1,14 +1,20 @@
 import { connect as connectHttp2 } from "node:http2";
-import { connect as connectTcp } from "node:net";
+import { connect as connectTcp, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { Health } from "@vestibule/proto/grpc/health/v1/health_pb";
+import {
+  CreateServiceUserRequestSchema,
+  ServiceUserService,
+} from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { DomainError } from "../lib/errors.ts";
 import { readBody } from "./node-http.ts";
 import type { PlainRoute } from "./plain-route.ts";
 import { createEdge } from "./router.ts";
+import { registerService } from "./services.ts";
 import { createOptions, type Received, type RunningEdge, send, sendJson, startEdge } from "./test-support.ts";
 
 const limit = 1024 * 1024;
@@ -537,6 +543,68 @@ describe("time", () => {
   });
 });
 
+describe("a body that its sender cuts", () => {
+  const served: string[] = [];
+  const createServiceUser = "/vestibule.v1.ServiceUserService/CreateServiceUser";
+  const note = (what: string) => {
+    served.push(what);
+    return { status: 200 };
+  };
+  const noting: PlainRoute[] = [
+    { method: "POST", path: "/form", handle: ({ body }) => note(`form ${body.byteLength}`) },
+    {
+      method: "POST",
+      path: "/raw-form",
+      raw: async (request, response) => {
+        note(`raw ${(await readBody(request, limit)).byteLength}`);
+        response.end();
+      },
+    },
+  ];
+  const part = create(CreateServiceUserRequestSchema, { body: { title: "a part" } });
+  const message = toBinary(CreateServiceUserRequestSchema, part);
+  const targets: { to: string; path: string; type: string; body: string | Uint8Array; more?: object }[] = [
+    { to: "Connect binary", path: createServiceUser, type: "application/proto", body: message },
+    {
+      to: "Connect binary, by the adapter",
+      path: createServiceUser,
+      type: "application/proto",
+      body: message,
+      more: { "content-encoding": "identity" },
+    },
+    { to: "Connect JSON", path: createServiceUser, type: "application/json", body: '{"body":{}}' },
+    { to: "a plain route", path: "/form", type: "application/x-www-form-urlencoded", body: "a=1" },
+    { to: "a raw route", path: "/raw-form", type: "application/x-www-form-urlencoded", body: "a=1" },
+  ];
+  const cases = targets.flatMap((target) => [
+    { ...target, by: "a reset on HTTP/2", cut: cutByReset },
+    { ...target, by: "hanging up on HTTP/1.1", cut: cutByHangUp },
+  ]);
+
+  it.each(cases)(
+    "to $to, by $by, is one line and no failure of ours, and served by nobody as if it were whole",
+    async ({ cut, path, type, body, more }) => {
+      served.length = 0;
+      const serviceUsers = registerService(ServiceUserService, {
+        createServiceUser: () => {
+          note("call");
+          return {};
+        },
+      });
+      const other = await startEdge({ routes: noting, services: [serviceUsers], frontierMethods: [] });
+      const head = { "content-type": type, "x-request-id": "cut", authorization: "Bearer good", ...more };
+      const socket = cut(other, path, head, Buffer.from(body));
+      await vi.waitFor(() => expect(other.lines).not.toEqual([]));
+      socket.destroy();
+      await other.close();
+      expect(other.lines).toMatchObject([
+        { level: "info", message: "request", requestId: "cut", code: "canceled", status: 0 },
+      ]);
+      expect(served).toEqual([]);
+    },
+  );
+});
+
 describe("a stream", () => {
   it.each([
     ["gRPC", () => createGrpcTransport({ baseUrl: edge.http2 })],
@@ -575,6 +643,54 @@ describe("shutdown", () => {
     }
   });
 });
+
+type Cut = (edge: RunningEdge, path: string, headers: Record<string, string>, body: Buffer) => Socket;
+
+/** Posts a part of a body over HTTP/2, by hand: Node's own client ends a body before it resets its stream. */
+const cutByReset: Cut = ({ http2 }, path, headers, body) => {
+  const socket = connectTcp(Number(new URL(http2).port), "127.0.0.1");
+  const pseudo = { ":method": "POST", ":path": path, ":scheme": "http", ":authority": "a" };
+  socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  socket.write(toFrame("settings", 0, Buffer.alloc(0)));
+  socket.write(toFrame("headers", 1, toHeaderBlock({ ...pseudo, ...headers })));
+  socket.write(toFrame("data", 1, body));
+  socket.write(toFrame("reset", 1, Buffer.from([0, 0, 0, 8])));
+  return socket;
+};
+
+/** The same over HTTP/1.1, whose connection ends where the rest should come. */
+const cutByHangUp: Cut = ({ http1 }, path, headers, body) => {
+  const socket = connectTcp(Number(new URL(http1).port), "127.0.0.1");
+  const all = { host: "a", "content-length": String(body.length + 1), ...headers };
+  const head = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`POST ${path} HTTP/1.1\r\n${head.join("")}\r\n`);
+  socket.write(body, () => socket.destroy());
+  return socket;
+};
+
+/** A frame of HTTP/2 (RFC 9113 §4.1); a header block is whole in one. */
+function toFrame(kind: "data" | "headers" | "reset" | "settings", stream: number, payload: Buffer): Buffer {
+  const [type, flags] = { data: [0, 0], headers: [1, 4], reset: [3, 0], settings: [4, 0] }[kind] ?? [];
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head.writeUInt8(type ?? 0, 3);
+  head.writeUInt8(flags ?? 0, 4);
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+/** Literal fields without indexing and Huffman's code (RFC 7541 §6.2.2); all are short. */
+function toHeaderBlock(headers: Readonly<Record<string, string>>): Buffer {
+  const fields = Object.entries(headers).map(([name, value]) =>
+    Buffer.concat([
+      Buffer.from([0, name.length]),
+      Buffer.from(name),
+      Buffer.from([value.length]),
+      Buffer.from(value),
+    ]),
+  );
+  return Buffer.concat(fields);
+}
 
 /** Sends a head over HTTP/2 and never the body. */
 function stall(base: string, headers: Record<string, string>): Promise<{ status: unknown; body: string }> {

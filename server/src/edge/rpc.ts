@@ -24,7 +24,7 @@ import { createCallSignal } from "./call-signal.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
 import type { Translator } from "./interceptors/translate.ts";
 import { canceled } from "./library-errors.ts";
-import { type NodeRequest, type NodeResponse, toWebHeaders } from "./node-http.ts";
+import { isGone, type NodeRequest, type NodeResponse, toWebHeaders } from "./node-http.ts";
 import { createJsonDecoder } from "./request-json.ts";
 import type { ServiceRegistration } from "./services.ts";
 import { untilAborted } from "./until-aborted.ts";
@@ -120,7 +120,7 @@ export async function serveRpc(
     if (answering !== undefined && body === undefined) return;
     await serveByAdapter(handler, { request, response, info, url, body }, requestSeconds);
   } catch (error) {
-    if (response.destroyed) return;
+    if (isGone(response)) return;
     log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
     response.destroy();
   }
