@@ -5,7 +5,9 @@
  * refusal is searched for each of them.
  */
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
@@ -190,6 +192,12 @@ async function misplace(server: TestServer, text: string, asManager: Record<stri
     client_assertion: text,
     client_assertion_type: assertionType,
   });
+  // What is no request: the parser refuses it, with all that it has read in its error.
+  for (const bytes of [`BREW / HTTP/1.1\r\nAuthorization: ${text}\r\n\r\n`, `${text}\r\n\r\n`]) {
+    const socket = connect(server.port, "127.0.0.1").on("error", () => {});
+    socket.end(bytes);
+    await once(socket.resume(), "close");
+  }
   const traced = { traceparent: text, tracestate: `vendor=${text}`, baggage: `key=${text}` };
   await rpc("AuthService/GetCurrentUser", {}, traced);
   const query = new URLSearchParams({ client_secret: text, access_token: text, message: text }).toString();
@@ -204,13 +212,14 @@ async function misplace(server: TestServer, text: string, asManager: Record<stri
   }
 }
 
-/** What of a secret would give it away: the whole, its telling part, and how headers carry it. */
+/** What of a secret would give it away: the whole, its telling part, and its bytes as a parser's error has them. */
 function formsOf(secret: string): string[] {
   if (secret.includes("PRIVATE KEY"))
     return secret.split("\n").filter((line) => !line.startsWith("-") && line !== "");
   const parts = secret.split(".");
-  if (parts.length === 3) return [secret, parts[2] ?? ""];
-  return [secret];
+  const bytes = [...Buffer.from(secret)].join(",");
+  if (parts.length === 3) return [secret, bytes, parts[2] ?? ""];
+  return [secret, bytes];
 }
 
 it("prints, counts, records, traces, stores and answers no secret", { timeout: 60_000 }, async () => {

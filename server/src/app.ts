@@ -685,6 +685,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...config.listen,
     ...(config.tls && { tls: { cert: Buffer.from(config.tls.cert), key: Buffer.from(config.tls.key) } }),
     handler: edge.handle,
+    onRefused: edge.noteRefused,
     limits: {
       headerBytes: limits.headerBytes,
       headerTimeoutMs: limits.headerTimeSeconds * 1000,

@@ -14,6 +14,7 @@ import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { logRequest } from "./access-log.ts";
+import { createClientAddressRule } from "./client-address.ts";
 import { createCors } from "./cors.ts";
 import { toOauthError, toPlainError } from "./errors.ts";
 import { createFrontierAlias } from "./frontier-alias.ts";
@@ -80,9 +81,20 @@ export interface EdgeLimits {
 /** Called once per request by the HTTP/1.1 server and the HTTP/2 server alike. Never throws. */
 export type RequestListener = (request: NodeRequest, response: NodeResponse) => void;
 
+/** What is known of a request that the listener refused. */
+export interface RefusedRequest {
+  readonly httpVersion: string;
+  /** 0 when nothing was answered. */
+  readonly status: number;
+  readonly fault: string;
+  readonly peer: string;
+}
+
 /** The edge, ready to take requests. */
 export interface Edge {
   readonly handle: RequestListener;
+  /** Logs and counts a request that was refused before it could be handled, as it would any other. */
+  noteRefused(refusal: RefusedRequest): void;
   /**
    * Compiles the rules of every request message, so that no caller waits for
    * that. To be done once the port is open and before health says so: a call
@@ -107,6 +119,7 @@ export function createEdge(options: EdgeOptions): Edge {
   ]);
   const servicePaths = new Set([...rpcs.keys()].map(toServicePath));
   const readInfo = createRequestInfoReader(options);
+  const findClient = createClientAddressRule(options.trustedProxies);
   const applyCors = createCors(options.allowedOrigins);
   const { log, metrics, tracing, limits, publicOrigin, lost } = options;
 
@@ -185,7 +198,16 @@ export function createEdge(options: EdgeOptions): Edge {
       response.destroy();
     }
   };
-  return { handle, warmUp };
+
+  function noteRefused({ httpVersion, status, fault, peer }: RefusedRequest): void {
+    const { address } = findClient({ peer, xForwardedFor: undefined, forwarded: undefined });
+    const code = status === 0 ? "canceled" : "client_error";
+    metrics.begin();
+    metrics.end(otherRoute, { code }, 0);
+    log.info({ http: httpVersion, status, code, client: address, detail: fault }, "request");
+  }
+
+  return { handle, noteRefused, warmUp };
 }
 
 /** How the services are called: over RPC by path, and over REST. */

@@ -10,6 +10,7 @@ import type { Log } from "../lib/log.ts";
 import type { RequestHandler } from "./handler.ts";
 import { guardHandler } from "./handler.ts";
 import { checkIntervalMs, type ListenerLimits } from "./limits.ts";
+import type { OnRefused } from "./refusal.ts";
 
 /** One protocol of the port: takes connections, winds them down, lets go of its timers. */
 export interface ProtocolServer {
@@ -30,10 +31,17 @@ const lingerMs = 1_000;
  * Malformed, oversize and slow requests are answered 400, 431 and 408 and cut.
  * A client that half-closes its side still gets its answer.
  */
-export function createHttp1Server(handler: RequestHandler, limits: ListenerLimits, log: Log): ProtocolServer {
+export function createHttp1Server(
+  handler: RequestHandler,
+  limits: ListenerLimits,
+  log: Log,
+  onRefused: OnRefused,
+): ProtocolServer {
   const answering = new Set<ServerResponse>();
   /** Bytes read when a connection's last answer was out: while that stands, the connection is idle. */
   const bytesReadAtAnswer = new Map<Socket, number>();
+  /** Requests that were answered before they had come whole, the latest of each connection. */
+  const answeredEarly = new WeakMap<Socket, IncomingMessage>();
   let draining = false;
   const answersOn = (socket: Socket) => [...answering].filter((response) => response.req.socket === socket);
   const guarded = guardHandler(handler, log);
@@ -43,13 +51,38 @@ export function createHttp1Server(handler: RequestHandler, limits: ListenerLimit
     if (draining) response.shouldKeepAlive = false;
     response.once("close", () => {
       answering.delete(response);
+      if (!request.complete) answeredEarly.set(socket, request);
       if (draining && answersOn(socket).length === 0) socket.destroySoon();
       if (!socket.destroyed) bytesReadAtAnswer.set(socket, socket.bytesRead);
     });
-    const status = findFault(request);
-    if (status === undefined) guarded(request, response);
-    else refuseRequest(response, status);
+    const fault = findFault(request);
+    if (fault === undefined) guarded(request, response);
+    else refuseRequest(request, response, fault);
   });
+
+  function refuseRequest(request: IncomingMessage, response: ServerResponse, [status, fault]: Fault): void {
+    const { httpVersion, socket } = request;
+    onRefused({ httpVersion, status, fault, peer: socket.remoteAddress ?? "" });
+    sendRefusal(response, status);
+  }
+
+  function refuseSocket(socket: Socket, fault: string): void {
+    const status = refusals[fault] ?? "400 Bad Request";
+    onRefused({
+      httpVersion: "1.1",
+      status: Number(status.slice(0, 3)),
+      fault,
+      peer: socket.remoteAddress ?? "",
+    });
+    refuse(socket, status);
+  }
+
+  // Node would answer or cut these by itself, and nobody would know.
+  server.on("checkExpectation", (request: IncomingMessage, response: ServerResponse) =>
+    refuseRequest(request, response, [417, "UNKNOWN_EXPECTATION"]),
+  );
+  server.on("connect", (_: IncomingMessage, stream) => refuseSocket(stream as Socket, "METHOD_CONNECT"));
+
   // The header block is bounded in bytes; by default Node drops, unseen, all headers after the 2000th.
   server.maxHeadersCount = 0;
   server.timeout = limits.idleTimeoutMs;
@@ -68,17 +101,26 @@ export function createHttp1Server(handler: RequestHandler, limits: ListenerLimit
     const socket = stream as Socket;
     if (refused.has(socket)) return;
     refused.add(socket);
-    log.debug({ err, peer: socket.remoteAddress }, "request refused by the HTTP/1.1 parser");
     const inFlight = answersOn(socket);
     const last = inFlight.at(-1);
     if (last?.req.complete) {
       // The bytes at fault came after a good request, which keeps its answer.
       last.shouldKeepAlive = false;
       last.once("close", () => socket.destroySoon());
-    } else if (inFlight.length > 1 || last?.headersSent || !socket.writable || err.code === "ECONNRESET") {
+    } else if (
+      inFlight.length > 1 ||
+      last?.headersSent ||
+      !socket.writable ||
+      err.code === "ECONNRESET" ||
+      // What is wrong is the rest of a request that has had its answer.
+      answeredEarly.get(socket)?.complete === false
+    ) {
       socket.destroy();
+    } else if (last === undefined) {
+      refuseSocket(socket, err.code ?? "HPE_ERROR");
     } else {
-      refuse(socket, err.code);
+      // What is in flight is told of when it is over.
+      refuse(socket, refusals[err.code ?? ""] ?? "400 Bad Request");
     }
   });
 
@@ -109,6 +151,8 @@ export function createHttp1Server(handler: RequestHandler, limits: ListenerLimit
 function serverOptions(limits: ListenerLimits) {
   return {
     maxHeaderSize: limits.headerBytes,
+    // Told and refused here instead, with whatever else is wrong with hosts.
+    requireHostHeader: false,
     headersTimeout: Math.min(limits.headerTimeoutMs, limits.requestTimeoutMs),
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.idleTimeoutMs,
@@ -116,24 +160,29 @@ function serverOptions(limits: ListenerLimits) {
   };
 }
 
+/** The status for a request, and what is wrong with it. */
+type Fault = readonly [status: number, fault: string];
+
 /**
- * The status for a request that Node's parser lets through and others may read
- * differently: more than one host (RFC 9112 §3.2), a coding besides chunks
- * (§6.1), a version that is not 1.x.
+ * What Node's parser lets through and others may read differently: no host but
+ * on HTTP/1.0, or more than one (RFC 9112 §3.2), a coding besides chunks (§6.1),
+ * a version that is not 1.x.
  */
-function findFault({ httpVersionMajor, headers, rawHeaders }: IncomingMessage): 400 | 501 | 505 | undefined {
-  if (httpVersionMajor !== 1) return 505;
+function findFault(request: IncomingMessage): Fault | undefined {
+  const { httpVersionMajor, httpVersionMinor, headers, rawHeaders } = request;
+  if (httpVersionMajor !== 1) return [505, "UNKNOWN_VERSION"];
   const coding = headers["transfer-encoding"];
-  if (coding !== undefined && coding.toLowerCase() !== "chunked") return 501;
+  if (coding !== undefined && coding.toLowerCase() !== "chunked") return [501, "UNKNOWN_CODING"];
   let hosts = 0;
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const name = rawHeaders[at];
     if (name?.length === 4 && name.toLowerCase() === "host") hosts += 1;
   }
-  return hosts > 1 ? 400 : undefined;
+  if (hosts === 0 && httpVersionMinor > 0) return [400, "NO_HOST"];
+  return hosts > 1 ? [400, "TWO_HOSTS"] : undefined;
 }
 
-function refuseRequest(response: ServerResponse, status: number): void {
+function sendRefusal(response: ServerResponse, status: number): void {
   const text = `${STATUS_CODES[status]?.toLowerCase()}\n`;
   response.writeHead(status, {
     Connection: "close",
@@ -144,8 +193,7 @@ function refuseRequest(response: ServerResponse, status: number): void {
 }
 
 /** Sends a small answer, then closes once the peer has read it or the linger time is over. */
-function refuse(socket: Socket, code: string | undefined): void {
-  const status = refusals[code ?? ""] ?? "400 Bad Request";
+function refuse(socket: Socket, status: string): void {
   const text = `${status.slice(4).toLowerCase()}\n`;
   const head = [
     `HTTP/1.1 ${status}`,
@@ -159,9 +207,10 @@ function refuse(socket: Socket, code: string | undefined): void {
   socket.once("end", () => socket.destroySoon()).once("close", () => clearTimeout(timer));
 }
 
-/** Statuses for the errors of Node's parser; anything else is 400. */
+/** Statuses for the errors of Node's parser, and for what is no request of ours; anything else is 400. */
 const refusals: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: "431 Request Header Fields Too Large",
   HPE_CHUNK_EXTENSIONS_OVERFLOW: "413 Content Too Large",
   ERR_HTTP_REQUEST_TIMEOUT: "408 Request Timeout",
+  METHOD_CONNECT: "405 Method Not Allowed",
 };

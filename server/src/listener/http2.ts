@@ -2,6 +2,7 @@ import {
   constants,
   createServer,
   type Http2ServerRequest,
+  type Http2ServerResponse,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
@@ -11,6 +12,7 @@ import { guardHandler, type RequestHandler } from "./handler.ts";
 import { HeaderWatch } from "./header-watch.ts";
 import type { ProtocolServer } from "./http1.ts";
 import { checkIntervalMs, type ListenerLimits } from "./limits.ts";
+import type { OnRefused } from "./refusal.ts";
 
 /**
  * HTTP/2 over connections handed to it, in clear text or under TLS.
@@ -21,16 +23,42 @@ import { checkIntervalMs, type ListenerLimits } from "./limits.ts";
  * finishes its settings or a header block. A connection without streams is
  * closed when idle.
  */
-export function createHttp2Server(handler: RequestHandler, limits: ListenerLimits, log: Log): ProtocolServer {
+export function createHttp2Server(
+  handler: RequestHandler,
+  limits: ListenerLimits,
+  log: Log,
+  onRefused: OnRefused,
+): ProtocolServer {
   const sessions = new Map<ServerHttp2Session, HeaderWatch>();
   const headers = setInterval(() => {
     for (const watch of sessions.values()) watch.check();
   }, checkIntervalMs(limits));
   const guarded = guardHandler(handler, log);
   const server = createServer(serverOptions(limits), (request, response) => {
-    if (isUnboundHeader(request, limits)) request.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    else guarded(request, response);
+    if (!isUnboundHeader(request, limits)) return guarded(request, response);
+    tell(request, 0, "HEADER_TOO_LARGE");
+    request.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   });
+
+  function tell(request: Http2ServerRequest, status: number, fault: string): void {
+    onRefused({
+      httpVersion: "2.0",
+      status,
+      fault,
+      peer: request.stream.session?.socket.remoteAddress ?? "",
+    });
+  }
+
+  // Node would answer these by itself, and nobody would know.
+  for (const [event, status, fault] of [
+    ["checkExpectation", 417, "UNKNOWN_EXPECTATION"],
+    ["connect", 405, "METHOD_CONNECT"],
+  ] as const) {
+    server.on(event, (request: Http2ServerRequest, response: Http2ServerResponse) => {
+      tell(request, status, fault);
+      response.writeHead(status).end();
+    });
+  }
   server.on("sessionError", (err: Error) => log.debug({ err }, "HTTP/2 connection failed"));
   return {
     serve(socket) {

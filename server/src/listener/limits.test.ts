@@ -1,7 +1,8 @@
 import { constants } from "node:http2";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, it, vi } from "vitest";
-import { begin, exchange, gate, openHttp2, openRaw, recordLog, startListener, tls } from "./test-support.ts";
+import type { Refusal } from "./refusal.ts";
+import { begin, exchange, gate, openHttp2, openRaw, startListener, tls } from "./test-support.ts";
 
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const emptySettings = "\0\0\0\x04\0\0\0\0\0";
@@ -29,14 +30,16 @@ describe("header size", () => {
     const within = await openRaw(port);
     within.socket.write(getWithHeaders(16_000));
     expect(await within.closed).toMatch(/^HTTP\/1\.1 200 /);
-    const { log, lines } = recordLog("debug");
-    const strict = await startListener({ log });
+    const refused: Refusal[] = [];
+    const strict = await startListener({ onRefused: (refusal) => refused.push(refusal) });
     const beyond = await openRaw(strict.port);
     beyond.socket.write(getWithHeaders(17_000));
     expect(await beyond.closed).toMatch(
       /^HTTP\/1\.1 431 [\s\S]*Connection: close[\s\S]*\r\n\r\nrequest header fields too large\n$/,
     );
-    expect(lines).toHaveLength(1);
+    expect(refused).toEqual([
+      { httpVersion: "1.1", status: 431, fault: "HPE_HEADER_OVERFLOW", peer: "127.0.0.1" },
+    ]);
   });
 
   it("does not hide headers by their number", async () => {

@@ -15,6 +15,7 @@ import { createHttp1Server, type ProtocolServer } from "./http1.ts";
 import { createHttp2Server } from "./http2.ts";
 import { defaultLimits, type ListenerLimits } from "./limits.ts";
 import { detectProtocol, type Protocol } from "./preface.ts";
+import type { OnRefused } from "./refusal.ts";
 
 export interface ListenOptions {
   /** Name or address to bind, IPv6 without brackets. */
@@ -27,6 +28,8 @@ export interface ListenOptions {
   /** Replaces single values of {@link defaultLimits}. */
   readonly limits?: Partial<ListenerLimits>;
   readonly log: Log;
+  /** Hears of requests that no handler sees, so that each request can be told of once. */
+  readonly onRefused?: OnRefused;
 }
 
 /** The port cannot be opened as configured. */
@@ -59,9 +62,10 @@ const tcpKeepAliveMs = 30_000;
  */
 export async function listen(options: ListenOptions): Promise<Listener> {
   const limits = { ...defaultLimits, ...options.limits };
+  const { handler, log, onRefused = () => {} } = options;
   const servers: Record<Protocol, ProtocolServer> = {
-    "http/1.1": createHttp1Server(options.handler, limits, options.log),
-    h2: createHttp2Server(options.handler, limits, options.log),
+    "http/1.1": createHttp1Server(handler, limits, log, onRefused),
+    h2: createHttp2Server(handler, limits, log, onRefused),
   };
   const stopServers = () => {
     servers.h2.stop();
