@@ -313,6 +313,19 @@ describe("what the RPC library refuses", () => {
     expect((await sendJson(edge.http1, authToken, { unheardOf: 1 })).status).toBe(200);
   });
 
+  it("lets nobody keep what a GET is answered with, good or refused", async () => {
+    const path = `${getCurrentUser}?connect=v1&encoding=json&message=%7B%7D`;
+    for (const [credential, status] of [
+      ["Bearer good", 200],
+      ["Bearer bad", 401],
+    ] as const) {
+      expect(await send(edge.http1, "GET", path, { authorization: credential })).toMatchObject({
+        status,
+        headers: { "cache-control": "no-store", "x-content-type-options": "nosniff" },
+      });
+    }
+  });
+
   it("says which methods and types it takes", async () => {
     expect(await send(edge.http1, "GET", authToken)).toMatchObject({
       status: 405,

@@ -141,7 +141,12 @@ async function serveByAdapter(
   incoming: AdapterRequest,
   requestSeconds: number,
 ): Promise<void> {
-  const { response, info } = incoming;
+  const { request, response, info } = incoming;
+  // A caller's own data under an address that caches know by (https://connectrpc.com/docs/protocol#unary-get-request).
+  if (request.method === "GET") {
+    response.setHeader("cache-control", "no-store");
+    response.setHeader("x-content-type-options", "nosniff");
+  }
   const call = createCallSignal(response, isUnary(handler.method) ? requestSeconds : undefined);
   try {
     const answer = await handler(toUniversalRequest(incoming, call.signal));
