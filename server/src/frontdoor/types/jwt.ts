@@ -154,6 +154,8 @@ const properties = {
     additionalProperties: false,
     required: ["keys"],
     properties: { keys: { type: "array", items: publicKey, minItems: 1, maxItems: 64 } },
+    // RFC 8037, appendix A.2.
+    examples: [{ keys: [{ kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] }],
   },
   algorithms: algorithmsProperty,
 } as const;

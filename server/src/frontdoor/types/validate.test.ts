@@ -1,3 +1,5 @@
+import { Ajv2020 } from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
 import { describe, expect, test } from "vitest";
 import type { ProviderTypeName } from "./provider-type.ts";
 import { changedEndpointFields, providerTypeNames } from "./provider-type.ts";
@@ -33,6 +35,22 @@ test("the types are listed by name, each with what a form needs", () => {
     for (const [name, property] of Object.entries(schema.properties as Record<string, object>)) {
       expect(property).toMatchObject({ title: expect.any(String), description: expect.any(String) });
       expect("writeOnly" in property).toBe(secretFields.includes(name));
+    }
+  }
+});
+
+test("each schema is JSON Schema 2020-12, and what it suggests fits it", () => {
+  const ajv = new Ajv2020({ allowUnionTypes: true });
+  addFormats.default(ajv, ["uri", "password"]);
+  for (const { name, schema, secretFields } of types.list) {
+    expect(ajv.validateSchema(schema), name).toBe(true);
+    for (const [property, { examples, ...rest }] of Object.entries(
+      schema.properties as Record<string, { examples?: unknown[]; default?: unknown }>,
+    )) {
+      const suggested = [...(examples ?? []), ...(rest.default === undefined ? [] : [rest.default])];
+      expect(suggested.length > 0, `${name}.${property}`).toBe(!secretFields.includes(property));
+      const isFit = ajv.compile(rest);
+      for (const value of suggested) expect(isFit(value), `${name}.${property}: ${String(value)}`).toBe(true);
     }
   }
 });

@@ -124,6 +124,7 @@ const properties = {
   allowedOrgIds: listOf(kinds.uuid, {
     title: "Allowed organizations",
     description: "Ids of the organizations whose members may come in. Without any, only the frontdoor's own.",
+    examples: [["0191e0a4-7c1b-7d3e-9f20-5a6b7c8d9e0f"]],
   }),
   allowedRoles: listOf(
     { type: "string", enum: [...roles] },
