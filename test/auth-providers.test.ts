@@ -201,6 +201,12 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
     const one = `${path}/${made.json.id}`;
     expect(await call("GET", one, { by: viewer })).toMatchObject({ status: 200, headers: { etag: '"1"' } });
     const whole = (await call("GET", one)).json;
+    const production = `/frontdoor/${await createDoor()}/auth-providers`;
+    const promoted = await call("POST", production, { body: whole });
+    expect(promoted).toMatchObject({ status: 201, json: { name: "okta", type: "OIDC", enabled: true } });
+    expect(promoted.json.id).not.toBe(whole.id);
+    const secretive = { ...whole, name: "secretive", data: { ...oidc, clientSecret: mask } };
+    expect((await call("POST", production, { body: secretive })).status).toBe(400);
     const put = await call("PUT", one, {
       body: { ...whole, enabled: false },
       headers: { "if-match": '"1"' },
