@@ -16,15 +16,20 @@ interface Counts {
   read(): Readonly<Record<string, number>>;
 }
 
+/** The signing keys, as far as their times go. */
+interface SigningKeys {
+  findSchedule(now: Date): SigningSchedule | undefined;
+}
+
 /** What of each part is looked at. */
 export interface FigureSources {
   readonly health: { isServing(): boolean };
   readonly database: { readonly dialect: "sqlite" | "postgres"; figures(): DatabaseFigures };
-  readonly feed: { readonly secondsSinceConfirmed: number | undefined };
+  readonly feed: { readonly secondsSinceConfirmed: number | undefined; isConfirmed(): boolean };
   readonly audit: { readonly waitingCount: number; readonly lostCount: number };
   readonly usage: { readonly waitingCount: number; readonly lostCalls: number };
   readonly mailer: { isAvailable(): boolean; figures(): MailFigures };
-  readonly keyring: { get(): Promise<{ getSchedule(now: Date): SigningSchedule }> };
+  readonly keyring: { get(): Promise<SigningKeys> };
   /** Refusals by the limit that was used up. */
   readonly limits: Counts;
   /** Outgoing fetches by how they ended. */
@@ -140,14 +145,16 @@ function listQueueFigures({ feed, audit, usage, mailer, watch, swept }: FigureSo
   ];
 }
 
-function listKeyFigures({ keyring, clock }: FigureSources): Figure[] {
+/**
+ * While the feed is in doubt the keys that were seen last are shown: asking a
+ * database that is away would hold up all figures when they are needed most.
+ */
+function listKeyFigures({ keyring, feed, clock }: FigureSources): Figure[] {
+  let seen: SigningKeys | undefined;
   const read = async (pick: (schedule: SigningSchedule) => Date): Promise<number> => {
-    try {
-      return pick((await keyring.get()).getSchedule(clock.now())).getTime() / 1000;
-    } catch {
-      // The keys cannot be read just now: that shows elsewhere, and must not hide all other figures.
-      return Number.NaN;
-    }
+    if (feed.isConfirmed()) seen = await keyring.get().catch(() => seen);
+    const schedule = seen?.findSchedule(clock.now());
+    return schedule === undefined ? Number.NaN : pick(schedule).getTime() / 1000;
   };
   return [
     gauge("signing_key_since_timestamp_seconds", "Since when the signing key signs, as Unix time.", () =>

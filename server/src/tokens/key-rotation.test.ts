@@ -216,7 +216,7 @@ describeDatabases("key rotation", (under) => {
   it("shows when keys change over: when that is due, and when the successor that waits will sign", async () => {
     const rotation = createRotation();
     const scheduleNow = async () =>
-      toSnapshot(await findSigningKeys(under.database.reader), sealer, clock.now()).getSchedule(clock.now());
+      toSnapshot(await findSigningKeys(under.database.reader), sealer, clock.now()).findSchedule(clock.now());
     await rotation.maintain();
     const dueAt = addSeconds(startAt, rotationSeconds);
     expect(await scheduleNow()).toEqual({ signsFromAt: startAt, nextSignsFromAt: dueAt });

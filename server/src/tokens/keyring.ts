@@ -48,8 +48,8 @@ export interface KeyringSnapshot {
   readonly verified: LRUCache<string, AccessTokenClaims>;
   /** The key that signs at `now`; its private half is opened at first use. */
   getSigner(now: Date): SigningKeyInUse;
-  /** Since when the key that signs at `now` does, and when its successor will. */
-  getSchedule(now: Date): SigningSchedule;
+  /** Since when the key that signs at `now` does, and when its successor will; undefined without any key. */
+  findSchedule(now: Date): SigningSchedule | undefined;
 }
 
 /** When signing keys change over. */
@@ -98,19 +98,19 @@ export function toSnapshot(stored: readonly SigningKey[], sealer: Sealer, now: D
     return made;
   }
 
-  function getSignerKey(at: Date): SigningKey {
-    const signer = findSigner(keys, at);
-    if (signer === undefined) throw new DomainError("UNAVAILABLE", { detail: "there is no signing key" });
-    return signer;
-  }
-
   return {
     verifiers: new Map(keys.map((key) => [key.kid, toVerifyingKey(key)])),
     jwks: toJwksDocument(keys),
     verified: createLru(verifiedTokens),
-    getSigner: (at) => open(getSignerKey(at)),
-    getSchedule(at) {
-      const { signsFromAt } = getSignerKey(at);
+    getSigner(at) {
+      const signer = findSigner(keys, at);
+      if (signer === undefined) throw new DomainError("UNAVAILABLE", { detail: "there is no signing key" });
+      return open(signer);
+    },
+    findSchedule(at) {
+      const signer = findSigner(keys, at);
+      if (signer === undefined) return undefined;
+      const { signsFromAt } = signer;
       const published = keys.map((key) => key.signsFromAt).filter((instant) => instant > at);
       const due = signsFromAt.getTime() + rotationSeconds * 1000;
       const next = published.length > 0 ? Math.min(...published.map((instant) => instant.getTime())) : due;
