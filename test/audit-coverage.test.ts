@@ -16,8 +16,9 @@ import { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { SoftAuthenticator } from "./parts/authenticator.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
+import { type IdentityProvider, startIdentityProvider, walkRedirects } from "./parts/identity-provider.ts";
 import { findCode, listMails, Person, waitForMail } from "./parts/person.ts";
-import { startServer, type TestServer } from "./parts/server.ts";
+import { findFreePort, startServer, type TestServer } from "./parts/server.ts";
 
 const services = [
   AuditService,
@@ -47,11 +48,23 @@ let person: Person;
 /** Ids and secrets that steps answered and later ones need. */
 const kept: Record<string, string> = {};
 
+let acme: IdentityProvider;
+
 beforeAll(async () => {
-  server = await startServer();
+  const port = await findFreePort();
+  acme = await startIdentityProvider({
+    accounts: { [email]: { email, email_verified: true } },
+    redirectUris: [`http://localhost:${port}/auth/callback`],
+  });
+  const { issuer: issuer_url, clientId: client_id, clientSecret: client_secret } = acme;
+  const provider = { issuer_url, client_id, client_secret, authoritative_domains: ["example.org"] };
+  server = await startServer({ port, config: { authentication: { oidc_config: { acme: provider } } } });
   person = new Person(server);
 });
-afterAll(() => server?.[Symbol.asyncDispose]());
+afterAll(async () => {
+  await server?.[Symbol.asyncDispose]();
+  await acme?.stop();
+});
 
 type Headers = Record<string, string>;
 
@@ -124,6 +137,13 @@ async function signIn(extra: Headers): Promise<Answer> {
   return await person.call("AuthCallback", { state: json.state, code }, extra);
 }
 
+async function signInAtAcme(extra: Headers): Promise<Answer> {
+  const { json } = await person.call("Authenticate", { strategyName: "acme", email });
+  const back = await walkRedirects(json.endpoint, `http://localhost:${server.port}/auth/callback`);
+  const code = back.searchParams.get("code");
+  return await person.call("AuthCallback", { state: json.state, code }, extra);
+}
+
 async function addPasskey(extra: Headers): Promise<Answer> {
   const { json } = await person.call("Authenticate", { strategyName: "passkey" });
   const device = new SoftAuthenticator({ origin: `http://localhost:${server.port}` });
@@ -139,11 +159,13 @@ async function readSession(): Promise<void> {
   kept.session = sessions.find((each: { isCurrentSession?: boolean }) => each.isCurrentSession).id;
 }
 
-const signedIn = async (extra: Headers) => {
-  const answer = await signIn(extra);
-  await readSession();
-  return answer;
-};
+const signedIn =
+  (way: typeof signIn = signIn) =>
+  async (extra: Headers) => {
+    const answer = await way(extra);
+    await readSession();
+    return answer;
+  };
 
 const ofMachine = (more: object = {}) => ({ org_id: kept.org, id: kept.machine, ...more });
 const ofProvider = (more: object = {}) => ({ frontdoor_id: kept.door, id: kept.provider, ...more });
@@ -164,13 +186,27 @@ const steps: readonly Step[] = [
   ),
   {
     call: "AuthService/AuthCallback",
-    run: signedIn,
+    run: signedIn(),
     records: () => [
       ["user.create", "user", kept.user],
       ["session.create", "session", kept.session],
     ],
     actor: asPerson,
   },
+  {
+    call: "AuthService/AuthCallback",
+    run: signedIn(signInAtAcme),
+    records: () => [
+      ["identity.join", "user", kept.user],
+      ["session.create", "session", kept.session],
+    ],
+    actor: asPerson,
+  },
+  own(
+    "UnlinkIdentity",
+    () => ({ issuer: acme.issuer, subject: email }),
+    () => ["identity.unlink", "user", kept.user],
+  ),
   {
     call: "AuthService/AuthCallback",
     run: async (extra) => {
@@ -206,7 +242,7 @@ const steps: readonly Step[] = [
   ),
   {
     call: "AuthService/AuthCallback",
-    run: signedIn,
+    run: signedIn(),
     records: () => [["session.create", "session", kept.session]],
     actor: asPerson,
   },

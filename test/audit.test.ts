@@ -2,7 +2,7 @@
 import { Code, createClient } from "@connectrpc/connect";
 import { AuditService } from "@vestibule/proto/vestibule/v1/audit_service_pb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readBlocks, runShell } from "./parts/documentation.ts";
+import { followShell, readBlocks, runShell } from "./parts/documentation.ts";
 import { basic, postJson } from "./parts/http.ts";
 import { openTransport, refusalOf } from "./parts/rpc.ts";
 import { createState, type ServerState, startServer, type TestServer } from "./parts/server.ts";
@@ -141,8 +141,8 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
     await expect
       .poll(async () => JSON.parse(await runShell(listing, server)).records?.[0], { timeout: 2000 })
       .toMatchObject({ result: "refused", action: "credential.refuse" });
-    const printed = await runShell(`{ timeout 5 ${following.trim()} || true; } | head -n 3`, server);
-    expect(printed).toContain('"resumeToken"');
+    await using stream = followShell(following, server);
+    await expect.poll(() => stream.printed(), { timeout: 20_000 }).toContain('"resumeToken"');
   });
 
   it("records no request without a credential", async () => {
