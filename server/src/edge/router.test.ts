@@ -313,6 +313,21 @@ describe("what the RPC library refuses", () => {
     expect((await sendJson(edge.http1, authToken, { unheardOf: 1 })).status).toBe(200);
   });
 
+  it.each([
+    ["base64=1&message=%25%25%25", 400, "the parameter message is not valid base64url"],
+    ["base64=1&message=a", 400, "the parameter message is not valid base64url"],
+    ["base64=1&message=e30", 200, undefined],
+    ["message=%7B", 400, "request body is not valid JSON"],
+    ["message=%7B%7D", 200, undefined],
+    ["", 400, "request body is not valid JSON"],
+  ])("reads the message of a GET (%s), or says what is wrong with it", async (query, status, message) => {
+    const path = `${getCurrentUser}?connect=v1&encoding=json&${query}`;
+    const answer = await send(edge.http1, "GET", path, { authorization: "Bearer good" });
+    expect(answer.status).toBe(status);
+    expect(JSON.parse(answer.body).message).toBe(message);
+    if (status !== 200) expect(answer.body).toContain('"reason":"INVALID_REQUEST"');
+  });
+
   it("lets nobody keep what a GET is answered with, good or refused", async () => {
     const path = `${getCurrentUser}?connect=v1&encoding=json&message=%7B%7D`;
     for (const [credential, status] of [

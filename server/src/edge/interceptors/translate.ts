@@ -7,6 +7,7 @@
  * catches these where the library hands the error to the call's context, just
  * before it writes the answer, and rewrites it in place.
  */
+import { base64Decode } from "@bufbuild/protobuf/wire";
 import {
   ConnectError,
   type HandlerContext,
@@ -80,13 +81,18 @@ export function createTranslator(options: { readonly log: Log; readonly bodyByte
     },
     gate: (context) => {
       const info = context.values.get(requestInfoKey);
+      const procedure = `${context.service.typeName}/${context.method.name}`;
       onFailure(context, (error) => {
-        const answer = translate(error, info, `${context.service.typeName}/${context.method.name}`);
+        const answer = translate(error, info, procedure);
         if (answer !== error) {
           rewrite(error, answer);
           translated.add(error);
         }
       });
+      if (context.requestMethod === "GET" && !hasReadableMessage(context.url)) {
+        const message = "the parameter message is not valid base64url";
+        throw translate(new DomainError("INVALID_REQUEST", { message }), info, procedure);
+      }
     },
   };
 }
@@ -140,6 +146,18 @@ async function* guard<T>(
       // Not awaited: a handler that waits for something else answers when that comes.
       iterator.return?.().then(undefined, () => {});
     }
+  }
+}
+
+/** Whether the message of a GET can be decoded; if not, the library would call it a failure of its own. */
+function hasReadableMessage(url: string): boolean {
+  const { searchParams } = new URL(url);
+  if (searchParams.get("base64") !== "1") return true;
+  try {
+    base64Decode(searchParams.get("message") ?? "");
+    return true;
+  } catch {
+    return false;
   }
 }
 
