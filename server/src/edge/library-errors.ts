@@ -36,11 +36,24 @@ export function explainLibraryError(error: ConnectError, bodyBytes: number): Dom
     case Code.InvalidArgument:
       return explainInvalid(error);
     default:
-      return error.rawMessage.startsWith("parse binary: ")
-        ? new DomainError("INVALID_REQUEST", { message: "request body is not a valid Protobuf message" })
-        : new DomainError("INTERNAL", { cause: error });
+      return explainInternal(error);
   }
 }
+
+/** The library counts some bad requests among its own failures. */
+function explainInternal(error: ConnectError): DomainError {
+  const message = internalTexts.find(([start]) => error.rawMessage.startsWith(start))?.[1];
+  return message === undefined
+    ? new DomainError("INTERNAL", { cause: error })
+    : new DomainError("INVALID_REQUEST", { message });
+}
+
+const internalTexts = [
+  ["parse binary: ", "request body is not a valid Protobuf message"],
+  ["received compressed envelope, ", "a message is compressed and no header says how"],
+  // Of a body that ends too early; of one that is none at all it says so itself.
+  ["decompression failed", "request body cannot be read"],
+] as const;
 
 function explainUnimplemented(error: ConnectError): DomainError {
   if (error.rawMessage.startsWith("unknown compression ")) {

@@ -309,6 +309,28 @@ describe("what the RPC library refuses", () => {
     expect(JSON.parse(answer.body)).toMatchObject({ accessToken: "packed" });
   });
 
+  it("says of gzip that ends too early that it cannot be read", async () => {
+    const packed = gzipSync('{"clientSecret":"packed"}');
+    for (const end of [-1, -8, 20, 5]) {
+      const headers = { ...json, "content-encoding": "gzip" };
+      const answer = await send(edge.http1, "POST", authToken, headers, packed.subarray(0, end));
+      expect(answer.status).toBe(400);
+      expect(JSON.parse(answer.body).message).toBe("request body cannot be read");
+    }
+  });
+
+  it("takes no fault upon itself for a message that is packed in no way that a header names", async () => {
+    const before = edge.lines.length;
+    const packed = Buffer.from([1, 0, 0, 0, 1, 0]);
+    for (const type of ["application/grpc-web", "application/grpc-web+json", "application/connect+json"]) {
+      const path = type.startsWith("application/grpc") ? authToken : "/grpc.health.v1.Health/Watch";
+      const answer = await send(edge.http1, "POST", path, { "content-type": type }, packed);
+      expect(answer.body).toMatch(/grpc-status: 3\r\n|"code":"invalid_argument"/);
+      expect(decodeURIComponent(answer.body)).toContain("a message is compressed and no header says how");
+    }
+    expect(edge.lines.slice(before).filter(({ level }) => level === "error")).toEqual([]);
+  });
+
   it("ignores fields it does not know, as Frontier does", async () => {
     expect((await sendJson(edge.http1, authToken, { unheardOf: 1 })).status).toBe(200);
   });
