@@ -466,6 +466,24 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
         "precondition_failed",
       ],
       [
+        "a stale If-Match on PUT",
+        ["PUT", one, { body: { ...draft, name: "okta" }, headers: { "if-match": 'W/"1"' } }],
+        412,
+        "precondition_failed",
+      ],
+      [
+        "a stale If-Match on rollback",
+        ["POST", `${one}:rollback`, { body: { revision: 1 }, headers: { "if-match": '"0"' } }],
+        412,
+        "precondition_failed",
+      ],
+      [
+        "a write that must find nothing",
+        ["PUT", one, { body: { ...draft, name: "okta" }, headers: { "if-none-match": "*" } }],
+        412,
+        "precondition_failed",
+      ],
+      [
         "a stale If-Match on DELETE",
         ["DELETE", one, { headers: { "if-match": '"9"' } }],
         412,

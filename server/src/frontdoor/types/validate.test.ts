@@ -127,6 +127,22 @@ test.each<[ProviderTypeName, unknown, string]>([
   ["OIDC", { ...oidc, allowedAlgorithms: ["none"] }, "data.allowedAlgorithms[0] must be one of RS256"],
   ["OIDC", { ...oidc, allowedAlgorithms: ["HS256"] }, "data.allowedAlgorithms[0] must be one of RS256"],
   ["OIDC", { ...oidc, allowedAlgorithms: [] }, "data.allowedAlgorithms must have at least 1 item"],
+  ["OIDC", { ...oidc, surprise: 1 }, "data.surprise must be left out: there is no such property"],
+  [
+    "OIDC",
+    { ...oidc, client_id: "a" },
+    "data.client_id must be left out: there is no such property, there is clientId",
+  ],
+  [
+    "OIDC",
+    { ...oidc, issuerUrl: "a" },
+    "data.issuerUrl must be left out: there is no such property, there is issuer",
+  ],
+  [
+    "JWT",
+    { issuer: "a", audiences: ["b"], jwks: { Keys: [] } },
+    "data.jwks.Keys must be left out: there is no such property, there is keys",
+  ],
   ["OIDC", { ...oidc, requiredClaims: { a: [] } }, "data.requiredClaims.a must have at least 1 item"],
   ["OIDC", { ...oidc, requiredClaims: { a: {} } }, "data.requiredClaims.a must be of string or number"],
   ["OIDC", { ...oidc, requiredClaims: { "a/b~c": null } }, 'data.requiredClaims["a/b~c"] must be of string'],

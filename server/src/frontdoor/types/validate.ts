@@ -135,7 +135,7 @@ function toViolations(error: ErrorObject): FieldViolation[] {
       return [
         {
           field: `${field}${toStep(params.additionalProperty)}`,
-          description: "must be left out: there is no such property",
+          description: `must be left out: there is no such property${suggest(params.additionalProperty, parentSchema)}`,
         },
       ];
     case "enum":
@@ -163,6 +163,19 @@ function toViolations(error: ErrorObject): FieldViolation[] {
     default:
       return says(error.message ?? "must be valid");
   }
+}
+
+/** The property that was meant, where it is one in another spelling: `client_id`, `issuerUrl`. */
+function suggest(name: string, parent: ErrorObject["parentSchema"]): string {
+  const known = Object.keys((parent?.properties as object | undefined) ?? {});
+  const bare = toBare(name);
+  const meant =
+    known.find((each) => toBare(each) === bare) ?? known.find((each) => `${toBare(each)}url` === bare);
+  return meant === undefined ? "" : `, there is ${meant}`;
+}
+
+function toBare(name: string): string {
+  return name.replaceAll(/[^A-Za-z0-9]/g, "").toLowerCase();
 }
 
 function toAlternatives(branches: unknown): string {
