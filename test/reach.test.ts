@@ -1,10 +1,12 @@
 /**
- * Ids of others open nothing (C19): every method that takes an organization's
- * or a service user's id is called by an owner of another organization. The
- * methods are read from the schema, so a new one is tried as well.
+ * Ids of others open nothing (C19), and a role no more than it should: every
+ * method that takes an organization's or a service user's id is called by an
+ * owner of another organization, by a viewer and by a manager. The methods are
+ * read from the schema, so a new one is tried as well.
  */
 import { randomUUID } from "node:crypto";
 import type { DescMethod } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel as IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { OrganizationService } from "@vestibule/proto/vestibule/v1/organization_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -42,8 +44,8 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
     return answer.json;
   }
 
-  async function createMachine(orgId: string): Promise<Machine> {
-    const { id } = (await manage("CreateServiceUser", { orgId, body: { role: "owner" } })).serviceuser;
+  async function createMachine(orgId: string, role = "owner"): Promise<Machine> {
+    const { id } = (await manage("CreateServiceUser", { orgId, body: { role } })).serviceuser;
     const { secret } = await manage("CreateServiceUserCredential", { id, orgId });
     const { token } = await manage("CreateServiceUserToken", { id, orgId });
     const { key } = await manage("CreateServiceUserJWK", { id, orgId });
@@ -124,6 +126,38 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
         const closed = await call(method, message, basic(own.secret));
         expect(codeOf(closed), `${method.name} ${org}`).toEqual(notAuthorized);
       }
+    }
+  });
+
+  const isChange = ({ idempotency }: DescMethod) => idempotency !== IdempotencyLevel.NO_SIDE_EFFECTS;
+
+  /** A request about the machine that everything here is about, or about its organization. */
+  function fillOwn(method: DescMethod): object {
+    const isOwnId = method.parent === OrganizationService && !fieldsOf(method).includes("org_id");
+    return { ...fill(method, "ours", own, own), ...(isOwnId && { id: "ours" }) };
+  }
+
+  it("a viewer changes nothing in its own organization", async () => {
+    const viewer = await createMachine("ours", "viewer");
+    const changes = [...ServiceUserService.methods, ...OrganizationService.methods].filter(isChange);
+    expect(changes.length).toBeGreaterThan(20);
+    for (const method of changes) {
+      expect(codeOf(await call(method, fillOwn(method), basic(viewer.secret))), method.name).toEqual(
+        notAuthorized,
+      );
+    }
+  });
+
+  it("a manager governs neither the organization nor whoever is above it", async () => {
+    const manager = await createMachine("ours", "manager");
+    const ofProject = /Project/;
+    const changes = [...ofServiceUser, ...OrganizationService.methods].filter(
+      (method) => isChange(method) && !ofProject.test(method.name),
+    );
+    for (const method of changes) {
+      expect(codeOf(await call(method, fillOwn(method), basic(manager.secret))), method.name).toEqual(
+        notAuthorized,
+      );
     }
   });
 
