@@ -4,7 +4,7 @@ import type { Database, Reader } from "../db/database.ts";
 import { isUniqueViolation } from "../db/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
-import { newId } from "../lib/ids.ts";
+import { isUuid, newId } from "../lib/ids.ts";
 import { checkMetadata, type Metadata } from "../lib/metadata.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
 import type { Caller, Principal, Role } from "../principals/principal.ts";
@@ -156,8 +156,8 @@ export type FindVisibleProject = (principal: Principal, idOrName: string) => Pro
 
 /**
  * Makes the look-up of a selected project: its id, if one of the principal's
- * organizations has it and the principal can see it. A name that two of them
- * have selects nothing.
+ * organizations has it and the principal can see it; of a superuser also that
+ * of any other, by id. A name that two of them have selects nothing.
  */
 export function createFindVisibleProject(source: {
   readonly reader: Reader;
@@ -178,6 +178,8 @@ export function createFindVisibleProject(source: {
   }
 
   return async (principal, idOrName) => {
+    // A superuser sees them all; names are unique in one organization only.
+    if (principal.superuser && isUuid(idOrName)) return await store.findProjectId(reader, idOrName);
     const orgIds = await findOrganizationIds(principal);
     const found = await Promise.all(orgIds.map((orgId) => findIn(principal, orgId, idOrName)));
     const [only, ...others] = found.flat();

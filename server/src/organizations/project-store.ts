@@ -51,6 +51,16 @@ export async function findProject(
   return row && toProject(row);
 }
 
+/** The id of a project, whatever its organization, as it is stored; undefined when there is none. */
+export async function findProjectId(reader: Reader, id: string): Promise<string | undefined> {
+  const row = await reader
+    .selectFrom("projects")
+    .select("id")
+    .where("id", "=", id.toLowerCase())
+    .executeTakeFirst();
+  return row?.id;
+}
+
 /**
  * Projects of an organization after an id, oldest first.
  *

@@ -336,6 +336,23 @@ describeDatabases("organizations, members, projects and users", (under) => {
       expect(await findVisibleProject(member.principal, "shop")).toBeUndefined();
     });
 
+    it("are selected by id anywhere by a superuser, by a name of theirs alone that is theirs once", async () => {
+      const member = person(await newUser());
+      const [here, there] = [
+        await organizations.create(member, draft()),
+        await organizations.create(member, draft()),
+      ];
+      const mine = await projects.create(member, here.id, draft("only-here"));
+      for (const { id } of [here, there]) await projects.create(member, id, draft("twice"));
+      expect(await findVisibleProject(member.principal, "only-here")).toBe(mine.id);
+      expect(await findVisibleProject(member.principal, "twice")).toBeUndefined();
+      expect(await findVisibleProject(member.principal, "ONLY-HERE")).toBeUndefined();
+      expect(await findVisibleProject(root.principal, mine.id.toUpperCase())).toBe(mine.id);
+      expect(await findVisibleProject(root.principal, newId(clock.now()))).toBeUndefined();
+      expect(await findVisibleProject(machine(here.id, "viewer").principal, mine.id)).toBeUndefined();
+      expect(await findVisibleProject(machine(there.id, "owner").principal, mine.id)).toBeUndefined();
+    });
+
     it("of another organization are not found, and take in no strangers", async () => {
       const here = await organizations.create(root, draft());
       const there = await organizations.create(root, draft());
