@@ -20,7 +20,7 @@ import { DomainError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import { toConnectError, toDomainError } from "../errors.ts";
-import { explainLibraryError } from "../library-errors.ts";
+import { canceled, explainLibraryError } from "../library-errors.ts";
 import { untilAborted } from "../until-aborted.ts";
 
 /** The hooks that together see every error of a call. */
@@ -137,7 +137,13 @@ async function* guard<T>(
         info.outcome.code = "ok";
         return;
       }
-      yield result.value;
+      try {
+        yield result.value;
+      } catch (error) {
+        // Thrown in by whoever takes the messages. The library's own errors say what failed; any other is
+        // Node's, that the answer cannot be written any more.
+        throw error instanceof ConnectError ? error : canceled();
+      }
     }
   } catch (error) {
     throw translate(error);
