@@ -590,6 +590,15 @@ it("a provider signs in where cookies are for this site's own navigations alone"
       await opened.page.waitForURL(`${own}${target}`);
       expect(await heading(opened.page)).toBe("Your account");
     }
+    // An app of another site sends its people here: who is signed in goes straight on.
+    const [{ page: tab }] = visits as [Visit];
+    const target = `${own}/account?done=others`;
+    const link = `<a href="${own}/login?return_to=${encodeURIComponent(target)}">Sign in</a>`;
+    const body = `<!doctype html><title>App</title><link rel="icon" href="data:,">${link}`;
+    await tab.route(`${issuer}/app`, (route) => route.fulfill({ contentType: "text/html", body }));
+    await tab.goto(`${issuer}/app`);
+    await tab.getByRole("link").click();
+    await tab.waitForURL(target);
     // Another time in the same browser: the session is known, and replaced.
     const [{ page }] = visits as [Visit];
     await page.goto(`${own}/login?again=1`);

@@ -16,7 +16,7 @@ import { type PageRequest, type PageResponse, type PageRoute, redirect, toPath }
 import { type LoginView, loginPaths, toLoginBody } from "./login-view.ts";
 import { type Offers, ownStrategies } from "./offers.ts";
 import { explain, toProviderLabel, toStatus } from "./texts.ts";
-import { homePath, leave } from "./travel.ts";
+import { goByPage, homePath, leave } from "./travel.ts";
 
 export interface LoginPagesOptions {
   readonly render: RenderPage;
@@ -25,6 +25,11 @@ export interface LoginPagesOptions {
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
   readonly redirects: RedirectRules;
   readonly publicUrl: string;
+  /**
+   * Whether session cookies are `SameSite=Strict`: a browser that another site
+   * sends here brings none, and is asked to come again by itself.
+   */
+  readonly isSessionStrict: boolean;
   readonly browsers: Browsers;
 }
 
@@ -40,7 +45,7 @@ const noCookies =
 
 /** Builds the routes of the sign-in page and its two forms. */
 export function createLoginPages(options: LoginPagesOptions): readonly PageRoute[] {
-  const { render, offers, web, authenticator, redirects, publicUrl, browsers } = options;
+  const { render, offers, web, authenticator, redirects, publicUrl, isSessionStrict, browsers } = options;
 
   function show(request: PageRequest, view: Omit<LoginView, "offers" | "forms">, status = 200): PageResponse {
     const forms = openForms(request, browsers);
@@ -54,6 +59,9 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
   }
 
   async function get(request: PageRequest): Promise<PageResponse> {
+    if (isSessionStrict && request.header.get("sec-fetch-site") === "cross-site") {
+      return goByPage(render, new URL(`${request.path}?${request.query}`, publicUrl));
+    }
     const returnTo = readField(request.query, "return_to");
     const target = findReturnTo(redirects, returnTo) ?? homePath;
     const visitor = await findVisitor(authenticator, request);

@@ -50,6 +50,8 @@ export interface PagesOptions {
   readonly passkeys: PasskeyService;
   readonly identities: IdentityService;
   readonly redirects: RedirectRules;
+  /** Whether session cookies are `SameSite=Strict`. */
+  readonly isSessionStrict: boolean;
   readonly browsers: Browsers;
   /** Whether mail is written to files for want of a mail server. */
   readonly hasOutbox: boolean;
@@ -64,8 +66,8 @@ export interface Pages {
   renderResult(result: CallbackResult): PageResponse;
   /** Draws what somebody sees who came to a path with nothing behind it. */
   renderLost(): PageResponse;
-  /** Has a browser load a path of ours anew, as from our own site. */
-  comeAgain(path: string): PageResponse;
+  /** Has a browser load a path of ours anew, as from our own site; where its session cookies depend on that. */
+  readonly comeAgain: ((path: string) => PageResponse) | undefined;
   /** Sends someone on after a form of `/auth/callback`. */
   leave(url: string, setCookies: readonly string[]): PageResponse;
   /** A route whose failures are pages as well. */
@@ -90,7 +92,7 @@ export function createPages(options: PagesOptions): Pages {
     routes: [...all.map((route) => guard(underPublicName(route, publicUrl))), ...assetRoutes],
     renderResult: createRenderResult(render),
     renderLost: () => render({ status: 404, title: lost.title, body: toMessageBody(lost) }),
-    comeAgain: (path) => goByPage(render, new URL(path, publicUrl)),
+    comeAgain: options.isSessionStrict ? (path) => goByPage(render, new URL(path, publicUrl)) : undefined,
     leave: (url, setCookies) => leave(render, url, publicUrl, setCookies),
     guard,
   };
