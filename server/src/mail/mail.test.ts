@@ -192,6 +192,27 @@ describe("mailer", () => {
     expect(mailer.isAvailable()).toBe(true);
   });
 
+  it("gives up in about a minute too when every try takes its time", async () => {
+    let nowMs = 0;
+    let tries = 0;
+    const transport: MailTransport = {
+      async send() {
+        tries += 1;
+        nowMs += 10_000;
+        throw down;
+      },
+      probe: async () => {},
+      close: () => {},
+    };
+    const wait = async (ms: number) => {
+      nowMs += ms;
+    };
+    const mailer = createMailer({ transport, log: silentLog, wait, monotonicMs: () => nowMs });
+    await expect(mailer.send(message)).rejects.toBe(down);
+    // At 0, 11, 24, 42 and 68 seconds; the next would have been at 110.
+    expect(tries).toBe(5);
+  });
+
   it.each([
     [550, 1],
     [553, 1],

@@ -14,6 +14,13 @@ import type { MailMessage, MailTransport } from "./message.ts";
 /** Pauses between tries, in milliseconds: a minute altogether. */
 const retryPausesMs = [1000, 3000, 8000, 16_000, 32_000];
 
+/**
+ * How long after its first try a mail may be tried again, in milliseconds: the
+ * pauses and a little more. Against a mail server that does not even answer,
+ * each try takes its time as well.
+ */
+const patienceMs = 70_000;
+
 /** Pauses between probes of a mail server that failed, in milliseconds; the last repeats. */
 const probePausesMs = [1000, 2000, 5000, 10_000];
 
@@ -49,6 +56,8 @@ export interface MailerOptions {
   readonly log: Log;
   /** Records how long a mail took, never whose it is. */
   readonly tracing?: Pick<Tracing, "within"> | undefined;
+  /** Milliseconds since an arbitrary instant; never goes back. For tests. */
+  readonly monotonicMs?: () => number;
   /** Waits; rejects when aborted. For tests. */
   readonly wait?: ((ms: number, signal: AbortSignal) => Promise<void>) | undefined;
 }
@@ -76,6 +85,7 @@ function judgeMailbox(error: unknown): "refused" | "deferred" | undefined {
 /** @see {@link Mailer} */
 export function createMailer(options: MailerOptions): CountingMailer {
   const { transport, log, tracing } = options;
+  const monotonicMs = options.monotonicMs ?? (() => performance.now());
   const wait = options.wait ?? ((ms, signal) => sleep(ms, undefined, { signal, ref: false }));
   const closing = new AbortController();
   let isAvailable = true;
@@ -108,12 +118,14 @@ export function createMailer(options: MailerOptions): CountingMailer {
   }
 
   async function trySend(message: MailMessage): Promise<void> {
+    const beganAtMs = monotonicMs();
     for (let attempt = 0; ; attempt++) {
       try {
         return await transport.send(message);
       } catch (error) {
-        const pauseMs = retryPausesMs[attempt];
-        if (judgeMailbox(error) === "refused" || pauseMs === undefined || closing.signal.aborted) throw error;
+        const pauseMs = retryPausesMs[attempt] ?? Number.POSITIVE_INFINITY;
+        const isTooLate = monotonicMs() - beganAtMs + pauseMs > patienceMs;
+        if (judgeMailbox(error) === "refused" || isTooLate || closing.signal.aborted) throw error;
         log.warn({ err: describe(error), attempt: attempt + 1 }, "mail was not accepted; will try again");
         await wait(pauseMs, closing.signal);
       }
