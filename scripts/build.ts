@@ -5,6 +5,7 @@
  * Parts that are imported lazily stay in files of their own, so that start-up
  * does not read them.
  */
+import { isAscii } from "node:buffer";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
@@ -57,6 +58,11 @@ const browserFiles: Plugin = {
   },
 };
 
+// esbuild escapes what it can; the text of a tagged template has to stay as it is written.
+const notAscii =
+  "not ASCII alone, so that V8 would hold twice its bytes for as long as the server runs: " +
+  "write an entity or an escape in the template that has it";
+
 /** What a bundle was made of: a file's path from the root → its size, time of change and hash. */
 interface Stamp {
   readonly [path: string]: { readonly bytes: number; readonly mtimeMs: number; readonly sha256: string };
@@ -104,6 +110,9 @@ export async function build(): Promise<Metafile> {
     write: false,
     logLevel: "warning",
   });
+  for (const { path, contents } of result.outputFiles) {
+    if (path.endsWith(".js") && !isAscii(contents)) throw new Error(`${relative(root, path)}: ${notAscii}`);
+  }
   // The entry goes last: a start in between still finds every part of the old one.
   const files = result.outputFiles.toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
   for (const file of files) writeWhole(file.path, file.contents);

@@ -82,7 +82,7 @@ function toDocument(page: Page, siteName: string, nonce: string): Html {
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
 ${goesTo !== undefined && html`<meta http-equiv="refresh" content="${`0; url=${goesTo}`}">`}
-<title>${title} · ${siteName}</title>
+<title>${title} &middot; ${siteName}</title>
 <link rel="icon" type="image/svg+xml" href="${assetPaths.icon}">
 <link rel="stylesheet" href="${assetPaths.style}" nonce="${nonce}">
 ${usesPasskeys && html`<script type="module" src="${assetPaths.script}" nonce="${nonce}"></script>`}
