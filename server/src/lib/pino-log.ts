@@ -11,22 +11,27 @@ function toLog(logger: Logger): Log {
   };
 }
 
+type Level = "debug" | "info" | "warn" | "error";
+
+function toSettings(level: Level, timestamp: () => string) {
+  return {
+    level,
+    base: null,
+    messageKey: "message",
+    formatters: { level: (name: string) => ({ level: name }) },
+    timestamp,
+  };
+}
+
 /**
  * A logger to standard output: one JSON object a line, or lines for people.
  * The printer for people is loaded only when asked for.
  */
 export async function createLog(options: {
-  readonly level: "debug" | "info" | "warn" | "error";
+  readonly level: Level;
   readonly format: "pretty" | "json";
 }): Promise<Log> {
-  const settings = {
-    level: options.level,
-    base: null,
-    messageKey: "message",
-    formatters: { level: (level: string) => ({ level }) },
-    timestamp: createTimestamp(),
-  };
-  if (options.format === "json") return toLog(pino(settings, openOutput()));
+  if (options.format === "json") return createJsonLog(options.level, openOutput());
   const { default: pretty } = await import("pino-pretty");
   const stream = pretty({
     colorize: true,
@@ -35,7 +40,40 @@ export async function createLog(options: {
     sync: true,
     singleLine: true,
   });
-  return toLog(pino(settings, stream));
+  return toLog(pino(toSettings(options.level, createTimestamp()), stream));
+}
+
+/**
+ * A logger that writes one JSON object a line.
+ *
+ * Every request logs one line at `info`, and pino makes a line value by value,
+ * which costs a cheap request more than all else the edge does. So those are
+ * made by JSON.stringify, to the same text, at a third of that; what it cannot
+ * do, an error or a circle, is left to pino.
+ */
+export function createJsonLog(level: Level, output: DestinationStream): Log {
+  const timestamp = createTimestamp();
+  const log = toLog(pino(toSettings(level, timestamp), output));
+  if (level !== "debug" && level !== "info") return log;
+  return {
+    ...log,
+    info(fields, message) {
+      const members = toMembers(fields);
+      if (members === undefined) log.info(fields, message);
+      else output.write(`{"level":"info"${timestamp()}${members},"message":${JSON.stringify(message)}}\n`);
+    },
+  };
+}
+
+/** The members of an object as they stand in a line that goes on; undefined for what pino has to write. */
+function toMembers(fields: object): string | undefined {
+  if ("err" in fields) return undefined;
+  try {
+    const text = JSON.stringify(fields);
+    return text === "{}" ? "" : `,${text.slice(1, -1)}`;
+  } catch {
+    return undefined;
+  }
 }
 
 /** How many characters of lines wait at most. */
