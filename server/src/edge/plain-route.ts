@@ -141,12 +141,15 @@ export function sendPlain(response: NodeResponse, answer: PlainResponse | PlainE
       response.setHeader(name, value);
     }
   }
-  if (answer.status !== 204 && answer.status !== 304) {
+  const isHead = response.req.method === "HEAD";
+  // Node says the length of what is sent in one piece itself, over HTTP/1.1.
+  const isToSay = isHead || response.req.httpVersionMajor > 1;
+  if (isToSay && answer.status !== 204 && answer.status !== 304) {
     response.setHeader("content-length", bytes);
   }
   // ASCII alone is the same in both, and costs less to write as what takes no encoding.
   const encoding = bytes === content.length ? "latin1" : "utf8";
-  response.end(response.req.method === "HEAD" ? "" : content, encoding);
+  response.end(isHead ? "" : content, encoding);
 }
 
 /** Sends what `toPlainError` makes of an error and notes it; logs the cause of what is our own failure. */
