@@ -3,6 +3,7 @@
  * the leaves up, so that no statement cascades over more than it was asked to.
  */
 import type { Tx } from "../db/database.ts";
+import { forUpdate } from "../db/dialect.ts";
 
 /**
  * Removes up to about `limit` rows of one deleted frontdoor, the frontdoor's
@@ -15,6 +16,8 @@ export async function removeFromDeletedFrontdoor(tx: Tx, limit: number): Promise
     .where("deleted_at", "is not", null)
     .orderBy("deleted_at")
     .limit(1)
+    // Two processes that sweep take turns, instead of each other's rows.
+    .$call(forUpdate(tx))
     .executeTakeFirst();
   if (gone === undefined) return false;
   const isFull = (await removeProviders(tx, gone.id, limit)) || (await removeOthers(tx, gone.id, limit));
