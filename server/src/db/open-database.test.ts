@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -50,6 +50,17 @@ it.each(["sqlite:/dev/null/vestibule.db", "sqlite:/proc/vestibule.db"])(
     expect(() => acquireServerLock(url)).toThrow(DatabaseRefusedError);
   },
 );
+
+it("refuses a folder in the file's place, and leaves it open to whom it was", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "vestibule-folder-"));
+  chmodSync(folder, 0o755);
+  await expect(openDatabase({ url: `sqlite:${folder}`, log: silentLog })).rejects.toMatchObject({
+    name: "DatabaseRefusedError",
+    message: `${folder}: must be a file`,
+  });
+  expect(statSync(folder).mode & 0o777).toBe(0o755);
+  rmSync(folder, { recursive: true });
+});
 
 describe("errors", () => {
   const withCode = (code: string, message = "no") => Object.assign(new Error(message), { code });

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync } from "node:fs";
+import { chmodSync, closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import Sqlite from "better-sqlite3";
 import type { CompiledQuery, QueryResult } from "kysely";
@@ -84,14 +84,18 @@ export class SqliteHandle {
  * (fcntl(2), "advisory record locking").
  *
  * @throws DatabaseRefusedError when the place cannot be written: a read-only or
- *   full disk, somebody else's folder.
+ *   full disk, somebody else's folder; or is no place for a file: a folder of
+ *   that name is left as it is, its mode above all.
  */
 export function createPrivateFile(path: string): void {
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    if (existsSync(path)) chmodSync(path, 0o600);
-    else closeSync(openSync(path, "a", 0o600));
+    const there = statSync(path, { throwIfNoEntry: false });
+    if (there === undefined) closeSync(openSync(path, "a", 0o600));
+    else if (there.isFile()) chmodSync(path, 0o600);
+    else throw new DatabaseRefusedError(`${path}: must be a file`);
   } catch (error) {
+    if (error instanceof DatabaseRefusedError) throw error;
     throw new DatabaseRefusedError(
       `${path}: cannot be written, got ${(error as NodeJS.ErrnoException).code}`,
       {
