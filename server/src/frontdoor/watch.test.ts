@@ -261,6 +261,29 @@ describeDatabases("watching providers", (under) => {
       expect(await reasonOf(coming)).toBe("NOT_AUTHENTICATED");
     });
 
+    it("at once, though there is nothing to tell, when the caller or the organization changes", async () => {
+      const { principal } = viewer;
+      const orgId = principal.type === "serviceuser" ? principal.orgId : "";
+      const changes = [
+        { topic: "credential", subject: "c" },
+        { topic: "service-user", subject: principal.id },
+        { topic: "organization", subject: orgId },
+      ] as const;
+      for (const change of changes) {
+        let isGood = true;
+        const authenticate = async () => {
+          if (!isGood) throw new DomainError("NOT_AUTHENTICATED");
+          return principal;
+        };
+        const stream = await openRead("", { authenticate, credential: change.topic });
+        const coming = stream.next();
+        isGood = false;
+        await under.database.transaction((tx) => room.feed.append(tx, change));
+        expect(await reasonOf(coming), change.topic).toBe("NOT_AUTHENTICATED");
+      }
+      expect(watch.size).toBe(0);
+    });
+
     it("when the frontdoor is deleted", async () => {
       const stream = await openRead();
       const coming = stream.next();

@@ -15,7 +15,7 @@ import { DomainError } from "../lib/errors.ts";
 import { invalidField } from "../lib/invalid-field.ts";
 import { fromPageToken, toPageToken } from "../lib/page-token.ts";
 import type { Caller } from "../principals/principal.ts";
-import type { Provider, ProviderChange } from "./frontdoor.ts";
+import type { Frontdoor, Provider, ProviderChange } from "./frontdoor.ts";
 import { frontdoorNotFound, type Reach } from "./reach.ts";
 import { SharedProofs } from "./shared-proofs.ts";
 import { Channel } from "./watch-channel.ts";
@@ -58,6 +58,8 @@ const providersPerRead = 50;
 /** A stream that waits. */
 interface Waiter {
   readonly channel: Channel;
+  /** What the feed calls its caller, and what the caller may do rests on. */
+  readonly subjects: readonly string[];
   spokeAtMs: number;
   isWoken: boolean;
   wake(): void;
@@ -72,6 +74,7 @@ export class ProviderWatch {
   readonly #maxStreams: number;
   readonly #channels = new Map<string, Channel>();
   readonly #waiters = new Set<Waiter>();
+  readonly #bySubject = new Map<string, Set<Waiter>>();
   /** Open streams by the id of their caller. */
   readonly #streams = new Map<string, number>();
   readonly #proofs = new SharedProofs();
@@ -87,7 +90,7 @@ export class ProviderWatch {
     this.#unsubscribe = options.feed.subscribe({
       onChange: ({ topic, subject }) => {
         if (topic === "frontdoor") void this.#channels.get(subject)?.refresh();
-        else if (topic !== "auth-provider") this.#proofs.doubt();
+        else if (topic !== "auth-provider") this.#doubt(subject);
       },
       onReset: () => {
         this.#proofs.doubt();
@@ -117,7 +120,7 @@ export class ProviderWatch {
     const frontdoor = await this.#reach.require(caller.principal, request.frontdoorId, "read");
     const place = fromResumeToken(frontdoor.id, request.resumeToken);
     this.#countStream(caller.principal.id, 1);
-    const waiter = this.#addWaiter(frontdoor.id);
+    const waiter = this.#addWaiter(frontdoor, caller);
     const onAbort = () => waiter.wake();
     request.signal.addEventListener("abort", onAbort);
     try {
@@ -193,10 +196,17 @@ export class ProviderWatch {
     return first.seq;
   }
 
-  #addWaiter(frontdoorId: string): Waiter {
-    const channel = this.#channels.get(frontdoorId) ?? this.#openChannel(frontdoorId);
+  /** Something that proofs rest on has changed: streams it may be about prove themselves now, not at their next message. */
+  #doubt(subject: string): void {
+    this.#proofs.doubt();
+    for (const waiter of this.#bySubject.get(subject) ?? []) waiter.wake();
+  }
+
+  #addWaiter(frontdoor: Frontdoor, { principal }: Caller): Waiter {
+    const channel = this.#channels.get(frontdoor.id) ?? this.#openChannel(frontdoor.id);
     const waiter: Waiter = {
       channel,
+      subjects: [...listSubjects(principal), frontdoor.orgId],
       spokeAtMs: performance.now(),
       isWoken: false,
       wake: () => {
@@ -204,6 +214,10 @@ export class ProviderWatch {
       },
     };
     this.#waiters.add(waiter);
+    for (const subject of waiter.subjects) {
+      const others = this.#bySubject.get(subject) ?? new Set();
+      this.#bySubject.set(subject, others.add(waiter));
+    }
     channel.watchers += 1;
     // One timer for all: heartbeats are due to half their interval.
     this.#pulse ??= setInterval(() => this.#beat(), this.#heartbeatMs / 2).unref();
@@ -226,6 +240,11 @@ export class ProviderWatch {
   #removeWaiter(waiter: Waiter): void {
     const { channel } = waiter;
     this.#waiters.delete(waiter);
+    for (const subject of waiter.subjects) {
+      const others = this.#bySubject.get(subject);
+      others?.delete(waiter);
+      if (others?.size === 0) this.#bySubject.delete(subject);
+    }
     channel.watchers -= 1;
     if (channel.watchers === 0) this.#channels.delete(channel.frontdoorId);
     if (this.#waiters.size > 0) return;
@@ -246,6 +265,12 @@ export class ProviderWatch {
     if (count > 0) this.#streams.set(callerId, count);
     else this.#streams.delete(callerId);
   }
+}
+
+function listSubjects(principal: Caller["principal"]): string[] {
+  const { id, tokenId } = principal;
+  const proof = principal.type === "user" ? principal.sessionId : principal.credentialId;
+  return [id, proof, ...(tokenId === undefined ? [] : [tokenId])];
 }
 
 /** Waits until there may be something to say. */
