@@ -9,7 +9,7 @@ import type { Caller, Role } from "../principals/principal.ts";
 import { type Access, requireGrantable } from "./access.ts";
 import * as store from "./member-store.ts";
 import type { Member } from "./organization.ts";
-import { keepingAnOwner } from "./owners.ts";
+import { keepingAnOwner, lockForGrant } from "./owners.ts";
 import type { PageRequest } from "./service.ts";
 
 export interface MemberServiceOptions {
@@ -50,6 +50,7 @@ export class MemberService {
     const userId = ref.userId.toLowerCase();
     try {
       return await this.#database.transaction(async (tx) => {
+        await lockForGrant(tx, caller.principal, orgId, governs.role);
         if (!(await store.isUser(tx, userId))) throw new DomainError("USER_NOT_FOUND");
         await store.insertMember(tx, { orgId, userId, role }, this.#clock.now());
         await this.#audit.record(tx, caller, {
@@ -94,6 +95,7 @@ export class MemberService {
     const orgId = granted.organization.id;
     const userId = ref.userId.toLowerCase();
     return await this.#database.transaction(async (tx) => {
+      await lockForGrant(tx, caller.principal, orgId, governs.role);
       const before = await keepingAnOwner(tx, orgId, async () => {
         const found = await store.findMember(tx, orgId, userId);
         await store.updateMemberRole(tx, orgId, userId, role);
@@ -118,6 +120,7 @@ export class MemberService {
     const need = leaves ? ({ role: "viewer", writes: true } as const) : governs;
     const { organization } = await this.#access.require(caller.principal, ref.org, need);
     await this.#database.transaction(async (tx) => {
+      if (!leaves) await lockForGrant(tx, caller.principal, organization.id, governs.role);
       const isMember = await keepingAnOwner(tx, organization.id, () =>
         store.deleteMember(tx, organization.id, userId),
       );

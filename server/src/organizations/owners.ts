@@ -1,6 +1,9 @@
 import type { Tx } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";
-import { countOwners, lockOrganization } from "./store.ts";
+import type { Principal, Role } from "../principals/principal.ts";
+import { isAtLeast } from "./access.ts";
+import { findMemberRole } from "./member-store.ts";
+import { countOwners, findMachineRole, lockOrganization } from "./store.ts";
 
 /**
  * Runs a step that may take an owner from an organization, and refuses it if
@@ -17,4 +20,24 @@ export async function keepingAnOwner<T>(tx: Tx, orgId: string, step: () => Promi
   const result = await step();
   if (before > 0 && (await countOwners(tx, orgId)) === 0) throw new DomainError("LAST_OWNER");
   return result;
+}
+
+/**
+ * Locks an organization and asks anew what the caller is in it: whoever was
+ * demoted, removed or disabled between being let in and now gives nobody a
+ * role any more.
+ *
+ * @param least the least role that may do what comes next.
+ * @throws DomainError NOT_AUTHORIZED
+ */
+export async function lockForGrant(tx: Tx, caller: Principal, orgId: string, least: Role): Promise<void> {
+  await lockOrganization(tx, orgId);
+  if (caller.superuser) return;
+  const isUser = caller.type === "user";
+  const role = await (isUser ? findMemberRole(tx, caller.id, orgId) : findMachineRole(tx, caller.id, orgId));
+  if (role === undefined || !isAtLeast(role, least)) {
+    throw new DomainError("NOT_AUTHORIZED", {
+      detail: `needs the role ${least}, has ${role ?? "none any more"}`,
+    });
+  }
 }

@@ -10,7 +10,7 @@ import type { Caller, Role } from "../principals/principal.ts";
 import { UserService } from "../users/service.ts";
 import { insertUser } from "../users/store.ts";
 import { createAccess } from "./access.ts";
-import { MemberService } from "./member-service.ts";
+import { MemberService, type MemberServiceOptions } from "./member-service.ts";
 import { findMemberRole, findOrganizationIds } from "./member-store.ts";
 import { createFindVisibleProject, ProjectService } from "./project-service.ts";
 import { isProjectMember } from "./project-store.ts";
@@ -52,6 +52,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
   let database: Database;
   let organizations: OrganizationService;
   let members: MemberService;
+  let memberParts: MemberServiceOptions;
   let projects: ProjectService;
   let users: UserService;
   let findVisibleProject: ReturnType<typeof createFindVisibleProject>;
@@ -77,7 +78,8 @@ describeDatabases("organizations, members, projects and users", (under) => {
       findMemberRole: (userId, orgId) => findMemberRole(database.reader, userId, orgId),
     });
     organizations = new OrganizationService({ database, feed, access, audit, clock });
-    members = new MemberService({ database, access, audit, clock });
+    memberParts = { database, access, audit, clock };
+    members = new MemberService(memberParts);
     projects = new ProjectService({ database, access, audit, clock });
     users = new UserService({ database, feed, audit, clock, endSessions });
     findVisibleProject = createFindVisibleProject({
@@ -96,6 +98,18 @@ describeDatabases("organizations, members, projects and users", (under) => {
   let count = 0;
   const newName = () => `org-${count++}`;
   const draft = (name = newName()) => ({ name, title: "T", metadata: {}, avatar: "" });
+
+  async function newMachine(orgId: string, role: Role): Promise<string> {
+    const id = newId(clock.now());
+    const base = { title: "", metadata: "{}", state: "enabled", superuser: 0, last_used_at: null } as const;
+    await database.transaction((tx) =>
+      tx
+        .insertInto("service_users")
+        .values({ ...base, id, org_id: orgId, role, created_at: 1, updated_at: 1 })
+        .execute(),
+    );
+    return id;
+  }
 
   async function newUser(): Promise<string> {
     const now = clock.now();
@@ -224,7 +238,8 @@ describeDatabases("organizations, members, projects and users", (under) => {
           reason: "NOT_AUTHORIZED",
         });
       }
-      expect(await members.add(machine(made.id, "owner"), ref, "manager")).toMatchObject({
+      const owner = machine(made.id, "owner", false, await newMachine(made.id, "owner"));
+      expect(await members.add(owner, ref, "manager")).toMatchObject({
         userId,
         role: "manager",
       });
@@ -286,6 +301,33 @@ describeDatabases("organizations, members, projects and users", (under) => {
         ]);
         expect(await isProjectMember(database.reader, project.id, { type: "user", id: userId })).toBe(false);
       }
+    });
+
+    it("who are removed after being let in give nobody a role, and remove nobody else", async () => {
+      const [owner, other] = [person(await newUser()), person(await newUser())];
+      const made = await organizations.create(owner, draft());
+      const refOf = (caller: Caller) => ({ org: made.id, userId: caller.principal.id });
+      const friend = person(await newUser());
+      const late = new MemberService({
+        ...memberParts,
+        access: {
+          require: async (...asked) => {
+            const granted = await memberParts.access.require(...asked);
+            await members.remove(owner, refOf(other)).catch(() => {});
+            return granted;
+          },
+        },
+      });
+      const acts = [
+        () => late.add(other, refOf(friend), "owner"),
+        () => late.setRole(other, refOf(owner), "viewer"),
+        () => late.remove(other, refOf(owner)),
+      ];
+      for (const act of acts) {
+        await members.add(owner, refOf(other), "owner");
+        await expect(act()).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
+      }
+      expect((await members.list(owner, made.id, page)).items).toMatchObject([{ role: "owner" }]);
     });
 
     it("keep one owner when all leave at once", async () => {

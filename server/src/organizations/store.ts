@@ -2,6 +2,7 @@ import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
 import type { OrganizationRow } from "../db/schema.ts";
 import { isUuid } from "../lib/ids.ts";
+import type { Role } from "../principals/principal.ts";
 import { defaultOrganizationName, type Organization } from "./organization.ts";
 
 function toOrganization(row: OrganizationRow): Organization {
@@ -132,6 +133,18 @@ async function deleteFrontdoors(tx: Tx, orgId: string, now: Date): Promise<void>
  */
 export async function lockOrganization(tx: Tx, id: string): Promise<void> {
   await tx.selectFrom("organizations").select("id").where("id", "=", id).$call(forUpdate(tx)).execute();
+}
+
+/** The role of an enabled service user of an organization. */
+export async function findMachineRole(reader: Reader, id: string, orgId: string): Promise<Role | undefined> {
+  const row = await reader
+    .selectFrom("service_users")
+    .select("role")
+    .where("id", "=", id)
+    .where("org_id", "=", orgId)
+    .where("state", "=", "enabled")
+    .executeTakeFirst();
+  return row?.role;
 }
 
 /** How many owners, people and machines, an organization has. Lock it before. */

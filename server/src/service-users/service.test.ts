@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { newId } from "../lib/ids.ts";
+import type { Access } from "../organizations/access.ts";
 import type { Role } from "../principals/principal.ts";
-import type { ServiceUserListing } from "./service.ts";
+import { type ServiceUserListing, ServiceUserService } from "./service.ts";
 import { lockServiceUser } from "./store.ts";
 import {
   createMachine,
@@ -117,7 +118,7 @@ describeDatabases("service users", (under) => {
   ])("a %s updates a %s to %s: %s", async (callerRole, targetRole, newRole, isAllowed) => {
     await createMachine(room, org, "owner");
     const { id } = await createMachine(room, org, targetRole);
-    const caller = machineOf(org, callerRole);
+    const caller = machineOf(org, callerRole, false, (await createMachine(room, org, callerRole)).id);
     const patch = { title: "changed", ...(newRole && { role: newRole }) };
     const update = room.serviceUsers.update(caller, { id, org }, patch);
     if (isAllowed) await expect(update).resolves.toMatchObject(patch);
@@ -255,6 +256,54 @@ describeDatabases("service users", (under) => {
       const id = await furnish();
       await room.deleteOrganization(org);
       expect(await countLeft(id)).toBe(0);
+    });
+  });
+
+  describe("a caller who is demoted after being let in", () => {
+    /** The room's service, whose callers lose their role right after they were judged by it. */
+    function createLate(lose: () => Promise<unknown>): ServiceUserService {
+      const { access } = room;
+      const require: Access["require"] = async (...asked) => {
+        const granted = await access.require(...asked);
+        await lose();
+        return granted;
+      };
+      return new ServiceUserService({ ...room, database: under.database, access: { require } });
+    }
+
+    it.each([
+      ["demoted", (id: string) => room.serviceUsers.update(root, { id, org }, { role: "viewer" })],
+      ["disabled", (id: string) => room.serviceUsers.setState(root, { id, org }, "disabled")],
+      ["deleted", (id: string) => room.serviceUsers.delete(root, { id, org })],
+    ] as const)("grants no role any more: %s", async (how, lose) => {
+      await createMachine(room, org, "owner");
+      const { id } = await createMachine(room, org, "owner");
+      const friend = await createMachine(room, org);
+      const caller = machineOf(org, "owner", false, id);
+      const late = createLate(() => lose(id));
+      const granting = late.create(caller, org, { ...plainDraft, role: "owner" });
+      expect((await refusalOf(granting)).reason).toBe("NOT_AUTHORIZED");
+      const promoting = createLate(async () => {}).update(
+        caller,
+        { id: friend.id, org },
+        { role: "manager" },
+      );
+      expect((await refusalOf(promoting)).reason).toBe("NOT_AUTHORIZED");
+      const { items } = await room.serviceUsers.list(root, org);
+      expect(items.filter((each) => each.role !== "viewer")).toHaveLength(how === "disabled" ? 2 : 1);
+    });
+
+    it("grants what the role that is left allows", async () => {
+      const { id } = await createMachine(room, org, "owner");
+      await createMachine(room, org, "owner");
+      const caller = machineOf(org, "owner", false, id);
+      const late = createLate(() => room.serviceUsers.update(root, { id, org }, { role: "manager" }));
+      expect((await refusalOf(late.create(caller, org, { ...plainDraft, role: "owner" }))).reason).toBe(
+        "NOT_AUTHORIZED",
+      );
+      expect(await late.create(caller, org, { ...plainDraft, role: "manager" })).toMatchObject({
+        role: "manager",
+      });
     });
   });
 

@@ -13,8 +13,8 @@ import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { checkMetadata } from "../lib/metadata.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
-import { type Access, requireGrantable } from "../organizations/access.ts";
-import { keepingAnOwner } from "../organizations/owners.ts";
+import { type Access, isAtLeast, requireGrantable } from "../organizations/access.ts";
+import { keepingAnOwner, lockForGrant } from "../organizations/owners.ts";
 import type { Caller, Role } from "../principals/principal.ts";
 import { getServiceUserIn, lockWritable, reads, type ServiceUserRef, writes } from "./reach.ts";
 import type { ServiceUser } from "./service-user.ts";
@@ -79,8 +79,10 @@ export class ServiceUserService {
       updatedAt: now,
     };
     await this.#database.transaction(async (tx) => {
-      await store.insertServiceUser(tx, serviceUser);
       const { title, role } = serviceUser;
+      // What every new one is, nobody has to grant.
+      if (role !== "viewer") await lockForGrant(tx, caller.principal, serviceUser.orgId, least(role));
+      await store.insertServiceUser(tx, serviceUser);
       await this.#record(tx, caller, "service_user.create", serviceUser, { title, role });
     });
     return serviceUser;
@@ -127,10 +129,10 @@ export class ServiceUserService {
         await store.updateServiceUser(tx, changed);
         return [target, changed] as const;
       };
-      const isOwnerAtStake = patch.role !== undefined;
-      const [before, after] = isOwnerAtStake
-        ? await keepingAnOwner(tx, granted.organization.id, change)
-        : await change();
+      const { role } = patch;
+      const orgId = granted.organization.id;
+      if (role !== undefined) await lockForGrant(tx, caller.principal, orgId, least(role));
+      const [before, after] = role === undefined ? await change() : await keepingAnOwner(tx, orgId, change);
       await this.#record(tx, caller, "service_user.update", after, describePatch(before, patch));
       await this.#feed.append(tx, { topic: "service-user", subject: after.id });
       return after;
@@ -187,6 +189,11 @@ export class ServiceUserService {
   ): Promise<void> {
     await this.#audit.record(tx, caller, { action, target: { type: "serviceuser", id }, orgId, details });
   }
+}
+
+/** The least role that may give a service user this one. */
+function least(role: Role): Role {
+  return isAtLeast(role, writes.role) ? role : writes.role;
 }
 
 function superuserProtected(what: string): DomainError {

@@ -8,7 +8,7 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { silentLog } from "../lib/log.ts";
-import { createAccess } from "../organizations/access.ts";
+import { type Access, createAccess } from "../organizations/access.ts";
 import {
   deleteOrganization,
   findOrganization,
@@ -48,6 +48,7 @@ export interface Room {
   readonly clock: MovableClock;
   readonly feed: ChangeFeed;
   readonly audit: AuditTrail;
+  readonly access: Access;
   readonly serviceUsers: ServiceUserService;
   readonly credentials: CredentialService;
   readonly usages: UsageService;
@@ -66,11 +67,11 @@ export interface Room {
 }
 
 /** A machine of an organization as caller. */
-export function machineOf(orgId: string, role: Role, superuser = false): Caller {
+export function machineOf(orgId: string, role: Role, superuser = false, id = newId(new Date())): Caller {
   return {
     principal: {
       type: "serviceuser",
-      id: newId(new Date()),
+      id,
       orgId,
       role,
       superuser,
@@ -141,6 +142,7 @@ export async function openRoom(
     clock,
     feed,
     audit,
+    access,
     serviceUsers: new ServiceUserService(parts),
     credentials: new CredentialService({
       ...parts,

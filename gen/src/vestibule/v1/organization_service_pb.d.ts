@@ -755,7 +755,8 @@ export declare const RemoveProjectMemberResponseSchema: GenMessage<RemoveProject
  *
  * An organization that has an owner, a person or a machine, keeps one: what
  * would take the last is `failed_precondition`, and two calls that race for it
- * leave one.
+ * leave one. Whoever loses their own role while a call of theirs is under way
+ * gives nobody a role any more.
  *
  * @generated from service vestibule.v1.OrganizationService
  */
