@@ -86,6 +86,7 @@ import {
   findPasskeyByCredentialId,
   findPasskeyOwner,
   findPasskeys,
+  holdPasskey,
 } from "./passkeys/store.ts";
 import { createPrincipalChain } from "./principals/chain.ts";
 import {
@@ -464,6 +465,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       endSessions,
       forgetPasskeys: deletePasskeys,
     }),
+    holdPasskey,
     sessions,
     findSession: (id) => findLiveSession(reader, id),
   });

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { openRedirects } from "../../../test/parts/open-redirects.ts";
 import { DomainError } from "../lib/errors.ts";
+import { deletePasskey, insertPasskey } from "../passkeys/store.ts";
 import { updateUserState } from "../users/store.ts";
 import { deleteExpiredFlows } from "./flow-store.ts";
 import type { FinishFlow } from "./service.ts";
@@ -404,6 +405,23 @@ describeDatabases("sign-in", (under) => {
       const principal = await signedIn(newEmail());
       const asked = { strategyName: "passkey", browser: newBrowser(), principal, reauthenticate: true };
       expect((await here.service.begin(toBegin(asked))).stateOptions).toEqual({ type: "login" });
+    });
+
+    it("is not begun by a passkey that was removed before it was", async () => {
+      const { userId } = (await signInByMail(newEmail())).session;
+      const stored = { id: "k", userId, credentialId: userId, publicKey: new Uint8Array(1), counter: 0 };
+      const passkey = { ...stored, transports: [], isSynced: false, name: "p", createdAt: clock.now() };
+      const { database } = under;
+      const browser = newBrowser();
+      const flow = async () => {
+        const { state } = await here.service.begin(toBegin({ strategyName: "passkey", browser }));
+        return { state, code: userId, browsers: [browser] };
+      };
+      await database.transaction((tx) => insertPasskey(tx, passkey));
+      expect((await finish(await flow())).begun?.session.userId).toBe(userId);
+      const late = await flow();
+      await database.transaction((tx) => deletePasskey(tx, "k", userId));
+      await expect(finish(late)).rejects.toMatchObject({ reason: "INVALID_FLOW" });
     });
 
     it("is not begun with an access token", async () => {

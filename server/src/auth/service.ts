@@ -100,6 +100,8 @@ export interface SignInServiceOptions {
     admitMailbox(tx: Tx, email: string, waiting?: WaitingIdentity): Promise<Admission>;
     admitUser(tx: Tx, userId: string): Promise<Admission>;
   };
+  /** Whether a user still has a passkey; with `tx`, so that a removal is before this sign-in or after it. */
+  readonly holdPasskey: (tx: Tx, id: string, userId: string) => Promise<boolean>;
   readonly sessions: { begin(tx: Tx, session: NewSession): Promise<BegunSession> };
   readonly findSession: (id: string) => Promise<LiveSession | undefined>;
 }
@@ -370,11 +372,16 @@ export class SignInService {
     proof: Proof,
     waiting: WaitingIdentity | undefined,
   ): Promise<Admission | Exclude<Outcome, { begun: BegunSession }>> {
-    const { accounts } = this.#options;
+    const { accounts, holdPasskey } = this.#options;
     switch (proof.kind) {
       case "mailbox":
         return await accounts.admitMailbox(tx, proof.email, waiting);
-      case "passkey":
+      case "passkey": {
+        const isThere = await holdPasskey(tx, proof.passkeyId, proof.userId);
+        const admission = await accounts.admitUser(tx, proof.userId);
+        if (!isThere) throw new DomainError("INVALID_FLOW", { detail: "passkey: removed meanwhile" });
+        return admission;
+      }
       case "registration":
         return await accounts.admitUser(tx, proof.userId);
       case "identity": {

@@ -7,6 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { silentLog } from "../lib/log.ts";
 import { MailboxLimits } from "../limits/mailbox-limits.ts";
+import { holdPasskey } from "../passkeys/store.ts";
 import { findLiveSession } from "../sessions/store.ts";
 import { newRequestInfo, openSessions, type SessionParts, unknownDevice } from "../sessions/test-support.ts";
 import { Accounts } from "../users/accounts.ts";
@@ -128,6 +129,7 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
       endSessions: (tx, userId) => parts.sessions.endAll(tx, userId),
       forgetPasskeys: async () => {},
     }),
+    holdPasskey,
     sessions: parts.sessions,
     findSession: (id) => findLiveSession(database.reader, id),
   });

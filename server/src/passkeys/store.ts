@@ -47,6 +47,21 @@ export async function lockUser(tx: Tx, userId: string): Promise<void> {
   await tx.selectFrom("users").select("id").where("id", "=", userId).$call(forUpdate(tx)).execute();
 }
 
+/**
+ * Whether a user still has a passkey, with `tx` until it ends: a removal that
+ * races waits, or has come first.
+ */
+export async function holdPasskey(tx: Tx, id: string, userId: string): Promise<boolean> {
+  await lockUser(tx, userId);
+  const row = await tx
+    .selectFrom("passkeys")
+    .select("id")
+    .where("id", "=", id)
+    .where("user_id", "=", userId)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
 /** Stores a new passkey. @throws a unique violation when it is registered already. */
 export async function insertPasskey(tx: Tx, passkey: Passkey): Promise<void> {
   await tx
