@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -90,4 +90,10 @@ test.each(["20.20.2", "22.17.9", "8.0.0"])("the command refuses Node %s in one l
 
 test("the lockfile compiles nothing, names no mirror and every version is exact", () => {
   expect(findLockfileProblems()).toEqual([]);
+});
+
+test("every package that is published brings the license, the same one", () => {
+  const read = (path: string) => readFileSync(join(root, path), "utf8");
+  const { workspaces } = JSON.parse(read("package.json"));
+  for (const workspace of workspaces) expect(read(`${workspace}/LICENSE`)).toBe(read("LICENSE"));
 });

@@ -125,13 +125,14 @@ console.log(claims.sub === serviceuser?.id, same === createVerifier, typeof with
     expect(paths).toEqual(
       expect.arrayContaining([
         "README.md",
+        "LICENSE",
         "package.json",
         "dist/node/src/index.js",
         "dist/node/src/index.d.ts",
       ]),
     );
     expect(
-      paths.filter((path) => !/^(dist\/[\w/-]+\.(js|d\.ts)|README\.md|package\.json)$/.test(path)),
+      paths.filter((path) => !/^(dist\/[\w/-]+\.(js|d\.ts)|README\.md|LICENSE|package\.json)$/.test(path)),
     ).toEqual([]);
   });
 });

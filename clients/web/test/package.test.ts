@@ -223,13 +223,14 @@ result.session;
     expect(paths).toEqual(
       expect.arrayContaining([
         "README.md",
+        "LICENSE",
         "package.json",
         "dist/web/src/index.js",
         "dist/web/src/index.d.ts",
       ]),
     );
     expect(
-      paths.filter((path) => !/^(dist\/[\w/-]+\.(js|d\.ts)|README\.md|package\.json)$/.test(path)),
+      paths.filter((path) => !/^(dist\/[\w/-]+\.(js|d\.ts)|README\.md|LICENSE|package\.json)$/.test(path)),
     ).toEqual([]);
     expect(packed.size).toBeLessThan(40 * 1024);
   });
