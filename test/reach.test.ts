@@ -54,7 +54,12 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
   }
 
   beforeAll(async () => {
-    server = await startServer({ database });
+    // A disabled machine's credential counts as a failed one, and is used often here.
+    const limits = {
+      failed_credentials_per_client_per_minute: 1000,
+      failed_credentials_per_address_per_minute: 1000,
+    };
+    server = await startServer({ database, config: { limits } });
     for (const name of ["ours", "theirs"]) {
       const [create] = OrganizationService.methods;
       if (create !== undefined) await call(create, { body: { name } });
@@ -158,6 +163,26 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
       expect(codeOf(await call(method, fillOwn(method), basic(manager.secret))), method.name).toEqual(
         notAuthorized,
       );
+    }
+  });
+
+  it("in a disabled organization its machines do nothing, and a superuser reads alone", async () => {
+    const [create, , , , disable] = OrganizationService.methods;
+    if (create?.name !== "CreateOrganization" || disable?.name !== "DisableOrganization") throw new Error();
+    await call(create, { body: { name: "shut" } });
+    const machine = await createMachine("shut");
+    expect((await call(disable, { id: "shut" })).status).toBe(200);
+    const isDisabled = { status: 400, code: "failed_precondition", message: "org is disabled" };
+    // A superuser opens it again, or does away with it.
+    const opens = ["CreateOrganization", "EnableOrganization", "DisableOrganization", "DeleteOrganization"];
+    const methods = [...ServiceUserService.methods, ...OrganizationService.methods];
+    for (const method of methods.filter(({ name }) => !opens.includes(name))) {
+      const isOwnId = method.parent === OrganizationService && !fieldsOf(method).includes("org_id");
+      const message = { ...fill(method, "shut", machine, machine), ...(isOwnId && { id: "shut" }) };
+      expect(codeOf(await call(method, message, basic(machine.secret))), method.name).toEqual(isDisabled);
+      const bySuperuser = await call(method, message);
+      if (isChange(method)) expect(codeOf(bySuperuser), method.name).toEqual(isDisabled);
+      else expect(bySuperuser.status, method.name).toBe(200);
     }
   });
 
