@@ -45,8 +45,8 @@ export function decideAuthentication(
     callbackUrls: decideCallbackUrls(given.callback_urls, publicUrl, problems),
     authorizedRedirectUrls: given.authorized_redirect_urls ?? [],
     oidcProviders,
-    mailOtp: decideMail(given.mail_otp ?? {}),
-    mailLink: decideMail(given.mail_link ?? {}),
+    mailOtp: decideMail("mail_otp", given.mail_otp ?? {}, "Otp", problems),
+    mailLink: decideMail("mail_link", given.mail_link ?? {}, "Link", problems),
     passkey: decidePasskey(given.passkey, publicUrl, problems),
     testUsers: decideTestUsers(given.test_users, problems),
   };
@@ -153,7 +153,18 @@ function decideCallbackUrls(given: readonly string[] | undefined, publicUrl: str
   return given ?? [`${publicUrl}/auth/callback`];
 }
 
-function decideMail(given: Part<"mail_otp">): MailConfig {
+/** @param needed the value that a mail is for: a text of one's own that does not name it lets nobody in. */
+function decideMail(
+  name: "mail_otp" | "mail_link",
+  given: Part<"mail_otp">,
+  needed: "Otp" | "Link",
+  problems: Problems,
+): MailConfig {
+  const placeholder = new RegExp(`\\{\\{\\s*\\.${needed}\\s*\\}\\}`);
+  const isTold = [given.subject ?? "", given.body ?? ""].some((text) => placeholder.test(text));
+  if (given.body !== undefined && !isTold) {
+    problems.refuse(`authentication.${name}.body`, `must hold {{.${needed}}}, or nobody could sign in by it`);
+  }
   return { subject: given.subject, body: given.body, validitySeconds: given.validity ?? flowSeconds };
 }
 

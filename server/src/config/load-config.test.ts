@@ -356,6 +356,18 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
     "VESTIBULE_SMTP_URL (smtp.url): must not be empty",
     ofEnv({ VESTIBULE_SMTP_URL: "smtp://localhost" }),
   ],
+  [
+    "a mail for a code without it",
+    { yaml: "authentication: { mail_otp: { body: 'Hello {{.Link}}' } }" },
+    "authentication.mail_otp.body: must hold {{.Otp}}, or nobody could sign in by it",
+    { yaml: "authentication: { mail_otp: { subject: 'Type {{ .Otp }}', body: 'Hello' } }" },
+  ],
+  [
+    "a mail for a link without it",
+    { yaml: "authentication: { mail_link: { body: 'Hello {{.Otp}}' } }" },
+    "authentication.mail_link.body: must hold {{.Link}}, or nobody could sign in by it",
+    { yaml: "authentication: { mail_link: { body: 'Hello {{.Link}}' } }" },
+  ],
   ["an empty name of the file", ofEnv({ VESTIBULE_CONFIG: "" }), "VESTIBULE_CONFIG: must not be empty", {}],
   [
     "a file that is not there",
@@ -548,7 +560,7 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
     "a mail subject of two lines",
     ofAuthentication('mail_otp: { subject: "a\\nBcc: b" }'),
     "authentication.mail_otp.subject: must be text on one line",
-    ofAuthentication('mail_otp: { subject: "a", body: "a\\nb" }'),
+    ofAuthentication('mail_otp: { subject: "a", body: "a\\n{{.Otp}}" }'),
   ],
   [
     "a provider without issuer",

@@ -13,13 +13,15 @@ import type { Strategy } from "../strategy.ts";
 import { findDigest, type MailOtpOptions, requireMailbox, sendIfAllowed } from "./mail-otp.ts";
 import { isDigestOf, newCode, normalizeCode, toDigest } from "./mailed-code.ts";
 
+const codeHint = "On another device, or in another browser, type this code in the first one instead:";
+
 /** The mail's texts where none are configured. */
 export const mailLinkTemplate: MailTemplate = {
   subject: "Your sign-in link",
   body: [
     "Follow this link to sign in, in the browser where you asked for it:",
     "{{.Link}}",
-    "On another device, or in another browser, type this code in the first one instead:",
+    codeHint,
     "{{.Otp}}",
     "Both work for {{.Minutes}} minutes, once. If you did not ask for them, there is nothing to do.",
   ].join("\n\n"),
@@ -30,9 +32,16 @@ export interface MailLinkOptions extends MailOtpOptions {
   readonly landingUrl: string;
 }
 
+/** A template of one's own may know nothing of the code; without it, the mail is of no use on another device. */
+function withCode({ subject, body }: MailTemplate): MailTemplate {
+  if (/\{\{\s*\.Otp\s*\}\}/.test(body)) return { subject, body };
+  return { subject, body: `${body.trimEnd()}\n\n${codeHint}\n\n{{.Otp}}` };
+}
+
 /** Strategy `maillink`. */
 export function createMailLinkStrategy(options: MailLinkOptions): Strategy {
-  const { mailer, template, siteName: site, validitySeconds, landingUrl } = options;
+  const template = withCode(options.template);
+  const { mailer, siteName: site, validitySeconds, landingUrl } = options;
   return {
     name: "maillink",
     params: {},

@@ -13,7 +13,7 @@ const request: BeginRequest = {
   clientAddress: "::1",
 };
 
-function setUp(isAvailable = true) {
+function setUp(isAvailable = true, linkBody = mailLinkTemplate.body) {
   const sent: MailMessage[] = [];
   const mailer: Mailer = {
     isAvailable: () => isAvailable,
@@ -29,7 +29,7 @@ function setUp(isAvailable = true) {
   const otp = createMailOtpStrategy({ ...common, template: mailOtpTemplate });
   const link = createMailLinkStrategy({
     ...common,
-    template: mailLinkTemplate,
+    template: { ...mailLinkTemplate, body: linkBody },
     landingUrl: "https://id.example.org/auth/callback",
   });
   return { otp, link, sent };
@@ -137,6 +137,21 @@ describe("maillink", () => {
     expect(await finish(link, begun.secret, codeIn(sent[0]))).toEqual(proof);
     await expect(finish(link, begun.secret, token.toUpperCase())).rejects.toMatchObject(wrong);
     await expect(finish(link, begun.secret, `${token}x`)).rejects.toMatchObject(wrong);
+  });
+});
+
+describe("a template of one's own for links", () => {
+  it.each([
+    ["without the code", "Go to {{.Link}}\n", 1],
+    ["with it", "{{ .Otp }} or {{.Link}}", 0],
+  ])("carries the code %s", async (_, body, hints) => {
+    const { link, sent } = setUp(true, body);
+    const begun = await link.begin(request);
+    await begun.afterwards?.();
+    const text = sent[0]?.text ?? "";
+    expect(text.match(/in another browser, type this code/g) ?? []).toHaveLength(hints);
+    const code = /\b([2-9B-DF-HJ-NP-TV-Z]{6})\b/.exec(text)?.[1] ?? "";
+    expect(await finish(link, begun.secret, code)).toEqual(proof);
   });
 });
 
