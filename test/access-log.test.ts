@@ -15,6 +15,9 @@ const documented = [...logs.matchAll(/^\| (`.*?`) \|/gm)].flatMap(
   ([, names = ""]) => names.match(/\w+/g) ?? [],
 );
 
+/** Of a server that shares its machine with other tests. */
+const patiently = { timeout: 15_000 };
+
 type Line = Readonly<Record<string, unknown>>;
 
 const linesOf = (server: TestServer): Line[] =>
@@ -49,13 +52,13 @@ describe("every request is one line", () => {
   afterAll(() => server?.[Symbol.asyncDispose]());
 
   const untilLogged = (id: string) =>
-    vi.waitFor(() => expect(linesOf(server).map(({ requestId }) => requestId)).toContain(id));
+    vi.waitFor(() => expect(linesOf(server).map(({ requestId }) => requestId)).toContain(id), patiently);
 
   /** The lines that `act` leaves, once there are any and a later request has had its own. */
   async function linesBy(act: () => Promise<unknown>): Promise<Line[]> {
     const before = linesOf(server).length;
     await act();
-    await vi.waitFor(() => expect(linesOf(server).length).toBeGreaterThan(before));
+    await vi.waitFor(() => expect(linesOf(server).length).toBeGreaterThan(before), patiently);
     const last = `last-${before}`;
     await send(`${server.url}/healthz`, { headers: { "x-request-id": last } });
     await untilLogged(last);

@@ -17,6 +17,9 @@ import { findFreePort, startServer, type TestServer } from "./parts/server.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../docs/observability.md"), "utf8");
 
+/** Of a server that shares its machine with other tests. */
+const patiently = { timeout: 15_000 };
+
 /** Traces that a test need not wait for. */
 const soon = { OTEL_BSP_SCHEDULE_DELAY: "20" };
 
@@ -31,7 +34,7 @@ async function lineOf(server: TestServer, requestId: string): Promise<Record<str
       .stdout()
       .split("\n")
       .filter((line) => line.includes(requestId) && line.includes('"message":"request"'));
-  await expect.poll(find).toHaveLength(1);
+  await expect.poll(find, patiently).toHaveLength(1);
   return JSON.parse(find()[0] ?? "{}");
 }
 
@@ -350,7 +353,7 @@ describe("a collector that is gone", () => {
     for (let index = 0; index < 40; index++) {
       expect((await send(`${server.url}/healthz`)).status).toBe(200);
     }
-    await expect.poll(() => server.stdout()).toContain("spans cannot be exported");
+    await expect.poll(() => server.stdout(), patiently).toContain("spans cannot be exported");
     const { text } = await send(`${server.url}/metrics`);
     expect(text).toMatch(/vestibule_trace_spans_total\{result="lost"\} [1-9]/);
     expect(text).toMatch(/vestibule_trace_spans_waiting [0-8]\n/);
@@ -360,9 +363,9 @@ describe("a collector that is gone", () => {
       .poll(async () => {
         await send(`${server.url}/healthz`);
         return collector.spans.length;
-      })
+      }, patiently)
       .toBeGreaterThan(0);
-    await expect.poll(() => server.stdout()).toContain("spans are exported again");
+    await expect.poll(() => server.stdout(), patiently).toContain("spans are exported again");
     const warnings = server.stdout().split("spans cannot be exported").length - 1;
     expect(warnings).toBe(1);
     expect(await server.stop()).toBe(0);
@@ -442,7 +445,7 @@ it("prints spans as lines of the log when they are asked for on the console", as
       .split("\n")
       .filter((line) => line.includes('"message":"span"'))
       .map((line) => JSON.parse(line));
-  await expect.poll(spans).toContainEqual(
+  await expect.poll(spans, patiently).toContainEqual(
     expect.objectContaining({
       name: "vestibule.v1.AuthService/GetCurrentUser",
       kind: "server",

@@ -66,7 +66,7 @@ export interface MailerOptions {
 const sending = {
   name: "send mail",
   kind: "outside",
-  attributes: { "network.protocol.name": "smtp" },
+  attributes: {},
 } as const;
 
 /**
