@@ -240,12 +240,16 @@ describeDatabases("passkeys", (under) => {
     await expect(finish(await strategy.begin(request), answer)).rejects.toMatchObject(refused);
   });
 
+  /** They are noted behind the answer. */
+  const countRegressions = () =>
+    events.filter(({ action }) => action === "passkey.counter_regression").length;
+
   it("refuse a counter that went back where the key is bound to one device", async () => {
     const { device } = await register(await newUser(), new SoftAuthenticator({ origin, counter: 5 }));
     expect(await login(device)).toMatchObject({ kind: "passkey" });
     for (const counter of [6, 5, 0]) await expect(login(device, { counter })).rejects.toMatchObject(refused);
     expect(await login(device)).toMatchObject({ kind: "passkey" });
-    await expect.poll(() => events.map((event) => event.action)).toContain("passkey.counter_regression");
+    await expect.poll(countRegressions).toBe(3);
   });
 
   it("take a synced key, whose counter stays 0 or wanders", async () => {
@@ -254,6 +258,7 @@ describeDatabases("passkeys", (under) => {
     expect(await login(device)).toMatchObject({ kind: "passkey" });
     expect(await login(device, { counter: 9 })).toMatchObject({ kind: "passkey" });
     expect(await login(device, { counter: 3 })).toMatchObject({ kind: "passkey" });
+    await expect.poll(countRegressions).toBe(1);
   });
 
   it.each([[undefined], [null], ["{"], ["[]"], [7], [[]]])(
