@@ -218,7 +218,7 @@ describe("settings that cannot be used", () => {
         VESTIBULE_ENCRYPTION_KEY: randomBytes(32).toString("base64url"),
       },
     });
-    expectRefusal(refused, /^vestibule: database: ECONNREFUSED$/m);
+    expectRefusal(refused, /^vestibule: database: nothing answers at its address \(ECONNREFUSED\)$/m);
     expect(refused.stderr).not.toContain("hunter2");
   });
 
@@ -227,7 +227,10 @@ describe("settings that cannot be used", () => {
     onTestFinished(() => state.remove());
     writeFileSync(join(state.dataDir, "vestibule.db"), "not a database, but 40 bytes of something");
     const before = readFiles(state.dataDir);
-    expectRefusal(await runVestibule(["serve"], state), /^vestibule: database: SQLITE_NOTADB$/m);
+    expectRefusal(
+      await runVestibule(["serve"], state),
+      /^vestibule: database: the file is no SQLite database \(SQLITE_NOTADB\)$/m,
+    );
     expect(readFiles(state.dataDir)).toEqual(before);
   });
 
@@ -562,6 +565,8 @@ describe("doctor", () => {
     writeFileSync(join(state.dataDir, "vestibule.db"), "not a database, but 40 bytes of something");
     const broken = await doctor(state);
     expect(broken).toMatchObject({ code: 1 });
-    expect(broken.stdout).toContain("FAIL  database: database: SQLITE_NOTADB");
+    expect(broken.stdout).toContain(
+      "FAIL  database: database: the file is no SQLite database (SQLITE_NOTADB)",
+    );
   });
 });

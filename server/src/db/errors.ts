@@ -52,6 +52,20 @@ const unavailableSystemCodes = new Set([
 const lostConnectionText =
   /connection terminated|connection error|not queryable|timeout exceeded|query read timeout/i;
 
+/** What an operator can do something about, in their words. */
+const plainTexts: Readonly<Record<string, string>> = {
+  SQLITE_CANTOPEN: "the file cannot be opened",
+  SQLITE_FULL: "the disk is full",
+  SQLITE_NOTADB: "the file is no SQLite database",
+  SQLITE_READONLY: "the file cannot be written",
+  ECONNREFUSED: "nothing answers at its address",
+  ENOTFOUND: "its host name is unknown",
+  "28P01": "the user or the password is wrong",
+  "28000": "the user may not connect",
+  "3D000": "it has no database of that name",
+  "53300": "it has no connection to spare",
+};
+
 function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
 }
@@ -82,8 +96,28 @@ export function toUnavailable(error: unknown): unknown {
   if (!isSqliteUnavailable(code) && !unavailableSqlStates.test(code) && !isConnectionLost(error))
     return error;
   // Without a code it is one of the few texts of `lostConnectionText`, which name nothing.
-  const detail = code || (error instanceof Error ? error.message : "connection lost");
+  const detail = plainTextOf(error) ?? (code || firstLineOf(error));
   return new DomainError("UNAVAILABLE", { cause: error, detail: `database: ${detail}` });
+}
+
+/**
+ * The same for an error of opening a database, whatever it is: then it is the
+ * operator's to mend, and what the driver says is all that is known.
+ */
+export function toOpeningError(error: unknown): unknown {
+  if (error instanceof DomainError) return error;
+  const detail = plainTextOf(error) ?? (firstLineOf(error) || codeOf(error));
+  return new DomainError("UNAVAILABLE", { cause: error, detail: `database: ${detail}` });
+}
+
+function plainTextOf(error: unknown): string | undefined {
+  const code = codeOf(error);
+  const text = plainTexts[code];
+  return text === undefined ? undefined : `${text} (${code})`;
+}
+
+function firstLineOf(error: unknown): string {
+  return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "";
 }
 
 /** Whether SQLite refused because another process is writing. */

@@ -156,6 +156,28 @@ describe("opening", () => {
   });
 });
 
+describe("a Postgres that does not let us in", () => {
+  it.each([
+    ["for a wrong password", { password: "wrong" }, "the user or the password is wrong (28P01)"],
+    ["for a database that it has not", { pathname: "/none" }, "it has no database of that name (3D000)"],
+    [
+      "because it speaks no TLS",
+      { search: "?sslmode=verify-full" },
+      "The server does not support SSL connections",
+    ],
+    [
+      "for want of a certificate",
+      { search: "?sslrootcert=/none.pem" },
+      "ENOENT: no such file or directory, open '/none.pem'",
+    ],
+  ])("says why: %s", async (_, part, detail) => {
+    const { url, drop } = await createTestDatabase();
+    const opening = openDatabase({ url: Object.assign(new URL(url), part).href, log: silentLog });
+    await expect(opening).rejects.toMatchObject({ ...unavailable, detail: `database: ${detail}` });
+    await drop();
+  });
+});
+
 describeDatabases("losing the database", (under) => {
   it(
     under.dialect === "postgres"

@@ -2,7 +2,7 @@ import { Kysely } from "kysely";
 import type { ClientConfig } from "pg";
 import type { Log } from "../lib/log.ts";
 import type { Tracing } from "../lib/tracing.ts";
-import { toUnavailable } from "./errors.ts";
+import { toOpeningError } from "./errors.ts";
 import { KyselyDatabase, type OpenDatabase } from "./kysely-database.ts";
 import { PooledPostgresDialect } from "./postgres-dialect.ts";
 import { PostgresListener } from "./postgres-listener.ts";
@@ -62,7 +62,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
     await pool.query("select 1");
   } catch (error) {
     await pool.end();
-    throw toUnavailable(error);
+    throw toOpeningError(error);
   }
   const listeners = new Set<PostgresListener>();
   return new KyselyDatabase({
