@@ -372,7 +372,7 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
   [
     "a file that is not there",
     ofEnv({ VESTIBULE_CONFIG: "other.yaml" }),
-    "VESTIBULE_CONFIG: must name a file that can be read, got ENOENT",
+    "VESTIBULE_CONFIG (or --config): must name a file that can be read, got ENOENT",
     { env: { VESTIBULE_CONFIG: "other.yaml" }, files: { "/srv/other.yaml": "" } },
   ],
   [

@@ -102,7 +102,7 @@ function readFileSettings(named: string | undefined, files: Files, problems: str
     const code = (error as NodeJS.ErrnoException).code;
     if (code === undefined) throw error;
     if (named !== undefined)
-      problems.push(`${configVariable}: must name a file that can be read, got ${code}`);
+      problems.push(`${configVariable} (or --config): must name a file that can be read, got ${code}`);
     else if (code !== "ENOENT") problems.push(`${defaultFile}: cannot be read, got ${code}`);
     return {};
   }
