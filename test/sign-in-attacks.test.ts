@@ -578,12 +578,12 @@ describe("cookies by configuration", () => {
       env: { VESTIBULE_PUBLIC_URL: origin },
       config: { authentication: { session: { domain: "example.org" } } },
     });
-    const signedInHere = async () => {
-      const [person, email] = [new Person(server), newEmail()];
+    const signedInHere = async (person = new Person(server)) => {
+      const email = newEmail();
       const { json } = await person.call("Authenticate", { strategyName: "mailotp", email }, { origin });
       const code = findCode(await waitForMail(server, email));
-      await person.call("AuthCallback", { state: json.state, code }, { origin });
-      return { email, sid: person.cookies.get("sid") ?? "" };
+      const answer = await person.call("AuthCallback", { state: json.state, code }, { origin });
+      return { email, person, answer, sid: person.cookies.get("sid") ?? "" };
     };
     const [one, two] = [await signedInHere(), await signedInHere()];
     const ask = (cookie: string) =>
@@ -594,6 +594,12 @@ describe("cookies by configuration", () => {
         .filter((line) => line.startsWith("sid=;"))
         .map((line) => /Domain=.*/.exec(line)?.[0] ?? "its own");
     const strays = ["its own", "Domain=id.example.org"];
+
+    // Nothing to clear for who had none; for who had one, it may have been of another domain.
+    expect(clearedBy(one.answer)).toEqual([]);
+    const again = await signedInHere((await signedInHere()).person);
+    expect(clearedBy(again.answer)).toEqual(strays);
+    expect([again.answer.headers["set-cookie"] ?? []].flat().at(-1)).toContain(`sid=${again.sid}`);
 
     const alone = await ask(`sid=${one.sid}`);
     expect([alone.status, clearedBy(alone)]).toEqual([200, []]);

@@ -91,7 +91,8 @@ export class SignInWeb {
     });
     if (begun !== undefined) info.outcome.principal = `user:${begun.session.userId}`;
     const own = begun === undefined ? [] : [this.#toSetCookie(begun)];
-    return { returnTo, begun, setCookies: [...this.clearStrays(header), ...own] };
+    // The one that is replaced may be of another domain than the one that takes its place.
+    return { returnTo, begun, setCookies: [...(begun ? this.clearStrays(header, 1) : []), ...own] };
   }
 
   /** Looks at a flow without changing it. @throws DomainError INVALID_FLOW */
@@ -134,10 +135,12 @@ export class SignInWeb {
    * `Set-Cookie` that clears every session cookie but our own, where a request
    * comes with several: one of an earlier `domain`, or a neighbour's. RPC would
    * refuse the request for as long as one of them is no good.
+   *
+   * @param least how many are several.
    */
-  clearStrays(header: Headers): readonly string[] {
-    const isOne = findCookies(header, sessionCookieName).length < 2;
-    return isOne ? [] : this.#options.cookies.toClearStrays();
+  clearStrays(header: Headers, least = 2): readonly string[] {
+    const isFewer = findCookies(header, sessionCookieName).length < least;
+    return isFewer ? [] : this.#options.cookies.toClearStrays();
   }
 
   /** `Set-Cookie` that makes the browser forget its session. */
