@@ -12,6 +12,8 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 20_000,
     hookTimeout: 60_000,
+    // What a test looks for again and again may take a busy machine longer than the second that is the default.
+    expect: { poll: { timeout: 10_000 } },
     teardownTimeout: 20_000,
     // A lonely `.only` would make a green run out of one test.
     allowOnly: false,

@@ -37,10 +37,11 @@ const advice: Record<string, string> = {
   passkey_canceled: "No passkey was used.",
 };
 
-/** Does what an element is for, and says what went wrong. */
+/** Does what an element is for, and says what went wrong; what went wrong before is old by then. */
 function on(selector: string, type: "click" | "submit", act: (event: SubmitEvent) => Promise<void>): void {
   find(selector).addEventListener(type, (event) => {
     event.preventDefault();
+    find('[role="alert"]').textContent = "";
     act(event as SubmitEvent).catch(complain);
   });
 }

@@ -301,8 +301,12 @@ describe.each([
         await seeSignedIn(page, email);
       }
       server = await start({}, { state, port });
-      await button(page, "Call an API").click();
-      await expect.poll(() => page.locator("#answer").textContent()).toBe(email);
+      // Within a second of a failure no token is asked for: somebody in a hurry presses again.
+      const pressAgain = async () => {
+        await button(page, "Call an API").click();
+        return await page.locator("#answer").textContent();
+      };
+      await expect.poll(pressAgain).toBe(email);
       await button(page, "Sign out").click();
       await seeStatus(page, "Signed out.");
     } finally {
