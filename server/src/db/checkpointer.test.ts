@@ -1,6 +1,7 @@
 import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as rest } from "node:timers/promises";
 import Sqlite from "better-sqlite3";
 import { CompiledQuery } from "kysely";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -73,6 +74,24 @@ describe("Checkpointer", () => {
     }
     expect(statSync(`${path}-wal`).size).toBeLessThan(bytes * 1.1);
     await checkpointer.close();
+  });
+
+  it("begins a long log anew though more was written while it was written back", async () => {
+    const checkpointer = new Checkpointer({ path, log: silentLog });
+    // One for the thread to be there, or the transaction below would be over before it looks.
+    await checkpointer.checkpoint();
+    for (let times = 0; times < 9; times++) fill();
+    writer.run("begin immediate");
+    writer.run("insert into rows (bytes) values (zeroblob(10))");
+    const writtenBack = checkpointer.checkpoint();
+    await rest(20);
+    writer.run("commit");
+    expect((await writtenBack)?.pages).toBeGreaterThan(4000);
+    fill();
+    const next = await checkpointer.checkpoint();
+    expect(next?.pages).toBeLessThan(2 * rows);
+    await checkpointer.close();
+    expect(countInFile()).toBe(10 * rows + 1);
   });
 
   it.each([

@@ -121,8 +121,8 @@ function openFile(options: SqliteHandleOptions): Sqlite.Database {
   database.pragma("cache_size = -8000");
   database.pragma("trusted_schema = off");
   // Pages after which a commit writes the log back itself. A server has a thread for that (checkpointer.ts),
-  // which leaves it nothing to do but when it cannot keep up; 32 MiB are what the log then has on disk.
-  database.pragma("wal_autocheckpoint = 8000");
+  // which leaves it little to do; 64 MiB are what the log then has on disk.
+  database.pragma("wal_autocheckpoint = 16000");
   if (options.readOnly) database.pragma("query_only = on");
   // The writer waits for its lock without blocking the process (group-commit.ts);
   // a reader under WAL meets a lock only while another process recovers the file.
