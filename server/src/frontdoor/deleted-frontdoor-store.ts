@@ -4,6 +4,7 @@
  */
 import type { Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
+import { deleteIdempotencyKeysOf } from "./idempotency-store.ts";
 
 /**
  * Removes up to about `limit` rows of one deleted frontdoor, the frontdoor's
@@ -67,7 +68,7 @@ async function removeRevisions(tx: Tx, providerIds: readonly string[], limit: nu
 
 /** What else grows without end, in turn. True when there may be more of it. */
 async function removeOthers(tx: Tx, frontdoorId: string, limit: number): Promise<boolean> {
-  for (const remove of [removeChanges, removeFrontends, removeIdempotencyKeys]) {
+  for (const remove of [removeChanges, removeFrontends, deleteIdempotencyKeysOf]) {
     if ((await remove(tx, frontdoorId, limit)) === limit) return true;
   }
   return false;
@@ -93,24 +94,5 @@ async function removeFrontends(tx: Tx, frontdoorId: string, limit: number): Prom
     .where("frontdoor_id", "=", frontdoorId)
     .limit(limit);
   const result = await tx.deleteFrom("custom_frontends").where("id", "in", some).executeTakeFirst();
-  return Number(result.numDeletedRows);
-}
-
-async function removeIdempotencyKeys(tx: Tx, frontdoorId: string, limit: number): Promise<number> {
-  const some = tx
-    .selectFrom("idempotency_keys")
-    .select(["caller_id", "frontdoor_id", "key"])
-    .where("frontdoor_id", "=", frontdoorId)
-    .limit(limit);
-  const result = await tx
-    .deleteFrom("idempotency_keys")
-    .where((eb) =>
-      eb(
-        eb.refTuple("caller_id", "frontdoor_id", "key"),
-        "in",
-        some.$asTuple("caller_id", "frontdoor_id", "key"),
-      ),
-    )
-    .executeTakeFirst();
   return Number(result.numDeletedRows);
 }

@@ -58,20 +58,33 @@ export async function upsertIdempotentAnswer(
 
 /** Removes up to `limit` of those that stand for nothing any more, and answers how many there were. */
 export async function deleteIdempotencyKeysBefore(tx: Tx, now: Date, limit: number): Promise<number> {
-  const expired = tx
-    .selectFrom("idempotency_keys")
-    .select(["caller_id", "frontdoor_id", "key"])
-    .where("expires_at", "<=", now.getTime())
-    .limit(limit);
+  return await deleteSome(tx, limit, (keys) => keys.where("expires_at", "<=", now.getTime()));
+}
+
+/** Removes up to `limit` of a frontdoor's, and answers how many there were. */
+export async function deleteIdempotencyKeysOf(tx: Tx, frontdoorId: string, limit: number): Promise<number> {
+  return await deleteSome(tx, limit, (keys) => keys.where("frontdoor_id", "=", frontdoorId));
+}
+
+async function deleteSome(
+  tx: Tx,
+  limit: number,
+  choose: (keys: ReturnType<typeof selectKeys>) => ReturnType<typeof selectKeys>,
+): Promise<number> {
+  const some = choose(selectKeys(tx)).limit(limit);
   const result = await tx
     .deleteFrom("idempotency_keys")
     .where((eb) =>
       eb(
         eb.refTuple("caller_id", "frontdoor_id", "key"),
         "in",
-        expired.$asTuple("caller_id", "frontdoor_id", "key"),
+        some.$asTuple("caller_id", "frontdoor_id", "key"),
       ),
     )
     .executeTakeFirst();
   return Number(result.numDeletedRows);
+}
+
+function selectKeys(tx: Tx) {
+  return tx.selectFrom("idempotency_keys").select(["caller_id", "frontdoor_id", "key"]);
 }
