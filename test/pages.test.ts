@@ -239,7 +239,7 @@ describe("adding a passkey late", () => {
     const refusal = { code: "failed_precondition", message: "sign in again first" };
     await page.route("**/Authenticate", (route) => route.fulfill({ status: 400, json: refusal }));
     await press(page, "Add a passkey");
-    await page.waitForFunction("document.activeElement.textContent === 'Sign in again'");
+    await page.getByRole("link", { name: "Sign in again" }).and(page.locator(":focus")).waitFor();
     await inspect(page, "account-again");
     await page.unroute("**/Authenticate");
     await page.keyboard.press("Enter");
@@ -528,7 +528,7 @@ describe("without", () => {
     await tabTo(page, "E-mail me a code");
     await page.keyboard.press("Enter");
     await page.waitForURL("**/login/check-mail?*");
-    await page.waitForFunction("document.activeElement.id === 'code'");
+    await page.locator("#code:focus").waitFor();
     await page.keyboard.type(findCode(await waitForMail(server, email, before)));
     await page.keyboard.press("Enter");
     await page.waitForURL("**/account");

@@ -1,10 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { sql } from "kysely";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { openRedirects } from "../../../test/parts/open-redirects.ts";
 import { DomainError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
 import { deletePasskey, insertPasskey } from "../passkeys/store.ts";
-import { updateUserState } from "../users/store.ts";
+import { insertIdentity } from "../users/identity-store.ts";
+import { insertUser, updateUserState } from "../users/store.ts";
+import type { User } from "../users/user.ts";
 import { deleteExpiredFlows } from "./flow-store.ts";
 import type { FinishFlow } from "./service.ts";
 import type { Proof, Strategy } from "./strategy.ts";
@@ -567,6 +571,40 @@ describeDatabases("sign-in", (under) => {
       const users = await settle(flows.map((flow, index) => finish(flow, index ? here : there)));
       expect(new Set(users).size).toBe(1);
       expect(users[0]).toHaveLength(36);
+    });
+
+    // Only there do two transactions run at once, and one may commit between two looks of another.
+    it("finds the account that the same identity makes between two looks", async () => {
+      if (under.dialect !== "postgres") return;
+      const email = newEmail();
+      const subject = `s-${email}`;
+      const flow = await beginAt("google", identity({ email, subject, issuer }));
+      const createdAt = clock.now();
+      const user: User = {
+        id: newId(createdAt),
+        name: `ada-${subject}`,
+        title: "",
+        email,
+        emailProven: false,
+        metadata: {},
+        avatar: "",
+        state: "enabled",
+        createdAt,
+        updatedAt: createdAt,
+      };
+      let finishing: Promise<string[]> | undefined;
+      await under.database.transaction(async (tx) => {
+        await sql`lock table users in access exclusive mode`.execute(tx);
+        await insertUser(tx, user);
+        await insertIdentity(tx, { issuer, subject, userId: user.id, strategy: "google", email, createdAt });
+        finishing = settle([finish(flow, there)]);
+        await vi.waitUntil(async () => {
+          const waiting = await sql`select 1 from pg_locks
+            where not granted and relation = ${"users"}::regclass`.execute(under.database.reader);
+          return waiting.rows.length > 0;
+        });
+      });
+      expect(await finishing).toEqual([user.id]);
     });
   });
 

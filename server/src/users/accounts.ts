@@ -83,8 +83,13 @@ export class Accounts {
     if (email === undefined) throw new DomainError("EMAIL_REQUIRED");
     const local = await store.findUserByEmail(tx, email);
     const isSure = emailVerified && (local === undefined || (local.emailProven && isAuthoritative));
-    // Before the mailbox is proven nothing is told of it: whether it has an account, a disabled one, or may have one.
-    if (!isSure) return { needs: email };
+    if (!isSure) {
+      // Another first sign-in of the same identity may have made the account since the look above.
+      const meanwhile = local && (await identities.findIdentity(tx, identity));
+      if (meanwhile !== undefined) return await this.#admitKnown(tx, meanwhile.userId, identity);
+      // Before the mailbox is proven nothing is told of it: whether it has an account, a disabled one, or may have one.
+      return { needs: email };
+    }
     if (local === undefined) {
       await this.#checkSignup(tx, email);
       return await this.#join(tx, await this.#signUp(tx, email, isAuthoritative, identity), identity);
