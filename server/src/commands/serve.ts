@@ -33,7 +33,7 @@ export const serveCommand: Command = async (args, surroundings) => {
       const app = await createApp({ config, storage, log, clock, tracing });
       log.info({ url: config.publicUrl, listen: `${app.host}:${app.port}` }, "ready");
       if (app.generatedCredential !== undefined) printWelcome(config, app.generatedCredential, print);
-      giveBackMemory();
+      await giveBackMemory();
       const signal = await surroundings.untilStopped();
       log.info({ signal }, "stopping: requests in flight may finish");
       await app.close(drainMs);
