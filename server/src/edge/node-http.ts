@@ -123,7 +123,7 @@ export function isGone(response: NodeResponse): boolean {
  * body beyond `limitBytes` is not waited for.
  */
 export function answerAfterBody(request: NodeRequest, limitBytes: number, answer: () => void): void {
-  if (request.complete) {
+  if (request.complete || !hasBody(request)) {
     request.resume();
     answer();
     return;

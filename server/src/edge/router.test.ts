@@ -220,6 +220,27 @@ describe("paths", () => {
     });
     expect(answer).toMatch(/^HTTP\/1\.1 200 /);
   });
+
+  it.each([
+    ["the empty body of a message in bytes", `POST ${authToken}`, "application/proto", 200],
+    ["no JSON", `POST ${authToken}`, "application/json", 400],
+    ["no JSON for the adapter", `POST ${authToken}`, "application/json; charset=latin1", 415],
+    ["no envelope", `POST ${authToken}`, "application/grpc-web+proto", 200],
+    ["nothing for nobody", "POST /nothing", "text/plain", 404],
+    ["nothing for a method that a path has not", "DELETE /healthz", "text/plain", 405],
+  ])("answers a request that says nothing of a body: %s", async (_, line, type, status) => {
+    const { port } = new URL(edge.http1);
+    const answer = await new Promise<string>((resolve) => {
+      const socket = connectTcp(Number(port), "127.0.0.1");
+      let text = "";
+      socket.on("data", (chunk) => {
+        text += chunk;
+      });
+      socket.on("close", () => resolve(text));
+      socket.write(`${line} HTTP/1.1\r\nhost: a\r\ncontent-type: ${type}\r\nconnection: close\r\n\r\n`);
+    });
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+  });
 });
 
 describe("request id", () => {

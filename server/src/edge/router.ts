@@ -179,10 +179,8 @@ export function createEdge(options: EdgeOptions): Edge {
     const span = tracing && beginRequestSpan(tracing, request, info);
     metrics.begin();
     let route: string = otherRoute;
-    // A caller that goes away shows as errors on both; 'close' tells of the end in every case.
-    request.on("error", ignore);
-    response.on("error", ignore);
-    response.once("close", () => {
+    // Tells of the end in every case, also of a caller that goes away.
+    response.on("close", () => {
       info.outcome.code ??= toCode(response);
       const ms = performance.now() - beganAtMs;
       metrics.end(route, info.outcome, ms / 1000);
@@ -296,5 +294,3 @@ function toCode(response: NodeResponse): string {
   if (response.statusCode < 400) return "ok";
   return response.statusCode < 500 ? "client_error" : "server_error";
 }
-
-function ignore(): void {}

@@ -24,7 +24,7 @@ import { createCallSignal } from "./call-signal.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
 import type { Translator } from "./interceptors/translate.ts";
 import { canceled } from "./library-errors.ts";
-import { isGone, type NodeRequest, type NodeResponse, toWebHeaders } from "./node-http.ts";
+import { hasBody, isGone, type NodeRequest, type NodeResponse, noBody, toWebHeaders } from "./node-http.ts";
 import { createJsonDecoder } from "./request-json.ts";
 import type { ServiceRegistration } from "./services.ts";
 import { untilAborted } from "./until-aborted.ts";
@@ -160,7 +160,7 @@ async function serveByAdapter(
 }
 
 function toUniversalRequest(
-  { request, info, url, body }: AdapterRequest,
+  { request, info, url, body = hasBody(request) ? undefined : noBody }: AdapterRequest,
   signal: AbortSignal,
 ): UniversalServerRequest {
   return {

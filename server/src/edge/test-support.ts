@@ -134,7 +134,7 @@ export async function startEdge(overrides: Partial<EdgeOptions> = {}): Promise<R
 }
 
 async function startHttp1(handle: RequestListener) {
-  const server = createHttp1({ keepAlive: false }, handle);
+  const server = createHttp1({ keepAlive: false, optimizeEmptyRequests: true }, handle);
   const url = await listen(server);
   const close = () =>
     new Promise((resolve) => {

@@ -25,7 +25,8 @@ export function guardHandler(
 ): (request: ListenerRequest, response: ListenerResponse) => void {
   return (request, response) => {
     const onPeerError = (err: Error) => log.debug({ err }, "connection failed during a request");
-    request.on("error", onPeerError);
+    // One without a body is over when it comes, and has no error to tell.
+    if (!request.destroyed) request.on("error", onPeerError);
     response.on("error", onPeerError);
     const onFailure = (err: unknown) => {
       log.error({ err, method: request.method, path: pathOf(request.url) }, "request handler failed");

@@ -22,6 +22,16 @@ export interface ProtocolServer {
   stop(): void;
 }
 
+/** What is known of an open connection. */
+interface Connection {
+  /** Answers that are not out yet, in the order of their requests. */
+  readonly answering: ServerResponse[];
+  /** Bytes read when the last answer was out: while that stands, the connection is idle. */
+  bytesReadAtAnswer?: number;
+  /** The latest request that was answered before it had come whole. */
+  answeredEarly?: IncomingMessage;
+}
+
 /** How long a refused peer may take to read the refusal before the connection is destroyed. */
 const lingerMs = 1_000;
 
@@ -37,23 +47,19 @@ export function createHttp1Server(
   log: Log,
   onRefused: OnRefused,
 ): ProtocolServer {
-  const answering = new Set<ServerResponse>();
-  /** Bytes read when a connection's last answer was out: while that stands, the connection is idle. */
-  const bytesReadAtAnswer = new Map<Socket, number>();
-  /** Requests that were answered before they had come whole, the latest of each connection. */
-  const answeredEarly = new WeakMap<Socket, IncomingMessage>();
+  const connections = new Map<Socket, Connection>();
   let draining = false;
-  const answersOn = (socket: Socket) => [...answering].filter((response) => response.req.socket === socket);
   const guarded = guardHandler(handler, log);
   const server = createServer(serverOptions(limits), (request, response) => {
     const { socket } = request;
-    answering.add(response);
+    const connection = connections.get(socket) ?? { answering: [] };
+    connection.answering.push(response);
     if (draining) response.shouldKeepAlive = false;
-    response.once("close", () => {
-      answering.delete(response);
-      if (!request.complete) answeredEarly.set(socket, request);
-      if (draining && answersOn(socket).length === 0) socket.destroySoon();
-      if (!socket.destroyed) bytesReadAtAnswer.set(socket, socket.bytesRead);
+    response.on("close", () => {
+      remove(connection.answering, response);
+      if (!request.complete) connection.answeredEarly = request;
+      if (draining && connection.answering.length === 0) socket.destroySoon();
+      connection.bytesReadAtAnswer = socket.bytesRead;
     });
     const fault = findFault(request);
     if (fault === undefined) guarded(request, response);
@@ -90,8 +96,8 @@ export function createHttp1Server(
   (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
 
   server.on("timeout", (socket: Socket) => {
-    const waitsForHandler =
-      answersOn(socket).length > 0 && socket.writableLength === 0 && !socket.readableEnded;
+    const { answering = [] } = connections.get(socket) ?? {};
+    const waitsForHandler = answering.length > 0 && socket.writableLength === 0 && !socket.readableEnded;
     if (waitsForHandler) socket.setTimeout(limits.idleTimeoutMs);
     else socket.destroy();
   });
@@ -101,19 +107,19 @@ export function createHttp1Server(
     const socket = stream as Socket;
     if (refused.has(socket)) return;
     refused.add(socket);
-    const inFlight = answersOn(socket);
-    const last = inFlight.at(-1);
+    const { answering = [], answeredEarly } = connections.get(socket) ?? {};
+    const last = answering.at(-1);
     if (last?.req.complete) {
       // The bytes at fault came after a good request, which keeps its answer.
       last.shouldKeepAlive = false;
       last.once("close", () => socket.destroySoon());
     } else if (
-      inFlight.length > 1 ||
+      answering.length > 1 ||
       last?.headersSent ||
       !socket.writable ||
       err.code === "ECONNRESET" ||
       // What is wrong is the rest of a request that has had its answer.
-      answeredEarly.get(socket)?.complete === false
+      answeredEarly?.complete === false
     ) {
       socket.destroy();
     } else if (last === undefined) {
@@ -128,24 +134,30 @@ export function createHttp1Server(
   server.emit("listening");
   return {
     serve(socket) {
-      socket.once("close", () => bytesReadAtAnswer.delete(socket));
+      connections.set(socket, { answering: [] });
+      socket.once("close", () => connections.delete(socket));
       server.emit("connection", socket);
       socket.resume();
     },
     drain() {
       draining = true;
-      // With pipelined requests only the last answer may say that it is the last.
-      const lastAnswers = new Map([...answering].map((response) => [response.req.socket, response]));
-      for (const response of lastAnswers.values()) response.shouldKeepAlive = false;
-      // Not closeIdleConnections(): that cuts answers which are ended but not yet sent.
-      for (const [socket, bytesRead] of bytesReadAtAnswer) {
-        if (socket.bytesRead === bytesRead && !lastAnswers.has(socket)) socket.destroySoon();
+      for (const [socket, { answering, bytesReadAtAnswer }] of connections) {
+        // With pipelined requests only the last answer may say that it is the last.
+        const last = answering.at(-1);
+        if (last !== undefined) last.shouldKeepAlive = false;
+        // Not closeIdleConnections(): that cuts answers which are ended but not yet sent.
+        else if (socket.bytesRead === bytesReadAtAnswer) socket.destroySoon();
       }
     },
     stop() {
       server.close();
     },
   };
+}
+
+function remove<T>(list: T[], item: T): void {
+  const at = list.indexOf(item);
+  if (at >= 0) list.splice(at, 1);
 }
 
 function serverOptions(limits: ListenerLimits) {
@@ -157,6 +169,8 @@ function serverOptions(limits: ListenerLimits) {
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.idleTimeoutMs,
     connectionsCheckingInterval: checkIntervalMs(limits),
+    // A request without a body is no stream then: it is over when it comes, and emits nothing.
+    optimizeEmptyRequests: true,
   };
 }
 
