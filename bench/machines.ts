@@ -1,19 +1,27 @@
 /** What machines ask all day: tokens, who they are, the key set; each beside the bare limit of its transport. */
+import { hash } from "node:crypto";
+import { rmSync } from "node:fs";
 import { create, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { AuthTokenRequestSchema } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { compare, type Result } from "./parts/compare.ts";
 import { LoadProcess, residentMib } from "./parts/processes.ts";
 import type { Section } from "./parts/report.ts";
+import { seedMachines, toClientId } from "./parts/seed-machines.ts";
 import {
   type BenchServer,
   clientId,
   clientSecret,
   findFreePort,
+  makeDataDir,
   startContender,
   startVestibule,
 } from "./parts/servers.ts";
 
 const connections = 32;
+const few = 1_000;
+const many = 1_000_000;
+/** How many requests memory is watched over, and after how many it is first looked at. */
+const [allRequests, firstRequests] = [1_000_000, 100_000];
 const json = { "content-type": "application/json" };
 const form = { "content-type": "application/x-www-form-urlencoded" };
 const tokenRequest = create(AuthTokenRequestSchema, {
@@ -21,11 +29,7 @@ const tokenRequest = create(AuthTokenRequestSchema, {
   clientId,
   clientSecret,
 });
-const tokenForm = new URLSearchParams({
-  grant_type: "client_credentials",
-  client_id: clientId,
-  client_secret: clientSecret,
-}).toString();
+const tokenForm = toTokenForm(clientId);
 const authTokenPath = "/vestibule.v1.AuthService/AuthToken";
 
 interface Servers {
@@ -34,6 +38,11 @@ interface Servers {
   readonly bareConnect: BenchServer;
   readonly bareH2Port: number;
   readonly oidcProvider: BenchServer;
+}
+
+function toTokenForm(id: string): string {
+  const grant = { grant_type: "client_credentials", client_id: id, client_secret: clientSecret };
+  return new URLSearchParams(grant).toString();
 }
 
 async function fetchToken(port: number): Promise<string> {
@@ -49,7 +58,7 @@ async function prepareHttp(
   load: LoadProcess,
   name: string,
   port: number,
-  request: { method?: string; path: string; headers?: Record<string, string>; body?: string },
+  request: { method?: string; path: string; headers?: Record<string, string>; body?: string | string[] },
 ): Promise<void> {
   const { method = "POST", path, headers = {}, body = "" } = request;
   await load.prepare({ kind: "http1", name, load: { port, method, path, headers, body, connections } });
@@ -88,6 +97,84 @@ async function prepareAll(load: LoadProcess, servers: Servers): Promise<void> {
   }
 }
 
+/** Tokens for a thousand machines in turns, where there are no others and where they are among a million. */
+async function benchAmongMany(load: LoadProcess): Promise<string[][]> {
+  const secretHash = hash("sha256", clientSecret, "base64url");
+  const servers: BenchServer[] = [];
+  const dataDirs: string[] = [];
+  try {
+    for (const [name, machines] of [
+      ["few", few],
+      ["many", many],
+    ] as const) {
+      const dataDir = makeDataDir();
+      dataDirs.push(dataDir);
+      await (await startVestibule({ dataDir })).stop();
+      seedMachines(dataDir, machines, secretHash, Date.now());
+      const server = await startVestibule({ dataDir });
+      servers.push(server);
+      const body = Array.from({ length: few }, (_, index) =>
+        toTokenForm(toClientId(index * (machines / few))),
+      );
+      await prepareHttp(load, name, server.port, { path: "/oauth2/token", headers: form, body });
+    }
+    const [amongFew, amongMany] = await compare(load, ["few", "many"]);
+    if (!amongFew || !amongMany) throw new Error("nothing measured");
+    const cost = ({ perSecond }: Result) => `${(1000 / perSecond).toFixed(3)} ms`;
+    const ratio = (amongFew.perSecond / amongMany.perSecond).toFixed(2);
+    const failures = String(amongFew.failures + amongMany.failures);
+    const against = `${cost(amongFew)} among 10³`;
+    return [["a token, among 10⁶ machines", cost(amongMany), against, ratio, "≤ 1.2", failures]];
+  } finally {
+    for (const server of servers) await server.stop();
+    for (const dataDir of dataDirs) rmSync(dataDir, { recursive: true, force: true });
+  }
+}
+
+/** What a server holds after a million requests of all kinds, beside what it held after the first of them. */
+async function benchMemory(load: LoadProcess): Promise<string[][]> {
+  const server = await startVestibule({ observed: true });
+  try {
+    const authorization = `Bearer ${await fetchToken(server.port)}`;
+    const whoami = { path: "/vestibule.v1.AuthService/GetCurrentUser", body: "{}" };
+    await prepareHttp(load, "m token", server.port, {
+      path: "/oauth2/token",
+      headers: form,
+      body: tokenForm,
+    });
+    await prepareHttp(load, "m whoami", server.port, { ...whoami, headers: { ...json, authorization } });
+    await prepareHttp(load, "m jwks", server.port, { method: "GET", path: "/.well-known/jwks.json" });
+    let [requests, failures] = [0, 0];
+    const drive = async (until: number) => {
+      while (requests < until) {
+        for (const name of ["m token", "m whoami", "m jwks"]) {
+          const window = await load.run(name, 2);
+          requests += window.requests;
+          failures += window.failures;
+        }
+      }
+      // Resident first: the question for the heap collects it.
+      return { resident: residentMib(server.pid), heap: (await server.ask("memory")) / 2 ** 20 };
+    };
+    const early = await drive(firstRequests);
+    const late = await drive(allRequests);
+    const row = (what: string, key: "resident" | "heap", aim: string) => [
+      what,
+      `${late[key].toFixed(0)} MiB`,
+      `${early[key].toFixed(0)} MiB after 10⁵`,
+      (late[key] / early[key]).toFixed(2),
+      aim,
+      String(failures),
+    ];
+    return [
+      row("resident after 10⁶ requests", "resident", "≤ 200 MB"),
+      row("heap and external memory then", "heap", "flat"),
+    ];
+  } finally {
+    await server.stop();
+  }
+}
+
 function toRow(what: string, ours: Result, other: Result, against: string, aim: string): string[] {
   const ratio = ours.perSecond / other.perSecond;
   const failures = ours.failures + other.failures;
@@ -123,21 +210,14 @@ export async function benchMachines(): Promise<Section> {
       const against = name === "jwks" ? "bare node:http" : "bare connect-node";
       rows.push(toRow(what, ours, bare, against, aim));
     }
+    rows.push(...(await benchAmongMany(load)), ...(await benchMemory(load)));
     const failed = rows.find((row) => Number(row.at(-1)) > 0);
     if (failed !== undefined) throw new Error(`requests failed: ${failed.join(" | ")}`);
-    rows.push([
-      "resident after the load",
-      `${residentMib(servers.ours.pid).toFixed(0)} MiB`,
-      "",
-      "",
-      "≤ 200 MB",
-      "",
-    ]);
     return {
       title: "Machines",
       columns: ["what", "Vestibule", "against", "ratio", "aim", "failures"],
       rows,
-      note: `Server on one core, load from another process on the second; ${connections} connections (gRPC: 4 × 16 streams); medians of nine alternating windows of a second. Audit, limits, revocation and the access log (to /dev/null) are on.`,
+      note: `Server on one core, load from another process on the second; ${connections} connections (gRPC: 4 × 16 streams); medians of nine alternating windows of a second. Audit, limits, revocation and the access log (to /dev/null) are on. Among 10⁶: tokens for a thousand service users in turns, among as many others with two credentials each. Over 10⁶ requests: tokens, GetCurrentUser and the key set by turns of two seconds.`,
     };
   } finally {
     load.close();

@@ -4,13 +4,14 @@
  */
 import { connect, type Socket } from "node:net";
 
-/** One request, the same every time. */
+/** One request, the same every time but for its body. */
 export interface PlainLoad {
   readonly port: number;
   readonly method: string;
   readonly path: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  /** Of several, each has its turn. */
+  readonly body: string | readonly string[];
   readonly connections: number;
 }
 
@@ -24,41 +25,32 @@ export interface Window {
 
 /** Drives a server until told to stop. */
 export class PlainLoader {
-  readonly #request: Buffer;
+  readonly #requests: readonly Buffer[];
   readonly #load: PlainLoad;
+  #next = 0;
   #sockets: Socket[] = [];
-  #requests = 0;
+  #answers = 0;
   #failures = 0;
   #isRunning = false;
 
   constructor(load: PlainLoad) {
     this.#load = load;
-    const body = Buffer.from(load.body);
-    const headers = {
-      host: `127.0.0.1:${load.port}`,
-      ...load.headers,
-      ...(load.method !== "GET" && { "content-length": String(body.length) }),
-    };
-    const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-    this.#request = Buffer.concat([
-      Buffer.from(`${load.method} ${load.path} HTTP/1.1\r\n${head.join("")}\r\n`),
-      body,
-    ]);
+    this.#requests = [load.body].flat().map((body) => toRequest(load, Buffer.from(body)));
   }
 
   /** Runs for a while over connections that stay open between windows. */
   async run(seconds: number): Promise<Window> {
     if (this.#sockets.length === 0) await this.#connect();
-    this.#requests = 0;
+    this.#answers = 0;
     this.#failures = 0;
     this.#isRunning = true;
     const startedAt = performance.now();
-    for (const socket of this.#sockets) socket.write(this.#request);
+    for (const socket of this.#sockets) this.#ask(socket);
     this.#stayAwake();
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     this.#isRunning = false;
     const elapsed = (performance.now() - startedAt) / 1000;
-    const window = { requests: this.#requests, seconds: elapsed, failures: this.#failures };
+    const window = { requests: this.#answers, seconds: elapsed, failures: this.#failures };
     // Let the answers on their way come in before anyone else is measured.
     await new Promise((resolve) => setTimeout(resolve, 50));
     return window;
@@ -74,6 +66,10 @@ export class PlainLoader {
 
   close(): void {
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #ask(socket: Socket): void {
+    socket.write(this.#requests[this.#next++ % this.#requests.length] ?? "");
   }
 
   async #connect(): Promise<void> {
@@ -93,11 +89,21 @@ export class PlainLoader {
         if (end < 0) return;
         if (pending[9] !== 0x32) this.#failures++;
         pending = pending.subarray(end);
-        this.#requests++;
-        if (this.#isRunning) socket.write(this.#request);
+        this.#answers++;
+        if (this.#isRunning) this.#ask(socket);
       });
     });
   }
+}
+
+function toRequest(load: PlainLoad, body: Buffer): Buffer {
+  const headers = {
+    host: `127.0.0.1:${load.port}`,
+    ...load.headers,
+    ...(load.method !== "GET" && { "content-length": String(body.length) }),
+  };
+  const head = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  return Buffer.concat([Buffer.from(`${load.method} ${load.path} HTTP/1.1\r\n${head.join("")}\r\n`), body]);
 }
 
 /** Where the first answer in the bytes ends; -1 while it is not whole. */

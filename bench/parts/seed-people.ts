@@ -1,7 +1,5 @@
 /** Fills a stopped server's database with people, past the server: a million sign-ins would take an hour. */
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
-import Sqlite from "better-sqlite3";
+import { fill, id, secret } from "./fill-database.ts";
 import { signInConfig } from "./sign-in.ts";
 
 const hourMs = 3_600_000;
@@ -36,15 +34,7 @@ export function seedExpired(dataDir: string, rows: number, now: number): void {
   ]);
 }
 
-/** A text of 43 symbols that nobody guesses, as long as 256 bits in base64url. */
-const secret = "substr(hex(randomblob(22)), 1, 43)";
-
 const address = `printf('person-%07d@${signInConfig.authentication.test_users.domain}', i)`;
-
-/** A UUIDv7 out of a row's number. @param kind one hexadecimal digit that keeps tables apart */
-function id(kind: string): string {
-  return `printf('01900000-0000-7000-${kind}000-%012x', i)`;
-}
 
 function sessions(kind: string, userId: string, createdAt: number, expiresAt: string): string {
   return `insert into sessions select ${id(kind)}, ${secret}, ${userId}, 'mailotp', 'Linux', 'Firefox',
@@ -54,21 +44,4 @@ function sessions(kind: string, userId: string, createdAt: number, expiresAt: st
 function flows(kind: string, createdAt: number, expiresAt: string): string {
   return `insert into auth_flows select ${id(kind)}, ${secret}, 'mailotp', ${secret}, hex(randomblob(120)),
     ${address}, 'http://localhost/auth/callback', null, null, 0, ${createdAt}, ${expiresAt} from numbers`;
-}
-
-/** Runs inserts that read `numbers`, one column `i` from 0, as fast as the disk allows. */
-function fill(dataDir: string, rows: number, inserts: readonly string[]): void {
-  const database = new Sqlite(join(dataDir, "vestibule.db"));
-  database.pragma("journal_mode = off");
-  database.pragma("synchronous = off");
-  database.pragma("cache_size = -1000000");
-  database.exec(`create temp table numbers (i integer primary key);
-    insert into numbers with recursive counting(i) as (
-      select 0 union all select i + 1 from counting where i < ${rows - 1}) select i from counting;`);
-  for (const insert of inserts) database.exec(insert);
-  database.pragma("journal_mode = wal");
-  database.pragma("wal_checkpoint(truncate)");
-  database.close();
-  // Or the system goes on writing it while somebody else's waits for the disk are measured.
-  execFileSync("sync");
 }
