@@ -220,6 +220,40 @@ describeDatabases("the audit trail", (under) => {
   });
 });
 
+describe("the audit trail under a steady load", () => {
+  it("makes one transaction of what was noted in its time, and not one after another", async () => {
+    let transactions = 0;
+    const database = {
+      transaction: async () => {
+        transactions += 1;
+        trail.note(caller, { action: "steady.issue" });
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      },
+    } as unknown as Database;
+    const trail = createTrail(database, { flushAfterMs: 20 });
+    const beganAtMs = performance.now();
+    trail.note(caller, { action: "steady.issue" });
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(transactions).toBeGreaterThan(1);
+    expect(transactions).toBeLessThanOrEqual((performance.now() - beganAtMs) / 20 + 1);
+    database.transaction = async () => undefined as never;
+  });
+
+  it("writes what is noted while it closes", async () => {
+    let transactions = 0;
+    const database = {
+      transaction: async () => {
+        transactions += 1;
+        if (transactions === 1) trail.note(caller, { action: "late.issue" });
+      },
+    } as unknown as Database;
+    const trail = createTrail(database);
+    trail.note(caller, { action: "late.issue" });
+    await trail.close();
+    expect([transactions, trail.lostCount]).toEqual([2, 0]);
+  });
+});
+
 /** A database whose transactions fail while told to. Nothing is written. */
 function createBrokenDatabase(error: () => Error | undefined): { database: Database; written: () => number } {
   let written = 0;

@@ -117,11 +117,13 @@ export class DatabaseAuditTrail implements AuditTrail {
     this.#push(record);
   }
 
-  /** Writes what waits. Never rejects: what cannot be written goes on waiting. */
+  /** Writes what waits by now. Never rejects: what cannot be written goes on waiting. */
   async flush(): Promise<void> {
-    this.#flush ??= this.#writeAll().finally(() => {
+    const beganAtMs = performance.now();
+    this.#flush ??= this.#writeWaiting().finally(() => {
       this.#flush = undefined;
-      if (this.#buffer.length > 0) this.#schedule(this.#flushAfterMs);
+      const restMs = this.#flushAfterMs - (performance.now() - beganAtMs);
+      if (this.#buffer.length > 0) this.#schedule(Math.max(restMs, 0));
     });
     await this.#flush;
   }
@@ -132,7 +134,8 @@ export class DatabaseAuditTrail implements AuditTrail {
     clearInterval(this.#sweepTimer);
     this.#throttle.sweep(this.#clock.now(), true);
     await this.#flush;
-    await this.flush();
+    do await this.flush();
+    while (this.#buffer.length > 0 && !this.#isFailing);
     this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#lost += this.#buffer.length;
@@ -187,13 +190,20 @@ export class DatabaseAuditTrail implements AuditTrail {
     this.#timer = setTimeout(() => void this.flush(), afterMs);
   }
 
-  async #writeAll(): Promise<void> {
+  /**
+   * What is noted meanwhile waits for its own time: taken along, it would make
+   * one small transaction after another out of a steady load.
+   */
+  async #writeWaiting(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#reportLost();
     let isWritten = true;
-    while (isWritten && this.#buffer.length > 0) {
-      isWritten = await this.#write(this.#buffer.splice(0, recordsPerTransaction));
+    let waiting = this.#buffer.length;
+    while (isWritten && waiting > 0) {
+      const records = this.#buffer.splice(0, Math.min(waiting, recordsPerTransaction));
+      waiting -= records.length;
+      isWritten = await this.#write(records);
     }
     if (this.#buffer.length > 0 && !this.#isClosed) {
       this.#timer = setTimeout(() => void this.flush(), this.#retryAfterMs);
