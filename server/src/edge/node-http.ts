@@ -97,13 +97,14 @@ export function readBody(request: NodeRequest, limitBytes: number, framingBytes 
       }
     });
     let isWhole = false;
-    request.once("end", () => {
+    // All of them come once at most: `once` would pay for being taken off again.
+    request.on("end", () => {
       isWhole = true;
       const [only] = chunks;
       resolve(only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks, length));
     });
-    request.once("error", reject);
-    request.once("close", () => {
+    request.on("error", reject);
+    request.on("close", () => {
       // Every request closes in the end: an error for each would cost more than reading it.
       if (!isWhole) reject(new Error("the request was cut off"));
     });
