@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import { eventually } from "../../../test/parts/eventually.ts";
 import type { Database } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
@@ -279,7 +280,7 @@ describe("the audit trail without its database", () => {
     await trail.flush();
     expect(written()).toBe(0);
     isDown = false;
-    await vi.waitFor(() => expect(written()).toBe(1));
+    await eventually(() => expect(written()).toBe(1));
     expect(trail.lostCount).toBe(0);
   });
 

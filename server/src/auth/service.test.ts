@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { sql } from "kysely";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import { eventually } from "../../../test/parts/eventually.ts";
 import { openRedirects } from "../../../test/parts/open-redirects.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
@@ -598,10 +599,10 @@ describeDatabases("sign-in", (under) => {
         await insertUser(tx, user);
         await insertIdentity(tx, { issuer, subject, userId: user.id, strategy: "google", email, createdAt });
         finishing = settle([finish(flow, there)]);
-        await vi.waitUntil(async () => {
+        await eventually(async () => {
           const waiting = await sql`select 1 from pg_locks
             where not granted and relation = ${"users"}::regclass`.execute(under.database.reader);
-          return waiting.rows.length > 0;
+          expect(waiting.rows).not.toEqual([]);
         });
       });
       expect(await finishing).toEqual([user.id]);

@@ -9,7 +9,8 @@ import {
   CreateServiceUserRequestSchema,
   ServiceUserService,
 } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { eventually } from "../../../test/parts/eventually.ts";
 import { DomainError } from "../lib/errors.ts";
 import { readBody } from "./node-http.ts";
 import type { PlainRoute } from "./plain-route.ts";
@@ -66,7 +67,7 @@ afterAll(() => edge.close());
 
 /** The access log's line of an answer, which comes a moment after it. */
 function lineOf({ headers }: Received) {
-  return vi.waitFor(() => {
+  return eventually(() => {
     const id = headers["x-request-id"];
     const line = edge.lines.find((each) => each.message === "request" && each.requestId === id);
     if (line === undefined) throw new Error(`${id} is not logged yet`);
@@ -604,7 +605,7 @@ describe("time", () => {
     const headers = { ":method": "POST", ":path": authToken, "content-type": "application/json" };
     const stream = client.request({ ...headers, "x-request-id": "gone-1" });
     stream.end('{"grantType":"hang"}', () => stream.close(8));
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(edge.lines.find(({ requestId }) => requestId === "gone-1")).toMatchObject({
         code: "canceled",
         status: 0,
@@ -665,7 +666,7 @@ describe("a body that its sender cuts", () => {
       const other = await startEdge({ routes: noting, services: [serviceUsers], frontierMethods: [] });
       const head = { "content-type": type, "x-request-id": "cut", authorization: "Bearer good", ...more };
       const socket = cut(other, path, head, Buffer.from(body));
-      await vi.waitFor(() => expect(other.lines).not.toEqual([]));
+      await eventually(() => expect(other.lines).not.toEqual([]));
       socket.destroy();
       await other.close();
       expect(other.lines).toMatchObject([
@@ -690,7 +691,7 @@ describe("a stream", () => {
     })();
     await expect(stream).rejects.toMatchObject({ code: Code.Canceled });
     const lines = () => edge.lines.filter((line) => line.requestId === requestId);
-    await vi.waitFor(() => expect(lines()).toMatchObject([{ message: "request", code: "canceled" }]));
+    await eventually(() => expect(lines()).toMatchObject([{ message: "request", code: "canceled" }]));
   });
 });
 

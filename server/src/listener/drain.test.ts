@@ -1,5 +1,6 @@
 import { connect as connectTls } from "node:tls";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
+import { eventually } from "../../../test/parts/eventually.ts";
 import { begin, exchange, gate, openHttp2, openRaw, startListener, tls } from "./test-support.ts";
 
 const graceMs = 10_000;
@@ -100,7 +101,7 @@ describe("closing", () => {
       noRequest.on("error", () => {});
       await new Promise((resolve) => noRequest.once("secureConnect", resolve));
       noRequest.resume();
-      await vi.waitFor(() => expect([clear.connections(), secure.connections()]).toEqual([3, 2]));
+      await eventually(() => expect([clear.connections(), secure.connections()]).toEqual([3, 2]));
 
       await Promise.all([clear.close(graceMs), secure.close(graceMs)]);
       await Promise.all([idle.closed, silent.closed, noHandshake.closed]);
@@ -115,7 +116,7 @@ describe("closing", () => {
     raw.socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     const stuck = exchange(openHttp2(listener.port));
     const cut = expect(stuck).rejects.toThrow();
-    await vi.waitFor(() => expect(listener.connections()).toBe(2));
+    await eventually(() => expect(listener.connections()).toBe(2));
     await listener.close(100);
     await cut;
     expect(await raw.closed).toBe("");

@@ -1,6 +1,7 @@
 import { constants } from "node:http2";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, it, vi } from "vitest";
+import { eventually } from "../../../test/parts/eventually.ts";
 import type { Refusal } from "./refusal.ts";
 import { begin, exchange, gate, openHttp2, openRaw, startListener, tls } from "./test-support.ts";
 
@@ -198,7 +199,7 @@ describe("slow peers", () => {
     const raw = await openRaw(port);
     if (bytes) raw.socket.write(bytes, "latin1");
     expect(await raw.closed).not.toMatch(/HTTP/);
-    await vi.waitFor(() => expect(connections()).toBe(0));
+    await eventually(() => expect(connections()).toBe(0));
   });
 
   it("headers that do not come whole are answered 408", async () => {
@@ -228,7 +229,7 @@ describe("slow peers", () => {
     const dribble = setInterval(() => more && raw.socket.write(more, "latin1"), 40);
     await raw.closed;
     clearInterval(dribble);
-    await vi.waitFor(() => expect(connections()).toBe(0));
+    await eventually(() => expect(connections()).toBe(0));
   });
 
   it("headers that come in pieces within the time are served on HTTP/2", async () => {
@@ -393,14 +394,14 @@ describe("idle connections", () => {
     const code = await new Promise((resolve) => session.once("goaway", resolve));
     clearInterval(pings);
     expect(code).toBe(constants.NGHTTP2_NO_ERROR);
-    await vi.waitFor(() => expect(connections()).toBe(0));
+    await eventually(() => expect(connections()).toBe(0));
   });
 
   it("are destroyed when the peer never closes its side", async () => {
     const { port, connections } = await startListener({ limits });
     const raw = await openRaw(port, { allowHalfOpen: true });
     raw.socket.write(`${preface}${emptySettings}\0\0\0\x04\x01\0\0\0\0`, "latin1");
-    await vi.waitFor(() => expect(raw.received()).not.toBe(""));
+    await eventually(() => expect(raw.received()).not.toBe(""));
     await vi.waitFor(() => expect(connections()).toBe(0), { timeout: 5_000 });
   });
 
@@ -468,7 +469,7 @@ describe("HTTP/2 floods", () => {
       raw.socket.write(again.repeat(1_000), "latin1");
       await new Promise((resolve) => setImmediate(resolve));
     }
-    await vi.waitFor(() => expect(connections()).toBe(0));
+    await eventually(() => expect(connections()).toBe(0));
   });
 
   it("of concurrent streams are bounded", async () => {
@@ -486,7 +487,7 @@ describe("HTTP/2 floods", () => {
     await new Promise((resolve) => session.once("remoteSettings", resolve));
     expect(session.remoteSettings.maxConcurrentStreams).toBe(4);
     const answers = Array.from({ length: 8 }, () => exchange(session));
-    await vi.waitFor(() => expect(atOnce).toBe(4));
+    await eventually(() => expect(atOnce).toBe(4));
     held.open();
     await Promise.all(answers);
     expect(atOnce).toBe(8);
@@ -527,6 +528,6 @@ describe("a client that half-closes its side", () => {
     const raw = await openRaw(port, { allowHalfOpen: true });
     raw.socket.end();
     await raw.closed;
-    await vi.waitFor(() => expect(connections()).toBe(0));
+    await eventually(() => expect(connections()).toBe(0));
   });
 });

@@ -2,6 +2,7 @@ import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, it, vi } from "vitest";
+import { eventually } from "../../../test/parts/eventually.ts";
 import { silentLog } from "../lib/log.ts";
 import { listen } from "./listener.ts";
 import { begin, exchange, openHttp2, openRaw, recordLog, startListener, tls } from "./test-support.ts";
@@ -60,7 +61,7 @@ describe("clear text", () => {
       await new Promise((resolve) => raw.socket.write(byte, "latin1", resolve));
       await new Promise((resolve) => setImmediate(resolve));
     }
-    await vi.waitFor(() => expect(raw.received().charCodeAt(3)).toBe(settingsFrameType));
+    await eventually(() => expect(raw.received().charCodeAt(3)).toBe(settingsFrameType));
   });
 
   it("recognises an HTTP/1.1 request that begins like the preface, byte by byte", async () => {
@@ -126,7 +127,7 @@ describe("TLS", () => {
     const clear = await openRaw(port);
     clear.socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     expect(await clear.closed).not.toMatch(/HTTP/);
-    await vi.waitFor(() => expect(connections()).toBe(0));
+    await eventually(() => expect(connections()).toBe(0));
     expect(await exchange(openHttp2(port, { ca: tls.cert }, "https"))).toMatchObject({ status: 200 });
   });
 
@@ -211,7 +212,7 @@ describe("connections", () => {
   it("beyond the bound are closed, those within it served", async () => {
     const { port, connections } = await startListener({ limits: { maxConnections: 1 } });
     const first = await openRaw(port);
-    await vi.waitFor(() => expect(connections()).toBe(1));
+    await eventually(() => expect(connections()).toBe(1));
     const second = await openRaw(port);
     expect(await second.closed).toBe("");
     first.socket.write("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -251,7 +252,7 @@ describe("connections", () => {
     stream.on("error", () => {});
     await new Promise((resolve) => stream.once("response", resolve));
     session.destroy();
-    await vi.waitFor(() => expect(connections()).toBe(0));
+    await eventually(() => expect(connections()).toBe(0));
     expect(await get({ port })).toMatchObject({ status: 200 });
   });
 });

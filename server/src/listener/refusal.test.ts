@@ -1,4 +1,5 @@
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
+import { eventually } from "../../../test/parts/eventually.ts";
 import type { Refusal } from "./refusal.ts";
 import { exchange, openHttp2, openRaw, recordLog, startListener } from "./test-support.ts";
 
@@ -86,6 +87,6 @@ it("tells nothing of what is handled: good requests, and one that was answered b
   const old = await openRaw(port);
   old.socket.write("GET /old HTTP/1.0\r\n\r\n");
   await old.closed;
-  await vi.waitFor(() => expect(served).toEqual(["/good", "/early", "/old"]));
+  await eventually(() => expect(served).toEqual(["/good", "/early", "/old"]));
   expect(refused).toEqual([]);
 });

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "../../../../test/parts/eventually.ts";
 import { type Received, type RunningEdge, send, sendJson, startEdge } from "../test-support.ts";
 import { libraryServices } from "./test-support.ts";
 
@@ -564,7 +565,7 @@ describe("paths", () => {
   it("label log and metrics by template", async () => {
     const id = "rest-label-1";
     await get(book, { ...token, "x-request-id": id });
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(edge.lines).toContainEqual(
         expect.objectContaining({
           requestId: id,
@@ -896,7 +897,7 @@ describe("HTTP/2", () => {
     const stream = client.request({ ":path": "/library/fail/hang", "x-request-id": "rest-gone-1" });
     stream.on("error", () => {});
     setTimeout(() => client.destroy(), 50);
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(edge.lines.find(({ requestId }) => requestId === "rest-gone-1")).toMatchObject({
         code: "canceled",
       }),
