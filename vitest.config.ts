@@ -10,8 +10,9 @@ export default defineConfig({
     // Processes, not threads: tests start servers, browsers and native modules, and read signals.
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    // For what hangs. Some tests start a dozen processes, and a busy machine takes five times as long for that.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     // What a test looks for again and again may take a busy machine longer than the second that is the default.
     expect: { poll: { timeout: 10_000 } },
     teardownTimeout: 20_000,
