@@ -15,7 +15,7 @@ import { buildIfStale } from "../../scripts/build.ts";
 import { createTestDatabase } from "./postgres.ts";
 
 const command = fileURLToPath(new URL("../../server/bin/vestibule.js", import.meta.url));
-const startTimeoutMs = 20_000;
+const startTimeoutMs = 50_000;
 const stopTimeoutMs = 30_000;
 
 /** What outlives a server's process: a later or a second server may be given it. */
