@@ -392,6 +392,7 @@ describe("the command line", () => {
     expect((await run("--version")).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 
+  const dashedKid = `-y${"F".repeat(41)}`;
   it.each([
     [["sevre"], "unknown command sevre; did you mean serve? Or try --help"],
     [["please"], "unknown command please; try --help"],
@@ -403,6 +404,8 @@ describe("the command line", () => {
     [["keys", "rotate", "x"], "keys rotate [--now]"],
     [["keys", "revoke"], "keys revoke <kid>"],
     [["keys", "revoke", "no-such-kid"], "keys revoke: there is no signing key no-such-kid"],
+    [["keys", "revoke", dashedKid], `keys revoke: there is no signing key ${dashedKid}`],
+    [["--config", "x.yaml", "keys", "revoke", dashedKid, "y"], "keys revoke <kid>"],
   ])("refuses %j", async (args, message) => {
     expect(await run(...args)).toEqual({ code: 1, stdout: "", stderr: `vestibule: ${message}\n` });
   });

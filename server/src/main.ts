@@ -71,9 +71,15 @@ function suggest(name: string): string {
   return nearest === undefined ? "" : `did you mean ${nearest}? Or `;
 }
 
+/** Every 64th id of a key begins with a dash, being base64url, and would be taken for options. */
+function shieldKid(argv: readonly string[]): string[] {
+  const at = argv.findIndex((arg, index) => argv[index - 1] === "revoke" && /^-[\w-]{42}$/.test(arg));
+  return at < 0 ? [...argv] : [...argv.toSpliced(at, 1), "--", ...argv.slice(at, at + 1)];
+}
+
 async function run(argv: readonly string[]): Promise<void> {
   const { values, positionals } = parseArgs({
-    args: [...argv],
+    args: shieldKid(argv),
     allowPositionals: true,
     options: {
       config: { type: "string" },
