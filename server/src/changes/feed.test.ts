@@ -4,6 +4,7 @@ import { performance } from "node:perf_hooks";
 import { sql } from "kysely";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import { eventually } from "../../../test/parts/eventually.ts";
 import type { OpenDatabase } from "../db/kysely-database.ts";
 import { silentLog } from "../lib/log.ts";
 import { ChangeFeed, type ChangeFeedOptions } from "./feed.ts";
@@ -295,10 +296,12 @@ describe("notifications", () => {
         await publish(other, feed, "notified");
         await vi.waitFor(() => expect(here.seen).toEqual(["notified"]), { timeout: 5000, interval: 5 });
         if (isPolled) return;
-        const listening = sql`select pg_terminate_backend(pid) from pg_stat_activity
-          where query like 'listen%' and datname = current_database()`;
-        const { rows } = await listening.execute(other.reader);
-        expect(rows).toHaveLength(2);
+        const listening = sql`from pg_stat_activity where query like 'listen%' and datname = current_database()`;
+        await eventually(async () => {
+          const { rows } = await sql`select pid ${listening}`.execute(other.reader);
+          expect(rows).toHaveLength(2);
+        });
+        await sql`select pg_terminate_backend(pid) ${listening}`.execute(other.reader);
         await publish(other, feed, "after the loss");
         await vi.waitFor(() => expect(here.seen).toEqual(["notified", "after the loss"]), { timeout: 5000 });
       },
