@@ -1,4 +1,5 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { performance } from "node:perf_hooks";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { ChangeFeed } from "../changes/feed.ts";
 import { DomainError } from "../lib/errors.ts";
@@ -236,6 +237,37 @@ describeDatabases("watching providers", (under) => {
     const lively = createWatch({ heartbeatMs: 40 });
     const stream = await openRead("", {}, lively);
     expect(await take(stream, 2)).toEqual(["alive", "alive"]);
+  });
+
+  it("says so within a second of 15 silent ones, whenever it spoke last", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    let nowMs = performance.now();
+    const clock = vi.spyOn(performance, "now").mockImplementation(() => nowMs);
+    const pass = async (seconds: number, id: string) => {
+      for (let passed = 0; passed < seconds; passed += 0.5) {
+        nowMs += 500;
+        vi.advanceTimersByTime(500);
+        // What the stream reads meanwhile takes as long as this.
+        await room.providers.get(viewer, { frontdoorId, id });
+      }
+    };
+    try {
+      const { id } = await create("a");
+      const stream = await openRead();
+      await pass(4, id);
+      await rename(id, "b");
+      expect(await take(stream, 1)).toEqual(["updated b"]);
+      const spoken: string[] = [];
+      const coming = stream.next().then((event) => spoken.push(event.kind));
+      await pass(14.5, id);
+      expect(spoken).toEqual([]);
+      await pass(1.5, id);
+      expect(spoken).toEqual(["alive"]);
+      await coming;
+    } finally {
+      clock.mockRestore();
+      vi.useRealTimers();
+    }
   });
 
   describe("ends", () => {

@@ -219,8 +219,8 @@ export class ProviderWatch {
       this.#bySubject.set(subject, others.add(waiter));
     }
     channel.watchers += 1;
-    // One timer for all: heartbeats are due to half their interval.
-    this.#pulse ??= setInterval(() => this.#beat(), this.#heartbeatMs / 2).unref();
+    // One timer for all: a heartbeat is late by a fifteenth of its interval at most.
+    this.#pulse ??= setInterval(() => this.#beat(), this.#heartbeatMs / 15).unref();
     return waiter;
   }
 
