@@ -218,6 +218,11 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
       _links: { self: {}, first: {}, last: {} },
     });
     expect(hal.json).not.toHaveProperty("nextPageToken");
+    const back = await call("POST", `${one}:rollback`, {
+      body: { revision: 1 },
+      headers: { accept: "application/hal+json" },
+    });
+    expect(new URL(back.json._links.self.href).pathname).toBe(one);
     expect((await call("GET", `${path}?page_token=`)).json.nextPageToken).toBe("");
     const deleted = await call("DELETE", one);
     expect([deleted.status, deleted.text]).toEqual([204, ""]);

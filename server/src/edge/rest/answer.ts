@@ -79,13 +79,18 @@ function emptyOf(kind: string): JsonValue {
 }
 
 function withLinks(
-  { paging, successStatus }: Binding,
+  { paging, successStatus, responseBody, template: { verb } }: Binding,
   json: JsonObject,
   header: Headers,
   source: LinkSource,
 ): JsonObject {
   const location = successStatus === 201 ? header.get("location") : null;
-  const self = location === null ? toSelfLink(source) : { href: new URL(location, source.publicOrigin).href };
+  // A verb that answers what it was done to is no address of that.
+  const path = verb !== "" && responseBody ? source.path.slice(0, -verb.length - 1) : source.path;
+  const self =
+    location === null
+      ? toSelfLink({ ...source, path })
+      : { href: new URL(location, source.publicOrigin).href };
   const links = { self, ...(paging && toPageLinks(paging, source)) };
   return { ...json, _links: links as unknown as JsonObject };
 }
