@@ -148,7 +148,9 @@ async function getKeyedProvider(reader: Reader, frontdoor: Frontdoor, id: string
 function checkExpiry(expiresAt: Date | undefined, now: Date): void {
   if (expiresAt === undefined) return;
   if (expiresAt <= now) throw invalidField("expires_at", "must be in the future");
-  if (expiresAt.getTime() > now.getTime() + longestYears * yearMs) {
+  const latest = new Date(now);
+  latest.setUTCFullYear(latest.getUTCFullYear() + longestYears);
+  if (expiresAt > latest) {
     throw invalidField("expires_at", `must be at most ${longestYears} years away`);
   }
 }
