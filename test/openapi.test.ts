@@ -70,6 +70,9 @@ it("names the headers and the fields that a client needs", async () => {
     "type",
     "enabled",
   ]);
+  const [, , organization] = paths["/v1beta1/serviceusers/{id}/keys/{key_id}"].get.parameters;
+  expect(organization).toMatchObject({ name: "org_id", in: "query" });
+  expect(organization).not.toHaveProperty("required");
 });
 
 it("every path that it describes is there", async () => {

@@ -32,7 +32,7 @@ export function readKeywords(field: DescField): FieldKeywords {
   const repeated = toObject(rules.repeated);
   const map = toObject(rules.map);
   return {
-    isRequired: rules.required === true || (isImplicit(field) && refusesZero(rules)),
+    isRequired: rules.required === true || (isImplicit(field) && !rules.ignore && refusesZero(rules)),
     whole: {
       ...toValueKeywords(rules),
       ...pick(repeated, { minItems: "minItems", maxItems: "maxItems", unique: "uniqueItems" }),

@@ -138,7 +138,10 @@ function toPathParameters({ parameters }: NamedPath, style: Style, schemas: Sche
   }));
 }
 
-function toQueryParameters({ body, method, pathFields }: Binding, schemas: SchemaComponents): JsonValue[] {
+function toQueryParameters(
+  { body, method, pathFields, style }: Binding,
+  schemas: SchemaComponents,
+): JsonValue[] {
   if (body === "message") return [];
   const inPath = new Set(pathFields.map(leafOf));
   const fields = method.input.fields.filter((field) => field !== body);
@@ -147,7 +150,7 @@ function toQueryParameters({ body, method, pathFields }: Binding, schemas: Schem
     if (inPath.has(field)) return [];
     return [
       {
-        name: path.map(({ jsonName }) => jsonName).join("."),
+        name: path.map(({ name, jsonName }) => (style === "frontier" ? name : jsonName)).join("."),
         in: "query",
         ...schemas.describe(`${field.parent.typeName}.${field.name}`),
         ...(path.every(isRequired) && { required: true }),
