@@ -190,7 +190,13 @@ describe("what an issuer is authoritative for", () => {
     issuerUrl: "https://id.acme.org",
     authoritativeDomains: ["acme.org"],
   } as unknown as OidcStrategyOptions;
+  const under = (name: string, issuerUrl: string) =>
+    ({ name, issuerUrl, authoritativeDomains: [] }) as unknown as OidcStrategyOptions;
+  const workspace = { email: "a@corp.org", hd: "corp.org" };
   it.each([
+    ["a stand-in for Google on this machine", under("google", "http://127.0.0.1:9000"), workspace, true],
+    ["another issuer on this machine", under("acme", "http://127.0.0.1:9000"), workspace, false],
+    ["another issuer under Google's name", under("google", "https://id.acme.org"), workspace, false],
     ["Google, its own mailboxes", google, { email: "a@gmail.com" }, true],
     ["Google, a workspace's domain", google, { email: "a@corp.org", hd: "corp.org" }, true],
     ["Google, another domain than the workspace's", google, { email: "a@corp.org", hd: "other.org" }, false],
