@@ -29,6 +29,8 @@ it.each([
 
 it("stays where it is behind a proxy that reaches it by loopback, and for forms", () => {
   expect(findPublicUrl(get("127.0.0.1:7400"), "https://id.example.org")).toBeUndefined();
+  expect(findPublicUrl(get("127.0.0.1:7400"), "http://localhost:8080")).toBeUndefined();
+  expect(findPublicUrl(get("127.0.0.1:7400"), "https://localhost")).toBeUndefined();
   expect(findPublicUrl(get("127.0.0.1:7400", "", "POST"), "http://localhost:7400")).toBeUndefined();
 });
 

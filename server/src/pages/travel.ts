@@ -43,16 +43,20 @@ const loopbackNames = ["localhost", "127.0.0.1", "[::1]"];
 /**
  * The same page under the public URL, when it was opened under another name
  * of this machine: cookies and passkeys belong to the public name alone.
+ *
+ * Not at another port than the public one: that is how a proxy on this machine
+ * calls us, whatever its visitors typed, and they would be led here for ever.
  */
 export function findPublicUrl(
   { method, path, query, header }: PageRequest,
   publicUrl: string,
 ): string | undefined {
-  const { hostname } = new URL(publicUrl);
-  const host = header.get("host") ?? "";
-  const asked = host.replace(/:\d+$/, "").toLowerCase();
+  const { hostname, host: publicHost } = new URL(publicUrl);
+  const host = header.get("host")?.toLowerCase() ?? "";
+  const asked = host.replace(/:\d+$/, "");
+  const isSamePort = host.slice(asked.length) === publicHost.slice(hostname.length);
   const isOther = loopbackNames.includes(hostname) && loopbackNames.includes(asked) && asked !== hostname;
-  if (!isOther || (method !== "GET" && method !== "HEAD")) return undefined;
+  if (!isOther || !isSamePort || (method !== "GET" && method !== "HEAD")) return undefined;
   const search = query.toString();
   return `${publicUrl}${path}${search === "" ? "" : `?${search}`}`;
 }
