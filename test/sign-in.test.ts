@@ -167,6 +167,28 @@ describe.each(["sqlite", "postgres"] as const)("signing in (%s)", (database) => 
     }
   });
 
+  it("takes a dead cookie for none wherever no credential is needed, and clears it", async () => {
+    const services = ["vestibule.v1.AuthService", "raystack.frontier.v1beta1.FrontierService"];
+    const methods = services.flatMap((service) => [`${service}/ListAuthStrategies`, `${service}/GetJWKs`]);
+    const ended = await signedIn();
+    const gone = `sid=${ended.cookies.get("sid")}`;
+    await ended.call("AuthLogout");
+    for (const method of methods) {
+      for (const cookie of ["sid=dead", gone]) {
+        const answer = await postJson(server, `/${method}`, {}, { cookie });
+        expect(answer.status).toBe(200);
+        expect([answer.headers["set-cookie"]].flat()).toEqual([expect.stringMatching(/^sid=; Max-Age=0; /)]);
+      }
+    }
+    const live = await signedIn();
+    for (const headers of [{}, { cookie: `sid=${live.cookies.get("sid")}` }]) {
+      for (const method of methods) {
+        const answer = await postJson(server, `/${method}`, {}, headers);
+        expect([answer.status, answer.headers["set-cookie"]]).toEqual([200, undefined]);
+      }
+    }
+  });
+
   it("replaces the session it came with", async () => {
     const email = newEmail();
     const person = await signedIn(email);

@@ -24,13 +24,22 @@ function answer(context: HandlerContext, { setCookies }: WebAnswer): void {
   context.responseHeader.set("cache-control", "no-store");
 }
 
+/** Clears a session cookie that an open method has overlooked because it is no good any more. */
+export async function clearDeadSession(
+  { requestHeader, responseHeader }: Pick<HandlerContext, "requestHeader" | "responseHeader">,
+  web: Pick<SignInWeb, "clearDeadSession">,
+): Promise<void> {
+  for (const cookie of await web.clearDeadSession(requestHeader)) responseHeader.append("set-cookie", cookie);
+}
+
 /** The methods of AuthService by which people come in and go out. */
 export function createFlowMethods(options: FlowMethodsOptions) {
   const { service, web } = options;
   const hidden = new Set(options.frontierHiddenStrategies);
 
   return {
-    listAuthStrategies(_request, context) {
+    async listAuthStrategies(_request, context) {
+      await clearDeadSession(context, web);
       const isAlias = context.service.typeName !== AuthService.typeName;
       const listed = service.strategies.filter(({ name }) => !(isAlias && hidden.has(name)));
       return {

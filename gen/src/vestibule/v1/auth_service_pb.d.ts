@@ -725,8 +725,9 @@ export declare const AuthService: GenService<{
   /**
    * Lists the ways people can sign in here, in the order to offer them.
    *
-   * Needs no credential. The list is empty until a strategy is configured;
-   * machines do not need one.
+   * Needs no credential; a bad one is overlooked, and the cookie of a dead
+   * session cleared. The list is empty until a strategy is configured; machines
+   * do not need one.
    *
    * @generated from rpc vestibule.v1.AuthService.ListAuthStrategies
    */
@@ -871,7 +872,8 @@ export declare const AuthService: GenService<{
   },
   /**
    * Answers the public keys that access tokens are signed with, the same as
-   * `GET /.well-known/jwks.json`. Needs no credential.
+   * `GET /.well-known/jwks.json`. Needs no credential; a bad one is overlooked,
+   * and the cookie of a dead session cleared.
    *
    * @generated from rpc vestibule.v1.AuthService.GetJWKs
    */
