@@ -43,6 +43,13 @@ const tooOld = "This page was open too long. Try again.";
 const noCookies =
   "Your browser sent no cookie of this site. Allow cookies for it if it keeps none, then try again.";
 
+/** Whether a form of ours was opened under another address than the public one, such as the machine's. */
+function isOpenedElsewhere(header: Headers, publicUrl: string): boolean {
+  const origin = header.get("origin");
+  if (origin === null || origin === publicUrl || !URL.canParse(origin)) return false;
+  return header.get("sec-fetch-site") === "same-origin" || new URL(origin).host === header.get("host");
+}
+
 /** Builds the routes of the sign-in page and its two forms. */
 export function createLoginPages(options: LoginPagesOptions): readonly PageRoute[] {
   const { render, offers, web, authenticator, redirects, publicUrl, isSessionStrict, browsers } = options;
@@ -101,11 +108,12 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
     info.outcome.reason = error.reason;
     const asked = new URLSearchParams(Buffer.from(body).toString("utf8")).get("return_to") ?? "";
     const isGood = redirects.authorizedRedirectUrls.includes(asked);
-    return show(
-      request,
-      { returnTo: isGood ? asked : "", problem: browsers.find(header).length > 0 ? tooOld : noCookies },
-      toStatus(error),
-    );
+    const problem = isOpenedElsewhere(header, publicUrl)
+      ? `Nobody can sign in under this address. Open ${publicUrl} instead.`
+      : browsers.find(header).length > 0
+        ? tooOld
+        : noCookies;
+    return show(request, { returnTo: isGood ? asked : "", problem }, toStatus(error));
   }
 
   async function begin(

@@ -25,7 +25,12 @@ function pagesOver(failure: unknown) {
     log: { error: (entry: unknown) => logged.push(entry) },
   } as unknown as PagesOptions);
 
-  async function ask(path: string, form?: Record<string, string>, cookie = ""): Promise<PageResponse> {
+  async function ask(
+    path: string,
+    form?: Record<string, string>,
+    cookie = "",
+    headers: Record<string, string> = {},
+  ): Promise<PageResponse> {
     const method = form === undefined ? "GET" : "POST";
     const [bare = "", query] = path.split("?");
     const route = pages.routes.find((each) => each.path === bare && each.method === method);
@@ -38,6 +43,7 @@ function pagesOver(failure: unknown) {
         cookie: `__Host-vestibule_browser=${browser}; ${cookie}`,
         origin: publicUrl,
         "content-type": "application/x-www-form-urlencoded",
+        ...headers,
       }),
       body: Buffer.from(body.toString()),
       info: { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} },
@@ -107,6 +113,26 @@ describe("a refusal", () => {
   ])("meets %s with the strategy %j before anything is begun", async (path, strategy) => {
     const { status } = await pagesOver(new Error("begun")).ask(path, { strategy });
     expect(status).toBe(400);
+  });
+});
+
+describe("a sign-in page that was opened under another address than the public one", () => {
+  it.each([
+    ["the machine's own", { host: "192.0.2.7:7400", origin: "http://192.0.2.7:7400" }, true],
+    [
+      "a proxy's",
+      { host: "127.0.0.1:7400", origin: "http://localhost", "sec-fetch-site": "same-origin" },
+      true,
+    ],
+    ["another site's page", { host: "id.example.org", origin: "https://evil.example.org" }, false],
+    ["a page without an origin", { host: "id.example.org", origin: "null" }, false],
+    ["the public one", { host: "id.example.org" }, false],
+  ])("says which one is right: %s", async (_name, headers, isSaid) => {
+    const form = { strategy: "mailotp", email: "ada@example.org", token: "stale" };
+    const { status, body = "" } = await pagesOver(unavailable).ask("/login/mail", form, "", headers);
+    expect(status).toBe(403);
+    expect(body.includes(`Open ${publicUrl} instead.`)).toBe(isSaid);
+    expect(body.includes("This page was open too long.")).toBe(!isSaid);
   });
 });
 
