@@ -45,7 +45,8 @@ function toWeight(text: string): number {
 }
 
 /**
- * Refuses a body that is not JSON in UTF-8, or is encoded.
+ * Refuses a body that is not JSON in UTF-8, or is encoded. Parameters that
+ * JSON does not have are passed over (RFC 2045 §5).
  *
  * @throws {DomainError} UNSUPPORTED_MEDIA_TYPE
  */
@@ -55,7 +56,9 @@ export function checkBodyType(contentType: string | undefined, contentEncoding: 
       message: "request bodies are taken without Content-Encoding",
     });
   }
-  if (!/^\s*application\/json\s*(?:;\s*charset\s*=\s*"?utf-8"?\s*)?$/i.test(contentType ?? "")) {
+  const [type, ...parameters] = (contentType ?? "").split(";").map((part) => part.trim().toLowerCase());
+  const charset = parameters.find((parameter) => /^charset\s*=/.test(parameter)) ?? "charset=utf-8";
+  if (type !== "application/json" || !/^charset\s*=\s*(?:utf-8|"utf-8")$/.test(charset)) {
     throw new DomainError("UNSUPPORTED_MEDIA_TYPE", { message: "request bodies are application/json" });
   }
 }

@@ -624,6 +624,7 @@ describe("media types", () => {
     "text/plain",
     "application/x-www-form-urlencoded",
     "application/json; charset=latin1",
+    "application/json; version=1; charset=utf-16",
     "application/jsonp",
     "application/proto",
     "application/grpc",
@@ -633,6 +634,15 @@ describe("media types", () => {
     expect(answer.status).toBe(415);
     expect(bodyOf(answer).error).toBe("unsupported_media_type");
   });
+
+  it.each(["application/json;", 'application/json; version=1; charset="UTF-8"', " Application/JSON ; x "])(
+    "takes %s",
+    async (type) => {
+      const headers = { ...token, "content-type": type };
+      const answer = await send(edge.http1, "POST", books, headers, JSON.stringify({ fullTitle: "x" }));
+      expect(answer.status).toBe(201);
+    },
+  );
 
   it("refuses an encoded body", async () => {
     expect((await write("POST", books, { fullTitle: "x" }, { "content-encoding": "gzip" })).status).toBe(415);
