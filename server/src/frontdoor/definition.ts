@@ -6,7 +6,7 @@
  * that says where or as whom changes, the secret has to be given anew.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { DomainError, FieldViolation } from "../lib/errors.ts";
+import type { FieldViolation } from "../lib/errors.ts";
 import type { FieldChange } from "./frontdoor.ts";
 import {
   changedEndpointFields,
@@ -32,39 +32,37 @@ export interface Candidate {
   readonly data: ProviderData;
   /** Properties whose secrets are the stored ones. */
   readonly kept: readonly string[];
+  /** Properties given as the mask where there is nothing to keep: refused by {@link checkCandidate}. */
+  readonly empty: readonly string[];
 }
 
-/** The definition of a new provider. @throws DomainError INVALID_REQUEST for the mask as a secret */
+/** The definition of a new provider. */
 export function fromCreate(type: ProviderType, data: ProviderData): Candidate {
-  refuseMasks(type, data, {});
-  return { data, kept: [] };
+  return { data, kept: [], empty: listEmpty(type, data, {}) };
 }
 
 /**
  * The definition that replaces a stored one: the mask keeps a secret, an
  * absent one is removed.
- *
- * @throws DomainError INVALID_REQUEST for the mask where there is nothing to keep
  */
 export function fromReplace(type: ProviderType, stored: Stored, data: ProviderData): Candidate {
-  refuseMasks(type, data, stored.secrets);
-  const kept = type.secretFields.filter((field) => get(data, field) === secretMask);
-  return { data: withSecrets(data, pick(stored.secrets, kept)), kept };
+  const kept = type.secretFields.filter(
+    (field) => get(data, field) === secretMask && Object.hasOwn(stored.secrets, field),
+  );
+  const empty = listEmpty(type, data, stored.secrets);
+  return { data: withSecrets(data, pick(stored.secrets, kept)), kept, empty };
 }
 
 /**
  * A stored definition with a JSON merge patch (RFC 7396) applied: a secret
  * that is absent or the mask is kept, `null` removes it.
- *
- * @throws DomainError INVALID_REQUEST for the mask where there is nothing to keep
  */
 export function fromPatch(type: ProviderType, stored: Stored, patch: ProviderData): Candidate {
-  refuseMasks(type, patch, stored.secrets);
   const isKept = (field: string) => [undefined, secretMask].includes(get(patch, field) as string | undefined);
   const kept = type.secretFields.filter((field) => field in stored.secrets && isKept(field));
   const open = Object.fromEntries(Object.entries(patch).filter(([field]) => !kept.includes(field)));
   const merged = mergePatch(withSecrets(stored.data, stored.secrets), open, 0) as ProviderData;
-  return { data: merged, kept };
+  return { data: merged, kept, empty: listEmpty(type, patch, stored.secrets) };
 }
 
 /**
@@ -79,7 +77,7 @@ export function checkCandidate(
   stored: Stored | undefined,
   candidate: Candidate,
 ): void {
-  const violations = validator.validate(type.name, candidate.data);
+  const violations = [...toEmptyViolations(candidate), ...validator.validate(type.name, candidate.data)];
   if (violations.length > 0) throw toInvalidDataError(violations);
   if (stored !== undefined) checkKept(type, stored, candidate);
 }
@@ -95,7 +93,7 @@ export function checkKept(type: ProviderType, stored: Stored, { data, kept }: Ca
   const changed = changedEndpointFields(type, withSecrets(stored.data, stored.secrets), data);
   if (changed.length === 0) return;
   const fields = changed.map((field) => `data.${field}`).join(", ");
-  throw invalidSecrets(kept, `must be given anew, not kept, when ${fields} changes`);
+  throw toInvalidDataError(toViolations(kept, `must be given anew, not kept, when ${fields} changes`));
 }
 
 /** Takes the secrets out of data. */
@@ -155,18 +153,24 @@ function toChange(
   ];
 }
 
-function refuseMasks(type: ProviderType, data: ProviderData, stored: Secrets): void {
-  const empty = type.secretFields.filter(
-    (field) => get(data, field) === secretMask && !Object.hasOwn(stored, field),
-  );
-  if (empty.length > 0) {
-    throw invalidSecrets(empty, "must be the secret itself: there is no stored one for the mask to keep");
-  }
+/** Refuses the mask where there is nothing to keep. @throws DomainError INVALID_REQUEST */
+export function refuseEmpty(candidate: Candidate): void {
+  const violations = toEmptyViolations(candidate);
+  if (violations.length > 0) throw toInvalidDataError(violations);
 }
 
-function invalidSecrets(fields: readonly string[], description: string): DomainError {
-  const violations: FieldViolation[] = fields.map((field) => ({ field: `data.${field}`, description }));
-  return toInvalidDataError(violations);
+function listEmpty(type: ProviderType, data: ProviderData, stored: Secrets): string[] {
+  return type.secretFields.filter(
+    (field) => get(data, field) === secretMask && !Object.hasOwn(stored, field),
+  );
+}
+
+function toEmptyViolations({ empty }: Candidate): FieldViolation[] {
+  return toViolations(empty, "must be the secret itself: there is no stored one for the mask to keep");
+}
+
+function toViolations(fields: readonly string[], description: string): FieldViolation[] {
+  return fields.map((field) => ({ field: `data.${field}`, description }));
 }
 
 function get<T>(object: Readonly<Record<string, T>>, name: string): T | undefined {

@@ -10,7 +10,7 @@ import type { Sealer } from "../encryption/sealer.ts";
 import { DomainError } from "../lib/errors.ts";
 import { invalidField } from "../lib/invalid-field.ts";
 import type { Caller } from "../principals/principal.ts";
-import { checkKept, fromCreate, fromPatch } from "./definition.ts";
+import { checkKept, fromCreate, fromPatch, refuseEmpty } from "./definition.ts";
 import type { Frontdoor } from "./frontdoor.ts";
 import { getProviderIn } from "./provider-service.ts";
 import type { Reach } from "./reach.ts";
@@ -113,7 +113,9 @@ export class DryRunService {
       if (type === undefined) {
         throw invalidField("type", `must be one of ${types.list.map(({ name }) => name).join(", ")}`);
       }
-      return { type, provider: { orgId, data: fromCreate(type, data).data } };
+      const candidate = fromCreate(type, data);
+      refuseEmpty(candidate);
+      return { type, provider: { orgId, data: candidate.data } };
     }
     const stored = await getProviderIn(reader, frontdoor.id, id);
     if (typeName !== undefined && typeName !== stored.type) {
@@ -123,6 +125,7 @@ export class DryRunService {
     const owner = { providerId: stored.id, revision: stored.revision };
     const current = { data: stored.data, secrets: openSecrets(sealer, owner, stored.sealedSecrets) };
     const candidate = fromPatch(type, current, data);
+    refuseEmpty(candidate);
     // Data that does not fit is told of by the first check, and nothing is sent then.
     if (validator.validate(type.name, candidate.data).length === 0) checkKept(type, current, candidate);
     return { type, provider: { id: stored.id, orgId, data: candidate.data } };

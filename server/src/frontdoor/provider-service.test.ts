@@ -156,6 +156,17 @@ describeDatabases("auth providers", (under) => {
     expect(refusal.violations).toMatchObject([{ field: "data.clientSecret" }]);
   });
 
+  it("refuse the mask where there is nothing to keep together with all else that is wrong", async () => {
+    const data = { issuer: 5, clientId: "c", clientSecret: mask };
+    const wrong = [{ field: "data.clientSecret" }, { field: "data.issuer" }];
+    expect((await refusalOf(create({ data }))).violations).toMatchObject(wrong);
+    const { id } = await create({ data: { issuer: oidcData.issuer, clientId: "c" } });
+    const patch = room.providers.update(manager, refTo(id), { data });
+    expect((await refusalOf(patch)).violations).toMatchObject(wrong);
+    const put = room.providers.replace(manager, refTo(id), { name: "x", type: "OIDC", data });
+    expect((await refusalOf(put)).violations).toMatchObject(wrong);
+  });
+
   describe("PATCH", () => {
     it("merges, removes by null, and leaves what is absent", async () => {
       const { id } = await create({ data: { ...oidcData, requiredClaims: { a: "1", b: "2" } } });

@@ -219,7 +219,7 @@ export class ProviderService {
       if (revision === undefined) throw new DomainError("REVISION_NOT_FOUND");
       const { name, enabled, data } = revision;
       const secrets = openSecrets(this.#options.sealer, revision, revision.sealedSecrets);
-      const candidate = { data: { ...data, ...secrets }, kept: [] };
+      const candidate = { data: { ...data, ...secrets }, kept: [], empty: [] };
       checkCandidate(type, this.#options.validator, undefined, candidate);
       return { state: { name, enabled, data, secrets }, change: "rollback", restoredRevision: number };
     });
