@@ -18,7 +18,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { basic, postJson } from "./parts/http.ts";
+import { basic, postJson, send } from "./parts/http.ts";
 import {
   type CommandResult,
   createState,
@@ -572,4 +572,13 @@ describe("doctor", () => {
       "FAIL  database: database: the file is no SQLite database (SQLITE_NOTADB)",
     );
   });
+});
+
+it("does not load undici, which takes as long as a tenth of a start, before a call has headers to answer", async () => {
+  const tell = `process.on("exit", () => console.log("undici", process.moduleLoadList.some((it) => /undici/.test(it))))`;
+  const preload = `--import data:text/javascript,${encodeURIComponent(tell)}`;
+  await using server = await startServer({ env: { NODE_OPTIONS: preload } });
+  expect((await send(`${server.url}/.well-known/jwks.json`)).status).toBe(200);
+  expect(await server.stop()).toBe(0);
+  expect(server.stdout()).toContain("undici false");
 });
