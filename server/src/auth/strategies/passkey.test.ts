@@ -271,6 +271,18 @@ describeDatabases("passkeys", (under) => {
     },
   );
 
+  it.each([[{}], [true], ["usb"], [[7, "USB", "x".repeat(21)]]])(
+    "are registered without transports where the answer says %j",
+    async (transports) => {
+      const user = await newUser();
+      const begun = await strategy.begin({ ...request, user });
+      const answer = new SoftAuthenticator({ origin }).create(optionsOf(begun));
+      Object.assign(answer.response, { transports });
+      expect(await finish(begun, answer, user)).toMatchObject({ kind: "registration" });
+      expect(await findPasskeys(database.reader, user.userId)).toMatchObject([{ transports: [] }]);
+    },
+  );
+
   it.each([[{}], [{ id: 7 }], [{ id: "x" }], [{ id: "x", response: null }]])("refuse %j", async (answer) => {
     await expect(finish(await strategy.begin(request), answer)).rejects.toMatchObject(refused);
   });

@@ -221,10 +221,10 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
   };
 }
 
-function toTransports(transports: readonly unknown[] | undefined): string[] {
-  const texts = (transports ?? []).filter(
-    (one): one is string => typeof one === "string" && /^[a-z-]{1,20}$/.test(one),
-  );
+/** Nothing vouches for these, nor for their being a list. */
+function toTransports(transports: unknown): string[] {
+  const given: readonly unknown[] = Array.isArray(transports) ? transports : [];
+  const texts = given.filter((one): one is string => typeof one === "string" && /^[a-z-]{1,20}$/.test(one));
   return texts.slice(0, 10);
 }
 
