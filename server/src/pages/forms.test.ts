@@ -83,6 +83,7 @@ describe("a form", () => {
     ["text", post({ token }, { "content-type": "text/plain" })],
     ["a field twice", post(`token=${token}&id=1&id=2`)],
     ["a field too long", post({ token, id: "x".repeat(8193) })],
+    ["a field with a NUL", post({ token, id: "a\0b" })],
   ])("is refused as %s", (_, request) => {
     expect(() => read(request)).toThrow(expect.objectContaining({ reason: "INVALID_REQUEST" }));
   });

@@ -22,8 +22,8 @@ const longestValue = 8192;
 /** A field that was sent once; empty when it was not sent. @throws DomainError INVALID_REQUEST */
 export function readField(form: URLSearchParams, name: string): string {
   const [value = "", ...others] = form.getAll(name);
-  if (others.length > 0 || value.length > longestValue) {
-    throw new DomainError("INVALID_REQUEST", { detail: `field ${name} repeated or too long` });
+  if (others.length > 0 || value.length > longestValue || value.includes("\0")) {
+    throw new DomainError("INVALID_REQUEST", { detail: `field ${name} repeated, too long or with a NUL` });
   }
   return value;
 }

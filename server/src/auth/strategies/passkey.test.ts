@@ -283,7 +283,14 @@ describeDatabases("passkeys", (under) => {
     },
   );
 
-  it.each([[{}], [{ id: 7 }], [{ id: "x" }], [{ id: "x", response: null }]])("refuse %j", async (answer) => {
+  it.each([
+    [{}],
+    [{ id: 7 }],
+    [{ id: "x" }],
+    [{ id: "\u0000" }],
+    [{ id: "\ud800" }],
+    [{ id: "x", response: null }],
+  ])("refuse %j", async (answer) => {
     await expect(finish(await strategy.begin(request), answer)).rejects.toMatchObject(refused);
   });
 

@@ -46,6 +46,11 @@ interface Ceremony {
   readonly challenge: string;
 }
 
+/** Whether a database can be asked for it at all: base64url of at most 1023 bytes (WebAuthn Level 3 §7.1). */
+function isCredentialId(id: unknown): id is string {
+  return typeof id === "string" && /^[\w-]{1,1364}$/.test(id);
+}
+
 function refuse(detail: string, cause?: unknown): DomainError {
   return new DomainError("INVALID_FLOW", { detail, cause });
 }
@@ -150,7 +155,7 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
 
   async function finishLogin(challenge: string, response: Record<string, unknown>): Promise<Proof> {
     const answer = response as unknown as AuthenticationResponseJSON;
-    const passkey = typeof answer.id === "string" ? await options.findByCredentialId(answer.id) : undefined;
+    const passkey = isCredentialId(answer.id) ? await options.findByCredentialId(answer.id) : undefined;
     if (passkey === undefined) throw refuse("passkey: unknown credential");
     await checkUserHandle(passkey, answer);
     const counter = await verify(challenge, answer, passkey);
