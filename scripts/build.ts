@@ -41,7 +41,10 @@ const oneLanguage: Plugin = {
 const httpAlone: Plugin = {
   name: "http-alone",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(node:)?http$/ }, () => ({ path: "node:http", namespace: "built-in" }));
+    onResolve({ filter: /^(node:)?http$/ }, ({ kind }) =>
+      // One that is imported later would come with its default export alone.
+      kind === "dynamic-import" ? undefined : { path: "node:http", namespace: "built-in" },
+    );
     onLoad({ filter: /^/, namespace: "built-in" }, ({ path }) => ({
       contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
     }));
