@@ -109,6 +109,10 @@ describe("an issuer's answer", () => {
     });
   });
 
+  /** With an address, so that userinfo is not asked. */
+  const name = (sub: string) => {
+    answers.claims = { ...answers.claims, sub, email: "ann@example.org" };
+  };
   const secretKey = new TextEncoder().encode(clientSecret);
   it.each<[string, () => void]>([
     ["for another client", () => (answers.claims.aud = "someone-else")],
@@ -120,6 +124,10 @@ describe("an issuer's answer", () => {
     ["for several, and authorized to nobody", () => (answers.claims.aud = [clientId, "x"])],
     ["of another issuer", () => (answers.claims.iss = "https://evil.example")],
     ["of nobody in particular", () => delete answers.claims.sub],
+    ["of somebody whose name is empty", () => name("")],
+    ["of somebody whose name no database keeps", () => name("ann\u0000")],
+    ["of somebody whose name is half a character", () => name("\ud800")],
+    ["of somebody whose name is too long", () => name("x".repeat(256))],
     ["without a nonce", () => (answers.claims.nonce = undefined)],
     ["with another nonce", () => (answers.claims.nonce = "x")],
     ["that is over, by more than the skew", () => (answers.claims.exp = seconds() - 61)],
@@ -147,6 +155,11 @@ describe("an issuer's answer", () => {
   ])("is refused %s", async (_name, change) => {
     change();
     await expect(signIn()).rejects.toMatchObject({ reason: "INVALID_FLOW" });
+  });
+
+  it("names somebody in up to 255 characters, of any script", async () => {
+    name("é".repeat(255));
+    expect(await signIn()).toMatchObject({ subject: "é".repeat(255) });
   });
 
   it("needs no iss in its callback unless the issuer promises one", async () => {

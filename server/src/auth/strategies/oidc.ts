@@ -30,6 +30,12 @@ interface Profile {
   readonly picture?: unknown;
 }
 
+/**
+ * A person's name at an issuer (OpenID Connect Core 1.0 §2), of any script. An
+ * empty one, or one that a database keeps in another form, could be several people's.
+ */
+const subject = /^[^\p{Cc}\p{Cs}]{1,255}$/u;
+
 const googleIssuer = "https://accounts.google.com";
 
 const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"];
@@ -95,6 +101,7 @@ export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
     );
     const claims = tokens.claims();
     if (claims === undefined) throw new Error("no ID token");
+    if (!subject.test(claims.sub)) throw new Error("the ID token's sub names nobody");
     const hasUserinfo = configuration.serverMetadata().userinfo_endpoint !== undefined;
     if (claims.email !== undefined || !hasUserinfo) return toIdentity(claims as never, options);
     const userinfo = await client.fetchUserInfo(configuration, tokens.access_token, claims.sub);
