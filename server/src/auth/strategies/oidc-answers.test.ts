@@ -175,6 +175,19 @@ describe("an issuer's answer", () => {
   });
 });
 
+describe("an issuer's document", () => {
+  it.each([[undefined], ["/auth"], ["javascript:alert(1)"], ["data:text/html,x"]])(
+    "is as good as none with the place %j to send people to",
+    async (endpoint) => {
+      answers.metadata = { authorization_endpoint: endpoint };
+      await expect(signIn()).rejects.toMatchObject({
+        reason: "UNAVAILABLE",
+        message: expect.stringContaining("identity provider acme"),
+      });
+    },
+  );
+});
+
 describe("a client proves itself", () => {
   const basic = `Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString("base64")}`;
 

@@ -10,7 +10,13 @@ import type { Configuration } from "openid-client";
 import { DomainError } from "../../lib/errors.ts";
 import { toEmail, toEmailDomain } from "../../users/email.ts";
 import type { FinishRequest, Proof, Strategy } from "../strategy.ts";
-import { OidcClient, type OidcClientOptions, toRefusal, withPatience } from "./oidc-client.ts";
+import {
+  issuerUnavailable,
+  OidcClient,
+  type OidcClientOptions,
+  toRefusal,
+  withPatience,
+} from "./oidc-client.ts";
 import { toPicture, toTitle } from "./profile.ts";
 
 export interface OidcStrategyOptions extends OidcClientOptions {
@@ -90,6 +96,19 @@ export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
     return url;
   }
 
+  /** @throws DomainError UNAVAILABLE when the issuer's document names no place to send anybody to */
+  function toEndpoint(
+    client: typeof import("openid-client"),
+    configuration: Configuration,
+    parameters: Record<string, string>,
+  ): string {
+    try {
+      return client.buildAuthorizationUrl(configuration, parameters).href;
+    } catch (error) {
+      throw issuerUnavailable(name, error);
+    }
+  }
+
   async function exchange(request: FinishRequest, configuration: Configuration): Promise<Proof> {
     const client = await import("openid-client");
     const { verifier, nonce } = request.flow.secret;
@@ -118,7 +137,7 @@ export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
       const client = await import("openid-client");
       const verifier = client.randomPKCECodeVerifier();
       const nonce = client.randomNonce();
-      const endpoint = client.buildAuthorizationUrl(configuration, {
+      const parameters = {
         redirect_uri: request.callbackUrl,
         response_mode: "query",
         scope: scopes.join(" "),
@@ -127,8 +146,8 @@ export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
         code_challenge: await client.calculatePKCECodeChallenge(verifier),
         code_challenge_method: "S256",
         ...(request.email !== undefined && { login_hint: request.email }),
-      });
-      return { endpoint: endpoint.href, secret: { verifier, nonce } };
+      };
+      return { endpoint: toEndpoint(client, configuration, parameters), secret: { verifier, nonce } };
     },
     async finish(request) {
       if (request.code === "") throw new DomainError("CODE_MISSING");
