@@ -143,6 +143,28 @@ describe("outbox", () => {
     expect(readdirSync(folder)).toHaveLength(2);
     expect(readdirSync(folder)).not.toContain(first);
   });
+
+  it("shows no mail before all of it is there", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "vestibule-outbox-"));
+    cleanUps.push(() => rmSync(folder, { recursive: true }));
+    const outbox = createOutbox({ folder, from, clock: { now: () => new Date() }, log: silentLog });
+    const sizes = new Set<number>();
+    const look = () => {
+      const names = readdirSync(folder).filter((name) => name.endsWith(".eml"));
+      for (const name of names) sizes.add(statSync(join(folder, name)).size);
+    };
+    let isSent = false;
+    const sent = outbox.send({ ...message, text: "long ".repeat(1_000_000) }).then(() => {
+      isSent = true;
+    });
+    while (!isSent) {
+      look();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await sent;
+    look();
+    expect(sizes.size).toBe(1);
+  });
 });
 
 describe("mailer", () => {

@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
@@ -8,6 +8,9 @@ import { toFields } from "./smtp.ts";
 
 /** How long files are kept, in milliseconds. */
 const keptMs = 24 * 3600 * 1000;
+
+/** What a file's name ends in until all of the mail is in it. */
+const unfinished = ".part";
 
 /** How often files are looked through for old ones, in milliseconds: there may be very many. */
 const sweepEveryMs = 3600 * 1000;
@@ -37,7 +40,8 @@ export function createOutbox(options: {
     const horizon = nowMs - keptMs;
     for (const name of await readdir(folder)) {
       const path = join(folder, name);
-      if (name.endsWith(".eml") && (await stat(path)).mtimeMs < horizon) await rm(path, { force: true });
+      const isOurs = name.endsWith(".eml") || name.endsWith(`.eml${unfinished}`);
+      if (isOurs && (await stat(path)).mtimeMs < horizon) await rm(path, { force: true });
     }
   }
 
@@ -48,7 +52,9 @@ export function createOutbox(options: {
       const { message: bytes } = await writer.sendMail({ ...toFields(message), from, date: clock.now() });
       await mkdir(folder, { recursive: true, mode: 0o700 });
       const path = join(folder, `${newId(clock.now())}.eml`);
-      await writeFile(path, bytes as Buffer, { mode: 0o600, flag: "wx" });
+      // Whoever waits for a mail never sees half of one.
+      await writeFile(`${path}${unfinished}`, bytes as Buffer, { mode: 0o600, flag: "wx" });
+      await rename(`${path}${unfinished}`, path);
       log.info({ path }, "mail written: there is no smtp.url, so it is not sent");
       await removeOld().catch((err) => log.warn({ err }, "old mail could not be removed"));
     },
