@@ -142,6 +142,16 @@ describeDatabases("callback routes", (under) => {
       expect((await browser.visit(answer)).status).toBe(303);
     });
 
+    it("is refused under another provider's name, and stays good under its own (C7)", async () => {
+      const browser = new Browser();
+      const answer = { state: await browser.begin("google"), code: person() };
+      for (const strategy_name of ["maillink", "elsewhere"]) {
+        expect(cookiesOf(await browser.visit({ ...answer, strategy_name }))).toEqual([]);
+        expect(shown.at(-1)).toMatchObject({ kind: "refused", error: { reason: "INVALID_AUTH_STATE" } });
+      }
+      expect((await browser.visit({ ...answer, strategy_name: "google" })).status).toBe(303);
+    });
+
     it("is refused a second time, but does not bother whoever is signed in by now", async () => {
       const browser = new Browser();
       const answer = { state: await browser.begin("google"), code: person() };

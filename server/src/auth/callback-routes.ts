@@ -135,6 +135,8 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
     }
     const state = readOne(query, "state");
     const { strategy, returnTo: askedFor } = await web.glance(state, header);
+    const named = readOne(query, "strategy_name");
+    if (named !== "" && named !== strategy.name) throw new DomainError("INVALID_AUTH_STATE");
     if (strategy.attempts === "code") {
       const form = await findForm(state, header);
       if (form === undefined) return await renderResult({ kind: "other_browser" }, request);
