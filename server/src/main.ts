@@ -127,12 +127,19 @@ function toPlainFailure(error: unknown): string | undefined {
   if (error instanceof DomainError && error.kind === "unavailable") {
     return `vestibule: ${error.detail ?? error.message}`;
   }
-  const isPlain = error instanceof Error && (plainFailures.has(error.name) || isArgumentError(error));
-  return isPlain ? `vestibule: ${error.message}` : undefined;
+  if (!(error instanceof Error)) return undefined;
+  if (isArgumentError(error)) return `vestibule: ${toFirstClause(error.message)}; try --help`;
+  return plainFailures.has(error.name) ? `vestibule: ${error.message}` : undefined;
 }
 
 function isArgumentError(error: Error & { code?: string }): boolean {
   return error.code?.startsWith("ERR_PARSE_ARGS") === true;
+}
+
+/** `parseArgs` goes on to explain positional arguments that begin with a dash, which no command takes. */
+function toFirstClause(message: string): string {
+  const [clause = message] = message.split(/\.\s/, 1);
+  return clause.charAt(0).toLowerCase() + clause.slice(1);
 }
 
 function toStack(error: unknown): string {
