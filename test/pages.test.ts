@@ -190,6 +190,18 @@ describe("a newcomer", () => {
     await page.waitForURL("**/account");
   });
 
+  it("is told on the account page where the browser has no passkeys", async () => {
+    const page = await visit("/login");
+    await page.addInitScript("delete window.PublicKeyCredential");
+    await signIn(page, newEmail());
+    expect(await page.getByText("Passkeys do not work here").isVisible()).toBe(true);
+    expect(await page.getByRole("button", { name: "Add a passkey" }).isVisible()).toBe(false);
+    await inspect(page, "account-without-passkeys");
+    await page.addInitScript("window.PublicKeyCredential ??= class {}");
+    await page.reload();
+    expect(await page.getByText("Passkeys do not work here").isVisible()).toBe(false);
+  });
+
   it("is told when the passkey was not used, and can go on", async () => {
     const page = await visit("/login");
     await withoutOffers(page);

@@ -107,6 +107,7 @@ function toAddPasskey({ mayAddPasskey }: AccountView, count: number): Html {
 </div>
 <p class="notice problem" role="alert" hidden></p>
 </div>
+<p class="hint" data-passkey="missing" hidden>Passkeys do not work here: they need a current browser, and https.</p>
 <noscript><p class="hint">Adding a passkey needs JavaScript, which is switched off in this browser.</p></noscript>`;
 }
 

@@ -206,4 +206,6 @@ function setUpRegistration(part) {
 if (globalThis.PublicKeyCredential) {
   for (const part of document.querySelectorAll('[data-passkey="sign-in"]')) setUpSignIn(part);
   for (const part of document.querySelectorAll('[data-passkey="register"]')) setUpRegistration(part);
+} else {
+  for (const part of document.querySelectorAll('[data-passkey="missing"]')) part.hidden = false;
 }
