@@ -60,6 +60,14 @@ describe("readDevice", () => {
     });
   });
 
+  it.each([
+    ["S\u00c3\u00a3o Paulo", "São Paulo"],
+    ["\u00e6\u009d\u00b1\u00e4\u00ba\u00ac", "東京"],
+    ["K\u00f6ln", "Köln"],
+  ])("reads %j as the name %s, whether its bytes are UTF-8 or Latin-1", (bytes, city) => {
+    expect(readDevice(names, new Headers({ "x-frontier-city": bytes }), info(true)).city).toBe(city);
+  });
+
   it("keeps no more than a name", () => {
     const long = new Headers({ "x-frontier-city": "x".repeat(5000) });
     expect(readDevice(names, long, info(true)).city).toHaveLength(100);

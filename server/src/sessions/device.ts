@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { SessionHeadersConfig } from "../config/config.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Device } from "./session.ts";
@@ -5,6 +6,15 @@ import { readUserAgent } from "./user-agent.ts";
 
 /** Longest place or address that is kept, in characters. */
 const longestText = 100;
+
+/**
+ * A header's value as it was meant: its bytes come as Latin-1 (RFC 9110 §5.5),
+ * but whoever names places names them in UTF-8. What is not UTF-8 stays.
+ */
+function decode(value: string): string {
+  const bytes = Buffer.from(value, "latin1");
+  return isUtf8(bytes) ? bytes.toString("utf8") : value;
+}
 
 /**
  * Reads device and place of a request from the configured headers.
@@ -16,10 +26,11 @@ const longestText = 100;
 export function readDevice(names: SessionHeadersConfig, header: Headers, info: RequestInfo): Device {
   function read(name: string): string {
     const text = info.fromTrustedProxy ? (header.get(name) ?? "") : "";
-    return text
+    return decode(text)
       .replace(/\p{Cc}/gu, "")
       .trim()
-      .slice(0, longestText);
+      .slice(0, longestText)
+      .toWellFormed();
   }
   const hasOwnAddress = names.clientIp !== "x-forwarded-for" && names.clientIp !== "forwarded";
   const ownAgent = names.clientUserAgent === "user-agent" ? "" : read(names.clientUserAgent);
