@@ -5,6 +5,7 @@
  * same page, so that another way is one step away.
  */
 import type { Browsers } from "../auth/browser.ts";
+import { callbackPath } from "../auth/callback-routes.ts";
 import { findReturnTo, type RedirectRules } from "../auth/redirects.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import type { SignInWeb } from "../auth/web.ts";
@@ -53,6 +54,9 @@ function isOpenedElsewhere(header: Headers, publicUrl: string): boolean {
 /** Builds the routes of the sign-in page and its two forms. */
 export function createLoginPages(options: LoginPagesOptions): readonly PageRoute[] {
   const { render, offers, web, authenticator, redirects, publicUrl, isSessionStrict, browsers } = options;
+  // Who began here comes back here, where that is allowed; an app's page may come first in the list.
+  const own = `${publicUrl}${callbackPath}`;
+  const callbackUrl = redirects.callbackUrls.includes(own) ? own : "";
 
   function show(request: PageRequest, view: Omit<LoginView, "offers" | "forms">, status = 200): PageResponse {
     const forms = openForms(request, browsers);
@@ -130,7 +134,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
     const email = readField(form, "email");
     const returnTo = readField(form, "return_to");
     const principal = await findVisitor(authenticator, request);
-    const asked = { strategyName, email, returnTo, callbackUrl: "" };
+    const asked = { strategyName, email, returnTo, callbackUrl };
     try {
       const { flow, setCookies } = await web.begin(asked, { ...request, principal });
       return flow.endpoint === ""

@@ -8,18 +8,23 @@ const publicUrl = "https://id.example.org";
 const browser = Buffer.alloc(32, 1).toString("base64url");
 
 /** The pages over a service whose `begin` fails so. */
-function pagesOver(failure: unknown) {
+function pagesOver(failure: unknown, callbackUrls: readonly string[] = []) {
   const logged: unknown[] = [];
+  const begun: unknown[] = [];
   const fails = async () => {
+    throw failure;
+  };
+  const begin = async (asked: unknown) => {
+    begun.push(asked);
     throw failure;
   };
   const pages = createPages({
     siteName: "Example",
     publicUrl,
     strategies: ["mailotp", "maillink", "google"].map((name) => ({ name })),
-    web: { begin: fails, glance: fails, finish: fails, clearStrays: () => [] },
+    web: { begin, glance: fails, finish: fails, clearStrays: () => [] },
     authenticator: { authenticateCookie: fails },
-    redirects: { callbackUrls: [], authorizedRedirectUrls: ["https://app.example.org/"] },
+    redirects: { callbackUrls, authorizedRedirectUrls: ["https://app.example.org/"] },
     browsers: createBrowsers({ secure: true, crossSite: false }),
     hasOutbox: false,
     log: { error: (entry: unknown) => logged.push(entry) },
@@ -51,7 +56,7 @@ function pagesOver(failure: unknown) {
     if (route === undefined) throw new Error(`no ${method} ${bare}`);
     return await route.handle(request);
   }
-  return { ask, logged };
+  return { ask, logged, begun };
 }
 
 const unavailable = new DomainError("UNAVAILABLE");
@@ -75,6 +80,15 @@ describe("while something is down", () => {
     expect(status).toBe(503);
     expect(body).toContain("That cannot be done at the moment");
   });
+});
+
+it.each([
+  ["here, wherever that is in the list", ["https://app.example.org/cb", `${publicUrl}/auth/callback`], true],
+  ["to the first that is allowed, where this is not", ["https://app.example.org/cb"], false],
+])("a sign-in with a provider comes back %s", async (_where, callbackUrls, isHere) => {
+  const { ask, begun } = pagesOver(unavailable, callbackUrls);
+  await ask("/login/with", { strategy: "google" });
+  expect(begun).toMatchObject([{ callbackUrl: isHere ? `${publicUrl}/auth/callback` : "" }]);
 });
 
 describe("a failure of our own", () => {
