@@ -88,16 +88,7 @@ beforeAll(async () => {
     accounts: { nobody: { email: "nobody@example.org", email_verified: true } },
     redirectUris: [`${origin}/callback`],
   });
-  const packing = npm(
-    "pack",
-    "-w",
-    "gen",
-    "-w",
-    "clients/web",
-    "--json",
-    "--pack-destination",
-    join(folder, "packages"),
-  );
+  const packing = npm("pack", "-w", "clients/web", "--json", "--pack-destination", join(folder, "packages"));
   [server, browser] = await Promise.all([
     startServer({
       config: {
@@ -120,8 +111,9 @@ beforeAll(async () => {
     launchBrowser(),
     packing,
   ]);
-  const packages = ["proto", "web"].map((name) => join(folder, `packages/vestibule-${name}-0.1.0.tgz`));
-  await npm("install", "--prefer-offline", ...packages);
+  // Nothing else of ours: what the package needs of the schema it brings along.
+  const packed = join(folder, "packages/vestibule-web-0.1.0.tgz");
+  await npm("install", "--prefer-offline", packed);
 }, 120_000);
 afterAll(async () => {
   await browser?.close();
@@ -232,7 +224,7 @@ result.session;
     expect(
       paths.filter((path) => !/^(dist\/[\w/-]+\.(js|d\.ts)|README\.md|LICENSE|package\.json)$/.test(path)),
     ).toEqual([]);
-    expect(packed.size).toBeLessThan(40 * 1024);
+    expect(packed.size).toBeLessThan(140 * 1024);
   });
 
   it("it is as small in a page as its README says", async () => {
