@@ -205,7 +205,7 @@ export class DatabaseAuditTrail implements AuditTrail {
       waiting -= records.length;
       isWritten = await this.#write(records);
     }
-    if (this.#buffer.length > 0 && !this.#isClosed) {
+    if (!isWritten && !this.#isClosed) {
       this.#timer = setTimeout(() => void this.flush(), this.#retryAfterMs);
     }
   }
