@@ -227,8 +227,8 @@ describe("the audit trail under a steady load", () => {
     const database = {
       transaction: async () => {
         transactions += 1;
-        trail.note(caller, { action: "steady.issue" });
         await new Promise((resolve) => setTimeout(resolve, 1));
+        trail.note(caller, { action: "steady.issue" });
       },
     } as unknown as Database;
     // A rest of an hour is for what could not be written: none of this may wait for that.
