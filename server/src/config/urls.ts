@@ -106,7 +106,7 @@ function isSecure(url: URL): boolean {
 }
 
 /** Whether a host, as `URL.hostname` says it, is this machine by name or address. */
-function isLoopback(hostname: string): boolean {
+export function isLoopback(hostname: string): boolean {
   if (isAddress(hostname)) return hostname.startsWith("127.") || hostname === "[::1]";
   return hostname === "localhost" || hostname.endsWith(".localhost");
 }

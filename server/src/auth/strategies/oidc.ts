@@ -7,6 +7,7 @@
  * when the provider promises it.
  */
 import type { Configuration } from "openid-client";
+import { isLoopback } from "../../config/urls.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { toEmail, toEmailDomain } from "../../users/email.ts";
 import type { FinishRequest, Proof, Strategy } from "../strategy.ts";
@@ -44,12 +45,10 @@ const subject = /^[^\p{Cc}\p{Cs}]{1,255}$/u;
 
 const googleIssuer = "https://accounts.google.com";
 
-const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"];
-
 /** Google itself; or what stands in for it on this machine, for the tests of whole systems, under its name. */
 function isGoogle({ name, issuerUrl }: OidcStrategyOptions): boolean {
   if (issuerUrl === googleIssuer) return true;
-  return name === "google" && loopbackHosts.includes(new URL(issuerUrl).hostname);
+  return name === "google" && isLoopback(new URL(issuerUrl).hostname);
 }
 
 function isAuthoritativeFor(email: string, profile: Profile, options: OidcStrategyOptions): boolean {
