@@ -208,17 +208,8 @@ describe("paths", () => {
   });
 
   it("answers HTTP/1.0 without a host", async () => {
-    const { port } = new URL(edge.http1);
-    const answer = await new Promise<string>((resolve) => {
-      const socket = connectTcp(Number(port), "127.0.0.1");
-      let text = "";
-      socket.on("data", (chunk) => {
-        text += chunk;
-      });
-      socket.on("close", () => resolve(text));
-      const head = [`POST ${authToken} HTTP/1.0`, "content-type: application/json", "content-length: 2"];
-      socket.write(`${head.join("\r\n")}\r\n\r\n{}`);
-    });
+    const head = [`POST ${authToken} HTTP/1.0`, "content-type: application/json", "content-length: 2"];
+    const answer = await exchange(`${head.join("\r\n")}\r\n\r\n{}`);
     expect(answer).toMatch(/^HTTP\/1\.1 200 /);
   });
 
@@ -230,16 +221,8 @@ describe("paths", () => {
     ["nothing for nobody", "POST /nothing", "text/plain", 404],
     ["nothing for a method that a path has not", "DELETE /healthz", "text/plain", 405],
   ])("answers a request that says nothing of a body: %s", async (_, line, type, status) => {
-    const { port } = new URL(edge.http1);
-    const answer = await new Promise<string>((resolve) => {
-      const socket = connectTcp(Number(port), "127.0.0.1");
-      let text = "";
-      socket.on("data", (chunk) => {
-        text += chunk;
-      });
-      socket.on("close", () => resolve(text));
-      socket.write(`${line} HTTP/1.1\r\nhost: a\r\ncontent-type: ${type}\r\nconnection: close\r\n\r\n`);
-    });
+    const head = [`${line} HTTP/1.1`, "host: a", `content-type: ${type}`, "connection: close"];
+    const answer = await exchange(`${head.join("\r\n")}\r\n\r\n`);
     expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   });
 });
@@ -715,6 +698,19 @@ describe("shutdown", () => {
     }
   });
 });
+
+/** Sends bytes over HTTP/1 and answers all that comes until the server closes. */
+function exchange(bytes: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connectTcp(Number(new URL(edge.http1).port), "127.0.0.1");
+    let text = "";
+    socket.on("data", (chunk) => {
+      text += chunk;
+    });
+    socket.on("close", () => resolve(text));
+    socket.write(bytes);
+  });
+}
 
 type Cut = (edge: RunningEdge, path: string, headers: Record<string, string>, body: Buffer) => Socket;
 
