@@ -8,7 +8,15 @@ it("makes UUIDs of version 7, unlike each other", () => {
   expect(new Set(ids).size).toBe(1000);
   for (const id of ids)
     expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-  expect(new Set(ids.map((id) => id.slice(15, 18))).size).toBeGreaterThan(100);
+});
+
+it("leaves 74 bits to chance, each of them", () => {
+  const ids = Array.from({ length: 1000 }, () => newId(now));
+  const seen = (place: number) => [...new Set(ids.map((id) => id[place]))].toSorted().join("");
+  const randomPlaces = [15, 16, 17, 20, 21, 22, ...Array.from({ length: 12 }, (_, index) => 24 + index)];
+  for (const place of randomPlaces) expect(seen(place), `place ${place}`).toBe("0123456789abcdef");
+  expect(seen(19)).toBe("89ab");
+  expect(new Set(ids.map((id) => id.slice(15))).size).toBe(1000);
 });
 
 it.each([0, 1, now.getTime(), 2 ** 48 - 1])("begins with the time: %i", (milliseconds) => {
