@@ -32,7 +32,7 @@ export async function nameFormerOwner(reader: Reader, refusal: AuditRecord): Pro
   return {
     ...refusal,
     actor: { type: "serviceuser", id: serviceUserId },
-    ...(first.orgId !== undefined && { orgId: first.orgId }),
+    orgId: first.orgId ?? refusal.orgId,
     detail: toLongText(detail),
   };
 }

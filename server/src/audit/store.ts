@@ -31,6 +31,9 @@ const columns = [
 
 type Value = string | number | null;
 
+/** A record as its row takes it: the values, in the order of {@link columns}. */
+export type RecordRow = readonly Value[];
+
 /** An insert of `count` rows, whose parameters are their values, row after row. */
 function prepareInsert(count: number) {
   return prepared((database, parameters: readonly Value[]) =>
@@ -51,8 +54,8 @@ function toNewRow(parameters: readonly Value[], first: number): NewRow {
 const insertOne = prepareInsert(1);
 const insertMany = prepareInsert(rowsPerInsert);
 
-/** The values of a record, in the order of {@link columns}. */
-function toValues(record: AuditRecord): Value[] {
+/** The row of a record: a list where the record is seven objects, for what waits to be stored. */
+export function toRow(record: AuditRecord): RecordRow {
   return [
     record.id,
     record.at.getTime(),
@@ -76,12 +79,12 @@ function toValues(record: AuditRecord): Value[] {
 }
 
 /** Stores records, in their order. */
-export async function insertRecords(tx: Tx, records: readonly AuditRecord[]): Promise<void> {
+export async function insertRecords(tx: Tx, records: readonly RecordRow[]): Promise<void> {
   const whole = records.length - (records.length % rowsPerInsert);
   for (let from = 0; from < whole; from += rowsPerInsert) {
-    await insertMany.run(tx, records.slice(from, from + rowsPerInsert).flatMap(toValues));
+    await insertMany.run(tx, records.slice(from, from + rowsPerInsert).flat());
   }
-  for (const record of records.slice(whole)) await insertOne.run(tx, toValues(record));
+  for (const record of records.slice(whole)) await insertOne.run(tx, record);
 }
 
 function toSubject(type: string | null, id: string | null): AuditSubject | undefined {

@@ -17,16 +17,23 @@ export function toLongText(text: string): string {
 }
 
 /** The same for names and values of an event's details. */
-export function toDetails(details: Readonly<Record<string, string>> = {}): Record<string, string> {
-  const entries = Object.entries(details).slice(0, detailsPerRecord);
-  return Object.fromEntries(entries.map(([name, value]) => [toShortText(name), toLongText(value)]));
+export function toDetails(details: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const entries = Object.entries(details);
+  const isAsKept = entries.every(([name, value]) => isPlain(name, shortText) && isPlain(value, longText));
+  if (isAsKept && entries.length <= detailsPerRecord) return details;
+  const kept = entries.slice(0, detailsPerRecord);
+  return Object.fromEntries(kept.map(([name, value]) => [toShortText(name), toLongText(value)]));
 }
 
 function toText(text: string, length: number): string {
-  // What nearly all texts are needs no mending.
-  if (text.length <= length && /^[ -~]*$/.test(text)) return text;
+  if (isPlain(text, length)) return text;
   return text
     .slice(0, length)
     .toWellFormed()
     .replace(/\p{Cc}/gu, " ");
+}
+
+/** Whether a text needs no mending, as nearly all need none. */
+function isPlain(text: string, length: number): boolean {
+  return text.length <= length && /^[ -~]*$/.test(text);
 }

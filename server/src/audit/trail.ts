@@ -18,7 +18,7 @@ import type { AuditAgent, AuditEvent, AuditRefusal, AuditSubject, AuditTrail } f
 import { nameFormerOwner } from "./former-owners.ts";
 import type { AuditRecord } from "./record.ts";
 import { RefusalThrottle, type SuppressedRefusals } from "./refusal-throttle.ts";
-import { insertRecords } from "./store.ts";
+import { insertRecords, type RecordRow, toRow } from "./store.ts";
 import { toDetails, toLongText, toShortText } from "./texts.ts";
 
 export interface DatabaseAuditTrailOptions {
@@ -50,9 +50,9 @@ export class DatabaseAuditTrail implements AuditTrail {
   readonly #throttle: RefusalThrottle;
   readonly #listeners = new Set<() => void>();
 
-  #buffer: AuditRecord[] = [];
+  #buffer: RecordRow[] = [];
   /** Refusals whose credential's former owner is to be looked for when they are written. */
-  readonly #unknown = new WeakSet<AuditRecord>();
+  readonly #unknown = new WeakMap<RecordRow, AuditRecord>();
   #lost = 0;
   #reportedLost = 0;
   #isFailing = false;
@@ -90,16 +90,16 @@ export class DatabaseAuditTrail implements AuditTrail {
   }
 
   async record(tx: Tx, caller: Caller, event: AuditEvent): Promise<void> {
-    await this.#insert(tx, [this.#toRecord(event, "success", fromCaller(caller))]);
+    await this.#insert(tx, [toRow(this.#toRecord(event, "success", fromCaller(caller)))]);
   }
 
   async recordOwn(tx: Tx, agent: AuditAgent, event: AuditEvent): Promise<void> {
     const actor: AuditSubject = { type: "system", id: agent };
-    await this.#insert(tx, [this.#toRecord(event, "success", { actor })]);
+    await this.#insert(tx, [toRow(this.#toRecord(event, "success", { actor }))]);
   }
 
   note(caller: Caller, event: AuditEvent): void {
-    this.#push(this.#toRecord(event, "success", fromCaller(caller)));
+    this.#push(toRow(this.#toRecord(event, "success", fromCaller(caller))));
   }
 
   refuse(request: RequestInfo, refusal: AuditRefusal): void {
@@ -108,13 +108,14 @@ export class DatabaseAuditTrail implements AuditTrail {
     const record = this.#toRecord(refusal, "refused", {
       ...fromRequest(request),
       reason,
-      ...(actor && { actor }),
-      ...(detail !== undefined && { detail: toLongText(detail) }),
-      ...(credentialKind !== undefined && { credentialKind }),
-      ...(credentialId !== undefined && { credentialId: toShortText(credentialId) }),
+      actor,
+      detail: detail && toLongText(detail),
+      credentialKind,
+      credentialId: credentialId && toShortText(credentialId),
     });
-    if (refusal.isUnknown) this.#unknown.add(record);
-    this.#push(record);
+    const row = toRow(record);
+    if (refusal.isUnknown) this.#unknown.set(row, record);
+    this.#push(row);
   }
 
   /** Writes what waits by now. Never rejects: what cannot be written goes on waiting. */
@@ -143,7 +144,7 @@ export class DatabaseAuditTrail implements AuditTrail {
     this.#reportLost();
   }
 
-  async #insert(tx: Tx, records: readonly AuditRecord[]): Promise<void> {
+  async #insert(tx: Tx, records: readonly RecordRow[]): Promise<void> {
     await insertRecords(tx, records);
     this.#database.afterCommit(tx, () => this.#tell());
   }
@@ -161,8 +162,8 @@ export class DatabaseAuditTrail implements AuditTrail {
       at,
       action: toShortText(action),
       result,
-      ...(target && { target: { type: toShortText(target.type), id: toShortText(target.id) } }),
-      ...(orgId !== undefined && { orgId }),
+      target: target && { type: toShortText(target.type), id: toShortText(target.id) },
+      orgId,
       details: toDetails(details),
     };
   }
@@ -171,12 +172,11 @@ export class DatabaseAuditTrail implements AuditTrail {
     const action = "credential.refuse";
     const details = { suppressed: String(count), since: sinceAt.toISOString() };
     const detail = "refusals that were counted, not recorded one by one";
-    this.#push(
-      this.#toRecord({ action, details }, "refused", { clientAddress: toShortText(addressBlock), detail }),
-    );
+    const origin = { clientAddress: toShortText(addressBlock), detail };
+    this.#push(toRow(this.#toRecord({ action, details }, "refused", origin)));
   }
 
-  #push(record: AuditRecord): void {
+  #push(record: RecordRow): void {
     if (this.#isClosed || this.#buffer.length >= this.#maxBuffered) {
       this.#lost += 1;
       return;
@@ -211,7 +211,7 @@ export class DatabaseAuditTrail implements AuditTrail {
   }
 
   /** Answers false when there is no sense in writing more just now. */
-  async #write(records: readonly AuditRecord[]): Promise<boolean> {
+  async #write(records: readonly RecordRow[]): Promise<boolean> {
     try {
       await this.#database.transaction(async (tx) => this.#insert(tx, await this.#nameOwners(tx, records)));
       if (this.#isFailing) this.#log.info({}, "audit records can be written again");
@@ -223,16 +223,17 @@ export class DatabaseAuditTrail implements AuditTrail {
   }
 
   /** Here, behind the answer: a look-up before it would tell by its time which ids there were. */
-  async #nameOwners(tx: Tx, records: readonly AuditRecord[]): Promise<readonly AuditRecord[]> {
+  async #nameOwners(tx: Tx, records: readonly RecordRow[]): Promise<readonly RecordRow[]> {
     if (!records.some((record) => this.#unknown.has(record))) return records;
-    const named: AuditRecord[] = [];
+    const named: RecordRow[] = [];
     for (const record of records) {
-      named.push(this.#unknown.has(record) ? await nameFormerOwner(tx, record) : record);
+      const refusal = this.#unknown.get(record);
+      named.push(refusal ? toRow(await nameFormerOwner(tx, refusal)) : record);
     }
     return named;
   }
 
-  #onFailure(error: unknown, records: readonly AuditRecord[]): boolean {
+  #onFailure(error: unknown, records: readonly RecordRow[]): boolean {
     const isForNow = error instanceof DomainError && error.kind === "unavailable";
     if (isForNow) {
       this.#buffer.unshift(...records);
@@ -254,9 +255,9 @@ export class DatabaseAuditTrail implements AuditTrail {
 
 function fromRequest({ requestId, clientAddress, userAgent }: RequestInfo): Partial<AuditRecord> {
   return {
-    ...(requestId !== "" && { requestId: toShortText(requestId) }),
-    ...(clientAddress !== "" && { clientAddress: toShortText(clientAddress) }),
-    ...(userAgent !== "" && { userAgent: toLongText(userAgent) }),
+    requestId: requestId === "" ? undefined : toShortText(requestId),
+    clientAddress: clientAddress === "" ? undefined : toShortText(clientAddress),
+    userAgent: userAgent === "" ? undefined : toLongText(userAgent),
   };
 }
 
@@ -267,6 +268,6 @@ function fromCaller({ principal, request }: Caller): Partial<AuditRecord> {
     actor: { type, id },
     credentialKind,
     credentialId: principal.type === "serviceuser" ? principal.credentialId : principal.sessionId,
-    ...(tokenId !== undefined && { tokenId }),
+    tokenId,
   };
 }
