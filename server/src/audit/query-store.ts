@@ -32,6 +32,9 @@ export interface ListPlace {
 type Column = "request_id" | "target_id" | "actor_id" | "org_id" | "action" | "result";
 type Condition = readonly [column: Column, value: string];
 
+/** Nearly all records of a busy organization, which the index by action therefore leaves out. */
+const unindexedAction = "token.issue";
+
 /** Splits a filter into what an index answers and what each row must be asked. */
 function plan(filter: RecordFilter): { indexed: Condition[]; asked: Condition[] } {
   const all: [Column, string | undefined][] = [
@@ -43,16 +46,20 @@ function plan(filter: RecordFilter): { indexed: Condition[]; asked: Condition[] 
     ["result", filter.result],
   ];
   const given = all.filter((entry): entry is [Column, string] => entry[1] !== undefined);
-  const [first, second] = given.map(([column]) => column);
+  const [[first] = [], [second, action] = []] = given;
   const isOne = first === "request_id" || first === "target_id" || first === "actor_id" || first === "org_id";
-  const count = first === "org_id" && second === "action" ? 2 : Number(isOne);
+  const isByAction = first === "org_id" && second === "action" && action !== unindexedAction;
+  const count = isByAction ? 2 : Number(isOne);
   return { indexed: given.slice(0, count), asked: given.slice(count) };
 }
 
 type Query<O> = SelectQueryBuilder<Schema, "audit_records", O>;
 
 function whereIndexed<O>(query: Query<O>, conditions: readonly Condition[]): Query<O> {
-  return conditions.reduce((narrowed, [column, value]) => narrowed.where(column, "=", value), query);
+  const narrowed = conditions.reduce((rest, [column, value]) => rest.where(column, "=", value), query);
+  // As the index has it: a database takes an index of some rows only where the query says that it wants no others.
+  const isByAction = conditions.some(([column]) => column === "action");
+  return isByAction ? narrowed.where("action", "<>", sql.lit(unindexedAction)) : narrowed;
 }
 
 /** An expression that no index has: neither database then chooses another index than the one meant. */

@@ -8,6 +8,7 @@ import * as tokenState from "./20261122-token-state.ts";
 import * as passkeys from "./20261123-passkeys.ts";
 import * as signIn from "./20261123-sign-in.ts";
 import * as frontdoor from "./20261124-frontdoor.ts";
+import * as auditActions from "./20261127-audit-actions.ts";
 import * as deletedFrontdoors from "./20261127-deleted-frontdoors.ts";
 
 /** One step of the schema. Frozen once it has been merged: mend it with another. */
@@ -28,4 +29,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261123T010000_passkeys", up: passkeys.up },
   { name: "20261124T000000_frontdoor", up: frontdoor.up },
   { name: "20261127T000000_deleted_frontdoors", up: deletedFrontdoors.up },
+  { name: "20261127T010000_audit_actions", up: auditActions.up },
 ];
