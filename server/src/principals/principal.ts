@@ -29,7 +29,7 @@ export interface ServiceUserPrincipal extends PrincipalBase {
   /** Id of the credential the proof goes back to. */
   readonly credentialId: string;
   /** When that credential expires: no token made from it may live longer. */
-  readonly credentialExpiresAt?: Date;
+  readonly credentialExpiresAt?: Date | undefined;
 }
 
 /** A person who proved themselves. */

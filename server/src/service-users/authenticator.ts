@@ -54,6 +54,12 @@ export function tokenSubjects(token: OpaqueToken): readonly string[] {
   return [token.id];
 }
 
+/** A service user, and what its organization says to that. */
+interface Holder {
+  readonly serviceUser: ServiceUser;
+  readonly organizationState: "enabled" | "disabled";
+}
+
 /** Takes note of successful proofs. Must be cheap, and never throw. */
 export interface UseRecorder {
   recordUse(credentialId: string, serviceUserId: string, at: Date): void;
@@ -167,10 +173,14 @@ export function createServiceUserAuthenticator(options: {
     return caches.credentials.get(id, () => source.findCredential(id));
   }
 
-  async function getMatchingSecret(id: string, secret: string): Promise<Credential> {
+  /** What is at hand is taken without waiting: a promise costs a warm proof more than a look-up. */
+  function peekMatchingSecret(id: string, secret: string): Credential | undefined {
     const cached = caches.credentials.peek(id);
     // Compared in every case, so that an unknown id takes as many hashes as a wrong secret.
-    if (isSecretOf(secret, secretHashOf(cached)) && cached !== undefined) return cached;
+    return isSecretOf(secret, secretHashOf(cached)) ? cached : undefined;
+  }
+
+  async function getMatchingSecret(id: string, secret: string): Promise<Credential> {
     const stored = await caches.credentials.refresh(id, () => source.findCredential(id));
     const isMatch = isSecretOf(secret, secretHashOf(stored));
     if (stored?.kind !== "secret") refuseUnknown(id);
@@ -191,23 +201,33 @@ export function createServiceUserAuthenticator(options: {
     }
   }
 
-  /** undefined when it was deleted. @param credentialId of what was presented, for the audit. */
-  async function findEnabled(id: string, credentialId: string): Promise<ServiceUser | undefined> {
+  function peekHolder(id: string): Holder | undefined {
+    const serviceUser = caches.serviceUsers.peek(id);
+    const organizationState = serviceUser && caches.organizationStates.peek(serviceUser.orgId);
+    return organizationState && { serviceUser, organizationState };
+  }
+
+  /** undefined when it was deleted, or its organization and it with that, whatever is still cached of it. */
+  async function findHolder(id: string): Promise<Holder | undefined> {
     const serviceUser = await caches.serviceUsers.get(id, () => source.findServiceUser(id));
     if (serviceUser === undefined) return undefined;
     const { orgId } = serviceUser;
+    const organizationState = await caches.organizationStates.get(orgId, () =>
+      source.findOrganizationState(orgId),
+    );
+    return organizationState && { serviceUser, organizationState };
+  }
+
+  /** @param credentialId of what was presented, for the audit. */
+  function checkEnabled({ serviceUser, organizationState }: Holder, credentialId: string): void {
+    const { id, orgId } = serviceUser;
+    if (serviceUser.state !== "disabled" && organizationState === "enabled") return;
     const owner = { type: "serviceuser", id, orgId, credentialId } as const;
     if (serviceUser.state === "disabled") {
       throw new DomainError("PRINCIPAL_DISABLED", { detail: `service user ${id} is disabled`, owner });
     }
-    const state = await caches.organizationStates.get(orgId, () => source.findOrganizationState(orgId));
-    // It went with its organization, whatever is still cached of it.
-    if (state === undefined) return undefined;
-    if (state !== "enabled") {
-      const detail = `organization ${orgId} of service user ${id} is disabled`;
-      throw new DomainError("ORGANIZATION_DISABLED", { detail, owner });
-    }
-    return serviceUser;
+    const detail = `organization ${orgId} of service user ${id} is disabled`;
+    throw new DomainError("ORGANIZATION_DISABLED", { detail, owner });
   }
 
   /** The end of every proof: the credential fits, all else is asked here. */
@@ -224,20 +244,20 @@ export function createServiceUserAuthenticator(options: {
       role: serviceUser.role,
       superuser: serviceUser.superuser,
       credentialId: credential.id,
-      ...(credential.expiresAt === undefined ? {} : { credentialExpiresAt: credential.expiresAt }),
+      credentialExpiresAt: credential.expiresAt,
       ...proof,
     };
   }
 
-  async function admit(
+  function admit(
     credential: Credential,
+    holder: Holder | undefined,
     proof: Pick<ServiceUserPrincipal, "authVia" | "credentialKind">,
-  ): Promise<ServiceUserPrincipal> {
+  ): ServiceUserPrincipal {
     checkExpiry(credential);
-    const serviceUser =
-      (await findEnabled(credential.serviceUserId, credential.id)) ??
-      refuseKnown(credential, "service user was deleted");
-    return toPrincipal(serviceUser, credential, proof);
+    if (holder === undefined) refuseKnown(credential, "service user was deleted");
+    checkEnabled(holder, credential.id);
+    return toPrincipal(holder.serviceUser, credential, proof);
   }
 
   async function authenticateOpaqueToken(token: string, id?: string): Promise<ServiceUserPrincipal> {
@@ -245,15 +265,19 @@ export function createServiceUserAuthenticator(options: {
     if (id !== undefined && id !== found.id && id !== found.serviceUserId) {
       refuseKnown(found, "presented under a foreign id");
     }
-    return await admit(found, { authVia: "opaque_token", credentialKind: "opaque_token" });
+    const holder = peekHolder(found.serviceUserId) ?? (await findHolder(found.serviceUserId));
+    return admit(found, holder, { authVia: "opaque_token", credentialKind: "opaque_token" });
   }
 
   return {
     async authenticateSecret(id, secret) {
       if (!isUuid(id)) refuse("client id is not a UUID");
       if (isOpaqueToken(secret)) return await authenticateOpaqueToken(secret, id.toLowerCase());
-      const credential = await getMatchingSecret(id.toLowerCase(), secret);
-      return await admit(credential, { authVia: "client_credentials", credentialKind: "client_secret" });
+      const key = id.toLowerCase();
+      const credential = peekMatchingSecret(key, secret) ?? (await getMatchingSecret(key, secret));
+      const { serviceUserId } = credential;
+      const holder = peekHolder(serviceUserId) ?? (await findHolder(serviceUserId));
+      return admit(credential, holder, { authVia: "client_credentials", credentialKind: "client_secret" });
     },
 
     authenticateOpaqueToken: (token) => authenticateOpaqueToken(token),
@@ -277,13 +301,16 @@ export function createServiceUserAuthenticator(options: {
       const found = await findCredential(credentialId);
       if (found?.kind !== "key" || found.serviceUserId !== serviceUserId)
         refuse(`key pair ${credentialId} was deleted`);
-      return await admit(found, { authVia, credentialKind: "key_pair" });
+      const holder = peekHolder(serviceUserId) ?? (await findHolder(serviceUserId));
+      return admit(found, holder, { authVia, credentialKind: "key_pair" });
     },
 
     async authenticateTokenSubject({ serviceUserId, credentialId, authVia, tokenId }) {
-      const serviceUser = await findEnabled(serviceUserId, credentialId);
-      if (serviceUser === undefined) throw new DomainError("USER_NOT_FOUND");
-      const credential = await findCredential(credentialId);
+      const holder = peekHolder(serviceUserId) ?? (await findHolder(serviceUserId));
+      if (holder === undefined) throw new DomainError("USER_NOT_FOUND");
+      const { serviceUser } = holder;
+      checkEnabled(holder, credentialId);
+      const credential = caches.credentials.peek(credentialId) ?? (await findCredential(credentialId));
       if (credential?.serviceUserId !== serviceUserId) {
         const owner = {
           type: "serviceuser",

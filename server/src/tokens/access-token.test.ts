@@ -47,7 +47,7 @@ async function newKey(
 function tokensOver(keys: SigningKey[]): AccessTokens {
   const snapshot = toSnapshot(keys, sealer, now);
   return createAccessTokens({
-    keyring: { get: async () => snapshot },
+    keyring: { get: async () => snapshot, peek: () => snapshot },
     clock,
     issuer,
     audience,

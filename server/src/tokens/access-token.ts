@@ -27,7 +27,7 @@ export interface IssuedToken {
 }
 
 export interface AccessTokenOptions {
-  readonly keyring: Pick<Keyring, "get">;
+  readonly keyring: Pick<Keyring, "get" | "peek">;
   readonly clock: Clock;
   readonly issuer: string;
   readonly audience: string;
@@ -112,7 +112,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
 
   return {
     async issue(subject, notAfterAt) {
-      const snapshot = await keyring.get();
+      const snapshot = keyring.peek() ?? (await keyring.get());
       const now = clock.now();
       const iat = toEpochSeconds(now);
       const latest = notAfterAt === undefined ? Number.POSITIVE_INFINITY : toEpochSeconds(notAfterAt);
@@ -135,7 +135,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
       return { token: `${signed}.${toBase64url(signature)}`, jti, expiresInSeconds: exp - iat };
     },
     async verify(token) {
-      const snapshot = await keyring.get();
+      const snapshot = keyring.peek() ?? (await keyring.get());
       let claims = snapshot.verified.get(token);
       if (claims === undefined) {
         claims = verifySignature(token, snapshot);

@@ -101,29 +101,36 @@ export function readClientAuthentication(
  *
  * @throws DomainError NOT_AUTHENTICATED and what else proofs throw; also for a client that only names itself
  */
-export async function proveClient(
+export function proveClient(
   proofs: Proofs,
   request: RequestInfo,
   authentication: ClientAuthentication,
 ): Promise<Principal> {
   switch (authentication.method) {
     case "client_secret":
-      return await proofs.basic(request, authentication.id, authentication.secret);
-    case "private_key_jwt": {
-      const { assertion, clientId } = authentication;
-      const principal = await proofs.assertion(request, assertion, "private_key_jwt", { relaxed: false });
-      if (clientId !== undefined && clientId.toLowerCase() !== principal.id) {
-        return proofs.refuse(request, "client_id is not the assertion's service user");
-      }
-      return principal;
-    }
+      return proofs.basic(request, authentication.id, authentication.secret);
+    case "private_key_jwt":
+      return proveByKey(proofs, request, authentication.assertion, authentication.clientId);
     case "access_token":
-      return await proofs.accessToken(request, authentication.token);
+      return proofs.accessToken(request, authentication.token);
     case "opaque_token":
-      return await proofs.opaqueToken(request, authentication.token);
+      return proofs.opaqueToken(request, authentication.token);
     case "none":
       throw new DomainError("NOT_AUTHENTICATED", { detail: "no client authentication" });
     case "unreadable":
       return proofs.refuse(request, authentication.detail);
   }
+}
+
+async function proveByKey(
+  proofs: Proofs,
+  request: RequestInfo,
+  assertion: string,
+  clientId: string | undefined,
+): Promise<Principal> {
+  const principal = await proofs.assertion(request, assertion, "private_key_jwt", { relaxed: false });
+  if (clientId !== undefined && clientId.toLowerCase() !== principal.id) {
+    return proofs.refuse(request, "client_id is not the assertion's service user");
+  }
+  return principal;
 }

@@ -33,7 +33,7 @@ export function isFormType(contentType: string | undefined): boolean {
 /** Reads a form. @throws DomainError INVALID_REQUEST for repeated, too many or wrongly encoded fields */
 export function readForm(body: Buffer): Form {
   const fields = new Map<string, string>();
-  const seen = new Set<string>();
+  let hasEmpty = false;
   // Anything beyond ASCII should have been escaped; as latin1 it comes to nothing that is a name or secret here.
   const text = body.toString("latin1");
   for (let at = 0; at < text.length; ) {
@@ -44,12 +44,13 @@ export function readForm(body: Buffer): Form {
       const nameEnd = equals < 0 || equals > end ? end : equals;
       const name = decodeFormText(text.slice(at, nameEnd));
       const value = decodeFormText(text.slice(Math.min(nameEnd + 1, end), end));
-      if (seen.has(name)) throw invalid("a form field is repeated");
-      if (seen.size === mostFields) throw invalid("the form has too many fields");
-      seen.add(name);
-      if (value !== "") fields.set(name, value);
+      if (fields.has(name)) throw invalid("a form field is repeated");
+      if (fields.size === mostFields) throw invalid("the form has too many fields");
+      fields.set(name, value);
+      hasEmpty ||= value === "";
     }
     at = end + 1;
   }
+  if (hasEmpty) for (const [name, value] of fields) if (value === "") fields.delete(name);
   return fields;
 }

@@ -53,11 +53,11 @@ export function createTokenEndpoint(options: {
   }
 
   /** At this endpoint an access token is no client authentication: it would renew itself for ever. */
-  async function proveOauthClient(info: RequestInfo, client: ClientAuthentication): Promise<Principal> {
+  function proveOauthClient(info: RequestInfo, client: ClientAuthentication): Promise<Principal> {
     if (client.method === "access_token" || client.method === "opaque_token") {
       return proofs.refuse(info, "Bearer is no client authentication");
     }
-    return await proveClient(proofs, info, client);
+    return proveClient(proofs, info, client);
   }
 
   return async ({ form, authorization, project, info }) => {
