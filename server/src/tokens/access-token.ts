@@ -131,7 +131,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         gen: "system",
       };
       const signed = `${signer.encodedHeader}.${toBase64url(Buffer.from(JSON.stringify(claims)))}`;
-      const signature = signWith(signer.algorithm, signer.privateKey, Buffer.from(signed));
+      const signature = signWith(signer.algorithm, signer.privateKey, Buffer.from(signed, "latin1"));
       return { token: `${signed}.${toBase64url(signature)}`, jti, expiresInSeconds: exp - iat };
     },
     async verify(token) {

@@ -5,7 +5,7 @@ import type { Principal, ServiceUserPrincipal } from "../principals/principal.ts
 import type { AccessTokenClaims } from "./claims.ts";
 import { jwtAssertionType } from "./client-authentication.ts";
 import { jwtBearerGrant } from "./grants.ts";
-import type { OauthHttpRequest } from "./oauth-endpoint.ts";
+import { type OauthHttpRequest, toOauthRoute } from "./oauth-endpoint.ts";
 import { createOauthRoutes } from "./oauth-routes.ts";
 import { createProofs } from "./proofs.ts";
 import {
@@ -131,7 +131,8 @@ function arrange() {
       statusCode: 0,
       setHeader: (name: string, value: string | number) =>
         void Object.assign(answer.headers, { [name]: value }),
-      end: (body: string) => void Object.assign(answer, { body }),
+      end: (body: string, encoding: BufferEncoding) =>
+        void Object.assign(answer, { body: Buffer.from(body, encoding).toString() }),
     };
     const body = typeof fields === "string" ? fields : new URLSearchParams(fields).toString();
     const request = {
@@ -154,6 +155,27 @@ const grant = { grant_type: "client_credentials" };
 const asSelf = { client_id: "self", client_secret: "good" };
 const basic = (id: string, secret: string) => ({
   authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`,
+});
+
+it("sends a text beyond ASCII whole", async () => {
+  let sent = Buffer.alloc(0);
+  const headers: Record<string, string | number> = {};
+  const response = {
+    statusCode: 0,
+    setHeader: (name: string, value: string | number) => void Object.assign(headers, { [name]: value }),
+    end: (body: string, encoding: BufferEncoding) => {
+      sent = Buffer.from(body, encoding);
+    },
+  };
+  const { raw } = toOauthRoute(
+    "/any",
+    async () => '{"name":"Žofie"}',
+    async () => Buffer.alloc(0),
+  );
+  const request = { headers: { "content-type": "application/x-www-form-urlencoded" } };
+  await raw(request, response, newRequestInfo());
+  expect(JSON.parse(sent.toString())).toEqual({ name: "Žofie" });
+  expect(headers["content-length"]).toBe(sent.length);
 });
 
 describe("POST /oauth2/token", () => {
