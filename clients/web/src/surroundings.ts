@@ -31,6 +31,13 @@ export interface Surroundings {
   readonly onVisibility: (listener: () => void) => () => void;
   /** Opens the channel of that name; undefined where there is none. */
   readonly openChannel: (name: string, onMessage: (message: unknown) => void) => Channel | undefined;
+  /**
+   * Takes the lock of that name, which one page of the origin holds at a time.
+   * Once `signal` aborts it is waited for no longer.
+   *
+   * @returns what gives it back
+   */
+  readonly lock: (name: string, signal: AbortSignal) => Promise<() => void>;
   /** Leaves the page. */
   readonly navigate: (url: string) => void;
   /** The page's address. */
@@ -59,6 +66,7 @@ export function browserSurroundings(): Surroundings {
       return () => document.removeEventListener("visibilitychange", listener);
     },
     openChannel,
+    lock: typeof navigator !== "undefined" && navigator.locks ? lockInBrowser : createPageLocks(),
     navigate: (url) => location.assign(url),
     currentUrl: () => location.href,
     replaceUrl: (url) => history.replaceState(history.state, "", url),
@@ -73,6 +81,34 @@ function openChannel(name: string, onMessage: (message: unknown) => void): Chann
   return {
     post: (message) => channel.postMessage(message),
     close: () => channel.close(),
+  };
+}
+
+/** By the Web Locks API. */
+function lockInBrowser(name: string, signal: AbortSignal): Promise<() => void> {
+  return new Promise((resolve) => {
+    const held = (): Promise<void> => new Promise((release) => resolve(release));
+    // It rejects when it was not waited for any longer, and in pages that may keep nothing.
+    navigator.locks.request(name, { signal }, held).catch(() => resolve(() => {}));
+  });
+}
+
+/** Locks of this page alone, for browsers that have no others: by plain http, all but for localhost. */
+export function createPageLocks(): Surroundings["lock"] {
+  const lasts = new Map<string, Promise<void>>();
+  return async (name, signal) => {
+    const before = lasts.get(name);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    lasts.set(
+      name,
+      Promise.all([before, promise]).then(() => {}),
+    );
+    const given = new Promise<void>((stop) => {
+      if (signal.aborted) stop();
+      signal.addEventListener("abort", () => stop(), { once: true });
+    });
+    await Promise.race([before, given]);
+    return resolve;
   };
 }
 

@@ -13,6 +13,7 @@ import { type Session, SessionKeeper } from "./session/session.ts";
 import { joinTabs } from "./session/tabs.ts";
 import { type CallbackResult, finishCallback, readCallback, withoutCallback } from "./sign-in/callback.ts";
 import { beginByMail, type CodeEntry, type PendingCode, toCodeEntry } from "./sign-in/code-entry.ts";
+import { createOneByOne } from "./sign-in/one-by-one.ts";
 import { type ProviderOptions, signInWithProvider } from "./sign-in/provider.ts";
 import { createSignInCalls, type SignedIn, type SignInOptions } from "./sign-in/sign-in.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -120,7 +121,8 @@ export function createVestibuleWebIn(page: Surroundings, options: VestibuleWebOp
     ping: () => auth.pingUserSession({}, { timeoutMs: pingTimeoutMs }),
     ...page,
   });
-  const calls = createSignInCalls({ auth, session, tabs, callbackUrl: options.callbackUrl });
+  const oneByOne = createOneByOne(`vestibule ${toBaseUrl(options.baseUrl)}`, page);
+  const calls = createSignInCalls({ auth, session, tabs, callbackUrl: options.callbackUrl, oneByOne });
 
   /** Autofill has nothing to offer to who has signed in otherwise. */
   let stopOffer = (): void => {};

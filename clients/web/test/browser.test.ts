@@ -1,5 +1,6 @@
 /** The example app in a real browser, against the real server: from another origin, and from its own. */
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { addVirtualAuthenticator, launchBrowser } from "../../../test/parts/browser.ts";
@@ -145,6 +146,31 @@ describe.each([
     expect(await context.cookies()).not.toContainEqual(expect.objectContaining({ name: "sid" }));
     await page.reload();
     await seeSignedOut(page);
+  });
+
+  it("has two tabs of a new browser begin one after the other, so that both can end", async () => {
+    const browsers: string[] = [];
+    await context.route(/AuthService.Authenticate$/, async (route) => {
+      if (route.request().method() === "POST") {
+        browsers.push((await route.request().allHeaders()).cookie ?? "");
+        // Long enough for whoever does not wait for the answer.
+        await sleep(300);
+      }
+      await route.continue();
+    });
+    const tabs = await Promise.all([openPage(), openPage()]);
+    const emails = tabs.map(newEmail);
+    const mails = await Promise.all(tabs.map((page, index) => beginByMail(page, emails[index] ?? "")));
+    expect(browsers.length).toBeGreaterThanOrEqual(3);
+    expect(browsers.filter((cookie) => !cookie.includes("vestibule_browser="))).toHaveLength(1);
+    for (const page of tabs) {
+      await page.getByLabel("Code").fill("222222");
+      await button(page, "Sign in").click();
+      await page.getByRole("alert").getByText("not the code").waitFor();
+    }
+    await tabs[0]?.getByLabel("Code").fill(findCode(mails[0] ?? ""));
+    await tabs[0]?.getByRole("button", { name: "Sign in", exact: true }).click();
+    for (const page of tabs) await seeSignedIn(page, emails[0] ?? "");
   });
 
   it("is signed in when it is loaded again, by a cookie that no script sees", async () => {

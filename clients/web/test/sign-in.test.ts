@@ -107,6 +107,78 @@ describe("by mail", () => {
   });
 });
 
+describe("the first in a browser, which is then known by a cookie", () => {
+  /** Has the server keep the next call waiting. Returns what lets it answer. */
+  function hold(): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.next.set("Authenticate", () => promise);
+    return resolve;
+  }
+  const asked = () => begun.map(({ strategyName }) => strategyName);
+
+  it("begins before any other does, of this tab or another; later ones wait for nobody", async () => {
+    const elsewhere = createVestibuleWebIn(new FakePage(page.tabs), {
+      baseUrl: "https://auth.example",
+      fetch: server.fetch,
+    });
+    const answer = hold();
+    const begins = [
+      vestibule.beginMailOtp("ada@example.org"),
+      vestibule.sendMailLink("ada@example.org"),
+      elsewhere.beginMailOtp("bob@example.org"),
+    ];
+    await settle();
+    expect(server.countOf("Authenticate")).toBe(1);
+    answer();
+    await Promise.all(begins);
+    expect(asked()).toEqual(["mailotp", "maillink", "mailotp"]);
+
+    const answerLater = hold();
+    const later = [vestibule.sendMailLink("ada@example.org"), vestibule.beginMailOtp("ada@example.org")];
+    await settle();
+    expect(server.countOf("Authenticate")).toBe(5);
+    answerLater();
+    await Promise.all(later);
+  });
+
+  it("is waited for five seconds at most", async () => {
+    const answer = hold();
+    const first = vestibule.beginMailOtp("ada@example.org");
+    const second = vestibule.sendMailLink("ada@example.org");
+    await settle();
+    await page.advance(4999);
+    expect(server.countOf("Authenticate")).toBe(1);
+    await page.advance(1);
+    expect(await second).toMatchObject({ strategyName: "maillink" });
+    answer();
+    expect(await first).toMatchObject({ strategyName: "mailotp" });
+  });
+
+  it("is followed by the next when it was refused", async () => {
+    server.next.set("Authenticate", () => {
+      throw refusal(Code.Unavailable, "UNAVAILABLE");
+    });
+    const first = reasonOf(vestibule.beginMailOtp("ada@example.org"));
+    const answer = vestibule.sendMailLink("ada@example.org");
+    expect(await first).toBe("unavailable");
+    expect(await answer).toMatchObject({ strategyName: "maillink" });
+  });
+
+  it("can be given up by who waits for it", async () => {
+    const answer = hold();
+    const first = vestibule.beginMailOtp("ada@example.org");
+    const abort = new AbortController();
+    const second = vestibule.sendMailLink("ada@example.org", { signal: abort.signal });
+    await settle();
+    abort.abort();
+    await expect(second).rejects.toMatchObject({ code: Code.Canceled });
+    answer();
+    await first;
+    expect(asked()).toEqual(["mailotp"]);
+    expect(page.timers).toBe(0);
+  });
+});
+
 describe("with a provider", () => {
   it("leaves the page", async () => {
     answer.endpoint = "https://idp.example/authorize?x=1";

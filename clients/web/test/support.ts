@@ -13,10 +13,13 @@ import { ErrorInfoSchema } from "@vestibule/proto/google/rpc/error_details_pb";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import type { Ceremonies, CeremonyJson } from "../src/passkeys/ceremonies.ts";
 import { SignInError } from "../src/sign-in-error.ts";
-import type { Channel, Surroundings } from "../src/surroundings.ts";
+import { type Channel, createPageLocks, type Surroundings } from "../src/surroundings.ts";
 
 /** Channels that are open, by name: the tabs of one origin. */
 export type TabSet = Map<string, Set<{ hear(message: unknown): void }>>;
+
+/** The locks of each origin, which its tabs share. */
+const locks = new WeakMap<TabSet, Surroundings["lock"]>();
 
 interface Timer {
   readonly atMs: number;
@@ -66,6 +69,11 @@ export class FakePage implements Surroundings {
       },
       close: () => void others.delete(own),
     };
+  };
+  readonly lock: Surroundings["lock"] = (name, signal) => {
+    const shared = locks.get(this.tabs) ?? createPageLocks();
+    locks.set(this.tabs, shared);
+    return shared(name, signal);
   };
   readonly navigate = (url: string) => void this.visited.push(url);
   readonly currentUrl = () => this.url;

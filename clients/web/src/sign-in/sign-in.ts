@@ -13,6 +13,7 @@ import type {
 import type { CurrentSession, SessionKeeper } from "../session/session.ts";
 import type { Tabs } from "../session/tabs.ts";
 import { SignInError } from "../sign-in-error.ts";
+import type { OneByOne } from "./one-by-one.ts";
 
 /** What every way to sign in takes. */
 export interface SignInOptions {
@@ -36,6 +37,7 @@ export interface SignInCallsOptions {
   readonly session: Pick<SessionKeeper, "begin">;
   readonly tabs: Pick<Tabs, "announceSignIn">;
   readonly callbackUrl: string | undefined;
+  readonly oneByOne: OneByOne;
 }
 
 /** The two calls that all of it is made of. */
@@ -52,11 +54,12 @@ export interface SignInCalls {
 }
 
 /** @see {@link SignInCalls} */
-export function createSignInCalls({ auth, session, tabs, callbackUrl }: SignInCallsOptions): SignInCalls {
+export function createSignInCalls(options: SignInCallsOptions): SignInCalls {
+  const { auth, session, tabs, callbackUrl, oneByOne } = options;
   return {
     async begin(asked, { returnTo = "", signal }) {
       const request = { callbackUrl: callbackUrl ?? "", returnTo, ...asked };
-      return await auth.authenticate(request, signal && { signal });
+      return await oneByOne(() => auth.authenticate(request, signal && { signal }), signal);
     },
     async finish(answer, { signal } = {}) {
       let returnTo: string | undefined;

@@ -743,8 +743,11 @@ export declare const AuthService: GenService<{
    * by all tabs) unless the browser has one: AuthCallback must come with it. By
    * https it is set as `__Host-vestibule_browser` as well, which no neighbour
    * under the same domain can set, and which is the one that counts then. A
-   * flow lasts 10 minutes, for an OIDC provider and for mail as configured.
-   * What depends on the strategy:
+   * browser that has none yet has to have the answer to its first call before
+   * it makes another: two at once would be given a cookie each, of which it
+   * keeps the later one, and the other's flow could not be ended. A flow lasts
+   * 10 minutes, for an OIDC provider and for mail as configured. What depends
+   * on the strategy:
    *
    * - `mailotp`, `maillink`: a mail is sent to `email` after the answer, which
    *   is the same for known and unknown addresses and when too many mails (5
