@@ -6,6 +6,7 @@ import { followShell, readBlocks, runShell } from "./parts/documentation.ts";
 import { basic, postJson } from "./parts/http.ts";
 import { openTransport, refusalOf } from "./parts/rpc.ts";
 import { createState, type ServerState, startServer, type TestServer } from "./parts/server.ts";
+import { within } from "./parts/within.ts";
 
 const serviceUsers = "/vestibule.v1.ServiceUserService";
 const list = "/vestibule.v1.AuditService/ListAuditRecords";
@@ -200,14 +201,18 @@ describe("as it happens, on two processes", () => {
         [Symbol.asyncIterator]();
       const next = async () => (await stream.next()).value;
       expect((await next()).record).toBeUndefined();
-      const begunAtMs = performance.now();
-      const { serviceuser: first } = await call(a, `${serviceUsers}/CreateServiceUser`, {
-        org_id: orgId,
-        body: {},
+      let seen = { resumeToken: "" };
+      await within(1000, async () => {
+        const begunAtMs = performance.now();
+        const { serviceuser: first } = await call(a, `${serviceUsers}/CreateServiceUser`, {
+          org_id: orgId,
+          body: {},
+        });
+        const event = await next();
+        expect(event.record.target.id).toBe(first.id);
+        seen = event;
+        return performance.now() - begunAtMs;
       });
-      const seen = await next();
-      expect(performance.now() - begunAtMs).toBeLessThan(1000);
-      expect(seen.record.target.id).toBe(first.id);
       const { serviceuser: second } = await call(b, `${serviceUsers}/CreateServiceUser`, {
         org_id: orgId,
         body: {},
@@ -230,7 +235,6 @@ describe("as it happens, on two processes", () => {
   );
 
   it("a stream ends with its caller's role, and with its server", async () => {
-    const manager = await createMachine(a, "manager");
     using opened = openTransport(b.url, "gRPC", "h2c");
     const audit = createClient(AuditService, opened.transport);
     const follow = async (headers: object) => {
@@ -239,11 +243,14 @@ describe("as it happens, on two processes", () => {
       await each.next();
       return each;
     };
-    const ofManager = await follow(basic(manager));
-    await call(a, `${serviceUsers}/DeleteServiceUser`, { id: manager.id, org_id: orgId });
-    const deletedAtMs = performance.now();
-    expect((await refusalOf(ofManager.next())).code).toBe(Code.Unauthenticated);
-    expect(performance.now() - deletedAtMs).toBeLessThan(2500);
+    await within(2500, async () => {
+      const manager = await createMachine(a, "manager");
+      const ofManager = await follow(basic(manager));
+      await call(a, `${serviceUsers}/DeleteServiceUser`, { id: manager.id, org_id: orgId });
+      const deletedAtMs = performance.now();
+      expect((await refusalOf(ofManager.next())).code).toBe(Code.Unauthenticated);
+      return performance.now() - deletedAtMs;
+    });
 
     const ofSuperuser = await follow(basic(b));
     const ended = refusalOf(ofSuperuser.next());

@@ -7,6 +7,7 @@ import { followShell, readBlocks, runShell } from "./parts/documentation.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
 import { openTransport } from "./parts/rpc.ts";
 import { createState, startServer, type TestServer } from "./parts/server.ts";
+import { within } from "./parts/within.ts";
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const mask = "********";
@@ -684,14 +685,17 @@ it("changes on one process are told to those who watch on another within a secon
     const client = createClient(FrontdoorAuthProviderService, opened.transport);
     const stream = client.watchAuthProviders({ frontdoorId }, { headers })[Symbol.asyncIterator]();
     for (let event = ""; event !== "snapshot_end"; ) event = (await stream.next()).value.event;
-    for (const name of ["first", "second"]) {
+    let count = 0;
+    const createAndHear = async () => {
+      const name = `p${count++}`;
       const coming = stream.next();
       const beganAtMs = performance.now();
       const body = { name, type: "VESTIBULE" };
       await postJson(a, `/frontdoor/${frontdoorId}/auth-providers`, body, headers);
       expect((await coming).value).toMatchObject({ event: "created", authProvider: { name } });
-      expect(performance.now() - beganAtMs).toBeLessThan(1000);
-    }
+      return performance.now() - beganAtMs;
+    };
+    for (let round = 0; round < 2; round++) await within(1000, createAndHear);
     const ended = stream.next().then(
       () => "more",
       (error: unknown) => String(error),

@@ -5,6 +5,7 @@ import { sql } from "kysely";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { eventually } from "../../../test/parts/eventually.ts";
+import { within } from "../../../test/parts/within.ts";
 import type { OpenDatabase } from "../db/kysely-database.ts";
 import { silentLog } from "../lib/log.ts";
 import { ChangeFeed, type ChangeFeedOptions } from "./feed.ts";
@@ -79,10 +80,16 @@ describeDatabases("change feed", (under) => {
     const other = await under.openAnother();
     const here = await follow(under.database);
     const there = await follow(other);
-    const publishedAtMs = performance.now();
-    await publish(under.database, here.feed, "far");
-    await vi.waitFor(() => expect(there.seen).toEqual(["far"]), { timeout: 5000, interval: 5 });
-    expect(performance.now() - publishedAtMs).toBeLessThan(1000);
+    await within(1000, async () => {
+      const before = there.seen.length;
+      const publishedAtMs = performance.now();
+      await publish(under.database, here.feed, "far");
+      await vi.waitFor(() => expect(there.seen.slice(before)).toEqual(["far"]), {
+        timeout: 5000,
+        interval: 5,
+      });
+      return performance.now() - publishedAtMs;
+    });
   });
 
   it("gives a follower every change, in order, while several instances commit at once", async () => {
@@ -270,15 +277,22 @@ describeDatabases("change feed", (under) => {
       await database.transaction((tx) => feed.append(tx, { topic: "signing-keys", subject: "from-the-command-line" }));
       process.stdout.write("committed");
       await database.close();`;
-    const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
-      stdio: ["ignore", "pipe", "inherit"],
+    await within(1000, async () => {
+      const before = seen.length;
+      const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const exit = once(child, "exit");
+      await once(child.stdout, "data");
+      const committedAtMs = performance.now();
+      await vi.waitFor(() => expect(seen.slice(before)).toEqual(["from-the-command-line"]), {
+        timeout: 5000,
+        interval: 5,
+      });
+      const heardAfterMs = performance.now() - committedAtMs;
+      expect(await exit).toEqual([0, null]);
+      return heardAfterMs;
     });
-    const exit = once(child, "exit");
-    await once(child.stdout, "data");
-    const committedAtMs = performance.now();
-    await vi.waitFor(() => expect(seen).toEqual(["from-the-command-line"]), { timeout: 5000, interval: 5 });
-    expect(performance.now() - committedAtMs).toBeLessThan(1000);
-    expect(await exit).toEqual([0, null]);
   });
 });
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import { within } from "../../../test/parts/within.ts";
 import type { UserPrincipal } from "../principals/principal.ts";
 import { deleteUser, markEmailProven, updateUserState } from "../users/store.ts";
 import type { LiveSession } from "./session.ts";
@@ -87,30 +88,32 @@ describeDatabases("sessions", (under) => {
   });
 
   it("ends at once here, within a second elsewhere, with its access tokens", async () => {
-    const user = await addUser(under.database);
-    const { cookie, session } = await signIn(user.id);
-    const subject = { userId: user.id, sessionId: session.id, authVia: "session", tokenId: "t" } as const;
-    for (const parts of [here, there]) {
-      await prove(cookie, parts);
-      const principal = await parts.authenticator.authenticateTokenSubject(subject);
-      expect(principal).toMatchObject({ credentialKind: "access_token", tokenId: "t" });
-    }
-    const startedAt = performance.now();
-    await here.sessions.revoke(caller(await prove(cookie)), session.id);
-    await expect(prove(cookie)).rejects.toMatchObject(notAuthenticated);
-    await expect(here.authenticator.authenticateTokenSubject(subject)).rejects.toMatchObject(
-      notAuthenticated,
-    );
-    await vi.waitFor(
-      async () => {
-        await expect(prove(cookie, there)).rejects.toMatchObject(notAuthenticated);
-        await expect(there.authenticator.authenticateTokenSubject(subject)).rejects.toMatchObject(
-          notAuthenticated,
-        );
-      },
-      { timeout: 5000, interval: 5 },
-    );
-    expect(performance.now() - startedAt).toBeLessThan(1000);
+    await within(1000, async () => {
+      const user = await addUser(under.database);
+      const { cookie, session } = await signIn(user.id);
+      const subject = { userId: user.id, sessionId: session.id, authVia: "session", tokenId: "t" } as const;
+      for (const parts of [here, there]) {
+        await prove(cookie, parts);
+        const principal = await parts.authenticator.authenticateTokenSubject(subject);
+        expect(principal).toMatchObject({ credentialKind: "access_token", tokenId: "t" });
+      }
+      const startedAt = performance.now();
+      await here.sessions.revoke(caller(await prove(cookie)), session.id);
+      await expect(prove(cookie)).rejects.toMatchObject(notAuthenticated);
+      await expect(here.authenticator.authenticateTokenSubject(subject)).rejects.toMatchObject(
+        notAuthenticated,
+      );
+      await vi.waitFor(
+        async () => {
+          await expect(prove(cookie, there)).rejects.toMatchObject(notAuthenticated);
+          await expect(there.authenticator.authenticateTokenSubject(subject)).rejects.toMatchObject(
+            notAuthenticated,
+          );
+        },
+        { timeout: 5000, interval: 5 },
+      );
+      return performance.now() - startedAt;
+    });
   });
 
   it("follows the user: disabled, enabled, deleted", async () => {

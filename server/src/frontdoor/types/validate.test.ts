@@ -1,6 +1,7 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { describe, expect, test } from "vitest";
+import { within } from "../../../../test/parts/within.ts";
 import type { ProviderTypeName } from "./provider-type.ts";
 import { changedEndpointFields, providerTypeNames } from "./provider-type.ts";
 import { createProviderTypes } from "./provider-types.ts";
@@ -238,12 +239,14 @@ describe("bombs", () => {
     "https://[".padEnd(200_000, "0:"),
     "".padEnd(200_000, "a-"),
     "".padEnd(200_000, "%"),
-  ])("hostile text costs no more than its length: %.12s…", (text) => {
-    const before = performance.now();
-    validator.validate("OIDC", { issuer: text, clientId: "a" });
-    validator.validate("GOOGLE", { clientId: "a", hostedDomains: [text] });
-    validator.validate("API_KEY", { header: text });
-    expect(performance.now() - before).toBeLessThan(1000);
+  ])("hostile text costs no more than its length: %.12s…", async (text) => {
+    await within(1000, async () => {
+      const before = performance.now();
+      validator.validate("OIDC", { issuer: text, clientId: "a" });
+      validator.validate("GOOGLE", { clientId: "a", hostedDomains: [text] });
+      validator.validate("API_KEY", { header: text });
+      return performance.now() - before;
+    });
   });
 });
 
