@@ -4,6 +4,7 @@
  * again once the database is back.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { eventually } from "./parts/eventually.ts";
 import { basic, postJson, send } from "./parts/http.ts";
 import { type Relay, startRelay } from "./parts/relay.ts";
 import { createState, type ServerState, startServer, type TestServer } from "./parts/server.ts";
@@ -46,6 +47,11 @@ describe.each(["cut", "stall"] as const)("a Postgres whose connections are %s", 
     const authorization = `Bearer ${granted.json.accessToken}`;
     const whoami = () => postJson(here, "/vestibule.v1.AuthService/GetCurrentUser", {}, { authorization });
     expect((await whoami()).status).toBe(200);
+    // A connection that is lost amid a write keeps its rows locked until Postgres gives it up.
+    await eventually(async () => {
+      const { json: usage } = await call("GetServiceUserUsage", machine);
+      expect(usage.days).toMatchObject([{ calls: 2 }]);
+    });
 
     relay[how]();
     const lostAtMs = performance.now();

@@ -206,6 +206,30 @@ describeDatabases("losing the database", (under) => {
   );
 });
 
+describe("a Postgres that a transaction has left alone", () => {
+  it("ends it, so that others get at its rows", async () => {
+    const { url, drop } = await createTestDatabase();
+    const database = await openDatabase({ url, log: silentLog, idleTransactionMs: 200 });
+    await sql`create table things (id int primary key)`.execute(database.reader);
+    await sql`insert into things values (1)`.execute(database.reader);
+    const touch = sql`update things set id = 1`;
+    const [touched, passed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const silent = database.transaction(async (tx) => {
+      await touch.execute(tx);
+      touched.resolve();
+      await passed.promise;
+      await touch.execute(tx);
+    });
+    const refused = expect(silent).rejects.toMatchObject(unavailable);
+    await touched.promise;
+    await database.transaction((tx) => touch.execute(tx));
+    passed.resolve();
+    await refused;
+    await database.close();
+    await drop();
+  });
+});
+
 describe("a slow Postgres", () => {
   it("is UNAVAILABLE after the time-out, except to a migration", async () => {
     const { url, drop } = await createTestDatabase();

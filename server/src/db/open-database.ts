@@ -20,6 +20,8 @@ export interface OpenDatabaseOptions {
   readonly poolSize?: number;
   /** Postgres: after how many milliseconds a statement is cancelled. Migrations may take longer. */
   readonly statementTimeoutMs?: number;
+  /** Postgres: after how many milliseconds a transaction that does nothing is ended; 10 seconds, as on SQLite. */
+  readonly idleTransactionMs?: number;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonicMs?: () => number;
   /** Records transactions and queries. */
@@ -37,8 +39,8 @@ export interface OpenDatabaseOptions {
 export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDatabase> {
   const { url, log, tracing } = options;
   if (isPostgresUrl(url)) {
-    const { poolSize = 10, statementTimeoutMs = 10_000 } = options;
-    return openPostgres({ url, log, tracing, poolSize, statementTimeoutMs });
+    const { poolSize = 10, statementTimeoutMs = 10_000, idleTransactionMs = 10_000 } = options;
+    return openPostgres({ url, log, tracing, poolSize, statementTimeoutMs, idleTransactionMs });
   }
   const monotonicMs = options.monotonicMs ?? (() => performance.now());
   return openSqlite({ path: sqlitePath(url), log, tracing, monotonicMs, onStatement: options.onStatement });

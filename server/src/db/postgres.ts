@@ -18,6 +18,12 @@ export interface PostgresOptions {
   readonly poolSize: number;
   /** After how many milliseconds the server cancels a statement; a little later it is given up here. */
   readonly statementTimeoutMs: number;
+  /**
+   * How long a transaction may do nothing before Postgres ends it, which lets go
+   * of its rows: none of ours waits for anything but the database, so its
+   * process has been cut off.
+   */
+  readonly idleTransactionMs: number;
 }
 
 /** Object identifier of `int8` in `pg_type`. */
@@ -41,7 +47,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
     keepAlive: true,
     connectionTimeoutMillis: connectTimeoutMs,
     statement_timeout: options.statementTimeoutMs,
-    idle_in_transaction_session_timeout: 30_000,
+    idle_in_transaction_session_timeout: options.idleTransactionMs,
     types: {
       // Our int8 columns are milliseconds and counters, all below 2^53.
       getTypeParser: ((oid: number, format?: "text" | "binary") =>
