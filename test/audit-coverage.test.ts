@@ -538,7 +538,7 @@ it("leaves the records of each change, no more and no fewer", async () => {
       userAgent,
     }));
     await expect
-      .poll(() => find(requestId), { timeout: 2000, interval: 20, message: step.call })
+      .poll(() => find(requestId), { interval: 20, message: step.call })
       .toHaveLength(recorded.length);
     expect(await find(requestId), step.call).toMatchObject(expected);
     if (step.org === undefined) for (const { orgId } of await find(requestId)) expect(orgId).toBeUndefined();

@@ -372,7 +372,7 @@ it.each(Object.entries(refusals))("%s", async (name, { run, status, reason, reco
     const path = "/vestibule.v1.AuditService/ListAuditRecords";
     return (await postJson(server, path, message, basic(server))).json.records ?? [];
   };
-  await expect.poll(find, { timeout: 2000, interval: 20 }).toHaveLength(1);
+  await expect.poll(find, { interval: 20 }).toHaveLength(1);
   const [found] = await find();
   expect({ actor: undefined, orgId: undefined, credentialId: undefined, ...found }).toMatchObject({
     action: "credential.refuse",

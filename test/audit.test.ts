@@ -41,7 +41,6 @@ async function find(server: TestServer, filter: object, count: number) {
   let records: any[] = [];
   await expect
     .poll(async () => (records = (await call(server, list, filter)).records ?? []), {
-      timeout: 2000,
       interval: 20,
     })
     .toHaveLength(count);
@@ -140,7 +139,7 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
       basic({ ...server, clientSecret: "wrong" }),
     );
     await expect
-      .poll(async () => JSON.parse(await runShell(listing, server)).records?.[0], { timeout: 2000 })
+      .poll(async () => JSON.parse(await runShell(listing, server)).records?.[0])
       .toMatchObject({ result: "refused", action: "credential.refuse" });
     await using stream = followShell(following, server);
     await expect.poll(() => stream.printed(), { timeout: 20_000 }).toContain('"resumeToken"');

@@ -101,11 +101,11 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
       totalPages: 1,
     });
     await using stream = followShell(watch ?? "", server, variables);
-    await expect.poll(() => stream.printed(), { timeout: 10_000 }).toContain("snapshot_end");
+    await expect.poll(() => stream.printed()).toContain("snapshot_end");
     expect(await run(patch)).toEqual({ ...made, name: "oidc-okta-renamed", data: oidc });
     const shape = { issuer: oidc.issuer, clientId: "abc123", scopes: ["openid", "email", "profile"] };
     expect(await run(put)).toEqual({ ...made, data: { ...shape, supportsPkce: true, clientSecret: mask } });
-    await expect.poll(() => stream.printed(), { timeout: 1000 }).toContain("oidc-okta-renamed");
+    await expect.poll(() => stream.printed()).toContain("oidc-okta-renamed");
     expect(await run(test)).toMatchObject({
       checks: [{ name: "schema", ok: true }, { name: "name_resolution" }, { name: "sample" }],
     });

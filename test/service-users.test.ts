@@ -59,10 +59,10 @@ describe.each(["sqlite", "postgres"] as const)("service users on %s", (database)
     for (const header of wrong) expect(await postJson(server, whoAmI, {}, header)).toMatchObject(refused);
     const listed = { id: tokenId, title: "t", createdAt: expect.any(String), lastUsedAt: expect.any(String) };
     const list = async () => (await call("ListServiceUserTokens", { id })).json.tokens;
-    await expect.poll(list, { timeout: 1000 }).toEqual([listed]);
+    await expect.poll(list).toEqual([listed]);
     // The uses of one moment may be written in two goes.
     const usage = async () => (await call("GetServiceUserUsage", { id })).json;
-    await expect.poll(usage, { timeout: 1000 }).toMatchObject({
+    await expect.poll(usage).toMatchObject({
       credentials: [{ credentialId: tokenId, kind: "token", title: "t", calls: 4 }],
       days: [{ day: new Date().toISOString().slice(0, 10), calls: 4 }],
     });
@@ -298,7 +298,7 @@ describe("two processes on one Postgres", () => {
       ? await call(method, { id: organization.id }, "OrganizationService")
       : await call(method, { id, ...org, ...(method.endsWith("Token") && { token_id: token.id }) });
     expect(done.status, done.text).toBe(200);
-    await expect.poll(inSecond, { timeout: 1000, interval: 20 }).toEqual({
+    await expect.poll(inSecond, { timeout: 5000, interval: 20 }).toEqual({
       ...expected,
       exchange: expected.rpc,
       oauth: 401,

@@ -480,6 +480,6 @@ describe("two servers on one database", () => {
     ];
     expect(await statuses()).toEqual([200, 200]);
     await there.call("AuthLogout", {}, origin);
-    await expect.poll(statuses, { timeout: 1000, interval: 20 }).toEqual([401, 401]);
+    await expect.poll(statuses, { timeout: 5000, interval: 20 }).toEqual([401, 401]);
   });
 });
