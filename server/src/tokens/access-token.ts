@@ -7,7 +7,8 @@ import { toBase64url } from "../lib/base64url.ts";
 import { type Clock, toEpochSeconds } from "../lib/clock.ts";
 import type { CredentialOwner } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
-import { isSignatureOf, signWith } from "./algorithms.ts";
+import { isSignatureOf } from "./algorithms.ts";
+import { createBatchedSign } from "./batched-signing.ts";
 import { bothClocks } from "./both-clocks.ts";
 import type { AccessTokenClaims } from "./claims.ts";
 import { readCompactJws, readJsonPart, refuseJws } from "./jws.ts";
@@ -81,6 +82,7 @@ function toOwner({ sub: id, sub_type, credential_id, org_ids }: AccessTokenClaim
 /** @see {@link AccessTokens} */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   const { keyring, clock, issuer, audience, validitySeconds, clockSkewSeconds, isRevoked } = options;
+  const sign = createBatchedSign();
 
   /** The signature and everything that cannot change while the keys stay. */
   function verifySignature(token: string, snapshot: KeyringSnapshot): AccessTokenClaims {
@@ -131,7 +133,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         gen: "system",
       };
       const signed = `${signer.encodedHeader}.${toBase64url(Buffer.from(JSON.stringify(claims)))}`;
-      const signature = signWith(signer.algorithm, signer.privateKey, Buffer.from(signed, "latin1"));
+      const signature = await sign(signer.algorithm, signer.privateKey, Buffer.from(signed, "latin1"));
       return { token: `${signed}.${toBase64url(signature)}`, jti, expiresInSeconds: exp - iat };
     },
     async verify(token) {
