@@ -55,12 +55,15 @@ export function createJsonLog(level: Level, output: DestinationStream): Log {
   const timestamp = createTimestamp();
   const log = toLog(pino(toSettings(level, timestamp), output));
   if (level !== "debug" && level !== "info") return log;
+  /** The end of a line with the latest message: nearly all say the same. */
+  let latest = { message: "", end: `,"message":""}\n` };
   return {
     ...log,
     info(fields, message) {
       const members = toMembers(fields);
-      if (members === undefined) log.info(fields, message);
-      else output.write(`{"level":"info"${timestamp()}${members},"message":${JSON.stringify(message)}}\n`);
+      if (members === undefined) return log.info(fields, message);
+      if (message !== latest.message) latest = { message, end: `,"message":${JSON.stringify(message)}}\n` };
+      output.write(`{"level":"info"${timestamp()}${members}${latest.end}`);
     },
   };
 }
@@ -76,25 +79,29 @@ function toMembers(fields: object): string | undefined {
   }
 }
 
-/** How many characters of lines wait at most. */
+/** How many characters of lines wait at most, and for how long. */
 const waitingLength = 65_536;
+const waitingMs = 5;
 
 /**
- * Standard output, written once for all lines of a turn of the event loop: a
- * system call a line would cost a request more than making the line does. What
- * still waits when the process exits is written then.
+ * Standard output, written once for all lines of some milliseconds: writing
+ * each costs twice what making it does, and a turn of the event loop brings
+ * but one or two cheap requests. What still waits when the process exits is
+ * written then.
  */
 function openOutput(): DestinationStream {
   const output = pino.destination({ dest: 1, sync: true });
   let waiting = "";
+  let timer: NodeJS.Timeout | undefined;
   const flush = () => {
+    timer = undefined;
     if (waiting !== "") output.write(waiting);
     waiting = "";
   };
   process.on("exit", flush);
   return {
     write(line) {
-      if (waiting === "") setImmediate(flush);
+      timer ??= setTimeout(flush, waitingMs).unref();
       waiting += line;
       if (waiting.length > waitingLength) flush();
     },
