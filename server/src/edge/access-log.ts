@@ -22,25 +22,26 @@ export interface FinishedRequest {
 export function logRequest(log: Log, { request, response, info, span, route, ms }: FinishedRequest): void {
   const { code, principal, credentialKind, reason, detail } = info.outcome;
   const path = toRawPath(request.url).slice(0, pathLength);
-  log.info(
-    {
-      requestId: info.requestId,
-      trace_id: span?.traceId,
-      span_id: span?.spanId,
-      method: request.method,
-      path,
-      // Said where it is more than the path: the template of a REST route.
-      route: route === path || route === otherRoute ? undefined : route,
-      http: request.httpVersion,
-      status: response.headersSent ? response.statusCode : 0,
-      code,
-      ms: Math.round(ms * 10) / 10,
-      client: info.clientAddress,
-      principal,
-      credentialKind,
-      reason,
-      detail,
-    },
-    "request",
-  );
+  const fields: Record<string, unknown> = {
+    requestId: info.requestId,
+    method: request.method,
+    path,
+    http: request.httpVersion,
+    status: response.headersSent ? response.statusCode : 0,
+    code,
+    ms: Math.round(ms * 10) / 10,
+    client: info.clientAddress,
+  };
+  // What there is nothing to say of is left out here: a line is made for every request.
+  if (principal !== undefined) fields.principal = principal;
+  if (credentialKind !== undefined) fields.credentialKind = credentialKind;
+  if (reason !== undefined) fields.reason = reason;
+  if (detail !== undefined) fields.detail = detail;
+  // Said where it is more than the path: the template of a REST route.
+  if (route !== path && route !== otherRoute) fields.route = route;
+  if (span !== undefined) {
+    fields.trace_id = span.traceId;
+    fields.span_id = span.spanId;
+  }
+  log.info(fields, "request");
 }

@@ -5,7 +5,7 @@
  */
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { type PlainError, toDomainError, toOauthError, toPlainError } from "./errors.ts";
+import { toDomainError, toOauthError, toPlainError } from "./errors.ts";
 import { LazyHeaders } from "./lazy-headers.ts";
 import {
   hasBody,
@@ -38,6 +38,8 @@ export interface PlainResponse {
   readonly headers?: Readonly<Record<string, string | string[]>>;
   /** Text and bytes go as they are, an object as JSON with its `content-type`. */
   readonly body?: string | Uint8Array | object;
+  /** Length of a text in UTF-8, where that is known: of one that is answered again and again. */
+  readonly bodyBytes?: number;
 }
 
 interface RouteBase {
@@ -86,7 +88,7 @@ export async function servePlainRoute(
       // Nothing is waited for that need not be: most GETs are answered in the turn they come in.
       const body = hasBody(request) ? await readBody(request, options.bodyBytes) : noBody;
       const answer = route.handle(new LazyPlainRequest(request, body, info));
-      sendPlain(response, answer instanceof Promise ? await answer : answer);
+      sendPlain(response, answer instanceof Promise ? await answer : answer, info.requestId);
     }
   } catch (error) {
     sendRefusal(response, error, info, options.log, route.refusals);
@@ -120,36 +122,53 @@ class LazyPlainRequest implements PlainRequest {
   }
 }
 
-/** Sends an answer whole. `Vary` adds to what is set already; a body on HEAD only counts for its length. */
-export function sendPlain(response: NodeResponse, answer: PlainResponse | PlainError): void {
-  const { body = "" } = answer;
+/**
+ * Sends an answer whole. `Vary` adds to what is set already; a body on HEAD
+ * only counts for its length.
+ *
+ * @param requestId to be said in the head, if it is not set already.
+ */
+export function sendPlain(response: NodeResponse, answer: PlainResponse, requestId?: string): void {
+  const { body = "", bodyBytes } = answer;
   const isJson = typeof body === "object" && !(body instanceof Uint8Array);
   // A text stays one: Node sends it with the head in one piece.
   const content = isJson ? JSON.stringify(body) : body;
-  const bytes = typeof content === "string" ? Buffer.byteLength(content) : content.length;
-  response.statusCode = answer.status;
-  response.setHeader("x-content-type-options", "nosniff");
-  if (isJson) {
-    response.setHeader("content-type", "application/json");
-  }
-  const { headers = {} } = answer;
-  for (const name in headers) {
-    const value = headers[name] ?? "";
-    if (name.toLowerCase() === "vary") {
-      response.appendHeader(name, value);
-    } else {
-      response.setHeader(name, value);
-    }
-  }
+  const bytes = typeof content === "string" ? (bodyBytes ?? Buffer.byteLength(content)) : content.length;
   const isHead = response.req.method === "HEAD";
-  // Node says the length of what is sent in one piece itself, over HTTP/1.1.
-  const isToSay = isHead || response.req.httpVersionMajor > 1;
-  if (isToSay && answer.status !== 204 && answer.status !== 304) {
-    response.setHeader("content-length", bytes);
-  }
+  const length = answer.status === 204 || answer.status === 304 ? undefined : bytes;
+  const head = toHead(answer, { requestId, isJson, length });
+  if ("stream" in response || response.getHeaderNames().length > 0) setHead(response, answer.status, head);
+  else response.writeHead(answer.status, head);
   // ASCII alone is the same in both, and costs less to write as what takes no encoding.
   const encoding = bytes === content.length ? "latin1" : "utf8";
   response.end(isHead ? "" : content, encoding);
+}
+
+/** Names and values by turns, as Node writes them without a look at what is set already. */
+function toHead(
+  { headers = {} }: PlainResponse,
+  own: {
+    readonly requestId: string | undefined;
+    readonly isJson: boolean;
+    readonly length: number | undefined;
+  },
+): (string | string[])[] {
+  const head: (string | string[])[] = ["x-content-type-options", "nosniff"];
+  if (own.requestId !== undefined) head.push("x-request-id", own.requestId);
+  if (own.isJson && !("content-type" in headers)) head.push("content-type", "application/json");
+  for (const name in headers) head.push(name, headers[name] ?? "");
+  if (own.length !== undefined) head.push("content-length", String(own.length));
+  return head;
+}
+
+/** Adds a head to what is set already. */
+function setHead(response: NodeResponse, status: number, head: readonly (string | string[])[]): void {
+  response.statusCode = status;
+  for (let at = 0; at < head.length; at += 2) {
+    const [name, value] = [String(head[at]), head[at + 1] ?? ""];
+    if (name.toLowerCase() === "vary") response.appendHeader(name, value);
+    else response.setHeader(name, value);
+  }
 }
 
 /** Sends what `toPlainError` makes of an error and notes it; logs the cause of what is our own failure. */
@@ -173,5 +192,5 @@ export function sendRefusal(
     response.destroy();
     return;
   }
-  sendPlain(response, shape === "oauth" ? toOauthError(refusal) : toPlainError(refusal));
+  sendPlain(response, shape === "oauth" ? toOauthError(refusal) : toPlainError(refusal), info.requestId);
 }

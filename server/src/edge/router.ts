@@ -127,6 +127,9 @@ export function createEdge(options: EdgeOptions): Edge {
   function dispatch(request: NodeRequest, response: NodeResponse, info: RequestInfo): string {
     const path = toRawPath(request.url);
     const routes = plain.get(path);
+    const found = routes && findRoute(routes, request);
+    // The others' answers have it in their head with all else (`sendPlain`).
+    if (found === undefined || "raw" in found) response.setHeader("x-request-id", info.requestId);
     const rpc = rpcs.get(path);
     const rest = routes === undefined && rpc === undefined ? findRest(request) : undefined;
     const route = routes !== undefined || rpc !== undefined ? path : (rest?.label ?? otherRoute);
@@ -134,7 +137,11 @@ export function createEdge(options: EdgeOptions): Edge {
       return route;
     }
     if (routes !== undefined) {
-      servePlain(routes, request, response, info);
+      if (found === undefined) {
+        answerAfterBody(request, limits.bodyBytes, () => sendMethodNotAllowed(response, routes));
+      } else {
+        void servePlainRoute(found, request, response, info, { bodyBytes: limits.bodyBytes, log });
+      }
     } else if (rpc !== undefined) {
       void serveRpc(rpc, request, response, info, {
         publicOrigin,
@@ -158,21 +165,6 @@ export function createEdge(options: EdgeOptions): Edge {
     return route;
   }
 
-  function servePlain(
-    routes: ReadonlyMap<string, PlainRoute>,
-    request: NodeRequest,
-    response: NodeResponse,
-    info: RequestInfo,
-  ): void {
-    const method = request.method === "HEAD" && !routes.has("HEAD") ? "GET" : (request.method ?? "");
-    const route = routes.get(method);
-    if (route === undefined) {
-      answerAfterBody(request, limits.bodyBytes, () => sendMethodNotAllowed(response, routes));
-    } else {
-      void servePlainRoute(route, request, response, info, { bodyBytes: limits.bodyBytes, log });
-    }
-  }
-
   const handle: RequestListener = (request, response) => {
     const beganAtMs = performance.now();
     const info = readInfo(request);
@@ -188,7 +180,6 @@ export function createEdge(options: EdgeOptions): Edge {
       span?.end(toTracedAnswer({ request, response, info }, route, rpcs.has(route)));
     });
     try {
-      response.setHeader("x-request-id", info.requestId);
       joinRepeatedCredentials(request);
       route = span ? span.run(() => dispatch(request, response, info)) : dispatch(request, response, info);
     } catch (error) {
@@ -263,6 +254,14 @@ function indexRoutes(routes: readonly PlainRoute[]): Map<string, Map<string, Pla
     index.set(route.path, byMethod.set(route.method, route));
   }
   return index;
+}
+
+/** The route of a request's method. A GET route answers HEAD as well. */
+function findRoute(
+  routes: ReadonlyMap<string, PlainRoute>,
+  { method = "" }: NodeRequest,
+): PlainRoute | undefined {
+  return routes.get(method === "HEAD" && !routes.has("HEAD") ? "GET" : method);
 }
 
 /** Whether a browser wants a page to show: it says so, or an old one asks for HTML first. */

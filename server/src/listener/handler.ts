@@ -23,19 +23,19 @@ export function guardHandler(
   handler: RequestHandler,
   log: Log,
 ): (request: ListenerRequest, response: ListenerResponse) => void {
+  const onPeerError = (err: Error) => log.debug({ err }, "connection failed during a request");
+  const onFailure = (err: unknown, { method, url }: ListenerRequest, response: ListenerResponse) => {
+    log.error({ err, method, path: pathOf(url) }, "request handler failed");
+    answerFailure(response);
+  };
   return (request, response) => {
-    const onPeerError = (err: Error) => log.debug({ err }, "connection failed during a request");
     // One without a body is over when it comes, and has no error to tell.
     if (!request.destroyed) request.on("error", onPeerError);
     response.on("error", onPeerError);
-    const onFailure = (err: unknown) => {
-      log.error({ err, method: request.method, path: pathOf(request.url) }, "request handler failed");
-      answerFailure(response);
-    };
     try {
-      handler(request, response)?.catch(onFailure);
+      handler(request, response)?.catch((err) => onFailure(err, request, response));
     } catch (err) {
-      onFailure(err);
+      onFailure(err, request, response);
     }
   };
 }

@@ -14,6 +14,7 @@ export interface JwksAnswer {
   readonly status: 200 | 304;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+  readonly bodyBytes: number;
 }
 
 /** Both answers of a key set. */
@@ -34,8 +35,9 @@ function toAnswers(document: JwksDocument): JwksAnswers {
       status: 200,
       headers: { ...headers, "content-type": "application/jwk-set+json" },
       body: document.body,
+      bodyBytes: Buffer.byteLength(document.body),
     },
-    notModified: { status: 304, headers, body: "" },
+    notModified: { status: 304, headers, body: "", bodyBytes: 0 },
   };
 }
 
