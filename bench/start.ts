@@ -5,7 +5,7 @@ import { residentMib } from "./parts/processes.ts";
 import type { Section } from "./parts/report.ts";
 import { type BenchServer, startTimedContender, startVestibule } from "./parts/servers.ts";
 
-const rounds = 5;
+const rounds = 11;
 
 interface Measured {
   readonly listensMs: number;

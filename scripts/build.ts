@@ -36,18 +36,29 @@ const oneLanguage: Plugin = {
   },
 };
 
-// An ES import of node:http reads every one of its exports, and one of them, WebSocket, loads all of
-// undici as soon as it is read: 40 ms of a start, and memory, where nobody has asked for anything yet.
-const httpAlone: Plugin = {
-  name: "http-alone",
+// An ES import of a module of Node's reads every one of its exports, whether anybody uses it or not. Of
+// node:http one of them, WebSocket, loads all of undici as soon as it is read: 40 ms of a start, and memory,
+// where nobody has asked for anything yet; those of the others cost ten more. Here what is used is read.
+const usedBuiltins: Plugin = {
+  name: "used-builtins",
   setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^(node:)?http$/ }, ({ kind }) =>
-      // One that is imported later would come with its default export alone.
-      kind === "dynamic-import" ? undefined : { path: "node:http", namespace: "built-in" },
+    onResolve({ filter: /^(node:|http$)/ }, ({ kind, path }) =>
+      // What is required reads nothing by itself; one that is imported later would come with its default export alone.
+      kind === "import-statement"
+        ? { path: path.replace(/^(?!node:)/, "node:"), namespace: "built-in", sideEffects: false }
+        : undefined,
     );
-    onLoad({ filter: /^/, namespace: "built-in" }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
-    }));
+    onLoad({ filter: /^/, namespace: "built-in" }, ({ path }) => {
+      const names = Object.keys(process.getBuiltinModule(path) ?? {});
+      const exported = names.filter((name) => name !== "default" && /^[a-z_$][\w$]*$/i.test(name));
+      const lines = [
+        `const all = /* @__PURE__ */ process.getBuiltinModule(${JSON.stringify(path)});`,
+        "const read = (name) => all[name];",
+        ...exported.map((name) => `const ${name}_ = /* @__PURE__ */ read("${name}");`),
+        `export { ${[...exported.map((name) => `${name}_ as ${name}`), "all as default"].join(", ")} };`,
+      ];
+      return { contents: lines.join("\n") };
+    });
   },
 };
 
@@ -112,7 +123,7 @@ export async function build(): Promise<Metafile> {
     splitting: true,
     chunkNames: "chunks/[name]-[hash]",
     external: ["better-sqlite3", "pg-native"],
-    plugins: [oneLanguage, httpAlone, browserFiles],
+    plugins: [oneLanguage, usedBuiltins, browserFiles],
     banner: { js: requireBanner },
     // Less to read and to keep in memory; names stay, and lines short enough for a stack trace.
     minifyWhitespace: true,
@@ -181,6 +192,7 @@ function weights(metafile: Metafile): string[] {
   const bytesByPackage = new Map<string, number>();
   for (const output of Object.values(metafile.outputs)) {
     for (const [path, { bytesInOutput }] of Object.entries(output.inputs)) {
+      if (path.startsWith("built-in:")) continue;
       const name = packageOf(path);
       bytesByPackage.set(name, (bytesByPackage.get(name) ?? 0) + bytesInOutput);
     }

@@ -3,6 +3,10 @@
  * that signals and the exit code are the server's own. The `exec` of the npm
  * script is for that too: a shell in between would die of a SIGTERM and leave
  * the server behind. Arguments go through: `npm start -- --config other.yaml`.
+ *
+ * Of V8's settings in that script, one keeps the young generation small. The
+ * other keeps it from collecting garbage halfway through a start, whose end
+ * does that anyway.
  */
 import { fileURLToPath } from "node:url";
 import { buildIfStale } from "./build.ts";

@@ -16,6 +16,7 @@ export const clientSecret = "vsts_bench-bench-bench-bench-bench-bench-bench-benc
 /** Our server as `npm start` runs it. */
 const command = [
   "--max-semi-space-size=8",
+  "--initial-old-space-size=40",
   fileURLToPath(new URL("../../server/bin/vestibule.js", import.meta.url)),
 ];
 const insideUrl = new URL("./inside.ts", import.meta.url).href;
