@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vites
 import { SoftAuthenticator } from "./parts/authenticator.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
 import { openRedirects } from "./parts/open-redirects.ts";
-import { countMails, findCode, findLink, listMails, Person, waitForMail } from "./parts/person.ts";
+import { countMails, findCode, findLink, hasCode, listMails, Person, waitForMail } from "./parts/person.ts";
 import { createState, type ServerState, startServer, type TestServer } from "./parts/server.ts";
 
 const notAuthenticated = { status: 401, json: { code: "unauthenticated", message: "not authenticated" } };
@@ -30,7 +30,7 @@ async function signedIn(server: TestServer, email = newEmail()): Promise<Person>
 async function beginByMail(person: Person, email: string, strategyName = "mailotp") {
   const before = listMails(person.server);
   const { json } = await person.call("Authenticate", { strategyName, email });
-  const mail = await waitForMail(person.server, email, before);
+  const mail = await waitForMail(person.server, email, before, hasCode);
   return { state: json.state as string, code: findCode(mail), mail };
 }
 

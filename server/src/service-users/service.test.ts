@@ -326,7 +326,8 @@ describeDatabases("service users", (under) => {
     it("an organization is deleted though the usage of its machines is being written", async () => {
       for (let round = 0; round < 10; round++) {
         const doomed = await room.createOrganization();
-        const machines = await Promise.all([1, 2, 3].map(() => createMachine(room, doomed)));
+        // Made at once, they lie in another order than that of their ids.
+        const machines = await Promise.all(Array.from({ length: 8 }, () => createMachine(room, doomed)));
         const use = () => {
           for (const { id } of machines) room.usage.recordUse(newId(room.clock.now()), id, room.clock.now());
           return room.usage.flush();

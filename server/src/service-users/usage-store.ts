@@ -1,4 +1,5 @@
 import type { Reader, Tx } from "../db/database.ts";
+import { dialectOf, forUpdate } from "../db/dialect.ts";
 
 /** Calls of one credential on one day. */
 export interface DailyCalls {
@@ -35,6 +36,24 @@ export async function addCalls(tx: Tx, counts: readonly DailyCalls[]): Promise<v
           calls: eb("service_user_usage.calls", "+", eb.ref("excluded.calls")),
         })),
       )
+      .execute();
+  }
+}
+
+/**
+ * Locks service users in the order of their ids, as whoever deletes them does:
+ * an update takes its rows as it finds them, and two that go opposite ways
+ * would wait for each other in a circle.
+ */
+export async function lockServiceUsers(tx: Tx, ids: readonly string[]): Promise<void> {
+  if (dialectOf(tx) === "sqlite") return;
+  for (const chunk of chunksOf(ids.toSorted())) {
+    await tx
+      .selectFrom("service_users")
+      .select("id")
+      .where("id", "in", chunk)
+      .orderBy("id")
+      .$call(forUpdate(tx))
       .execute();
   }
 }

@@ -11,7 +11,13 @@ import { lockForTransaction } from "../db/dialect.ts";
 import { sweepInBatches } from "../db/sweep.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
-import { addCalls, type DailyCalls, deleteCallsBefore, touchLastUsed } from "./usage-store.ts";
+import {
+  addCalls,
+  type DailyCalls,
+  deleteCallsBefore,
+  lockServiceUsers,
+  touchLastUsed,
+} from "./usage-store.ts";
 
 /** For how many days calls are kept, today included. */
 export const usageKeptDays = 90;
@@ -165,6 +171,7 @@ export class UsageRecorder {
     try {
       await this.#database.transaction(async (tx) => {
         await lockForTransaction(tx, usageLockKey);
+        await lockServiceUsers(tx, [...new Set(counts.map(({ serviceUserId }) => serviceUserId))]);
         await touchAll(tx, "service_users", counts, ({ serviceUserId }) => serviceUserId);
         await touchAll(tx, "service_user_credentials", counts, ({ credentialId }) => credentialId);
         await addCalls(tx, counts);
