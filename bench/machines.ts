@@ -182,7 +182,7 @@ function toRow(what: string, ours: Result, other: Result, against: string, aim: 
   return [what, perSecond(ours), `${perSecond(other)} ${against}`, ratio.toFixed(2), aim, String(failures)];
 }
 
-/** Issue by issue of the hot paths. */
+/** The hot paths, each beside its limit, among many rows, and what they leave in memory. */
 export async function benchMachines(): Promise<Section> {
   const bareH2Port = await findFreePort();
   const servers: Servers = {
