@@ -94,6 +94,7 @@ function openOutput(): DestinationStream {
   let waiting = "";
   let timer: NodeJS.Timeout | undefined;
   const flush = () => {
+    clearTimeout(timer);
     timer = undefined;
     if (waiting !== "") output.write(waiting);
     waiting = "";
