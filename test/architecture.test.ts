@@ -1,56 +1,81 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { findViolations, type Rooms, readSources } from "./parts/architecture.ts";
+import { findUnusedPermissions, findViolations, type Rooms, readSources } from "./parts/architecture.ts";
 
-const foundations = ["lib", "config", "db", "changes", "encryption"];
-const nouns = [
-  "principals",
-  "audit",
-  "limits",
-  "organizations",
-  "service-users",
-  "users",
-  "tokens",
-  "sessions",
-  "passkeys",
-];
-
-/** Who may know whom. A room that is missing here may not exist. */
+/**
+ * Who knows whom, exactly: an import that is not here fails, and so does a
+ * permission that nothing uses. A room that is missing here may not exist.
+ * From the bottom up; a folder inside a room may have a row of its own.
+ */
 const rooms: Rooms = {
   lib: [],
-  listener: ["lib"],
   config: ["lib"],
-  mail: ["lib", "config"],
+  listener: ["lib"],
+  mail: ["lib"],
   egress: ["lib", "config"],
   // Known by type from lib alone; loaded by the command that serves, when it is asked for.
   tracing: ["lib", "config"],
-  db: ["lib", "config"],
-  changes: ["lib", "config", "db"],
-  encryption: ["lib", "config", "db", "changes"],
-  principals: foundations,
-  audit: [...foundations, "principals"],
-  limits: [...foundations, "principals", "audit"],
-  organizations: [...foundations, "principals", "audit"],
-  "service-users": [...foundations, "principals", "audit", "organizations"],
-  users: [...foundations, "principals", "audit", "organizations"],
-  tokens: [...foundations, "principals", "audit", "limits", "organizations", "service-users", "users"],
-  sessions: [...foundations, "principals", "audit", "organizations", "users", "tokens"],
-  passkeys: [...foundations, "principals", "audit"],
-  auth: [...foundations, ...nouns, "mail", "egress"],
-  frontdoor: [...foundations, ...nouns, "auth", "egress"],
-  gate: [...foundations, ...nouns, "auth", "frontdoor", "egress"],
-  pages: [...foundations, ...nouns, "auth"],
-  edge: [...foundations, ...nouns, "auth", "frontdoor", "gate", "pages"],
+  db: ["lib"],
+  changes: ["lib", "db"],
+  encryption: ["lib", "db"],
+  principals: ["lib"],
+  audit: ["lib", "db", "principals"],
+  limits: ["lib", "db", "principals", "audit"],
+  organizations: ["lib", "db", "changes", "principals", "audit"],
+  "service-users": ["lib", "db", "changes", "principals", "audit", "organizations"],
+  users: ["lib", "config", "db", "changes", "principals", "audit", "organizations"],
+  tokens: ["lib", "db", "changes", "encryption", "principals", "audit", "limits"],
+  sessions: ["lib", "config", "db", "changes", "principals", "audit"],
+  passkeys: ["lib", "db", "principals", "audit"],
+  auth: [
+    "lib",
+    "config",
+    "db",
+    "changes",
+    "encryption",
+    "principals",
+    "audit",
+    "limits",
+    "users",
+    "tokens",
+    "sessions",
+    "passkeys",
+    "mail",
+    "egress",
+  ],
+  frontdoor: [
+    "lib",
+    "db",
+    "changes",
+    "encryption",
+    "principals",
+    "audit",
+    "organizations",
+    "tokens",
+    "egress",
+  ],
+  pages: ["lib", "principals", "users", "sessions", "passkeys", "auth"],
+  edge: ["lib", "principals"],
   // What is open for as long as the process runs: the data folder, the database, the keys.
-  storage: [...foundations, "audit", "tokens"],
+  storage: ["lib", "config", "db", "changes", "encryption", "audit", "tokens"],
   // What metrics show of all parts.
   figures: ["lib", "db", "mail", "tokens", "edge"],
   app: [
-    ...foundations,
-    ...nouns,
+    "lib",
+    "config",
+    "db",
+    "changes",
+    "principals",
+    "audit",
+    "limits",
+    "organizations",
+    "service-users",
+    "users",
+    "tokens",
+    "sessions",
+    "passkeys",
     "auth",
     "frontdoor",
-    "gate",
     "pages",
     "mail",
     "egress",
@@ -61,7 +86,18 @@ const rooms: Rooms = {
   ],
   // Who seals what, for sealing it anew.
   "sealed-columns": ["encryption", "tokens", "auth", "frontdoor"],
-  commands: [...foundations, ...nouns, "storage", "sealed-columns", "app", "tracing"],
+  commands: [
+    "lib",
+    "config",
+    "db",
+    "encryption",
+    "service-users",
+    "tokens",
+    "storage",
+    "sealed-columns",
+    "app",
+    "tracing",
+  ],
   main: ["lib", "commands"],
 };
 
@@ -71,6 +107,10 @@ test("the server's imports run downwards only, without a circle", () => {
   const sources = readSources(serverSources);
   expect(sources.length).toBeGreaterThan(5);
   expect(findViolations(sources, rooms)).toEqual([]);
+});
+
+test("the table permits nothing that no import uses", () => {
+  expect(findUnusedPermissions(readSources(serverSources), rooms)).toEqual([]);
 });
 
 test("the table itself runs one way", () => {
@@ -148,8 +188,30 @@ test.each([
   ["the environment by module", { "tokens/a.ts": 'import { env } from "node:process";' }, "only config does"],
   ["the environment taken apart", { "tokens/a.ts": "const { env } = process;" }, "only config does"],
   ["console", { "lib/a.ts": 'console.log("x");' }, "uses console"],
+  ["what tests stand on", { "lib/a.ts": 'import "./test-support.ts";' }, "which is for tests"],
 ])("refuses %s", (_, files, expected) => {
   expect(violationsOf(files)).toEqual([expect.stringContaining(expected)]);
+});
+
+test("names permissions that nothing uses and rooms that are not there", () => {
+  const sources = [
+    { path: "lib/a.ts", text: "" },
+    { path: "db/open.ts", text: 'import "../lib/a.ts";' },
+  ];
+  const table = { lib: [], db: ["lib", "config"], attic: [] };
+  expect(findUnusedPermissions(sources, table)).toEqual(["db does not use config", "there is no room attic"]);
+});
+
+test("a folder with a row of its own is a room, whatever lies around it", () => {
+  const sources = [
+    { path: "frontdoor/messages.ts", text: "" },
+    { path: "frontdoor/watch/channel.ts", text: 'import "../messages.ts";' },
+    { path: "frontdoor/api-keys/store.ts", text: 'import "../watch/channel.ts";' },
+  ];
+  const table = { frontdoor: [], "frontdoor/watch": ["frontdoor"], "frontdoor/api-keys": [] };
+  expect(findViolations(sources, table)).toEqual([
+    "frontdoor/api-keys/store.ts imports frontdoor/watch/channel.ts: frontdoor/api-keys may not know frontdoor/watch",
+  ]);
 });
 
 test("finds a circle, one made of types alone included", () => {

@@ -3,8 +3,9 @@
  * against the rules of the house. Type-only imports count like any other: they
  * tie two files together for whoever reads them.
  *
- * A room is a folder directly under the root, or a file there without its
- * ending. Tests beside the sources are not read: they may set up anything.
+ * A room is a folder directly under the root, a folder in it that has a row of
+ * its own, or a file of the root without its ending. Tests and their
+ * `test-support.ts` are not read: they may set up anything.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
@@ -31,18 +32,18 @@ export interface Module {
   readonly usesConsole: boolean;
 }
 
-/** Reads every `.ts` file below `root` that is not a test. */
+/** Reads every `.ts` file below `root` that serves: no test, and nothing that only tests import. */
 export function readSources(root: string): Source[] {
   return readdirSync(root, { recursive: true, encoding: "utf8" })
     .map((path) => path.replaceAll("\\", "/"))
-    .filter((path) => path.endsWith(".ts") && !path.endsWith(".test.ts") && !path.endsWith(".d.ts"))
+    .filter((path) => path.endsWith(".ts") && !/(\.test|\.d|(^|\/)test-support)\.ts$/.test(path))
     .toSorted()
     .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
 }
 
 /** Every break of the rules in the tree, one sentence each; none when all is well. */
 export function findViolations(sources: readonly Source[], rooms: Rooms): string[] {
-  const modules = sources.map(toModule);
+  const modules = sources.map((source) => toModule(source, rooms));
   return [
     ...modules.flatMap((module) => roomViolations(module, rooms)),
     ...modules.flatMap(contentViolations),
@@ -50,22 +51,39 @@ export function findViolations(sources: readonly Source[], rooms: Rooms): string
   ];
 }
 
+/** Permissions of the table that no import uses, and rows of rooms that do not exist, a sentence each. */
+export function findUnusedPermissions(sources: readonly Source[], rooms: Rooms): string[] {
+  const used = new Map<string, Set<string>>();
+  for (const { room, imports } of sources.map((source) => toModule(source, rooms))) {
+    const known = used.get(room) ?? new Set();
+    for (const path of imports) known.add(roomOf(path, rooms));
+    used.set(room, known);
+  }
+  return Object.entries(rooms).flatMap(([room, allowed]) => {
+    const known = used.get(room);
+    if (known === undefined) return [`there is no room ${room}`];
+    return allowed.filter((other) => !known.has(other)).map((other) => `${room} does not use ${other}`);
+  });
+}
+
 function roomViolations(module: Module, rooms: Rooms): string[] {
   const allowed = rooms[module.room];
   if (allowed === undefined) return [`${module.path}: room ${module.room} is not in the table`];
   return module.imports
-    .filter((path) => roomOf(path) !== module.room && !allowed.includes(roomOf(path)))
-    .map((path) => `${module.path} imports ${path}: ${module.room} may not know ${roomOf(path)}`);
+    .filter((path) => roomOf(path, rooms) !== module.room && !allowed.includes(roomOf(path, rooms)))
+    .map((path) => `${module.path} imports ${path}: ${module.room} may not know ${roomOf(path, rooms)}`);
 }
 
 function contentViolations(module: Module): string[] {
   const file = posix.basename(module.path);
   const isStore = /(^|-)store\.ts$/.test(file);
   const isService = /(^|-)service\.ts$/.test(file);
-  const found: string[] = [];
+  const found = module.imports
+    .filter((path) => posix.basename(path) === "test-support.ts")
+    .map((path) => `${module.path} imports ${path}, which is for tests`);
   for (const name of module.foreign) {
     if (name.startsWith(".")) found.push(`${module.path} imports ${name}, which is outside the tree`);
-    if (isPackage(name, "kysely") && !isStore && !["db", "changes"].includes(module.room)) {
+    if (isPackage(name, "kysely") && !isStore && !/^(db|changes)(\/|$)/.test(module.room)) {
       found.push(`${module.path} imports ${name}: only stores know Kysely`);
     }
     if ((isStore || isService) && /^(@bufbuild|@connectrpc|@vestibule\/proto)(\/|$)/.test(name)) {
@@ -84,8 +102,13 @@ function isPackage(name: string, wanted: string): boolean {
   return name === wanted || name.startsWith(`${wanted}/`);
 }
 
-function roomOf(path: string): string {
-  return path.includes("/") ? path.slice(0, path.indexOf("/")) : path.replace(/\.ts$/, "");
+/** The innermost folder on the path that has a row, else the outermost. */
+function roomOf(path: string, rooms: Rooms): string {
+  if (!path.includes("/")) return path.replace(/\.ts$/, "");
+  for (let folder = posix.dirname(path); folder !== "."; folder = posix.dirname(folder)) {
+    if (Object.hasOwn(rooms, folder)) return folder;
+  }
+  return path.slice(0, path.indexOf("/"));
 }
 
 interface Node {
@@ -93,7 +116,7 @@ interface Node {
   readonly [key: string]: unknown;
 }
 
-function toModule(source: Source): Module {
+function toModule(source: Source, rooms: Rooms): Module {
   const specifiers: string[] = [];
   let readsEnvironment = false;
   let usesConsole = false;
@@ -109,7 +132,7 @@ function toModule(source: Source): Module {
     (specifiers[index] ?? "").startsWith(".") && !(targets[index] ?? "").startsWith("../");
   return {
     path: source.path,
-    room: roomOf(source.path),
+    room: roomOf(source.path, rooms),
     imports: targets.filter((_, index) => isInside(index)),
     foreign: specifiers.filter((_, index) => !isInside(index)),
     readsEnvironment,
