@@ -387,6 +387,31 @@ describe.each(["sqlite", "postgres"] as const)("signing in (%s)", (database) => 
     expect(sessions).toHaveLength(1);
   });
 
+  it("signs in by a link however many codes were wrong, and counts none that is", async () => {
+    const email = newEmail();
+    const [person, stranger] = [new Person(server), new Person(server)];
+    const { path, state, mail } = await beginByLink(person, email);
+    const invalid = { code: "invalid_argument", message: "invalid mail otp" };
+    const guess = async (flow: string, code: string, by: Person) => {
+      expect((await by.call("AuthCallback", { state: flow, code })).json).toMatchObject(invalid);
+    };
+    // No link of this flow's, more often than a code may be wrong.
+    for (let count = 0; count < 12; count++) {
+      await guess(state, Buffer.alloc(32, count).toString("base64url"), person);
+    }
+    for (let count = 0; count < 10; count++) {
+      const flow = await stranger.call("Authenticate", { strategyName: "mailotp", email });
+      await guess(flow.json.state, "ZZZZZZ", stranger);
+    }
+    await guess(state, findCode(mail), person);
+    const body = toInputs((await person.send(path)).text).toString();
+    expect((await person.send("/auth/callback", { headers: formHeaders, body })).status).toBe(303);
+    expect((await person.call("GetCurrentUser")).json.user.email).toBe(email);
+    // The mailbox's codes stay refused: the link has given nothing back.
+    const later = await person.call("Authenticate", { strategyName: "maillink", email });
+    await guess(later.json.state, "ZZZZZZ", person);
+  });
+
   it("takes the button from our own page alone", async () => {
     const person = new Person(server);
     const { path, mail, state } = await beginByLink(person, newEmail());

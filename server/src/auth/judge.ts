@@ -4,7 +4,9 @@
  * An answer that may be given once ends its flow before it is judged. One that
  * may be wrong a few times is counted before it is judged, per flow and per
  * mailbox, and forgiven if it was right: so no more are judged than allowed,
- * however many come at once, and none while the counts cannot be written.
+ * however many come at once, and none while the counts cannot be written. What
+ * nobody can guess, a link, has no part in that: it neither counts nor is
+ * refused for what did.
  */
 import type { Database, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -70,18 +72,19 @@ export class Judge {
 
   async #judgeCode(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<Judged> {
     const { flows, guesses } = this.#options;
-    const counted = await this.#count(flow);
+    const isGuess = strategy.isUnguessable?.(answer.code) !== true;
+    const counted = isGuess ? await this.#count(flow) : undefined;
     try {
       const proof = await strategy.finish(answer);
       return {
         proof,
         settle: async (tx) => {
           if (!(await flows.consume(tx, flow.id))) throw new DomainError("INVALID_FLOW");
-          if (counted.guess !== undefined) await guesses.forgiveGuess(tx, counted.guess);
+          if (counted?.guess !== undefined) await guesses.forgiveGuess(tx, counted.guess);
         },
       };
     } catch (error) {
-      await this.#afterFailure(flow, counted, isOutage(error));
+      if (counted !== undefined) await this.#afterFailure(flow, counted, isOutage(error));
       throw error;
     }
   }

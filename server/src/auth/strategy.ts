@@ -124,6 +124,13 @@ export interface Strategy {
    * brings the answer by POST.
    */
   readonly attempts: "code" | "once";
+  /**
+   * For `code`: whether an answer is meant for a secret that nobody can guess,
+   * such as a link's. It then proves nothing but by that secret, is not
+   * counted, and is judged however many wrong codes there were. Absent, every
+   * answer is a guess.
+   */
+  isUnguessable?(code: string): boolean;
   /** @throws DomainError INVALID_EMAIL, UNAVAILABLE, REAUTH_REQUIRED, … */
   begin(request: BeginRequest): Promise<BeginResult>;
   /**

@@ -786,7 +786,8 @@ export declare const AuthService: GenService<{
    *
    * A wrong mailed code leaves the flow as it is until the third; after 10
    * wrong codes for one mailbox within an hour, over all its flows, each of its
-   * codes is refused, right or wrong. Every other flow ends at its first
+   * codes is refused, right or wrong. A mailed link, which nobody can guess,
+   * neither counts nor is refused for them. Every other flow ends at its first
    * answer.
    *
    * An identity is told by its issuer and subject. One that is new and whose

@@ -138,6 +138,24 @@ describe("maillink", () => {
     await expect(finish(link, begun.secret, token.toUpperCase())).rejects.toMatchObject(wrong);
     await expect(finish(link, begun.secret, `${token}x`)).rejects.toMatchObject(wrong);
   });
+
+  it("tells what a link carries from what can be guessed, and takes each for itself alone", async () => {
+    const { link, otp, sent } = setUp();
+    // Padded with what typing ignores, a code can have a link's form, if its last symbol ends 256 bits.
+    let [secret, code]: [Readonly<Record<string, unknown>>, string] = [{}, ""];
+    while (!/[48MQY]$/.test(code)) {
+      const begun = await link.begin(request);
+      await begun.afterwards?.();
+      [secret, code] = [begun.secret, codeIn(sent.at(-1))];
+    }
+    const padded = code.padStart(43, "-");
+    expect([link, otp].map((strategy) => strategy.isUnguessable?.(padded))).toEqual([true, undefined]);
+    expect(link.isUnguessable?.(code)).toBe(false);
+    expect(await finish(link, secret, code)).toEqual(proof);
+    await expect(finish(link, secret, padded)).rejects.toMatchObject(wrong);
+    expect(await finish(link, secret, code.padStart(42, "-"))).toEqual(proof);
+    expect(link.isUnguessable?.(code.padStart(42, "-"))).toBe(false);
+  });
 });
 
 describe("a template of one's own for links", () => {
