@@ -1,8 +1,8 @@
 /** Every column that holds sealed values: a room that seals into another one adds it here. */
 import { flowColumn } from "./auth/flows.ts";
 import type { SealedColumn } from "./encryption/sealed-column.ts";
-import { idempotencyColumn } from "./frontdoor/idempotency-store.ts";
-import { providerSecretsColumn } from "./frontdoor/secrets.ts";
+import { idempotencyColumn } from "./frontdoor/providers/idempotency-store.ts";
+import { providerSecretsColumn } from "./frontdoor/providers/secrets.ts";
 import { signingKeyColumn } from "./tokens/key-rotation.ts";
 
 /** @see the head of this file */

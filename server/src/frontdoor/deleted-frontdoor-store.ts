@@ -4,7 +4,7 @@
  */
 import type { Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
-import { deleteIdempotencyKeysOf } from "./idempotency-store.ts";
+import { deleteIdempotencyKeysOf } from "./providers/idempotency-store.ts";
 
 /**
  * Removes up to about `limit` rows of one deleted frontdoor, the frontdoor's

@@ -2,13 +2,13 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { CustomFrontendPolicy } from "@vestibule/proto/vestibule/v1/frontdoor_pb";
 import type { FrontdoorService as FrontdoorServiceSchema } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
 import { defaultPageSize } from "../lib/page-token.ts";
+import { readCondition } from "../lib/write-condition.ts";
 import { requireCaller } from "../principals/context.ts";
-import type { CustomFrontend } from "./frontdoor.ts";
-import type { FrontdoorService } from "./frontdoor-service.ts";
-import { type FrontendRequest, type FrontendService, toFrontendTag } from "./frontend-service.ts";
+import type { CustomFrontend } from "./frontdoors/frontdoor.ts";
+import type { FrontdoorService } from "./frontdoors/service.ts";
+import { type FrontendRequest, type FrontendService, toFrontendTag } from "./frontends/service.ts";
 import { toFrontdoorMessage, toFrontendMessage } from "./messages.ts";
-import type { ProviderData } from "./types/provider-type.ts";
-import { readCondition } from "./write-condition.ts";
+import type { ProviderData } from "./provider-types/provider-type.ts";
 
 /** What the handlers stand on. */
 export interface FrontdoorServices {

@@ -20,9 +20,16 @@ import {
   FrontdoorSchema,
 } from "@vestibule/proto/vestibule/v1/frontdoor_pb";
 import { toOptionalTimestamp } from "../lib/proto.ts";
-import { withMasks } from "./definition.ts";
-import type { ApiKey, CustomFrontend, Frontdoor, Provider, ProviderSummary, Revision } from "./frontdoor.ts";
-import type { JsonValue, ProviderData, ProviderType } from "./types/provider-type.ts";
+import type {
+  ApiKey,
+  CustomFrontend,
+  Frontdoor,
+  Provider,
+  ProviderSummary,
+  Revision,
+} from "./frontdoors/frontdoor.ts";
+import type { JsonValue, ProviderData, ProviderType } from "./provider-types/provider-type.ts";
+import { withMasks } from "./providers/definition.ts";
 
 /** JSON that is only read, as the wire's type has it. */
 function toStruct(data: ProviderData): JsonObject {

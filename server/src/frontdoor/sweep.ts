@@ -1,10 +1,10 @@
 import type { Database } from "../db/database.ts";
 import { sweepInBatches } from "../db/sweep.ts";
 import type { Clock } from "../lib/clock.ts";
-import { deleteApiKeysExpiredBefore } from "./api-key-store.ts";
+import { deleteApiKeysExpiredBefore } from "./api-keys/store.ts";
 import { removeFromDeletedFrontdoor } from "./deleted-frontdoor-store.ts";
-import { deleteIdempotencyKeysBefore } from "./idempotency-store.ts";
-import { deleteChangesBefore } from "./watch-store.ts";
+import { deleteIdempotencyKeysBefore } from "./providers/idempotency-store.ts";
+import { deleteChangesBefore } from "./watch/store.ts";
 
 /** How long a stream may be away and still go on where it was, in milliseconds. */
 const changesKeptMs = 3_600_000;

@@ -10,16 +10,16 @@ import { createAccess } from "../organizations/access.ts";
 import { findMemberRole } from "../organizations/member-store.ts";
 import { findOrganization, insertOrganization } from "../organizations/store.ts";
 import type { Caller, Role } from "../principals/principal.ts";
-import { ApiKeyService } from "./api-key-service.ts";
-import { DryRunService } from "./dry-run-service.ts";
-import { FrontdoorService } from "./frontdoor-service.ts";
-import { FrontendService } from "./frontend-service.ts";
-import { ProviderList } from "./provider-list.ts";
-import { ProviderService } from "./provider-service.ts";
-import { createReach } from "./reach.ts";
-import { createProviderTypes } from "./types/provider-types.ts";
-import { createTestContext, type TestContext } from "./types/test-support.ts";
-import { createProviderValidator } from "./types/validate.ts";
+import { ApiKeyService } from "./api-keys/service.ts";
+import { createReach } from "./frontdoors/reach.ts";
+import { FrontdoorService } from "./frontdoors/service.ts";
+import { FrontendService } from "./frontends/service.ts";
+import { createProviderTypes } from "./provider-types/provider-types.ts";
+import { createTestContext, type TestContext } from "./provider-types/test-support.ts";
+import { createProviderValidator } from "./provider-types/validate.ts";
+import { DryRunService } from "./providers/dry-run-service.ts";
+import { ProviderList } from "./providers/list.ts";
+import { ProviderService } from "./providers/service.ts";
 
 const request = { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} };
 

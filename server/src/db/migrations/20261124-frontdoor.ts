@@ -42,7 +42,7 @@ async function createFrontdoors(database: Db, { int8, strict }: ColumnTypes): Pr
 
 /**
  * Every list is read from one index in its order, or merged from the few
- * ranges of type and enabled: see `frontdoor/provider-list-store.ts`.
+ * ranges of type and enabled: see `frontdoor/providers/list-store.ts`.
  */
 async function createProviders(
   database: Db,

@@ -1,0 +1,156 @@
+/**
+ * Keys of `API_KEY` providers: the rules.
+ *
+ * A key is answered by the call that makes it and stored as a hash. It always
+ * expires. Keys of a deleted provider go with it.
+ */
+import type { AuditTrail } from "../../audit/audit.ts";
+import type { ChangeFeed } from "../../changes/feed.ts";
+import type { Database, Reader, Tx } from "../../db/database.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { DomainError } from "../../lib/errors.ts";
+import { newId } from "../../lib/ids.ts";
+import { invalidField } from "../../lib/invalid-field.ts";
+import { fromPageToken, type Page, toPage } from "../../lib/page-token.ts";
+import { hashSecret, newSecret } from "../../lib/secrets.ts";
+import type { PageRequest } from "../../organizations/service.ts";
+import type { Caller } from "../../principals/principal.ts";
+import type { ApiKey, Frontdoor, StoredProvider } from "../frontdoors/frontdoor.ts";
+import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
+import { lockFrontdoor } from "../frontdoors/store.ts";
+import { getProviderIn, type ProviderRef } from "../providers/service.ts";
+import * as store from "./store.ts";
+
+export interface ApiKeyServiceOptions {
+  readonly database: Database;
+  readonly feed: Pick<ChangeFeed, "append">;
+  readonly reach: Reach;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+  /** How many keys of a provider may be live at once. */
+  readonly maxLiveKeys?: number;
+}
+
+/** What a caller says of a new key. */
+export interface ApiKeyDraft {
+  readonly title: string;
+  /** In a year if absent. */
+  readonly expiresAt?: Date;
+}
+
+/** Most live keys of a provider. */
+export const maxLiveApiKeys = 10_000;
+
+const yearMs = 365 * 86_400_000;
+const longestYears = 10;
+
+/** Manages the keys of `API_KEY` providers. */
+export class ApiKeyService {
+  readonly #options: ApiKeyServiceOptions;
+
+  constructor(options: ApiKeyServiceOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Makes a key, and answers it in clear this once.
+   *
+   * @throws DomainError AUTH_PROVIDER_NOT_FOUND, NOT_AN_API_KEY_PROVIDER,
+   *   TOO_MANY_CREDENTIALS, INVALID_REQUEST and those of `reach`
+   */
+  async create(
+    caller: Caller,
+    ref: ProviderRef,
+    { title, expiresAt }: ApiKeyDraft,
+  ): Promise<{ readonly record: ApiKey; readonly key: string }> {
+    const { clock, maxLiveKeys = maxLiveApiKeys } = this.#options;
+    const now = clock.now();
+    checkExpiry(expiresAt, now);
+    const key = newSecret("vstk");
+    const record = await this.#write(caller, ref, "create", async (tx, { id: providerId }) => {
+      if ((await store.countLiveApiKeys(tx, providerId, now)) >= maxLiveKeys) {
+        throw new DomainError("TOO_MANY_CREDENTIALS", {
+          message: "too many live keys, delete unused ones first",
+        });
+      }
+      const made: ApiKey = {
+        id: newId(now),
+        providerId,
+        title,
+        keyHash: hashSecret(key),
+        createdAt: now,
+        expiresAt: expiresAt ?? new Date(now.getTime() + yearMs),
+      };
+      await store.insertApiKey(tx, made);
+      return made;
+    });
+    return { record, key };
+  }
+
+  /** Oldest first. @throws DomainError AUTH_PROVIDER_NOT_FOUND, NOT_AN_API_KEY_PROVIDER and those of `reach` */
+  async list(caller: Caller, ref: ProviderRef, page: PageRequest): Promise<Page<ApiKey>> {
+    const { reach, database } = this.#options;
+    const frontdoor = await reach.require(caller.principal, ref.frontdoorId, "read");
+    const provider = await getKeyedProvider(database.reader, frontdoor, ref.id);
+    const list = ["ListApiKeys", provider.id];
+    const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
+    const limits = { afterId, limit: page.size + 1 };
+    const rows = await store.findApiKeys(database.reader, provider.id, limits);
+    return toPage(rows, page.size, list, ({ id }) => [id]);
+  }
+
+  /** Deletes a key; it is refused at once. @throws DomainError API_KEY_NOT_FOUND and those of `list` */
+  async delete(caller: Caller, ref: ProviderRef, keyId: string): Promise<void> {
+    await this.#write(caller, ref, "delete", async (tx, provider) => {
+      const deleted = await store.deleteApiKey(tx, provider.id, keyId.toLowerCase());
+      if (deleted === undefined) throw new DomainError("API_KEY_NOT_FOUND");
+      return deleted;
+    });
+  }
+
+  async #write(
+    caller: Caller,
+    ref: ProviderRef,
+    verb: string,
+    write: (tx: Tx, provider: StoredProvider) => Promise<ApiKey>,
+  ): Promise<ApiKey> {
+    const { reach, database, feed, audit } = this.#options;
+    const frontdoor = await reach.require(caller.principal, ref.frontdoorId, "write");
+    return await database.transaction(async (tx) => {
+      if ((await lockFrontdoor(tx, frontdoor.id)) === undefined) {
+        throw frontdoorNotFound(frontdoor.id, "deleted meanwhile");
+      }
+      const provider = await getKeyedProvider(tx, frontdoor, ref.id);
+      const key = await write(tx, provider);
+      await audit.record(tx, caller, {
+        action: `api_key.${verb}`,
+        target: { type: "api-key", id: key.id },
+        orgId: frontdoor.orgId,
+        details: {
+          frontdoor: frontdoor.id,
+          provider: provider.id,
+          title: key.title,
+          expires_at: key.expiresAt.toISOString(),
+        },
+      });
+      await feed.append(tx, { topic: "auth-provider", subject: provider.id });
+      return key;
+    });
+  }
+}
+
+async function getKeyedProvider(reader: Reader, frontdoor: Frontdoor, id: string): Promise<StoredProvider> {
+  const provider = await getProviderIn(reader, frontdoor.id, id);
+  if (provider.type !== "API_KEY") throw new DomainError("NOT_AN_API_KEY_PROVIDER");
+  return provider;
+}
+
+function checkExpiry(expiresAt: Date | undefined, now: Date): void {
+  if (expiresAt === undefined) return;
+  if (expiresAt <= now) throw invalidField("expires_at", "must be in the future");
+  const latest = new Date(now);
+  latest.setUTCFullYear(latest.getUTCFullYear() + longestYears);
+  if (expiresAt > latest) {
+    throw invalidField("expires_at", `must be at most ${longestYears} years away`);
+  }
+}

@@ -1,0 +1,118 @@
+import type { Reader, Tx } from "../../db/database.ts";
+import { prepared } from "../../db/prepared.ts";
+import type { AuthProviderApiKeyRow } from "../../db/schema.ts";
+import { isUuid } from "../../lib/ids.ts";
+import type { ApiKey } from "../frontdoors/frontdoor.ts";
+
+function toApiKey(row: AuthProviderApiKeyRow): ApiKey {
+  return {
+    id: row.id,
+    providerId: row.provider_id,
+    title: row.title,
+    keyHash: row.key_hash,
+    createdAt: new Date(row.created_at),
+    expiresAt: new Date(row.expires_at),
+    ...(row.last_used_at !== null && { lastUsedAt: new Date(row.last_used_at) }),
+  };
+}
+
+/** Stores a new key. */
+export async function insertApiKey(tx: Tx, key: ApiKey): Promise<void> {
+  await tx
+    .insertInto("auth_provider_api_keys")
+    .values({
+      id: key.id,
+      provider_id: key.providerId,
+      title: key.title,
+      key_hash: key.keyHash,
+      created_at: key.createdAt.getTime(),
+      expires_at: key.expiresAt.getTime(),
+      last_used_at: null,
+    })
+    .execute();
+}
+
+/** Keys of a provider after an id, oldest first. */
+export async function findApiKeys(
+  reader: Reader,
+  providerId: string,
+  { afterId, limit }: { readonly afterId: string; readonly limit: number },
+): Promise<ApiKey[]> {
+  const rows = await reader
+    .selectFrom("auth_provider_api_keys")
+    .selectAll()
+    .where("provider_id", "=", providerId)
+    .where("id", ">", afterId)
+    .orderBy("id")
+    .limit(limit)
+    .execute();
+  return rows.map(toApiKey);
+}
+
+/** How many keys of a provider have not expired. */
+export async function countLiveApiKeys(reader: Reader, providerId: string, now: Date): Promise<number> {
+  const row = await reader
+    .selectFrom("auth_provider_api_keys")
+    .select((eb) => eb.fn.countAll<number>().as("count"))
+    .where("provider_id", "=", providerId)
+    .where("expires_at", ">", now.getTime())
+    .executeTakeFirstOrThrow();
+  return Number(row.count);
+}
+
+const selectByHash = prepared((database, { keyHash }: { keyHash: string }) =>
+  database.selectFrom("auth_provider_api_keys").selectAll().where("key_hash", "=", keyHash),
+);
+
+/** The key with this hash, expired or not, if it is the provider's. */
+export async function findApiKey(
+  reader: Reader,
+  providerId: string,
+  keyHash: string,
+): Promise<ApiKey | undefined> {
+  const row = await selectByHash.first(reader, { keyHash });
+  return row?.provider_id === providerId ? toApiKey(row) : undefined;
+}
+
+/** Removes a key of a provider and answers it; undefined when there is none. */
+export async function deleteApiKey(tx: Tx, providerId: string, id: string): Promise<ApiKey | undefined> {
+  if (!isUuid(id)) return undefined;
+  const row = await tx
+    .deleteFrom("auth_provider_api_keys")
+    .where("id", "=", id)
+    .where("provider_id", "=", providerId)
+    .returningAll()
+    .executeTakeFirst();
+  return row && toApiKey(row);
+}
+
+/** Notes when keys were last used; an older use changes nothing. */
+export async function touchApiKeys(
+  tx: Tx,
+  uses: readonly { readonly id: string; readonly at: Date }[],
+): Promise<void> {
+  for (const { id, at } of uses) {
+    await tx
+      .updateTable("auth_provider_api_keys")
+      .set({ last_used_at: at.getTime() })
+      .where("id", "=", id)
+      .where((eb) => eb.or([eb("last_used_at", "is", null), eb("last_used_at", "<", at.getTime())]))
+      .execute();
+  }
+}
+
+/** Removes up to `limit` keys that expired before `horizon`, and answers how many there were. */
+export async function deleteApiKeysExpiredBefore(tx: Tx, horizon: Date, limit: number): Promise<number> {
+  const result = await tx
+    .deleteFrom("auth_provider_api_keys")
+    .where("id", "in", (expired) =>
+      expired
+        .selectFrom("auth_provider_api_keys")
+        .select("id")
+        .where("expires_at", "<", horizon.getTime())
+        .orderBy("expires_at")
+        .limit(limit),
+    )
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
+}

@@ -1,0 +1,180 @@
+/** Custom frontends of a frontdoor: the rules. */
+import type { AuditTrail } from "../../audit/audit.ts";
+import type { ChangeFeed } from "../../changes/feed.ts";
+import type { Database, Reader, Tx } from "../../db/database.ts";
+import { isUniqueViolation } from "../../db/errors.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { toTag } from "../../lib/entity-tag.ts";
+import { DomainError } from "../../lib/errors.ts";
+import { newId } from "../../lib/ids.ts";
+import { fromPageToken, type Page, toPage } from "../../lib/page-token.ts";
+import { checkCondition, type WriteCondition } from "../../lib/write-condition.ts";
+import type { PageRequest } from "../../organizations/service.ts";
+import type { Caller } from "../../principals/principal.ts";
+import type { CustomFrontend, Frontdoor, FrontendPolicy } from "../frontdoors/frontdoor.ts";
+import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
+import { lockFrontdoor } from "../frontdoors/store.ts";
+import { findProviderIds } from "../providers/store.ts";
+import { toHostname, toPolicy } from "./policy.ts";
+import * as store from "./store.ts";
+
+/** What a caller says of a frontend. */
+export interface FrontendRequest {
+  readonly hostname: string;
+  readonly providerIds: readonly string[];
+  readonly policy: FrontendPolicy;
+}
+
+/** A frontend as a request names it. */
+export interface FrontendRef {
+  readonly frontdoorId: string;
+  readonly id: string;
+}
+
+export interface FrontendServiceOptions {
+  readonly database: Database;
+  readonly feed: Pick<ChangeFeed, "append">;
+  readonly reach: Reach;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+}
+
+/** Manages custom frontends. */
+export class FrontendService {
+  readonly #options: FrontendServiceOptions;
+
+  constructor(options: FrontendServiceOptions) {
+    this.#options = options;
+  }
+
+  /** @throws DomainError HOSTNAME_TAKEN, INVALID_REQUEST and those of `reach` */
+  async create(caller: Caller, frontdoorId: string, request: FrontendRequest): Promise<CustomFrontend> {
+    const frontdoor = await this.#options.reach.require(caller.principal, frontdoorId, "write");
+    const wanted = toWanted(request);
+    const now = this.#options.clock.now();
+    const draft = { id: newId(now), frontdoorId: frontdoor.id, ...wanted };
+    return await this.#write(caller, frontdoor, "create", async (tx) => {
+      await checkProviders(tx, draft);
+      await store.insertFrontend(tx, draft, now);
+      return await getFrontendIn(tx, draft);
+    });
+  }
+
+  /** @throws DomainError CUSTOM_FRONTEND_NOT_FOUND and those of `reach` */
+  async get(caller: Caller, ref: FrontendRef): Promise<CustomFrontend> {
+    const { reach, database } = this.#options;
+    const { id: frontdoorId } = await reach.require(caller.principal, ref.frontdoorId, "read");
+    return await getFrontendIn(database.reader, { frontdoorId, id: ref.id });
+  }
+
+  /** Oldest first. @throws DomainError those of `reach` */
+  async list(caller: Caller, frontdoorId: string, page: PageRequest): Promise<Page<CustomFrontend>> {
+    const { reach, database } = this.#options;
+    const frontdoor = await reach.require(caller.principal, frontdoorId, "read");
+    const list = ["ListCustomFrontends", frontdoor.id];
+    const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
+    const limits = { afterId, limit: page.size + 1 };
+    const rows = await store.findFrontends(database.reader, frontdoor.id, limits);
+    return toPage(rows, page.size, list, ({ id }) => [id]);
+  }
+
+  /**
+   * @throws DomainError CUSTOM_FRONTEND_NOT_FOUND, PRECONDITION_FAILED, HOSTNAME_TAKEN,
+   *   INVALID_REQUEST and those of `reach`
+   */
+  async replace(
+    caller: Caller,
+    ref: FrontendRef,
+    request: FrontendRequest,
+    condition: WriteCondition = {},
+  ): Promise<CustomFrontend> {
+    const frontdoor = await this.#options.reach.require(caller.principal, ref.frontdoorId, "write");
+    const wanted = toWanted(request);
+    return await this.#write(caller, frontdoor, "replace", async (tx) => {
+      const stored = await getFrontendIn(tx, { frontdoorId: frontdoor.id, id: ref.id });
+      checkCondition(toFrontendTag(stored), condition);
+      const draft = { id: stored.id, frontdoorId: frontdoor.id, ...wanted };
+      await checkProviders(tx, draft);
+      await store.updateFrontend(tx, draft, this.#options.clock.now());
+      return await getFrontendIn(tx, draft);
+    });
+  }
+
+  /** @throws DomainError CUSTOM_FRONTEND_NOT_FOUND, PRECONDITION_FAILED and those of `reach` */
+  async delete(caller: Caller, ref: FrontendRef, condition: WriteCondition = {}): Promise<void> {
+    const frontdoor = await this.#options.reach.require(caller.principal, ref.frontdoorId, "write");
+    await this.#write(caller, frontdoor, "delete", async (tx) => {
+      const frontend = await getFrontendIn(tx, { frontdoorId: frontdoor.id, id: ref.id });
+      checkCondition(toFrontendTag(frontend), condition);
+      await store.deleteFrontend(tx, frontend.id);
+      return frontend;
+    });
+  }
+
+  /** One transaction with its audit record, in which no provider of the frontdoor comes or goes. */
+  async #write(
+    caller: Caller,
+    frontdoor: Frontdoor,
+    verb: string,
+    write: (tx: Tx) => Promise<CustomFrontend>,
+  ): Promise<CustomFrontend> {
+    const { database, feed, audit } = this.#options;
+    try {
+      return await database.transaction(async (tx) => {
+        const seq = await lockFrontdoor(tx, frontdoor.id);
+        if (seq === undefined) throw frontdoorNotFound(frontdoor.id, "deleted meanwhile");
+        const frontend = await write(tx);
+        await audit.record(tx, caller, {
+          action: `custom_frontend.${verb}`,
+          target: { type: "custom-frontend", id: frontend.id },
+          orgId: frontdoor.orgId,
+          details: {
+            frontdoor: frontdoor.id,
+            hostname: frontend.hostname,
+            providers: frontend.providerIds.join(", "),
+          },
+        });
+        await feed.append(tx, { topic: "frontdoor", subject: frontdoor.id });
+        return frontend;
+      });
+    } catch (error) {
+      throw isUniqueViolation(error) ? new DomainError("HOSTNAME_TAKEN", { cause: error }) : error;
+    }
+  }
+}
+
+/** The entity tag of all that is shown of a frontend, whether it is active included. */
+export function toFrontendTag({ hostname, providerIds, policy, isActive }: CustomFrontend): string {
+  return toTag(JSON.stringify([hostname, providerIds, policy, isActive]));
+}
+
+function toWanted({ hostname, providerIds, policy }: FrontendRequest): FrontendRequest {
+  const ids = providerIds.map((id) => id.toLowerCase());
+  const twice = ids.findIndex((id, index) => ids.indexOf(id) !== index);
+  if (twice >= 0) throw invalidProvider(twice, "must not be given twice");
+  return { hostname: toHostname(hostname), providerIds: ids, policy: toPolicy(policy) };
+}
+
+async function checkProviders(
+  tx: Tx,
+  { frontdoorId, providerIds }: { readonly frontdoorId: string; readonly providerIds: readonly string[] },
+): Promise<void> {
+  const known = await findProviderIds(tx, frontdoorId, providerIds);
+  const unknown = providerIds.findIndex((id) => !known.has(id));
+  if (unknown >= 0)
+    throw invalidProvider(unknown, "must be the id of an auth provider of the same frontdoor");
+}
+
+function invalidProvider(index: number, description: string): DomainError {
+  const field = `auth_provider_ids[${index}]`;
+  return new DomainError("INVALID_REQUEST", {
+    message: `${field}: ${description}`,
+    violations: [{ field, description }],
+  });
+}
+
+async function getFrontendIn(reader: Reader, { frontdoorId, id }: FrontendRef): Promise<CustomFrontend> {
+  const frontend = await store.findFrontend(reader, id.toLowerCase());
+  if (frontend?.frontdoorId !== frontdoorId) throw new DomainError("CUSTOM_FRONTEND_NOT_FOUND");
+  return frontend;
+}

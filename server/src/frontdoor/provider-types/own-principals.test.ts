@@ -1,0 +1,88 @@
+import { expect, it } from "vitest";
+import { DomainError } from "../../lib/errors.ts";
+import type { Principal } from "../../principals/principal.ts";
+import { createOwnPrincipals } from "./own-principals.ts";
+
+const ends = new Date("2026-11-22T12:00:00Z");
+const machine: Principal = {
+  type: "serviceuser",
+  id: "m",
+  orgId: "o",
+  role: "viewer",
+  superuser: false,
+  credentialId: "c",
+  credentialExpiresAt: ends,
+  authVia: "opaque_token",
+  credentialKind: "opaque_token",
+};
+const person: Principal = {
+  type: "user",
+  id: "p",
+  email: "p@example.org",
+  sessionId: "s",
+  superuser: false,
+  authVia: "session",
+  credentialKind: "session",
+};
+
+function create(emailProven: boolean | undefined = true) {
+  return createOwnPrincipals({
+    issuer: "https://id.example.com",
+    judges: {
+      basic: async () => machine,
+      opaqueToken: async () => machine,
+      accessToken: async () => ({ principal: person, claims: { exp: 60 } }),
+      session: async () => person,
+    },
+    findEmailProven: async () => emailProven,
+    findMemberships: async () => [{ orgId: "o", role: "owner" }],
+  });
+}
+
+it("knows a machine by its organization, until its credential ends", async () => {
+  const expected = {
+    type: "serviceuser",
+    id: "m",
+    emailVerified: false,
+    memberships: [{ orgId: "o", role: "viewer" }],
+  };
+  for (const credential of [
+    { kind: "basic", id: "i", secret: "s" },
+    { kind: "opaque_token", token: "t" },
+  ] as const) {
+    expect(await create().identify(credential)).toEqual({ ...expected, expiresAt: ends });
+  }
+});
+
+it("knows a person by address and memberships, until the token ends", async () => {
+  const own = create();
+  expect(await own.identify({ kind: "access_token", token: "t" })).toEqual({
+    type: "user",
+    id: "p",
+    email: "p@example.org",
+    emailVerified: true,
+    memberships: [{ orgId: "o", role: "owner" }],
+    expiresAt: new Date(60_000),
+  });
+  expect(await create(false).identify({ kind: "session", cookie: "c" })).toMatchObject({
+    emailVerified: false,
+  });
+});
+
+it("refuses what cannot be read, and who is gone", async () => {
+  await expect(create().identify({ kind: "malformed", detail: "no colon" })).rejects.toThrow(DomainError);
+  const gone = createOwnPrincipals({
+    issuer: "https://id.example.com",
+    judges: {
+      basic: async () => person,
+      opaqueToken: async () => person,
+      accessToken: async () => ({ principal: person, claims: { exp: 60 } }),
+      session: async () => person,
+    },
+    findEmailProven: async () => undefined,
+    findMemberships: async () => [],
+  });
+  await expect(gone.identify({ kind: "session", cookie: "c" })).rejects.toMatchObject({
+    reason: "USER_NOT_FOUND",
+  });
+});

@@ -1,0 +1,142 @@
+/**
+ * Dry runs of providers: what would work, before anybody depends on it.
+ *
+ * A run makes this server speak to others, and a stored secret may be part of
+ * what it says: it needs the right to write, and goes by the rules of a write.
+ */
+import type { AuditTrail } from "../../audit/audit.ts";
+import type { Reader } from "../../db/database.ts";
+import type { Sealer } from "../../encryption/sealer.ts";
+import { DomainError } from "../../lib/errors.ts";
+import { invalidField } from "../../lib/invalid-field.ts";
+import type { Caller } from "../../principals/principal.ts";
+import type { Frontdoor } from "../frontdoors/frontdoor.ts";
+import type { Reach } from "../frontdoors/reach.ts";
+import { dryRunProvider } from "../provider-types/dry-run.ts";
+import type {
+  ProviderCheck,
+  ProviderData,
+  ProviderInstance,
+  ProviderSample,
+  ProviderType,
+} from "../provider-types/provider-type.ts";
+import type { ProviderTypes } from "../provider-types/provider-types.ts";
+import type { ProviderValidator } from "../provider-types/validate.ts";
+import { checkKept, fromCreate, fromPatch, refuseEmpty } from "./definition.ts";
+import { openSecrets } from "./secrets.ts";
+import { getProviderIn } from "./service.ts";
+
+/** What a caller wants to try. */
+export interface DryRunDraft {
+  readonly frontdoorId: string;
+  /** Of the stored provider; empty for a definition that is not stored. */
+  readonly id: string;
+  readonly type?: string;
+  /** The definition, or a merge patch to the stored one. */
+  readonly data?: ProviderData;
+  readonly sample: ProviderSample;
+}
+
+export interface DryRunServiceOptions {
+  readonly reader: Reader;
+  readonly reach: Reach;
+  readonly audit: AuditTrail;
+  readonly sealer: Sealer;
+  readonly types: ProviderTypes;
+  readonly validator: ProviderValidator;
+  /** How many runs may be under way at once, of all organizations and of one. */
+  readonly maxRuns?: number;
+  readonly maxRunsPerOrganization?: number;
+  /** Longest run: less than a call may take, so that what is known by then is answered. */
+  readonly maxSeconds?: number;
+}
+
+/** Runs dry runs. */
+export class DryRunService {
+  readonly #options: DryRunServiceOptions;
+  /** Runs under way, by the organization they are for. */
+  readonly #running = new Map<string, number>();
+
+  constructor(options: DryRunServiceOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * The checks of a run, each as soon as it is known.
+   *
+   * @param signal ends the run early and quietly.
+   * @throws DomainError INVALID_REQUEST, AUTH_PROVIDER_NOT_FOUND,
+   *   TOO_MANY_DRY_RUNS and those of `reach`, before the first check
+   */
+  async *test(caller: Caller, draft: DryRunDraft, signal: AbortSignal): AsyncGenerator<ProviderCheck> {
+    const { reach, audit, validator, maxSeconds = 25 } = this.#options;
+    const frontdoor = await reach.require(caller.principal, draft.frontdoorId, "test");
+    const { type, provider } = await this.#toInstance(frontdoor, draft);
+    this.#countRun(frontdoor.orgId, 1);
+    try {
+      audit.note(caller, {
+        action: "auth_provider.test",
+        ...(provider.id !== undefined && { target: { type: "auth-provider", id: provider.id } }),
+        orgId: frontdoor.orgId,
+        details: { frontdoor: frontdoor.id, type: type.name },
+      });
+      const limit = AbortSignal.timeout(maxSeconds * 1000);
+      const either = AbortSignal.any([signal, limit]);
+      const run = { type, validator, provider, sample: draft.sample, signal: either };
+      const isComplete = yield* dryRunProvider(run);
+      if (!isComplete && !signal.aborted) yield toTimeLimitCheck(maxSeconds);
+    } finally {
+      this.#countRun(frontdoor.orgId, -1);
+    }
+  }
+
+  /** A run waits for servers of its author's choice: one organization's must not be in everybody's way. */
+  #countRun(orgId: string, change: 1 | -1): void {
+    const { maxRuns = 16, maxRunsPerOrganization = 4 } = this.#options;
+    const own = (this.#running.get(orgId) ?? 0) + change;
+    const all = [...this.#running.values()].reduce((sum, count) => sum + count, change);
+    if (change > 0 && (own > maxRunsPerOrganization || all > maxRuns)) {
+      throw new DomainError("TOO_MANY_DRY_RUNS");
+    }
+    if (own > 0) this.#running.set(orgId, own);
+    else this.#running.delete(orgId);
+  }
+
+  async #toInstance(
+    frontdoor: Frontdoor,
+    { id, type: typeName, data = {} }: DryRunDraft,
+  ): Promise<{ readonly type: ProviderType; readonly provider: ProviderInstance }> {
+    const { reader, sealer, types, validator } = this.#options;
+    const { orgId } = frontdoor;
+    if (id === "") {
+      const type = types.find(typeName ?? "");
+      if (type === undefined) {
+        throw invalidField("type", `must be one of ${types.list.map(({ name }) => name).join(", ")}`);
+      }
+      const candidate = fromCreate(type, data);
+      refuseEmpty(candidate);
+      return { type, provider: { orgId, data: candidate.data } };
+    }
+    const stored = await getProviderIn(reader, frontdoor.id, id);
+    if (typeName !== undefined && typeName !== stored.type) {
+      throw invalidField("type", `must be ${stored.type}: the type of a provider never changes`);
+    }
+    const type = types.get(stored.type);
+    const owner = { providerId: stored.id, revision: stored.revision };
+    const current = { data: stored.data, secrets: openSecrets(sealer, owner, stored.sealedSecrets) };
+    const candidate = fromPatch(type, current, data);
+    refuseEmpty(candidate);
+    // Data that does not fit is told of by the first check, and nothing is sent then.
+    if (validator.validate(type.name, candidate.data).length === 0) checkKept(type, current, candidate);
+    return { type, provider: { id: stored.id, orgId, data: candidate.data } };
+  }
+}
+
+/** The check of a run whose servers take their time, each of them within bounds. */
+function toTimeLimitCheck(seconds: number): ProviderCheck {
+  return {
+    name: "time_limit",
+    ok: false,
+    detail: `not finished within ${seconds} s, what is missing was not checked: the servers, or the names they have, answer too slowly for people to wait for them`,
+  };
+}

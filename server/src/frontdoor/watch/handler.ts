@@ -1,0 +1,119 @@
+import { hash } from "node:crypto";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { AuthProviderSample } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_pb";
+import {
+  type FrontdoorAuthProviderService,
+  type WatchAuthProvidersResponse,
+  WatchAuthProvidersResponseSchema,
+} from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
+import { requireCaller } from "../../principals/context.ts";
+import type { Principal } from "../../principals/principal.ts";
+import type { Provider, ProviderChange } from "../frontdoors/frontdoor.ts";
+import { toProviderMessage } from "../messages.ts";
+import type { ProviderCheck, ProviderData } from "../provider-types/provider-type.ts";
+import type { DryRunDraft, DryRunService } from "../providers/dry-run-service.ts";
+import type { ProviderWatch, WatchEvent } from "./watch.ts";
+
+type Implementation = ServiceImpl<typeof FrontdoorAuthProviderService>;
+
+export interface StreamHandlerOptions {
+  readonly dryRuns: DryRunService;
+  readonly watch: ProviderWatch;
+  /** Proves the caller of a stream anew from what its request carried. */
+  readonly authenticate: (header: Headers) => Promise<Principal>;
+  /** Aborts when the server begins to stop. */
+  readonly stopping: AbortSignal;
+}
+
+/** What takes its time: dry runs, and watching. */
+export function createStreamMethods({ dryRuns, watch, authenticate, stopping }: StreamHandlerOptions) {
+  const endOf = (context: HandlerContext) => AbortSignal.any([context.signal, stopping]);
+  return {
+    async testAuthProvider(request, context) {
+      const checks: ProviderCheck[] = [];
+      const run = dryRuns.test(requireCaller(context), toDryRun(request), endOf(context));
+      for await (const check of run) checks.push(check);
+      return { ok: checks.every(({ ok }) => ok), checks: checks.map((check) => ({ ...check })) };
+    },
+    async *watchAuthProviderTest(request, context) {
+      const run = dryRuns.test(requireCaller(context), toDryRun(request), endOf(context));
+      for await (const check of run) yield { check: { ...check } };
+    },
+    async *watchAuthProviders({ frontdoorId, resumeToken }, context) {
+      const { requestHeader } = context;
+      const events = watch.watch(requireCaller(context), {
+        frontdoorId,
+        resumeToken,
+        authenticate: () => authenticate(requestHeader),
+        credential: toCredentialName(requestHeader),
+        signal: endOf(context),
+      });
+      for await (const event of events) yield toWatchMessage(event);
+    },
+  } satisfies Partial<Implementation>;
+}
+
+function toDryRun(request: {
+  readonly frontdoorId: string;
+  readonly id: string;
+  readonly type?: string | undefined;
+  readonly data?: object | undefined;
+  readonly sample?: AuthProviderSample | undefined;
+}): DryRunDraft {
+  const { frontdoorId, id, type, data, sample } = request;
+  return {
+    frontdoorId,
+    id,
+    ...(type !== undefined && { type }),
+    ...(data !== undefined && { data: data as ProviderData }),
+    sample: { token: sample?.token ?? "", apiKey: sample?.apiKey ?? "" },
+  };
+}
+
+/** Everything that a request can prove its caller with, as a hash. */
+function toCredentialName(header: Headers): string {
+  const proofs = ["authorization", "x-user-token", "cookie"].map((name) => header.get(name));
+  return hash("sha256", JSON.stringify(proofs), "base64url");
+}
+
+/** Messages of changes, made once for all who watch. */
+const changeMessages = new WeakMap<ProviderChange, WatchAuthProvidersResponse>();
+
+function toWatchMessage(event: WatchEvent): WatchAuthProvidersResponse {
+  switch (event.kind) {
+    case "snapshot_begin":
+      return toMessage({ event: event.kind });
+    case "snapshot":
+      return toMessage({ event: event.kind, ...toProviderFields(event.provider) });
+    case "snapshot_end":
+    case "alive":
+      return toMessage({ event: event.kind, resumeToken: event.resumeToken });
+    case "change": {
+      const known = changeMessages.get(event.change);
+      if (known !== undefined) return known;
+      const made = toChangeMessage(event.change, event.resumeToken);
+      changeMessages.set(event.change, made);
+      return made;
+    }
+  }
+}
+
+function toChangeMessage(
+  { event, provider }: ProviderChange,
+  resumeToken: string,
+): WatchAuthProvidersResponse {
+  if (event !== "deleted") return toMessage({ event, ...toProviderFields(provider), resumeToken });
+  const { id, name, type, enabled, revision } = provider;
+  return toMessage({ event, authProvider: { id, name, type, enabled }, revision, resumeToken });
+}
+
+function toProviderFields(provider: Provider) {
+  return { authProvider: toProviderMessage(provider), revision: provider.revision };
+}
+
+function toMessage(
+  init: MessageInitShape<typeof WatchAuthProvidersResponseSchema>,
+): WatchAuthProvidersResponse {
+  return create(WatchAuthProvidersResponseSchema, init);
+}

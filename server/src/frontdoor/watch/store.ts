@@ -1,0 +1,147 @@
+import type { Reader, Tx } from "../../db/database.ts";
+import { prepared } from "../../db/prepared.ts";
+import type { Provider, ProviderChange } from "../frontdoors/frontdoor.ts";
+import type { ProviderTypeName } from "../provider-types/provider-type.ts";
+import { withMasks } from "../providers/definition.ts";
+
+const selectChanges = prepared(
+  (database, { frontdoorId, seq, limit }: { frontdoorId: string; seq: number; limit: number }) =>
+    database
+      .selectFrom("auth_provider_changes")
+      .selectAll()
+      .where("frontdoor_id", "=", frontdoorId)
+      .where("seq", ">", seq)
+      .orderBy("seq")
+      .limit(limit),
+);
+
+/** A stored change, and about how much memory it takes. */
+export interface StoredChange {
+  readonly change: ProviderChange;
+  /** Characters of its JSON. */
+  readonly size: number;
+}
+
+/** Changes after a place, in order. The first one is not the next if older ones have been removed. */
+export async function findChangesAfter(
+  reader: Reader,
+  frontdoorId: string,
+  seq: number,
+  limit: number,
+): Promise<StoredChange[]> {
+  const rows = await selectChanges.all(reader, { frontdoorId, seq, limit });
+  return rows.map((row) => ({
+    change: {
+      frontdoorId: row.frontdoor_id,
+      seq: row.seq,
+      event: row.event,
+      provider: { ...JSON.parse(row.payload), id: row.provider_id, revision: row.revision },
+    },
+    size: row.payload.length,
+  }));
+}
+
+/** A part of a snapshot. */
+export interface SnapshotPage {
+  /** Place of the newest change when it was read. */
+  readonly seq: number;
+  /** In the order of ids. */
+  readonly providers: readonly Provider[];
+}
+
+/**
+ * Providers after an id, with the place at which all of them are as answered:
+ * one statement reads both. Undefined when the frontdoor is gone.
+ *
+ * @param from only those that have not changed after this place.
+ */
+export async function findSnapshotPage(
+  reader: Reader,
+  frontdoorId: string,
+  from: { readonly afterId: string; readonly seq?: number; readonly limit: number },
+): Promise<SnapshotPage | undefined> {
+  // The page is cut before it is joined, or Postgres sorts all there are.
+  const rows = await reader
+    .selectFrom("frontdoors as f")
+    .leftJoin(
+      (page) =>
+        page
+          .selectFrom("auth_providers")
+          .select(["id", "name", "type", "enabled", "revision"])
+          .where("frontdoor_id", "=", frontdoorId)
+          .where("id", ">", from.afterId)
+          .where("change_seq", "<=", from.seq ?? Number.MAX_SAFE_INTEGER)
+          .orderBy("id")
+          .limit(from.limit)
+          .as("p"),
+      (join) => join.onTrue(),
+    )
+    .leftJoin("auth_provider_revisions as r", (join) =>
+      join.onRef("r.provider_id", "=", "p.id").onRef("r.revision", "=", "p.revision"),
+    )
+    .select([
+      "f.change_seq",
+      "p.id",
+      "p.name",
+      "p.type",
+      "p.enabled",
+      "p.revision",
+      "r.data",
+      "r.sealed_secrets",
+    ])
+    .where("f.id", "=", frontdoorId)
+    .where("f.deleted_at", "is", null)
+    .orderBy("p.id")
+    .execute();
+  const [first] = rows;
+  if (first === undefined) return undefined;
+  return { seq: first.change_seq, providers: rows.flatMap(toProviders) };
+}
+
+interface SnapshotRow {
+  readonly id: string | null;
+  readonly name: string | null;
+  readonly type: string | null;
+  readonly enabled: 0 | 1 | null;
+  readonly revision: number | null;
+  readonly data: string | null;
+  readonly sealed_secrets: string | null;
+}
+
+/** None for the row of a frontdoor without providers. */
+function toProviders({
+  id,
+  name,
+  type,
+  enabled,
+  revision,
+  data,
+  sealed_secrets: sealed,
+}: SnapshotRow): Provider[] {
+  if (id === null || name === null || revision === null || data === null || sealed === null) return [];
+  return [
+    {
+      id,
+      name,
+      type: type as ProviderTypeName,
+      enabled: enabled === 1,
+      revision,
+      data: withMasks(JSON.parse(data), Object.keys(JSON.parse(sealed))),
+    },
+  ];
+}
+
+/** Removes up to `limit` changes from before `horizon`, and answers how many there were. */
+export async function deleteChangesBefore(tx: Tx, horizon: Date, limit: number): Promise<number> {
+  const old = tx
+    .selectFrom("auth_provider_changes")
+    .select(["frontdoor_id", "seq"])
+    .where("created_at", "<", horizon.getTime())
+    .orderBy("created_at")
+    .limit(limit);
+  const result = await tx
+    .deleteFrom("auth_provider_changes")
+    .where((eb) => eb(eb.refTuple("frontdoor_id", "seq"), "in", old.$asTuple("frontdoor_id", "seq")))
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
+}
