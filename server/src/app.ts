@@ -42,20 +42,23 @@ import { createFigures } from "./figures.ts";
 import { createApiKeyMethods } from "./frontdoor/api-keys/handler.ts";
 import { ApiKeyService } from "./frontdoor/api-keys/service.ts";
 import { findApiKey } from "./frontdoor/api-keys/store.ts";
-import { createFrontdoorHandler } from "./frontdoor/frontdoor-handler.ts";
+import { createFrontdoorMethods } from "./frontdoor/frontdoors/handler.ts";
 import { createReach } from "./frontdoor/frontdoors/reach.ts";
 import { FrontdoorService } from "./frontdoor/frontdoors/service.ts";
+import { createFrontendMethods } from "./frontdoor/frontends/handler.ts";
 import { FrontendService } from "./frontdoor/frontends/service.ts";
+import { createTypeMethods } from "./frontdoor/provider-types/handler.ts";
 import { createOwnPrincipals } from "./frontdoor/provider-types/own-principals.ts";
 import { createProviderTypes } from "./frontdoor/provider-types/provider-types.ts";
 import { createSchemaRoutes } from "./frontdoor/provider-types/schema-routes.ts";
 import { createProviderValidator } from "./frontdoor/provider-types/validate.ts";
+import { createDryRunMethods } from "./frontdoor/providers/dry-run-handler.ts";
 import { DryRunService } from "./frontdoor/providers/dry-run-service.ts";
-import { createProviderMethods, createTypeMethods } from "./frontdoor/providers/handler.ts";
+import { createProviderMethods } from "./frontdoor/providers/handler.ts";
 import { ProviderList } from "./frontdoor/providers/list.ts";
 import { ProviderService } from "./frontdoor/providers/service.ts";
 import { createFrontdoorSweep } from "./frontdoor/sweep.ts";
-import { createStreamMethods } from "./frontdoor/watch/handler.ts";
+import { createWatchMethods } from "./frontdoor/watch/handler.ts";
 import { ProviderWatch } from "./frontdoor/watch/watch.ts";
 import type { Clock } from "./lib/clock.ts";
 import { DomainError } from "./lib/errors.ts";
@@ -576,13 +579,10 @@ export async function createApp(options: AppOptions): Promise<App> {
       createOrganizationHandler({ organizations, members, projects }),
     ),
     registerService(FrontierService, createFrontierHandler(organizations)),
-    registerService(
-      FrontdoorServiceSchema,
-      createFrontdoorHandler({
-        frontdoors: new FrontdoorService({ ...frontdoorParts, access }),
-        frontends: new FrontendService(frontdoorParts),
-      }),
-    ),
+    registerService(FrontdoorServiceSchema, {
+      ...createFrontdoorMethods(new FrontdoorService({ ...frontdoorParts, access })),
+      ...createFrontendMethods(new FrontendService(frontdoorParts)),
+    }),
     registerService(FrontdoorAuthProviderService, {
       ...createProviderMethods({
         providers: new ProviderService({ ...frontdoorParts, ...providerParts }),
@@ -590,12 +590,15 @@ export async function createApp(options: AppOptions): Promise<App> {
       }),
       ...createTypeMethods({ reach, types: providerTypes }),
       ...createApiKeyMethods(new ApiKeyService(frontdoorParts)),
-      ...createStreamMethods({
-        dryRuns: new DryRunService({
+      ...createDryRunMethods(
+        new DryRunService({
           ...providerParts,
           reader,
           maxSeconds: Math.min(25, limits.requestTimeSeconds * 0.8),
         }),
+        stopping.signal,
+      ),
+      ...createWatchMethods({
         watch: providerWatch,
         authenticate: authenticateStream,
         stopping: stopping.signal,

@@ -17,5 +17,10 @@ export function fromOptionalTimestamp(timestamp: Timestamp | undefined): Date | 
 
 /** A stored free-form object as a Struct field; an empty one is left unset. */
 export function toOptionalStruct(value: Readonly<Record<string, unknown>>): JsonObject | undefined {
-  return Object.keys(value).length === 0 ? undefined : (value as JsonObject);
+  return Object.keys(value).length === 0 ? undefined : toStruct(value);
+}
+
+/** JSON that is only read, as a Struct field takes it. */
+export function toStruct(value: Readonly<Record<string, unknown>>): JsonObject {
+  return value as JsonObject;
 }

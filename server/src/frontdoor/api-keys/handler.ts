@@ -3,7 +3,7 @@ import type { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1
 import { defaultPageSize } from "../../lib/page-token.ts";
 import { fromOptionalTimestamp } from "../../lib/proto.ts";
 import { requireCaller } from "../../principals/context.ts";
-import { toApiKeyMessage } from "../messages.ts";
+import { toApiKeyMessage } from "./messages.ts";
 import type { ApiKeyService } from "./service.ts";
 
 /** The keys of `API_KEY` providers. */

@@ -15,10 +15,12 @@ import { fromPageToken, type Page, toPage } from "../../lib/page-token.ts";
 import { hashSecret, newSecret } from "../../lib/secrets.ts";
 import type { PageRequest } from "../../organizations/service.ts";
 import type { Caller } from "../../principals/principal.ts";
-import type { ApiKey, Frontdoor, StoredProvider } from "../frontdoors/frontdoor.ts";
+import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
 import { lockFrontdoor } from "../frontdoors/store.ts";
+import type { StoredProvider } from "../providers/provider.ts";
 import { getProviderIn, type ProviderRef } from "../providers/service.ts";
+import type { ApiKey } from "./api-key.ts";
 import * as store from "./store.ts";
 
 export interface ApiKeyServiceOptions {

@@ -2,7 +2,7 @@ import type { Reader, Tx } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
 import type { AuthProviderApiKeyRow } from "../../db/schema.ts";
 import { isUuid } from "../../lib/ids.ts";
-import type { ApiKey } from "../frontdoors/frontdoor.ts";
+import type { ApiKey } from "./api-key.ts";
 
 function toApiKey(row: AuthProviderApiKeyRow): ApiKey {
   return {

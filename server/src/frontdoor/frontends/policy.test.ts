@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { DomainError } from "../../lib/errors.ts";
-import type { FrontendPolicy } from "../frontdoors/frontdoor.ts";
+import type { FrontendPolicy } from "./frontend.ts";
 import { isPublicPath, toHostname, toPolicy } from "./policy.ts";
 
 const empty: FrontendPolicy = { publicPaths: [], emailPatterns: [], requiredClaims: {} };

@@ -1,7 +1,7 @@
 /** What a custom frontend may be told: host names, paths and patterns in the one form they are compared in. */
 import { DomainError, type FieldViolation } from "../../lib/errors.ts";
-import type { FrontendPolicy } from "../frontdoors/frontdoor.ts";
 import type { JsonValue, ProviderData } from "../provider-types/provider-type.ts";
+import type { FrontendPolicy } from "./frontend.ts";
 
 const label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
 const hostnamePattern = new RegExp(`^(?=.{1,253}(:|$))${label}(\\.${label})*(:[1-9][0-9]{0,4})?$`);

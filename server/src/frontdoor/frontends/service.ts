@@ -11,10 +11,11 @@ import { fromPageToken, type Page, toPage } from "../../lib/page-token.ts";
 import { checkCondition, type WriteCondition } from "../../lib/write-condition.ts";
 import type { PageRequest } from "../../organizations/service.ts";
 import type { Caller } from "../../principals/principal.ts";
-import type { CustomFrontend, Frontdoor, FrontendPolicy } from "../frontdoors/frontdoor.ts";
+import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
 import { lockFrontdoor } from "../frontdoors/store.ts";
 import { findProviderIds } from "../providers/store.ts";
+import type { CustomFrontend, FrontendPolicy } from "./frontend.ts";
 import { toHostname, toPolicy } from "./policy.ts";
 import * as store from "./store.ts";
 

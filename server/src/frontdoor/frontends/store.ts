@@ -1,7 +1,7 @@
 import type { Reader, Tx } from "../../db/database.ts";
 import type { CustomFrontendRow } from "../../db/schema.ts";
 import { isUuid } from "../../lib/ids.ts";
-import type { CustomFrontend } from "../frontdoors/frontdoor.ts";
+import type { CustomFrontend } from "./frontend.ts";
 
 /** What is stored of a frontend; whether it is active is found out by reading. */
 export type FrontendDraft = Omit<CustomFrontend, "isActive">;

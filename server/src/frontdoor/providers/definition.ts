@@ -7,7 +7,6 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { FieldViolation } from "../../lib/errors.ts";
-import type { FieldChange } from "../frontdoors/frontdoor.ts";
 import {
   changedEndpointFields,
   type JsonValue,
@@ -16,6 +15,7 @@ import {
   secretMask,
 } from "../provider-types/provider-type.ts";
 import { type ProviderValidator, toInvalidDataError } from "../provider-types/validate.ts";
+import type { FieldChange } from "./provider.ts";
 
 /** Secrets in clear, by property. */
 export type Secrets = Readonly<Record<string, JsonValue>>;

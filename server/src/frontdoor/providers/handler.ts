@@ -6,19 +6,11 @@ import type {
 import { DomainError } from "../../lib/errors.ts";
 import { defaultPageSize } from "../../lib/page-token.ts";
 import { readCondition } from "../../lib/write-condition.ts";
-import { requireCaller, requirePrincipal } from "../../principals/context.ts";
-import type { Reach } from "../frontdoors/reach.ts";
-import {
-  toProviderMessage,
-  toRevisionMessage,
-  toSchemaStruct,
-  toSummaryMessage,
-  toTypeMessage,
-} from "../messages.ts";
-import type { ProviderData, ProviderType } from "../provider-types/provider-type.ts";
-import type { ProviderTypes } from "../provider-types/provider-types.ts";
+import { requireCaller } from "../../principals/context.ts";
+import type { ProviderData } from "../provider-types/provider-type.ts";
 import type { ProviderList, ProviderQuery } from "./list.ts";
 import type { SortColumn } from "./list-store.ts";
+import { toProviderMessage, toRevisionMessage, toSummaryMessage } from "./messages.ts";
 import { type ProviderService, toEntityTag } from "./service.ts";
 
 /** What the handlers stand on. */
@@ -106,35 +98,6 @@ export function createProviderMethods(services: ProviderServices) {
       const provider = await providers.rollback(requireCaller(context), request, wanted);
       setTag(context, provider.revision);
       return { authProvider: toProviderMessage(provider) };
-    },
-  } satisfies Partial<Implementation>;
-}
-
-/** Telling which types there are, to whoever may read in the frontdoor. */
-export function createTypeMethods({
-  reach,
-  types,
-}: {
-  readonly reach: Reach;
-  readonly types: ProviderTypes;
-}) {
-  async function getType(frontdoorId: string, name: string, context: HandlerContext): Promise<ProviderType> {
-    await reach.require(requirePrincipal(context), frontdoorId, "read");
-    const type = types.find(name);
-    if (type === undefined) throw new DomainError("AUTH_PROVIDER_TYPE_NOT_FOUND");
-    return type;
-  }
-
-  return {
-    async listAuthProviderTypes({ frontdoorId }, context) {
-      await reach.require(requirePrincipal(context), frontdoorId, "read");
-      return { authProviderTypes: types.list.map(toTypeMessage) };
-    },
-    async getAuthProviderType({ frontdoorId, type }, context) {
-      return { authProviderType: toTypeMessage(await getType(frontdoorId, type, context)) };
-    },
-    async getAuthProviderTypeSchema({ frontdoorId, type }, context) {
-      return { schema: toSchemaStruct(await getType(frontdoorId, type, context)) };
     },
   } satisfies Partial<Implementation>;
 }

@@ -12,8 +12,8 @@ import { type RawBuilder, type SelectQueryBuilder, sql } from "kysely";
 import type { Reader } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
 import type { AuthProviderRow, Schema } from "../../db/schema.ts";
-import type { ProviderSummary } from "../frontdoors/frontdoor.ts";
 import type { ProviderTypeName } from "../provider-types/provider-type.ts";
+import type { ProviderSummary } from "./provider.ts";
 
 /** Columns that lists can be sorted by. */
 export type SortColumn = "name" | "type" | "enabled" | "created_at" | "updated_at";

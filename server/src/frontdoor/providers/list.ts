@@ -9,7 +9,6 @@ import type { Database, Reader } from "../../db/database.ts";
 import { invalidField } from "../../lib/invalid-field.ts";
 import { fromPageToken, toPageToken } from "../../lib/page-token.ts";
 import type { Caller } from "../../principals/principal.ts";
-import type { ProviderSummary } from "../frontdoors/frontdoor.ts";
 import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
 import { findChangeSeq, lockFrontdoor } from "../frontdoors/store.ts";
 import {
@@ -23,6 +22,7 @@ import {
   type ProviderGroup,
   type SortColumn,
 } from "./list-store.ts";
+import type { ProviderSummary } from "./provider.ts";
 
 /** What a list asks for. */
 export interface ProviderQuery {

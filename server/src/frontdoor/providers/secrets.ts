@@ -4,8 +4,8 @@
  */
 import { placeOf, type SealedColumn } from "../../encryption/sealed-column.ts";
 import type { Sealer, SealPlace } from "../../encryption/sealer.ts";
-import type { SealedSecrets } from "../frontdoors/frontdoor.ts";
 import type { Secrets } from "./definition.ts";
+import type { SealedSecrets } from "./provider.ts";
 
 /** The revision that secrets belong to. */
 export interface SecretsOwner {

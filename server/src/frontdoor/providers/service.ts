@@ -21,15 +21,7 @@ import { toSortedJson } from "../../lib/sorted-json.ts";
 import { checkCondition, type WriteCondition } from "../../lib/write-condition.ts";
 import type { PageRequest } from "../../organizations/service.ts";
 import type { Caller } from "../../principals/principal.ts";
-import type {
-  Frontdoor,
-  Provider,
-  ProviderEvent,
-  ProviderSummary,
-  Revision,
-  RevisionChange,
-  StoredProvider,
-} from "../frontdoors/frontdoor.ts";
+import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
 import { lockFrontdoor } from "../frontdoors/store.ts";
 import type { ProviderData, ProviderType } from "../provider-types/provider-type.ts";
@@ -53,6 +45,14 @@ import {
   upsertIdempotentAnswer,
 } from "./idempotency-store.ts";
 import { toName } from "./name.ts";
+import type {
+  Provider,
+  ProviderEvent,
+  ProviderSummary,
+  Revision,
+  RevisionChange,
+  StoredProvider,
+} from "./provider.ts";
 import { openSecrets, sealSecrets } from "./secrets.ts";
 import * as store from "./store.ts";
 

@@ -2,8 +2,8 @@ import type { Reader, Tx } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
 import type { AuthProviderRevisionRow } from "../../db/schema.ts";
 import { isUuid } from "../../lib/ids.ts";
-import type { ProviderChange, ProviderSummary, Revision, StoredProvider } from "../frontdoors/frontdoor.ts";
 import type { ProviderTypeName } from "../provider-types/provider-type.ts";
+import type { ProviderChange, ProviderSummary, Revision, StoredProvider } from "./provider.ts";
 
 const selectProvider = prepared((database, { id }: { id: string }) =>
   database

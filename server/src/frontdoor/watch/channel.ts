@@ -1,6 +1,6 @@
 import type { Reader } from "../../db/database.ts";
-import type { ProviderChange } from "../frontdoors/frontdoor.ts";
 import { findChangeSeq } from "../frontdoors/store.ts";
+import type { ProviderChange } from "../providers/provider.ts";
 import { findChangesAfter, type StoredChange } from "./store.ts";
 
 export interface ChannelOptions {

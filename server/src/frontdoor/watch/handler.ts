@@ -1,7 +1,6 @@
 import { hash } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { AuthProviderSample } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_pb";
+import type { ServiceImpl } from "@connectrpc/connect";
 import {
   type FrontdoorAuthProviderService,
   type WatchAuthProvidersResponse,
@@ -9,16 +8,12 @@ import {
 } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
 import { requireCaller } from "../../principals/context.ts";
 import type { Principal } from "../../principals/principal.ts";
-import type { Provider, ProviderChange } from "../frontdoors/frontdoor.ts";
-import { toProviderMessage } from "../messages.ts";
-import type { ProviderCheck, ProviderData } from "../provider-types/provider-type.ts";
-import type { DryRunDraft, DryRunService } from "../providers/dry-run-service.ts";
+import { toProviderMessage } from "../providers/messages.ts";
+import type { Provider, ProviderChange } from "../providers/provider.ts";
 import type { ProviderWatch, WatchEvent } from "./watch.ts";
 
-type Implementation = ServiceImpl<typeof FrontdoorAuthProviderService>;
-
-export interface StreamHandlerOptions {
-  readonly dryRuns: DryRunService;
+/** What watching stands on. */
+export interface WatchHandlerOptions {
   readonly watch: ProviderWatch;
   /** Proves the caller of a stream anew from what its request carried. */
   readonly authenticate: (header: Headers) => Promise<Principal>;
@@ -26,20 +21,9 @@ export interface StreamHandlerOptions {
   readonly stopping: AbortSignal;
 }
 
-/** What takes its time: dry runs, and watching. */
-export function createStreamMethods({ dryRuns, watch, authenticate, stopping }: StreamHandlerOptions) {
-  const endOf = (context: HandlerContext) => AbortSignal.any([context.signal, stopping]);
+/** Following the providers of a frontdoor. */
+export function createWatchMethods({ watch, authenticate, stopping }: WatchHandlerOptions) {
   return {
-    async testAuthProvider(request, context) {
-      const checks: ProviderCheck[] = [];
-      const run = dryRuns.test(requireCaller(context), toDryRun(request), endOf(context));
-      for await (const check of run) checks.push(check);
-      return { ok: checks.every(({ ok }) => ok), checks: checks.map((check) => ({ ...check })) };
-    },
-    async *watchAuthProviderTest(request, context) {
-      const run = dryRuns.test(requireCaller(context), toDryRun(request), endOf(context));
-      for await (const check of run) yield { check: { ...check } };
-    },
     async *watchAuthProviders({ frontdoorId, resumeToken }, context) {
       const { requestHeader } = context;
       const events = watch.watch(requireCaller(context), {
@@ -47,28 +31,11 @@ export function createStreamMethods({ dryRuns, watch, authenticate, stopping }: 
         resumeToken,
         authenticate: () => authenticate(requestHeader),
         credential: toCredentialName(requestHeader),
-        signal: endOf(context),
+        signal: AbortSignal.any([context.signal, stopping]),
       });
       for await (const event of events) yield toWatchMessage(event);
     },
-  } satisfies Partial<Implementation>;
-}
-
-function toDryRun(request: {
-  readonly frontdoorId: string;
-  readonly id: string;
-  readonly type?: string | undefined;
-  readonly data?: object | undefined;
-  readonly sample?: AuthProviderSample | undefined;
-}): DryRunDraft {
-  const { frontdoorId, id, type, data, sample } = request;
-  return {
-    frontdoorId,
-    id,
-    ...(type !== undefined && { type }),
-    ...(data !== undefined && { data: data as ProviderData }),
-    sample: { token: sample?.token ?? "", apiKey: sample?.apiKey ?? "" },
-  };
+  } satisfies Partial<ServiceImpl<typeof FrontdoorAuthProviderService>>;
 }
 
 /** Everything that a request can prove its caller with, as a hash. */

@@ -1,8 +1,8 @@
 import type { Reader, Tx } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
-import type { Provider, ProviderChange } from "../frontdoors/frontdoor.ts";
 import type { ProviderTypeName } from "../provider-types/provider-type.ts";
 import { withMasks } from "../providers/definition.ts";
+import type { Provider, ProviderChange } from "../providers/provider.ts";
 
 const selectChanges = prepared(
   (database, { frontdoorId, seq, limit }: { frontdoorId: string; seq: number; limit: number }) =>

@@ -1,44 +1,17 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { CustomFrontendPolicy } from "@vestibule/proto/vestibule/v1/frontdoor_pb";
 import type { FrontdoorService as FrontdoorServiceSchema } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
-import { defaultPageSize } from "../lib/page-token.ts";
-import { readCondition } from "../lib/write-condition.ts";
-import { requireCaller } from "../principals/context.ts";
-import type { CustomFrontend } from "./frontdoors/frontdoor.ts";
-import type { FrontdoorService } from "./frontdoors/service.ts";
-import { type FrontendRequest, type FrontendService, toFrontendTag } from "./frontends/service.ts";
-import { toFrontdoorMessage, toFrontendMessage } from "./messages.ts";
-import type { ProviderData } from "./provider-types/provider-type.ts";
+import { defaultPageSize } from "../../lib/page-token.ts";
+import { readCondition } from "../../lib/write-condition.ts";
+import { requireCaller } from "../../principals/context.ts";
+import type { ProviderData } from "../provider-types/provider-type.ts";
+import type { CustomFrontend } from "./frontend.ts";
+import { toFrontendMessage } from "./messages.ts";
+import { type FrontendRequest, type FrontendService, toFrontendTag } from "./service.ts";
 
-/** What the handlers stand on. */
-export interface FrontdoorServices {
-  readonly frontdoors: FrontdoorService;
-  readonly frontends: FrontendService;
-}
-
-/** `vestibule.v1.FrontdoorService` over the rules of this room. */
-export function createFrontdoorHandler(
-  services: FrontdoorServices,
-): ServiceImpl<typeof FrontdoorServiceSchema> {
-  const { frontdoors, frontends } = services;
+/** The custom frontends of a frontdoor, of `vestibule.v1.FrontdoorService`. */
+export function createFrontendMethods(frontends: FrontendService) {
   return {
-    async createFrontdoor({ organizationId, name }, context) {
-      const frontdoor = await frontdoors.create(requireCaller(context), organizationId, name);
-      context.responseHeader.set("location", `/frontdoor/${frontdoor.id}`);
-      return { frontdoor: toFrontdoorMessage(frontdoor) };
-    },
-    async listFrontdoors({ organizationId, pageSize, pageToken }, context) {
-      const page = { size: pageSize || defaultPageSize, token: pageToken };
-      const { items, nextPageToken } = await frontdoors.list(requireCaller(context), organizationId, page);
-      return { content: items.map(toFrontdoorMessage), nextPageToken };
-    },
-    async getFrontdoor({ id }, context) {
-      return { frontdoor: toFrontdoorMessage(await frontdoors.get(requireCaller(context), id)) };
-    },
-    async deleteFrontdoor({ id }, context) {
-      await frontdoors.delete(requireCaller(context), id);
-      return {};
-    },
     async createCustomFrontend(request, context) {
       const wanted = toFrontendRequest(request);
       const frontend = await frontends.create(requireCaller(context), request.frontdoorId, wanted);
@@ -64,7 +37,7 @@ export function createFrontdoorHandler(
       await frontends.delete(requireCaller(context), ref, readCondition(context.requestHeader));
       return {};
     },
-  };
+  } satisfies Partial<ServiceImpl<typeof FrontdoorServiceSchema>>;
 }
 
 function answerFrontend(frontend: CustomFrontend, { responseHeader }: HandlerContext) {
