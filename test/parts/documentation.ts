@@ -8,8 +8,8 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");
 
-/** The code blocks of a page in one language, in order. */
-export function readBlocks(page: string, language: string): string[] {
+/** The code blocks of a page in one language, or in any, in order. */
+export function readBlocks(page: string, language = "\\w*"): string[] {
   const text = readFileSync(join(root, page), "utf8");
   const blocks = text.matchAll(new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "gms"));
   return [...blocks].map(([, block]) => block ?? "");
@@ -41,7 +41,10 @@ function prepare(block: string, server: Place, variables: Variables) {
     CLIENT_SECRET: server.clientSecret,
     ...variables,
   };
-  return { script: block.replaceAll("http://localhost:7400", server.url), env };
+  const script = block
+    .replaceAll("http://localhost:7400", server.url)
+    .replaceAll("localhost:7400", new URL(server.url).host);
+  return { script, env };
 }
 
 /** Commands that go on until somebody ends them. */

@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { text } from "node:stream/consumers";
 import pg from "pg";
 import { inject } from "vitest";
+import { type PostgresServer, startPostgres } from "./postgres-server.ts";
 
 export interface TestDatabase {
   readonly url: string;
@@ -11,16 +12,30 @@ export interface TestDatabase {
   drop(): Promise<void>;
 }
 
+let own: Promise<PostgresServer> | undefined;
+
 /**
  * Address of the run's server, as superuser: `POSTGRES_URL`, or one of our own,
- * started now if this is the first call of the run.
+ * started now if this is the first call of the run. Outside of vitest the run
+ * is this process, which calls {@link stopOwnPostgres} before it ends.
  *
  * @throws Error when it cannot be started. A test that needs it fails then.
  */
 export async function postgresUrl(): Promise<string> {
+  if (process.env.VITEST === undefined) {
+    if (process.env.POSTGRES_URL) return process.env.POSTGRES_URL;
+    own ??= startPostgres();
+    return (await own).url;
+  }
   const reply = JSON.parse(await text(connect(inject("postgresSocket")))) as { url?: string; error?: string };
   if (reply.url === undefined) throw new Error(`Postgres is needed and not there: ${reply.error}`);
   return reply.url;
+}
+
+/** Ends the server that {@link postgresUrl} started in this process, if it did. */
+export async function stopOwnPostgres(): Promise<void> {
+  const started = await own?.catch(() => undefined);
+  await started?.stop();
 }
 
 /** Makes an empty Postgres database. */
