@@ -637,14 +637,15 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
         { origin: "https://app.example.com.evil.example" },
         { "sec-fetch-site": "cross-site" },
         { "sec-fetch-site": "same-site" },
-        {},
+        { "sec-fetch-site": "none" },
       ]) {
         expectRefusal(await create({ cookie: "sid=x", ...headers }), crossOrigin);
       }
     });
 
-    it("is let through to the check of the cookie when it is ours or allowed", async () => {
+    it("is let through to the check of the cookie when it is ours or allowed, or no site at all", async () => {
       for (const headers of [
+        {},
         { origin: `http://localhost:${server.port}` },
         { origin: "https://app.example.com" },
         { "sec-fetch-site": "same-origin" },

@@ -13,10 +13,9 @@ it("the commands of docs/sign-in.md do what they say", async () => {
   try {
     const [define = "", ...blocks] = readBlocks("docs/sign-in.md", "sh");
     const own = define.replaceAll(" jar", ` ${join(folder, "jar")}`);
-    const variables = { ORIGIN: `http://localhost:${server.port}` };
-    const run = async (index: number, more: Record<string, string> = {}) => {
+    const run = async (index: number, variables: Record<string, string> = {}) => {
       const lines = (blocks[index] ?? "").replace(/^call .*$/gm, "$&; echo");
-      const printed = await runShell(`${own}\n${lines}`, server, { ...variables, ...more });
+      const printed = await runShell(`${own}\n${lines}`, server, variables);
       return printed
         .trim()
         .split("\n")

@@ -274,14 +274,20 @@ describe.each(["sqlite", "postgres"] as const)("signing in (%s)", (database) => 
     const person = await signedIn();
     const refused = { status: 403, json: { code: "permission_denied", message: "not authorized" } };
     const sid = `sid=${person.cookies.get("sid")}`;
-    const call = (headers: Record<string, string>) =>
-      postJson(server, "/vestibule.v1.AuthService/AuthLogout", {}, { cookie: sid, ...headers });
-    expect(await call({})).toMatchObject(refused);
-    expect(await call({ origin: "null" })).toMatchObject(refused);
-    expect(await call({ origin: "https://evil.example" })).toMatchObject(refused);
-    expect(await call({ origin: `http://sibling.localhost:${server.port}` })).toMatchObject(refused);
-    expect(await call({ origin: `https://localhost:${server.port}` })).toMatchObject(refused);
-    expect(await call({ "sec-fetch-site": "same-site" })).toMatchObject(refused);
+    const call = (method: string, headers: Record<string, string>) =>
+      postJson(server, `/vestibule.v1.AuthService/${method}`, {}, { cookie: sid, ...headers });
+    for (const headers of [
+      { origin: "null" },
+      { origin: "https://evil.example" },
+      { origin: `http://sibling.localhost:${server.port}` },
+      { origin: `https://localhost:${server.port}` },
+      { "sec-fetch-site": "same-site" },
+    ]) {
+      expect(await call("RevokeAllSessions", headers)).toMatchObject(refused);
+      const left = await call("AuthLogout", headers);
+      expect(left).toMatchObject({ status: 200, json: {} });
+      expect(left.headers).not.toHaveProperty("set-cookie");
+    }
     for (const type of [
       "text/plain",
       "application/x-www-form-urlencoded",
@@ -295,8 +301,17 @@ describe.each(["sqlite", "postgres"] as const)("signing in (%s)", (database) => 
       expect(answer.status).toBe(415);
     }
     expect((await person.call("GetCurrentUser")).status).toBe(200);
-    expect((await call({ "sec-fetch-site": "same-origin" })).status).toBe(200);
+    expect((await call("AuthLogout", { "sec-fetch-site": "same-origin" })).status).toBe(200);
     expect((await person.call("GetCurrentUser")).status).toBe(401);
+  });
+
+  it("is acted on by what is no browser: a cookie jar says nothing of a page", async () => {
+    const person = await signedIn();
+    const jar = { cookie: `sid=${person.cookies.get("sid")}` };
+    const call = (method: string) => postJson(server, `/vestibule.v1.AuthService/${method}`, {}, jar);
+    expect((await call("PingUserSession")).status).toBe(200);
+    expect((await call("AuthLogout")).status).toBe(200);
+    expect((await call("GetCurrentUser")).status).toBe(401);
   });
 
   it("refuses a callback from another browser, and goes on in the first (C6)", async () => {

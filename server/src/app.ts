@@ -683,6 +683,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     clock,
     publicOrigin: config.publicUrl,
     allowedOrigins: config.cors.allowedOrigins,
+    cookieCrossesSites: authentication.session.sameSite === "none",
     trustedProxies: config.trustedProxies.map(({ address, prefixBits }) => `${address}/${prefixBits}`),
     limits: { bodyBytes: limits.bodyBytes, requestSeconds: limits.requestTimeSeconds },
     shutdownSignal: shutdown.signal,

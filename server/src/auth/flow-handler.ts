@@ -3,7 +3,7 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { toOptionalStruct } from "../lib/proto.ts";
 import { requestInfoKey } from "../lib/request.ts";
-import { principalKey } from "../principals/context.ts";
+import { isVoidKey, principalKey } from "../principals/context.ts";
 import type { SignInService } from "./service.ts";
 import { type SignInWeb, toLocation, type WebAnswer, type WebRequest } from "./web.ts";
 
@@ -75,6 +75,7 @@ export function createFlowMethods(options: FlowMethodsOptions) {
       return {};
     },
     async authLogout(_request, context) {
+      if (context.values.get(isVoidKey)) return {};
       answer(context, await web.signOut(toWebRequest(context)));
       return {};
     },

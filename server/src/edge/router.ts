@@ -63,6 +63,8 @@ export interface EdgeOptions {
   readonly publicOrigin: string;
   /** Exact origins that may call with credentials. */
   readonly allowedOrigins: readonly string[];
+  /** Whether browsers send the session cookie with what pages of other sites ask for. */
+  readonly cookieCrossesSites: boolean;
   /** Addresses or CIDR blocks. */
   readonly trustedProxies: readonly string[];
   readonly limits: EdgeLimits;
@@ -213,7 +215,10 @@ function createCalls(options: EdgeOptions): {
   );
   const own = [...options.services, health, ...createReflection([...shown, health.service])];
   const validator = createRequestValidator();
-  const csrf = createCsrfInterceptors([options.publicOrigin, ...options.allowedOrigins]);
+  const csrf = createCsrfInterceptors({
+    origins: [options.publicOrigin, ...options.allowedOrigins],
+    crossSite: options.cookieCrossesSites,
+  });
   const rpc = {
     translator: createTranslator({ log: options.log, bodyBytes: options.limits.bodyBytes }),
     interceptors: [

@@ -96,6 +96,7 @@ export function createOptions(overrides: Partial<EdgeOptions> = {}): EdgeOptions
     clock: { now: () => new Date("2026-01-01T00:00:00Z") },
     publicOrigin: "https://id.example.com",
     allowedOrigins: ["https://app.example.com"],
+    cookieCrossesSites: false,
     trustedProxies: [],
     limits: { bodyBytes: 1024 * 1024, requestSeconds: 30 },
     ...overrides,

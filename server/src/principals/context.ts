@@ -30,3 +30,12 @@ export function requirePrincipal(context: HandlerContext): Principal {
 export function requireCaller(context: HandlerContext): Caller {
   return { principal: requirePrincipal(context), request: context.values.get(requestInfoKey) };
 }
+
+/**
+ * Whether a call does nothing and succeeds: another site may have made it with
+ * a browser's session cookie. Set for methods with the option
+ * `vestibule.v1.void_from_other_sites` alone, which have to look.
+ */
+export const isVoidKey = createContextKey<boolean>(false, {
+  description: "must do nothing",
+});

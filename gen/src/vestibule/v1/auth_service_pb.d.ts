@@ -814,7 +814,9 @@ export declare const AuthService: GenService<{
   },
   /**
    * Ends the caller's session, with the access tokens made from it, and clears
-   * the cookie. Succeeds without a session, or with a dead one, too.
+   * the cookie. Succeeds in every case: without a session, or with a dead one,
+   * and from the page of a site that may not call with the cookie, for which it
+   * ends and clears nothing.
    *
    * @generated from rpc vestibule.v1.AuthService.AuthLogout
    */

@@ -158,3 +158,11 @@ export declare const credential_policy: GenExtension<MethodOptions, CredentialPo
  */
 export declare const rest: GenExtension<MethodOptions, Rest>;
 
+/**
+ * A call that a page of another site may have made with the session cookie of
+ * a signed-in browser does nothing and succeeds, instead of being refused.
+ *
+ * @generated from extension: bool void_from_other_sites = 50610;
+ */
+export declare const void_from_other_sites: GenExtension<MethodOptions, boolean>;
+

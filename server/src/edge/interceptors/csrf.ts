@@ -1,7 +1,9 @@
+import { getOption } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
+import { void_from_other_sites } from "@vestibule/proto/vestibule/v1/options_pb";
 import { DomainError } from "../../lib/errors.ts";
-import { principalKey } from "../../principals/context.ts";
+import { isVoidKey, principalKey } from "../../principals/context.ts";
 import { getCredentialPolicy } from "../credential-policy.ts";
 
 const sessionCookie = /(?:^|;)\s*sid=/;
@@ -9,34 +11,59 @@ const sessionCookie = /(?:^|;)\s*sid=/;
 /** Headers that authenticate in the cookie's place; no foreign page can set them unasked. */
 const credentialHeaders = ["authorization", "x-user-token"];
 
+/** Whose pages may call with the session cookie. */
+export interface CsrfOptions {
+  /** Exact origins of pages that may call, the public one included. */
+  readonly origins: readonly string[];
+  /** Whether browsers send the session cookie with what other sites ask for: `same_site` is `none`. */
+  readonly crossSite: boolean;
+}
+
 /**
  * Refuses calls with side effects that another site could have made in the
  * name of a signed-in browser: the session cookie is what authenticates, and
  * neither `Origin` nor, without one, `Sec-Fetch-Site` says that the page is
- * ours.
+ * ours. A call with neither of them comes from no browser (all have sent
+ * `Sec-Fetch-Site` or, with every POST, `Origin` since 2020); where the cookie
+ * crosses sites even that is not believed.
  *
  * Two interceptors, the one before callers are proven and the other after it:
  * where a credential is needed, a cookie is a reason to refuse, good or bad;
  * an open method overlooks a bad one.
  *
- * @param origins exact origins of pages that may call, the public one included
+ * A call of a method that says `void_from_other_sites` is not refused but
+ * marked, by `isVoidKey`, as one that must do nothing.
  */
-export function createCsrfInterceptors(origins: readonly string[]): {
+export function createCsrfInterceptors({ origins, crossSite }: CsrfOptions): {
   readonly beforeProof: Interceptor;
   readonly afterProof: Interceptor;
 } {
   const trusted = new Set(origins);
+
+  function isFromOwnPage(header: Headers): boolean {
+    const origin = header.get("origin");
+    if (origin !== null) return trusted.has(origin);
+    const site = header.get("sec-fetch-site");
+    return site === null ? !crossSite : site === "same-origin";
+  }
+
   const refuseWhere =
     (isByCookie: (request: AnyRequest) => boolean): Interceptor =>
     (next) =>
     async (request) => {
-      if (hasSideEffects(request) && isByCookie(request) && !isFromOwnPage(request.header, trusted)) {
-        throw new DomainError("CROSS_ORIGIN", { detail: "session cookie from another origin" });
+      if (hasSideEffects(request) && !isFromOwnPage(request.header) && isByCookie(request)) {
+        if (!isVoid(request)) {
+          throw new DomainError("CROSS_ORIGIN", { detail: "session cookie from another origin" });
+        }
+        request.contextValues.set(isVoidKey, true);
       }
       return next(request);
     };
   return {
-    beforeProof: refuseWhere((request) => !isOpen(request) && carriesCookie(request)),
+    beforeProof: refuseWhere(
+      (request) =>
+        hasCookie(request) && (isVoid(request) || (!isOpen(request) && !carriesOtherCredential(request))),
+    ),
     afterProof: refuseWhere((request) => isOpen(request) && isProvenByCookie(request)),
   };
 }
@@ -51,16 +78,20 @@ function isOpen({ method }: AnyRequest): boolean {
   return getCredentialPolicy(method) === "open";
 }
 
+function isVoid({ method }: AnyRequest): boolean {
+  return getOption(method, void_from_other_sites);
+}
+
 function isProvenByCookie({ contextValues }: AnyRequest): boolean {
   return contextValues.get(principalKey)?.credentialKind === "session";
 }
 
-function carriesCookie(request: AnyRequest): boolean {
-  return (
-    sessionCookie.test(request.header.get("cookie") ?? "") &&
-    !credentialHeaders.some((name) => request.header.has(name)) &&
-    !selectsOtherCredential(request)
-  );
+function hasCookie({ header }: AnyRequest): boolean {
+  return sessionCookie.test(header.get("cookie") ?? "");
+}
+
+function carriesOtherCredential(request: AnyRequest): boolean {
+  return credentialHeaders.some((name) => request.header.has(name)) || selectsOtherCredential(request);
 }
 
 /** A grant type selects exactly its own credential, which is never the cookie. */
@@ -71,9 +102,4 @@ function selectsOtherCredential(request: AnyRequest): boolean {
     "grantType" in request.message &&
     request.message.grantType !== ""
   );
-}
-
-function isFromOwnPage(header: Headers, trusted: ReadonlySet<string>): boolean {
-  const origin = header.get("origin");
-  return origin === null ? header.get("sec-fetch-site") === "same-origin" : trusted.has(origin);
 }
