@@ -15,6 +15,7 @@ import {
 } from "@connectrpc/connect/protocol-connect";
 import { parseTimeout as parseGrpcTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { compressionGzip } from "@connectrpc/connect-node";
+import { longestDelayMs } from "./deadline.ts";
 import { findHeader, type NodeRequest, type NodeResponse } from "./node-http.ts";
 
 /** One protocol. */
@@ -193,6 +194,6 @@ function readTimeout(
 ): ReturnType<Wire["readTimeout"]> {
   const sent = findHeader(request, name);
   if (sent === undefined) return undefined;
-  const { timeoutMs, error } = parse(sent, Number.MAX_SAFE_INTEGER);
+  const { timeoutMs, error } = parse(sent, longestDelayMs);
   return error === undefined ? timeoutMs : "malformed";
 }

@@ -21,6 +21,7 @@ import { compressionGzip, universalResponseToNodeResponse } from "@connectrpc/co
 import type { Log } from "../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
 import { createCallSignal } from "./call-signal.ts";
+import { boundDeadline } from "./deadline.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
 import type { Translator } from "./interceptors/translate.ts";
 import { canceled } from "./library-errors.ts";
@@ -112,6 +113,7 @@ export async function serveRpc(
   options: ServeOptions,
 ): Promise<void> {
   const { requestSeconds, log } = options;
+  boundDeadline(request);
   // Matched as a path before, so it parses as one; the host is never taken from the request.
   const url = options.publicOrigin + (request.url ?? "").replace(/^https?:\/\/[^/?#]*/i, "");
   try {
