@@ -6,7 +6,6 @@ describe("toRawPath and toRawQuery", () => {
   it.each([
     ["/a/b", "/a/b", ""],
     ["/a?b=c?d", "/a", "b=c?d"],
-    ["/a#b?c", "/a", ""],
     ["/%2e%2e/a", "/%2e%2e/a", ""],
     ["//host/a", "//host/a", ""],
     ["http://host:80/a?b", "/a", "b"],

@@ -13,11 +13,11 @@ export type NodeRequest = IncomingMessage | Http2ServerRequest;
 export type NodeResponse = ServerResponse | Http2ServerResponse;
 
 /**
- * The path as sent, without query and fragment, nothing decoded or normalised.
+ * The path as sent, without the query, nothing decoded or normalised.
  * Takes the absolute form too (RFC 9112 §3.2.2). Never throws.
  */
 export function toRawPath(target: string | undefined): string {
-  if (target?.startsWith("/") && !target.includes("?") && !target.includes("#")) return target;
+  if (target?.startsWith("/") && !target.includes("?")) return target;
   return splitTarget(target)[0];
 }
 
@@ -28,9 +28,8 @@ export function toRawQuery(target: string | undefined): string {
 
 function splitTarget(target = ""): readonly [path: string, query: string] {
   const local = target.startsWith("/") ? target : target.replace(/^https?:\/\/[^/?#]*/i, "");
-  const [beforeFragment = ""] = local.split("#", 1);
-  const mark = beforeFragment.indexOf("?");
-  return mark < 0 ? [beforeFragment, ""] : [beforeFragment.slice(0, mark), beforeFragment.slice(mark + 1)];
+  const mark = local.indexOf("?");
+  return mark < 0 ? [local, ""] : [local.slice(0, mark), local.slice(mark + 1)];
 }
 
 /** The header as one text; repeated ones joined as HTTP allows, absent as undefined. */

@@ -12,6 +12,15 @@ export type ListenerResponse = ServerResponse | Http2ServerResponse;
 /** What answers every request. A throw or a rejection becomes a 500 with a fixed text. */
 export type RequestHandler = (request: ListenerRequest, response: ListenerResponse) => void | Promise<void>;
 
+/**
+ * Whether the target has a fragment, which stays with the client and is in no
+ * form of target (RFC 9112 §3.2, RFC 9113 §8.3.1): where a path ends would be
+ * read differently by everyone on the way.
+ */
+export function hasFragment({ url }: ListenerRequest): boolean {
+  return url?.includes("#") ?? false;
+}
+
 const failureText = "internal server error\n";
 
 /**

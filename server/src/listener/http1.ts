@@ -8,7 +8,7 @@ import {
 import type { Socket } from "node:net";
 import type { Log } from "../lib/log.ts";
 import type { RequestHandler } from "./handler.ts";
-import { guardHandler } from "./handler.ts";
+import { guardHandler, hasFragment } from "./handler.ts";
 import { checkIntervalMs, type ListenerLimits } from "./limits.ts";
 import type { OnRefused } from "./refusal.ts";
 
@@ -179,12 +179,13 @@ type Fault = readonly [status: number, fault: string];
 
 /**
  * What Node's parser lets through and others may read differently: no host but
- * on HTTP/1.0, or more than one (RFC 9112 §3.2), a coding besides chunks (§6.1),
- * a version that is not 1.x.
+ * on HTTP/1.0, or more than one (RFC 9112 §3.2), a fragment in the target (§3.2),
+ * a coding besides chunks (§6.1), a version that is not 1.x.
  */
 function findFault(request: IncomingMessage): Fault | undefined {
   const { httpVersionMajor, httpVersionMinor, headers, rawHeaders } = request;
   if (httpVersionMajor !== 1) return [505, "UNKNOWN_VERSION"];
+  if (hasFragment(request)) return [400, "FRAGMENT"];
   const coding = headers["transfer-encoding"];
   if (coding !== undefined && coding.toLowerCase() !== "chunked") return [501, "UNKNOWN_CODING"];
   let hosts = 0;

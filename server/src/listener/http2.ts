@@ -8,7 +8,7 @@ import {
 } from "node:http2";
 import type { Socket } from "node:net";
 import type { Log } from "../lib/log.ts";
-import { guardHandler, type RequestHandler } from "./handler.ts";
+import { guardHandler, hasFragment, type RequestHandler } from "./handler.ts";
 import { HeaderWatch } from "./header-watch.ts";
 import type { ProtocolServer } from "./http1.ts";
 import { checkIntervalMs, type ListenerLimits } from "./limits.ts";
@@ -35,10 +35,25 @@ export function createHttp2Server(
   }, checkIntervalMs(limits));
   const guarded = guardHandler(handler, log);
   const server = createServer(serverOptions(limits), (request, response) => {
-    if (!isUnboundHeader(request, limits)) return guarded(request, response);
-    tell(request, 0, "HEADER_TOO_LARGE");
-    request.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    if (isUnboundHeader(request, limits)) {
+      tell(request, 0, "HEADER_TOO_LARGE");
+      request.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    } else if (hasFragment(request)) {
+      refuse(request, response, 400, "FRAGMENT");
+    } else {
+      guarded(request, response);
+    }
   });
+
+  function refuse(
+    request: Http2ServerRequest,
+    response: Http2ServerResponse,
+    status: number,
+    fault: string,
+  ): void {
+    tell(request, status, fault);
+    response.writeHead(status).end();
+  }
 
   function tell(request: Http2ServerRequest, status: number, fault: string): void {
     onRefused({
@@ -54,10 +69,9 @@ export function createHttp2Server(
     ["checkExpectation", 417, "UNKNOWN_EXPECTATION"],
     ["connect", 405, "METHOD_CONNECT"],
   ] as const) {
-    server.on(event, (request: Http2ServerRequest, response: Http2ServerResponse) => {
-      tell(request, status, fault);
-      response.writeHead(status).end();
-    });
+    server.on(event, (request: Http2ServerRequest, response: Http2ServerResponse) =>
+      refuse(request, response, status, fault),
+    );
   }
   server.on("sessionError", (err: Error) => log.debug({ err }, "HTTP/2 connection failed"));
   return {

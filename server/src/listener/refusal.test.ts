@@ -31,6 +31,8 @@ it.each([
   ["a bad header", `GET / HTTP/1.1\r\nHost : a\r\n${secret}\r\n`, 400, "HPE_INVALID_HEADER_TOKEN", "1.1"],
   ["a header that does not end", "GET / HTTP/1.1\r\nHost: a\r\n", 408, "ERR_HTTP_REQUEST_TIMEOUT", "1.1"],
   ["no host", `GET / HTTP/1.1\r\n${secret}\r\n`, 400, "NO_HOST", "1.1"],
+  ["a fragment", `GET /a?b#c HTTP/1.1\r\nHost: a\r\n${secret}\r\n`, 400, "FRAGMENT", "1.1"],
+  ["a whole address with one", "GET http://a/#c HTTP/1.1\r\nHost: a\r\n\r\n", 400, "FRAGMENT", "1.1"],
   ["two hosts", `GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n`, 400, "TWO_HOSTS", "1.1"],
   [
     "an unknown coding",
@@ -63,6 +65,7 @@ it.each([
 it.each([
   ["an unknown expectation", { expect: "x" }, 417, "UNKNOWN_EXPECTATION"],
   ["a tunnel", { ":method": "CONNECT", ":authority": "a:1" }, 405, "METHOD_CONNECT"],
+  ["a fragment", { ":path": "/a?b#c" }, 400, "FRAGMENT"],
 ])("tells of %s on HTTP/2", async (_, headers, status, fault) => {
   const { port, refused, served } = await start();
   const session = openHttp2(port);
