@@ -1,5 +1,14 @@
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -142,6 +151,22 @@ describe("outbox", () => {
     await outbox.send(message);
     expect(readdirSync(folder)).toHaveLength(2);
     expect(readdirSync(folder)).not.toContain(first);
+  });
+
+  it("drops old files although another has gone since the folder was read", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "vestibule-outbox-"));
+    cleanUps.push(() => rmSync(folder, { recursive: true }));
+    const old = new Date(Date.now() - 25 * 3600 * 1000);
+    // Listed, and not there when it is looked at.
+    symlinkSync(join(folder, "gone"), join(folder, "0.eml"));
+    writeFileSync(join(folder, "1.eml"), "");
+    utimesSync(join(folder, "1.eml"), old, old);
+    const lines: string[] = [];
+    const log: Log = { ...silentLog, warn: (_fields, line) => lines.push(line) };
+    const outbox = createOutbox({ folder, from, clock: { now: () => new Date() }, log });
+    await outbox.send(message);
+    expect(lines).toEqual([]);
+    expect(readdirSync(folder)).not.toContain("1.eml");
   });
 
   it("shows no mail before all of it is there", async () => {

@@ -15,6 +15,16 @@ const unfinished = ".part";
 /** How often files are looked through for old ones, in milliseconds: there may be very many. */
 const sweepEveryMs = 3600 * 1000;
 
+/** False for a file that has gone meanwhile: whoever reads mail may remove it, and others sweep as well. */
+async function isOlder(path: string, horizonMs: number): Promise<boolean> {
+  try {
+    return (await stat(path)).mtimeMs < horizonMs;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
+}
+
 /**
  * The mail of a server without SMTP: each one a file that a mail program
  * opens, so that a newcomer can sign in on a laptop at once. The log names the
@@ -41,7 +51,7 @@ export function createOutbox(options: {
     for (const name of await readdir(folder)) {
       const path = join(folder, name);
       const isOurs = name.endsWith(".eml") || name.endsWith(`.eml${unfinished}`);
-      if (isOurs && (await stat(path)).mtimeMs < horizon) await rm(path, { force: true });
+      if (isOurs && (await isOlder(path, horizon))) await rm(path, { force: true });
     }
   }
 
