@@ -155,6 +155,8 @@ export interface AppOptions {
   readonly clock: Clock;
   /** Absent when traces are off. */
   readonly tracing?: Tracing | undefined;
+  /** Where the lines of the log go; absent, none is ever lost. */
+  readonly logOutput?: { readonly lostCount: number };
   /** Waits between tries of a mail and probes of its server; rejects when aborted. For tests, which have less time. */
   readonly waitForMail?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
@@ -171,7 +173,7 @@ export interface App {
 
 /** Builds the server over its storage and opens the port. */
 export async function createApp(options: AppOptions): Promise<App> {
-  const { config, storage, log, clock, tracing, waitForMail } = options;
+  const { config, storage, log, clock, tracing, waitForMail, logOutput = { lostCount: 0 } } = options;
   const { database, feed, audit, sealer, rotation, secrets } = storage;
   const { reader } = database;
   const { authentication, limits } = config;
@@ -633,6 +635,7 @@ export async function createApp(options: AppOptions): Promise<App> {
         user_messages: userMessages,
       },
       tracing,
+      logOutput,
       clock,
     }),
   );

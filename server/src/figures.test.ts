@@ -26,6 +26,7 @@ function createSources(overrides: Partial<FigureSources> = {}): FigureSources {
     watch: { size: 0 },
     caches: {},
     tracing: undefined,
+    logOutput: { lostCount: 0 },
     clock: { now: () => since },
     ...overrides,
   };
@@ -43,6 +44,7 @@ it("shows every kind from 0 on, so that a first event is seen to happen", async 
   for (const line of [
     "vestibule_ready 0",
     "vestibule_audit_records_lost_total 0",
+    "vestibule_log_lines_lost_total 0",
     'vestibule_database_transactions_total{result="unavailable"} 0',
     'vestibule_database_transaction_duration_seconds_bucket{le="+Inf"} 0',
     'vestibule_limit_refusals_total{limit="client_failures"} 0',

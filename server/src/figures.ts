@@ -39,6 +39,7 @@ export interface FigureSources {
   readonly watch: { readonly size: number };
   readonly caches: Readonly<Record<string, { readonly size: number; readonly loadCount: number }>>;
   readonly tracing: Pick<Tracing, "figures"> | undefined;
+  readonly logOutput: { readonly lostCount: number };
   readonly clock: Clock;
 }
 
@@ -63,7 +64,7 @@ function counter(name: string, help: string, read: Figure["read"]): Figure {
   return { name, help, type: "counter", read };
 }
 
-function listProcessFigures({ health, database }: FigureSources): Figure[] {
+function listProcessFigures({ health, database, logOutput }: FigureSources): Figure[] {
   return [
     gauge("build_info", "Always 1; the labels say what runs.", () => [
       { labels: { version, database: database.dialect }, value: 1 },
@@ -71,6 +72,7 @@ function listProcessFigures({ health, database }: FigureSources): Figure[] {
     gauge("ready", "1 while requests are taken, 0 before that and while the process ends.", () =>
       Number(health.isServing()),
     ),
+    counter("log_lines_lost_total", "Lines of the log that could not be written.", () => logOutput.lostCount),
   ];
 }
 

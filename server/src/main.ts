@@ -106,8 +106,8 @@ async function run(argv: readonly string[]): Promise<void> {
   await command(values.now ? [...rest, "--now"] : rest, surroundings);
 }
 
-// Whoever read our output may go away; that is no reason to stop serving.
-process.stdout.on("error", () => {});
+// Whoever read our output may go away and a disk below it fill up; that is no reason to stop serving.
+for (const output of [process.stdout, process.stderr]) output.on("error", () => {});
 
 /** How long what is left may keep the process once a command has ended, in milliseconds. */
 const lingerMs = 500;

@@ -41,6 +41,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Contents of the configuration file, by YAML key. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** An open file that takes what it prints, instead of `stdout()` and `stderr()`. */
+  readonly output?: number;
   /** One that {@link findFreePort} found, where others must know it before; default any. */
   readonly port?: number;
 }
@@ -80,7 +82,8 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   await buildIfStale();
   const state = options.state ?? (await createState(options.database ?? "sqlite"));
   const port = options.port ?? (await findFreePort());
-  const running = runCommand(["serve"], { ...environmentFor(state, port, options), ...options.env });
+  const env = { ...environmentFor(state, port, options), ...options.env };
+  const running = runCommand(["serve"], env, options.output);
   const server = toTestServer(running, state, port, isTls(options));
   try {
     await untilServing(server, running);
@@ -192,11 +195,15 @@ interface Running {
   stderr(): string;
 }
 
-function runCommand(args: readonly string[], env: Record<string, string>): Running {
+function runCommand(
+  args: readonly string[],
+  env: Record<string, string>,
+  output: number | "pipe" = "pipe",
+): Running {
   const child = spawn(process.execPath, [command, ...args], {
     env,
     cwd: tmpdir(),
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", output, output],
   });
   children.add(child);
   const stdout = collect(child.stdout);
@@ -208,9 +215,9 @@ function runCommand(args: readonly string[], env: Record<string, string>): Runni
   return { child, ended, stdout, stderr };
 }
 
-function collect(stream: NodeJS.ReadableStream): () => string {
+function collect(stream: NodeJS.ReadableStream | null): () => string {
   const chunks: Buffer[] = [];
-  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+  stream?.on("data", (chunk: Buffer) => chunks.push(chunk));
   return () => Buffer.concat(chunks).toString("utf8");
 }
 

@@ -23,14 +23,14 @@ export const serveCommand: Command = async (args, surroundings) => {
   if (args.length > 0) throw new UsageError("serve takes no arguments");
   const { clock, print } = surroundings;
   const config = loadConfig(surroundings);
-  const log = await createLog(config.log);
+  const { log, output } = await createLog(config.log);
   prepareDataDir(config.dataDir);
   const tracing = await openTracing(config, log);
   const lock = acquireServerLock(toDatabaseUrl(config));
   try {
     const storage = await openStorage(config, log, clock, "server", tracing);
     try {
-      const app = await createApp({ config, storage, log, clock, tracing });
+      const app = await createApp({ config, storage, log, clock, tracing, logOutput: output });
       log.info({ url: config.publicUrl, listen: `${app.host}:${app.port}` }, "ready");
       if (app.generatedCredential !== undefined) printWelcome(config, app.generatedCredential, print);
       await giveBackMemory();

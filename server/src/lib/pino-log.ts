@@ -1,5 +1,6 @@
 import { type DestinationStream, type Logger, pino } from "pino";
 import type { Log } from "./log.ts";
+import { openStandardOutput } from "./log-output.ts";
 
 function toLog(logger: Logger): Log {
   return {
@@ -23,6 +24,13 @@ function toSettings(level: Level, timestamp: () => string) {
   };
 }
 
+/** The log of a process. */
+export interface ProcessLog {
+  readonly log: Log;
+  /** Where its lines go. */
+  readonly output: { readonly lostCount: number };
+}
+
 /**
  * A logger to standard output: one JSON object a line, or lines for people.
  * The printer for people is loaded only when asked for.
@@ -30,17 +38,26 @@ function toSettings(level: Level, timestamp: () => string) {
 export async function createLog(options: {
   readonly level: Level;
   readonly format: "pretty" | "json";
-}): Promise<Log> {
-  if (options.format === "json") return createJsonLog(options.level, openOutput());
+}): Promise<ProcessLog> {
+  const output = openStandardOutput((lostCount) =>
+    log.error({ lostCount }, "the log can be written again; lines of it are lost"),
+  );
+  const log =
+    options.format === "json"
+      ? createJsonLog(options.level, output)
+      : await createPrettyLog(options.level, output);
+  return { log, output };
+}
+
+async function createPrettyLog(level: Level, output: DestinationStream): Promise<Log> {
   const { default: pretty } = await import("pino-pretty");
-  const stream = pretty({
+  const print = pretty.prettyFactory({
     colorize: true,
     ignore: "pid,hostname",
     messageKey: "message",
-    sync: true,
     singleLine: true,
   });
-  return toLog(pino(toSettings(options.level, createTimestamp()), stream));
+  return toLog(pino(toSettings(level, createTimestamp()), { write: (line) => output.write(print(line)) }));
 }
 
 /**
@@ -77,36 +94,6 @@ function toMembers(fields: object): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** How many characters of lines wait at most, and for how long. */
-const waitingLength = 65_536;
-const waitingMs = 5;
-
-/**
- * Standard output, written once for all lines of some milliseconds: writing
- * each costs twice what making it does, and a turn of the event loop brings
- * but one or two cheap requests. What still waits when the process exits is
- * written then.
- */
-function openOutput(): DestinationStream {
-  const output = pino.destination({ dest: 1, sync: true });
-  let waiting = "";
-  let timer: NodeJS.Timeout | undefined;
-  const flush = () => {
-    clearTimeout(timer);
-    timer = undefined;
-    if (waiting !== "") output.write(waiting);
-    waiting = "";
-  };
-  process.on("exit", flush);
-  return {
-    write(line) {
-      timer ??= setTimeout(flush, waitingMs).unref();
-      waiting += line;
-      if (waiting.length > waitingLength) flush();
-    },
-  };
 }
 
 /** The time member of a line. Made once for all lines of the same millisecond. */
