@@ -52,11 +52,22 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** On a terminal SIGHUP says that it has gone; elsewhere daemons are told by it to read their settings again. */
+const endingSignals: readonly NodeJS.Signals[] = [
+  "SIGTERM",
+  "SIGINT",
+  ...(isTty() ? ["SIGHUP" as const] : []),
+];
+
+function isTty(): boolean {
+  return process.stdout.isTTY === true;
+}
+
 /** The first signal asks the process to end; a second one ends it at once. */
 function untilStopped(): Promise<string> {
   return new Promise((resolve) => {
     let isStopping = false;
-    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    for (const signal of endingSignals) {
       process.on(signal, () => {
         if (isStopping) process.exit(1);
         isStopping = true;
@@ -98,16 +109,20 @@ async function run(argv: readonly string[]): Promise<void> {
   const surroundings: Surroundings = {
     env,
     cwd: process.cwd(),
-    isTty: process.stdout.isTTY,
+    isTty: isTty(),
     clock: systemClock,
     print,
     untilStopped,
+    onHangUp: (listener) => void process.on("SIGHUP", listener),
   };
   await command(values.now ? [...rest, "--now"] : rest, surroundings);
 }
 
 // Whoever read our output may go away and a disk below it fill up; that is no reason to stop serving.
 for (const output of [process.stdout, process.stderr]) output.on("error", () => {});
+
+// Without a listener it would end the process.
+if (!endingSignals.includes("SIGHUP")) process.on("SIGHUP", () => {});
 
 /** How long what is left may keep the process once a command has ended, in milliseconds. */
 const lingerMs = 500;

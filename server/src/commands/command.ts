@@ -12,6 +12,8 @@ export interface Surroundings {
   readonly print: (line: string) => void;
   /** Resolves with the signal's name when the process is asked to end. */
   readonly untilStopped: () => Promise<string>;
+  /** Calls `listener` at each SIGHUP. */
+  readonly onHangUp: (listener: () => void) => void;
 }
 
 /** A command of the command line. Resolves when done; throws what {@link UsageError} and its kin say. */

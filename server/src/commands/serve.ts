@@ -24,6 +24,7 @@ export const serveCommand: Command = async (args, surroundings) => {
   const { clock, print } = surroundings;
   const config = loadConfig(surroundings);
   const { log, output } = await createLog(config.log);
+  surroundings.onHangUp(() => log.warn({}, "SIGHUP changes nothing: settings are read at start alone"));
   prepareDataDir(config.dataDir);
   const tracing = await openTracing(config, log);
   const lock = acquireServerLock(toDatabaseUrl(config));
