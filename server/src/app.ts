@@ -78,10 +78,14 @@ import { createSmtpTransport } from "./mail/smtp.ts";
 import { createAccess } from "./organizations/access.ts";
 import { createFrontierHandler, createOrganizationHandler } from "./organizations/handler.ts";
 import { MemberService } from "./organizations/member-service.ts";
-import { findEnabledMemberships, findMemberRole } from "./organizations/member-store.ts";
+import {
+  findEnabledMemberships,
+  findForemostOrganizationIds,
+  findMemberRole,
+} from "./organizations/member-store.ts";
 import { createFindVisibleProject, ProjectService } from "./organizations/project-service.ts";
 import { OrganizationService } from "./organizations/service.ts";
-import { findOrganization, findOrganizations } from "./organizations/store.ts";
+import { findOrganization } from "./organizations/store.ts";
 import { createPages } from "./pages/pages.ts";
 import { PasskeyService } from "./passkeys/service.ts";
 import {
@@ -340,28 +344,19 @@ export async function createApp(options: AppOptions): Promise<App> {
   const guardedPrincipals = guardChain(principals, guard);
 
   // Nouns
-  const organizations = new OrganizationService({ database, feed, access, audit, clock });
-  const members = new MemberService({ database, access, audit, clock });
+  const organizations = new OrganizationService({ database, feed, access, audit, clock, limits });
+  const members = new MemberService({ database, access, audit, clock, limits });
   const projects = new ProjectService({ database, access, audit, clock });
   const serviceUsers = new ServiceUserService({ database, feed, access, audit, clock });
   const lifetimes = authentication.credentials;
   const credentials = new CredentialService({ database, feed, access, audit, clock, lifetimes });
   const usages = new UsageService({ database, access, clock });
-  const findUserOrganizationIds = async (userId: string) => {
-    const found = await findOrganizations(reader, { userId, afterId: "", limit: claimedOrganizations });
-    return found.filter(({ state }) => state === "enabled").map(({ id }) => id);
-  };
   const proofs = createProofs(judges, guard);
   const tokenIssuer = createTokenIssuer({
     accessTokens,
     claims: authentication.token.claims,
-    findUserOrganizationIds,
-    findVisibleProject: createFindVisibleProject({
-      reader,
-      access,
-      findOrganizationIds: async (principal) =>
-        principal.type === "user" ? await findUserOrganizationIds(principal.id) : [principal.orgId],
-    }),
+    findUserOrganizationIds: (userId) => findForemostOrganizationIds(reader, userId, claimedOrganizations),
+    findVisibleProject: createFindVisibleProject(reader),
     audit,
   });
   const grants = createGrants({

@@ -115,6 +115,8 @@ export interface LimitsConfig {
   readonly wrongCodesPerMailboxPerHour: number;
   readonly mailsPerMailboxPerHour: number;
   readonly mailsPerAddressPerHour: number;
+  /** Organizations that a person may own; superusers may own and give more. */
+  readonly organizationsPerPerson: number;
 }
 
 export interface AuditConfig {

@@ -175,6 +175,7 @@ function decideLimits(given: NonNullable<Settings["limits"]>, problems: Problems
     wrongCodesPerMailboxPerHour: given.wrong_codes_per_mailbox_per_hour ?? 10,
     mailsPerMailboxPerHour: given.mails_per_mailbox_per_hour ?? 5,
     mailsPerAddressPerHour: given.mails_per_address_per_hour ?? 20,
+    organizationsPerPerson: given.organizations_per_person ?? 20,
   };
   const isJudged = !problems.isRefused("limits.header_time") && !problems.isRefused("limits.request_time");
   if (isJudged && limits.headerTimeSeconds > limits.requestTimeSeconds) {

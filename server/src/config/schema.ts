@@ -165,6 +165,7 @@ const limits = section({
   wrong_codes_per_mailbox_per_hour: count(1, 100),
   mails_per_mailbox_per_hour: count(1, 1_000_000),
   mails_per_address_per_hour: count(1, 1_000_000),
+  organizations_per_person: count(1, 1_000_000),
 });
 
 /** The whole of a settings file. */

@@ -161,9 +161,9 @@ export function createFrontierHandler(
   return {
     async listOrganizationsByCurrentUser({ state }, context) {
       const page = { size: frontierListSize, token: "" };
-      const { items } = await organizations.list(requireCaller(context), page);
-      const wanted = items.filter((organization) => state === "" || organization.state === state);
-      return { organizations: wanted.map(toOrganizationMessage) };
+      const wanted = state === "" ? undefined : (state as Organization["state"]);
+      const { items } = await organizations.list(requireCaller(context), page, wanted);
+      return { organizations: items.map(toOrganizationMessage) };
     },
     listCurrentUserGroups: () => ({ groups: [] }),
   };

@@ -9,7 +9,7 @@ import type { Caller, Role } from "../principals/principal.ts";
 import { type Access, requireGrantable } from "./access.ts";
 import * as store from "./member-store.ts";
 import type { Member } from "./organization.ts";
-import { keepingAnOwner, lockForGrant } from "./owners.ts";
+import { keepingAnOwner, lockForGrant, type OwnershipLimit, requireRoomToOwn } from "./owners.ts";
 import type { PageRequest } from "./service.ts";
 
 export interface MemberServiceOptions {
@@ -17,6 +17,7 @@ export interface MemberServiceOptions {
   readonly access: Access;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  readonly limits: OwnershipLimit;
 }
 
 /** A membership, as a request names it. */
@@ -34,24 +35,30 @@ export class MemberService {
   readonly #access: Access;
   readonly #audit: AuditTrail;
   readonly #clock: Clock;
+  readonly #limits: OwnershipLimit;
 
   constructor(options: MemberServiceOptions) {
     this.#database = options.database;
     this.#access = options.access;
     this.#audit = options.audit;
     this.#clock = options.clock;
+    this.#limits = options.limits;
   }
 
-  /** @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND, ALREADY_MEMBER */
+  /**
+   * Makes somebody a member who was not asked: superusers may. To an owner the
+   * answer is the same whoever was named, and nothing is told of them.
+   *
+   * @throws DomainError NOT_AUTHORIZED, CONSENT_NEEDED, USER_NOT_FOUND, ALREADY_MEMBER
+   */
   async add(caller: Caller, ref: MemberRef, role: Role): Promise<Member> {
     const granted = await this.#access.require(caller.principal, ref.org, governs);
-    requireGrantable(granted, role);
+    if (!caller.principal.superuser) throw new DomainError("CONSENT_NEEDED");
     const orgId = granted.organization.id;
     const userId = ref.userId.toLowerCase();
     try {
       return await this.#database.transaction(async (tx) => {
-        await lockForGrant(tx, caller.principal, orgId, governs.role);
-        if (!(await store.isUser(tx, userId))) throw new DomainError("USER_NOT_FOUND");
+        if (!(await store.lockPerson(tx, userId))) throw new DomainError("USER_NOT_FOUND");
         await store.insertMember(tx, { orgId, userId, role }, this.#clock.now());
         await this.#audit.record(tx, caller, {
           action: "member.add",
@@ -87,7 +94,7 @@ export class MemberService {
   /**
    * Gives a member another role; who has it already keeps it, and nothing is recorded.
    *
-   * @throws DomainError NOT_AUTHORIZED, MEMBER_NOT_FOUND, LAST_OWNER
+   * @throws DomainError NOT_AUTHORIZED, MEMBER_NOT_FOUND, LAST_OWNER, TOO_MANY_ORGANIZATIONS
    */
   async setRole(caller: Caller, ref: MemberRef, role: Role): Promise<Member> {
     const granted = await this.#access.require(caller.principal, ref.org, governs);
@@ -95,9 +102,12 @@ export class MemberService {
     const orgId = granted.organization.id;
     const userId = ref.userId.toLowerCase();
     return await this.#database.transaction(async (tx) => {
+      if (role === "owner") await store.lockPerson(tx, userId);
       await lockForGrant(tx, caller.principal, orgId, governs.role);
       const before = await keepingAnOwner(tx, orgId, async () => {
         const found = await store.findMember(tx, orgId, userId);
+        const becomesOwner = role === "owner" && found !== undefined && found.role !== "owner";
+        if (becomesOwner) await requireRoomToOwn(tx, caller.principal, userId, this.#limits);
         await store.updateMemberRole(tx, orgId, userId, role);
         return found;
       });

@@ -1,4 +1,5 @@
 import type { Reader, Tx } from "../db/database.ts";
+import { forUpdate } from "../db/dialect.ts";
 import type { Role } from "../principals/principal.ts";
 import type { Member } from "./organization.ts";
 
@@ -60,6 +61,56 @@ export async function findEnabledMemberships(
     .orderBy("memberships.org_id")
     .execute();
   return rows.map((row) => ({ orgId: row.org_id, role: row.role }));
+}
+
+/**
+ * Ids of the enabled organizations that a user is a member of: those they own
+ * first, then the oldest memberships, so that nobody else's deed pushes one
+ * out of a bounded list.
+ */
+export async function findForemostOrganizationIds(
+  reader: Reader,
+  userId: string,
+  limit: number,
+): Promise<string[]> {
+  const rows = await reader
+    .selectFrom("memberships")
+    .innerJoin("organizations", "organizations.id", "memberships.org_id")
+    .select("memberships.org_id")
+    .where("memberships.user_id", "=", userId)
+    .where("organizations.state", "=", "enabled")
+    .orderBy((eb) => eb.case().when("memberships.role", "=", "owner").then(0).else(1).end())
+    .orderBy("memberships.created_at")
+    .orderBy("memberships.org_id")
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.org_id);
+}
+
+/** How many organizations a user owns, disabled ones included. */
+export async function countOwned(tx: Tx, userId: string): Promise<number> {
+  const row = await tx
+    .selectFrom("memberships")
+    .select(({ fn }) => fn.countAll<number>().as("count"))
+    .where("user_id", "=", userId)
+    .where("role", "=", "owner")
+    .executeTakeFirstOrThrow();
+  return Number(row.count);
+}
+
+/**
+ * Makes everyone who gives a user something that is bounded wait for each
+ * other, until the transaction ends; false when there is no such user. Users
+ * are locked before organizations.
+ */
+export async function lockPerson(tx: Tx, userId: string): Promise<boolean> {
+  const row = await tx
+    .selectFrom("users")
+    .select("id")
+    .where("id", "=", userId)
+    .$call(forUpdate(tx))
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 /** One member of an organization. */
@@ -129,10 +180,4 @@ export async function deleteMember(tx: Tx, orgId: string, userId: string): Promi
     .where("user_id", "=", userId)
     .executeTakeFirst();
   return result.numDeletedRows > 0n;
-}
-
-/** Whether there is a user of this id. */
-export async function isUser(reader: Reader, userId: string): Promise<boolean> {
-  const row = await reader.selectFrom("users").select("id").where("id", "=", userId).executeTakeFirst();
-  return row !== undefined;
 }

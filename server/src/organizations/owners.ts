@@ -2,7 +2,7 @@ import type { Tx } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Principal, Role } from "../principals/principal.ts";
 import { isAtLeast } from "./access.ts";
-import { findMemberRole } from "./member-store.ts";
+import { countOwned, findMemberRole } from "./member-store.ts";
 import { countOwners, findMachineRole, lockOrganization } from "./store.ts";
 
 /**
@@ -20,6 +20,27 @@ export async function keepingAnOwner<T>(tx: Tx, orgId: string, step: () => Promi
   const result = await step();
   if (before > 0 && (await countOwners(tx, orgId)) === 0) throw new DomainError("LAST_OWNER");
   return result;
+}
+
+/** How many organizations a person may own. @see {@link requireRoomToOwn} */
+export interface OwnershipLimit {
+  readonly organizationsPerPerson: number;
+}
+
+/**
+ * Whether a person may own one organization more; lock them before. Superusers
+ * may own, and give, as many as they like.
+ *
+ * @throws DomainError TOO_MANY_ORGANIZATIONS
+ */
+export async function requireRoomToOwn(
+  tx: Tx,
+  caller: Principal,
+  userId: string,
+  { organizationsPerPerson }: OwnershipLimit,
+): Promise<void> {
+  if (caller.superuser || (await countOwned(tx, userId)) < organizationsPerPerson) return;
+  throw new DomainError("TOO_MANY_ORGANIZATIONS");
 }
 
 /**

@@ -151,40 +151,38 @@ export class ProjectService {
   }
 }
 
-/** Finds the project that a request's `X-Project` selects. */
-export type FindVisibleProject = (principal: Principal, idOrName: string) => Promise<string | undefined>;
-
 /**
- * Makes the look-up of a selected project: its id, if one of the principal's
- * organizations has it and the principal can see it; of a superuser also that
- * of any other, by id. A name that two of them have selects nothing.
+ * Finds the project that a request's `X-Project` selects: by id, by a name
+ * that one of the principal's organizations has, or as `<org>/<project>`, each
+ * an id or a name.
+ *
+ * @returns its id; undefined for one that the principal cannot see, or that does not exist.
+ * @throws DomainError AMBIGUOUS_PROJECT for a bare name that they can see several of.
  */
-export function createFindVisibleProject(source: {
-  readonly reader: Reader;
-  readonly access: Access;
-  /** Ids of the organizations that a principal has a role in. */
-  readonly findOrganizationIds: (principal: Principal) => Promise<readonly string[]>;
-}): FindVisibleProject {
-  const { reader, access, findOrganizationIds } = source;
+export type FindVisibleProject = (principal: Principal, selector: string) => Promise<string | undefined>;
 
-  async function findIn(principal: Principal, orgId: string, idOrName: string): Promise<string[]> {
-    const project = await store.findProject(reader, orgId, idOrName);
-    if (project === undefined) return [];
-    const { role } = await access.require(principal, orgId, reads);
-    const isVisible =
-      isAtLeast(role, seesAll) ||
-      (await store.isProjectMember(reader, project.id, toProjectPrincipal(principal)));
-    return isVisible ? [project.id] : [];
-  }
-
-  return async (principal, idOrName) => {
-    // A superuser sees them all; names are unique in one organization only.
-    if (principal.superuser && isUuid(idOrName)) return await store.findProjectId(reader, idOrName);
-    const orgIds = await findOrganizationIds(principal);
-    const found = await Promise.all(orgIds.map((orgId) => findIn(principal, orgId, idOrName)));
-    const [only, ...others] = found.flat();
-    return others.length === 0 ? only : undefined;
+/** Makes the look-up of a selected project, over all organizations of the principal, however many they are. */
+export function createFindVisibleProject(reader: Reader): FindVisibleProject {
+  return async (principal, selector) => {
+    const slash = selector.indexOf("/");
+    const org = slash < 0 ? undefined : selector.slice(0, slash);
+    const project = selector.slice(slash + 1);
+    // Names are unique in one organization only: a bare one is looked for in a superuser's own.
+    const isAnywhere = principal.superuser && (org !== undefined || isUuid(project));
+    const [found, ...others] = await store.findSelectedProjects(reader, {
+      project,
+      ...(org !== undefined && { org }),
+      ...(!isAnywhere && { within: toViewer(principal) }),
+    });
+    if (others.length > 0) throw new DomainError("AMBIGUOUS_PROJECT");
+    return found;
   };
+}
+
+function toViewer(principal: Principal): store.ProjectViewer {
+  if (principal.type === "user") return { type: "user", id: principal.id, seesAll: principal.superuser };
+  const { id, orgId, role, superuser } = principal;
+  return { type: "serviceuser", id, orgId, seesAll: superuser || isAtLeast(role, seesAll) };
 }
 
 async function getProject(reader: Reader, orgId: string, idOrName: string): Promise<Project> {

@@ -51,14 +51,60 @@ export async function findProject(
   return row && toProject(row);
 }
 
-/** The id of a project, whatever its organization, as it is stored; undefined when there is none. */
-export async function findProjectId(reader: Reader, id: string): Promise<string | undefined> {
-  const row = await reader
+/** Who looks for a project: a person in their enabled organizations, a machine in its own. */
+export type ProjectViewer =
+  | { readonly type: "user"; readonly id: string; readonly seesAll: boolean }
+  | { readonly type: "serviceuser"; readonly id: string; readonly orgId: string; readonly seesAll: boolean };
+
+/** What selects a project. */
+export interface ProjectSelection {
+  /** Id or name. */
+  readonly project: string;
+  /** Id or name of its organization; absent for any. */
+  readonly org?: string;
+  /** Only those that they can see; absent for all. */
+  readonly within?: ProjectViewer;
+}
+
+/** Ids of the projects that are selected; two of them where there are more. */
+export async function findSelectedProjects(reader: Reader, selection: ProjectSelection): Promise<string[]> {
+  const { project, org, within } = selection;
+  const [column, value] = byIdOrName(project);
+  let query = reader
     .selectFrom("projects")
-    .select("id")
-    .where("id", "=", id.toLowerCase())
-    .executeTakeFirst();
-  return row?.id;
+    .innerJoin("organizations", "organizations.id", "projects.org_id")
+    // A person's own membership, which says what they can see; of anyone else nothing.
+    .leftJoin("memberships", (join) =>
+      join
+        .onRef("memberships.org_id", "=", "projects.org_id")
+        .on("memberships.user_id", "=", within?.type === "user" ? within.id : ""),
+    )
+    .select("projects.id")
+    .where(`projects.${column}`, "=", value);
+  if (org !== undefined) {
+    const [orgColumn, orgValue] = byIdOrName(org);
+    query = query.where(`organizations.${orgColumn}`, "=", orgValue);
+  }
+  if (within?.type === "serviceuser") query = query.where("projects.org_id", "=", within.orgId);
+  if (within?.type === "user") {
+    query = query.where("memberships.user_id", "=", within.id).where("organizations.state", "=", "enabled");
+  }
+  if (within !== undefined && !within.seesAll) {
+    query = query.where((eb) =>
+      eb.or([
+        eb("memberships.role", "in", ["manager", "owner"]),
+        eb.exists(
+          eb
+            .selectFrom("project_members")
+            .select("project_members.project_id")
+            .whereRef("project_members.project_id", "=", "projects.id")
+            .where("project_members.principal_type", "=", within.type)
+            .where("project_members.principal_id", "=", within.id),
+        ),
+      ]),
+    );
+  }
+  return (await query.limit(2).execute()).map(({ id }) => id);
 }
 
 /**

@@ -11,10 +11,10 @@ import { UserService } from "../users/service.ts";
 import { insertUser } from "../users/store.ts";
 import { createAccess } from "./access.ts";
 import { MemberService, type MemberServiceOptions } from "./member-service.ts";
-import { findMemberRole, findOrganizationIds } from "./member-store.ts";
+import { findForemostOrganizationIds, findMemberRole } from "./member-store.ts";
 import { createFindVisibleProject, ProjectService } from "./project-service.ts";
 import { isProjectMember } from "./project-store.ts";
-import { OrganizationService } from "./service.ts";
+import { OrganizationService, type OrganizationServiceOptions } from "./service.ts";
 import { findOrganization, insertOrganizationIfAbsent } from "./store.ts";
 
 const clock = { now: () => new Date() };
@@ -52,6 +52,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
   let database: Database;
   let organizations: OrganizationService;
   let members: MemberService;
+  let organizationParts: OrganizationServiceOptions;
   let memberParts: MemberServiceOptions;
   let projects: ProjectService;
   let users: UserService;
@@ -77,17 +78,14 @@ describeDatabases("organizations, members, projects and users", (under) => {
       findOrganization: (org) => findOrganization(database.reader, org),
       findMemberRole: (userId, orgId) => findMemberRole(database.reader, userId, orgId),
     });
-    organizations = new OrganizationService({ database, feed, access, audit, clock });
-    memberParts = { database, access, audit, clock };
+    const limits = { organizationsPerPerson: 3 };
+    organizationParts = { database, feed, access, audit, clock, limits };
+    organizations = new OrganizationService(organizationParts);
+    memberParts = { database, access, audit, clock, limits };
     members = new MemberService(memberParts);
     projects = new ProjectService({ database, access, audit, clock });
     users = new UserService({ database, feed, audit, clock, endSessions });
-    findVisibleProject = createFindVisibleProject({
-      reader: database.reader,
-      access,
-      findOrganizationIds: async (principal) =>
-        principal.type === "user" ? findOrganizationIds(database.reader, principal.id) : [principal.orgId],
-    });
+    findVisibleProject = createFindVisibleProject(database.reader);
   });
 
   beforeEach(() => {
@@ -177,6 +175,80 @@ describeDatabases("organizations, members, projects and users", (under) => {
       expect((await organizations.get(owner, made.id)).state).toBe("enabled");
     });
 
+    it("that a person owns are bounded, disabled ones too, but for superusers", async () => {
+      const owner = person(await newUser());
+      const made = [];
+      for (let i = 0; i < 3; i++) made.push(await organizations.create(owner, draft()));
+      await organizations.setState(root, made[0]?.id ?? "", "disabled");
+      const full = { reason: "TOO_MANY_ORGANIZATIONS", kind: "resource_exhausted" };
+      const refused = draft();
+      await expect(organizations.create(owner, refused)).rejects.toMatchObject(full);
+      expect(await findOrganization(database.reader, refused.name)).toBeUndefined();
+
+      // Nor is more given to them, save by a superuser; what they own already, they do not own twice.
+      const friend = person(await newUser());
+      const another = await organizations.create(friend, draft());
+      const ref = { org: another.id, userId: owner.principal.id };
+      await members.add(root, ref, "viewer");
+      await expect(members.setRole(friend, ref, "owner")).rejects.toMatchObject(full);
+      expect((await members.setRole(friend, ref, "manager")).role).toBe("manager");
+      expect((await members.setRole(root, ref, "owner")).role).toBe("owner");
+      expect((await members.setRole(friend, ref, "owner")).role).toBe("owner");
+      await expect(organizations.create(owner, draft())).rejects.toMatchObject(full);
+
+      for (const { id } of made.slice(1)) await organizations.delete(owner, id);
+      await organizations.create(owner, draft());
+      const superuser = { ...owner, principal: { ...owner.principal, superuser: true } };
+      await organizations.create(superuser, draft());
+    });
+
+    it("that a person owns are bounded, whichever processes make or give them at once", async () => {
+      const other = await under.openAnother();
+      const elsewhere = new OrganizationService({ ...organizationParts, database: other });
+      const givesElsewhere = new MemberService({ ...memberParts, database: other });
+      for (let round = 0; round < 5; round++) {
+        const owner = person(await newUser());
+        const friend = person(await newUser());
+        const given = await Promise.all([1, 2, 3].map(() => organizations.create(friend, draft())));
+        const refs = given.map(({ id }) => ({ org: id, userId: owner.principal.id }));
+        for (const ref of refs) await members.add(root, ref, "viewer");
+        const outcomes = await Promise.allSettled([
+          ...[1, 2, 3].map(() => organizations.create(owner, draft())),
+          ...[1, 2, 3].map(() => elsewhere.create(owner, draft())),
+          ...refs.map((ref, index) => (index % 2 ? givesElsewhere : members).setRole(friend, ref, "owner")),
+        ]);
+        expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(3);
+        for (const one of outcomes) {
+          if (one.status === "rejected")
+            expect(one.reason).toMatchObject({ reason: "TOO_MANY_ORGANIZATIONS" });
+        }
+      }
+    });
+
+    it("come first where they are owned, then by the age of the membership, disabled ones not at all", async () => {
+      const user = person(await newUser());
+      const join = async (role: Role) => {
+        const { id } = await organizations.create(root, draft());
+        await members.add(root, { org: id, userId: user.principal.id }, role);
+        // A membership's age counts, not its organization's.
+        await database.transaction((tx) =>
+          tx
+            .updateTable("memberships")
+            .set({ created_at: 1000 - count })
+            .where("org_id", "=", id)
+            .execute(),
+        );
+        return id;
+      };
+      const [late, early] = [await join("viewer"), await join("manager")];
+      const [lateOwned, earlyOwned, shut] = [await join("owner"), await join("owner"), await join("owner")];
+      await organizations.setState(root, shut, "disabled");
+      const foremost = (limit: number) =>
+        findForemostOrganizationIds(database.reader, user.principal.id, limit);
+      expect(await foremost(100)).toEqual([earlyOwned, lateOwned, early, late]);
+      expect(await foremost(3)).toEqual([earlyOwned, lateOwned, early]);
+    });
+
     it("that already are in the state stay untouched, also when two calls race", async () => {
       const made = await organizations.create(root, draft());
       events.length = 0;
@@ -215,8 +287,11 @@ describeDatabases("organizations, members, projects and users", (under) => {
 
     it("are listed in pages, each once", async () => {
       const owner = person(await newUser());
-      const made = [];
-      for (let i = 0; i < 5; i++) made.push((await organizations.create(owner, draft())).id);
+      const made: string[] = [];
+      for (let i = 0; i < 5; i++) {
+        made.push((await organizations.create(root, draft())).id);
+        await members.add(root, { org: made[i] ?? "", userId: owner.principal.id }, "owner");
+      }
       const seen: string[] = [];
       let token = "";
       do {
@@ -229,7 +304,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
   });
 
   describe("members", () => {
-    it("are added once, by owners, and never above the owner's own role", async () => {
+    it("are added once, by superusers: an owner is told that consent is needed, whoever is named", async () => {
       const made = await organizations.create(root, draft());
       const userId = await newUser();
       const ref = { org: made.id, userId };
@@ -239,10 +314,22 @@ describeDatabases("organizations, members, projects and users", (under) => {
         });
       }
       const owner = machine(made.id, "owner", false, await newMachine(made.id, "owner"));
-      expect(await members.add(owner, ref, "manager")).toMatchObject({
-        userId,
-        role: "manager",
+      const founder = person(await newUser());
+      await members.add(root, { org: made.id, userId: founder.principal.id }, "owner");
+      const refusals = [];
+      for (const caller of [owner, founder]) {
+        for (const named of [userId, newId(clock.now()), founder.principal.id]) {
+          const refused = members.add(caller, { ...ref, userId: named }, "viewer");
+          refusals.push(await refused.catch(({ reason, message }) => `${reason}: ${message}`));
+        }
+      }
+      expect(new Set(refusals).size).toBe(1);
+      expect(refusals[0]).toMatch(/^CONSENT_NEEDED: .*owners will invite them/);
+      await expect(members.add(founder, { ...ref, org: newName() }, "viewer")).rejects.toMatchObject({
+        reason: "NOT_AUTHORIZED",
       });
+      await members.remove(root, { org: made.id, userId: founder.principal.id });
+      expect(await members.add(root, ref, "manager")).toMatchObject({ userId, role: "manager" });
       await expect(members.add(root, ref, "viewer")).rejects.toMatchObject({ reason: "ALREADY_MEMBER" });
       await expect(members.add(root, { ...ref, userId: newId(clock.now()) }, "viewer")).rejects.toMatchObject(
         {
@@ -259,7 +346,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
       const second = person(await newUser());
       const made = await organizations.create(first, draft());
       const refOf = (caller: Caller) => ({ org: made.id, userId: caller.principal.id });
-      await members.add(first, refOf(second), "viewer");
+      await members.add(root, refOf(second), "viewer");
       await expect(members.remove(second, refOf(first))).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
       await expect(members.remove(first, refOf(first))).rejects.toMatchObject({ reason: "LAST_OWNER" });
       await expect(members.setRole(first, refOf(first), "viewer")).rejects.toMatchObject({
@@ -277,7 +364,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
       const owner = person(await newUser());
       const other = await newUser();
       const made = await organizations.create(owner, draft());
-      await members.add(owner, { org: made.id, userId: other }, "viewer");
+      await members.add(root, { org: made.id, userId: other }, "viewer");
       events.length = 0;
       const set = () => members.setRole(owner, { org: made.name, userId: other.toUpperCase() }, "manager");
       const [one, again] = await Promise.all([set(), set()]);
@@ -294,7 +381,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
       const project = await projects.create(owner, made.id, draft("shop"));
       for (let round = 0; round < 10; round++) {
         const userId = await newUser();
-        await members.add(owner, { org: made.id, userId }, "viewer");
+        await members.add(root, { org: made.id, userId }, "viewer");
         await Promise.allSettled([
           projects.addMember(owner, { org: made.id, project: "shop" }, { type: "user", id: userId }),
           members.remove(owner, { org: made.id, userId }),
@@ -307,7 +394,6 @@ describeDatabases("organizations, members, projects and users", (under) => {
       const [owner, other] = [person(await newUser()), person(await newUser())];
       const made = await organizations.create(owner, draft());
       const refOf = (caller: Caller) => ({ org: made.id, userId: caller.principal.id });
-      const friend = person(await newUser());
       const late = new MemberService({
         ...memberParts,
         access: {
@@ -319,12 +405,11 @@ describeDatabases("organizations, members, projects and users", (under) => {
         },
       });
       const acts = [
-        () => late.add(other, refOf(friend), "owner"),
         () => late.setRole(other, refOf(owner), "viewer"),
         () => late.remove(other, refOf(owner)),
       ];
       for (const act of acts) {
-        await members.add(owner, refOf(other), "owner");
+        await members.add(root, refOf(other), "owner");
         await expect(act()).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
       }
       expect((await members.list(owner, made.id, page)).items).toMatchObject([{ role: "owner" }]);
@@ -335,7 +420,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
       const [first, ...others] = owners as [Caller, ...Caller[]];
       const made = await organizations.create(first, draft());
       for (const { principal } of others)
-        await members.add(first, { org: made.id, userId: principal.id }, "owner");
+        await members.add(root, { org: made.id, userId: principal.id }, "owner");
       const outcomes = await Promise.allSettled(
         owners.map((owner) => members.remove(owner, { org: made.id, userId: owner.principal.id })),
       );
@@ -387,12 +472,56 @@ describeDatabases("organizations, members, projects and users", (under) => {
       const mine = await projects.create(member, here.id, draft("only-here"));
       for (const { id } of [here, there]) await projects.create(member, id, draft("twice"));
       expect(await findVisibleProject(member.principal, "only-here")).toBe(mine.id);
-      expect(await findVisibleProject(member.principal, "twice")).toBeUndefined();
+      await expect(findVisibleProject(member.principal, "twice")).rejects.toMatchObject({
+        reason: "AMBIGUOUS_PROJECT",
+        kind: "invalid_argument",
+      });
       expect(await findVisibleProject(member.principal, "ONLY-HERE")).toBeUndefined();
       expect(await findVisibleProject(root.principal, mine.id.toUpperCase())).toBe(mine.id);
       expect(await findVisibleProject(root.principal, newId(clock.now()))).toBeUndefined();
       expect(await findVisibleProject(machine(here.id, "viewer").principal, mine.id)).toBeUndefined();
       expect(await findVisibleProject(machine(there.id, "owner").principal, mine.id)).toBeUndefined();
+    });
+
+    it("are selected as <org>/<project>, each by id or name, by whoever can see them", async () => {
+      const [mine, theirs] = [
+        await organizations.create(root, draft()),
+        await organizations.create(root, draft()),
+      ];
+      const [shop, other] = [
+        await projects.create(root, mine.id, draft("shop")),
+        await projects.create(root, theirs.id, draft("shop")),
+      ];
+      const manager = person(await newUser());
+      for (const { id } of [mine, theirs]) {
+        await members.add(root, { org: id, userId: manager.principal.id }, "manager");
+      }
+      for (const org of [mine.name, mine.id, mine.id.toUpperCase()]) {
+        for (const project of [shop.name, shop.id]) {
+          expect(await findVisibleProject(manager.principal, `${org}/${project}`)).toBe(shop.id);
+        }
+      }
+      expect(await findVisibleProject(manager.principal, `${theirs.name}/shop`)).toBe(other.id);
+      expect(await findVisibleProject(root.principal, `${theirs.name}/shop`)).toBe(other.id);
+      expect(await findVisibleProject(machine(mine.id, "manager").principal, `${mine.name}/shop`)).toBe(
+        shop.id,
+      );
+      const blind = [
+        [manager, `${mine.name}/${other.id}`],
+        [manager, "/shop"],
+        [manager, `${mine.name}/`],
+        [manager, `${mine.name}/shop/`],
+        [machine(mine.id, "viewer"), `${mine.name}/shop`],
+        [machine(mine.id, "owner"), `${theirs.name}/shop`],
+        [person(await newUser()), `${mine.name}/shop`],
+      ] as const;
+      for (const [caller, selector] of blind) {
+        expect(await findVisibleProject(caller.principal, selector), selector).toBeUndefined();
+      }
+      // One that is disabled is none of theirs, so that the other is the only one of the name.
+      await organizations.setState(root, theirs.id, "disabled");
+      expect(await findVisibleProject(manager.principal, "shop")).toBe(shop.id);
+      expect(await findVisibleProject(manager.principal, `${theirs.name}/shop`)).toBeUndefined();
     });
 
     it("of another organization are not found, and take in no strangers", async () => {

@@ -16,8 +16,9 @@ import { checkMetadata, type Metadata } from "../lib/metadata.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
 import type { Caller } from "../principals/principal.ts";
 import type { Access } from "./access.ts";
-import { insertMember } from "./member-store.ts";
+import { insertMember, lockPerson } from "./member-store.ts";
 import { defaultOrganizationName, type Organization } from "./organization.ts";
+import { type OwnershipLimit, requireRoomToOwn } from "./owners.ts";
 import * as store from "./store.ts";
 
 /** The writable part of an organization. */
@@ -42,6 +43,7 @@ export interface OrganizationServiceOptions {
   readonly access: Access;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  readonly limits: OwnershipLimit;
 }
 
 /** Manages organizations. */
@@ -51,6 +53,7 @@ export class OrganizationService {
   readonly #access: Access;
   readonly #audit: AuditTrail;
   readonly #clock: Clock;
+  readonly #limits: OwnershipLimit;
 
   constructor(options: OrganizationServiceOptions) {
     this.#database = options.database;
@@ -58,12 +61,13 @@ export class OrganizationService {
     this.#access = options.access;
     this.#audit = options.audit;
     this.#clock = options.clock;
+    this.#limits = options.limits;
   }
 
   /**
    * Creates an organization; a person who creates one becomes its owner.
    *
-   * @throws DomainError NOT_AUTHORIZED for machines, NAME_TAKEN
+   * @throws DomainError NOT_AUTHORIZED for machines, TOO_MANY_ORGANIZATIONS, NAME_TAKEN
    */
   async create(caller: Caller, draft: OrganizationDraft): Promise<Organization> {
     const { principal } = caller;
@@ -81,6 +85,10 @@ export class OrganizationService {
     };
     try {
       await this.#database.transaction(async (tx) => {
+        if (principal.type === "user") {
+          await lockPerson(tx, principal.id);
+          await requireRoomToOwn(tx, principal, principal.id, this.#limits);
+        }
         await store.insertOrganization(tx, organization);
         if (principal.type === "user") {
           await insertMember(tx, { orgId: organization.id, userId: principal.id, role: "owner" }, now);
@@ -107,16 +115,18 @@ export class OrganizationService {
     return organization;
   }
 
-  /** Those the caller has a role in; for a superuser all. Oldest first. */
-  async list(caller: Caller, page: PageRequest): Promise<Page<Organization>> {
+  /** Those the caller has a role in; for a superuser all. Oldest first; of one state if given. */
+  async list(caller: Caller, page: PageRequest, state?: Organization["state"]): Promise<Page<Organization>> {
     const { principal } = caller;
     if (principal.type === "serviceuser" && !principal.superuser) {
-      return { items: [await this.get(caller, principal.orgId)], nextPageToken: "" };
+      const own = await this.get(caller, principal.orgId);
+      return { items: state === undefined || own.state === state ? [own] : [], nextPageToken: "" };
     }
-    const list = ["ListOrganizations", principal.superuser ? "" : principal.id];
+    const list = ["ListOrganizations", principal.superuser ? "" : principal.id, state ?? ""];
     const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
     const rows = await store.findOrganizations(this.#database.reader, {
       ...(principal.superuser ? {} : { userId: principal.id }),
+      ...(state !== undefined && { state }),
       afterId,
       limit: page.size + 1,
     });

@@ -50,15 +50,21 @@ export async function findOrganization(reader: Reader, idOrName: string): Promis
  */
 export async function findOrganizations(
   reader: Reader,
-  filter: { readonly userId?: string; readonly afterId: string; readonly limit: number },
+  filter: {
+    readonly userId?: string;
+    readonly state?: Organization["state"];
+    readonly afterId: string;
+    readonly limit: number;
+  },
 ): Promise<Organization[]> {
-  const { userId, afterId, limit } = filter;
+  const { userId, state, afterId, limit } = filter;
   let query = reader.selectFrom("organizations").selectAll().where("id", ">", afterId);
   if (userId !== undefined) {
     query = query.where("id", "in", (members) =>
       members.selectFrom("memberships").select("org_id").where("user_id", "=", userId),
     );
   }
+  if (state !== undefined) query = query.where("state", "=", state);
   return (await query.orderBy("id").limit(limit).execute()).map(toOrganization);
 }
 

@@ -46,7 +46,7 @@ export interface GrantOptions {
 export interface Grants {
   /**
    * @throws DomainError UNSUPPORTED_GRANT_TYPE, NOT_AUTHENTICATED,
-   *   USER_NOT_FOUND, PRINCIPAL_DISABLED, ORGANIZATION_DISABLED
+   *   USER_NOT_FOUND, PRINCIPAL_DISABLED, ORGANIZATION_DISABLED, AMBIGUOUS_PROJECT
    */
   exchange(request: GrantRequest, info: RequestInfo): Promise<Grant>;
 }

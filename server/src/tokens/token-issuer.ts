@@ -15,10 +15,10 @@ export interface TokenClaimRules {
 export interface TokenIssuerOptions {
   readonly accessTokens: AccessTokens;
   readonly claims: TokenClaimRules;
-  /** Ids of the enabled organizations that a user is a member of. */
+  /** Ids of the enabled organizations that a user is a member of; a bounded number of them. */
   readonly findUserOrganizationIds: (userId: string) => Promise<readonly string[]>;
-  /** Id of a project that the principal may see; undefined for all others, also those that do not exist. */
-  readonly findVisibleProject: (principal: Principal, idOrName: string) => Promise<string | undefined>;
+  /** Id of a project that the principal may see; undefined for all others, also those that do not exist. @throws DomainError AMBIGUOUS_PROJECT */
+  readonly findVisibleProject: (principal: Principal, selector: string) => Promise<string | undefined>;
   readonly audit: Pick<AuditTrail, "note">;
 }
 
@@ -27,9 +27,10 @@ export interface TokenIssuer {
   /**
    * Issues a token, which never outlives the credential it is made from.
    *
-   * @param project id or name out of `X-Project`. One that the principal may
-   *   not see leaves no claim and no other trace: a token is not the place to
-   *   learn whether it exists.
+   * @param project id, name or `<org>/<project>` out of `X-Project`. One that
+   *   the principal may not see leaves no claim and no other trace: a token is
+   *   not the place to learn whether it exists.
+   * @throws DomainError NOT_AUTHENTICATED, AMBIGUOUS_PROJECT
    */
   issue(request: RequestInfo, principal: Principal, project: string | undefined): Promise<IssuedToken>;
 }

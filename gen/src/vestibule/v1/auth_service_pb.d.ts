@@ -855,9 +855,14 @@ export declare const AuthService: GenService<{
    * and `iss` is free; a present `aud` must match all the same, and a present
    * `jti` is single use.
    *
-   * With the header `X-Project` (id or name) the token carries `project_id`,
-   * provided that the principal may see that project; otherwise it carries
-   * none, and whether the project exists is not told.
+   * With the header `X-Project` (id, name, or `<org>/<project>` by id or name)
+   * the token carries `project_id`, provided that the principal may see that
+   * project; otherwise it carries none, and whether the project exists is not
+   * told. A bare name that the principal can see several projects of is
+   * `invalid_argument`, reason AMBIGUOUS_PROJECT.
+   *
+   * A person's token names at most 100 organizations in `org_ids`: those that
+   * they own first, then the oldest memberships; disabled ones are left out.
    *
    * The token lives as long as configured (1 hour), and never longer than the
    * credential it was made with. Issuing it is noted in the audit.

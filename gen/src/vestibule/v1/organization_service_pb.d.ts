@@ -764,10 +764,12 @@ export declare const OrganizationService: GenService<{
   /**
    * Creates an organization, enabled.
    *
-   * Superusers may, and people, who become its owner. Machines belong to one
-   * organization and may not.
+   * Superusers may, and people, who become its owner: of as many as the setting
+   * `limits.organizations_per_person` says (20), superusers of more. Machines
+   * belong to one organization and may not.
    *
-   * Errors: `already_exists` when the name is taken.
+   * Errors: `already_exists` when the name is taken; `resource_exhausted` when
+   * the caller owns as many as they may.
    *
    * @generated from rpc vestibule.v1.OrganizationService.CreateOrganization
    */
@@ -836,10 +838,12 @@ export declare const OrganizationService: GenService<{
     output: typeof DeleteOrganizationResponseSchema;
   },
   /**
-   * Makes a user a member. Owners may.
+   * Makes a user a member, who is not asked. Needs a superuser.
    *
-   * Errors: `not_found` for an unknown user; `already_exists` when they are a
-   * member already.
+   * Errors: `permission_denied` with the reason CONSENT_NEEDED for an owner,
+   * whoever is named: nobody is put into an organization by its owners without
+   * their consent; `not_found` for an unknown user; `already_exists` when they
+   * are a member already.
    *
    * @generated from rpc vestibule.v1.OrganizationService.AddMember
    */
@@ -862,7 +866,8 @@ export declare const OrganizationService: GenService<{
    * Gives a member another role. Owners may.
    *
    * Errors: `not_found` when the user is no member; `failed_precondition` for
-   * the last owner.
+   * the last owner; `resource_exhausted` when they would own more organizations
+   * than they may (`limits.organizations_per_person`), unless a superuser says so.
    *
    * @generated from rpc vestibule.v1.OrganizationService.SetMemberRole
    */
@@ -875,7 +880,8 @@ export declare const OrganizationService: GenService<{
    * Ends a membership, and those in the organization's projects with it.
    * Owners may, and everyone may leave.
    *
-   * Errors as of SetMemberRole.
+   * Errors: `not_found` when the user is no member; `failed_precondition` for
+   * the last owner.
    *
    * @generated from rpc vestibule.v1.OrganizationService.RemoveMember
    */
