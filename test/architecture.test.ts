@@ -9,22 +9,24 @@ import { findUnusedPermissions, findViolations, type Rooms, readSources } from "
  */
 const rooms: Rooms = {
   lib: [],
-  config: ["lib"],
+  // Requests, answers and what is read of them, in whose terms the nouns declare their routes.
+  http: ["lib"],
+  config: ["lib", "http"],
   listener: ["lib"],
   mail: ["lib"],
-  egress: ["lib", "config"],
+  egress: ["lib", "http", "config"],
   // Known by type from lib alone; loaded by the command that serves, when it is asked for.
   tracing: ["lib", "config"],
   db: ["lib"],
   changes: ["lib", "db"],
   encryption: ["lib", "db"],
   principals: ["lib"],
-  audit: ["lib", "db", "principals"],
-  limits: ["lib", "db", "principals", "audit"],
+  audit: ["lib", "http", "db", "principals"],
+  limits: ["lib", "http", "db", "principals", "audit"],
   organizations: ["lib", "db", "changes", "principals", "audit"],
   "service-users": ["lib", "db", "changes", "principals", "audit", "organizations"],
   users: ["lib", "config", "db", "changes", "principals", "audit", "organizations"],
-  tokens: ["lib", "db", "changes", "encryption", "principals", "audit", "limits"],
+  tokens: ["lib", "http", "db", "changes", "encryption", "principals", "audit", "limits"],
   sessions: ["lib", "config", "db", "changes", "principals", "audit"],
   passkeys: ["lib", "db", "principals", "audit"],
   auth: [
@@ -44,9 +46,10 @@ const rooms: Rooms = {
     "egress",
   ],
   "frontdoor/frontdoors": ["lib", "db", "changes", "principals", "audit", "organizations"],
-  "frontdoor/provider-types": ["lib", "principals", "tokens", "egress", "frontdoor/frontdoors"],
+  "frontdoor/provider-types": ["lib", "http", "principals", "tokens", "egress", "frontdoor/frontdoors"],
   "frontdoor/providers": [
     "lib",
+    "http",
     "db",
     "changes",
     "encryption",
@@ -68,6 +71,7 @@ const rooms: Rooms = {
   ],
   "frontdoor/frontends": [
     "lib",
+    "http",
     "db",
     "changes",
     "principals",
@@ -87,14 +91,15 @@ const rooms: Rooms = {
     "frontdoor/providers",
   ],
   frontdoor: ["lib", "db", "frontdoor/providers", "frontdoor/api-keys", "frontdoor/watch"],
-  pages: ["lib", "principals", "users", "sessions", "passkeys", "auth"],
-  edge: ["lib", "principals"],
+  pages: ["lib", "http", "principals", "users", "sessions", "passkeys", "auth"],
+  edge: ["lib", "http", "principals"],
   // What is open for as long as the process runs: the data folder, the database, the keys.
   storage: ["lib", "config", "db", "changes", "encryption", "audit", "tokens"],
   // What metrics show of all parts.
   figures: ["lib", "db", "mail", "tokens", "edge"],
   app: [
     "lib",
+    "http",
     "config",
     "db",
     "changes",

@@ -32,7 +32,6 @@ import { oneAtATime, sweepInBatches } from "./db/sweep.ts";
 import { listFrontierMethods } from "./edge/frontier-methods.ts";
 import { createHealth } from "./edge/health.ts";
 import { createMetrics } from "./edge/metrics.ts";
-import { type NodeRequest, readBody } from "./edge/node-http.ts";
 import { createEdge } from "./edge/router.ts";
 import { registerService } from "./edge/services.ts";
 import { createEgress, fetchResults } from "./egress/egress.ts";
@@ -60,6 +59,7 @@ import { ProviderService } from "./frontdoor/providers/service.ts";
 import { createFrontdoorSweep } from "./frontdoor/sweep.ts";
 import { createWatchMethods } from "./frontdoor/watch/handler.ts";
 import { ProviderWatch } from "./frontdoor/watch/watch.ts";
+import { type NodeRequest, readBody } from "./http/node-http.ts";
 import type { Clock } from "./lib/clock.ts";
 import { DomainError } from "./lib/errors.ts";
 import type { Log } from "./lib/log.ts";
@@ -682,7 +682,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     publicOrigin: config.publicUrl,
     allowedOrigins: config.cors.allowedOrigins,
     cookieCrossesSites: authentication.session.sameSite === "none",
-    trustedProxies: config.trustedProxies.map(({ address, prefixBits }) => `${address}/${prefixBits}`),
+    trustedProxies: config.trustedProxies,
     limits: { bodyBytes: limits.bodyBytes, requestSeconds: limits.requestTimeSeconds },
     shutdownSignal: shutdown.signal,
   });

@@ -6,7 +6,7 @@
  * costs a bounded number of rows, and still shows.
  */
 import type { LRUCache } from "lru-cache";
-import { toAddressBlock } from "../lib/address-block.ts";
+import { toAddressBlock } from "../http/address-block.ts";
 import { createLru } from "../lib/lru.ts";
 
 /** Refusals that were not recorded one by one. */

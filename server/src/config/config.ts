@@ -5,7 +5,7 @@
  *
  * `docs/configuration.md` says the same for operators, key by key.
  */
-import type { Cidr } from "./cidr.ts";
+import type { Cidr } from "../http/cidr.ts";
 
 /** Whom mail comes from. */
 export interface MailSenderConfig {

@@ -3,10 +3,10 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { toBase64url } from "../lib/base64url.ts";
+import { ValueError } from "../lib/value-error.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
 import { findKeyText, flushFolder, makeKeyFile, refuseForeignAccess } from "./key-file.ts";
-import { ValueError } from "./value-error.ts";
 import { encryptionKeyBytes, parseEncryptionKeys, parseSessionKey, sessionKeyCharacters } from "./values.ts";
 
 /** The keys of a process, wherever they come from. Never logged. */

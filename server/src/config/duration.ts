@@ -1,4 +1,4 @@
-import { ValueError } from "./value-error.ts";
+import { ValueError } from "../lib/value-error.ts";
 
 /** What a duration looks like, to go on from a key. */
 export const durationExpected = "must be a duration such as 60s, 10m, 1h30m or 720h";

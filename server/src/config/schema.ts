@@ -4,7 +4,8 @@
  * `decide.ts`.
  */
 import { z } from "zod";
-import { parseCidr } from "./cidr.ts";
+import { parseCidr } from "../http/cidr.ts";
+import { ValueError } from "../lib/value-error.ts";
 import { durationExpected, parseDurationSeconds } from "./duration.ts";
 import {
   parseExactUrl,
@@ -15,7 +16,6 @@ import {
   parseSmtpUrl,
   parseStringOrUri,
 } from "./urls.ts";
-import { ValueError } from "./value-error.ts";
 import {
   parseClientSecret,
   parseDatabaseUrl,

@@ -3,7 +3,7 @@
  * of it, so that nothing it repairs or drops in silence gets through.
  */
 import { isIP } from "node:net";
-import { ValueError } from "./value-error.ts";
+import { ValueError } from "../lib/value-error.ts";
 
 /** What no URL here may contain: white space, controls, backslashes, wildcards. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: controls are what is looked for

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { createCidrMatcher, parseCidr } from "../http/cidr.ts";
 import { findNearest } from "../lib/suggest.ts";
-import { createCidrMatcher, parseCidr } from "./cidr.ts";
+import { ValueError } from "../lib/value-error.ts";
 import { parseDurationSeconds } from "./duration.ts";
 import {
   parseExactUrl,
@@ -10,7 +11,6 @@ import {
   parseSmtpUrl,
   parseStringOrUri,
 } from "./urls.ts";
-import { ValueError } from "./value-error.ts";
 import {
   parseDatabaseUrl,
   parseDomain,

@@ -1,8 +1,8 @@
 /** Readers for single values: text in, typed value out, `ValueError` for the rest. */
 import { fromBase64url } from "../lib/base64url.ts";
 import { isUuid } from "../lib/ids.ts";
+import { ValueError } from "../lib/value-error.ts";
 import type { ListenConfig, MailSenderConfig } from "./config.ts";
-import { ValueError } from "./value-error.ts";
 
 /** Characters of each of the two session keys. */
 export const sessionKeyCharacters = 32;

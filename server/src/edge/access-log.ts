@@ -1,8 +1,8 @@
+import { type NodeRequest, type NodeResponse, toRawPath } from "../http/node-http.ts";
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { RequestSpan } from "../lib/tracing.ts";
 import { otherRoute } from "./metrics.ts";
-import { type NodeRequest, type NodeResponse, toRawPath } from "./node-http.ts";
 
 /** Longest path that is logged, in characters. */
 const pathLength = 512;

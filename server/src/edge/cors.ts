@@ -1,5 +1,5 @@
 import { cors as connectCors } from "@connectrpc/connect";
-import { findHeader, type NodeRequest, type NodeResponse, toRawPath } from "./node-http.ts";
+import { findHeader, type NodeRequest, type NodeResponse, toRawPath } from "../http/node-http.ts";
 
 const allowedHeaders = [
   ...connectCors.allowedHeaders,

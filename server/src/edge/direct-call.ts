@@ -25,15 +25,15 @@ import {
   createMethodSerializationLookup,
   type MethodSerializationLookup,
 } from "@connectrpc/connect/protocol";
+import { LazyHeaders } from "../http/lazy-headers.ts";
+import { type NodeRequest, type NodeResponse, readBody } from "../http/node-http.ts";
 import { DomainError } from "../lib/errors.ts";
 import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
 import { CallLimit } from "./call-limit.ts";
 import { type Answer, findWire, type Wire } from "./direct-wire.ts";
 import { toConnectError } from "./errors.ts";
 import type { Translator } from "./interceptors/translate.ts";
-import { LazyHeaders } from "./lazy-headers.ts";
 import { canceled } from "./library-errors.ts";
-import { type NodeRequest, type NodeResponse, readBody } from "./node-http.ts";
 import { readJson } from "./request-json.ts";
 import type { ServiceRegistration } from "./services.ts";
 import { createUnaryCall, type UnaryCall } from "./unary-call.ts";

@@ -15,8 +15,8 @@ import {
 } from "@connectrpc/connect/protocol-connect";
 import { parseTimeout as parseGrpcTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { compressionGzip } from "@connectrpc/connect-node";
+import { findHeader, type NodeRequest, type NodeResponse } from "../http/node-http.ts";
 import { longestDelayMs } from "./deadline.ts";
-import { findHeader, type NodeRequest, type NodeResponse } from "./node-http.ts";
 
 /** One protocol. */
 export interface Wire {

@@ -3,10 +3,8 @@
  * function from request to response or, where speed matters, by a handler of
  * Node's own kind.
  */
-import type { Log } from "../lib/log.ts";
-import type { RequestInfo } from "../lib/request.ts";
-import { toDomainError, toOauthError, toPlainError } from "./errors.ts";
-import { LazyHeaders } from "./lazy-headers.ts";
+
+import { LazyHeaders } from "../http/lazy-headers.ts";
 import {
   hasBody,
   isGone,
@@ -16,7 +14,10 @@ import {
   readBody,
   toRawPath,
   toRawQuery,
-} from "./node-http.ts";
+} from "../http/node-http.ts";
+import type { Log } from "../lib/log.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import { toDomainError, toOauthError, toPlainError } from "./errors.ts";
 
 /** Methods a route can have. A GET route answers HEAD as well. */
 export type PlainMethod = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";

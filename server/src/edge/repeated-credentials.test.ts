@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import type { NodeRequest } from "./node-http.ts";
+import type { NodeRequest } from "../http/node-http.ts";
 import { joinRepeatedCredentials } from "./repeated-credentials.ts";
 
 function joined(rawHeaders: string[], first: string | undefined): string | undefined {

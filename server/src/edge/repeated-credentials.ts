@@ -1,4 +1,4 @@
-import type { NodeRequest } from "./node-http.ts";
+import type { NodeRequest } from "../http/node-http.ts";
 
 const name = "authorization";
 

@@ -1,8 +1,9 @@
+import type { Cidr } from "../http/cidr.ts";
+import { createClientAddressRule } from "../http/client-address.ts";
+import { findHeader, type NodeRequest, toPeerAddress } from "../http/node-http.ts";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { createClientAddressRule } from "./client-address.ts";
-import { findHeader, type NodeRequest, toPeerAddress } from "./node-http.ts";
 
 const requestIdPattern = /^[A-Za-z0-9._-]{1,128}$/;
 
@@ -12,11 +13,9 @@ const userAgentLength = 512;
 /**
  * Makes what the edge knows of a request: its id, taken from `X-Request-Id`
  * when well-formed and made otherwise, and the client's address.
- *
- * @throws Error for an entry of `trustedProxies` that is neither address nor CIDR block
  */
 export function createRequestInfoReader(options: {
-  readonly trustedProxies: readonly string[];
+  readonly trustedProxies: readonly Cidr[];
   readonly clock: Clock;
 }): (request: NodeRequest) => RequestInfo {
   const findClient = createClientAddressRule(options.trustedProxies);

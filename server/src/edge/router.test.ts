@@ -11,8 +11,8 @@ import {
 } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { eventually } from "../../../test/parts/eventually.ts";
+import { readBody } from "../http/node-http.ts";
 import { DomainError } from "../lib/errors.ts";
-import { readBody } from "./node-http.ts";
 import type { PlainRoute } from "./plain-route.ts";
 import { createEdge } from "./router.ts";
 import { registerService } from "./services.ts";

@@ -8,13 +8,15 @@
  * no rule of any noun; it turns requests into calls and refusals into answers.
  */
 import type { DescMethod } from "@bufbuild/protobuf";
+import type { Cidr } from "../http/cidr.ts";
+import { createClientAddressRule } from "../http/client-address.ts";
+import { answerAfterBody, type NodeRequest, type NodeResponse, toRawPath } from "../http/node-http.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { logRequest } from "./access-log.ts";
-import { createClientAddressRule } from "./client-address.ts";
 import { createCors } from "./cors.ts";
 import { toOauthError, toPlainError } from "./errors.ts";
 import { createFrontierAlias } from "./frontier-alias.ts";
@@ -24,7 +26,6 @@ import { createCsrfInterceptors } from "./interceptors/csrf.ts";
 import { createTranslator } from "./interceptors/translate.ts";
 import { createRequestValidator } from "./interceptors/validate.ts";
 import { type Metrics, otherRoute } from "./metrics.ts";
-import { answerAfterBody, type NodeRequest, type NodeResponse, toRawPath } from "./node-http.ts";
 import {
   type FunctionRoute,
   type PlainRoute,
@@ -65,8 +66,7 @@ export interface EdgeOptions {
   readonly allowedOrigins: readonly string[];
   /** Whether browsers send the session cookie with what pages of other sites ask for. */
   readonly cookieCrossesSites: boolean;
-  /** Addresses or CIDR blocks. */
-  readonly trustedProxies: readonly string[];
+  readonly trustedProxies: readonly Cidr[];
   readonly limits: EdgeLimits;
   /** Ends the calls that are still running as `unavailable`, when the process must end. */
   readonly shutdownSignal?: AbortSignal;
@@ -108,8 +108,8 @@ export interface Edge {
 /**
  * Builds the edge.
  *
- * @throws Error for a trusted proxy that is no address, two routes with one
- *   method and path, or an alias of a method that nobody answers
+ * @throws Error for two routes with one method and path, or an alias of a
+ *   method that nobody answers
  */
 export function createEdge(options: EdgeOptions): Edge {
   const { rpcs, findRest, warmUp } = createCalls(options);

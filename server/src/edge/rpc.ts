@@ -18,6 +18,14 @@ import type {
 } from "@connectrpc/connect/protocol";
 import { createAsyncIterable } from "@connectrpc/connect/protocol";
 import { compressionGzip, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import {
+  hasBody,
+  isGone,
+  type NodeRequest,
+  type NodeResponse,
+  noBody,
+  toWebHeaders,
+} from "../http/node-http.ts";
 import type { Log } from "../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
 import { createCallSignal } from "./call-signal.ts";
@@ -25,7 +33,6 @@ import { boundDeadline } from "./deadline.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
 import type { Translator } from "./interceptors/translate.ts";
 import { canceled } from "./library-errors.ts";
-import { hasBody, isGone, type NodeRequest, type NodeResponse, noBody, toWebHeaders } from "./node-http.ts";
 import { createJsonDecoder } from "./request-json.ts";
 import type { ServiceRegistration } from "./services.ts";
 import { untilAborted } from "./until-aborted.ts";

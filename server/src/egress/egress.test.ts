@@ -2,7 +2,7 @@ import type { RequestListener } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { gzipSync } from "node:zlib";
 import { afterEach, expect, test } from "vitest";
-import { parseCidr } from "../config/cidr.ts";
+import { parseCidr } from "../http/cidr.ts";
 import { silentLog } from "../lib/log.ts";
 import { tls } from "../listener/test-support.ts";
 import type { Egress, EgressRequest } from "./egress.ts";

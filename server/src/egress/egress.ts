@@ -8,7 +8,7 @@
  * hop anew, and bounds size and time. It sends no cookies, keeps no connection
  * and caches nothing.
  */
-import type { Cidr } from "../config/cidr.ts";
+import type { Cidr } from "../http/cidr.ts";
 import type { Log } from "../lib/log.ts";
 import type { Tracing, Work } from "../lib/tracing.ts";
 import { version } from "../lib/version.ts";

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { Server as TlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { parseCidr } from "../config/cidr.ts";
+import { parseCidr } from "../http/cidr.ts";
 import { silentLog } from "../lib/log.ts";
 import { createEgress, type Egress, type EgressOptions } from "./egress.ts";
 

@@ -1,7 +1,7 @@
 /** Decides whether a URL may be fetched, and which addresses its host stands for while it is. */
 import { lookup as lookupName } from "node:dns/promises";
 import { isIP } from "node:net";
-import { type Cidr, createCidrMatcher } from "../config/cidr.ts";
+import { type Cidr, createCidrMatcher } from "../http/cidr.ts";
 import { classifyAddress, toEffectiveAddress } from "./address.ts";
 import { EgressError } from "./egress-error.ts";
 

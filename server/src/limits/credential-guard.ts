@@ -16,7 +16,7 @@
  *   wrong, however many were judged.
  */
 import type { AuditTrail } from "../audit/audit.ts";
-import { toAddressBlock } from "../lib/address-block.ts";
+import { toAddressBlock } from "../http/address-block.ts";
 import { DomainError, type ErrorKind } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
 import { createLru } from "../lib/lru.ts";

@@ -6,7 +6,7 @@
  * written nothing is allowed.
  */
 import type { Database, Tx } from "../db/database.ts";
-import { toAddressBlock } from "../lib/address-block.ts";
+import { toAddressBlock } from "../http/address-block.ts";
 import type { Clock } from "../lib/clock.ts";
 import { hashSecret } from "../lib/secrets.ts";
 import { giveBackEvent, takeEvents } from "./rolling-count-store.ts";

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { isNoneMatch } from "../lib/entity-tag.ts";
+import { isNoneMatch } from "../http/entity-tag.ts";
 import type { PageRequest, PageResponse, PageRoute } from "./http.ts";
 
 // The build puts the files' texts in place of these calls.

@@ -3,7 +3,7 @@
  * (RFC 7517 §5), cacheable for five minutes. Its answers are made once for
  * each set of keys.
  */
-import { isNoneMatch } from "../lib/entity-tag.ts";
+import { isNoneMatch } from "../http/entity-tag.ts";
 import type { JwksDocument, Keyring } from "./keyring.ts";
 
 /** For how long a verifier may keep the key set: less than a key is published ahead. */

@@ -1,5 +1,5 @@
 import { type JsonObject, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
-import { isNoneMatch, toWeakTag } from "../../lib/entity-tag.ts";
+import { isNoneMatch, toWeakTag } from "../../http/entity-tag.ts";
 import type { PlainResponse } from "../plain-route.ts";
 import type { CallAnswer } from "../unary-call.ts";
 import type { Binding } from "./binding.ts";

@@ -1,9 +1,9 @@
 import type { DescMethodUnary } from "@bufbuild/protobuf";
 import { type ContextValues, createContextValues, type HandlerContext } from "@connectrpc/connect";
+import { LazyHeaders } from "../../http/lazy-headers.ts";
+import type { NodeRequest } from "../../http/node-http.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import type { CallLimit } from "../call-limit.ts";
-import { LazyHeaders } from "../lazy-headers.ts";
-import type { NodeRequest } from "../node-http.ts";
 
 /** What a REST call comes with. */
 export interface RestCall {

@@ -1,4 +1,4 @@
-import { isNoneMatch, toTag } from "../../lib/entity-tag.ts";
+import { isNoneMatch, toTag } from "../../http/entity-tag.ts";
 import { version } from "../../lib/version.ts";
 import type { FunctionRoute } from "../plain-route.ts";
 import type { ServiceRegistration } from "../services.ts";

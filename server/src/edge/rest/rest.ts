@@ -9,12 +9,6 @@
  * see `request-path.ts` for what never matches.
  */
 import type { Interceptor } from "@connectrpc/connect";
-import { DomainError } from "../../lib/errors.ts";
-import type { RequestInfo } from "../../lib/request.ts";
-import { CallLimit } from "../call-limit.ts";
-import type { Translator } from "../interceptors/translate.ts";
-import { canceled } from "../library-errors.ts";
-import { otherRoute } from "../metrics.ts";
 import {
   answerAfterBody,
   findHeader,
@@ -23,7 +17,13 @@ import {
   readBody,
   toRawPath,
   toRawQuery,
-} from "../node-http.ts";
+} from "../../http/node-http.ts";
+import { DomainError } from "../../lib/errors.ts";
+import type { RequestInfo } from "../../lib/request.ts";
+import { CallLimit } from "../call-limit.ts";
+import type { Translator } from "../interceptors/translate.ts";
+import { canceled } from "../library-errors.ts";
+import { otherRoute } from "../metrics.ts";
 import { type PlainResponse, sendPlain } from "../plain-route.ts";
 import type { ServiceRegistration } from "../services.ts";
 import { createUnaryCall, type UnaryCall } from "../unary-call.ts";

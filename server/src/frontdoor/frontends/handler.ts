@@ -1,8 +1,8 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { CustomFrontendPolicy } from "@vestibule/proto/vestibule/v1/frontdoor_pb";
 import type { FrontdoorService as FrontdoorServiceSchema } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
+import { readCondition } from "../../http/write-condition.ts";
 import { defaultPageSize } from "../../lib/page-token.ts";
-import { readCondition } from "../../lib/write-condition.ts";
 import { requireCaller } from "../../principals/context.ts";
 import type { ProviderData } from "../provider-types/provider-type.ts";
 import type { CustomFrontend } from "./frontend.ts";

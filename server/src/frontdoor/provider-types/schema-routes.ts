@@ -1,4 +1,4 @@
-import { isNoneMatch, toTag } from "../../lib/entity-tag.ts";
+import { isNoneMatch, toTag } from "../../http/entity-tag.ts";
 import type { ProviderType } from "./provider-type.ts";
 
 /** A route as the edge takes it. */

@@ -3,9 +3,9 @@ import type {
   FrontdoorAuthProviderService,
   ListAuthProvidersRequest,
 } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
+import { readCondition } from "../../http/write-condition.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { defaultPageSize } from "../../lib/page-token.ts";
-import { readCondition } from "../../lib/write-condition.ts";
 import { requireCaller } from "../../principals/context.ts";
 import type { ProviderData } from "../provider-types/provider-type.ts";
 import type { ProviderList, ProviderQuery } from "./list.ts";

@@ -1,12 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { parseCidr } from "./cidr.ts";
 import { createClientAddressRule } from "./client-address.ts";
 
-const find = createClientAddressRule([
-  "10.0.0.0/8",
-  "192.0.2.7",
-  "2001:db8:1::/48",
-  "::ffff:203.0.113.0/120",
-]);
+const find = createClientAddressRule(
+  ["10.0.0.0/8", "192.0.2.7", "2001:db8:1::/48", "203.0.113.0/24"].map(parseCidr),
+);
 const hints = (peer: string, xForwardedFor?: string, forwarded?: string) => ({
   peer,
   xForwardedFor,
@@ -66,13 +64,6 @@ describe("createClientAddressRule", () => {
   ])("%s", (_, peer, xForwardedFor, forwarded, address, fromTrustedProxy) => {
     expect(find(hints(peer, xForwardedFor, forwarded))).toEqual({ address, fromTrustedProxy });
   });
-
-  it.each(["proxy.example.com", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "::/129", ""])(
-    "refuses %j",
-    (entry) => {
-      expect(() => createClientAddressRule([entry])).toThrow();
-    },
-  );
 
   it("trusts nobody by default", () => {
     const answer = createClientAddressRule([])(hints("127.0.0.1", "1.1.1.1"));

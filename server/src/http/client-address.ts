@@ -1,7 +1,5 @@
-import ipaddr from "ipaddr.js";
 import { createLru } from "../lib/lru.ts";
-
-type Address = ipaddr.IPv4 | ipaddr.IPv6;
+import { type Address, type Cidr, createNetworkMatcher, findAddress } from "./cidr.ts";
 
 /** What the connection and the proxies say of where a request comes from. */
 export interface AddressHints {
@@ -36,19 +34,12 @@ const rememberedPeers = 10_000;
  * It is the peer's, unless the peer is a trusted proxy: then the rightmost
  * address of the forwarding header that is not one of the proxies'. What
  * cannot be read ends the search, for beyond it anything may be invented.
- *
- * @param trustedProxies addresses or CIDR blocks
- * @throws Error for an entry that is neither
  */
 export function createClientAddressRule(
-  trustedProxies: readonly string[],
+  trustedProxies: readonly Cidr[],
 ): (hints: AddressHints) => ClientAddress {
-  const blocks = trustedProxies.map(parseBlock);
+  const isTrusted = createNetworkMatcher(trustedProxies);
   const peers = createLru<string, Peer>(rememberedPeers);
-
-  function isTrusted(address: Address): boolean {
-    return blocks.some(([base, bits]) => address.kind() === base.kind() && address.match(base, bits));
-  }
 
   function readPeer(text: string): Peer {
     const address = findAddress(text);
@@ -79,27 +70,6 @@ export function createClientAddressRule(
     }
     return { address: client.toString(), fromTrustedProxy: true };
   };
-}
-
-function parseBlock(text: string): [Address, number] {
-  const [base = "", bits] = text.split("/");
-  const parsed = ipaddr.parse(base);
-  const mapped = parsed.kind() === "ipv6" && (parsed as ipaddr.IPv6).isIPv4MappedAddress();
-  const address = ipaddr.process(base);
-  const width = address.kind() === "ipv4" ? 32 : 128;
-  const length = bits === undefined ? width : Number(bits) - (mapped ? 96 : 0);
-  if (bits === "" || !Number.isInteger(length) || length < 0 || length > width) {
-    throw new Error(`not an address or CIDR block: ${text}`);
-  }
-  return [address, length];
-}
-
-/** Only the four-part form of IPv4 counts: short and octal forms mean different hosts to different readers. */
-function findAddress(text: string): Address | undefined {
-  if (!ipaddr.IPv4.isValidFourPartDecimal(text) && !ipaddr.IPv6.isValid(text)) {
-    return undefined;
-  }
-  return ipaddr.process(text);
 }
 
 /** The `for` of every element, in order; an element without one cannot be read and stays as empty text. */

@@ -1,7 +1,7 @@
 /** Headers that bind a write to the state its author has read (RFC 9110 §13.1). */
 
+import { DomainError } from "../lib/errors.ts";
 import { isMatch, isNoneMatch } from "./entity-tag.ts";
-import { DomainError } from "./errors.ts";
 
 /** The conditions of a write, as sent. */
 export interface WriteCondition {
