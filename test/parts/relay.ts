@@ -4,6 +4,8 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 /** A stretch of network in front of a TCP server, that a test can break. */
 export interface Relay {
   readonly port: number;
+  /** Leads connections made from now on to another port; those there are stay where they are. */
+  leadTo(port: number): void;
   /** Breaks every connection and refuses new ones: the server is gone. */
   cut(): void;
   /** Lets nothing through any more, in either direction, without a word: the network is gone. */
@@ -16,6 +18,7 @@ export interface Relay {
 /** Relays connections to a port of this machine. */
 export async function startRelay(targetPort: number): Promise<Relay> {
   const pairs = new Set<readonly [Socket, Socket]>();
+  let target = targetPort;
   let isCut = false;
   let isStalled = false;
   const server = createServer((near) => {
@@ -23,7 +26,7 @@ export async function startRelay(targetPort: number): Promise<Relay> {
       near.destroy();
       return;
     }
-    const far = connect(targetPort, "127.0.0.1");
+    const far = connect(target, "127.0.0.1");
     const pair = [near, far] as const;
     pairs.add(pair);
     for (const [from, to] of [pair, [far, near] as const]) {
@@ -42,6 +45,9 @@ export async function startRelay(targetPort: number): Promise<Relay> {
   };
   return {
     port: (server.address() as AddressInfo).port,
+    leadTo(port) {
+      target = port;
+    },
     cut() {
       isCut = true;
       each((socket) => socket.destroy());

@@ -31,10 +31,10 @@ const unavailableSqliteCodes = [
 /**
  * SQLSTATEs that mean the same: connection (08), a broken reference (23503),
  * rolled back by the server for concurrency (40), resources (53), lock not available (55P03), cancelled by
- * time-out or shutdown (57), system error (58), read-only standby (25006), idle
- * transaction ended (25P03), refused at the door (28).
+ * time-out or shutdown (57), system error (58), idle transaction ended (25P03),
+ * refused at the door (28).
  */
-const unavailableSqlStates = /^(?:08|23503|40|53|55P03|57|58|25006|25P03|28)/;
+const unavailableSqlStates = /^(?:08|23503|40|53|55P03|57|58|25P03|28)/;
 
 const unavailableSystemCodes = new Set([
   "ECONNREFUSED",
@@ -52,6 +52,13 @@ const unavailableSystemCodes = new Set([
 const lostConnectionText =
   /connection terminated|connection error|not queryable|timeout exceeded|query read timeout/i;
 
+/**
+ * SQLSTATEs of a session that is alive and no longer good for anything: it may
+ * not write any more (25006), it does not find our tables (42P01, 3F000), or a
+ * statement it was prepared with (26000).
+ */
+const unfitSqlStates = new Set(["25006", "42P01", "3F000", "26000"]);
+
 /** What an operator can do something about, in their words. */
 const plainTexts: Readonly<Record<string, string>> = {
   SQLITE_CANTOPEN: "the file cannot be opened",
@@ -61,6 +68,7 @@ const plainTexts: Readonly<Record<string, string>> = {
   ECONNREFUSED: "nothing answers at its address",
   ENOTFOUND: "its host name is unknown",
   "28P01": "the user or the password is wrong",
+  "25006": "the server takes no writes",
   "28000": "the user may not connect",
   "3D000": "it has no database of that name",
   "53300": "it has no connection to spare",
@@ -87,14 +95,25 @@ export function isConnectionLost(error: unknown): boolean {
 }
 
 /**
+ * Whether a failure says that its session, though it is alive, and all that
+ * were begun when it was, must not be used again.
+ */
+export function isSessionUnfit(error: unknown): boolean {
+  // The text of a stale plan is the server's language; the place in its source is not.
+  const isPlanStale =
+    error instanceof Error && "routine" in error && error.routine === "RevalidateCachedQuery";
+  return isPlanStale || unfitSqlStates.has(codeOf(error));
+}
+
+/**
  * Turns what the database's driver threw into `DomainError` UNAVAILABLE when it
  * means "locked, full or gone"; everything else comes back as it was.
  */
 export function toUnavailable(error: unknown): unknown {
   if (error instanceof DomainError) return error;
   const code = codeOf(error);
-  if (!isSqliteUnavailable(code) && !unavailableSqlStates.test(code) && !isConnectionLost(error))
-    return error;
+  const isGone = isConnectionLost(error) || isSessionUnfit(error);
+  if (!isSqliteUnavailable(code) && !unavailableSqlStates.test(code) && !isGone) return error;
   // Without a code it is one of the few texts of `lostConnectionText`, which name nothing.
   const detail = plainTextOf(error) ?? (code || firstLineOf(error));
   return new DomainError("UNAVAILABLE", { cause: error, detail: `database: ${detail}` });

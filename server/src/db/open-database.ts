@@ -22,6 +22,8 @@ export interface OpenDatabaseOptions {
   readonly statementTimeoutMs?: number;
   /** Postgres: after how many milliseconds a transaction that does nothing is ended; 10 seconds, as on SQLite. */
   readonly idleTransactionMs?: number;
+  /** Postgres: how long a session lives at most, in milliseconds. For tests. */
+  readonly sessionLifetimeMs?: number;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonicMs?: () => number;
   /** Records transactions and queries. */
@@ -38,11 +40,17 @@ export interface OpenDatabaseOptions {
  */
 export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDatabase> {
   const { url, log, tracing } = options;
-  if (isPostgresUrl(url)) {
-    const { poolSize = 10, statementTimeoutMs = 10_000, idleTransactionMs = 10_000 } = options;
-    return openPostgres({ url, log, tracing, poolSize, statementTimeoutMs, idleTransactionMs });
-  }
   const monotonicMs = options.monotonicMs ?? (() => performance.now());
+  if (isPostgresUrl(url)) {
+    const {
+      poolSize = 10,
+      statementTimeoutMs = 10_000,
+      idleTransactionMs = 10_000,
+      sessionLifetimeMs,
+    } = options;
+    const times = { statementTimeoutMs, idleTransactionMs, sessionLifetimeMs };
+    return openPostgres({ url, log, tracing, poolSize, monotonicMs, ...times });
+  }
   return openSqlite({ path: sqlitePath(url), log, tracing, monotonicMs, onStatement: options.onStatement });
 }
 

@@ -11,7 +11,8 @@ import {
   type TransactionSettings,
 } from "kysely";
 import type { QueryResult as PgResult, Pool, PoolClient } from "pg";
-import { isConnectionLost, toUnavailable } from "./errors.ts";
+import { isConnectionLost, isSessionUnfit, toUnavailable } from "./errors.ts";
+import type { PostgresSessions } from "./postgres-sessions.ts";
 
 /**
  * Ends both time-outs, the server's and ours, for the rest of a transaction:
@@ -19,23 +20,28 @@ import { isConnectionLost, toUnavailable } from "./errors.ts";
  */
 export const liftTimeoutsStatement = "set local statement_timeout = 0";
 
+export interface PooledParts {
+  /** Hands out admitted sessions alone. */
+  readonly pool: Pool;
+  readonly sessions: PostgresSessions;
+  /** After how many milliseconds a silent server is given up. */
+  readonly queryTimeoutMs: number;
+}
+
 /**
  * Kysely over a `pg` pool. Its own, and not Kysely's, for three things: lost
- * connections become UNAVAILABLE and leave the pool, a handle kept beyond its
+ * and unfit sessions become UNAVAILABLE and leave the pool, a handle kept beyond its
  * transaction is refused, and migrations lock by themselves (`migrate.ts`).
  */
 export class PooledPostgresDialect implements Dialect {
-  readonly #pool: Pool;
-  readonly #queryTimeoutMs: number;
+  readonly #parts: PooledParts;
 
-  /** @param queryTimeoutMs after which a silent server is given up, in milliseconds. */
-  constructor(pool: Pool, queryTimeoutMs: number) {
-    this.#pool = pool;
-    this.#queryTimeoutMs = queryTimeoutMs;
+  constructor(parts: PooledParts) {
+    this.#parts = parts;
   }
 
   createDriver(): Driver {
-    return new PooledDriver(this.#pool, this.#queryTimeoutMs);
+    return new PooledDriver(this.#parts);
   }
 
   createQueryCompiler(): PostgresQueryCompiler {
@@ -59,19 +65,24 @@ class SelfLockingPostgresAdapter extends PostgresAdapter {
 }
 
 class PooledDriver implements Driver {
-  readonly #pool: Pool;
-  readonly #queryTimeoutMs: number;
+  readonly #parts: PooledParts;
 
-  constructor(pool: Pool, queryTimeoutMs: number) {
-    this.#pool = pool;
-    this.#queryTimeoutMs = queryTimeoutMs;
+  constructor(parts: PooledParts) {
+    this.#parts = parts;
   }
 
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<PostgresConnection> {
+    const { pool, sessions } = this.#parts;
+    if (pool.idleCount === 0 && sessions.refusal !== undefined) throw sessions.refusal;
     try {
-      return new PostgresConnection(await this.#pool.connect(), this.#queryTimeoutMs);
+      let client = await pool.connect();
+      while (!sessions.isFit(client)) {
+        client.release(true);
+        client = await pool.connect();
+      }
+      return new PostgresConnection(client, this.#parts);
     } catch (error) {
       throw toUnavailable(error);
     }
@@ -99,12 +110,14 @@ class PooledDriver implements Driver {
 /** What Kysely holds during one query or one transaction. */
 class PostgresConnection implements DatabaseConnection {
   readonly #client: PoolClient;
+  readonly #sessions: PostgresSessions;
   #queryTimeoutMs: number;
   #isEnded = false;
   #isLost = false;
 
-  constructor(client: PoolClient, queryTimeoutMs: number) {
+  constructor(client: PoolClient, { sessions, queryTimeoutMs }: PooledParts) {
     this.#client = client;
+    this.#sessions = sessions;
     this.#queryTimeoutMs = queryTimeoutMs;
   }
 
@@ -154,7 +167,8 @@ class PostgresConnection implements DatabaseConnection {
     try {
       return await this.#client.query(config);
     } catch (error) {
-      this.#isLost ||= isConnectionLost(error);
+      this.#isLost ||= isConnectionLost(error) || isSessionUnfit(error);
+      this.#sessions.noteFailure(this.#client, error);
       throw toUnavailable(error);
     }
   }

@@ -6,6 +6,7 @@ import { toOpeningError } from "./errors.ts";
 import { KyselyDatabase, type OpenDatabase } from "./kysely-database.ts";
 import { PooledPostgresDialect } from "./postgres-dialect.ts";
 import { PostgresListener } from "./postgres-listener.ts";
+import { PostgresSessions } from "./postgres-sessions.ts";
 import type { Schema } from "./schema.ts";
 import { createQueryRecorder } from "./traced-queries.ts";
 import { TransactionScope } from "./transaction-scope.ts";
@@ -24,6 +25,9 @@ export interface PostgresOptions {
    * process has been cut off.
    */
   readonly idleTransactionMs: number;
+  readonly monotonicMs: () => number;
+  /** How long a session may live at most, in milliseconds; an hour unless a test says otherwise. */
+  readonly sessionLifetimeMs?: number | undefined;
 }
 
 /** Object identifier of `int8` in `pg_type`. */
@@ -56,12 +60,24 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
           : pg.types.getTypeParser(oid, format as "text")) as typeof pg.types.getTypeParser,
     },
   };
-  const pool = new pg.Pool({ ...config, max: options.poolSize, idleTimeoutMillis: 30_000 });
+  const queryTimeoutMs = options.statementTimeoutMs * 1.2;
+  const sessions = new PostgresSessions({
+    timeoutMs: queryTimeoutMs,
+    monotonicMs: options.monotonicMs,
+    random: Math.random,
+    lifetimeMs: options.sessionLifetimeMs,
+  });
+  const pool = new pg.Pool({
+    ...config,
+    max: options.poolSize,
+    idleTimeoutMillis: 30_000,
+    onConnect: async (client) => void (await sessions.admit(client)),
+  });
   pool.on("error", (error) => log.warn({ err: error }, "lost an idle database connection"));
   // A client in use has no listener of the pool's: without one its loss would end the process.
   pool.on("connect", (client) => client.on("error", () => {}));
   const kysely = new Kysely<Schema>({
-    dialect: new PooledPostgresDialect(pool, options.statementTimeoutMs * 1.2),
+    dialect: new PooledPostgresDialect({ pool, sessions, queryTimeoutMs }),
     ...(tracing && { log: createQueryRecorder("postgres", tracing) }),
   });
   try {
@@ -78,7 +94,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
     tracing,
     listen: (channel, onNotify) => {
       const createClient = () => new pg.Client(config);
-      const listener = new PostgresListener({ createClient, channel, onNotify, log });
+      const listener = new PostgresListener({ createClient, sessions, channel, onNotify, log });
       listeners.add(listener);
       return async () => {
         listeners.delete(listener);
