@@ -20,13 +20,15 @@ const rooms: Rooms = {
   db: ["lib"],
   changes: ["lib", "db"],
   encryption: ["lib", "db"],
+  // Algorithms, keys, compact JWS: whoever reviews cryptography opens this.
+  signatures: ["lib"],
   principals: ["lib"],
   audit: ["lib", "http", "db", "principals"],
   limits: ["lib", "http", "db", "principals", "audit"],
   organizations: ["lib", "db", "changes", "principals", "audit"],
-  "service-users": ["lib", "db", "changes", "principals", "audit", "organizations"],
+  "service-users": ["lib", "db", "changes", "signatures", "principals", "audit", "organizations"],
   users: ["lib", "config", "db", "changes", "principals", "audit", "organizations"],
-  tokens: ["lib", "http", "db", "changes", "encryption", "principals", "audit", "limits"],
+  tokens: ["lib", "http", "db", "changes", "encryption", "signatures", "principals", "audit", "limits"],
   sessions: ["lib", "config", "db", "changes", "principals", "audit"],
   passkeys: ["lib", "db", "principals", "audit"],
   auth: [
@@ -46,7 +48,7 @@ const rooms: Rooms = {
     "egress",
   ],
   "frontdoor/frontdoors": ["lib", "db", "changes", "principals", "audit", "organizations"],
-  "frontdoor/provider-types": ["lib", "http", "principals", "tokens", "egress", "frontdoor/frontdoors"],
+  "frontdoor/provider-types": ["lib", "http", "signatures", "principals", "egress", "frontdoor/frontdoors"],
   "frontdoor/providers": [
     "lib",
     "http",

@@ -5,7 +5,7 @@
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { fromBase64url } from "../lib/base64url.ts";
 import { invalidField } from "../lib/invalid-field.ts";
-import { isSoundEd25519Point } from "./edwards-point.ts";
+import { isSoundEd25519Point } from "../signatures/edwards-point.ts";
 
 /** Signature algorithms of assertions, by JOSE name (RFC 7518 §3.1, RFC 8037 §3.1). */
 export type KeyAlgorithm = "RS256" | "ES256" | "EdDSA";

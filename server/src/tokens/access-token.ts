@@ -7,11 +7,11 @@ import { toBase64url } from "../lib/base64url.ts";
 import { type Clock, toEpochSeconds } from "../lib/clock.ts";
 import type { CredentialOwner } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
-import { isSignatureOf } from "./algorithms.ts";
+import { readCompactJws, readJsonPart, refuseJws } from "../signatures/compact-jws.ts";
+import { isSignatureOf } from "../signatures/signing.ts";
 import { createBatchedSign } from "./batched-signing.ts";
 import { bothClocks } from "./both-clocks.ts";
 import type { AccessTokenClaims } from "./claims.ts";
-import { readCompactJws, readJsonPart, refuseJws } from "./jws.ts";
 import type { Keyring, KeyringSnapshot } from "./keyring.ts";
 
 /** What a token says of its principal; the service adds the rest. */

@@ -11,9 +11,9 @@ import { type Clock, toEpochSeconds } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
 import type { ServiceUserPrincipal } from "../principals/principal.ts";
-import { isNameOf, isSignatureOf, type SigningAlgorithm } from "./algorithms.ts";
+import { type CompactJws, readCompactJws, readJsonPart, refuseJws } from "../signatures/compact-jws.ts";
+import { isNameOf, isSignatureOf, type SigningAlgorithm } from "../signatures/signing.ts";
 import { bothClocks } from "./both-clocks.ts";
-import { type CompactJws, readCompactJws, readJsonPart, refuseJws } from "./jws.ts";
 
 /** The public half of a key pair that a service user signs its assertions with. */
 export interface AssertionKey {

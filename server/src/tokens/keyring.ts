@@ -11,7 +11,7 @@ import { toBase64url } from "../lib/base64url.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { createLru } from "../lib/lru.ts";
-import type { SigningAlgorithm } from "./algorithms.ts";
+import type { SigningAlgorithm } from "../signatures/signing.ts";
 import type { AccessTokenClaims } from "./claims.ts";
 import { keyringSubject, rotationSeconds, signingKeyPlace } from "./key-rotation.ts";
 import { findSigner, isVerifying, type SigningKey } from "./signing-key.ts";

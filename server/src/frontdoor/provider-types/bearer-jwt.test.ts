@@ -1,9 +1,9 @@
 import { createHmac, sign } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { signatureAlgorithms } from "../../signatures/algorithms.ts";
 import { type BearerRules, verifyBearerJwt } from "./bearer-jwt.ts";
 import { createFixedKeys } from "./discovery.ts";
 import { Refused } from "./refused.ts";
-import { signatureAlgorithms } from "./signature-algorithms.ts";
 import { makeKey, start, startSeconds, type TestKey } from "./test-support.ts";
 
 const issuer = "https://idp.test";

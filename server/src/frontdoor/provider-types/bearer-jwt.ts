@@ -8,11 +8,11 @@
  */
 import { type Clock, toEpochSeconds } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
-import { type CompactJws, readCompactJws, readJsonPart } from "../../tokens/jws.ts";
-import { findFittingKeys, type KeySet, type VerifyingKey } from "./key-set.ts";
+import { isSignatureAlgorithm, isSignatureBy, type SignatureAlgorithm } from "../../signatures/algorithms.ts";
+import { type CompactJws, readCompactJws, readJsonPart } from "../../signatures/compact-jws.ts";
+import { findFittingKeys, type KeySet, type VerifyingKey } from "../../signatures/key-set.ts";
 import type { JsonValue } from "./provider-type.ts";
 import { refuse } from "./refused.ts";
-import { isSignatureAlgorithm, isSignatureBy, type SignatureAlgorithm } from "./signature-algorithms.ts";
 
 /** The claims of a token whose signature is good. */
 export type JwtClaims = Readonly<Record<string, unknown>>;

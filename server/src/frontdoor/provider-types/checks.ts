@@ -2,11 +2,11 @@
 import type { Egress, EgressRequest } from "../../egress/egress.ts";
 import { EgressError } from "../../egress/egress-error.ts";
 import { fetchJson, parseObject, type RemoteJson } from "../../egress/fetch-json.ts";
+import type { SignatureAlgorithm } from "../../signatures/algorithms.ts";
+import { findFittingKeys, readKeySet } from "../../signatures/key-set.ts";
 import { toShown } from "./bearer-jwt.ts";
-import { findFittingKeys, readKeySet } from "./key-set.ts";
 import type { ProviderCheck, ProviderDecision } from "./provider-type.ts";
 import { Refused } from "./refused.ts";
-import type { SignatureAlgorithm } from "./signature-algorithms.ts";
 
 /** A finished step, and what the next ones need of it; no value when it failed. */
 export interface Step<T> {

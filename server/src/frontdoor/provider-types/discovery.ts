@@ -1,9 +1,9 @@
 /** Discovery documents (OpenID Connect Discovery 1.0 §4, RFC 8414 §3) and the keys they lead to. */
 import type { RemoteJson } from "../../egress/fetch-json.ts";
 import type { JsonCache } from "../../egress/json-cache.ts";
+import { readKeySet } from "../../signatures/key-set.ts";
 import { type KeySource, toShown } from "./bearer-jwt.ts";
 import { withoutEndingSlash } from "./data.ts";
-import { readKeySet } from "./key-set.ts";
 import { refuse } from "./refused.ts";
 
 /** Where an issuer's document is unless told otherwise. */

@@ -1,4 +1,6 @@
 /** `GOOGLE`: ID tokens and sign-ins of Google accounts. */
+
+import type { SignatureAlgorithm } from "../../signatures/algorithms.ts";
 import { type BearerRules, verifyBearerJwt } from "./bearer-jwt.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { findText, findTexts, getText, memoByData } from "./data.ts";
@@ -8,7 +10,6 @@ import { testIssuer } from "./issuer-dry-run.ts";
 import type { ProviderData, ProviderDecision, ProviderIdentity, ProviderType } from "./provider-type.ts";
 import { decide, refuse } from "./refused.ts";
 import { clientIdProperty, clientSecretProperty, kinds, listOf, makeSchema } from "./schema-parts.ts";
-import type { SignatureAlgorithm } from "./signature-algorithms.ts";
 
 const about = {
   name: "GOOGLE",

@@ -1,4 +1,5 @@
 import type { RemoteJson } from "../../egress/fetch-json.ts";
+import type { SignatureAlgorithm } from "../../signatures/algorithms.ts";
 import {
   type DryRun,
   failStep,
@@ -16,7 +17,6 @@ import {
 } from "./checks.ts";
 import { findIssuerProblem } from "./discovery.ts";
 import type { ProviderCheck, ProviderDecision, ProviderSample } from "./provider-type.ts";
-import type { SignatureAlgorithm } from "./signature-algorithms.ts";
 
 /** An OpenID Connect issuer and the client that uses it. */
 export interface IssuerUnderTest {

@@ -1,4 +1,6 @@
 /** `OIDC`: bearer JWTs and sign-ins of any OpenID Connect issuer. */
+
+import { type SignatureAlgorithm, signatureAlgorithms } from "../../signatures/algorithms.ts";
 import { type BearerRules, type KeySource, verifyBearerJwt } from "./bearer-jwt.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { findText, findTexts, getText, memoByData, toCanonicalUrl } from "./data.ts";
@@ -16,7 +18,6 @@ import {
   makeSchema,
   requiredClaimsProperty,
 } from "./schema-parts.ts";
-import { type SignatureAlgorithm, signatureAlgorithms } from "./signature-algorithms.ts";
 
 const about = {
   name: "OIDC",

@@ -1,6 +1,7 @@
 /** Pieces that the types' schemas share, and what a refusal by one of their patterns says. */
+
+import { signatureAlgorithms } from "../../signatures/algorithms.ts";
 import type { JsonValue, ProviderTypeName } from "./provider-type.ts";
-import { signatureAlgorithms } from "./signature-algorithms.ts";
 
 type Schema = { readonly [key: string]: JsonValue };
 

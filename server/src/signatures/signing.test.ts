@@ -7,7 +7,7 @@ import {
   type SigningAlgorithm,
   signWith,
   toDerSignature,
-} from "./algorithms.ts";
+} from "./signing.ts";
 
 const data = Buffer.from("data");
 

@@ -1,6 +1,6 @@
 /** Key sets of other issuers (RFC 7517 §5), read for verifying signatures. */
 import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
-import { fitsKey, isSignatureAlgorithm, type SignatureAlgorithm } from "./signature-algorithms.ts";
+import { fitsKey, isSignatureAlgorithm, type SignatureAlgorithm } from "./algorithms.ts";
 
 /** A key that can verify. */
 export interface VerifyingKey {

@@ -1,8 +1,8 @@
 import { createPublicKey } from "node:crypto";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { expect, test } from "vitest";
+import { fitsKey, isSignatureAlgorithm, isSignatureBy, signatureAlgorithms } from "./algorithms.ts";
 import { findFittingKeys, readKeySet } from "./key-set.ts";
-import { fitsKey, isSignatureAlgorithm, isSignatureBy, signatureAlgorithms } from "./signature-algorithms.ts";
 
 test.each(signatureAlgorithms)(
   "verifies what another library signs with %s, and nothing else",
