@@ -63,7 +63,8 @@ it("names the headers and the fields that a client needs", async () => {
   expect(requestBody.required).toBe(true);
   const { schema } = requestBody.content["application/json"];
   expect(schema.required).toEqual(["name", "type"]);
-  expect(schema.properties.data).toMatchObject({ type: "object", additionalProperties: true });
+  expect(schema.properties.data).toMatchObject({ type: ["object", "null"], additionalProperties: true });
+  expect(schema.additionalProperties).toBe(false);
   expect(components.schemas["vestibule.v1.AuthProviderSummary"].required).toEqual([
     "id",
     "name",

@@ -20,6 +20,12 @@ export interface ProgramOptions {
   readonly signal?: AbortSignal;
 }
 
+// What still runs when this process ends goes with it.
+const running = new Set<() => void>();
+process.once("exit", () => {
+  for (const end of running) end();
+});
+
 /** Runs a program to its end. Never throws for how that was: its code says it. */
 export async function runProgram(
   program: string,
@@ -37,7 +43,7 @@ export async function runProgram(
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGKILL");
   };
   options.signal?.addEventListener("abort", end);
-  process.once("exit", end);
+  running.add(end);
   child.stdin.on("error", () => {});
   child.stdin.end(options.input);
   const closed = once(child, "close").then(
@@ -46,6 +52,6 @@ export async function runProgram(
   );
   const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), closed]);
   options.signal?.removeEventListener("abort", end);
-  process.off("exit", end);
+  running.delete(end);
   return code instanceof Error ? { code: 127, stdout, stderr: code.message } : { code, stdout, stderr };
 }

@@ -38,18 +38,23 @@ const wellKnownSchemas: Readonly<Record<string, JsonSchema>> = {
 };
 
 /**
+ * Who writes it. What callers send has no other fields than these, and `null`
+ * for what is absent; what they are answered has every field without presence,
+ * and may have more fields one day.
+ */
+export type Direction = "sent" | "answered";
+
+/**
  * Schemas of messages and enums, gathered as they are referred to: each
- * becomes a component once, by its full name.
+ * becomes a component once, by its full name; a message that callers send by
+ * that name with `.Input`.
  */
 export class SchemaComponents {
   readonly components: Record<string, JsonSchema> = {};
   readonly #comments: Comments;
-  readonly #requested: ReadonlySet<DescMessage>;
 
-  /** @param requests messages that callers send; whatever they hold is theirs to leave out. */
-  constructor(comments: Comments, requests: readonly DescMessage[]) {
+  constructor(comments: Comments) {
     this.#comments = comments;
-    this.#requested = collectMessages(requests);
   }
 
   /** The comment on something; undefined when it has none. */
@@ -59,44 +64,44 @@ export class SchemaComponents {
   }
 
   /** A message's schema: a reference, or for a well-known one itself. */
-  message(type: DescMessage, style: Style): JsonSchema {
+  message(type: DescMessage, style: Style, direction: Direction): JsonSchema {
     const known = wellKnownSchemas[type.typeName];
     if (known !== undefined) return known;
     if (isWrapperDesc(type)) return scalarSchemas[type.fields[0].scalar];
-    const name = style === "frontier" ? `frontier.${type.typeName}` : type.typeName;
+    const prefix = style === "frontier" ? "frontier." : "";
+    const name = `${prefix}${type.typeName}${direction === "sent" ? ".Input" : ""}`;
     if (this.components[name] === undefined) {
       // Set first: a message may hold itself.
       this.components[name] = {};
-      this.components[name] = { ...this.describe(type.typeName), ...this.#message(type, style) };
+      const shape = direction === "sent" ? this.sent(type.fields, style) : this.#answered(type, style);
+      this.components[name] = { ...this.describe(type.typeName), ...shape };
     }
     return { $ref: `#/components/schemas/${name}` };
   }
 
-  /** Answers have every field without presence, also when it is empty; Frontier's leave it out. */
-  #message(type: DescMessage, style: Style): JsonSchema {
-    const object = this.object(type.fields, style);
-    if (style === "frontier" || this.#requested.has(type)) return object;
-    const required = type.fields.filter(isAlwaysThere).map(({ jsonName }) => jsonName);
-    return { ...object, ...(required.length > 0 && { required }) };
+  /** Frontier's answers leave out what is empty. */
+  #answered({ fields }: DescMessage, style: Style): JsonSchema {
+    const required = style === "frontier" ? [] : fields.filter(isAlwaysThere);
+    return toObject(fields, required, style, (field) => this.field(field, style, "answered"));
   }
 
-  /** An object that a caller sends, which has these fields. */
-  object(fields: readonly DescField[], style: Style): JsonSchema {
-    const required = fields.filter(isRequired).map((field) => toName(field, style));
-    return {
-      type: "object",
-      properties: Object.fromEntries(fields.map((field) => [toName(field, style), this.field(field, style)])),
-      ...(required.length > 0 && { required }),
+  /** An object that a caller sends, which has these fields and no others. */
+  sent(fields: readonly DescField[], style: Style): JsonSchema {
+    const required = fields.filter(isRequired);
+    const toSchema = (field: DescField) => {
+      const schema = this.field(field, style, "sent");
+      return required.includes(field) ? schema : orNull(schema);
     };
+    return { ...toObject(fields, required, style, toSchema), additionalProperties: false };
   }
 
   /** A field's schema, with its comment and rules. */
-  field(field: DescField, style: Style): JsonSchema {
+  field(field: DescField, style: Style, direction: Direction): JsonSchema {
     const { whole, item } = readKeywords(field);
     const behaviors = getOption(field, field_behavior);
     const example = getOption(field, exampleOption);
     return {
-      ...this.#shape(field, item, style),
+      ...this.#shape(field, item, style, direction),
       ...this.describe(`${field.parent.typeName}.${field.name}`),
       ...whole,
       ...(example !== "" && { examples: [JSON.parse(example)] }),
@@ -105,15 +110,15 @@ export class SchemaComponents {
     };
   }
 
-  #shape(field: DescField, item: JsonSchema, style: Style): JsonSchema {
-    const value = { ...this.#value(field, style), ...item };
+  #shape(field: DescField, item: JsonSchema, style: Style, direction: Direction): JsonSchema {
+    const value = { ...this.#value(field, style, direction), ...item };
     if (field.fieldKind === "list") return { type: "array", items: value };
     return field.fieldKind === "map" ? { type: "object", additionalProperties: value } : value;
   }
 
-  #value({ scalar, enum: names, message }: DescField, style: Style): JsonSchema {
+  #value({ scalar, enum: names, message }: DescField, style: Style, direction: Direction): JsonSchema {
     if (scalar !== undefined) return scalarSchemas[scalar];
-    return names === undefined ? this.message(message as DescMessage, style) : this.#enum(names);
+    return names === undefined ? this.message(message as DescMessage, style, direction) : this.#enum(names);
   }
 
   #enum(type: DescEnum): JsonSchema {
@@ -126,16 +131,26 @@ export class SchemaComponents {
   }
 }
 
-/** The messages, and all that their fields hold. */
-function collectMessages(roots: readonly DescMessage[]): Set<DescMessage> {
-  const found = new Set<DescMessage>();
-  const queue = [...roots];
-  for (let type = queue.pop(); type !== undefined; type = queue.pop()) {
-    if (found.has(type)) continue;
-    found.add(type);
-    for (const { message } of type.fields) if (message !== undefined) queue.push(message);
-  }
-  return found;
+function toObject(
+  fields: readonly DescField[],
+  required: readonly DescField[],
+  style: Style,
+  toSchema: (field: DescField) => JsonSchema,
+): JsonSchema {
+  return {
+    type: "object",
+    properties: Object.fromEntries(fields.map((field) => [toName(field, style), toSchema(field)])),
+    ...(required.length > 0 && { required: required.map((field) => toName(field, style)) }),
+  };
+}
+
+/** What fits the schema, and `null`. */
+function orNull(schema: JsonSchema): JsonSchema {
+  const { $ref, type, enum: values, ...rest } = schema;
+  if ($ref !== undefined) return { anyOf: [{ $ref }, { type: "null" }], ...rest };
+  // One without a type takes anything.
+  if (typeof type !== "string") return schema;
+  return { ...rest, type: [type, "null"], ...(Array.isArray(values) && { enum: [...values, null] }) };
 }
 
 function isAlwaysThere(field: DescField): boolean {

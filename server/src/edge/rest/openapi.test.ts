@@ -95,7 +95,7 @@ describe("the document", () => {
         required: false,
         content: {
           "application/json": {
-            schema: { $ref: "#/components/schemas/library.v1.Book", description: "The book." },
+            schema: { $ref: "#/components/schemas/library.v1.Book.Input", description: "The book." },
           },
         },
       },
@@ -169,11 +169,39 @@ describe("the document", () => {
       "totalPages",
     ]);
     // A book is sent as well as answered: whoever sends one leaves out what they like.
-    expect(schemas["library.v1.Book"].required).toEqual(["fullTitle"]);
+    expect(schemas["library.v1.Book.Input"].required).toEqual(["fullTitle"]);
+    expect(schemas["library.v1.Book"].required).toEqual([
+      "id",
+      "fullTitle",
+      "lendable",
+      "pages",
+      "binding",
+      "authors",
+    ]);
     expect(schemas["library.v1.LendBookResponse"].required).toBeUndefined();
     expect(schemas["frontier.library.v1.GetOldBookResponse"].required).toBeUndefined();
     const { patch } = paths["/library/shelves/{shelf_id}/books/{id}"];
     expect(patch.requestBody.required).toBeUndefined();
+  });
+
+  it("has requests without unknown fields, and with null for what may be absent", () => {
+    const { schemas } = components;
+    const { additionalProperties, properties } = schemas["library.v1.Book.Input"];
+    expect(additionalProperties).toBe(false);
+    expect(properties).toMatchObject({
+      fullTitle: { type: "string" },
+      pages: { type: ["integer", "null"], minimum: 0 },
+      binding: { anyOf: [{ $ref: "#/components/schemas/library.v1.Binding" }, { type: "null" }] },
+      authors: {
+        type: ["array", "null"],
+        items: { $ref: "#/components/schemas/library.v1.Author.Input" },
+      },
+      data: { type: ["object", "null"], additionalProperties: true },
+      earlier: { anyOf: [{ $ref: "#/components/schemas/library.v1.Book.Input" }, { type: "null" }] },
+    });
+    expect(schemas["library.v1.Author.Input"]).toMatchObject({ required: ["name"] });
+    // What is answered may have more one day.
+    expect(schemas["library.v1.Book"]).not.toHaveProperty("additionalProperties");
   });
 
   it("describes query parameters with their rules, nested ones to the first repetition", () => {
@@ -221,7 +249,6 @@ describe("the document", () => {
       enum: ["BINDING_UNSPECIFIED", "BINDING_HARD", "BINDING_SOFT"],
       description: "Kinds of binding.",
     });
-    expect(components.schemas["library.v1.Author"]).toMatchObject({ required: ["name"] });
     const [, id] = paths["/library/shelves/{shelf_id}/books/{id}:lend"].post.parameters;
     expect(id.schema).toMatchObject({ type: "string", format: "uuid" });
     const [kind] = paths["/library/kinds/{kind}/schema"].get.parameters;

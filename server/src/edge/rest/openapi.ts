@@ -33,10 +33,7 @@ export function createOpenApiDocument(options: OpenApiOptions): JsonObject {
     service.methods.some((method) => readBindings(method).length > 0),
   );
   const methods = services.flatMap(({ service }) => service.methods);
-  const schemas = new SchemaComponents(
-    options.comments,
-    methods.map(({ input }) => input),
-  );
+  const schemas = new SchemaComponents(options.comments);
   const names = new PathNames();
   for (const method of methods) {
     for (const [index, binding] of readBindings(method).entries()) {
@@ -134,7 +131,7 @@ function toPathParameters({ parameters }: NamedPath, style: Style, schemas: Sche
     name,
     in: "path",
     required: true,
-    schema: field === undefined ? { type: "string" } : schemas.field(field, style),
+    schema: field === undefined ? { type: "string" } : schemas.field(field, style, "sent"),
   }));
 }
 
@@ -154,7 +151,7 @@ function toQueryParameters(
         in: "query",
         ...schemas.describe(`${field.parent.typeName}.${field.name}`),
         ...(path.every(isRequired) && { required: true }),
-        schema: schemas.field(field, "vestibule"),
+        schema: schemas.field(field, "vestibule", "sent"),
       },
     ];
   });
@@ -187,11 +184,11 @@ function toRequestBody(
 ): JsonObject | undefined {
   if (body === "none") return undefined;
   if (body !== "message")
-    return { required: isRequired(body), content: toContent(schemas.field(body, style)) };
+    return { required: isRequired(body), content: toContent(schemas.field(body, style, "sent")) };
   const inPath = new Set(pathFields.map(([first]) => first));
   const fields = method.input.fields.filter((field) => !inPath.has(field));
   const isNeeded = fields.some(isRequired);
-  return { ...(isNeeded && { required: true }), content: toContent(schemas.object(fields, style)) };
+  return { ...(isNeeded && { required: true }), content: toContent(schemas.sent(fields, style)) };
 }
 
 function toContent(schema: JsonSchema): JsonObject {
@@ -201,7 +198,9 @@ function toContent(schema: JsonSchema): JsonObject {
 function toAnswer(binding: Binding, schemas: SchemaComponents): JsonObject {
   const { method, responseBody, successStatus, style } = binding;
   if (successStatus === 204) return { description: "Done." };
-  const schema = responseBody ? schemas.field(responseBody, style) : schemas.message(method.output, style);
+  const schema = responseBody
+    ? schemas.field(responseBody, style, "answered")
+    : schemas.message(method.output, style, "answered");
   const headers = toAnswerHeaders(binding);
   return {
     description: "Success.",
