@@ -43,6 +43,9 @@ const email = "ada@example.org";
 const userAgent = "coverage/1";
 const oidc = { issuer: "https://id.example", clientId: "abc" };
 
+/** A client's page, which calls `AuthCallback`. */
+const appPage = "https://app.example.org/callback";
+
 let server: TestServer;
 let person: Person;
 /** Ids and secrets that steps answered and later ones need. */
@@ -54,11 +57,12 @@ beforeAll(async () => {
   const port = await findFreePort();
   acme = await startIdentityProvider({
     accounts: { [email]: { email, email_verified: true } },
-    redirectUris: [`http://localhost:${port}/auth/callback`],
+    redirectUris: [appPage],
   });
   const { issuer: issuer_url, clientId: client_id, clientSecret: client_secret } = acme;
   const provider = { issuer_url, client_id, client_secret, authoritative_domains: ["example.org"] };
-  server = await startServer({ port, config: { authentication: { oidc_config: { acme: provider } } } });
+  const authentication = { callback_urls: [appPage], oidc_config: { acme: provider } };
+  server = await startServer({ port, config: { authentication } });
   person = new Person(server);
 });
 afterAll(async () => {
@@ -139,7 +143,7 @@ async function signIn(extra: Headers): Promise<Answer> {
 
 async function signInAtAcme(extra: Headers): Promise<Answer> {
   const { json } = await person.call("Authenticate", { strategyName: "acme", email });
-  const back = await walkRedirects(json.endpoint, `http://localhost:${server.port}/auth/callback`);
+  const back = await walkRedirects(json.endpoint, appPage);
   const code = back.searchParams.get("code");
   return await person.call("AuthCallback", { state: json.state, code }, extra);
 }

@@ -32,7 +32,7 @@ beforeAll(async () => {
   appUrl = `http://127.0.0.1:${(app.address() as AddressInfo).port}/home?from=vestibule`;
   provider = await startIdentityProvider({
     accounts: { nobody: atProvider },
-    redirectUris: [`${url}/auth/callback`],
+    redirectUris: [`${url}/auth/callback/acme`],
   });
   const { issuer, clientId, clientSecret } = provider;
   const [started, launched] = await Promise.all([
@@ -452,11 +452,11 @@ describe("an identity provider", () => {
     let back = "";
     await page.route(`${provider.issuer}/auth?*`, (route) => {
       const state = new URL(route.request().url()).searchParams.get("state");
-      back = `${url}/auth/callback?state=${state}&error=access_denied`;
+      back = `${url}/auth/callback/acme?state=${state}&error=access_denied`;
       return route.fulfill({ status: 303, headers: { location: back } });
     });
     await press(page, "Continue with Acme");
-    await page.waitForURL("**/auth/callback?*");
+    await page.waitForURL("**/auth/callback/acme?*");
     expect(await heading(page)).toBe("You are not signed in");
     await inspect(page, "denied");
     await page.goto(back);
@@ -483,11 +483,11 @@ describe("where a sign-in leads", () => {
     await page.getByRole("link", { name: "Start again" }).click();
     await page.route(`${provider.issuer}/auth?*`, (route) => {
       const state = new URL(route.request().url()).searchParams.get("state");
-      const location = `${url}/auth/callback?state=${state}&error=access_denied`;
+      const location = `${url}/auth/callback/acme?state=${state}&error=access_denied`;
       return route.fulfill({ status: 303, headers: { location } });
     });
     await press(page, "Continue with Acme");
-    await page.waitForURL("**/auth/callback?*");
+    await page.waitForURL("**/auth/callback/acme?*");
     await page.getByRole("link", { name: "Start again" }).click();
     await typeCode(page, findCode(await askForMail(page, newEmail())));
     await page.waitForURL(appUrl);
@@ -569,7 +569,7 @@ describe("without", () => {
 it("a provider signs in where cookies are for this site's own navigations alone", async () => {
   const port = await findFreePort();
   const own = `http://localhost:${port}`;
-  const redirectUris = [`${own}/auth/callback`];
+  const redirectUris = [`${own}/auth/callback/acme`];
   const elsewhere = await startIdentityProvider({ accounts: { nobody: atProvider }, redirectUris });
   const { issuer, clientId, clientSecret } = elsewhere;
   await using strict = await startServer({

@@ -17,18 +17,23 @@ function infoOf({ json }: Answer): { reason?: string; metadata?: Record<string, 
   return details.find(({ type }: { type: string }) => type === "google.rpc.ErrorInfo")?.debug ?? {};
 }
 
+/** A client's page, which calls `AuthCallback`. */
+const appPage = "https://app.example.org/callback";
+
+/** The URL of ours where a provider is answered. */
+const toOwnUrl = (port: number, name: string) => `http://localhost:${port}/auth/callback/${name}`;
+
 /** Goes to a provider and comes back, as far as the callback URL. The account's id is its address. */
-async function goTo(person: Person, strategyName: string, email: string) {
-  const begun = await person.call("Authenticate", { strategyName, email });
+async function goTo(person: Person, strategyName: string, email: string, callbackUrl = appPage) {
+  const begun = await person.call("Authenticate", { strategyName, email, callbackUrl });
   expect(begun.json, begun.text).toHaveProperty("endpoint");
-  const { origin } = new URL(person.headers().origin ?? "");
-  const back = await walkRedirects(begun.json.endpoint, `${origin}/auth/callback`);
+  const back = await walkRedirects(begun.json.endpoint, callbackUrl);
   return { state: begun.json.state as string, code: back.searchParams.get("code") ?? "", back };
 }
 
 /** Signs in at the site as one of its accounts. */
 async function goToGithub(github: GithubSite, person: Person, login: string): Promise<Answer> {
-  const begun = await person.call("Authenticate", { strategyName: "github" });
+  const begun = await person.call("Authenticate", { strategyName: "github", callbackUrl: appPage });
   const { searchParams } = github.approve(begun.json.endpoint, login);
   return await person.call("AuthCallback", {
     state: searchParams.get("state"),
@@ -56,9 +61,8 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
 
   beforeAll(async () => {
     const port = await findFreePort();
-    const redirectUris = [`http://localhost:${port}/auth/callback`];
-    acme = await startIdentityProvider({ accounts, redirectUris });
-    other = await startIdentityProvider({ accounts, redirectUris });
+    acme = await startIdentityProvider({ accounts, redirectUris: [appPage, toOwnUrl(port, "acme")] });
+    other = await startIdentityProvider({ accounts, redirectUris: [appPage, toOwnUrl(port, "other")] });
     github = await startGithubSite(githubAccounts);
     server = await startServer({
       database,
@@ -67,6 +71,7 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
       config: {
         limits: { mails_per_address_per_hour: 1000 },
         authentication: {
+          callback_urls: [appPage],
           oidc_config: {
             acme: { ...toClient(acme), authoritative_domains: ["acme.example"] },
             other: toClient(other),
@@ -176,15 +181,20 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
     const email = newEmail();
     accounts[email] = { email, email_verified: true };
     const person = new Person(server);
+    const ownUrl = (name: string) => toOwnUrl(server.port, name);
     const atAcme = await goTo(person, "acme", email);
     const atOther = await goTo(person, "other", email);
 
     // Everything of A, called B's: refused before anything is used up.
     const renamed = { state: atAcme.state, code: atAcme.code, strategyName: "other" };
     expect((await person.call("AuthCallback", renamed)).json.message).toBe("invalid auth state");
-    // A's state with B's code, as the attacker of a mix-up sends a browser back.
+    // A's state with B's code, where A is answered.
+    const [{ state }, { code }] = [
+      await goTo(person, "acme", email, ownUrl("acme")),
+      await goTo(person, "other", email, ownUrl("other")),
+    ];
     const crossed = await person.send(
-      `/auth/callback?state=${atAcme.state}&code=${atOther.code}&iss=${encodeURIComponent(acme.issuer)}`,
+      `/auth/callback/acme?state=${state}&code=${code}&iss=${encodeURIComponent(acme.issuer)}`,
     );
     expect([crossed.status, crossed.headers["set-cookie"]]).toEqual([400, undefined]);
     // B's own answer under A's name (RFC 9207).
@@ -192,7 +202,7 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
     expect((await person.call("AuthCallback", named)).json.message).toBe("invalid flow or expired");
     expect(person.cookies.has("sid")).toBe(false);
 
-    const good = await goTo(person, "other", email);
+    const good = await goTo(person, "other", email, ownUrl("other"));
     const ended = await person.send(good.back.pathname + good.back.search);
     expect([ended.status, ended.headers.location]).toEqual([303, `http://localhost:${server.port}/account`]);
     expect((await person.send(good.back.pathname + good.back.search)).headers["set-cookie"]).toBeUndefined();
@@ -202,7 +212,7 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
     const email = newEmail();
     accounts[email] = { email, email_verified: true };
     const [person, victim] = [new Person(server), new Person(server)];
-    const { back } = await goTo(person, "acme", email);
+    const { back } = await goTo(person, "acme", email, toOwnUrl(server.port, "acme"));
     await victim.call("Authenticate", { strategyName: "acme" });
     for (const browser of [victim, new Person(server)]) {
       const answer = await browser.send(back.pathname + back.search);
@@ -369,7 +379,7 @@ describe("identity providers in trouble", () => {
     const port = await findFreePort();
     const options = {
       accounts: { [email]: { email, email_verified: true } },
-      redirectUris: [`http://localhost:${port}/auth/callback`],
+      redirectUris: [appPage],
     };
     acme = await startIdentityProvider(options);
     fresh = await startIdentityProvider(options);
@@ -381,7 +391,10 @@ describe("identity providers in trouble", () => {
       absent,
       github: { client_id: "c", client_secret: "s", base_url: github.baseUrl },
     };
-    server = await startServer({ port, config: { authentication: { oidc_config } } });
+    server = await startServer({
+      port,
+      config: { authentication: { callback_urls: [appPage], oidc_config } },
+    });
   });
   afterAll(async () => {
     await server?.[Symbol.asyncDispose]();

@@ -521,6 +521,33 @@ describe("doctor", () => {
     expect(existsSync(dataDir)).toBe(false);
   });
 
+  it("says what to register with each provider, and where nothing but their answers tells them apart", async () => {
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const client = { client_id: "c", client_secret: "s" };
+    const page = "https://app.example.com/callback";
+    const told = async (oidc_config: object, callback_urls?: readonly string[]) => {
+      const authentication = { oidc_config, ...(callback_urls && { callback_urls }) };
+      const config = { public_url: "https://id.example.com", authentication };
+      const { code, stdout } = await doctor(state, { config });
+      expect(code).toBe(0);
+      return stdout.split("\n").filter((line) => /provider|callback/.test(line));
+    };
+    const own = (name: string, url: string) => `ok    provider ${name}: its redirect URI is ${url}`;
+    const google = own("google", "https://id.example.com/auth/callback/google");
+    const github = own("github", "https://id.example.com/auth/callback");
+    const both = { google: client, github: { ...client, callback: "shared" } };
+    expect(await told(both)).toEqual([google, github]);
+    expect(await told(both, ["https://id.example.com/auth/callback"])).toEqual([google, github]);
+    expect(await told({ google: client }, [page])).toEqual([google]);
+    const warning = `warn  callback_urls: several providers answer at ${page}; one that is hostile is told from`;
+    expect(await told(both, [page])).toEqual([google, github, expect.stringContaining(warning)]);
+    const two = await doctor(state, {
+      config: { authentication: { oidc_config: { ...both, google: { ...client, callback: "shared" } } } },
+    });
+    expectRefusal(two, /oidc_config\.github\.callback: must be own/);
+  });
+
   it("says which migrations are pending, on Postgres as well, and applies none", async () => {
     const state = await createState("postgres");
     onTestFinished(() => state.remove());

@@ -418,7 +418,6 @@ export async function createApp(options: AppOptions): Promise<App> {
   });
   const strategies = createConfiguredStrategies({
     authentication,
-    publicUrl: config.publicUrl,
     siteName,
     mailer,
     mailAllowance: mailboxLimits,
@@ -665,6 +664,7 @@ export async function createApp(options: AppOptions): Promise<App> {
         leave: pages.leave,
         comeAgain: pages.comeAgain,
         publicUrl: config.publicUrl,
+        providerUrls: authentication.oidcProviders.map(({ callbackUrl }) => callbackUrl),
         defaultReturnTo: `${config.publicUrl}/account`,
       }).map(pages.guard),
       ...createSchemaRoutes(providerTypes.list),

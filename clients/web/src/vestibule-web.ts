@@ -23,7 +23,7 @@ export interface VestibuleWebOptions extends ConnectionOptions {
   /**
    * Page of yours that providers send people back to, which calls
    * `handleCallback`: exactly one of the server's `authentication.callback_urls`.
-   * Default: the server's first, usually its own `/auth/callback`.
+   * Default: the server's first, or where it has none its own, at which it ends the sign-in itself.
    */
   readonly callbackUrl?: string;
   /** Project that access tokens are asked for (`X-Project`). */

@@ -2,7 +2,12 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { newRequestInfo } from "../sessions/test-support.ts";
-import { type CallbackHttpResponse, type CallbackResult, createCallbackRoutes } from "./callback-routes.ts";
+import {
+  type CallbackHttpResponse,
+  type CallbackResult,
+  type CallbackRoute,
+  createCallbackRoutes,
+} from "./callback-routes.ts";
 import type { Proof } from "./strategy.ts";
 import {
   createFakeMail,
@@ -28,7 +33,13 @@ describeDatabases("callback routes", (under) => {
   const shown: CallbackResult[] = [];
   let signIn: SignInParts;
   let web: SignInWeb;
-  let routes: ReturnType<typeof createCallbackRoutes>;
+  let routes: readonly CallbackRoute[];
+
+  function routeOf(method: string, path: string): CallbackRoute {
+    const found = routes.find((route) => route.method === method && route.path === path);
+    if (found === undefined) throw new Error(`no ${method} ${path}`);
+    return found;
+  }
 
   beforeAll(async () => {
     signIn = await openSignIn(under.database, { clock, strategies: [mail, google] });
@@ -46,6 +57,7 @@ describeDatabases("callback routes", (under) => {
         headers: { location: url, "set-cookie": [...setCookies] },
       }),
       publicUrl,
+      providerUrls: [google.callbackUrl ?? "", `${publicUrl}/auth/callback/other`],
       defaultReturnTo: `${publicUrl}/account`,
     });
   });
@@ -71,9 +83,13 @@ describeDatabases("callback routes", (under) => {
       }
     }
 
-    async begin(strategyName: string, asked: { email?: string; returnTo?: string } = {}): Promise<string> {
+    async begin(
+      strategyName: string,
+      asked: { email?: string; returnTo?: string; callbackUrl?: string } = {},
+    ): Promise<string> {
+      const callbackUrl = strategyName === "google" ? (google.callbackUrl ?? "") : "";
       const { flow, setCookies } = await web.begin(
-        { strategyName, email: "", returnTo: "", callbackUrl: "", ...asked },
+        { strategyName, email: "", returnTo: "", callbackUrl, ...asked },
         { header: this.header, info: newRequestInfo(), principal: undefined },
       );
       this.keep(setCookies);
@@ -81,10 +97,14 @@ describeDatabases("callback routes", (under) => {
       return flow.state;
     }
 
-    async visit(query: Record<string, string>, method = "GET"): Promise<CallbackHttpResponse> {
+    async visit(
+      query: Record<string, string>,
+      method = "GET",
+      path = "/auth/callback/google",
+    ): Promise<CallbackHttpResponse> {
       const parameters = new URLSearchParams(query);
       const request = { method, query: parameters, header: this.header, body: Buffer.from("") };
-      return this.#keep(await routes[0].handle({ ...request, info: newRequestInfo() }));
+      return this.#keep(await routeOf("GET", path).handle({ ...request, info: newRequestInfo() }));
     }
 
     async post(form: Record<string, string>): Promise<CallbackHttpResponse> {
@@ -93,7 +113,9 @@ describeDatabases("callback routes", (under) => {
       header.set("origin", publicUrl);
       const body = Buffer.from(new URLSearchParams(form).toString());
       const request = { method: "POST", query: new URLSearchParams(), header, body };
-      return this.#keep(await routes[1].handle({ ...request, info: newRequestInfo() }));
+      return this.#keep(
+        await routeOf("POST", "/auth/callback").handle({ ...request, info: newRequestInfo() }),
+      );
     }
 
     #keep(response: CallbackHttpResponse): CallbackHttpResponse {
@@ -161,6 +183,27 @@ describeDatabases("callback routes", (under) => {
       expect(cookiesOf(again)).toEqual([]);
       await new Browser().visit(answer);
       expect(shown.at(-1)).toMatchObject({ kind: "refused", error: { reason: "INVALID_FLOW" } });
+    });
+
+    it("is taken at its provider's own path alone, also where it is a no, and stays good there", async () => {
+      const browser = new Browser();
+      const answer = { state: await browser.begin("google"), code: person() };
+      for (const path of ["/auth/callback", "/auth/callback/other"]) {
+        await browser.visit({ state: answer.state, error: "access_denied" }, "GET", path);
+        expect(cookiesOf(await browser.visit(answer, "GET", path))).toEqual([]);
+        expect(shown.at(-1)).toMatchObject({ kind: "refused", error: { reason: "INVALID_AUTH_STATE" } });
+      }
+      expect((await browser.visit(answer)).status).toBe(303);
+    });
+
+    it("of a flow for a client's page is not taken", async () => {
+      const browser = new Browser();
+      const callbackUrl = "https://app.example.org/callback";
+      const answer = { state: await browser.begin("google", { callbackUrl }), code: person() };
+      for (const path of ["/auth/callback", "/auth/callback/google"]) {
+        expect(cookiesOf(await browser.visit(answer, "GET", path))).toEqual([]);
+        expect(shown.at(-1)).toMatchObject({ kind: "refused", error: { reason: "INVALID_AUTH_STATE" } });
+      }
     });
 
     it("is not taken from HEAD", async () => {

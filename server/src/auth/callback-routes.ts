@@ -1,17 +1,21 @@
 /**
- * `/auth/callback`, where browsers come back to.
+ * `/auth/callback` and `/auth/callback/<name>`, where browsers come back to.
  *
- * GET takes the answer of an identity provider (`response_mode=query`). Of a
- * flow by mail it only shows a page, however often it is fetched and by whom:
- * the button on that page, a POST from our own origin and with a token made
- * from the browser's cookie, is what signs in. HEAD does nothing at all.
+ * GET takes the answer of an identity provider (`response_mode=query`), of each
+ * at a path of its own. Of a flow by mail the plain path only shows a page,
+ * however often it is fetched and by whom: the button on that page, a POST from
+ * our own origin and with a token made from the browser's cookie, is what signs
+ * in. HEAD does nothing at all.
  */
+import { callbackPath } from "../config/urls.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import { type Browsers, isFormToken, toFormToken } from "./browser.ts";
 import { findVisitor } from "./visitor.ts";
 import { type SignInWeb, toLocation, type WebFinished } from "./web.ts";
+
+export { callbackPath };
 
 /** A request as a plain route sees it. */
 export interface CallbackHttpRequest {
@@ -74,12 +78,11 @@ export interface CallbackRoutesOptions {
   readonly comeAgain?: ((path: string) => CallbackHttpResponse) | undefined;
   /** Origin that browsers see. */
   readonly publicUrl: string;
+  /** Where providers are answered, each at its own URL; the plain one may be among them. */
+  readonly providerUrls: readonly string[];
   /** Where to go after a sign-in that asked for nothing else. */
   readonly defaultReturnTo: string;
 }
-
-/** Path of the routes. */
-export const callbackPath = "/auth/callback";
 
 /** What a form's token is made for. */
 export function toCallbackPurpose(state: string): string {
@@ -95,10 +98,18 @@ function readOne(parameters: URLSearchParams, name: string): string {
   return value;
 }
 
-/** Builds the two routes. */
-export function createCallbackRoutes(options: CallbackRoutesOptions) {
+/** One of the routes. That for GET answers HEAD as well. */
+export interface CallbackRoute {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly handle: (request: CallbackHttpRequest) => Promise<CallbackHttpResponse>;
+}
+
+/** Builds the routes: the plain path for GET and POST, and each provider's own for GET. */
+export function createCallbackRoutes(options: CallbackRoutesOptions): readonly CallbackRoute[] {
   const { web, authenticator, browsers, renderResult, leave, comeAgain, publicUrl, defaultReturnTo } =
     options;
+  const plainUrl = publicUrl + callbackPath;
 
   function sendOn(returnTo: string | undefined, setCookies: readonly string[]): CallbackHttpResponse {
     return {
@@ -128,26 +139,27 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
     return { state, email, formToken: toFormToken(browser, toCallbackPurpose(state)) };
   }
 
-  async function get(request: CallbackHttpRequest): Promise<CallbackHttpResponse> {
+  /** @param route the URL that the browser came to */
+  async function get(route: string, request: CallbackHttpRequest): Promise<CallbackHttpResponse> {
     const { query, header } = request;
     if (comeAgain !== undefined && header.get("sec-fetch-site") === "cross-site") {
-      return comeAgain(`${callbackPath}?${query}`);
+      return comeAgain(`${new URL(route).pathname}?${query}`);
     }
     const state = readOne(query, "state");
     const { strategy, returnTo: askedFor } = await web.glance(state, header);
     const named = readOne(query, "strategy_name");
     if (named !== "" && named !== strategy.name) throw new DomainError("INVALID_AUTH_STATE");
-    if (strategy.attempts === "code") {
+    if (strategy.attempts === "code" && route === plainUrl) {
       const form = await findForm(state, header);
       if (form === undefined) return await renderResult({ kind: "other_browser" }, request);
       return await renderResult({ kind: "confirm", form, code: readOne(query, "code") }, request);
     }
     if (query.has("error")) {
-      await web.abandon(state, header);
+      await web.abandon(state, header, route);
       return await renderResult({ kind: "denied", returnTo: askedFor }, request);
     }
     const [code, issuer] = [readOne(query, "code"), readOne(query, "iss")];
-    const answer = { strategyName: "", state, code, stateOptions: {}, issuer };
+    const answer = { strategyName: "", state, code, stateOptions: {}, issuer, route };
     const { returnTo, setCookies } = await finish(answer, request);
     return sendOn(returnTo, setCookies);
   }
@@ -163,7 +175,8 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
     if (!isFromOwnPage(header, publicUrl) || !isOurs) throw new DomainError("CROSS_ORIGIN");
     const { strategy } = await web.glance(state, header);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
-    const answer = { strategyName: "", state, code: readOne(form, "code"), stateOptions: {} };
+    const code = readOne(form, "code");
+    const answer = { strategyName: "", state, code, stateOptions: {}, route: plainUrl };
     try {
       const { returnTo, setCookies } = await finish(answer, request);
       return leave(returnTo ?? defaultReturnTo, setCookies);
@@ -201,15 +214,17 @@ export function createCallbackRoutes(options: CallbackRoutesOptions) {
     (request: CallbackHttpRequest): Promise<CallbackHttpResponse> =>
       work(request).catch((error) => onRefusal(error, request));
 
-  return [
-    {
+  function toGetRoute(url: string): CallbackRoute {
+    const handle = guard((request) => get(url, request));
+    return {
       method: "GET",
-      path: callbackPath,
-      handle: async (request: CallbackHttpRequest): Promise<CallbackHttpResponse> =>
-        request.method === "HEAD" ? { status: 200 } : await guard(get)(request),
-    },
-    { method: "POST", path: callbackPath, handle: guard(post) },
-  ] as const;
+      path: new URL(url).pathname,
+      handle: async (request) => (request.method === "HEAD" ? { status: 200 } : await handle(request)),
+    };
+  }
+
+  const urls = new Set([plainUrl, ...options.providerUrls]);
+  return [{ method: "POST", path: callbackPath, handle: guard(post) }, ...[...urls].map(toGetRoute)];
 }
 
 /** Whether a form was sent from a page of ours: by its `Origin`, or without one by what the browser says of it. */

@@ -2,7 +2,9 @@ import { DomainError } from "../lib/errors.ts";
 
 /** Where people may be sent: URLs as configured, to be repeated character by character. */
 export interface RedirectRules {
-  /** The first is the default. */
+  /** Where our own pages are answered. A provider's own URL is this one or below it. */
+  readonly plainCallbackUrl: string;
+  /** The first is the default. The plain one in here stands for each provider's own. */
   readonly callbackUrls: readonly string[];
   readonly authorizedRedirectUrls: readonly string[];
 }
@@ -15,12 +17,23 @@ function refuse(field: string): never {
   });
 }
 
-/** The callback URL that was asked for, or the default. @throws DomainError REDIRECT_NOT_ALLOWED */
-export function getCallbackUrl({ callbackUrls }: RedirectRules, asked: string): string {
-  const [first] = callbackUrls;
-  if (first === undefined) throw new Error("no callback URL is configured");
-  if (asked === "") return first;
-  return callbackUrls.includes(asked) ? asked : refuse("callback_url");
+/**
+ * The callback URL that was asked for, or the default: of ours none but the
+ * provider's own.
+ *
+ * @param own of the provider; absent for a strategy that sends the browser to none
+ * @throws DomainError REDIRECT_NOT_ALLOWED
+ */
+export function getCallbackUrl(rules: RedirectRules, asked: string, own = rules.plainCallbackUrl): string {
+  const { plainCallbackUrl, callbackUrls } = rules;
+  const wanted = asked === "" ? (callbackUrls[0] ?? own) : asked;
+  if (wanted !== own && !callbackUrls.includes(wanted)) return refuse("callback_url");
+  return wanted === plainCallbackUrl ? own : wanted;
+}
+
+/** Whether a callback URL is a route of ours; all others are pages of clients. */
+export function isOwnRoute({ plainCallbackUrl }: RedirectRules, callbackUrl: string): boolean {
+  return callbackUrl === plainCallbackUrl || callbackUrl.startsWith(`${plainCallbackUrl}/`);
 }
 
 /** Where to go in the end, if that was asked for. @throws DomainError REDIRECT_NOT_ALLOWED */

@@ -17,11 +17,14 @@ import {
   createFakeMail,
   createFakeProvider,
   openSignIn,
+  publicUrl,
   type SignInParts,
   toBegin,
   toFinish,
 } from "./test-support.ts";
 
+const plainRoute = `${publicUrl}/auth/callback`;
+const appPage = "https://app.example.org/callback";
 const newBrowser = () => randomBytes(32).toString("base64url");
 const expired = { reason: "INVALID_FLOW", kind: "invalid_argument", message: "invalid flow or expired" };
 const badState = {
@@ -212,10 +215,31 @@ describeDatabases("sign-in", (under) => {
 
     it("is abandoned by its own browser alone", async () => {
       const flow = await beginByMail(newEmail());
-      await here.service.abandon(flow.state, [newBrowser()]);
+      await here.service.abandon(flow.state, [newBrowser()], plainRoute);
       expect(await here.service.glance(flow.state, flow.browsers)).toMatchObject({ isSameBrowser: true });
-      await here.service.abandon(flow.state, flow.browsers);
+      await here.service.abandon(flow.state, flow.browsers, `${plainRoute}/google`);
+      expect(await here.service.glance(flow.state, flow.browsers)).toMatchObject({ isSameBrowser: true });
+      await here.service.abandon(flow.state, flow.browsers, plainRoute);
       await expect(here.service.glance(flow.state, [])).rejects.toMatchObject(expired);
+    });
+
+    it.each([
+      ["a provider's own URL", "google", `${plainRoute}/google`, [`${plainRoute}/google`], "CODE_MISSING"],
+      ["a client's page", "google", appPage, [undefined], "CODE_MISSING"],
+      ["no provider, with a code", "mailotp", "", [undefined, plainRoute], "INVALID_OTP"],
+      ["no provider, without one", "passkey", "", [undefined], "USER_NOT_FOUND"],
+    ])("for %s is judged there alone, and goes on where it is not", async (_, name, url, good, reason) => {
+      const browsers = [newBrowser()];
+      const asked = { strategyName: name, callbackUrl: url, browser: browsers[0] ?? "", email: newEmail() };
+      const { state } = await here.service.begin(toBegin(asked));
+      const finishAt = (route: string | undefined) =>
+        finish({ state, browsers, code: newBrowser(), ...(route !== undefined && { route }) });
+      const routes = [undefined, plainRoute, `${plainRoute}/google`, `${plainRoute}/other`];
+      for (const route of routes.filter((each) => !good.includes(each))) {
+        await expect(finishAt(route)).rejects.toMatchObject(badState);
+        if (route !== undefined) await here.service.abandon(state, browsers, route);
+      }
+      for (const route of good) await expect(finishAt(route)).rejects.toMatchObject({ reason });
     });
 
     it("is swept when it is over, not before", async () => {
@@ -365,17 +389,15 @@ describeDatabases("sign-in", (under) => {
           email: newEmail(),
           browser,
           returnTo: "https://app.example.org/home",
-          callbackUrl: "https://app.example.org/callback",
+          callbackUrl: appPage,
         }),
       );
       const kept = await here.flows.findLive(flow.state);
       expect(kept).toMatchObject({
         returnTo: "https://app.example.org/home",
-        callbackUrl: "https://app.example.org/callback",
+        callbackUrl: appPage,
       });
-      expect((await here.flows.findLive((await beginByMail(newEmail())).state))?.callbackUrl).toBe(
-        "https://id.example.org/auth/callback",
-      );
+      expect((await here.flows.findLive((await beginByMail(newEmail())).state))?.callbackUrl).toBe(appPage);
     });
   });
 

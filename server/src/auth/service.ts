@@ -25,7 +25,7 @@ import { isSameBrowser } from "./browser.ts";
 import type { Flow } from "./flow-store.ts";
 import { type Flows, newState } from "./flows.ts";
 import { isOutage, type Judge, type Judged } from "./judge.ts";
-import { findReturnTo, getCallbackUrl, type RedirectRules } from "./redirects.ts";
+import { findReturnTo, getCallbackUrl, isOwnRoute, type RedirectRules } from "./redirects.ts";
 import type { BeginRequest, FinishingUser, Proof, SignedInUser, Strategy } from "./strategy.ts";
 
 /** What `Authenticate` asks for; absent texts are empty. */
@@ -59,6 +59,8 @@ export interface FinishFlow {
   readonly stateOptions: Metadata;
   /** `iss` of the callback's query (RFC 9207), empty if it had none; absent where the query is not known. */
   readonly issuer?: string;
+  /** URL of the route of ours that the answer came to; absent for `AuthCallback` and our pages' forms. */
+  readonly route?: string;
   /** Values of the browser's cookie. */
   readonly browsers: readonly string[];
   readonly principal: Principal | undefined;
@@ -151,7 +153,7 @@ export class SignInService {
   async begin(request: BeginFlow): Promise<BegunFlow> {
     const strategy = this.#getStrategy(request.strategyName);
     const { redirects } = this.#options;
-    const callbackUrl = getCallbackUrl(redirects, request.callbackUrl);
+    const callbackUrl = getCallbackUrl(redirects, request.callbackUrl, strategy.callbackUrl);
     const returnTo = findReturnTo(redirects, request.returnTo);
     const email = request.email === "" ? undefined : toEmail(request.email);
     if (request.email !== "" && email === undefined) throw new DomainError("INVALID_EMAIL");
@@ -194,10 +196,14 @@ export class SignInService {
     };
   }
 
-  /** Ends a flow that its browser does not want to go on with. Does nothing when it is not that browser's. */
-  async abandon(state: string, browsers: readonly string[]): Promise<void> {
+  /**
+   * Ends a flow that its browser does not want to go on with. Does nothing when
+   * it is not that browser's, or not one that is answered at this route of ours.
+   */
+  async abandon(state: string, browsers: readonly string[], route: string): Promise<void> {
     const flow = await this.#options.flows.findLive(state);
     if (flow === undefined || !isSameBrowser(browsers, flow.browserHash)) return;
+    if (!this.#isAnsweredAt(route, flow)) return;
     await this.#options.flows.remove(flow.id);
   }
 
@@ -278,8 +284,23 @@ export class SignInService {
     return { begun: outcome.begun, returnTo: flow.returnTo };
   }
 
-  /** The flow that a request may finish: live, of this browser, of this strategy. */
-  async #getFlow({ state, browsers, strategyName }: FinishFlow): Promise<Flow> {
+  /**
+   * Whether a flow may be finished by an answer that came to a route of ours, or
+   * without one to `AuthCallback`. A provider's answer must come where the flow
+   * sent the browser off to come back to: there it is known whose it is, and
+   * nobody can have it be taken for another provider's (RFC 9700 §4.4.2).
+   */
+  #isAnsweredAt(route: string | undefined, flow: Flow): boolean {
+    const { redirects } = this.#options;
+    const { attempts, callbackUrl } = this.#getStrategy(flow.strategy);
+    if (callbackUrl === undefined) {
+      return route === undefined || (attempts === "code" && route === redirects.plainCallbackUrl);
+    }
+    return route === undefined ? !isOwnRoute(redirects, flow.callbackUrl) : route === flow.callbackUrl;
+  }
+
+  /** The flow that a request may finish: live, of this browser, of this strategy, answered where it is to be. */
+  async #getFlow({ state, browsers, strategyName, route }: FinishFlow): Promise<Flow> {
     if (strategyName !== "") this.#getStrategy(strategyName);
     const flow = await this.#options.flows.findLive(state);
     if (flow === undefined) throw new DomainError("INVALID_FLOW");
@@ -288,6 +309,11 @@ export class SignInService {
     }
     if (strategyName !== "" && strategyName !== flow.strategy) {
       throw new DomainError("INVALID_AUTH_STATE", { detail: `a flow of ${flow.strategy}` });
+    }
+    if (!this.#isAnsweredAt(route, flow)) {
+      const place = route ?? "AuthCallback";
+      const detail = `a flow of ${flow.strategy} for ${flow.callbackUrl} was answered at ${place}`;
+      throw new DomainError("INVALID_AUTH_STATE", { detail });
     }
     return flow;
   }

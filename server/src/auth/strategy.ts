@@ -13,7 +13,7 @@ import type { Caller } from "../principals/principal.ts";
 export interface BeginRequest {
   /** Lower case and well-formed; absent where the caller gave none. */
   readonly email?: string;
-  /** Where the browser is to come back to: one of the configured callback URLs. */
+  /** Where the browser is to come back to: the strategy's own callback URL, or one of the configured. */
   readonly callbackUrl: string;
   /** The flow's `state`: 256 random bits, base64url. Kept by the service as a hash only. */
   readonly state: string;
@@ -115,6 +115,11 @@ export interface Strategy {
   readonly params: Metadata;
   /** How long a flow may take. */
   readonly flowSeconds: number;
+  /**
+   * Of an identity provider: the URL of ours that it sends browsers back to, no
+   * other provider's. Absent for a strategy that sends the browser nowhere.
+   */
+  readonly callbackUrl?: string;
   /**
    * How a wrong answer is counted: `code` keeps the flow until the cap of wrong
    * codes is reached, `once` ends it at the first answer, right or wrong.

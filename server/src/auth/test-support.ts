@@ -18,6 +18,9 @@ import { type BeginFlow, type FinishFlow, SignInService } from "./service.ts";
 import type { Proof, Strategy } from "./strategy.ts";
 import { SignInWeb } from "./web.ts";
 
+/** The origin that browsers see in tests. */
+export const publicUrl = "https://id.example.org";
+
 /** A strategy by mail whose codes are what the test reads out of `sent`. */
 export interface FakeMail extends Strategy {
   /** The last code for an address. */
@@ -60,13 +63,14 @@ export interface FakeProvider extends Strategy {
   readonly people: Map<string, Proof>;
 }
 
-/** A fake of an identity provider. */
+/** A fake of an identity provider, answered at a URL of its own. */
 export function createFakeProvider(name: string): FakeProvider {
   const people = new Map<string, Proof>();
   return {
     name,
     params: {},
     flowSeconds: 600,
+    callbackUrl: `${publicUrl}/auth/callback/${name}`,
     attempts: "once",
     people,
     begin: async ({ state }) => ({ endpoint: `https://${name}.example/?state=${state}`, secret: { name } }),
@@ -117,7 +121,8 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
     log: silentLog,
     strategies,
     redirects: {
-      callbackUrls: ["https://id.example.org/auth/callback", "https://app.example.org/callback"],
+      plainCallbackUrl: `${publicUrl}/auth/callback`,
+      callbackUrls: ["https://app.example.org/callback"],
       authorizedRedirectUrls: ["https://app.example.org/home"],
     },
     flows,
@@ -135,9 +140,6 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
   });
   return { service, parts, limits, flows, close: () => parts.close() };
 }
-
-/** The origin that browsers see in tests. */
-export const publicUrl = "https://id.example.org";
 
 /** Browsers as over https. */
 export const testBrowsers = createBrowsers({ secure: true, crossSite: false });

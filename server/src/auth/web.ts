@@ -76,7 +76,7 @@ export class SignInWeb {
 
   /** Ends a flow, and signs the browser in. @throws DomainError as `SignInService.finish` */
   async finish(
-    answer: Pick<FinishFlow, "strategyName" | "state" | "code" | "stateOptions" | "issuer">,
+    answer: Pick<FinishFlow, "strategyName" | "state" | "code" | "stateOptions" | "issuer" | "route">,
     request: WebRequest,
   ): Promise<WebFinished> {
     const { header, info, principal } = request;
@@ -100,9 +100,9 @@ export class SignInWeb {
     return await this.#options.service.glance(state, this.#options.browsers.find(header));
   }
 
-  /** Ends a flow that its browser does not want to go on with. */
-  async abandon(state: string, header: Headers): Promise<void> {
-    await this.#options.service.abandon(state, this.#options.browsers.find(header));
+  /** Ends a flow that its browser does not want to go on with, as it says at a route of ours. */
+  async abandon(state: string, header: Headers, route: string): Promise<void> {
+    await this.#options.service.abandon(state, this.#options.browsers.find(header), route);
   }
 
   /** Ends every session that a request comes with, and clears the cookie, dead or not. */

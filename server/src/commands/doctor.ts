@@ -33,6 +33,7 @@ export const doctorCommand: Command = async (args, surroundings) => {
   const config = loadConfig(surroundings);
   const report = new Report(surroundings);
   report.ok(`configuration: ${config.publicUrl}, listening on ${config.listen.host}:${config.listen.port}`);
+  checkProviders(config, report);
   await report.check("data directory", () => checkDataDir(config));
   await report.check("database", () => checkDatabase(config, surroundings, report));
   if (report.isFailed) throw new NotFitError("doctor: a server would not start");
@@ -51,6 +52,11 @@ class Report {
     this.#print(`ok    ${text}`);
   }
 
+  /** What does not keep a server from starting, and is good to know. */
+  warn(text: string): void {
+    this.#print(`warn  ${text}`);
+  }
+
   /** Runs a check; what it throws is printed, every line of it. */
   async check(name: string, run: () => string | undefined | Promise<string | undefined>): Promise<void> {
     try {
@@ -67,6 +73,19 @@ function toLines(error: unknown): readonly string[] {
   if (error instanceof ConfigError) return error.problems;
   if (error instanceof DomainError) return [error.detail ?? error.message];
   return [error instanceof Error ? error.message : String(error)];
+}
+
+/** Says what to register with each provider, and what tells providers apart where no URL of ours does. */
+function checkProviders({ authentication }: Config, report: Report): void {
+  const { oidcProviders, callbackUrls, plainCallbackUrl } = authentication;
+  for (const { name, callbackUrl } of oidcProviders) {
+    report.ok(`provider ${name}: its redirect URI is ${callbackUrl}`);
+  }
+  const pages = callbackUrls.filter((url) => url !== plainCallbackUrl);
+  if (oidcProviders.length < 2 || pages.length === 0) return;
+  report.warn(
+    `callback_urls: several providers answer at ${pages.join(", ")}; one that is hostile is told from the others there by iss (RFC 9207), where a provider sends it and the page hands it on, and by each code being sent once`,
+  );
 }
 
 function checkDataDir({ dataDir }: Config): string {

@@ -196,7 +196,12 @@ export interface AuthenticationConfig {
   readonly signup: SignupConfig;
   /** Strategy names that the Frontier alias does not list. */
   readonly frontierHiddenStrategies: readonly string[];
-  /** The first is the default; a request's must equal one of them. */
+  /** Where our own pages are answered: the public URL's `/auth/callback`. Those of providers are here or below. */
+  readonly plainCallbackUrl: string;
+  /**
+   * Besides our own. The first is the default, without any it is the provider's
+   * own. The plain one in here stands for each provider's own.
+   */
   readonly callbackUrls: readonly string[];
   /** A request's `return_to` must equal one of them. */
   readonly authorizedRedirectUrls: readonly string[];
@@ -285,6 +290,12 @@ export interface OidcProviderConfig {
   readonly validitySeconds: number;
   /** Lower case. Domains whose addresses this provider speaks for. */
   readonly authoritativeDomains: readonly string[];
+  /**
+   * The URL of ours that it is registered with and sends browsers back to: no
+   * other provider's, so that an answer tells by where it comes whose it is
+   * (RFC 9700 §4.4.2).
+   */
+  readonly callbackUrl: string;
 }
 
 /** Mail of one strategy; an absent text means the built-in one. */

@@ -15,7 +15,7 @@ import type {
 import { decideProviders, mailStrategies } from "./decide-providers.ts";
 import type { Problems } from "./problems.ts";
 import type { Settings } from "./schema.ts";
-import { isAddress, isWithin } from "./urls.ts";
+import { callbackPath, isAddress, isOwnCallback, isWithin } from "./urls.ts";
 
 type Given = NonNullable<Settings["authentication"]>;
 type Part<K extends keyof Given> = NonNullable<Given[K]>;
@@ -29,7 +29,7 @@ export function decideAuthentication(
   publicUrl: string,
   problems: Problems,
 ): AuthenticationConfig {
-  const oidcProviders = decideProviders(given.oidc_config ?? {}, flowSeconds, problems);
+  const oidcProviders = decideProviders(given.oidc_config ?? {}, { publicUrl, flowSeconds }, problems);
   return {
     session: decideSession(given.session ?? {}, publicUrl, problems),
     token: decideToken(given.token ?? {}, publicUrl),
@@ -42,6 +42,7 @@ export function decideAuthentication(
       [...mailStrategies, "passkey", ...Object.keys(given.oidc_config ?? {})],
       problems,
     ),
+    plainCallbackUrl: `${publicUrl}${callbackPath}`,
     callbackUrls: decideCallbackUrls(given.callback_urls, publicUrl, problems),
     authorizedRedirectUrls: given.authorized_redirect_urls ?? [],
     oidcProviders,
@@ -149,8 +150,17 @@ function decideHidden(
 }
 
 function decideCallbackUrls(given: readonly string[] | undefined, publicUrl: string, problems: Problems) {
-  if (given?.length === 0) problems.refuse("authentication.callback_urls", "must name at least one URL");
-  return given ?? [`${publicUrl}/auth/callback`];
+  const path = "authentication.callback_urls";
+  if (given?.length === 0) problems.refuse(path, "must name at least one URL");
+  const plain = `${publicUrl}${callbackPath}`;
+  for (const [index, url] of (given ?? []).entries()) {
+    if (url === plain || problems.isRefused("public_url") || !isOwnCallback(url, publicUrl)) continue;
+    problems.refuse(
+      `${path}[${index}]`,
+      `must be ${plain}, which stands for each provider's own URL, or a client's page`,
+    );
+  }
+  return given ?? [];
 }
 
 /** @param needed the value that a mail is for: a text of one's own that does not name it lets nobody in. */

@@ -2,6 +2,7 @@
 import type { OidcProviderConfig } from "./config.ts";
 import { type Problems, toShown } from "./problems.ts";
 import type { Settings } from "./schema.ts";
+import { callbackPath } from "./urls.ts";
 
 type Given = NonNullable<NonNullable<Settings["authentication"]>["oidc_config"]>;
 type GivenProvider = Given[string];
@@ -18,12 +19,20 @@ const githubSite = "https://github.com";
 const oidcScopes = ["openid", "email", "profile"];
 const githubScopes = ["read:user", "user:email"];
 
+/** What else providers depend on. */
+export interface ProviderSurroundings {
+  readonly publicUrl: string;
+  /** The lifetime of a flow unless a provider says otherwise, in seconds. */
+  readonly flowSeconds: number;
+}
+
 /** Makes the list; a provider that lacks something is refused by the key it lacks. */
 export function decideProviders(
   given: Given,
-  flowSeconds: number,
+  { publicUrl, flowSeconds }: ProviderSurroundings,
   problems: Problems,
 ): readonly OidcProviderConfig[] {
+  refuseSecondShared(given, problems);
   return Object.entries(given).map(([name, provider]) => {
     const path = `authentication.oidc_config.${toShown(name)}`;
     refuseName(name, path, problems);
@@ -45,8 +54,20 @@ export function decideProviders(
       scopes: provider.scopes ?? (isGithub ? githubScopes : oidcScopes),
       validitySeconds: provider.validity ?? flowSeconds,
       authoritativeDomains: provider.authoritative_domains ?? [],
+      callbackUrl: `${publicUrl}${callbackPath}${provider.callback === "shared" ? "" : `/${name}`}`,
     };
   });
+}
+
+/** Answers of two providers at one URL could be taken for each other's. */
+function refuseSecondShared(given: Given, problems: Problems): void {
+  const [first, ...others] = Object.keys(given).filter((name) => given[name]?.callback === "shared");
+  for (const name of others) {
+    problems.refuse(
+      `authentication.oidc_config.${toShown(name)}.callback`,
+      `must be own: authentication.oidc_config.${toShown(first ?? "")} is shared, and only one can be`,
+    );
+  }
 }
 
 function refuseName(name: string, path: string, problems: Problems): void {

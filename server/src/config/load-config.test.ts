@@ -44,7 +44,8 @@ describe("where settings come from", () => {
         clockSkewSeconds: 60,
         assertions: "strict",
         signup: { mode: "open", domains: [] },
-        callbackUrls: ["http://localhost:7400/auth/callback"],
+        plainCallbackUrl: "http://localhost:7400/auth/callback",
+        callbackUrls: [],
         authorizedRedirectUrls: [],
         oidcProviders: [],
         mailOtp: { validitySeconds: 600 },
@@ -126,7 +127,7 @@ describe("what depends on other settings", () => {
     expect(authentication).toMatchObject({
       session: { secure: true },
       token: { issuer: "https://auth.example.com", audience: "https://auth.example.com" },
-      callbackUrls: ["https://auth.example.com/auth/callback"],
+      plainCallbackUrl: "https://auth.example.com/auth/callback",
       passkey: { rpId: "auth.example.com", rpOrigins: ["https://auth.example.com"] },
     });
   });
@@ -156,7 +157,7 @@ authentication:
   oidc_config:
     google: { client_id: g, client_secret: gs }
     github: { client_id: h, client_secret: hs, base_url: "https://git.example.com/" }
-    okta: { client_id: o, issuer_url: "https://id.example.com/", validity: 5m, authoritative_domains: [Example.com] }
+    okta: { client_id: o, issuer_url: "https://id.example.com/", validity: 5m, authoritative_domains: [Example.com], callback: shared }
 `;
     expect(load({ yaml }).authentication.oidcProviders).toEqual([
       {
@@ -169,6 +170,7 @@ authentication:
         scopes: ["openid", "email", "profile"],
         validitySeconds: 600,
         authoritativeDomains: [],
+        callbackUrl: "http://localhost:7400/auth/callback/google",
       },
       {
         name: "github",
@@ -180,6 +182,7 @@ authentication:
         scopes: ["read:user", "user:email"],
         validitySeconds: 600,
         authoritativeDomains: [],
+        callbackUrl: "http://localhost:7400/auth/callback/github",
       },
       {
         name: "okta",
@@ -191,6 +194,7 @@ authentication:
         scopes: ["openid", "email", "profile"],
         validitySeconds: 300,
         authoritativeDomains: ["example.com"],
+        callbackUrl: "http://localhost:7400/auth/callback",
       },
     ]);
   });
@@ -527,6 +531,18 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
     ofAuthentication("callback_urls: ['https://app.example.com/cb']"),
   ],
   [
+    "a callback at a provider's own URL",
+    ofAuthentication("callback_urls: ['http://localhost:7400/auth/callback/google']"),
+    "authentication.callback_urls[0]: must be http://localhost:7400/auth/callback, which stands for each provider's own URL",
+    ofAuthentication("callback_urls: ['http://localhost:7400/auth/callback']"),
+  ],
+  [
+    "a callback at our own URL, spelt otherwise",
+    ofAuthentication("callback_urls: ['http://LOCALHOST:7400/x/../auth/callback?app=1']"),
+    "authentication.callback_urls[0]: must be http://localhost:7400/auth/callback, which",
+    ofAuthentication("callback_urls: ['http://localhost:7400/auth/callbacks?app=1']"),
+  ],
+  [
     "no callback",
     ofAuthentication("callback_urls: []"),
     "authentication.callback_urls: must name at least one URL",
@@ -612,6 +628,22 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
     ofProvider("okta", "client_id: a, issuer_url: 'http://id.example.com'"),
     "authentication.oidc_config.okta.issuer_url: must be an https URL",
     ofProvider("okta", "client_id: a, issuer_url: 'http://localhost:9000'"),
+  ],
+  [
+    "a second provider that is answered at the shared URL",
+    ofAuthentication(
+      "oidc_config: { google: { client_id: a, client_secret: s, callback: shared }, github: { client_id: a, client_secret: s, callback: shared } }",
+    ),
+    "authentication.oidc_config.github.callback: must be own: authentication.oidc_config.google is shared, and only one can be",
+    ofAuthentication(
+      "oidc_config: { google: { client_id: a, client_secret: s, callback: shared }, github: { client_id: a, client_secret: s, callback: own } }",
+    ),
+  ],
+  [
+    "a callback that is none",
+    ofProvider("google", "client_id: a, client_secret: s, callback: 'https://app.example.com/cb'"),
+    "authentication.oidc_config.google.callback: must be one of own, shared",
+    ofProvider("google", "client_id: a, client_secret: s, callback: own"),
   ],
   [
     "scopes without openid",

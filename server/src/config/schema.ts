@@ -98,6 +98,7 @@ const oidcProvider = z.strictObject(
     scopes: list(parseScope),
     validity: duration(1, 24 * 3600),
     authoritative_domains: list(parseDomain),
+    callback: choice("own", "shared"),
   },
   { error: sectionError },
 );

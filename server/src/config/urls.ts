@@ -92,6 +92,15 @@ export function parseStringOrUri(text: string): string {
   return text;
 }
 
+/** Path of the URL that browsers come back to; those of single providers are below it. */
+export const callbackPath = "/auth/callback";
+
+/** Whether a URL leads to one of those, however it is written. */
+export function isOwnCallback(url: string, publicUrl: string): boolean {
+  const { origin, pathname } = new URL(url);
+  return origin === publicUrl && (pathname === callbackPath || pathname.startsWith(`${callbackPath}/`));
+}
+
 /** Reads an SMTP URL: `smtp://user:password@host:587`, or `smtps://` for TLS from the first byte. */
 export function parseSmtpUrl(text: string): string {
   const isSmtp = /^smtps?:\/\//i.test(text) && URL.canParse(text) && !/\s/.test(text);

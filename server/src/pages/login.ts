@@ -5,8 +5,8 @@
  * same page, so that another way is one step away.
  */
 import type { Browsers } from "../auth/browser.ts";
-import { callbackPath } from "../auth/callback-routes.ts";
 import { findReturnTo, type RedirectRules } from "../auth/redirects.ts";
+import type { Strategy } from "../auth/strategy.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import type { SignInWeb } from "../auth/web.ts";
 import { DomainError } from "../lib/errors.ts";
@@ -22,6 +22,7 @@ import { goByPage, homePath, leave } from "./travel.ts";
 export interface LoginPagesOptions {
   readonly render: RenderPage;
   readonly offers: Offers;
+  readonly strategies: readonly Pick<Strategy, "name" | "callbackUrl">[];
   readonly web: Pick<SignInWeb, "begin">;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
   readonly redirects: RedirectRules;
@@ -54,9 +55,8 @@ function isOpenedElsewhere(header: Headers, publicUrl: string): boolean {
 /** Builds the routes of the sign-in page and its two forms. */
 export function createLoginPages(options: LoginPagesOptions): readonly PageRoute[] {
   const { render, offers, web, authenticator, redirects, publicUrl, isSessionStrict, browsers } = options;
-  // Who began here comes back here, where that is allowed; an app's page may come first in the list.
-  const own = `${publicUrl}${callbackPath}`;
-  const callbackUrl = redirects.callbackUrls.includes(own) ? own : "";
+  // Who began here comes back here, whatever page of an app's comes first in the list.
+  const callbackUrls = new Map(options.strategies.map(({ name, callbackUrl }) => [name, callbackUrl]));
 
   function show(request: PageRequest, view: Omit<LoginView, "offers" | "forms">, status = 200): PageResponse {
     const forms = openForms(request, browsers);
@@ -134,6 +134,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
     const email = readField(form, "email");
     const returnTo = readField(form, "return_to");
     const principal = await findVisitor(authenticator, request);
+    const callbackUrl = callbackUrls.get(strategyName) ?? "";
     const asked = { strategyName, email, returnTo, callbackUrl };
     try {
       const { flow, setCookies } = await web.begin(asked, { ...request, principal });

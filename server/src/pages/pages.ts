@@ -43,7 +43,7 @@ export interface PagesOptions {
   /** Origin that browsers see. */
   readonly publicUrl: string;
   /** In the order to offer them. */
-  readonly strategies: readonly Pick<Strategy, "name">[];
+  readonly strategies: readonly Pick<Strategy, "name" | "callbackUrl">[];
   readonly web: SignInWeb;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
   readonly sessions: SessionService;

@@ -88,7 +88,9 @@ export declare type AuthenticateRequest = Message<"vestibule.v1.AuthenticateRequ
 
   /**
    * Where the browser comes back to: exactly one of
-   * `authentication.callback_urls`, or empty for the first of them.
+   * `authentication.callback_urls`, or the URL of ours that is the provider's
+   * own; empty for the first of `callback_urls`, or where there are none for the
+   * provider's own.
    *
    * @generated from field: string callback_url = 5;
    */
@@ -752,7 +754,9 @@ export declare const AuthService: GenService<{
    * - `mailotp`, `maillink`: a mail is sent to `email` after the answer, which
    *   is the same for known and unknown addresses and when too many mails (5
    *   per mailbox and 20 per client address an hour) went out already.
-   * - an OIDC provider's name: send the browser to `endpoint`. With
+   * - an OIDC provider's name: send the browser to `endpoint`. It comes back to
+   *   the provider's own URL here, `/auth/callback/<name>`, which ends the flow,
+   *   or to a page that is configured, which calls AuthCallback. With
    *   `redirect_onstart` the header `location` holds it as well; the status
    *   stays 200, as RPC clients expect.
    * - `passkey`: hand `state_options.options` to the browser's WebAuthn API; to
@@ -790,6 +794,11 @@ export declare const AuthService: GenService<{
    * neither counts nor is refused for them. Every other flow ends at its first
    * answer.
    *
+   * A provider's answer is taken where its flow was begun for: AuthCallback ends
+   * no flow that comes back to a URL of ours. A provider's code is sent to its
+   * token endpoint once; in another flow it is refused for a day, by every
+   * process.
+   *
    * An identity is told by its issuer and subject. One that is new and whose
    * address belongs to an account is joined to it at once only if that address
    * was proven here and the provider is authoritative for it. Otherwise a code
@@ -799,8 +808,9 @@ export declare const AuthService: GenService<{
    * identity is joined.
    *
    * Errors: `invalid_argument` "invalid flow or expired" when the flow is
-   * unknown, used or over, "invalid auth state" when the cookie is not the one
-   * it began with or `strategy_name` is not its own (it goes on then), "invalid
+   * unknown, used or over, or the code was sent in another one, "invalid auth
+   * state" when the cookie is not the one it began with, `strategy_name` is not
+   * its own or its answer belongs at a URL of ours (it goes on then), "invalid
    * mail otp", "OIDC code is missing"; `permission_denied` when the user is
    * disabled, or SIGNUP_CLOSED; `failed_precondition` EMAIL_REQUIRED when a
    * provider tells no address for a new account.

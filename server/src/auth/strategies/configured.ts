@@ -5,7 +5,6 @@ import type { Log } from "../../lib/log.ts";
 import type { Mailer } from "../../mail/mailer.ts";
 import type { MailTemplate } from "../../mail/template.ts";
 import { toEmailDomain } from "../../users/email.ts";
-import { callbackPath } from "../callback-routes.ts";
 import type { MailAllowance, Strategy } from "../strategy.ts";
 import { createGithubStrategy } from "./github.ts";
 import { createMailLinkStrategy, mailLinkTemplate } from "./mail-link.ts";
@@ -15,8 +14,6 @@ import { createPasskeyStrategy, type PasskeyStrategyOptions } from "./passkey.ts
 
 export interface ConfiguredStrategiesOptions {
   readonly authentication: AuthenticationConfig;
-  /** Origin that links in mails are made from. */
-  readonly publicUrl: string;
   /** What the people who come here call the place. */
   readonly siteName: string;
   readonly mailer: Mailer;
@@ -39,12 +36,12 @@ function toTemplate({ subject, body }: MailConfig, builtIn: MailTemplate): MailT
 
 /** Every strategy that is configured, in the order to offer them: providers as in the file, mail, passkeys. */
 export function createConfiguredStrategies(options: ConfiguredStrategiesOptions): readonly Strategy[] {
-  const { authentication, publicUrl, siteName, mailer, mailAllowance, egress, clock, log } = options;
+  const { authentication, siteName, mailer, mailAllowance, egress, clock, log } = options;
   const { mailOtp, mailLink, passkey, testUsers } = authentication;
 
   function toProvider(provider: OidcProviderConfig): Strategy {
-    const { name, clientId, clientSecret, scopes, authoritativeDomains } = provider;
-    const common = { name, clientId, scopes, authoritativeDomains, egress };
+    const { name, clientId, clientSecret, scopes, authoritativeDomains, callbackUrl } = provider;
+    const common = { name, clientId, scopes, authoritativeDomains, callbackUrl, egress };
     const flowSeconds = provider.validitySeconds;
     if (provider.kind === "github") {
       const { baseUrl = "" } = provider;
@@ -82,7 +79,7 @@ export function createConfiguredStrategies(options: ConfiguredStrategiesOptions)
       ...mail,
       template: toTemplate(mailLink, mailLinkTemplate),
       validitySeconds: mailLink.validitySeconds,
-      landingUrl: `${publicUrl}${callbackPath}`,
+      landingUrl: authentication.plainCallbackUrl,
     }),
     ...(passkey === undefined
       ? []

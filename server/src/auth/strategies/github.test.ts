@@ -53,6 +53,7 @@ beforeAll(async () => {
     clientSecret: "secret",
     scopes: ["read:user", "user:email"],
     flowSeconds: 600,
+    callbackUrl: "https://id.example.org/auth/callback/github",
     authoritativeDomains: [],
     egress: createEgress({ allowCidrs: [], allowedOrigins: [baseUrl], log: silentLog }),
   });

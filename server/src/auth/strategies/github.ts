@@ -26,6 +26,8 @@ export interface GithubStrategyOptions {
   readonly scopes: readonly string[];
   /** How long a flow may take. */
   readonly flowSeconds: number;
+  /** The URL of ours that the provider is registered with. */
+  readonly callbackUrl: string;
   /** Lower case. Domains whose addresses this site speaks for. */
   readonly authoritativeDomains: readonly string[];
   readonly egress: Egress;
@@ -139,6 +141,7 @@ export function createGithubStrategy(options: GithubStrategyOptions): Strategy {
     name,
     params: {},
     flowSeconds,
+    callbackUrl: options.callbackUrl,
     attempts: "once",
     async begin(request) {
       const verifier = randomBytes(32).toString("base64url");

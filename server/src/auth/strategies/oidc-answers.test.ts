@@ -88,6 +88,7 @@ async function signIn(brought: { readonly issuer?: string } = {}) {
     clockSkewSeconds: 60,
     scopes: ["openid", "email"],
     flowSeconds: 600,
+    callbackUrl,
     authoritativeDomains: [],
     egress: createEgress({ allowCidrs: [], allowedOrigins: [issuer], log: silentLog }),
     clock,

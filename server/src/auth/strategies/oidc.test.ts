@@ -36,6 +36,7 @@ function strategyFor(idp: IdentityProvider, change: Partial<OidcStrategyOptions>
     clockSkewSeconds: 60,
     scopes: ["openid", "email", "profile"],
     flowSeconds: 600,
+    callbackUrl,
     authoritativeDomains: [],
     egress,
     clock,

@@ -24,6 +24,8 @@ export interface OidcStrategyOptions extends OidcClientOptions {
   readonly scopes: readonly string[];
   /** How long a flow may take. */
   readonly flowSeconds: number;
+  /** The URL of ours that the provider is registered with. */
+  readonly callbackUrl: string;
   /** Lower case. Domains whose addresses this provider speaks for. */
   readonly authoritativeDomains: readonly string[];
 }
@@ -80,7 +82,7 @@ export function toIdentity(
 
 /** A strategy for one configured issuer. */
 export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
-  const { name, scopes, flowSeconds } = options;
+  const { name, scopes, flowSeconds, callbackUrl } = options;
   const issuer = new OidcClient(options);
 
   /** The URL the browser came back to, as far as it matters: `state` was judged by the service. */
@@ -130,6 +132,7 @@ export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
     name,
     params: {},
     flowSeconds,
+    callbackUrl,
     attempts: "once",
     async begin(request) {
       const configuration = await issuer.get();
