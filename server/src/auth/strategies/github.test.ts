@@ -84,6 +84,18 @@ async function signIn(code = "the-code") {
 }
 
 describe("GitHub", () => {
+  it.each(["https://evil.example/login/oauth", "evil", "null"])(
+    "takes no answer that names another issuer (%s), and asks nobody with its code (RFC 9207)",
+    async (issuer) => {
+      const answer = { code: "the-code", stateOptions: {}, flow: { id: "f", callbackUrl, secret: {} } };
+      await expect(strategy.finish({ ...answer, issuer })).rejects.toMatchObject({ reason: "INVALID_FLOW" });
+      expect(asked).toEqual([]);
+      for (const own of ["", `${baseUrl}/login/oauth`]) {
+        expect(await strategy.finish({ ...answer, issuer: own })).toMatchObject({ subject: "42" });
+      }
+    },
+  );
+
   it("asks with state and PKCE, and sends the verifier with the code", async () => {
     const begun = await strategy.begin(request);
     const url = new URL(begun.endpoint ?? "");

@@ -83,6 +83,11 @@ export function createGithubStrategy(options: GithubStrategyOptions): Strategy {
     return url.href;
   }
 
+  /** GitHub need not name itself (RFC 9207), but an answer that names another is not its own. */
+  function isOfSite(issuer = ""): boolean {
+    return issuer === "" || (URL.canParse(issuer) && new URL(issuer).origin === baseUrl);
+  }
+
   async function exchange(code: string, callbackUrl: string, verifier: string): Promise<string> {
     const { value } = await fetchJson(egress, `${baseUrl}/login/oauth/access_token`, {
       method: "POST",
@@ -147,8 +152,10 @@ export function createGithubStrategy(options: GithubStrategyOptions): Strategy {
       const verifier = randomBytes(32).toString("base64url");
       return { endpoint: toAuthorizeUrl(request, verifier), secret: { verifier } };
     },
-    async finish({ code, flow }) {
+    async finish({ code, issuer, flow }) {
       if (code === "") throw new DomainError("CODE_MISSING");
+      if (!isOfSite(issuer))
+        throw new DomainError("INVALID_FLOW", { detail: `${name}: another issuer's answer` });
       return await withPatience(name, async () => {
         try {
           const token = await exchange(code, flow.callbackUrl, String(flow.secret.verifier));
