@@ -21,6 +21,7 @@ import { deleteExpiredFlows } from "./auth/flow-store.ts";
 import { Flows } from "./auth/flows.ts";
 import { createAuthHandler } from "./auth/handler.ts";
 import { Judge } from "./auth/judge.ts";
+import { deleteSentCodes } from "./auth/sent-code-store.ts";
 import { SignInService } from "./auth/service.ts";
 import { createConfiguredStrategies } from "./auth/strategies/configured.ts";
 import { SignInWeb } from "./auth/web.ts";
@@ -191,7 +192,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     "address_mails",
   ]);
   const fetches = new Tally(fetchResults);
-  const swept = new Tally(["flows", "sessions", "limit_counts"]);
+  const swept = new Tally(["flows", "sent_codes", "sessions", "limit_counts"]);
 
   const auditRetention = new AuditRetention({
     database,
@@ -710,6 +711,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const sweepSignIns = oneAtATime(async () => {
     for (const [kind, remove] of [
       ["flows", deleteExpiredFlows],
+      ["sent_codes", deleteSentCodes],
       ["sessions", deleteExpiredSessions],
       ["limit_counts", deleteStaleCounts],
     ] as const) {

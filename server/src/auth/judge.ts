@@ -1,7 +1,9 @@
 /**
  * Has a strategy judge an answer, and sees to it that none is judged twice.
  *
- * An answer that may be given once ends its flow before it is judged. One that
+ * An answer that may be given once ends its flow before it is judged; and a
+ * provider's code is known to all processes to have been sent before it leaves,
+ * so that what one provider was told is of no use in a flow of another. One that
  * may be wrong a few times is counted before it is judged, per flow and per
  * mailbox, and forgiven if it was right: so no more are judged than allowed,
  * however many come at once, and none while the counts cannot be written. What
@@ -14,6 +16,7 @@ import { DomainError } from "../lib/errors.ts";
 import type { CountedGuess } from "../limits/mailbox-limits.ts";
 import { countAttempt, deleteFlow, type Flow, uncountAttempt } from "./flow-store.ts";
 import type { Flows } from "./flows.ts";
+import { consumeCode } from "./sent-code-store.ts";
 import type { FinishRequest, Proof, Strategy } from "./strategy.ts";
 
 export interface JudgeOptions {
@@ -63,10 +66,14 @@ export class Judge {
   }
 
   async #judgeOnce(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<Judged> {
-    const { database, flows } = this.#options;
-    if (!(await database.transaction((tx) => flows.consume(tx, flow.id)))) {
-      throw new DomainError("INVALID_FLOW");
-    }
+    const { database, flows, clock } = this.#options;
+    const isSending = strategy.callbackUrl !== undefined && answer.code !== "";
+    const isFresh = await database.transaction(async (tx) => {
+      if (!(await flows.consume(tx, flow.id))) throw new DomainError("INVALID_FLOW");
+      return !isSending || (await consumeCode(tx, answer.code, clock.now()));
+    });
+    if (!isFresh)
+      throw new DomainError("INVALID_FLOW", { detail: "the code was sent before, in another flow" });
     return { proof: await strategy.finish(answer), settle: async () => {} };
   }
 

@@ -11,6 +11,7 @@ import { insertIdentity } from "../users/identity-store.ts";
 import { insertUser, updateUserState } from "../users/store.ts";
 import type { User } from "../users/user.ts";
 import { deleteExpiredFlows } from "./flow-store.ts";
+import { deleteSentCodes } from "./sent-code-store.ts";
 import type { FinishFlow } from "./service.ts";
 import type { Proof, Strategy } from "./strategy.ts";
 import {
@@ -276,6 +277,62 @@ describeDatabases("sign-in", (under) => {
       await expect(here.parts.authenticator.authenticateCookie(old.cookie)).rejects.toMatchObject({
         reason: "NOT_AUTHENTICATED",
       });
+    });
+  });
+
+  describe("a provider's code", () => {
+    const sentBefore = { ...expired, detail: "the code was sent before, in another flow" };
+
+    it("is sent once, and is of no use in another flow of whatever provider", async () => {
+      const proof = identity({ email: newEmail() });
+      const [first, second, third] = [
+        await beginAt("other", proof),
+        await beginAt("google", proof),
+        await beginAt("other", proof),
+      ];
+      const { code } = first;
+      other.people.delete(code);
+      await expect(finish({ ...first, code })).rejects.toMatchObject({ reason: "CODE_MISSING" });
+      for (const flow of [second, third]) {
+        await expect(finish({ ...flow, code }, there)).rejects.toMatchObject(sentBefore);
+        // It was an answer, if not a good one.
+        await expect(finish(flow)).rejects.toMatchObject(expired);
+      }
+      const rows = await under.database.reader.selectFrom("sent_codes").selectAll().execute();
+      expect(JSON.stringify(rows)).not.toContain(code);
+    });
+
+    it("is sent once, however many flows bring it at once to however many processes", async () => {
+      const flows = await Promise.all(
+        Array.from({ length: 20 }, () => beginAt("google", identity({ email: newEmail() }))),
+      );
+      const code = flows[0]?.code ?? "";
+      const calls = flows.map((flow, index) => finish({ ...flow, code }, index % 2 ? here : there));
+      const outcomes = await settle(calls);
+      expect(outcomes.filter((outcome) => outcome !== "INVALID_FLOW")).toHaveLength(1);
+    });
+
+    it("is known for a day, and no longer than until then", async () => {
+      const flow = await beginAt("google", identity({ email: newEmail() }));
+      await finish(flow);
+      const sweep = (atMs: number) =>
+        under.database.transaction((tx) => deleteSentCodes(tx, new Date(atMs), 1000));
+      await sweep(nowMs + 86_399_999);
+      const again = await beginAt("google", identity({ email: newEmail() }));
+      await expect(finish({ ...again, code: flow.code })).rejects.toMatchObject(sentBefore);
+      expect(await sweep(nowMs + 86_400_000)).toBeGreaterThan(0);
+      expect(await under.database.reader.selectFrom("sent_codes").selectAll().execute()).toEqual([]);
+    });
+
+    it("that is no provider's is nobody's to count", async () => {
+      const [code, browsers] = ["the same", [newBrowser()]];
+      const call = async () => {
+        const { state } = await here.service.begin(
+          toBegin({ strategyName: "passkey", browser: browsers[0] ?? "" }),
+        );
+        return finish({ state, browsers, code });
+      };
+      for (const _ of [1, 2]) await expect(call()).rejects.toMatchObject({ reason: "USER_NOT_FOUND" });
     });
   });
 

@@ -28,6 +28,7 @@ export interface Schema {
   passkeys: PasskeyRow;
   invitations: InvitationRow;
   rolling_counts: RollingCountRow;
+  sent_codes: SentCodeRow;
   frontdoors: FrontdoorRow;
   auth_providers: AuthProviderRow;
   auth_provider_revisions: AuthProviderRevisionRow;
@@ -281,6 +282,13 @@ export interface IdentityRow {
 export interface InvitationRow {
   email: string;
   created_at: number;
+}
+
+/** A code of an identity provider that has been sent to a token endpoint. */
+export interface SentCodeRow {
+  /** SHA-256, base64url. */
+  code_hash: string;
+  expires_at: number;
 }
 
 /** The events of a key within the last hour. */

@@ -10,6 +10,7 @@ import * as signIn from "./20261123-sign-in.ts";
 import * as frontdoor from "./20261124-frontdoor.ts";
 import * as auditActions from "./20261127-audit-actions.ts";
 import * as deletedFrontdoors from "./20261127-deleted-frontdoors.ts";
+import * as sentCodes from "./20261129-sent-codes.ts";
 
 /** One step of the schema. Frozen once it has been merged: mend it with another. */
 export interface SchemaMigration {
@@ -30,4 +31,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261124T000000_frontdoor", up: frontdoor.up },
   { name: "20261127T000000_deleted_frontdoors", up: deletedFrontdoors.up },
   { name: "20261127T010000_audit_actions", up: auditActions.up },
+  { name: "20261129T191003_sent_codes", up: sentCodes.up },
 ];
