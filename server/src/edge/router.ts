@@ -8,13 +8,14 @@
  * no rule of any noun; it turns requests into calls and refusals into answers.
  */
 import type { DescMethod } from "@bufbuild/protobuf";
+import type { Interceptor } from "@connectrpc/connect";
 import type { Cidr } from "../http/cidr.ts";
 import { createClientAddressRule } from "../http/client-address.ts";
 import { answerAfterBody, type NodeRequest, type NodeResponse, toRawPath } from "../http/node-http.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import type { RequestInfo } from "../lib/request.ts";
+import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { logRequest } from "./access-log.ts";
 import { createCors } from "./cors.ts";
@@ -80,8 +81,12 @@ export interface EdgeLimits {
   readonly requestSeconds: number;
 }
 
-/** Called once per request by the HTTP/1.1 server and the HTTP/2 server alike. Never throws. */
-export type RequestListener = (request: NodeRequest, response: NodeResponse) => void;
+/**
+ * Called once per request by the HTTP/1.1 server and the HTTP/2 server alike.
+ * Resolves when the request is no longer worked on, which its answer may be long
+ * after (a stream) and before (a deadline). Never rejects.
+ */
+export type RequestListener = (request: NodeRequest, response: NodeResponse) => Promise<void>;
 
 /** What is known of a request that the listener refused. */
 export interface RefusedRequest {
@@ -125,8 +130,8 @@ export function createEdge(options: EdgeOptions): Edge {
   const applyCors = createCors(options.allowedOrigins);
   const { log, metrics, tracing, limits, publicOrigin, lost } = options;
 
-  /** Answers the request; the result names its route for the metrics. */
-  function dispatch(request: NodeRequest, response: NodeResponse, info: RequestInfo): string {
+  /** Answers the request; the result has its route's name for the metrics. */
+  function dispatch(request: NodeRequest, response: NodeResponse, info: RequestInfo): Dispatched {
     const path = toRawPath(request.url);
     const routes = plain.get(path);
     const found = routes && findRoute(routes, request);
@@ -135,28 +140,29 @@ export function createEdge(options: EdgeOptions): Edge {
     const rpc = rpcs.get(path);
     const rest = routes === undefined && rpc === undefined ? findRest(request) : undefined;
     const route = routes !== undefined || rpc !== undefined ? path : (rest?.label ?? otherRoute);
+    let served: Promise<void> | undefined;
     if (applyCors(request, response)) {
-      return route;
+      return { route, served };
     }
     if (routes !== undefined) {
       if (found === undefined) {
         answerAfterBody(request, limits.bodyBytes, () => sendMethodNotAllowed(response, routes));
       } else {
-        void servePlainRoute(found, request, response, info, { bodyBytes: limits.bodyBytes, log });
+        served = servePlainRoute(found, request, response, info, { bodyBytes: limits.bodyBytes, log });
       }
     } else if (rpc !== undefined) {
-      void serveRpc(rpc, request, response, info, {
+      served = serveRpc(rpc, request, response, info, {
         publicOrigin,
         requestSeconds: limits.requestSeconds,
         log,
       });
     } else if (rest !== undefined) {
-      void rest.serve(request, response, info);
+      served = rest.serve(request, response, info);
     } else if (servicePaths.has(toServicePath(path)) || isRpcRequest(request)) {
       info.outcome.code = "unimplemented";
       answerAfterBody(request, limits.bodyBytes, () => sendUnimplemented(request, response));
     } else if (lost !== undefined && isNavigation(request)) {
-      void servePlainRoute({ method: "GET", path, handle: lost }, request, response, info, {
+      served = servePlainRoute({ method: "GET", path, handle: lost }, request, response, info, {
         bodyBytes: limits.bodyBytes,
         log,
       });
@@ -164,10 +170,10 @@ export function createEdge(options: EdgeOptions): Edge {
       const refusal = new DomainError("NOT_FOUND");
       answerAfterBody(request, limits.bodyBytes, () => sendRefusal(response, refusal, info, log));
     }
-    return route;
+    return { route, served };
   }
 
-  const handle: RequestListener = (request, response) => {
+  const handle: RequestListener = async (request, response) => {
     const beganAtMs = performance.now();
     const info = readInfo(request);
     const span = tracing && beginRequestSpan(tracing, request, info);
@@ -183,11 +189,17 @@ export function createEdge(options: EdgeOptions): Edge {
     });
     try {
       joinRepeatedCredentials(request);
-      route = span ? span.run(() => dispatch(request, response, info)) : dispatch(request, response, info);
+      const found = span
+        ? span.run(() => dispatch(request, response, info))
+        : dispatch(request, response, info);
+      route = found.route;
+      await found.served;
     } catch (error) {
       log.error({ requestId: info.requestId, err: error }, "request failed");
       response.destroy();
     }
+    // What became of it has been told.
+    await info.work?.catch(() => {});
   };
 
   function noteRefused({ httpVersion, status, fault, peer }: RefusedRequest): void {
@@ -200,6 +212,19 @@ export function createEdge(options: EdgeOptions): Edge {
 
   return { handle, noteRefused, warmUp };
 }
+
+/** Where a request went, and its answering, which resolves when the sending has begun. */
+interface Dispatched {
+  readonly route: string;
+  readonly served: Promise<void> | undefined;
+}
+
+/** Notes what is done for a call: whoever answers it may not wait for that. */
+const noteWork: Interceptor = (next) => (request) => {
+  const work = next(request);
+  request.contextValues.get(requestInfoKey).work = work;
+  return work;
+};
 
 /** How the services are called: over RPC by path, and over REST. */
 function createCalls(options: EdgeOptions): {
@@ -222,6 +247,7 @@ function createCalls(options: EdgeOptions): {
   const rpc = {
     translator: createTranslator({ log: options.log, bodyBytes: options.limits.bodyBytes }),
     interceptors: [
+      noteWork,
       csrf.beforeProof,
       createAuthenticateInterceptor(options.principals),
       csrf.afterProof,

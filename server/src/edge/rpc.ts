@@ -111,7 +111,7 @@ export interface ServeOptions {
   readonly log: Log;
 }
 
-/** Answers a request of a method. Never rejects. */
+/** Answers a request of a method. Resolves when there is an answer and its sending has begun. Never rejects. */
 export async function serveRpc(
   { handler, direct }: Rpc,
   request: NodeRequest,
@@ -123,15 +123,18 @@ export async function serveRpc(
   boundDeadline(request);
   // Matched as a path before, so it parses as one; the host is never taken from the request.
   const url = options.publicOrigin + (request.url ?? "").replace(/^https?:\/\/[^/?#]*/i, "");
+  const fail = (error: unknown) => {
+    if (isGone(response)) return;
+    log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
+    response.destroy();
+  };
   try {
     const answering = direct?.({ request, response, info, url, requestSeconds });
     const body = await answering;
     if (answering !== undefined && body === undefined) return;
-    await serveByAdapter(handler, { request, response, info, url, body }, requestSeconds);
+    await serveByAdapter(handler, { request, response, info, url, body, fail }, requestSeconds);
   } catch (error) {
-    if (isGone(response)) return;
-    log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
-    response.destroy();
+    fail(error);
   }
 }
 
@@ -143,6 +146,8 @@ interface AdapterRequest {
   readonly url: string;
   /** The body, if it has been read. */
   readonly body: Buffer | undefined;
+  /** Breaks off an answer that cannot be sent. */
+  readonly fail: (error: unknown) => void;
 }
 
 async function serveByAdapter(
@@ -157,12 +162,14 @@ async function serveByAdapter(
     response.setHeader("x-content-type-options", "nosniff");
   }
   const call = createCallSignal(response, isUnary(handler.method) ? requestSeconds : undefined);
+  const failUnlessCut = (error: unknown) => {
+    if (!call.signal.aborted) incoming.fail(error);
+  };
   try {
     const answer = await handler(toUniversalRequest(incoming, call.signal));
-    call.clearDeadline();
-    await universalResponseToNodeResponse(toAnswer(answer, info, handler), response);
+    universalResponseToNodeResponse(toAnswer(answer, info, handler), response).catch(failUnlessCut);
   } catch (error) {
-    if (!call.signal.aborted) throw error;
+    failUnlessCut(error);
   } finally {
     call.clearDeadline();
   }

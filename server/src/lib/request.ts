@@ -15,6 +15,8 @@ export interface RequestInfo {
   readonly userAgent: string;
   /** Set along the way for the access log, metrics and audit. */
   readonly outcome: RequestOutcome;
+  /** What is done for a call, once it has begun. Goes on when the caller was answered early, or has gone. */
+  work?: Promise<unknown>;
 }
 
 /** What the access log and the metrics say of a request once it is over. */

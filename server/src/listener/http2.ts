@@ -3,6 +3,7 @@ import {
   createServer,
   type Http2ServerRequest,
   type Http2ServerResponse,
+  type Http2Session,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
@@ -13,6 +14,7 @@ import { HeaderWatch } from "./header-watch.ts";
 import type { ProtocolServer } from "./http1.ts";
 import { checkIntervalMs, type ListenerLimits } from "./limits.ts";
 import type { OnRefused } from "./refusal.ts";
+import { Turns } from "./turns.ts";
 
 /**
  * HTTP/2 over connections handed to it, in clear text or under TLS.
@@ -21,7 +23,8 @@ import type { OnRefused } from "./refusal.ts";
  * body that does not arrive in time likewise (CANCEL); floods of resets, bad
  * frames or refused streams end the connection, as does a peer that never
  * finishes its settings or a header block. A connection without streams is
- * closed when idle.
+ * closed when idle. Of the requests of one connection so many are worked on at
+ * once, and the others wait their turn.
  */
 export function createHttp2Server(
   handler: RequestHandler,
@@ -29,11 +32,16 @@ export function createHttp2Server(
   log: Log,
   onRefused: OnRefused,
 ): ProtocolServer {
-  const sessions = new Map<ServerHttp2Session, HeaderWatch>();
+  const sessions = new Map<Http2Session, { readonly watch: HeaderWatch; readonly turns: Turns }>();
   const headers = setInterval(() => {
-    for (const watch of sessions.values()) watch.check();
+    for (const { watch } of sessions.values()) watch.check();
   }, checkIntervalMs(limits));
-  const guarded = guardHandler(handler, log);
+  const guarded = guardHandler((request, response) => {
+    const { stream } = request as Http2ServerRequest;
+    const drop = () => tell(request as Http2ServerRequest, 0, "CANCELED");
+    const turns = stream.session && sessions.get(stream.session)?.turns;
+    return turns ? turns.take(stream, () => handler(request, response), drop) : drop();
+  }, log);
   const server = createServer(serverOptions(limits), (request, response) => {
     if (isUnboundHeader(request, limits)) {
       tell(request, 0, "HEADER_TOO_LARGE");
@@ -77,7 +85,8 @@ export function createHttp2Server(
   return {
     serve(socket) {
       server.once("session", (session) => {
-        sessions.set(session, new HeaderWatch(session, limits.headerTimeoutMs));
+        const watch = new HeaderWatch(session, limits.headerTimeoutMs);
+        sessions.set(session, { watch, turns: new Turns(limits.concurrentWork) });
         socket.once("close", () => sessions.delete(session));
         superviseSession(session, socket, limits);
       });
@@ -106,8 +115,8 @@ function serverOptions(limits: ListenerLimits) {
     maxHeaderListPairs: Math.ceil(limits.headerBytes / headerOverheadBytes),
     maxSessionInvalidFrames: 100,
     maxSessionRejectedStreams: 100,
-    // Rapid reset (CVE-2023-44487): this many at once, then this many a second, then GOAWAY.
-    streamResetBurst: 200,
+    // Rapid reset (CVE-2023-44487): all that may be open at once, then this many a second, then GOAWAY.
+    streamResetBurst: limits.concurrentStreams,
     streamResetRate: 50,
   };
 }

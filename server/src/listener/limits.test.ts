@@ -494,6 +494,109 @@ describe("HTTP/2 floods", () => {
   });
 });
 
+describe("requests on HTTP/2 beyond those that are worked on at once", () => {
+  /** A listener whose handler works until it is told, and what became of each request. */
+  async function start(concurrentWork: number) {
+    const begun: string[] = [];
+    const dropped: Omit<Refusal, "peer">[] = [];
+    const ends: (() => void)[] = [];
+    const { port } = await startListener({
+      limits: { concurrentWork },
+      handler: async ({ url = "" }, response) => {
+        begun.push(url);
+        const { opened, open } = gate();
+        ends.push(open);
+        await opened;
+        if (!response.destroyed) response.end("hello");
+      },
+      onRefused: ({ peer: _, ...refusal }) => dropped.push(refusal),
+    });
+    const session = openHttp2(port);
+    await new Promise((resolve) => session.once("remoteSettings", resolve));
+    /** Once the server has read all that was sent before. */
+    const read = () => new Promise((resolve) => session.ping(resolve));
+    const cancel = (path: string) => {
+      const stream = session.request({ ":path": path }).on("error", () => {});
+      return () => stream.close(constants.NGHTTP2_CANCEL);
+    };
+    return { session, begun, dropped, ends, read, cancel };
+  }
+
+  it("wait, and have their turn in order", async () => {
+    const { session, begun, ends } = await start(2);
+    const answers = ["/1", "/2", "/3", "/4"].map((path) => exchange(session, { ":path": path }));
+    await eventually(() => expect(begun).toEqual(["/1", "/2"]));
+    ends[1]?.();
+    await answers[1];
+    await eventually(() => expect(begun).toEqual(["/1", "/2", "/3"]));
+    ends[0]?.();
+    ends[2]?.();
+    await eventually(() => expect(begun).toEqual(["/1", "/2", "/3", "/4"]));
+    ends[3]?.();
+    expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+  });
+
+  it("are dropped when they are reset while they wait, and told of once", async () => {
+    const { session, begun, dropped, ends, read, cancel } = await start(1);
+    const first = exchange(session, { ":path": "/1" });
+    const reset = cancel("/2");
+    const third = exchange(session, { ":path": "/3" });
+    await read();
+    reset();
+    await eventually(() => expect(dropped).toEqual([{ httpVersion: "2.0", status: 0, fault: "CANCELED" }]));
+    ends[0]?.();
+    await first;
+    await eventually(() => expect(begun).toEqual(["/1", "/3"]));
+    ends[1]?.();
+    expect(await third).toMatchObject({ status: 200 });
+    expect(dropped).toHaveLength(1);
+  });
+
+  it("wait for the work of one that was reset", async () => {
+    const { session, begun, dropped, ends, read, cancel } = await start(1);
+    const reset = cancel("/1");
+    await read();
+    reset();
+    const second = exchange(session, { ":path": "/2" });
+    await read();
+    await read();
+    expect(begun).toEqual(["/1"]);
+    ends[0]?.();
+    await eventually(() => expect(begun).toEqual(["/1", "/2"]));
+    ends[1]?.();
+    expect(await second).toMatchObject({ status: 200 });
+    expect(dropped).toEqual([]);
+  });
+
+  it("are dropped with their connection", async () => {
+    const { session, begun, dropped, read, cancel } = await start(1);
+    for (const path of ["/1", "/2", "/3"]) cancel(path);
+    await read();
+    session.destroy();
+    await eventually(() => expect(dropped).toHaveLength(2));
+    expect(begun).toEqual(["/1"]);
+  });
+
+  it.each([
+    [150, 500],
+    [900, 100],
+  ])("are all answered after %i were cancelled: %i at once", async (cancels, calls) => {
+    const { port } = await startListener({
+      handler: async ({ url }, response) => {
+        if (url === "/") response.end("hello");
+      },
+    });
+    const session = openHttp2(port);
+    await new Promise((resolve) => session.once("remoteSettings", resolve));
+    const given = Array.from({ length: cancels }, () =>
+      session.request({ ":path": "/held" }).on("error", () => {}),
+    );
+    for (const stream of given) stream.close(constants.NGHTTP2_CANCEL);
+    const answers = await Promise.all(Array.from({ length: calls }, () => exchange(session)));
+    expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
+  });
+});
+
 describe("a client that half-closes its side", () => {
   it("still gets its answer", async () => {
     const held = gate();
