@@ -514,7 +514,6 @@ export async function createApp(options: AppOptions): Promise<App> {
     own: createOwnPrincipals({
       issuer: authentication.token.issuer,
       judges: { ...judges, session: sessionAuthenticator.authenticateCookie },
-      findEmailProven: async (userId) => (await findUser(reader, userId))?.emailProven,
       findMemberships: (userId) => findEnabledMemberships(reader, userId),
     }),
   });

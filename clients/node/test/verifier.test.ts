@@ -46,6 +46,7 @@ describe("a token", () => {
     ["one of several audiences is ours", { claims: { aud: ["https://other.example", audience] } }],
     ["no nbf", { claims: { nbf: undefined } }],
     ["no organizations", { claims: { org_ids: undefined } }],
+    ["an address that nobody has proven", { claims: { email: "a@example.org", email_verified: false } }],
     ["the type with its prefix (RFC 9068 §4)", { header: { typ: "application/at+jwt" } }],
   ])("is good with %s", async (_, changes) => {
     await expect(verifier.verifyAccessToken(await issuer.sign(changes))).resolves.toBeDefined();
@@ -76,6 +77,7 @@ describe("a token", () => {
     ["another gen", { claims: { gen: "user" } }, "TOKEN_CLAIMS"],
     ["no gen", { claims: { gen: undefined } }, "TOKEN_CLAIMS"],
     ["organizations that are no text", { claims: { org_ids: ["org-1"] } }, "TOKEN_CLAIMS"],
+    ["a proof that is no yes or no", { claims: { email_verified: "true" } }, "TOKEN_CLAIMS"],
     ["an extension nobody knows", { header: { crit: ["x"], x: 1 } }, "TOKEN_SIGNATURE"],
   ])("is refused with %s", async (_, changes, reason) => {
     const token = await issuer.sign(changes).catch(() => signWithUnknownExtension());

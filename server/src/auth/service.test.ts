@@ -689,6 +689,53 @@ describeDatabases("sign-in", (under) => {
   });
 
   describe("sign-up", () => {
+    it.each(["domains", "invited"] as const)(
+      "in mode %s is by an address that was proven, not by the word of any provider",
+      async (mode) => {
+        const domain = `${mode}-${under.dialect}.example`;
+        const closed = await openSignIn(under.database, {
+          clock,
+          strategies,
+          signup: { mode, domains: mode === "domains" ? [domain] : [] },
+          adminEmails: [`boss@${domain}`],
+        });
+        const people = ["ada", "bea", "boss"].map((name) => `${name}@${domain}`);
+        await under.database.transaction(async (tx) => {
+          for (const email of people)
+            await tx.insertInto("invitations").values({ email, created_at: 0 }).execute();
+        });
+        const provenOf = async (userId = "") => {
+          const user = await under.database.reader
+            .selectFrom("users")
+            .selectAll()
+            .where("id", "=", userId)
+            .execute();
+          return user.map(({ email, email_proven }) => [email, email_proven]);
+        };
+        const [ada = "", bea = "", boss = ""] = people;
+        // Whose domain it is, knows who has which address there.
+        const sure = await finish(
+          await beginAt("google", identity({ email: ada, isAuthoritative: true })),
+          closed,
+        );
+        expect(await provenOf(sure.begun?.session.userId)).toEqual([[ada, 1]]);
+        for (const email of [bea, boss, `mallory@elsewhere.example`]) {
+          const flow = await beginAt("google", identity({ email }));
+          const error = await finish(flow, closed).catch((refusal: unknown) => refusal);
+          expect(error).toMatchObject({ reason: "LINK_REQUIRED", metadata: { email } });
+          await closed.service.drain();
+          const { state = "" } = (error as DomainError).metadata;
+          const byCode = finish({ state, code: mail.sent.get(email) ?? "", browsers: flow.browsers }, closed);
+          if (email.includes("elsewhere")) {
+            await expect(byCode).rejects.toMatchObject({ reason: "SIGNUP_CLOSED" });
+          } else {
+            expect(await provenOf((await byCode).begun?.session.userId)).toEqual([[email, 1]]);
+          }
+        }
+        await closed.close();
+      },
+    );
+
     it.each([
       ["domains", "ada@allowed.example", true],
       ["domains", "ada@sub.allowed.example", false],

@@ -376,6 +376,7 @@ export class SignInService {
       type: "user",
       id: user.id,
       email: user.email,
+      emailProven: user.emailProven,
       superuser: false,
       sessionId: begun.session.id,
       authVia: "session",

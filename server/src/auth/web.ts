@@ -159,11 +159,12 @@ export class SignInWeb {
 }
 
 /** Who signs out: enough for the audit, whatever else they may do. */
-function toPrincipal({ id, userId, email, expiresAt }: LiveSession): UserPrincipal {
+function toPrincipal({ id, userId, email, emailProven, expiresAt }: LiveSession): UserPrincipal {
   return {
     type: "user",
     id: userId,
     email,
+    emailProven,
     superuser: false,
     sessionId: id,
     sessionExpiresAt: expiresAt,

@@ -34,6 +34,7 @@ const person: Principal = {
   type: "user",
   id: "u1",
   email: "u1@example.org",
+  emailProven: true,
   sessionId: "s",
   superuser: false,
   authVia: "session",

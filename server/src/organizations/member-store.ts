@@ -1,5 +1,6 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
+import type { MembershipRow, UserRow } from "../db/schema.ts";
 import type { Role } from "../principals/principal.ts";
 import type { Member } from "./organization.ts";
 
@@ -7,14 +8,24 @@ function members(reader: Reader, orgId: string) {
   return reader
     .selectFrom("memberships")
     .innerJoin("users", "users.id", "memberships.user_id")
-    .select(["users.id", "users.email", "users.title", "memberships.role", "memberships.created_at"])
+    .select([
+      "users.id",
+      "users.email",
+      "users.email_proven",
+      "users.title",
+      "memberships.role",
+      "memberships.created_at",
+    ])
     .where("memberships.org_id", "=", orgId);
 }
 
-function toMember(row: { id: string; email: string; title: string; role: Role; created_at: number }): Member {
+function toMember(
+  row: Pick<UserRow, "id" | "email" | "email_proven" | "title"> & Pick<MembershipRow, "role" | "created_at">,
+): Member {
   return {
     userId: row.id,
     email: row.email,
+    emailVerified: row.email_proven === 1,
     title: row.title,
     role: row.role,
     createdAt: new Date(row.created_at),

@@ -21,6 +21,8 @@ export const defaultOrganizationName = "default";
 export interface Member {
   readonly userId: string;
   readonly email: string;
+  /** Whether the address was proven. */
+  readonly emailVerified: boolean;
   readonly title: string;
   readonly role: Role;
   readonly createdAt: Date;

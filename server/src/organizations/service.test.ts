@@ -40,6 +40,7 @@ function person(id: string): Caller {
     type: "user",
     id,
     email: `${id}@example.org`,
+    emailProven: true,
     sessionId: "s",
     superuser: false,
     authVia: "session",

@@ -36,6 +36,8 @@ export interface ServiceUserPrincipal extends PrincipalBase {
 export interface UserPrincipal extends PrincipalBase {
   readonly type: "user";
   readonly email: string;
+  /** Whether the address was proven; of one that never was, the mailbox's owner may take the account over. */
+  readonly emailProven: boolean;
   /** The session the proof goes back to. */
   readonly sessionId: string;
   /** When that session ends: no token made from it may live longer. */

@@ -104,6 +104,7 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
       id: session.userId,
       superuser: session.emailProven && adminEmails.has(session.email),
       email: session.email,
+      emailProven: session.emailProven,
       sessionId: session.id,
       sessionExpiresAt: session.expiresAt,
       ...proof,

@@ -51,6 +51,7 @@ describeDatabases("sessions", (under) => {
       type: "user",
       id: user.id,
       email: user.email,
+      emailProven: true,
       superuser: false,
       sessionId: session.id,
       sessionExpiresAt: session.expiresAt,

@@ -24,6 +24,8 @@ export interface AccessTokenClaims {
   /** Ids of the principal's organizations, comma-separated. */
   readonly org_ids?: string;
   readonly email?: string;
+  /** Whether the address was proven, when the token was issued; there with `email` (OpenID Connect Core §5.1). */
+  readonly email_verified?: boolean;
   readonly sid?: string;
   /** The same as `sid`, under the name Frontier documents. */
   readonly session_id?: string;

@@ -25,6 +25,7 @@ const person: Principal = {
   type: "user",
   id: "u1",
   email: "u1@example.org",
+  emailProven: true,
   sessionId: "s1",
   superuser: false,
   authVia: "session",

@@ -67,7 +67,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       auth_via: principal.authVia,
       credential_id: principal.sessionId,
       ...(claims.addOrgIds && { org_ids: (await findUserOrganizationIds(principal.id)).join(",") }),
-      ...(claims.addUserEmail && { email: principal.email }),
+      ...(claims.addUserEmail && { email: principal.email, email_verified: principal.emailProven }),
       ...(claims.addSessionId && { sid: principal.sessionId, session_id: principal.sessionId }),
     };
   }

@@ -2,12 +2,14 @@
  * Which user a proof belongs to: sign-up, and the joining of identities.
  *
  * An identity is its issuer and subject; its address never moves it to another
- * user. Two rules keep strangers out:
+ * user. These rules keep strangers out:
  *
  * - An identity joins an account by its address only if that address was
  *   proven here and the provider is authoritative for it. Every other match,
  *   and every address the provider has not verified, needs a code out of the
  *   mailbox first.
+ * - Where not everybody may sign up, who may is told by their address: it
+ *   counts only once it is proven, by a code or by an authoritative provider.
  * - An account whose address was never proven may have been made by somebody
  *   else. Whoever proves the mailbox takes it over: what could open it before,
  *   identities, passkeys and sessions, is gone.
@@ -82,7 +84,10 @@ export class Accounts {
     const { email, emailVerified, isAuthoritative } = identity;
     if (email === undefined) throw new DomainError("EMAIL_REQUIRED");
     const local = await store.findUserByEmail(tx, email);
-    const isSure = emailVerified && (local === undefined || (local.emailProven && isAuthoritative));
+    const isOpen = this.#options.signup.mode === "open";
+    const isProven = emailVerified && isAuthoritative;
+    const isSure =
+      local === undefined ? isProven || (emailVerified && isOpen) : isProven && local.emailProven;
     if (!isSure) {
       // Another first sign-in of the same identity may have made the account since the look above.
       const meanwhile = local && (await identities.findIdentity(tx, identity));

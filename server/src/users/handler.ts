@@ -17,6 +17,7 @@ export function toUserMessage(user: User): UserMessage {
     name: user.name,
     title: user.title,
     email: user.email,
+    emailVerified: user.emailProven,
     createdAt: timestampFromDate(user.createdAt),
     updatedAt: timestampFromDate(user.updatedAt),
     state: user.state,

@@ -18,6 +18,8 @@ export interface AccessTokenClaims {
   /** Ids of the principal's organizations, comma-separated; {@link isInOrganization} reads it. */
   readonly org_ids?: string;
   readonly email?: string;
+  /** Whether `email` is known to be theirs: grant nothing by an address that is not. */
+  readonly email_verified?: boolean;
   readonly sid?: string;
   /** The same as `sid`. */
   readonly session_id?: string;
@@ -42,6 +44,7 @@ export function isAccessTokenClaims(payload: unknown): payload is AccessTokenCla
   return (
     requiredTexts.every((name) => typeof claims[name] === "string" && claims[name] !== "") &&
     optionalTexts.every((name) => ["undefined", "string"].includes(typeof claims[name])) &&
+    ["undefined", "boolean"].includes(typeof claims.email_verified) &&
     [claims.exp, claims.iat].every(isInstant) &&
     (claims.nbf === undefined || isInstant(claims.nbf)) &&
     isAudience(claims.aud) &&

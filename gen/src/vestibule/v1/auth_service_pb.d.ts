@@ -805,7 +805,9 @@ export declare const AuthService: GenService<{
    * goes to the mailbox and the answer is `failed_precondition` LINK_REQUIRED,
    * whose `ErrorInfo.metadata` holds `strategy_name`, `state` and `email` of a
    * second flow: finish that one with the code, in the same browser, and the
-   * identity is joined.
+   * identity is joined. The same is asked of a new account where not everybody
+   * may sign up (`signup.mode` `domains`, `invited`), unless the provider is
+   * authoritative for the address.
    *
    * Errors: `invalid_argument` "invalid flow or expired" when the flow is
    * unknown, used or over, or the code was sent in another one, "invalid auth

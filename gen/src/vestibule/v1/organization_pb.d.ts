@@ -138,7 +138,7 @@ export declare type Member = Message<"vestibule.v1.Member"> & {
   userId: string;
 
   /**
-   * The user's proven address.
+   * The user's address, lower case; see `email_verified`.
    *
    * @generated from field: string email = 2;
    */
@@ -164,6 +164,13 @@ export declare type Member = Message<"vestibule.v1.Member"> & {
    * @generated from field: google.protobuf.Timestamp created_at = 5;
    */
   createdAt?: Timestamp | undefined;
+
+  /**
+   * Whether the address was proven, as in User.
+   *
+   * @generated from field: bool email_verified = 100;
+   */
+  emailVerified: boolean;
 };
 
 /**

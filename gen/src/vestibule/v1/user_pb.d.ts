@@ -39,7 +39,8 @@ export declare type User = Message<"vestibule.v1.User"> & {
   title: string;
 
   /**
-   * Proven address, lower case.
+   * Address, lower case. Whether it is known to be theirs says
+   * `email_verified`: nothing is to be granted by an address that is not.
    *
    * @generated from field: string email = 4;
    */
@@ -79,6 +80,15 @@ export declare type User = Message<"vestibule.v1.User"> & {
    * @generated from field: string avatar = 9;
    */
   avatar: string;
+
+  /**
+   * Whether the address was proven, by a code mailed to it or by an identity
+   * provider that is authoritative for its domain; not by any other provider's
+   * word.
+   *
+   * @generated from field: bool email_verified = 100;
+   */
+  emailVerified: boolean;
 };
 
 /**

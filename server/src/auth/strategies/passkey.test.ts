@@ -83,6 +83,7 @@ describeDatabases("passkeys", (under) => {
       type: "user",
       id,
       email,
+      emailProven: true,
       sessionId: "s1",
       superuser: false,
       authVia: "session",

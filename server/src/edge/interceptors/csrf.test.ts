@@ -19,6 +19,7 @@ const person: UserPrincipal = {
   id: "u",
   email: "ada@example.org",
   superuser: false,
+  emailProven: true,
   sessionId: "s",
   authVia: "session",
   credentialKind: "session",

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { DomainError } from "../../lib/errors.ts";
-import type { Principal } from "../../principals/principal.ts";
+import type { Principal, UserPrincipal } from "../../principals/principal.ts";
 import { createOwnPrincipals } from "./own-principals.ts";
 
 const ends = new Date("2026-11-22T12:00:00Z");
@@ -15,26 +15,27 @@ const machine: Principal = {
   authVia: "opaque_token",
   credentialKind: "opaque_token",
 };
-const person: Principal = {
+const person: UserPrincipal = {
   type: "user",
   id: "p",
   email: "p@example.org",
+  emailProven: true,
   sessionId: "s",
   superuser: false,
   authVia: "session",
   credentialKind: "session",
 };
 
-function create(emailProven: boolean | undefined = true) {
+function create(emailProven = true) {
+  const proven = { ...person, emailProven };
   return createOwnPrincipals({
     issuer: "https://id.example.com",
     judges: {
       basic: async () => machine,
       opaqueToken: async () => machine,
-      accessToken: async () => ({ principal: person, claims: { exp: 60 } }),
-      session: async () => person,
+      accessToken: async () => ({ principal: proven, claims: { exp: 60 } }),
+      session: async () => proven,
     },
-    findEmailProven: async () => emailProven,
     findMemberships: async () => [{ orgId: "o", role: "owner" }],
   });
 }
@@ -69,20 +70,6 @@ it("knows a person by address and memberships, until the token ends", async () =
   });
 });
 
-it("refuses what cannot be read, and who is gone", async () => {
+it("refuses what cannot be read", async () => {
   await expect(create().identify({ kind: "malformed", detail: "no colon" })).rejects.toThrow(DomainError);
-  const gone = createOwnPrincipals({
-    issuer: "https://id.example.com",
-    judges: {
-      basic: async () => person,
-      opaqueToken: async () => person,
-      accessToken: async () => ({ principal: person, claims: { exp: 60 } }),
-      session: async () => person,
-    },
-    findEmailProven: async () => undefined,
-    findMemberships: async () => [],
-  });
-  await expect(gone.identify({ kind: "session", cookie: "c" })).rejects.toMatchObject({
-    reason: "USER_NOT_FOUND",
-  });
 });

@@ -17,15 +17,13 @@ export interface OwnPrincipalsOptions {
     ): Promise<{ readonly principal: Principal; readonly claims: { readonly exp: number } }>;
     session(cookie: string): Promise<Principal>;
   };
-  /** Whether the user's address was proven; undefined when there is no such user. */
-  readonly findEmailProven: (userId: string) => Promise<boolean | undefined>;
   /** In enabled organizations. */
   readonly findMemberships: (userId: string) => Promise<OwnPrincipal["memberships"]>;
 }
 
 /** @see the head of this file */
 export function createOwnPrincipals(options: OwnPrincipalsOptions): OwnPrincipals {
-  const { issuer, judges, findEmailProven, findMemberships } = options;
+  const { issuer, judges, findMemberships } = options;
 
   async function judge(credential: PresentedCredential): Promise<{ principal: Principal; endsAt?: Date }> {
     switch (credential.kind) {
@@ -55,10 +53,9 @@ export function createOwnPrincipals(options: OwnPrincipalsOptions): OwnPrincipal
         const memberships: { orgId: string; role: Role }[] = [{ orgId, role }];
         return { ...common, type: "serviceuser", emailVerified: false, memberships };
       }
-      const emailVerified = await findEmailProven(principal.id);
-      if (emailVerified === undefined) throw new DomainError("USER_NOT_FOUND");
+      const { email, emailProven: emailVerified } = principal;
       const memberships = await findMemberships(principal.id);
-      return { ...common, type: "user", email: principal.email, emailVerified, memberships };
+      return { ...common, type: "user", email, emailVerified, memberships };
     },
   };
 }
