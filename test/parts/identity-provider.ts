@@ -6,7 +6,7 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import Provider, { type AccountClaims } from "oidc-provider";
+import Provider, { type AccountClaims, type KoaContextWithOIDC } from "oidc-provider";
 
 /** An account of the provider's: its claims besides `sub`. */
 export type Accounts = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -14,6 +14,8 @@ export type Accounts = Readonly<Record<string, Readonly<Record<string, unknown>>
 export interface IdentityProviderOptions {
   readonly accounts: Accounts;
   readonly redirectUris: readonly string[];
+  /** Whether its answers name it (RFC 9207), and its metadata promise that. Default true. */
+  readonly namesItself?: boolean;
 }
 
 export interface IdentityProvider {
@@ -22,6 +24,10 @@ export interface IdentityProvider {
   readonly clientSecret: string;
   /** Requests so far, as `METHOD /path`. */
   readonly requests: string[];
+  /** Codes that came to its token endpoint, whoever had issued them. */
+  readonly codes: string[];
+  /** Sends whoever comes to be signed in elsewhere instead; undefined for no longer. */
+  setDetour(toUrl: ((asked: URL) => URL) | undefined): void;
   /** Stops answering, or answers again. */
   setDown(down: boolean): void;
   /** From now on every answer takes this long. */
@@ -32,6 +38,8 @@ export interface IdentityProvider {
 /** Starts the provider. */
 export async function startIdentityProvider(options: IdentityProviderOptions): Promise<IdentityProvider> {
   const requests: string[] = [];
+  const codes: string[] = [];
+  let toDetour: ((asked: URL) => URL) | undefined;
   let isDown = false;
   let delayMs = 0;
   let handle: (request: IncomingMessage, response: ServerResponse) => void = (_request, response) =>
@@ -41,6 +49,11 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
     if (isDown) {
       response.statusCode = 503;
       response.end();
+      return;
+    }
+    const asked = new URL(request.url ?? "", issuer);
+    if (toDetour !== undefined && asked.pathname === "/auth") {
+      response.writeHead(303, { location: toDetour(asked).href }).end();
       return;
     }
     if (delayMs === 0) handle(request, response);
@@ -71,6 +84,13 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
     features: { devInteractions: { enabled: false } },
     cookies: { keys: ["a key of the test's"] },
   });
+  provider.use(async (context, next) => {
+    await next();
+    const answered = context as KoaContextWithOIDC;
+    const { code } = answered.oidc?.body ?? {};
+    if (typeof code === "string") codes.push(code);
+    if (options.namesItself === false) hideName(answered);
+  });
   const callback = provider.callback();
   handle = (request, response) => {
     if (!request.url?.startsWith("/interaction/")) return callback(request, response);
@@ -84,6 +104,10 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
     clientId,
     clientSecret,
     requests,
+    codes,
+    setDetour: (toUrl) => {
+      toDetour = toUrl;
+    },
     setDown: (down) => {
       isDown = down;
     },
@@ -96,6 +120,18 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
       await once(server, "close");
     },
   };
+}
+
+/** Takes the issuer out of an answer, and out of the metadata what promises it. */
+function hideName({ oidc, response, body }: KoaContextWithOIDC): void {
+  if (oidc?.route === "discovery") {
+    delete (body as Record<string, unknown>).authorization_response_iss_parameter_supported;
+  }
+  const location = response.get("location");
+  if (!URL.canParse(location)) return;
+  const url = new URL(location);
+  url.searchParams.delete("iss");
+  response.set("location", url.href);
 }
 
 /** Signs the hinted account in, and grants whatever is asked. */

@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { sql } from "kysely";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { eventually } from "../../../test/parts/eventually.ts";
 import { openRedirects } from "../../../test/parts/open-redirects.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
+import { hashSecret } from "../lib/secrets.ts";
 import { deletePasskey, insertPasskey } from "../passkeys/store.ts";
 import { insertIdentity } from "../users/identity-store.ts";
 import { insertUser, updateUserState } from "../users/store.ts";
@@ -300,6 +301,24 @@ describeDatabases("sign-in", (under) => {
       }
       const rows = await under.database.reader.selectFrom("sent_codes").selectAll().execute();
       expect(JSON.stringify(rows)).not.toContain(code);
+    });
+
+    it("is known to every process before it leaves", async () => {
+      const elsewhere = await under.openAnother();
+      const flow = await beginAt("google", identity({ email: newEmail() }));
+      const known: number[] = [];
+      const finishAtGoogle = vi.spyOn(google, "finish").mockImplementationOnce(async () => {
+        const rows = await elsewhere.reader
+          .selectFrom("sent_codes")
+          .where("code_hash", "=", hashSecret(flow.code))
+          .selectAll()
+          .execute();
+        known.push(rows.length);
+        throw new DomainError("UNAVAILABLE");
+      });
+      onTestFinished(() => finishAtGoogle.mockRestore());
+      await expect(finish(flow)).rejects.toMatchObject({ kind: "unavailable" });
+      expect(known).toEqual([1]);
     });
 
     it("is sent once, however many flows bring it at once to however many processes", async () => {
