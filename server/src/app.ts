@@ -737,12 +737,14 @@ export async function createApp(options: AppOptions): Promise<App> {
   auditRetention.start();
   await edge.warmUp();
   health.setServing(true);
+  const endPresence = database.onPresence((isThere) => health.setServing(isThere));
 
   return {
     host: listener.host,
     port: listener.port,
     generatedCredential,
     async close(graceMs) {
+      endPresence();
       health.setServing(false);
       stopping.abort();
       clearInterval(maintenance);

@@ -2,16 +2,23 @@
  * What every command needs before it can do anything: the database, migrated,
  * and the keys, held against it.
  */
+import { existsSync } from "node:fs";
 import type { AuditAgent } from "./audit/audit.ts";
 import { DatabaseAuditTrail } from "./audit/trail.ts";
 import { ChangeFeed } from "./changes/feed.ts";
 import type { Config } from "./config/config.ts";
-import { prepareDataDir, resolveSecrets, type Secrets } from "./config/data-dir.ts";
+import {
+  noteUsedKeys,
+  prepareDataDir,
+  refuseUsedKeys,
+  resolveSecrets,
+  type Secrets,
+} from "./config/data-dir.ts";
 import type { OpenDatabase } from "./db/kysely-database.ts";
 import { isEmptyDatabase, migrate } from "./db/migrate.ts";
 import { openDatabase } from "./db/open-database.ts";
 import { verifyKeyChecks } from "./encryption/key-checks.ts";
-import { createSealer, type Sealer } from "./encryption/sealer.ts";
+import { createSealer, encryptionKeyId, type Sealer } from "./encryption/sealer.ts";
 import type { Clock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
 import type { Tracing } from "./lib/tracing.ts";
@@ -37,7 +44,8 @@ export function toDatabaseUrl(config: Config): string {
 
 /**
  * Opens the database, brings its schema up to date and holds the keys against
- * it. Keys are generated only for a database that has no tables yet.
+ * it. Keys are generated only for a database that has no tables yet, and such a
+ * one is refused beside keys that have sealed another.
  *
  * @param agent who is going to change things of its own accord.
  * @throws ConfigError, DatabaseRefusedError, KeyMismatchError; nothing stays open then.
@@ -50,11 +58,18 @@ export async function openStorage(
   tracing?: Tracing,
 ): Promise<Storage> {
   prepareDataDir(config.dataDir);
+  // Before an empty one is made in its place.
+  if (config.database.dialect === "sqlite" && !existsSync(config.database.path)) {
+    refuseUsedKeys(config, encryptionKeyId);
+  }
   const database = await openDatabase({ url: toDatabaseUrl(config), log, tracing });
   try {
-    const secrets = resolveSecrets(config, { mayGenerate: await isEmptyDatabase(database) });
+    const isEmpty = await isEmptyDatabase(database);
+    if (isEmpty) refuseUsedKeys(config, encryptionKeyId);
+    const secrets = resolveSecrets(config, { mayGenerate: isEmpty });
     const { applied } = await migrate(database);
     await verifyKeyChecks(database, secrets, clock);
+    noteUsedKeys(config, secrets.encryptionKeys.map(encryptionKeyId));
     const feed = new ChangeFeed({ database, log, clock });
     const audit = new DatabaseAuditTrail({ database, log, clock });
     const sealer = createSealer(secrets.encryptionKeys);

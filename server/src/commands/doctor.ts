@@ -5,7 +5,13 @@
  */
 import type { Config } from "../config/config.ts";
 import { ConfigError } from "../config/config-error.ts";
-import { findKeyFilesToMake, hasDataDir, resolveSecrets, type Secrets } from "../config/data-dir.ts";
+import {
+  findKeyFilesToMake,
+  hasDataDir,
+  refuseUsedKeys,
+  resolveSecrets,
+  type Secrets,
+} from "../config/data-dir.ts";
 import { loadConfig } from "../config/load-config.ts";
 import type { Reader } from "../db/database.ts";
 import { getSchemaState } from "../db/migrate.ts";
@@ -117,6 +123,7 @@ async function checkDatabase(
 }
 
 async function checkBeforeFirstStart(config: Config, report: Report, state: string): Promise<string> {
+  refuseUsedKeys(config, encryptionKeyId);
   await report.check("keys", () => {
     const paths = findKeyFilesToMake(config);
     return paths.length === 0 ? "all there" : `the first start makes ${paths.join(", ")}`;

@@ -1,6 +1,6 @@
 /** The data directory: made for this process alone, and the home of keys that were not configured. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, statSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { toBase64url } from "../lib/base64url.ts";
 import { ValueError } from "../lib/value-error.ts";
@@ -54,6 +54,9 @@ const keyFiles: Readonly<Record<KeyName, KeyFile>> = {
     generate: generateSessionKey,
   },
 };
+
+/** Ids of the encryption keys that a database beside this file was written with, one a line. */
+const usedKeysFile = "encryption.used";
 
 const keyNames = Object.keys(keyFiles) as readonly KeyName[];
 
@@ -128,6 +131,50 @@ export function findKeyFilesToMake(config: Config): string[] {
   return keyNames
     .filter((name) => configured[name] === undefined && findKey(config, keyFiles[name]) === undefined)
     .map((name) => join(config.dataDir, keyFiles[name].file));
+}
+
+/**
+ * Writes down that a database is written with these keys, for
+ * {@link refuseUsedKeys}. With Postgres nothing is read or made.
+ *
+ * @throws ConfigError when it cannot be written.
+ */
+export function noteUsedKeys({ database, dataDir }: Config, keyIds: readonly string[]): void {
+  if (database.dialect === "postgres") return;
+  const path = join(dataDir, usedKeysFile);
+  const known = findUsedKeys(path);
+  const fresh = keyIds.filter((id) => !known.includes(id));
+  if (fresh.length === 0) return;
+  try {
+    appendFileSync(path, fresh.map((id) => `${id}\n`).join(""), { mode: 0o600, flush: true });
+    flushFolder(dataDir);
+  } catch (error) {
+    throw new ConfigError([`${path}: cannot be written, got ${(error as NodeJS.ErrnoException).code}`]);
+  }
+}
+
+/**
+ * Call it where the database is empty or missing: refuses that if a database
+ * has been written with the keys there are. Then it is that one which is meant.
+ *
+ * @throws ConfigError
+ */
+export function refuseUsedKeys(config: Config, toKeyId: (key: Buffer) => string): void {
+  if (config.database.dialect === "postgres") return;
+  const path = join(config.dataDir, usedKeysFile);
+  const used = findUsedKeys(path);
+  const keys = toConfiguredKeys(config).encryption ?? findKey(config, keyFiles.encryption);
+  if (keys === undefined || used.length === 0) return;
+  const ids = parseEncryptionKeys(keys).map((key) => toKeyId(Buffer.from(key, "base64url")));
+  if (!ids.some((id) => used.includes(id))) return;
+  throw new ConfigError([
+    `${config.database.path}: is ${existsSync(config.database.path) ? "empty" : "missing"}, and the encryption key has ` +
+      `sealed another database: put that one in its place; only to begin with an empty one, remove ${path}`,
+  ]);
+}
+
+function findUsedKeys(path: string): readonly string[] {
+  return findKeyText(path)?.split("\n") ?? [];
 }
 
 type KeyTexts<T> = Readonly<Record<KeyName, T>>;

@@ -41,7 +41,8 @@ describe("GroupCommit", () => {
 
   function start(options: Partial<GroupCommitOptions> = {}): GroupCommit {
     const monotonicMs = () => performance.now();
-    const commits = new GroupCommit({ handle: writer, log: silentLog, monotonicMs, ...options });
+    const presence = { look: () => true, require: () => {} };
+    const commits = new GroupCommit({ handle: writer, presence, log: silentLog, monotonicMs, ...options });
     toClose.push(commits);
     return commits;
   }

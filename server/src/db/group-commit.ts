@@ -1,6 +1,7 @@
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { isSqliteBusy, toUnavailable } from "./errors.ts";
+import type { FilePresence } from "./file-presence.ts";
 import type { SqliteHandle } from "./sqlite-handle.ts";
 
 /** A transaction's turn on the writing connection. Ends with commit, rollback or eviction. */
@@ -10,6 +11,7 @@ export interface WriteUnit {
 
 export interface GroupCommitOptions {
   readonly handle: SqliteHandle;
+  readonly presence: Pick<FilePresence, "look" | "require">;
   readonly log: Log;
   /** Milliseconds of a clock that never goes back. */
   readonly monotonicMs: () => number;
@@ -46,10 +48,12 @@ const lockRetryMs = 5;
  * that are ready in the same turn of the event loop share one: the outer
  * `BEGIN IMMEDIATE` stays open, each runs in a savepoint of its own (one that
  * fails is rolled back alone), and a single `COMMIT` makes all of them durable.
- * None is acknowledged before that has returned; if it fails, all fail.
+ * None is acknowledged before that has returned; if it fails, all fail. Nor if
+ * the file has gone from its place by then: nobody would ever read what was written.
  */
 export class GroupCommit {
   readonly #handle: SqliteHandle;
+  readonly #presence: GroupCommitOptions["presence"];
   readonly #log: Log;
   readonly #monotonicMs: () => number;
   readonly #maxUnits: number;
@@ -74,6 +78,7 @@ export class GroupCommit {
 
   constructor(options: GroupCommitOptions) {
     this.#handle = options.handle;
+    this.#presence = options.presence;
     this.#log = options.log;
     this.#monotonicMs = options.monotonicMs;
     this.#maxUnits = options.maxUnits ?? 64;
@@ -203,6 +208,8 @@ export class GroupCommit {
     this.#isOpen = false;
     try {
       this.#handle.run("commit");
+      this.#presence.look();
+      this.#presence.require();
     } catch (error) {
       this.#rollbackBatch();
       for (const unit of released) unit.reject(error);
@@ -223,6 +230,7 @@ export class GroupCommit {
   #open(): boolean {
     if (this.#lockRetry) return false;
     try {
+      this.#presence.require();
       this.#handle.run("begin immediate");
     } catch (error) {
       this.#retryOpen(error);

@@ -16,6 +16,12 @@ export interface OpenDatabase extends Database {
    * Returns what ends it. On SQLite there is nothing to listen to: poll.
    */
   listen(channel: string, onNotify: () => void): () => Promise<void>;
+  /**
+   * Calls the listener when the database can no longer be what this process
+   * opened, which is known of an SQLite file that has gone from its place, and
+   * when it is back. Returns what ends it.
+   */
+  onPresence(listener: (isThere: boolean) => void): () => void;
   figures(): DatabaseFigures;
 }
 
@@ -48,6 +54,7 @@ export interface KyselyDatabaseParts {
   readonly scope: TransactionScope;
   readonly tracing?: Pick<Tracing, "within"> | undefined;
   listen(channel: string, onNotify: () => void): () => Promise<void>;
+  onPresence(listener: (isThere: boolean) => void): () => void;
   figures(): DriverFigures;
   close(): Promise<void>;
 }
@@ -79,6 +86,10 @@ export class KyselyDatabase implements OpenDatabase {
 
   listen(channel: string, onNotify: () => void): () => Promise<void> {
     return this.#parts.listen(channel, onNotify);
+  }
+
+  onPresence(listener: (isThere: boolean) => void): () => void {
+    return this.#parts.onPresence(listener);
   }
 
   figures(): DatabaseFigures {

@@ -75,7 +75,8 @@ class PooledDriver implements Driver {
 
   async acquireConnection(): Promise<PostgresConnection> {
     const { pool, sessions } = this.#parts;
-    if (pool.idleCount === 0 && sessions.refusal !== undefined) throw sessions.refusal;
+    const refusal = pool.idleCount === 0 ? sessions.refusal : undefined;
+    if (refusal !== undefined) throw refusal;
     try {
       let client = await pool.connect();
       while (!sessions.isFit(client)) {

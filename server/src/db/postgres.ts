@@ -101,6 +101,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
         await listener.close();
       };
     },
+    onPresence: () => () => {},
     figures: () => {
       const { totalCount, idleCount, waitingCount } = pool;
       return { waiting: waitingCount, connections: { used: totalCount - idleCount, idle: idleCount } };

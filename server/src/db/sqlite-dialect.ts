@@ -9,6 +9,7 @@ import {
   SqliteIntrospector,
   SqliteQueryCompiler,
 } from "kysely";
+import type { FilePresence } from "./file-presence.ts";
 import type { GroupCommit, WriteUnit } from "./group-commit.ts";
 import type { SqliteHandle } from "./sqlite-handle.ts";
 import type { TransactionScope } from "./transaction-scope.ts";
@@ -17,6 +18,7 @@ export interface SqliteDialectParts {
   readonly reader: SqliteHandle;
   readonly writer: SqliteHandle;
   readonly commits: GroupCommit;
+  readonly presence: FilePresence;
   readonly scope: TransactionScope;
 }
 
@@ -117,6 +119,7 @@ class SqliteConnection implements DatabaseConnection {
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     if (this.#unit) return this.#executeInUnit(this.#unit, query);
+    this.#parts.presence.require();
     if (this.#parts.reader.isReadOnly(query)) return this.#parts.reader.execute(query);
     return this.#writeAlone(query);
   }

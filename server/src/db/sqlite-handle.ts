@@ -127,5 +127,7 @@ function openFile(options: SqliteHandleOptions): Sqlite.Database {
   // The writer waits for its lock without blocking the process (group-commit.ts);
   // a reader under WAL meets a lock only while another process recovers the file.
   database.pragma(`busy_timeout = ${options.readOnly ? 500 : 0}`);
+  // Reads the first page, which makes the companion files where they are missing.
+  database.pragma("schema_version");
   return database;
 }

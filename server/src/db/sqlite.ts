@@ -2,6 +2,7 @@ import { Kysely } from "kysely";
 import type { Log } from "../lib/log.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { Checkpointer } from "./checkpointer.ts";
+import { FilePresence } from "./file-presence.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { KyselyDatabase, type OpenDatabase } from "./kysely-database.ts";
 import type { Schema } from "./schema.ts";
@@ -24,12 +25,13 @@ export function openSqlite(options: SqliteOptions): OpenDatabase {
   const { path, log, tracing, monotonicMs, onStatement } = options;
   const writer = new SqliteHandle({ path, readOnly: false, onStatement });
   const reader = new SqliteHandle({ path, readOnly: true });
+  const presence = new FilePresence(path, log);
   const checkpointer = new Checkpointer({ path, log });
   const onCommit = () => checkpointer.noteCommit();
-  const commits = new GroupCommit({ handle: writer, log, monotonicMs, onCommit });
+  const commits = new GroupCommit({ handle: writer, presence, log, monotonicMs, onCommit });
   const scope = new TransactionScope(log);
   const kysely = new Kysely<Schema>({
-    dialect: new TwoConnectionSqliteDialect({ reader, writer, commits, scope }),
+    dialect: new TwoConnectionSqliteDialect({ reader, writer, commits, presence, scope }),
     ...(tracing && { log: createQueryRecorder("sqlite", tracing) }),
   });
   return new KyselyDatabase({
@@ -38,8 +40,10 @@ export function openSqlite(options: SqliteOptions): OpenDatabase {
     scope,
     tracing,
     listen: () => async () => {},
+    onPresence: (listener) => presence.subscribe(listener),
     figures: () => ({ waiting: commits.waitingCount, commits: commits.commitCount }),
     close: async () => {
+      presence.close();
       await commits.close();
       await checkpointer.close();
       await kysely.destroy();
