@@ -638,10 +638,61 @@ it("all of it works over TLS and HTTP/2, with cookies that stay there", async ()
   expect(await page.evaluate("performance.getEntriesByType('navigation')[0].nextHopProtocol")).toBe("h2");
   const cookies = await page.context().cookies();
   expect(cookies.map(({ name, secure, httpOnly }) => [name, secure, httpOnly]).toSorted()).toEqual([
+    ["__Host-vestibule-bind", true, true],
     ["__Host-vestibule_browser", true, true],
     ["sid", true, true],
     ["vestibule_browser", true, true],
   ]);
+});
+
+it("a neighbour under the same domain signs nobody in, and nobody out", async () => {
+  const port = await findFreePort();
+  const own = `https://id.site.localhost:${port}`;
+  const sibling = `https://evil.site.localhost:${port}`;
+  await using secure = await startServer({ env: { ...tlsEnvironment, VESTIBULE_PUBLIC_URL: own }, port });
+  const signInHere = async (page: Page, email: string) => {
+    const before = listMails(secure);
+    await page.goto(`${own}/login`);
+    await page.getByLabel("E-mail address").fill(email);
+    await submit(page, "E-mail me a code");
+    await typeCode(page, findCode(await waitForMail(secure, email, before)));
+    await page.waitForURL("**/account");
+  };
+  const open = async () => {
+    const opened = await openVisit(browser, [own, sibling], { ignoreHTTPSErrors: true });
+    visits.push(opened);
+    return opened.page;
+  };
+  const [attacker, victim] = [await open(), await open()];
+  await signInHere(attacker, "eve@example.org");
+  const stolen = (await attacker.context().cookies()).filter(({ name }) => /^sid$|bind$/.test(name));
+  expect(stolen).toHaveLength(2);
+
+  /** What a page of the neighbour's can do: set both, by every name and path it likes. */
+  async function plant(): Promise<void> {
+    const body = "<!doctype html><title>Evil</title><link rel=icon href=data:,>";
+    await victim.route(`${sibling}/`, (route) => route.fulfill({ contentType: "text/html", body }));
+    await victim.goto(`${sibling}/`);
+    const lines = stolen.flatMap(({ name, value }) =>
+      ["/", "/account"].map((path) => `${name}=${value}; Domain=site.localhost; Path=${path}; Secure`),
+    );
+    await victim.evaluate(`for (const line of ${JSON.stringify(lines)}) document.cookie = line`);
+    const names = (await victim.context().cookies(`${own}/account`)).map(({ name, domain }) => name + domain);
+    expect(names.filter((name) => name === "sid.site.localhost")).toHaveLength(2);
+    expect(names.filter((name) => /bind\./.test(name))).toEqual([]);
+  }
+
+  await plant();
+  await victim.goto(`${own}/account`);
+  expect(victim.url()).toBe(`${own}/login`);
+  await victim.context().clearCookies();
+  await signInHere(victim, "ada@example.org");
+  await plant();
+  await victim.goto(`${own}/account`);
+  expect(await victim.textContent("body")).toContain("ada@example.org");
+  const whoami = await victim.evaluate(`fetch("/vestibule.v1.AuthService/GetCurrentUser", {
+    method: "POST", headers: { "content-type": "application/json" }, body: "{}" }).then((answer) => answer.json())`);
+  expect(whoami).toMatchObject({ user: { email: "ada@example.org" } });
 });
 
 describe("the pages' files", () => {

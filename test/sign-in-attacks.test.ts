@@ -154,10 +154,11 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
         ["AuthLogout", {}],
       ] as const;
       for (const [method, message] of calls) {
-        for (const from of [{}, { origin: "null" }, { origin: `http://evil.localhost:${server.port}` }]) {
+        for (const origin of ["null", `http://evil.localhost:${server.port}`]) {
           const path = `/vestibule.v1.AuthService/${method}`;
-          const answer = await postJson(server, path, message, { cookie, ...from });
-          expect(answer, method).toMatchObject(notAuthorized);
+          const answer = await postJson(server, path, message, { cookie, origin });
+          // Signing out succeeds, and ends nothing.
+          expect(answer, method).toMatchObject(method === "AuthLogout" ? { status: 200 } : notAuthorized);
           expect(answer.headers["set-cookie"]).toBeUndefined();
         }
       }
@@ -555,8 +556,11 @@ describe("cookies by configuration", () => {
     const browserCookie = `vestibule_browser=…; Path=/; HttpOnly; SameSite=${browser}${secure}`;
     expect(await cookiesOf(publicUrl, session)).toEqual([
       secure === "" ? [browserCookie] : [browserCookie, `__Host-${browserCookie}`],
-      [`sid=…; Path=/; HttpOnly; SameSite=${own}${secure}`],
-      [`sid=; Path=/; HttpOnly; SameSite=${own}${secure}`],
+      ...["…", ""].map((value) =>
+        (secure === "" ? ["sid"] : ["sid", "__Host-vestibule-bind"]).map(
+          (name) => `${name}=${value}; Path=/; HttpOnly; SameSite=${own}${secure}`,
+        ),
+      ),
     ]);
   });
 
@@ -570,6 +574,59 @@ describe("cookies by configuration", () => {
     victim.cookies.set("vestibule_browser", attacker.cookies.get("vestibule_browser") ?? "");
     expect(await victim.call("AuthCallback", answer, { origin })).toMatchObject(badState);
     expect((await attacker.call("AuthCallback", answer, { origin })).status).toBe(200);
+  });
+
+  it("by https, a session that a neighbour put into a browser is not there (fixation)", async () => {
+    const origin = "https://id.example.org";
+    await using server = await startServer({ env: { VESTIBULE_PUBLIC_URL: origin } });
+    const signedInHere = async (person = new Person(server)) => {
+      const email = newEmail();
+      const { json } = await person.call("Authenticate", { strategyName: "mailotp", email }, { origin });
+      const code = findCode(await waitForMail(server, email));
+      expect((await person.call("AuthCallback", { state: json.state, code }, { origin })).status).toBe(200);
+      return { email, sid: `sid=${person.cookies.get("sid")}`, person };
+    };
+    const [victim, attacker] = [await signedInHere(), await signedInHere()];
+    const bind = `__Host-vestibule-bind=${victim.person.cookies.get("__Host-vestibule-bind")}`;
+    const call = (cookie: string, method: string, headers: Record<string, string> = { origin }) =>
+      postJson(server, `/vestibule.v1.AuthService/${method}`, {}, { cookie, ...headers });
+    const account = (cookie: string) =>
+      send(`${server.url}/account`, {
+        headers: { cookie, host: "id.example.org", "sec-fetch-site": "none" },
+      });
+
+    // Nobody is signed in by it, and nobody who comes with another credential is refused for it.
+    for (const method of ["GetCurrentUser", "AuthToken", "ListSessions"]) {
+      expect(await call(attacker.sid, method), method).toMatchObject(notAuthenticated);
+    }
+    expect((await account(attacker.sid)).headers.location).toBe("/login");
+    const token = (await call(`${victim.sid}; ${bind}`, "AuthToken")).json.accessToken;
+    const bearer = { origin, authorization: `Bearer ${token}` };
+    for (const sid of [attacker.sid, "sid=dead"]) {
+      const { status, json } = await call(sid, "GetCurrentUser", bearer);
+      expect([status, json.user.email]).toEqual([200, victim.email]);
+    }
+    // Of several the bound one counts, in whatever order; a server that forwards them says no origin.
+    for (const cookie of [
+      `${attacker.sid}; ${victim.sid}; ${bind}`,
+      `${bind}; ${victim.sid}; ${attacker.sid}`,
+    ]) {
+      for (const headers of [{ origin }, {}] as Record<string, string>[]) {
+        expect((await call(cookie, "GetCurrentUser", headers)).json.user.email).toBe(victim.email);
+        expect((await call(cookie, "AuthToken", headers)).status).toBe(200);
+      }
+      expect((await account(cookie)).text).toContain(victim.email);
+    }
+    // A sign-in neither takes over nor ends what was planted, and what has a new companion has a new session.
+    const fixed = new Person(server);
+    fixed.cookies.set("sid", attacker.sid.slice("sid=".length));
+    const after = await signedInHere(fixed);
+    expect((await fixed.call("GetCurrentUser", {}, { origin })).json.user.email).toBe(after.email);
+    expect((await attacker.person.call("GetCurrentUser", {}, { origin })).status).toBe(200);
+    // Signing out ends one's own session, not the planted one.
+    expect((await call(`${attacker.sid}; ${victim.sid}; ${bind}`, "AuthLogout")).status).toBe(200);
+    expect(await call(`${victim.sid}; ${bind}`, "GetCurrentUser")).toMatchObject(notAuthenticated);
+    expect((await attacker.person.call("GetCurrentUser", {}, { origin })).status).toBe(200);
   });
 
   it("of an earlier domain, or a neighbour's, go when there are several", async () => {

@@ -62,3 +62,23 @@ it("the outbox is read and people are invited as docs/sign-in.md says", async ()
   expect(mail).toMatch(/^To: ada@example.org$/m);
   expect(findCode(mail)).toHaveLength(6);
 });
+
+it.each([
+  ["https://id.example.org", {}, false],
+  ["https://id.example.org", { domain: "example.org" }, true],
+  ["https://id.example.org", { secure: false }, true],
+  ["http://localhost:7400", {}, false],
+])(
+  "doctor warns where the session cookie has no companion, by https: %s with %j",
+  async (url, session, isWarned) => {
+    const state = await createState("sqlite");
+    try {
+      const config = { public_url: url, authentication: { session } };
+      const { code, stdout } = await runVestibule(["doctor"], state, { config });
+      expect(code).toBe(0);
+      expect(/^warn {2}session cookie: not tied to this host/m.test(stdout)).toBe(isWarned);
+    } finally {
+      await state.remove();
+    }
+  },
+);

@@ -276,6 +276,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     domain: authentication.session.domain,
     sameSite: authentication.session.sameSite,
     secure: authentication.session.secure,
+    isBound: authentication.session.isBound,
   });
   const sessionTouches = new SessionTouches({ database, clock, log });
   const sessionCache = {
@@ -290,6 +291,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   };
   const sessionAuthenticator = createSessionAuthenticator({
     cookies: sessionCookies,
+    isBound: authentication.session.isBound,
     source: {
       findByHash: (secretHash) => findLiveSessionByHash(reader, secretHash),
       findById: (id) => findLiveSession(reader, id),
@@ -336,6 +338,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     opaqueToken: judges.opaqueToken,
     accessToken: async (token) => (await judges.accessToken(token)).principal,
     session: sessionAuthenticator.authenticateCookie,
+    findSessionCookies: sessionAuthenticator.findCookies,
   });
   const access = createAccess({
     findOrganization: (idOrName) => findOrganization(reader, idOrName),
@@ -364,6 +367,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     proofs,
     issuer: tokenIssuer,
     assertionRules: { relaxed: authentication.assertions === "frontier" },
+    findSessionCookies: sessionAuthenticator.findCookies,
   });
 
   // People

@@ -62,7 +62,7 @@ export type RenderResult = (
 
 export interface CallbackRoutesOptions {
   readonly web: SignInWeb;
-  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
+  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly browsers: Pick<Browsers, "find">;
   readonly renderResult: RenderResult;
   /**

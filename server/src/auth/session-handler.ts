@@ -20,7 +20,7 @@ import type { SignInWeb } from "./web.ts";
 
 export interface SessionMethodsOptions {
   readonly sessions: SessionService;
-  readonly web: Pick<SignInWeb, "readDevice" | "toClearCookie">;
+  readonly web: Pick<SignInWeb, "readDevice" | "toClearCookies">;
   /** The user of an id, as answered; undefined when they are gone. */
   readonly findUser: (id: string) => Promise<UserMessage | undefined>;
   /** The service user of an id, as answered; undefined when it is gone. */
@@ -73,7 +73,9 @@ export function createSessionMethods(options: SessionMethodsOptions) {
     },
     async revokeAllSessions({ keepCurrent }, context) {
       const revoked = await sessions.revokeAll(requireCaller(context), keepCurrent);
-      if (!keepCurrent) context.responseHeader.append("set-cookie", web.toClearCookie());
+      if (!keepCurrent) {
+        for (const line of web.toClearCookies()) context.responseHeader.append("set-cookie", line);
+      }
       return { revoked };
     },
     async pingUserSession(_request, context) {

@@ -1,7 +1,6 @@
 /** Who is signed in, for what is not RPC: the pages and the callback. */
 import { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { findCookies, sessionCookieName } from "../principals/presented.ts";
 import { toPrincipalLabel, type UserPrincipal } from "../principals/principal.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 
@@ -13,11 +12,11 @@ import type { SessionAuthenticator } from "../sessions/authenticator.ts";
  * @throws DomainError UNAVAILABLE when that cannot be told
  */
 export async function findVisitor(
-  authenticator: Pick<SessionAuthenticator, "authenticateCookie">,
+  authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">,
   { header, info }: { readonly header: Headers; readonly info: RequestInfo },
 ): Promise<UserPrincipal | undefined> {
   let visitor: UserPrincipal | undefined;
-  for (const cookie of findCookies(header, sessionCookieName)) {
+  for (const cookie of await authenticator.findCookies(header)) {
     const found = await authenticator.authenticateCookie(cookie).catch(toNobody);
     if (found === undefined) continue;
     if (visitor !== undefined && visitor.id !== found.id) {

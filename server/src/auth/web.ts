@@ -48,8 +48,8 @@ export interface SignInWebOptions {
   readonly sessions: {
     signOut(caller: Caller & { readonly principal: UserPrincipal }): Promise<void>;
   };
-  readonly authenticator: Pick<SessionAuthenticator, "findByCookie" | "authenticateCookie">;
-  readonly cookies: Pick<SessionCookies, "toSetCookie" | "toClearCookie" | "toClearStrays">;
+  readonly authenticator: Pick<SessionAuthenticator, "findByCookie" | "findCookies">;
+  readonly cookies: Pick<SessionCookies, "toSetCookies" | "toClearCookies" | "toClearStrays">;
   readonly deviceHeaders: SessionHeadersConfig;
   readonly browsers: Browsers;
 }
@@ -90,7 +90,7 @@ export class SignInWeb {
       info,
     });
     if (begun !== undefined) info.outcome.principal = `user:${begun.session.userId}`;
-    const own = begun === undefined ? [] : [this.#toSetCookie(begun)];
+    const own = begun === undefined ? [] : this.#toSetCookies(begun);
     // The one that is replaced may be of another domain than the one that takes its place.
     return { returnTo, begun, setCookies: [...(begun ? this.clearStrays(header, 1) : []), ...own] };
   }
@@ -109,16 +109,18 @@ export class SignInWeb {
   async signOut({ header, info, principal }: WebRequest): Promise<WebAnswer> {
     const { sessions, cookies } = this.#options;
     const principals = (await this.findSessions(header)).map(toPrincipal);
+    const strays = this.clearStrays(header, principals.length > 0 ? 2 : 1);
     if (principal?.type === "user") principals.push(principal);
     for (const each of principals) await sessions.signOut({ principal: each, request: info });
-    return { setCookies: [...this.clearStrays(header), cookies.toClearCookie()] };
+    return { setCookies: [...strays, ...cookies.toClearCookies()] };
   }
 
-  /** The live sessions in a request's cookies, usually one; their users may be disabled. */
+  /** The live sessions in a request's cookies that count, usually one; their users may be disabled. */
   async findSessions(header: Headers): Promise<LiveSession[]> {
+    const { authenticator } = this.#options;
     const found = new Map<string, LiveSession>();
-    for (const cookie of findCookies(header, sessionCookieName)) {
-      const session = await this.#options.authenticator.findByCookie(cookie);
+    for (const cookie of await authenticator.findCookies(header)) {
+      const session = await authenticator.findByCookie(cookie);
       if (session !== undefined) found.set(session.id, session);
     }
     return [...found.values()];
@@ -128,13 +130,15 @@ export class SignInWeb {
   async clearDeadSession(header: Headers): Promise<string[]> {
     if (findCookies(header, sessionCookieName).length === 0) return [];
     const isLive = (await this.findSessions(header)).length > 0;
-    return [...this.clearStrays(header), ...(isLive ? [] : [this.#options.cookies.toClearCookie()])];
+    // One that does not count is a neighbour's, and may be of a domain above.
+    return [...this.clearStrays(header, isLive ? 2 : 1), ...(isLive ? [] : this.toClearCookies())];
   }
 
   /**
    * `Set-Cookie` that clears every session cookie but our own, where a request
-   * comes with several: one of an earlier `domain`, or a neighbour's. RPC would
-   * refuse the request for as long as one of them is no good.
+   * comes with several: one of an earlier `domain`, or a neighbour's. Where
+   * cookies are not bound, RPC refuses the request for as long as one of them is
+   * no good.
    *
    * @param least how many are several.
    */
@@ -144,8 +148,8 @@ export class SignInWeb {
   }
 
   /** `Set-Cookie` that makes the browser forget its session. */
-  toClearCookie(): string {
-    return this.#options.cookies.toClearCookie();
+  toClearCookies(): readonly string[] {
+    return this.#options.cookies.toClearCookies();
   }
 
   /** Device and place of a request. */
@@ -153,8 +157,9 @@ export class SignInWeb {
     return readDevice(this.#options.deviceHeaders, header, info);
   }
 
-  #toSetCookie({ cookie, session }: BegunSession): string {
-    return this.#options.cookies.toSetCookie(cookie, session.createdAt, session.expiresAt);
+  #toSetCookies(begun: BegunSession): readonly string[] {
+    const { createdAt, expiresAt } = begun.session;
+    return this.#options.cookies.toSetCookies(begun, createdAt, expiresAt);
   }
 }
 

@@ -40,6 +40,11 @@ export const doctorCommand: Command = async (args, surroundings) => {
   const report = new Report(surroundings);
   report.ok(`configuration: ${config.publicUrl}, listening on ${config.listen.host}:${config.listen.port}`);
   checkProviders(config, report);
+  if (config.publicUrl.startsWith("https:") && !config.authentication.session.isBound) {
+    report.warn(
+      "session cookie: not tied to this host, as authentication.session.domain is set or .secure is false: another host of its domain can sign a browser in as somebody else",
+    );
+  }
   await report.check("data directory", () => checkDataDir(config));
   await report.check("database", () => checkDatabase(config, surroundings, report));
   if (report.isFailed) throw new NotFitError("doctor: a server would not start");

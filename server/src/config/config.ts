@@ -228,6 +228,11 @@ export interface SessionConfig {
   readonly domain: string | undefined;
   readonly sameSite: "lax" | "strict" | "none";
   readonly secure: boolean;
+  /**
+   * Whether a companion ties the cookie to the public host: browsers come by
+   * https, and neither a domain above nor plain http may have the cookie.
+   */
+  readonly isBound: boolean;
   /** Absolute lifetime of a session. */
   readonly validitySeconds: number;
   readonly headers: SessionHeadersConfig;

@@ -54,7 +54,8 @@ export function decideAuthentication(
 }
 
 function decideSession(given: Part<"session">, publicUrl: string, problems: Problems): SessionConfig {
-  const secure = given.secure ?? publicUrl.startsWith("https:");
+  const isHttps = publicUrl.startsWith("https:");
+  const secure = given.secure ?? isHttps;
   const path = "authentication.session";
   if (given.same_site === "none" && !secure && !problems.isRefused(`${path}.secure`)) {
     problems.refuse(
@@ -76,6 +77,7 @@ function decideSession(given: Part<"session">, publicUrl: string, problems: Prob
     domain: given.domain,
     sameSite: given.same_site ?? "lax",
     secure,
+    isBound: isHttps && secure && given.domain === undefined,
     validitySeconds: given.validity ?? 720 * 3600,
     headers: decideHeaders(given.headers ?? {}),
   };

@@ -32,7 +32,13 @@ describe("where settings come from", () => {
       log: { level: "info", format: "json" },
       gate: { reasonHeader: false },
       authentication: {
-        session: { domain: undefined, sameSite: "lax", secure: false, validitySeconds: 2_592_000 },
+        session: {
+          domain: undefined,
+          sameSite: "lax",
+          secure: false,
+          isBound: false,
+          validitySeconds: 2_592_000,
+        },
         token: {
           issuer: "http://localhost:7400",
           audience: "http://localhost:7400",
@@ -125,7 +131,7 @@ describe("what depends on other settings", () => {
   test("cookies, tokens, callbacks and passkeys follow the public URL", () => {
     const { authentication } = load({ yaml: "public_url: https://auth.example.com/" });
     expect(authentication).toMatchObject({
-      session: { secure: true },
+      session: { secure: true, isBound: true },
       token: { issuer: "https://auth.example.com", audience: "https://auth.example.com" },
       plainCallbackUrl: "https://auth.example.com/auth/callback",
       passkey: { rpId: "auth.example.com", rpOrigins: ["https://auth.example.com"] },

@@ -251,6 +251,8 @@ export interface SessionRow {
   id: string;
   /** SHA-256 of the secret in the cookie, base64url. */
   secret_hash: string;
+  /** SHA-256 of the secret in the cookie's companion, base64url. */
+  companion_hash: string;
   user_id: string;
   /** Name of the strategy that it began with. */
   strategy: string;

@@ -1,7 +1,7 @@
 import { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { CredentialPolicy, PrincipalChain } from "../principals/chain.ts";
-import { type PresentedCredential, readPresentedCredentials } from "../principals/presented.ts";
+import type { PresentedCredential } from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
 import type { CredentialGuard, PresentedProof } from "./credential-guard.ts";
 
@@ -25,14 +25,11 @@ export function guardChain(chain: PrincipalChain, guard: CredentialGuard): Guard
   return {
     async authenticate(header, policy, request) {
       if (policy !== "required") return await chain.authenticate(header, policy, request.outcome);
-      const [first] = readPresentedCredentials(header);
+      const presented = await chain.findPresented(header);
+      const [first] = presented;
       if (first === undefined) throw new DomainError("NOT_AUTHENTICATED", { detail: "no credential" });
       if (first.kind === "malformed") return guard.refuse(request, { kind: "malformed" }, first.detail);
-      return await guard.judge(request, toProof(first), async () => {
-        const principal = await chain.authenticate(header, policy, request.outcome);
-        if (principal === undefined) throw new DomainError("NOT_AUTHENTICATED");
-        return principal;
-      });
+      return await guard.judge(request, toProof(first), () => chain.judge(presented, request.outcome));
     },
   };
 }

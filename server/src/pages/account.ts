@@ -27,8 +27,8 @@ import { explain } from "./texts.ts";
 
 export interface AccountPagesOptions {
   readonly render: RenderPage;
-  readonly web: Pick<SignInWeb, "signOut" | "toClearCookie">;
-  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
+  readonly web: Pick<SignInWeb, "signOut" | "toClearCookies">;
+  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly sessions: Pick<SessionService, "list" | "revoke" | "revokeAll">;
   /** Absent where passkeys are not offered. */
   readonly passkeys: Pick<PasskeyService, "list" | "rename" | "delete"> | undefined;
@@ -132,7 +132,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
     readForm(request, publicUrl, browsers);
     const caller = await findCaller(request);
     if (caller !== undefined) await sessions.revokeAll(caller, false);
-    return redirect(toPath(loginPaths.login, { done: "everywhere" }), [web.toClearCookie()]);
+    return redirect(toPath(loginPaths.login, { done: "everywhere" }), web.toClearCookies());
   }
 
   const routes: PageRoute[] = [

@@ -21,7 +21,7 @@ import { homePath, leave } from "./travel.ts";
 export interface CheckMailPagesOptions {
   readonly render: RenderPage;
   readonly web: Pick<SignInWeb, "begin" | "finish" | "glance">;
-  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
+  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly publicUrl: string;
   readonly browsers: Browsers;
   /** Where mail is written to when it is not sent; said to people who are at the machine itself. */

@@ -24,7 +24,7 @@ export interface LoginPagesOptions {
   readonly offers: Offers;
   readonly strategies: readonly Pick<Strategy, "name" | "callbackUrl">[];
   readonly web: Pick<SignInWeb, "begin">;
-  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
+  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly redirects: RedirectRules;
   readonly publicUrl: string;
   /**

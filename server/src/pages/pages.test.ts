@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createBrowsers, toFormToken } from "../auth/browser.ts";
 import { DomainError } from "../lib/errors.ts";
+import { findCookies } from "../principals/presented.ts";
 import type { PageRequest, PageResponse } from "./http.ts";
 import { createPages, type PagesOptions } from "./pages.ts";
 
@@ -24,7 +25,10 @@ function pagesOver(failure: unknown) {
     publicUrl,
     strategies: [{ name: "mailotp" }, { name: "maillink" }, { name: "google", callbackUrl: ownUrl }],
     web: { begin, glance: fails, finish: fails, clearStrays: () => [] },
-    authenticator: { authenticateCookie: fails },
+    authenticator: {
+      authenticateCookie: fails,
+      findCookies: (header: Headers) => findCookies(header, "sid"),
+    },
     redirects: { authorizedRedirectUrls: ["https://app.example.org/"] },
     browsers: createBrowsers({ secure: true, crossSite: false }),
     hasOutbox: false,

@@ -45,7 +45,7 @@ export interface PagesOptions {
   /** In the order to offer them. */
   readonly strategies: readonly Pick<Strategy, "name" | "callbackUrl">[];
   readonly web: SignInWeb;
-  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie">;
+  readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly sessions: SessionService;
   readonly passkeys: PasskeyService;
   readonly identities: IdentityService;

@@ -7,8 +7,13 @@
  * by the composition root, and a kind without one is refused.
  */
 import { DomainError } from "../lib/errors.ts";
-import type { PresentedCredential } from "./presented.ts";
-import { readPresentedCredentials } from "./presented.ts";
+import {
+  type FindSessionCookies,
+  findCookies,
+  type PresentedCredential,
+  readPresentedCredentials,
+  sessionCookieName,
+} from "./presented.ts";
 import { type Principal, toPrincipalLabel } from "./principal.ts";
 
 /** Judge a credential of one kind each; all throw DomainError when it is bad. */
@@ -18,6 +23,8 @@ export interface Authenticators {
   accessToken?(token: string): Promise<Principal>;
   opaqueToken?(token: string): Promise<Principal>;
   session?(cookie: string): Promise<Principal>;
+  /** Of a request's session cookies those that count; absent, all do. */
+  readonly findSessionCookies?: FindSessionCookies;
 }
 
 /** What a method asks for; see `vestibule.v1.CredentialPolicy`. */
@@ -31,6 +38,10 @@ export interface AuthenticationNote {
 
 /** Turns requests into principals. */
 export interface PrincipalChain {
+  /** Every credential of a request that counts, not yet judged. @throws DomainError UNAVAILABLE */
+  findPresented(header: Headers): Promise<PresentedCredential[]>;
+  /** The one principal of all that is presented, or DomainError (NOT_AUTHENTICATED, …). */
+  judge(presented: readonly PresentedCredential[], note: AuthenticationNote): Promise<Principal>;
   /**
    * - `required`: a principal, or DomainError (NOT_AUTHENTICATED, …).
    * - `open`: the principal if the credentials are good, else undefined.
@@ -48,7 +59,9 @@ const overlooked = new Set(["unauthenticated", "permission_denied", "not_found",
 
 /** @see {@link PrincipalChain} */
 export function createPrincipalChain(authenticators: Authenticators): PrincipalChain {
-  async function judge(credential: PresentedCredential): Promise<Principal> {
+  const { findSessionCookies = (header: Headers) => findCookies(header, sessionCookieName) } = authenticators;
+
+  async function judgeOne(credential: PresentedCredential): Promise<Principal> {
     switch (credential.kind) {
       case "basic":
         if (authenticators.basic === undefined) break;
@@ -68,15 +81,21 @@ export function createPrincipalChain(authenticators: Authenticators): PrincipalC
     throw new DomainError("NOT_AUTHENTICATED", { detail: `no ${credential.kind} is accepted` });
   }
 
-  async function judgeAll(header: Headers, note: AuthenticationNote): Promise<Principal> {
-    const presented = readPresentedCredentials(header);
+  async function findPresented(header: Headers): Promise<PresentedCredential[]> {
+    return readPresentedCredentials(header, await findSessionCookies(header));
+  }
+
+  async function judge(
+    presented: readonly PresentedCredential[],
+    note: AuthenticationNote,
+  ): Promise<Principal> {
     const [first, ...others] = presented;
     if (first === undefined) throw new DomainError("NOT_AUTHENTICATED", { detail: "no credential" });
     note.credentialKind = first.kind;
-    const principal = await judge(first);
+    const principal = await judgeOne(first);
     note.credentialKind = principal.credentialKind;
     for (const other of others) {
-      const further = await judge(other);
+      const further = await judgeOne(other);
       if (further.type !== principal.type || further.id !== principal.id) {
         throw new DomainError("NOT_AUTHENTICATED", { detail: "two credentials name different principals" });
       }
@@ -86,11 +105,14 @@ export function createPrincipalChain(authenticators: Authenticators): PrincipalC
   }
 
   return {
+    findPresented,
+    judge,
     async authenticate(header, policy, note) {
       if (policy === "grant") return undefined;
-      if (policy === "required") return await judgeAll(header, note);
+      const presented = await findPresented(header);
+      if (policy === "required") return await judge(presented, note);
       try {
-        return await judgeAll(header, note);
+        return await judge(presented, note);
       } catch (error) {
         if (error instanceof DomainError && overlooked.has(error.kind)) return undefined;
         throw error;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { findCookies, readPresentedCredentials } from "./presented.ts";
+import { findCookies, isFromBrowser, readPresentedCredentials } from "./presented.ts";
 
 function basic(text: string | Buffer): string {
   return `Basic ${Buffer.from(text).toString("base64")}`;
@@ -21,7 +21,7 @@ describe("presented credentials", () => {
     ["a secret in UTF-8", basic("id:pässwörd"), { kind: "basic", id: "id", secret: "pässwörd" }],
     ["an empty secret", basic("id:"), { kind: "basic", id: "id", secret: "" }],
   ])("reads %s", (_name, authorization, expected) => {
-    expect(readPresentedCredentials(new Headers({ authorization }))).toEqual([expected]);
+    expect(readPresentedCredentials(new Headers({ authorization }), [])).toEqual([expected]);
   });
 
   it.each([
@@ -32,27 +32,40 @@ describe("presented credentials", () => {
     ["basic without a colon", basic("secret")],
     ["basic that is not UTF-8", basic(Buffer.from([0xff, 0x3a, 0xff]))],
   ])("marks %s as malformed", (_name, authorization) => {
-    expect(readPresentedCredentials(new Headers({ authorization }))).toMatchObject([{ kind: "malformed" }]);
+    expect(readPresentedCredentials(new Headers({ authorization }), [])).toMatchObject([
+      { kind: "malformed" },
+    ]);
   });
 
   it("does not read two Authorization headers as one good one", () => {
     const header = new Headers({ authorization: basic("id:secret") });
     header.append("authorization", "Bearer a.b.c");
-    expect(readPresentedCredentials(header)).toMatchObject([{ kind: "malformed" }]);
+    expect(readPresentedCredentials(header, [])).toMatchObject([{ kind: "malformed" }]);
   });
 
-  it("reads every credential on the request", () => {
+  it("reads every credential on the request, of its session cookies those that count", () => {
     const header = new Headers({
       authorization: "Bearer x",
       "x-user-token": "a.b.c",
-      cookie: "a=1; sid=s1; sid=s2",
+      cookie: "a=1; sid=s1; sid=s2; sid=s3",
     });
-    expect(readPresentedCredentials(header)).toEqual([
+    expect(readPresentedCredentials(header, ["s1", "s2"])).toEqual([
       { kind: "opaque_token", token: "x" },
       { kind: "access_token", token: "a.b.c" },
       { kind: "session", cookie: "s1" },
       { kind: "session", cookie: "s2" },
     ]);
+  });
+
+  it.each([
+    ["nothing of the kind", {}, false],
+    ["other headers", { cookie: "sid=x", referer: "https://a.example/", "x-sec-fetch-site": "a" }, false],
+    ["an origin", { origin: "https://a.example" }, true],
+    ["the opaque origin", { origin: "null" }, true],
+    ["what a page asks for", { "sec-fetch-site": "same-origin" }, true],
+    ["what browsers may say one day", { "Sec-Fetch-Storage-Access": "none" }, true],
+  ] as const)("takes a request for a browser's or not by its headers: %s", (_, headers, expected) => {
+    expect(isFromBrowser(new Headers(headers))).toBe(expected);
   });
 
   it("tells a cookie's name from the end of another's", () => {

@@ -11,6 +11,13 @@ export type PresentedCredential =
 /** Name of the session cookie. */
 export const sessionCookieName = "sid";
 
+/**
+ * Name of its companion, which only this very host can set, by https
+ * (RFC 6265bis §4.1.3.2): a `sid` may have been put into a browser by a
+ * neighbour under the same domain, its companion may not.
+ */
+export const companionCookieName = "__Host-vestibule-bind";
+
 /** Tells tokens apart: three parts between dots are a JWT (RFC 7515 §7.1), opaque ones contain no dot. */
 export function readBearerToken(token: string): PresentedCredential {
   if (token === "") return { kind: "malformed", detail: "empty bearer token" };
@@ -48,16 +55,29 @@ export function findCookies(header: Headers, name: string): string[] {
   return cookies.filter((pair) => pair.startsWith(`${name}=`)).map((pair) => pair.slice(name.length + 1));
 }
 
+/** Whether a request says that a browser made it: by `Origin`, or by any `Sec-Fetch-…` (Fetch Metadata §2). */
+export function isFromBrowser(header: Headers): boolean {
+  return header.has("origin") || [...header.keys()].some((name) => name.startsWith("sec-fetch-"));
+}
+
+/** Finds the session cookies of a request that count; the others are as good as absent. */
+export type FindSessionCookies = (header: Headers) => readonly string[] | Promise<readonly string[]>;
+
 /**
  * Every credential on a request, in no order of preference: all of them must
  * be good and name one principal.
+ *
+ * @param sessionCookies those that count
  */
-export function readPresentedCredentials(header: Headers): PresentedCredential[] {
+export function readPresentedCredentials(
+  header: Headers,
+  sessionCookies: readonly string[],
+): PresentedCredential[] {
   const presented: PresentedCredential[] = [];
   const authorization = header.get("authorization");
   if (authorization !== null) presented.push(readAuthorization(authorization));
   const userToken = header.get("x-user-token");
   if (userToken !== null) presented.push({ kind: "access_token", token: userToken.trim() });
-  for (const cookie of findCookies(header, sessionCookieName)) presented.push({ kind: "session", cookie });
+  for (const cookie of sessionCookies) presented.push({ kind: "session", cookie });
   return presented;
 }

@@ -13,6 +13,13 @@ import type { InvalidatedCache } from "../changes/cache.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { createLru } from "../lib/lru.ts";
+import { hashSecret } from "../lib/secrets.ts";
+import {
+  companionCookieName,
+  findCookies,
+  isFromBrowser,
+  sessionCookieName,
+} from "../principals/presented.ts";
 import type { AuthVia, UserPrincipal } from "../principals/principal.ts";
 import type { SessionCookies } from "./cookie.ts";
 import type { LiveSession } from "./session.ts";
@@ -39,6 +46,8 @@ export function sessionSubjects({ id, userId }: LiveSession): readonly string[] 
 
 export interface SessionAuthenticatorOptions {
   readonly cookies: Pick<SessionCookies, "decode">;
+  /** Whether cookies are set with a companion that ties them to this host. */
+  readonly isBound: boolean;
   readonly source: SessionSource;
   readonly caches: SessionCaches;
   readonly clock: Clock;
@@ -62,6 +71,16 @@ export interface SessionAuthenticator {
   authenticateCookie(cookie: string): Promise<UserPrincipal>;
   /** @throws DomainError as above, and USER_NOT_FOUND when the user was deleted. */
   authenticateTokenSubject(subject: UserTokenSubject): Promise<UserPrincipal>;
+  /**
+   * The session cookies of a request that count, where they are bound: next to
+   * a companion those it belongs to, and without one all, unless a browser made
+   * the request. The others are as good as absent: a neighbour may have put
+   * them there, to have the browser signed in as somebody else, or to have it
+   * refused.
+   *
+   * @throws DomainError UNAVAILABLE when that cannot be told
+   */
+  findCookies(header: Headers): readonly string[] | Promise<readonly string[]>;
   /** The live session in a cookie, if there is one; its user may be disabled. */
   findByCookie(cookie: string): Promise<LiveSession | undefined>;
 }
@@ -130,7 +149,30 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
     return secretHash;
   }
 
+  async function findSession(cookie: string): Promise<LiveSession | undefined> {
+    const secretHash = openCookie(cookie);
+    return secretHash === undefined ? undefined : await caches.byHash.get(secretHash, source.findByHash);
+  }
+
+  async function findBound(presented: readonly string[], companion: string): Promise<string[]> {
+    const companionHash = hashSecret(companion);
+    const bound: string[] = [];
+    for (const cookie of presented) {
+      if ((await findSession(cookie))?.companionHash === companionHash) bound.push(cookie);
+    }
+    return bound;
+  }
+
   return {
+    findCookies(header) {
+      const presented = findCookies(header, sessionCookieName);
+      if (presented.length === 0 || !options.isBound) return presented;
+      const [companion, ...others] = findCookies(header, companionCookieName);
+      if (companion === undefined) return isFromBrowser(header) ? [] : presented;
+      // No browser has two of them: whoever made the second may have made the first.
+      return others.length > 0 ? [] : findBound(presented, companion);
+    },
+
     async authenticateCookie(cookie) {
       const secretHash = openCookie(cookie);
       if (secretHash === undefined) refuse("session cookie is damaged, foreign or of an old key");
@@ -149,9 +191,7 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
     },
 
     async findByCookie(cookie) {
-      const secretHash = openCookie(cookie);
-      if (secretHash === undefined) return undefined;
-      const session = await caches.byHash.get(secretHash, source.findByHash);
+      const session = await findSession(cookie);
       return session === undefined || isOver(session) ? undefined : session;
     },
   };

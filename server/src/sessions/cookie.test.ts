@@ -12,6 +12,7 @@ function cookies(options: Partial<SessionCookieOptions> = {}) {
     domain: undefined,
     sameSite: "lax",
     secure: true,
+    isBound: false,
     ...options,
   });
 }
@@ -78,18 +79,36 @@ describe("Set-Cookie", () => {
   const now = new Date("2027-01-01T00:00:00Z");
   const later = new Date("2027-01-01T00:10:00Z");
 
+  const values = { cookie: "v", companion: "c" };
+  const until = "Max-Age=600; Expires=Fri, 01 Jan 2027 00:10:00 GMT; Path=/; HttpOnly";
+  const over = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/; HttpOnly";
+
   it("says how long and to whom", () => {
-    expect(cookies().toSetCookie("v", now, later)).toBe(
-      "sid=v; Max-Age=600; Expires=Fri, 01 Jan 2027 00:10:00 GMT; Path=/; HttpOnly; SameSite=Lax; Secure",
-    );
+    expect(cookies().toSetCookies(values, now, later)).toEqual([`sid=v; ${until}; SameSite=Lax; Secure`]);
   });
 
   it("follows the settings", () => {
     const set = cookies({ domain: "example.org", sameSite: "strict", secure: false });
-    expect(set.toSetCookie("v", now, later)).toBe(
-      "sid=v; Max-Age=600; Expires=Fri, 01 Jan 2027 00:10:00 GMT; Path=/; HttpOnly; SameSite=Strict; Domain=example.org",
-    );
+    expect(set.toSetCookies(values, now, later)).toEqual([
+      `sid=v; ${until}; SameSite=Strict; Domain=example.org`,
+    ]);
   });
+
+  it.each(["lax", "strict", "none"] as const)(
+    "is set and cleared with its companion, %s alike",
+    (sameSite) => {
+      const bound = cookies({ sameSite, isBound: true });
+      const site = `SameSite=${sameSite.replace(/^./, (letter) => letter.toUpperCase())}; Secure`;
+      expect(bound.toSetCookies(values, now, later)).toEqual([
+        `sid=v; ${until}; ${site}`,
+        `__Host-vestibule-bind=c; ${until}; ${site}`,
+      ]);
+      expect(bound.toClearCookies()).toEqual([
+        `sid=; ${over}; ${site}`,
+        `__Host-vestibule-bind=; ${over}; ${site}`,
+      ]);
+    },
+  );
 
   it.each([
     ["id.example.org", undefined, ["id.example.org", "example.org"]],
@@ -106,8 +125,8 @@ describe("Set-Cookie", () => {
   });
 
   it("clears with the attributes it was set with", () => {
-    expect(cookies({ domain: "example.org" }).toClearCookie()).toBe(
-      "sid=; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT; Path=/; HttpOnly; SameSite=Lax; Secure; Domain=example.org",
-    );
+    expect(cookies({ domain: "example.org" }).toClearCookies()).toEqual([
+      `sid=; ${over}; SameSite=Lax; Secure; Domain=example.org`,
+    ]);
   });
 });

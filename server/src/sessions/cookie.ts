@@ -6,6 +6,10 @@
  * authenticated under `hash_secret_key`, each by a subkey (RFC 5869). What it
  * holds is the session's secret, 256 random bits that the database knows as a
  * hash only: neither the keys nor the database alone make a cookie.
+ *
+ * By https a companion goes with it, `__Host-vestibule-bind`: another 256 random
+ * bits, which the session's row knows by their hash. A neighbour under the same
+ * domain can put a session of its own into a browser, but not the companion.
  */
 import {
   createCipheriv,
@@ -17,7 +21,7 @@ import {
 } from "node:crypto";
 import { isIP } from "node:net";
 import { fromBase64url, toBase64url } from "../lib/base64url.ts";
-import { sessionCookieName } from "../principals/presented.ts";
+import { companionCookieName, sessionCookieName } from "../principals/presented.ts";
 
 const secretBytes = 32;
 const nonceBytes = 12;
@@ -39,6 +43,8 @@ export interface SessionCookieOptions {
   readonly domain: string | undefined;
   readonly sameSite: "lax" | "strict" | "none";
   readonly secure: boolean;
+  /** Whether the cookie is tied to this host by a companion. */
+  readonly isBound: boolean;
 }
 
 /** Makes and reads session cookies. */
@@ -49,16 +55,22 @@ export interface SessionCookies {
   encode(secret: Buffer): string;
   /** The secret in a value; undefined when it was not made with one of the keys. */
   decode(value: string): Buffer | undefined;
-  /** `Set-Cookie` of a session that ends at `expiresAt`. */
-  toSetCookie(value: string, now: Date, expiresAt: Date): string;
-  /** `Set-Cookie` that makes the browser forget. */
-  toClearCookie(): string;
+  /** `Set-Cookie` of a session that ends at `expiresAt`, and of its companion. */
+  toSetCookies(values: SessionCookieValues, now: Date, expiresAt: Date): readonly string[];
+  /** `Set-Cookie` that makes the browser forget both. */
+  toClearCookies(): readonly string[];
   /**
    * `Set-Cookie` that makes the browser forget cookies of that name which are
    * not ours, as far as this host may: those of the domains above it, and where
    * ours has a domain the host's own.
    */
   toClearStrays(): readonly string[];
+}
+
+/** What the browser of a session holds. */
+export interface SessionCookieValues {
+  readonly cookie: string;
+  readonly companion: string;
 }
 
 function derive(key: string, purpose: string): Buffer {
@@ -75,7 +87,7 @@ function listDomains(host: string): string[] {
 
 /** @throws Error without a key */
 export function createSessionCookies(options: SessionCookieOptions): SessionCookies {
-  const { domain, sameSite, secure } = options;
+  const { domain, sameSite, secure, isBound } = options;
   const hashKeys = options.hashKeys.map((key) => derive(key, "hash"));
   const blockKeys = options.blockKeys.map((key) => derive(key, "block"));
   const [hashKey] = hashKeys;
@@ -88,14 +100,22 @@ export function createSessionCookies(options: SessionCookieOptions): SessionCook
     ...(secure ? ["Secure"] : []),
     ...(scope === undefined ? [] : [`Domain=${scope}`]),
   ];
-  const attributes = attributesFor(domain);
 
-  function clear(scope: string | undefined): string {
-    const lifetime = ["Max-Age=0", `Expires=${new Date(0).toUTCString()}`];
-    return [`${sessionCookieName}=`, ...lifetime, ...attributesFor(scope)].join("; ");
+  function toLine(name: string, value: string, lifetime: readonly string[], scope?: string): string {
+    return [`${name}=${value}`, ...lifetime, ...attributesFor(scope)].join("; ");
   }
 
-  const strays = [undefined, ...listDomains(options.host)].filter((scope) => scope !== domain).map(clear);
+  /** Both cookies, with one lifetime. */
+  function toLines({ cookie, companion }: SessionCookieValues, lifetime: readonly string[]): string[] {
+    const own = toLine(sessionCookieName, cookie, lifetime, domain);
+    return isBound ? [own, toLine(companionCookieName, companion, lifetime)] : [own];
+  }
+
+  const over = ["Max-Age=0", `Expires=${new Date(0).toUTCString()}`];
+  const cleared = toLines({ cookie: "", companion: "" }, over);
+  const strays = [undefined, ...listDomains(options.host)]
+    .filter((scope) => scope !== domain)
+    .map((scope) => toLine(sessionCookieName, "", over, scope));
 
   function authenticate(key: Buffer, sealed: Buffer): Buffer {
     return createHmac("sha256", key).update(format).update(sealed).digest();
@@ -141,13 +161,12 @@ export function createSessionCookies(options: SessionCookieOptions): SessionCook
       return undefined;
     },
 
-    toSetCookie(value, now, expiresAt) {
+    toSetCookies(values, now, expiresAt) {
       const maxAgeSeconds = Math.max(0, Math.floor((expiresAt.getTime() - now.getTime()) / 1000));
-      const lifetime = [`Max-Age=${maxAgeSeconds}`, `Expires=${expiresAt.toUTCString()}`];
-      return [`${sessionCookieName}=${value}`, ...lifetime, ...attributes].join("; ");
+      return toLines(values, [`Max-Age=${maxAgeSeconds}`, `Expires=${expiresAt.toUTCString()}`]);
     },
 
-    toClearCookie: () => clear(domain),
+    toClearCookies: () => cleared,
     toClearStrays: () => strays,
   };
 }

@@ -10,9 +10,11 @@ import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Change } from "../changes/topics.ts";
 import type { Database, Tx } from "../db/database.ts";
+import { toBase64url } from "../lib/base64url.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
+import { hashSecret } from "../lib/secrets.ts";
 import type { Caller, UserPrincipal } from "../principals/principal.ts";
 import type { SessionCookies } from "./cookie.ts";
 import { type Device, type LiveSession, type Session, sessionsPerUser } from "./session.ts";
@@ -40,8 +42,9 @@ export interface NewSession {
 /** A session just begun. */
 export interface BegunSession {
   readonly session: Session;
-  /** Value of its cookie. Known now and never again. */
+  /** Values of its cookie and of the companion. Known now and never again. */
   readonly cookie: string;
+  readonly companion: string;
   /** To be appended to the feed at the end of the transaction. */
   readonly changes: readonly Change[];
 }
@@ -74,13 +77,19 @@ export class SessionService {
     const secret = this.#cookies.newSecret();
     const expiresAt = new Date(now.getTime() + this.#validitySeconds * 1000);
     const session = { id: newId(now), userId, device, createdAt: now, updatedAt: now, expiresAt };
-    await store.insertSession(tx, session, { secretHash: hash("sha256", secret, "base64url"), strategy });
+    const companion = toBase64url(this.#cookies.newSecret());
+    await store.insertSession(tx, session, {
+      secretHash: hash("sha256", secret, "base64url"),
+      companionHash: hashSecret(companion),
+      strategy,
+    });
     const oldest = await store.findSessionsBeyond(tx, userId, sessionsPerUser);
     const ended = [...replaces, ...oldest.map((id) => ({ id, userId }))];
     for (const each of ended) await store.deleteSession(tx, each.id, each.userId);
     return {
       session,
       cookie: this.#cookies.encode(secret),
+      companion,
       changes: ended.map(({ id }) => ({ topic: "session", subject: id })),
     };
   }

@@ -27,6 +27,8 @@ export interface Device {
 export interface LiveSession {
   readonly id: string;
   readonly userId: string;
+  /** SHA-256 of what the cookie's companion holds, base64url. */
+  readonly companionHash: string;
   readonly email: string;
   /** Whether our own mail or an authoritative provider has proven the address. */
   readonly emailProven: boolean;

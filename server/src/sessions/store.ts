@@ -34,17 +34,29 @@ function toDeviceColumns(device: Device) {
   };
 }
 
-/** Stores a new session. @param secretHash SHA-256 of the secret in its cookie, base64url. */
+/** What is kept of how a session began, for nobody to see. */
+export interface SessionOrigin {
+  readonly secretHash: string;
+  readonly companionHash: string;
+  readonly strategy: string;
+}
+
+/**
+ * Stores a new session.
+ *
+ * @param hashes SHA-256 of the secrets in its cookie and in the companion, base64url
+ */
 export async function insertSession(
   tx: Tx,
   session: Session,
-  { secretHash, strategy }: { readonly secretHash: string; readonly strategy: string },
+  { secretHash, companionHash, strategy }: SessionOrigin,
 ): Promise<void> {
   await tx
     .insertInto("sessions")
     .values({
       id: session.id,
       secret_hash: secretHash,
+      companion_hash: companionHash,
       user_id: session.userId,
       strategy,
       ...toDeviceColumns(session.device),
@@ -62,6 +74,7 @@ function selectLive(database: Reader) {
     .select([
       "sessions.id",
       "sessions.user_id",
+      "sessions.companion_hash",
       "sessions.created_at",
       "sessions.updated_at",
       "sessions.expires_at",
@@ -79,7 +92,10 @@ const selectLiveById = prepared((database, { id }: { id: string }) =>
   selectLive(database).where("sessions.id", "=", id),
 );
 
-type LiveRow = Pick<SessionRow, "id" | "user_id" | "created_at" | "updated_at" | "expires_at"> & {
+type LiveRow = Pick<
+  SessionRow,
+  "id" | "user_id" | "companion_hash" | "created_at" | "updated_at" | "expires_at"
+> & {
   email: string;
   email_proven: 0 | 1;
   state: "enabled" | "disabled";
@@ -89,6 +105,7 @@ function toLiveSession(row: LiveRow): LiveSession {
   return {
     id: row.id,
     userId: row.user_id,
+    companionHash: row.companion_hash,
     email: row.email,
     emailProven: row.email_proven === 1,
     userState: row.state,

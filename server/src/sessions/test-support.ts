@@ -42,6 +42,7 @@ export async function openSessions(
   database: OpenDatabase,
   clock: Clock,
   adminEmails: readonly string[] = [],
+  isBound = false,
 ): Promise<SessionParts> {
   const feed = new ChangeFeed({ database, clock, log: silentLog });
   await feed.start();
@@ -59,6 +60,7 @@ export async function openSessions(
     domain: undefined,
     sameSite: "lax",
     secure: true,
+    isBound,
   });
   const cache = { feed, topics: ["session", "user"], maxEntries: 100, subjectsOf: sessionSubjects } as const;
   const touches = new SessionTouches({ database, clock, log: silentLog });
@@ -71,6 +73,7 @@ export async function openSessions(
     sessions: new SessionService({ database, feed, audit, clock, cookies, validitySeconds: 3600 }),
     authenticator: createSessionAuthenticator({
       cookies,
+      isBound,
       source: {
         findByHash: (secretHash) => findLiveSessionByHash(database.reader, secretHash),
         findById: (id) => findLiveSession(database.reader, id),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { DomainError } from "../lib/errors.ts";
+import { findCookies } from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
 import { createGrants, type GrantRequest, jwtBearerGrant } from "./grants.ts";
 import { createProofs } from "./proofs.ts";
@@ -74,7 +75,12 @@ function arrange(options: { relaxed?: boolean; session?: boolean } = {}) {
     findVisibleProject: async (_principal, idOrName) => (idOrName === "mine" ? "p1" : undefined),
     audit: audit.trail,
   });
-  const grants = createGrants({ proofs, issuer, assertionRules: { relaxed: options.relaxed ?? false } });
+  const grants = createGrants({
+    proofs,
+    issuer,
+    assertionRules: { relaxed: options.relaxed ?? false },
+    findSessionCookies: (header) => findCookies(header, "sid"),
+  });
   const info = newRequestInfo();
   async function exchange(message: Partial<GrantRequest>, header: Record<string, string> = {}) {
     const request = { grantType: "", clientId: "", clientSecret: "", assertion: "", ...message };

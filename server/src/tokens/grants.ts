@@ -8,7 +8,11 @@
  */
 import { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { type PresentedCredential, readPresentedCredentials } from "../principals/presented.ts";
+import {
+  type FindSessionCookies,
+  type PresentedCredential,
+  readPresentedCredentials,
+} from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
 import type { IssuedToken } from "./access-token.ts";
 import type { AssertionRules } from "./assertions.ts";
@@ -40,6 +44,8 @@ export interface GrantOptions {
   readonly proofs: Proofs;
   readonly issuer: TokenIssuer;
   readonly assertionRules: AssertionRules;
+  /** Of a request's session cookies those that count. */
+  readonly findSessionCookies: FindSessionCookies;
 }
 
 /** Exchanges credentials for tokens. */
@@ -57,14 +63,16 @@ function nothingPresented(): DomainError {
 }
 
 /** @see {@link Grants} */
-export function createGrants({ proofs, issuer, assertionRules }: GrantOptions): Grants {
+export function createGrants(options: GrantOptions): Grants {
+  const { proofs, issuer, assertionRules, findSessionCookies } = options;
+
   /** The one credential in `Authorization`; a header that cannot be read is refused, not overlooked. */
   function getAuthorization(
     { header }: GrantRequest,
     info: RequestInfo,
     kinds: readonly PresentedCredential["kind"][],
   ): PresentedCredential {
-    const presented = readPresentedCredentials(header).find(
+    const presented = readPresentedCredentials(header, []).find(
       ({ kind }) => kind === "malformed" || kinds.includes(kind),
     );
     if (presented === undefined) throw nothingPresented();
@@ -115,7 +123,7 @@ export function createGrants({ proofs, issuer, assertionRules }: GrantOptions): 
   }
 
   async function proveByHeaders({ header }: GrantRequest, info: RequestInfo): Promise<Principal> {
-    const [first, ...others] = readPresentedCredentials(header);
+    const [first, ...others] = readPresentedCredentials(header, await findSessionCookies(header));
     if (first === undefined) throw nothingPresented();
     const principal = await proveAny(first, info);
     for (const other of others) {

@@ -11,6 +11,7 @@ import * as frontdoor from "./20261124-frontdoor.ts";
 import * as auditActions from "./20261127-audit-actions.ts";
 import * as deletedFrontdoors from "./20261127-deleted-frontdoors.ts";
 import * as sentCodes from "./20261129-sent-codes.ts";
+import * as sessionCompanions from "./20261129-session-companions.ts";
 
 /** One step of the schema. Frozen once it has been merged: mend it with another. */
 export interface SchemaMigration {
@@ -32,4 +33,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261127T000000_deleted_frontdoors", up: deletedFrontdoors.up },
   { name: "20261127T010000_audit_actions", up: auditActions.up },
   { name: "20261129T191003_sent_codes", up: sentCodes.up },
+  { name: "20261129T191300_session_companions", up: sessionCompanions.up },
 ];
