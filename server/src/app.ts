@@ -685,6 +685,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     clock,
     publicOrigin: config.publicUrl,
     allowedOrigins: config.cors.allowedOrigins,
+    strictTransport: config.hsts,
     cookieCrossesSites: authentication.session.sameSite === "none",
     trustedProxies: config.trustedProxies,
     limits: { bodyBytes: limits.bodyBytes, requestSeconds: limits.requestTimeSeconds },

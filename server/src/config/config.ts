@@ -38,6 +38,8 @@ export interface Config {
   readonly trustedProxies: readonly Cidr[];
   /** Absent: the port speaks plain text. */
   readonly tls: TlsConfig | undefined;
+  /** Whether browsers are told to come by https alone; never where the public URL is not https. */
+  readonly hsts: boolean;
   /**
    * Keys of 32 bytes in base64url, the first encrypts; empty when they come
    * from the data directory. Read them through `resolveSecrets`.

@@ -44,6 +44,7 @@ export function decide(settings: Settings, surroundings: Surroundings, problems:
     mailFrom: settings.smtp?.from,
     trustedProxies: settings.trusted_proxies ?? [],
     tls: decideTls(settings, surroundings, problems),
+    hsts: (settings.hsts ?? true) && publicUrl.startsWith("https:"),
     encryptionKeys: settings.encryption_key ?? [],
     cors: { allowedOrigins: settings.cors?.allowed_origins ?? [] },
     egress: { allowCidrs: settings.egress?.allow_cidrs ?? [] },

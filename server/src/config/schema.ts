@@ -180,6 +180,7 @@ export const settingsSchema = z.strictObject(
     admin_emails: list(parseEmail),
     smtp: section({ url: value(parseSmtpUrl), from: value(parseMailSender) }),
     trusted_proxies: list(parseCidr),
+    hsts: flag(),
     tls: section({ cert: value(parseLine), key: value(parseLine) }),
     encryption_key: value(parseEncryptionKeys),
     cors: section({ allowed_origins: list(parseOrigin) }),

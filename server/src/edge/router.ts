@@ -22,6 +22,7 @@ import { createCors } from "./cors.ts";
 import { toOauthError, toPlainError } from "./errors.ts";
 import { createFrontierAlias } from "./frontier-alias.ts";
 import { createHealthRoutes, createHealthService, type Health } from "./health.ts";
+import { setStrictTransport } from "./hsts.ts";
 import { createAuthenticateInterceptor, type PrincipalChain } from "./interceptors/authenticate.ts";
 import { createCsrfInterceptors } from "./interceptors/csrf.ts";
 import { createTranslator } from "./interceptors/translate.ts";
@@ -67,6 +68,8 @@ export interface EdgeOptions {
   readonly allowedOrigins: readonly string[];
   /** Whether browsers send the session cookie with what pages of other sites ask for. */
   readonly cookieCrossesSites: boolean;
+  /** Whether answers tell browsers to come by https alone from now on. */
+  readonly strictTransport: boolean;
   readonly trustedProxies: readonly Cidr[];
   readonly limits: EdgeLimits;
   /** Ends the calls that are still running as `unavailable`, when the process must end. */
@@ -128,11 +131,12 @@ export function createEdge(options: EdgeOptions): Edge {
   const readInfo = createRequestInfoReader(options);
   const findClient = createClientAddressRule(options.trustedProxies);
   const applyCors = createCors(options.allowedOrigins);
-  const { log, metrics, tracing, limits, publicOrigin, lost } = options;
+  const { log, metrics, tracing, limits, publicOrigin, lost, strictTransport } = options;
 
   /** Answers the request; the result has its route's name for the metrics. */
   function dispatch(request: NodeRequest, response: NodeResponse, info: RequestInfo): Dispatched {
     const path = toRawPath(request.url);
+    if (strictTransport) setStrictTransport(response, path);
     const routes = plain.get(path);
     const found = routes && findRoute(routes, request);
     // The others' answers have it in their head with all else (`sendPlain`).

@@ -97,6 +97,7 @@ export function createOptions(overrides: Partial<EdgeOptions> = {}): EdgeOptions
     publicOrigin: "https://id.example.com",
     allowedOrigins: ["https://app.example.com"],
     cookieCrossesSites: false,
+    strictTransport: false,
     trustedProxies: [],
     limits: { bodyBytes: 1024 * 1024, requestSeconds: 30 },
     ...overrides,
