@@ -78,6 +78,22 @@ test.each([
   expect(await reasonOf(egress, url)).toBe("blocked");
 });
 
+test("says the same of a name inside and of one that there is not", async () => {
+  const names = { inside: ["10.0.0.1"], cloud: ["169.254.169.254"], mixed: ["8.8.8.8", "::1"], empty: [] };
+  const egress = createTestEgress(names, { allowCidrs: [parseCidr("10.1.0.0/16")] });
+  for (const scheme of ["https", "http"]) {
+    for (const host of [...Object.keys(names), "unknown"]) {
+      await expect(egress.vet(`${scheme}://${host}:8443/`)).rejects.toThrow(
+        `${host}:8443: the name is unknown, or has an internal address: check its spelling, or have an operator allow its network under egress.allow_cidrs`,
+      );
+    }
+  }
+  // An address tells nothing that its author did not know; a name of an allowed network is there for all.
+  await expect(egress.vet("https://10.0.0.1/")).rejects.toThrow("10.0.0.1: this is an internal address");
+  const allowed = createTestEgress({ inside: ["10.1.0.1"] }, { allowCidrs: [parseCidr("10.1.0.0/16")] });
+  expect((await allowed.vet("http://inside/")).addresses).toEqual(["10.1.0.1"]);
+});
+
 test.each([
   ["no URL", "idp", "url"],
   ["another scheme", "file:///etc/passwd", "url"],

@@ -30,6 +30,13 @@ export interface VetOptions {
   readonly onBlocked: (host: string, address: string) => void;
 }
 
+/**
+ * Said of a name that does not resolve and of one that resolves to where nobody
+ * may go: whoever asks is not told which names there are inside.
+ */
+const nameOutOfReach =
+  "the name is unknown, or has an internal address: check its spelling, or have an operator allow its network under egress.allow_cidrs";
+
 /** Ports below this one belong to other services; of them only https's own is for everyone. */
 const firstFreePort = 1024;
 
@@ -66,11 +73,9 @@ export function createVetting(options: VetOptions): (text: string) => Promise<Ve
     const host = toBareHost(url);
     if (isIP(host) !== 0) return [host];
     const addresses = await lookup(host).catch((error: unknown) => {
-      throw new EgressError("dns", url.host, "the name cannot be resolved: check its spelling", error);
+      throw new EgressError("dns", url.host, nameOutOfReach, error);
     });
-    if (addresses.length === 0) {
-      throw new EgressError("dns", url.host, "the name has no address: check its spelling");
-    }
+    if (addresses.length === 0) throw new EgressError("dns", url.host, nameOutOfReach);
     return addresses;
   }
 
@@ -82,7 +87,8 @@ export function createVetting(options: VetOptions): (text: string) => Promise<Ve
       const obstacle = findObstacle(address, isConfigured);
       if (obstacle === undefined) continue;
       onBlocked(url.host, address);
-      throw new EgressError("blocked", url.host, obstacle);
+      const isName = isIP(toBareHost(url)) === 0;
+      throw new EgressError("blocked", url.host, isName ? nameOutOfReach : obstacle);
     }
     if (!isConfigured && !addresses.every(isAllowed)) refuseUnsafe(url);
     return { url, addresses };
