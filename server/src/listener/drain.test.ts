@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, it } from "vitest";
 import { eventually } from "../../../test/parts/eventually.ts";
@@ -117,7 +119,7 @@ describe("closing", () => {
     const stuck = exchange(openHttp2(listener.port));
     const cut = expect(stuck).rejects.toThrow();
     await eventually(() => expect(listener.connections()).toBe(2));
-    await listener.close(100);
+    expect(await listener.close(100)).toBe(2);
     await cut;
     expect(await raw.closed).toBe("");
     expect(listener.connections()).toBe(0);
@@ -132,8 +134,114 @@ describe("closing", () => {
   });
 });
 
+const request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+describe("a request on its way", () => {
+  it("on an idle connection is answered although the connection was to be closed", async () => {
+    const listener = await startListener();
+    const raw = await openRaw(listener.port);
+    raw.socket.write(request);
+    await raw.until("hello");
+    // Sent before, and read after: nothing else happens in this turn.
+    raw.socket.write(request);
+    const closed = listener.close(graceMs);
+    expect((await raw.closed).match(/hello/g)).toHaveLength(2);
+    await closed;
+  });
+
+  it("is answered on a connection that had been promised to go on", async () => {
+    const held = gate();
+    const listener = await startListener({
+      handler: async ({ url }, response) => {
+        if (url === "/held") begin(response, "begun ");
+        if (url === "/held") await held.opened;
+        response.end("finished");
+      },
+    });
+    const raw = await openRaw(listener.port);
+    raw.socket.write("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+    await raw.until("begun");
+    expect(raw.received()).toContain("keep-alive");
+    const closed = listener.close(graceMs);
+    await expect(connectionTo(listener.port)).rejects.toThrow(/ECONNREFUSED/);
+    held.open();
+    await raw.until("finished");
+    raw.socket.write(request);
+    expect((await raw.closed).match(/finished/g)).toHaveLength(2);
+    await closed;
+  });
+
+  it("on a connection that was not accepted yet is answered, or nobody takes the connection", async () => {
+    const listener = await startListener();
+    const clients = await Promise.all(
+      Array.from({ length: 50 }, async () => {
+        const socket = connect(listener.port, "127.0.0.1");
+        const ended = new Promise((resolve) => socket.once("close", resolve));
+        let received = "";
+        let fault = "";
+        socket.on("data", (chunk) => (received += chunk)).on("error", ({ message }) => (fault = message));
+        socket.write(request);
+        return { ended, outcome: () => (received.includes("hello") ? "answered" : fault) };
+      }),
+    );
+    // Node connects in the first: the kernel makes them all, and the process has had no turn to accept them.
+    await new Promise<void>((resolve) => process.nextTick(() => process.nextTick(resolve)));
+    await listener.close(graceMs);
+    await Promise.all(clients.map(({ ended }) => ended));
+    const outcomes = clients.map(({ outcome }) => outcome().replace(/.*ECONNREFUSED.*/, "refused"));
+    expect(outcomes.filter((outcome) => outcome !== "answered" && outcome !== "refused")).toEqual([]);
+    expect(outcomes).toContain("answered");
+  });
+});
+
+describe("winding down", () => {
+  it("goes on accepting, and each answer is the last of its connection on HTTP/1.1", async () => {
+    const listener = await startListener();
+    const raw = await openRaw(listener.port);
+    raw.socket.write(request);
+    await raw.until("hello");
+    listener.windDown();
+    raw.socket.write(request);
+    expect(await raw.closed).toMatch(/keep-alive[\s\S]*hello[\s\S]*Connection: close[\s\S]*hello/);
+    const later = await openRaw(listener.port);
+    later.socket.write(request);
+    expect(await later.closed).toMatch(/Connection: close[\s\S]*hello/);
+  });
+
+  it.each(["http", "https"])(
+    "says GOAWAY on HTTP/2 (%s) twice: first for nothing that may come, then for what comes no more",
+    async (scheme) => {
+      const { handler, entered, release } = heldHandler();
+      const listener = await startListener({ handler, ...(scheme === "https" ? { tls } : {}) });
+      const session = openHttp2(listener.port, { ca: tls.cert }, scheme);
+      const answer = exchange(session);
+      await entered;
+      const told: number[] = [];
+      session.on("goaway", (_code, lastStream) => told.push(lastStream));
+      listener.windDown();
+      await eventually(() => expect(new Set(told)).toEqual(new Set([2 ** 31 - 1, 1])));
+      expect(told[0]).toBe(2 ** 31 - 1);
+      release();
+      expect(await answer).toMatchObject({ text: "finished" });
+      // On a connection that is made later as well.
+      const later = openHttp2(listener.port, { ca: tls.cert }, scheme);
+      const ended = once(later, "close");
+      expect(await exchange(later)).toMatchObject({ text: "finished" });
+      await ended;
+    },
+  );
+
+  it("answers what an HTTP/2 client asked before it knew", async () => {
+    const listener = await startListener();
+    const session = openHttp2(listener.port);
+    await exchange(session);
+    listener.windDown();
+    // In the turn in which the server said so.
+    expect(await exchange(session, {}, "a body")).toMatchObject({ text: "hello" });
+  });
+});
+
 async function connectionTo(port: number): Promise<void> {
-  const { connect } = await import("node:net");
   await new Promise<void>((resolve, reject) => {
     const socket = connect({ port, host: "127.0.0.1" }, () => {
       socket.destroy();

@@ -16,7 +16,9 @@ import type { OnRefused } from "./refusal.ts";
 export interface ProtocolServer {
   /** Serves a connection whose first bytes are still to be read. */
   serve(socket: Socket): void;
-  /** Takes no further requests on idle connections and closes each once its answers are out. */
+  /** Asks the peer of each connection to go elsewhere, and goes on serving. */
+  windDown(): void;
+  /** Closes each connection once its answers are out and, after a last look, no request has come. */
   drain(): void;
   /** Releases timers. Call when no connection is left. */
   stop(): void;
@@ -31,6 +33,9 @@ interface Connection {
   /** The latest request that was answered before it had come whole. */
   answeredEarly?: IncomingMessage;
 }
+
+/** How long a connection may still bring a request that was on its way when it was to be closed. */
+export const lastLookMs = 100;
 
 /** How long a refused peer may take to read the refusal before the connection is destroyed. */
 const lingerMs = 1_000;
@@ -48,18 +53,19 @@ export function createHttp1Server(
   onRefused: OnRefused,
 ): ProtocolServer {
   const connections = new Map<Socket, Connection>();
-  let draining = false;
+  let isWindingDown = false;
+  let isDraining = false;
   const guarded = guardHandler(handler, log);
   const server = createServer(serverOptions(limits), (request, response) => {
     const { socket } = request;
     const connection = connections.get(socket) ?? { answering: [] };
     connection.answering.push(response);
-    if (draining) response.shouldKeepAlive = false;
+    if (isWindingDown) response.shouldKeepAlive = false;
     response.on("close", () => {
       remove(connection.answering, response);
       if (!request.complete) connection.answeredEarly = request;
-      if (draining && connection.answering.length === 0) socket.destroySoon();
       connection.bytesReadAtAnswer = socket.bytesRead;
+      if (isDraining) closeIfIdle(socket, connection);
     });
     const fault = findFault(request);
     if (fault === undefined) guarded(request, response);
@@ -130,6 +136,17 @@ export function createHttp1Server(
     }
   });
 
+  /** Not Node's closeIdleConnections(): that cuts requests which are not read, and answers which are not sent yet. */
+  function closeIfIdle(socket: Socket, connection: Connection): void {
+    if (connection.answering.length > 0) return;
+    const { bytesRead } = socket;
+    // What has begun to come is waited for, and answered.
+    if (bytesRead !== connection.bytesReadAtAnswer) return;
+    setTimeout(() => {
+      if (socket.bytesRead === bytesRead) socket.destroySoon();
+    }, lastLookMs);
+  }
+
   // Node starts looking for slow requests when a server listens, which this one never does.
   server.emit("listening");
   return {
@@ -139,15 +156,17 @@ export function createHttp1Server(
       server.emit("connection", socket);
       socket.resume();
     },
-    drain() {
-      draining = true;
-      for (const [socket, { answering, bytesReadAtAnswer }] of connections) {
+    windDown() {
+      isWindingDown = true;
+      for (const { answering } of connections.values()) {
         // With pipelined requests only the last answer may say that it is the last.
         const last = answering.at(-1);
         if (last !== undefined) last.shouldKeepAlive = false;
-        // Not closeIdleConnections(): that cuts answers which are ended but not yet sent.
-        else if (socket.bytesRead === bytesReadAtAnswer) socket.destroySoon();
       }
+    },
+    drain() {
+      isDraining = true;
+      for (const [socket, connection] of connections) closeIfIdle(socket, connection);
     },
     stop() {
       server.close();

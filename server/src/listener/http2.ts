@@ -9,12 +9,20 @@ import {
 } from "node:http2";
 import type { Socket } from "node:net";
 import type { Log } from "../lib/log.ts";
+import { goAway } from "./go-away.ts";
 import { guardHandler, hasFragment, type RequestHandler } from "./handler.ts";
 import { HeaderWatch } from "./header-watch.ts";
 import type { ProtocolServer } from "./http1.ts";
 import { checkIntervalMs, type ListenerLimits } from "./limits.ts";
 import type { OnRefused } from "./refusal.ts";
 import { Turns } from "./turns.ts";
+
+/** What is known of an open connection. */
+interface Connection {
+  readonly socket: Socket;
+  readonly watch: HeaderWatch;
+  readonly turns: Turns;
+}
 
 /**
  * HTTP/2 over connections handed to it, in clear text or under TLS.
@@ -32,7 +40,8 @@ export function createHttp2Server(
   log: Log,
   onRefused: OnRefused,
 ): ProtocolServer {
-  const sessions = new Map<Http2Session, { readonly watch: HeaderWatch; readonly turns: Turns }>();
+  const sessions = new Map<Http2Session, Connection>();
+  let isWindingDown = false;
   const headers = setInterval(() => {
     for (const { watch } of sessions.values()) watch.check();
   }, checkIntervalMs(limits));
@@ -86,13 +95,19 @@ export function createHttp2Server(
     serve(socket) {
       server.once("session", (session) => {
         const watch = new HeaderWatch(session, limits.headerTimeoutMs);
-        sessions.set(session, { watch, turns: new Turns(limits.concurrentWork) });
+        sessions.set(session, { socket, watch, turns: new Turns(limits.concurrentWork) });
         socket.once("close", () => sessions.delete(session));
         superviseSession(session, socket, limits);
+        // Who comes now is served once, as on HTTP/1.1.
+        if (isWindingDown) session.once("stream", () => goAway(session, socket));
       });
       // Half-open has no meaning in HTTP/2: without this a peer's FIN would leave the connection behind.
       socket.allowHalfOpen = false;
       server.emit("connection", socket);
+    },
+    windDown() {
+      isWindingDown = true;
+      for (const [session, { socket }] of sessions) goAway(session, socket);
     },
     drain() {
       for (const session of sessions.keys()) session.close();

@@ -8,14 +8,16 @@
  * and believes no header; `Upgrade: h2c` is not taken up.
  */
 import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { createServer as createTlsServer, type TLSSocket } from "node:tls";
 import type { Log } from "../lib/log.ts";
 import type { RequestHandler } from "./handler.ts";
-import { createHttp1Server, type ProtocolServer } from "./http1.ts";
+import { createHttp1Server, lastLookMs, type ProtocolServer } from "./http1.ts";
 import { createHttp2Server } from "./http2.ts";
 import { defaultLimits, type ListenerLimits } from "./limits.ts";
 import { detectProtocol, type Protocol } from "./preface.ts";
 import type { OnRefused } from "./refusal.ts";
+import { stopAccepting } from "./stop-accepting.ts";
 
 export interface ListenOptions {
   /** Name or address to bind, IPv6 without brackets. */
@@ -42,11 +44,18 @@ export interface Listener {
   readonly host: string;
   readonly port: number;
   /**
-   * Drains: accepts no more, closes idle connections, lets requests in flight
-   * finish, and after `graceMs` destroys what is left. Resolves when no
-   * connection is open; later calls return the first one's promise.
+   * Asks every peer to go elsewhere, and goes on accepting and answering: on
+   * HTTP/1.1 each answer is its connection's last (RFC 9112 §9.6), on HTTP/2
+   * each connection is told GOAWAY (RFC 9113 §6.8).
    */
-  close(graceMs: number): Promise<void>;
+  windDown(): void;
+  /**
+   * Drains: winds down, accepts no more, closes idle connections after a last
+   * look for a request on its way, lets those in flight finish, and after
+   * `graceMs` destroys what is left. Resolves when no connection is open, with
+   * how many were destroyed; later calls return the first one's promise.
+   */
+  close(graceMs: number): Promise<number>;
   /** Open connections, of either protocol and those that have not shown theirs. */
   connections(): number;
 }
@@ -77,10 +86,11 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     await bind(server, options);
     server.on("error", (err) => options.log.error({ err }, "the listener cannot accept a connection"));
     const address = server.address();
-    let closed: Promise<void> | undefined;
+    let closed: Promise<number> | undefined;
     return {
       host: options.host,
       port: typeof address === "object" && address ? address.port : options.port,
+      windDown: () => connections.windDown(),
       close(graceMs) {
         closed ??= drain(server, connections, graceMs, options.log).finally(stopServers);
         return closed;
@@ -102,6 +112,7 @@ class Connections {
   readonly #waiting = new Map<string, Socket>();
 
   #onEmpty: (() => void) | undefined;
+  #isWindingDown = false;
 
   constructor(servers: Record<Protocol, ProtocolServer>, limits: ListenerLimits) {
     this.#servers = servers;
@@ -136,16 +147,24 @@ class Connections {
     else detectProtocol(socket, this.#limits.headerTimeoutMs, handOver);
   }
 
+  windDown(): void {
+    if (this.#isWindingDown) return;
+    this.#isWindingDown = true;
+    this.#servers["http/1.1"].windDown();
+    this.#servers.h2.windDown();
+  }
+
   /** Ends what is idle, asks the rest to end, and resolves when none is left. */
-  drain(): Promise<void> {
+  async drain(): Promise<void> {
+    this.#servers["http/1.1"].drain();
     const emptied = new Promise<void>((resolve) => {
       if (this.#open.size === 0) resolve();
       else this.#onEmpty = resolve;
     });
+    await Promise.race([sleep(lastLookMs), emptied]);
     for (const socket of this.#waiting.values()) socket.destroy();
-    this.#servers["http/1.1"].drain();
     this.#servers.h2.drain();
-    return emptied;
+    return await emptied;
   }
 
   destroyAll(): void {
@@ -206,15 +225,18 @@ function bind(server: Server, { host, port }: ListenOptions): Promise<void> {
   });
 }
 
-async function drain(server: Server, connections: Connections, graceMs: number, log: Log): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-  const emptied = connections.drain();
+async function drain(server: Server, connections: Connections, graceMs: number, log: Log): Promise<number> {
+  let cutOff = 0;
   const grace = setTimeout(() => {
-    log.warn({ connections: connections.size }, "grace period over, cutting connections");
+    cutOff = connections.size;
+    log.warn({ connections: cutOff }, "grace period over, cutting connections");
     connections.destroyAll();
   }, graceMs);
-  await Promise.all([closed, emptied]);
+  connections.windDown();
+  const { ended } = await stopAccepting(server);
+  await Promise.all([ended, connections.drain()]);
   clearTimeout(grace);
+  return cutOff;
 }
 
 function peerOf(socket: Socket): string {
