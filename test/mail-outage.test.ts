@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { createApp } from "../server/src/app.ts";
 import { loadConfig } from "../server/src/config/load-config.ts";
 import { silentLog } from "../server/src/lib/log.ts";
+import { Stopping } from "../server/src/lib/stopping.ts";
 import { openStorage } from "../server/src/storage.ts";
 import { findCode, Person } from "./parts/person.ts";
 import { createState, findFreePort, startServer, type TestServer } from "./parts/server.ts";
@@ -23,6 +24,8 @@ async function startHasty(smtpPort: number): Promise<TestServer> {
       VESTIBULE_SMTP_URL: `smtp://127.0.0.1:${smtpPort}`,
     },
     cwd: state.dataDir,
+    // On a terminal a server stops without grace.
+    isTty: true,
   });
   const clock = { now: () => new Date() };
   const storage = await openStorage(config, silentLog, clock, "server");
@@ -34,7 +37,7 @@ async function startHasty(smtpPort: number): Promise<TestServer> {
     waitForMail: (ms, signal) => sleep(ms / haste, undefined, { signal }),
   });
   onTestFinished(async () => {
-    await app.close(0);
+    await app.close(new Stopping({ log: silentLog, totalMs: 25_000 }));
     await storage.close();
     await state.remove();
   });

@@ -46,6 +46,7 @@ const plainFailures = new Set([
   "ListenError",
   "NotFitError",
   "ReencryptionError",
+  "GaveUpError",
 ]);
 
 function print(line: string): void {

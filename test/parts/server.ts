@@ -155,7 +155,8 @@ const sharedKeys = {
 
 function environmentFor(state: ServerState, port: number, options: ServerOptions): Record<string, string> {
   const isPostgres = state.databaseUrl !== undefined;
-  const given = { ...options.config };
+  // Nobody is in front of most tests' servers: none need wait for a proxy to notice.
+  const given: Record<string, unknown> = { shutdown: { grace: "0s" }, ...options.config };
   if (isPostgres) given.authentication = withSessionKeys(given.authentication);
   const configFile = join(state.dataDir, `config-${port}.yaml`);
   writeFileSync(configFile, stringify(given), { mode: 0o600 });

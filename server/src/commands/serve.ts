@@ -7,18 +7,24 @@ import { acquireServerLock } from "../db/server-lock.ts";
 import { giveBackMemory } from "../lib/give-back-memory.ts";
 import type { Log } from "../lib/log.ts";
 import { createLog } from "../lib/pino-log.ts";
+import { Stopping } from "../lib/stopping.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import type { BootstrapCredential } from "../service-users/bootstrap.ts";
 import { openStorage, toDatabaseUrl } from "../storage.ts";
 import { type Command, UsageError } from "./command.ts";
 
-/** How long requests in flight may take to finish once the process is told to stop. */
-const drainMs = 10_000;
+/** How long the process takes to stop at most: less than the 30 s after which Kubernetes kills it. */
+const stopMs = 25_000;
 
-/** How long spans may take to reach their collector after that. */
+/** How long spans may take to reach their collector, and the database to close. */
 const lastSpansMs = 3_000;
+const closeMs = 2_000;
 
-/** Serves until SIGTERM or SIGINT, then drains. */
+/**
+ * Serves until SIGTERM or SIGINT, then drains.
+ *
+ * @throws GaveUpError when something could not be finished in time.
+ */
 export const serveCommand: Command = async (args, surroundings) => {
   if (args.length > 0) throw new UsageError("serve takes no arguments");
   const { clock, print } = surroundings;
@@ -28,6 +34,7 @@ export const serveCommand: Command = async (args, surroundings) => {
   prepareDataDir(config.dataDir);
   const tracing = await openTracing(config, log);
   const lock = acquireServerLock(toDatabaseUrl(config));
+  const stopping = new Stopping({ log, totalMs: stopMs });
   try {
     const storage = await openStorage(config, log, clock, "server", tracing);
     try {
@@ -37,14 +44,17 @@ export const serveCommand: Command = async (args, surroundings) => {
       await giveBackMemory();
       const signal = await surroundings.untilStopped();
       log.info({ signal }, "stopping: requests in flight may finish");
-      await app.close(drainMs);
-      await tracing?.close(lastSpansMs);
+      await app.close(stopping);
     } finally {
-      await storage.close();
+      await Promise.all([
+        stopping.step("traces", lastSpansMs + closeMs, () => tracing?.close(lastSpansMs)),
+        stopping.step("database", closeMs, () => storage.close()),
+      ]);
     }
   } finally {
     lock.release();
   }
+  stopping.finish();
   log.info({}, "stopped");
 };
 

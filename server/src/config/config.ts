@@ -49,6 +49,7 @@ export interface Config {
   readonly egress: EgressConfig;
   readonly limits: LimitsConfig;
   readonly audit: AuditConfig;
+  readonly shutdown: ShutdownConfig;
   readonly log: LogConfig;
   /** Absent unless the environment asks for traces. */
   readonly tracing: TracingConfig | undefined;
@@ -124,6 +125,11 @@ export interface LimitsConfig {
 export interface AuditConfig {
   /** How long audit records are kept. */
   readonly retentionSeconds: number;
+}
+
+export interface ShutdownConfig {
+  /** For how long a process that is told to stop goes on accepting connections. */
+  readonly graceSeconds: number;
 }
 
 export interface LogConfig {

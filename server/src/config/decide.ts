@@ -50,6 +50,7 @@ export function decide(settings: Settings, surroundings: Surroundings, problems:
     egress: { allowCidrs: settings.egress?.allow_cidrs ?? [] },
     limits: decideLimits(settings.limits ?? {}, problems),
     audit: { retentionSeconds: settings.audit?.retention ?? 90 * 24 * 3600 },
+    shutdown: { graceSeconds: settings.shutdown?.grace ?? (surroundings.isTty ? 0 : 5) },
     log: {
       level: settings.log?.level ?? "info",
       format: settings.log?.format ?? (surroundings.isTty ? "pretty" : "json"),

@@ -187,6 +187,8 @@ export const settingsSchema = z.strictObject(
     egress: section({ allow_cidrs: list(parseCidr) }),
     limits,
     audit: section({ retention: duration(3600) }),
+    // What comes after takes up to 15 s more, and most supervisors kill after 30 s.
+    shutdown: section({ grace: duration(0, 10) }),
     log: section({ level: choice("debug", "info", "warn", "error"), format: choice("pretty", "json") }),
     gate: section({ reason_header: flag() }),
     authentication,
