@@ -167,7 +167,7 @@ describe("the README's example", () => {
     "Auth providers":
       /^passed schema .+\npassed jwks .+\n1 provider to begin with \n1 provider updated ci-renamed\n$/,
     Errors: /^InvalidArgument\nINVALID_REQUEST\nid: .+\nundefined\n$/,
-    "Verify access tokens": /^app\/serviceuser [\w-]{36}\nTOKEN_SIGNATURE\n$/,
+    "Verify access tokens": /^app\/serviceuser [\w-]{36}\nTOKEN_MALFORMED\n$/,
   };
 
   it.each(examples.filter((example) => !isServer(example)))("$name", async ({ name, code }) => {

@@ -12,9 +12,6 @@ import type { Clock } from "../clock.ts";
 import { KeySetUnavailableError } from "./access-token-error.ts";
 import { fetchKeySet } from "./fetch-key-set.ts";
 
-/** Signature algorithms of Vestibule's keys. */
-const algorithms = ["ES256", "RS256", "EdDSA"];
-
 /** A public key with the one algorithm it verifies. */
 export interface VerificationKey {
   readonly algorithm: string;
@@ -139,11 +136,29 @@ async function importKeys(keys: readonly JWK[]): Promise<Map<string, Verificatio
   return byKid;
 }
 
-/** The algorithm a key is pinned to: the one it names, else the one of its kind. */
+/** What a key's members must be: canonical base64url, a coordinate of full length, the exponent that generators take. */
+const memberRules: Readonly<Record<string, (bytes: Buffer) => boolean>> = {
+  n: (bytes) => bytes.length >= 256,
+  e: (bytes) => bytes.equals(Buffer.from([1, 0, 1])),
+  x: (bytes) => bytes.length === 32,
+  y: (bytes) => bytes.length === 32,
+};
+
+function hasSoundMembers(jwk: Readonly<Record<string, unknown>>): boolean {
+  return Object.entries(memberRules).every(([name, isSound]) => {
+    const value = jwk[name];
+    if (value === undefined) return true;
+    if (typeof value !== "string") return false;
+    const bytes = Buffer.from(value, "base64url");
+    return bytes.toString("base64url") === value && isSound(bytes);
+  });
+}
+
+/** The algorithm a key is pinned to: the one of its kind, which is the one it names if it names any. */
 function toAlgorithm(jwk: JWK): string | undefined {
   if (typeof jwk !== "object" || jwk === null || "d" in jwk || "k" in jwk) return undefined;
   if (jwk.use !== undefined && jwk.use !== "sig") return undefined;
   const ofItsKind = { EC: "ES256", RSA: "RS256", OKP: "EdDSA" }[jwk.kty as string];
-  const algorithm = jwk.alg ?? ofItsKind;
-  return algorithm !== undefined && algorithms.includes(algorithm) ? algorithm : undefined;
+  if (!hasSoundMembers({ ...jwk }) || (jwk.alg !== undefined && jwk.alg !== ofItsKind)) return undefined;
+  return ofItsKind;
 }

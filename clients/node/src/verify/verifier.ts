@@ -3,10 +3,11 @@
  * alone (RFC 9068 §4). Revocations before a token's end are known to the
  * issuer only: ask `/oauth2/introspect` where they matter at once.
  */
-import { compactVerify, decodeProtectedHeader } from "jose";
+import { compactVerify } from "jose";
 import { type Clock, systemClock } from "../clock.ts";
 import { AccessTokenError } from "./access-token-error.ts";
 import { type AccessTokenClaims, isAccessTokenClaims } from "./claims.ts";
+import { readCompactHeader } from "./compact-jws.ts";
 import { createKeySet, type VerificationKey } from "./key-set.ts";
 import { createVerifiedTokens, type VerifiedToken } from "./verified-tokens.ts";
 
@@ -129,21 +130,13 @@ function readHeader(token: string): { kid: string; algorithm: unknown } {
   if (typeof token !== "string" || token.length > longestToken) {
     throw new AccessTokenError("TOKEN_MALFORMED", "the token is too long");
   }
-  const { typ, kid, alg } = decodeHeader(token);
+  const { typ, kid, alg } = readCompactHeader(token);
   // RFC 9068 §4: with and without the prefix.
   if (typ !== "at+jwt" && typ !== "application/at+jwt") {
     throw new AccessTokenError("TOKEN_TYPE", "the token is not an access token");
   }
   if (typeof kid !== "string") throw new AccessTokenError("TOKEN_MALFORMED", "the token names no key");
   return { kid, algorithm: alg };
-}
-
-function decodeHeader(token: string): Record<string, unknown> {
-  try {
-    return decodeProtectedHeader(token);
-  } catch {
-    throw new AccessTokenError("TOKEN_MALFORMED", "the token is not a JWS");
-  }
 }
 
 async function verifySignature(token: string, { key, algorithm }: VerificationKey): Promise<Uint8Array> {
