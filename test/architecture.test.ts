@@ -37,6 +37,7 @@ const rooms: Rooms = {
     "db",
     "changes",
     "encryption",
+    "signatures",
     "principals",
     "audit",
     "limits",

@@ -19,6 +19,7 @@ import { type CredentialOwner, DomainError } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
 import { hashSecret, isMistyped, isSecretOf } from "../lib/secrets.ts";
 import type { AuthVia, ServiceUserPrincipal } from "../principals/principal.ts";
+import type { SigningAlgorithm } from "../signatures/algorithms.ts";
 import {
   type Credential,
   type CredentialKind,
@@ -26,7 +27,7 @@ import {
   type KeyPair,
   type OpaqueToken,
 } from "./credential.ts";
-import { type KeyAlgorithm, toPublicKey } from "./public-jwk.ts";
+import { toPublicKey } from "./public-jwk.ts";
 import type { ServiceUser } from "./service-user.ts";
 
 /** Reads committed rows; each answers undefined for what is unknown. */
@@ -79,7 +80,7 @@ export interface AssertionKey {
   readonly serviceUserId: string;
   readonly orgId: string;
   /** The one algorithm it is used with, whatever a header says. */
-  readonly algorithm: KeyAlgorithm;
+  readonly algorithm: SigningAlgorithm;
   readonly publicKey: KeyObject;
   readonly expiresAt?: Date;
 }
@@ -283,8 +284,9 @@ export function createServiceUserAuthenticator(options: {
     authenticateOpaqueToken: (token) => authenticateOpaqueToken(token),
 
     async findAssertionKey(kid) {
-      const found = isUuid(kid) ? await findCredential(kid.toLowerCase()) : undefined;
-      if (found?.kind !== "key") return undefined;
+      const found = isUuid(kid) ? await findCredential(kid) : undefined;
+      // To the letter, whatever a database makes of upper case (RFC 7515 §4.1.4).
+      if (found?.kind !== "key" || found.id !== kid) return undefined;
       const publicKey = publicKeys.get(found) ?? toPublicKey(found.publicJwk);
       publicKeys.set(found, publicKey);
       return {

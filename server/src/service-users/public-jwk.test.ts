@@ -74,7 +74,7 @@ describe("public keys of callers", () => {
 
   it.each<[string, Jwk, string]>([
     ["no key type", {}, "kty"],
-    ["a symmetric key", { kty: "oct", k: "c2VjcmV0" }, "k"],
+    ["a symmetric key", { kty: "oct", k: "c2VjcmV0" }, "kty"],
     ["an unknown type", { kty: "AKP" }, "kty"],
     ["a type that is an object's own", { kty: "constructor" }, "kty"],
     ["a type that is no text", { kty: ["RSA"] }, "kty"],
@@ -108,8 +108,9 @@ describe("public keys of callers", () => {
     ["X25519", { ...ed, crv: "X25519" }, "crv"],
     ["a point off the curve", { ...ec, y: ec.x }, ""],
     ["half a point", { kty: "EC", crv: "P-256", x: ec.x }, "y"],
-    ["a short coordinate", { ...ec, x: "AAAA" }, ""],
-    ["Ed25519 of 31 bytes", { ...ed, x: Buffer.alloc(31, 1).toString("base64url") }, ""],
+    ["a short coordinate", { ...ec, x: "AAAA" }, "x"],
+    ["a coordinate with a zero too many", { ...ec, x: bytes(`00${hexOf(ec.x)}`) }, "x"],
+    ["Ed25519 of 31 bytes", { ...ed, x: Buffer.alloc(31, 1).toString("base64url") }, "x"],
     ["Ed25519 off the curve", { ...ed, x: bytes(`02${"00".repeat(31)}`) }, "x"],
     ["Ed25519's neutral element", { ...ed, x: bytes(`01${"00".repeat(31)}`) }, "x"],
     [

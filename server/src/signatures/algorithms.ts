@@ -1,9 +1,16 @@
 /**
- * The signature algorithms that tokens of other issuers may use (RFC 7518
- * §3.1, RFC 8037 §3.1, RFC 9864). All have a public key; `none` and the
- * symmetric ones do not exist here.
+ * The signature algorithms that are spoken here (RFC 7518 §3.1, RFC 8037 §3.1,
+ * RFC 9864). All have a public key; `none` and the symmetric ones do not exist.
  */
-import { constants, type KeyObject, type SigningOptions, verify } from "node:crypto";
+
+/** `kty` and, where there are several, `crv` of an algorithm's keys. */
+interface KeyType {
+  readonly keyType: "RSA" | "EC" | "OKP";
+  readonly curve?: string;
+}
+
+const rsa: KeyType = { keyType: "RSA" };
+const ed25519: KeyType = { keyType: "OKP", curve: "Ed25519" };
 
 /** Every algorithm, by JOSE name. */
 export const signatureAlgorithms = [
@@ -23,60 +30,39 @@ export const signatureAlgorithms = [
 /** JOSE name of an algorithm. */
 export type SignatureAlgorithm = (typeof signatureAlgorithms)[number];
 
-interface Algorithm {
-  /** `kty` and, if it takes one, `crv` of its keys. */
-  readonly keyType: "RSA" | "EC" | "OKP";
-  readonly curve?: string;
-  readonly digest: string | null;
-  readonly options: SigningOptions;
-}
+/** An algorithm that our own tokens and those of service users are signed with. */
+export type SigningAlgorithm = Extract<SignatureAlgorithm, "ES256" | "RS256" | "EdDSA">;
 
-const rsa = (digest: string): Algorithm => ({ keyType: "RSA", digest, options: {} });
-const pss = (digest: string): Algorithm => ({
-  keyType: "RSA",
-  digest,
-  options: { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST },
-});
-const ecdsa = (curve: string, digest: string): Algorithm => ({
-  keyType: "EC",
-  curve,
-  digest,
-  options: { dsaEncoding: "ieee-p1363" },
-});
-const ed25519: Algorithm = { keyType: "OKP", curve: "Ed25519", digest: null, options: {} };
-
-const algorithms: Record<SignatureAlgorithm, Algorithm> = {
-  RS256: rsa("sha256"),
-  RS384: rsa("sha384"),
-  RS512: rsa("sha512"),
-  PS256: pss("sha256"),
-  PS384: pss("sha384"),
-  PS512: pss("sha512"),
-  ES256: ecdsa("P-256", "sha256"),
-  ES384: ecdsa("P-384", "sha384"),
-  ES512: ecdsa("P-521", "sha512"),
+const keyTypes: Record<SignatureAlgorithm, KeyType> = {
+  RS256: rsa,
+  RS384: rsa,
+  RS512: rsa,
+  PS256: rsa,
+  PS384: rsa,
+  PS512: rsa,
+  ES256: { keyType: "EC", curve: "P-256" },
+  ES384: { keyType: "EC", curve: "P-384" },
+  ES512: { keyType: "EC", curve: "P-521" },
   EdDSA: ed25519,
   Ed25519: ed25519,
 };
 
 /** Whether a header's `alg` is one of ours. */
 export function isSignatureAlgorithm(value: unknown): value is SignatureAlgorithm {
-  return typeof value === "string" && Object.hasOwn(algorithms, value);
+  return typeof value === "string" && Object.hasOwn(keyTypes, value);
 }
 
-/** Whether a key of this `kty` and `crv` can make signatures of the algorithm. */
-export function fitsKey(algorithm: SignatureAlgorithm, keyType: string, curve: string | undefined): boolean {
-  const known = algorithms[algorithm];
-  return known.keyType === keyType && (known.curve === undefined || known.curve === curve);
+/** What keys of the algorithm are. */
+export function getKeyType(algorithm: SignatureAlgorithm): KeyType {
+  return keyTypes[algorithm];
 }
 
-/** Whether `signature` is that of `data` under the key, which fits the algorithm. */
-export function isSignatureBy(
-  algorithm: SignatureAlgorithm,
-  key: KeyObject,
-  data: Buffer,
-  signature: Buffer,
-): boolean {
-  const { digest, options } = algorithms[algorithm];
-  return verify(digest, data, { key, ...options }, signature);
+/** Its names: EdDSA with an Ed25519 key has another since RFC 9864 (§2.2), and libraries use either. */
+export function listNames(algorithm: SignatureAlgorithm): readonly SignatureAlgorithm[] {
+  return algorithm === "EdDSA" || algorithm === "Ed25519" ? ["EdDSA", "Ed25519"] : [algorithm];
+}
+
+/** Whether a header's or a key's `alg` is a name of the algorithm. */
+export function isNameOf(alg: unknown, algorithm: SignatureAlgorithm): boolean {
+  return isSignatureAlgorithm(alg) && listNames(algorithm).includes(alg);
 }

@@ -3,11 +3,14 @@
  * believed. Whoever reads one pins the algorithm to the key and looks the key
  * up by its id alone.
  */
+import { isUtf8 } from "node:buffer";
 import { fromBase64url } from "../lib/base64url.ts";
 import { type CredentialOwner, DomainError } from "../lib/errors.ts";
 
 /** The parts of a JWS, its signature not yet judged. */
 export interface CompactJws {
+  /** The whole, as it came. */
+  readonly text: string;
   readonly header: Readonly<Record<string, unknown>>;
   readonly encodedPayload: string;
   /** What the signature is over. */
@@ -51,13 +54,21 @@ export function readCompactJws(text: string, what: string, longest: number): Com
   }
   const signature = fromBase64url(encodedSignature);
   if (signature === undefined) refuseJws(`${what}: not base64url`);
-  return { header, encodedPayload, signed: Buffer.from(`${encodedHeader}.${encodedPayload}`), signature };
+  return {
+    text,
+    header,
+    encodedPayload,
+    signed: Buffer.from(`${encodedHeader}.${encodedPayload}`),
+    signature,
+  };
 }
 
 /** Decodes header or payload. @throws DomainError NOT_AUTHENTICATED for all but a JSON object. */
 export function readJsonPart(encoded: string, what: string): Record<string, unknown> {
   const bytes = fromBase64url(encoded);
   if (bytes === undefined) refuseJws(`${what}: not base64url`);
+  // Two texts that decode alike would be two spellings of one name.
+  if (!isUtf8(bytes)) refuseJws(`${what}: not UTF-8`);
   try {
     const value: unknown = JSON.parse(bytes.toString("utf8"));
     if (typeof value === "object" && value !== null && !Array.isArray(value))

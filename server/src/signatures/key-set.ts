@@ -1,16 +1,6 @@
 /** Key sets of other issuers (RFC 7517 §5), read for verifying signatures. */
-import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
-import { fitsKey, isSignatureAlgorithm, type SignatureAlgorithm } from "./algorithms.ts";
-
-/** A key that can verify. */
-export interface VerifyingKey {
-  readonly kid: string | undefined;
-  readonly keyType: string;
-  readonly curve: string | undefined;
-  /** The one algorithm the set names for it, if it does. */
-  readonly algorithm: string | undefined;
-  readonly publicKey: KeyObject;
-}
+import { type SignatureAlgorithm, signatureAlgorithms } from "./algorithms.ts";
+import { type Jwk, readPublicKey, UnusableKey, type VerifyingKey } from "./public-key.ts";
 
 /** What a key set is good for. */
 export interface KeySet {
@@ -19,13 +9,25 @@ export interface KeySet {
   readonly unusable: ReadonlyMap<string, number>;
 }
 
+/** A JSON document that should be a key set. */
+type Document = Readonly<Record<string, unknown>>;
+
+/** Where the keys are. Both throw what the documents' source throws when they cannot be had. */
+export interface KeySource {
+  get(): Promise<KeySet>;
+  /** Asks anew if that is due: when a key is missing. */
+  refresh(): Promise<KeySet>;
+}
+
+/** Documents by URL, kept for a while. */
+export interface DocumentSource {
+  get(url: string): Promise<Document>;
+  /** The document, asked for anew unless that was done a moment ago. */
+  refresh(url: string): Promise<Document>;
+}
+
 /** Keys read of one set; real ones have a handful. */
 const maxKeys = 100;
-
-const minRsaBits = 2048;
-/** Longer ones cost more to verify with than a stranger's token is worth. */
-const maxRsaBits = 8192;
-const maxRsaExponent = 2n ** 32n;
 
 const readSets = new WeakMap<object, KeySet>();
 
@@ -33,7 +35,7 @@ const readSets = new WeakMap<object, KeySet>();
  * Reads a key set; what is no key, or is none for verifying, is counted and
  * passed over (RFC 7517 §5). The same object is read once.
  */
-export function readKeySet(document: Readonly<Record<string, unknown>>): KeySet {
+export function readKeySet(document: Document): KeySet {
   const known = readSets.get(document);
   if (known !== undefined) return known;
   const listed = Array.isArray(document.keys) ? document.keys.slice(0, maxKeys) : [];
@@ -49,48 +51,56 @@ export function readKeySet(document: Readonly<Record<string, unknown>>): KeySet 
   return set;
 }
 
-/** Keys of the set that may have made a signature of the algorithm. */
-export function findFittingKeys({ keys }: KeySet, algorithm: SignatureAlgorithm): readonly VerifyingKey[] {
-  return keys.filter(
-    (key) =>
-      fitsKey(algorithm, key.keyType, key.curve) &&
-      (key.algorithm === undefined || key.algorithm === algorithm),
-  );
-}
-
 /** The key, or why it cannot be used. */
 function readKey(jwk: unknown): VerifyingKey | string {
-  if (typeof jwk !== "object" || jwk === null) return "not a key";
-  const { kid, kty, crv, alg, use, key_ops: operations } = jwk as Readonly<Record<string, unknown>>;
-  if (typeof kty !== "string" || !["RSA", "EC", "OKP"].includes(kty)) return "of an unsupported kind";
-  if (use !== undefined && use !== "sig") return "not for signatures";
-  if (operations !== undefined && !(Array.isArray(operations) && operations.includes("verify"))) {
-    return "not for verifying";
+  if (typeof jwk !== "object" || jwk === null) return "that is no key";
+  try {
+    return readPublicKey(jwk as Jwk, signatureAlgorithms);
+  } catch (error) {
+    if (!(error instanceof UnusableKey)) throw error;
+    return error.member === "" ? `that ${error.message}` : `whose ${error.member} ${error.message}`;
   }
-  if (alg !== undefined && !isSignatureAlgorithm(alg)) return "for an unsupported algorithm";
-  const publicKey = importKey(jwk as JsonWebKey);
-  if (typeof publicKey === "string") return publicKey;
+}
+
+/** Keys of the set that may have made a signature of the algorithm. */
+export function findFittingKeys({ keys }: KeySet, algorithm: SignatureAlgorithm): readonly VerifyingKey[] {
+  return keys.filter((key) => key.algorithms.includes(algorithm));
+}
+
+/**
+ * Keys that may have signed what names this `kid`, compared to the letter; what
+ * names none was signed by the only fitting key. undefined when there is none,
+ * also not after asking anew.
+ */
+export async function findSigningKeys(
+  source: KeySource,
+  algorithm: SignatureAlgorithm,
+  kid: unknown,
+): Promise<readonly VerifyingKey[] | undefined> {
+  return selectKeys(await source.get(), algorithm, kid) ?? selectKeys(await source.refresh(), algorithm, kid);
+}
+
+function selectKeys(
+  set: KeySet,
+  algorithm: SignatureAlgorithm,
+  kid: unknown,
+): readonly VerifyingKey[] | undefined {
+  const fitting = findFittingKeys(set, algorithm);
+  const named = kid === undefined ? fitting : fitting.filter((key) => key.kid === kid);
+  if (named.length === 0 || (kid === undefined && named.length > 1)) return undefined;
+  return named;
+}
+
+/** The keys at a fixed address. */
+export function createRemoteKeys(documents: DocumentSource, url: string): KeySource {
   return {
-    kid: typeof kid === "string" ? kid : undefined,
-    keyType: kty,
-    curve: typeof crv === "string" ? crv : undefined,
-    algorithm: alg,
-    publicKey,
+    get: async () => readKeySet(await documents.get(url)),
+    refresh: async () => readKeySet(await documents.refresh(url)),
   };
 }
 
-function importKey(jwk: JsonWebKey): KeyObject | string {
-  try {
-    // A private half that an issuer published by mistake stays out of the key object.
-    const { kty, crv, n, e, x, y } = jwk;
-    const members = Object.entries({ kty, crv, n, e, x, y }).filter(([, value]) => value !== undefined);
-    const key = createPublicKey({ key: Object.fromEntries(members), format: "jwk" });
-    const { modulusLength: bits, publicExponent = 0n } = key.asymmetricKeyDetails ?? {};
-    if (bits === undefined) return key;
-    if (bits < minRsaBits) return `an RSA key of less than ${minRsaBits} bits`;
-    if (bits > maxRsaBits || publicExponent > maxRsaExponent) return "an RSA key too large to use";
-    return key;
-  } catch {
-    return "malformed";
-  }
+/** Keys that are at hand. */
+export function createFixedKeys(document: Document): KeySource {
+  const get = async () => readKeySet(document);
+  return { get, refresh: get };
 }

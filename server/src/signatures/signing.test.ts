@@ -1,10 +1,10 @@
 import { sign, verify } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import type { SigningAlgorithm } from "./algorithms.ts";
 import {
   fromDerSignature,
   generateSigningKeyPair,
   isSignatureOf,
-  type SigningAlgorithm,
   signWith,
   toDerSignature,
 } from "./signing.ts";

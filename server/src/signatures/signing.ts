@@ -1,28 +1,11 @@
 /**
- * The signature algorithms of this service, by JOSE name (RFC 7518 §3.1,
- * RFC 8037 §3.1), on node:crypto directly: synchronous signing is five times
- * as fast here as by way of WebCrypto, and the algorithm is pinned to the key,
- * never read from a token.
+ * Signatures of this service's own keys, on node:crypto directly: synchronous
+ * signing is five times as fast here as by way of WebCrypto, and the algorithm
+ * is pinned to the key, never read from a token.
  */
 import { generateKeyPair, type KeyObject, sign, verify } from "node:crypto";
 import { promisify } from "node:util";
-
-/** An algorithm that access tokens can be signed with. */
-export type SigningAlgorithm = "ES256" | "RS256" | "EdDSA";
-
-/** The name that EdDSA with an Ed25519 key has since RFC 9864 (§2.2); libraries use either. */
-const newerNames: Partial<Record<SigningAlgorithm, string>> = { EdDSA: "Ed25519" };
-
-/** Names that callers may call the algorithm of their own key by: in a header, never for the choice of it. */
-export function listNames(algorithm: SigningAlgorithm): string[] {
-  const newer = newerNames[algorithm];
-  return newer === undefined ? [algorithm] : [algorithm, newer];
-}
-
-/** Whether a header's `alg` is a name of the algorithm that its key is pinned to. */
-export function isNameOf(alg: unknown, algorithm: SigningAlgorithm): boolean {
-  return alg === algorithm || (alg !== undefined && alg === newerNames[algorithm]);
-}
+import type { SigningAlgorithm } from "./algorithms.ts";
 
 const generate = promisify(generateKeyPair);
 

@@ -2,7 +2,8 @@ import { createHmac, generateKeyPairSync, type KeyObject, randomBytes } from "no
 import { SignJWT } from "jose";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createSealer } from "../encryption/sealer.ts";
-import { generateSigningKeyPair, type SigningAlgorithm } from "../signatures/signing.ts";
+import type { SigningAlgorithm } from "../signatures/algorithms.ts";
+import { generateSigningKeyPair } from "../signatures/signing.ts";
 import { type AccessTokens, createAccessTokens } from "./access-token.ts";
 import { signingKeyPlace, toPublicJwk } from "./key-rotation.ts";
 import { toSnapshot } from "./keyring.ts";

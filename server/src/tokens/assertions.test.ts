@@ -1,7 +1,7 @@
 import { createHmac, generateKeyPairSync } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { DomainError } from "../lib/errors.ts";
-import type { SigningAlgorithm } from "../signatures/signing.ts";
+import type { SigningAlgorithm } from "../signatures/algorithms.ts";
 import { type AssertionRules, createAssertionAuthenticator } from "./assertions.ts";
 import {
   credentialId,

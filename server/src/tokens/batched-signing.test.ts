@@ -1,7 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { isSignatureOf, type SigningAlgorithm } from "../signatures/signing.ts";
+import type { SigningAlgorithm } from "../signatures/algorithms.ts";
+import { isSignatureOf } from "../signatures/signing.ts";
 import { type BatchedSigningOptions, createBatchedSign } from "./batched-signing.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });

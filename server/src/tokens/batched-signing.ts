@@ -7,7 +7,8 @@
  * alone waits for nothing.
  */
 import type { KeyObject } from "node:crypto";
-import { type SigningAlgorithm, signWith } from "../signatures/signing.ts";
+import type { SigningAlgorithm } from "../signatures/algorithms.ts";
+import { signWith } from "../signatures/signing.ts";
 
 /** Signs `data` and answers the raw JWS signature (RFC 7515 §5.1). */
 export type Sign = (algorithm: SigningAlgorithm, key: KeyObject, data: Buffer) => Promise<Buffer>;

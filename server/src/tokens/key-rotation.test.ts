@@ -6,7 +6,7 @@ import type { OpenDatabase } from "../db/kysely-database.ts";
 import { createSealer } from "../encryption/sealer.ts";
 import type { Clock } from "../lib/clock.ts";
 import { silentLog } from "../lib/log.ts";
-import type { SigningAlgorithm } from "../signatures/signing.ts";
+import type { SigningAlgorithm } from "../signatures/algorithms.ts";
 import { createKeyRotation, publishAheadSeconds, rotationSeconds, signingKeyPlace } from "./key-rotation.ts";
 import { toSnapshot } from "./keyring.ts";
 import { findSigner, toSigningKeyState } from "./signing-key.ts";

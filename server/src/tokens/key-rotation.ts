@@ -16,7 +16,8 @@ import { lockForTransaction } from "../db/dialect.ts";
 import { placeOf, type SealedColumn } from "../encryption/sealed-column.ts";
 import type { Sealer, SealPlace } from "../encryption/sealer.ts";
 import type { Clock } from "../lib/clock.ts";
-import { generateSigningKeyPair, type SigningAlgorithm } from "../signatures/signing.ts";
+import type { SigningAlgorithm } from "../signatures/algorithms.ts";
+import { generateSigningKeyPair } from "../signatures/signing.ts";
 import { findSigner, isVerifying, type PublicJwk, type SigningKey } from "./signing-key.ts";
 import { deleteSigningKey, findSigningKeys, insertSigningKey, updateSigningKeyTimes } from "./store.ts";
 

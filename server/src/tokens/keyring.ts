@@ -11,18 +11,13 @@ import { toBase64url } from "../lib/base64url.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { createLru } from "../lib/lru.ts";
-import type { SigningAlgorithm } from "../signatures/signing.ts";
+import type { SigningAlgorithm } from "../signatures/algorithms.ts";
 import type { AccessTokenClaims } from "./claims.ts";
 import { keyringSubject, rotationSeconds, signingKeyPlace } from "./key-rotation.ts";
 import { findSigner, isVerifying, type SigningKey } from "./signing-key.ts";
 
-/** A key that may verify. */
-export interface VerifyingKey {
-  readonly kid: string;
-  readonly algorithm: SigningAlgorithm;
-  readonly publicKey: KeyObject;
-  readonly retiresAt: Date | undefined;
-}
+/** What verifies the tokens of one of our keys. */
+type OwnPublicKey = Pick<SigningKey, "algorithm"> & { readonly publicKey: KeyObject };
 
 /** The key that signs now. */
 export interface SigningKeyInUse {
@@ -42,7 +37,8 @@ export interface JwksDocument {
 
 /** One reading of the stored keys. */
 export interface KeyringSnapshot {
-  readonly verifiers: ReadonlyMap<string, VerifyingKey>;
+  /** By `kid`. */
+  readonly verifiers: ReadonlyMap<string, OwnPublicKey>;
   readonly jwks: JwksDocument;
   /** Tokens whose signature was found good under these very keys. */
   readonly verified: LRUCache<string, AccessTokenClaims>;
@@ -99,7 +95,7 @@ export function toSnapshot(stored: readonly SigningKey[], sealer: Sealer, now: D
   }
 
   return {
-    verifiers: new Map(keys.map((key) => [key.kid, toVerifyingKey(key)])),
+    verifiers: new Map(keys.map((key) => [key.kid, toPublicKey(key)])),
     jwks: toJwksDocument(keys),
     verified: createLru(verifiedTokens),
     getSigner(at) {
@@ -119,13 +115,8 @@ export function toSnapshot(stored: readonly SigningKey[], sealer: Sealer, now: D
   };
 }
 
-function toVerifyingKey(key: SigningKey): VerifyingKey {
-  return {
-    kid: key.kid,
-    algorithm: key.algorithm,
-    publicKey: createPublicKey({ key: { ...key.publicJwk }, format: "jwk" }),
-    retiresAt: key.retiresAt,
-  };
+function toPublicKey({ algorithm, publicJwk }: SigningKey): OwnPublicKey {
+  return { algorithm, publicKey: createPublicKey({ key: { ...publicJwk }, format: "jwk" }) };
 }
 
 export interface KeyringOptions {

@@ -1,4 +1,4 @@
-import { listNames } from "../signatures/signing.ts";
+import { listNames } from "../signatures/algorithms.ts";
 import { clientAuthenticationMethods } from "./client-authentication.ts";
 import { clientCredentialsGrant, jwtBearerGrant } from "./grants.ts";
 

@@ -1,4 +1,4 @@
-import type { SigningAlgorithm } from "../signatures/signing.ts";
+import type { SigningAlgorithm } from "../signatures/algorithms.ts";
 
 /** The public members of a signing key, as the JWKS shows them (RFC 7517 §4). */
 export interface PublicJwk {

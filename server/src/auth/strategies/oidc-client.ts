@@ -8,9 +8,11 @@
 import type { ClientAuth, Configuration, CustomFetch } from "openid-client";
 import type { Egress } from "../../egress/egress.ts";
 import { EgressError } from "../../egress/egress-error.ts";
+import { createJsonCache } from "../../egress/json-cache.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
+import { createRemoteKeys, type DocumentSource, type KeySource } from "../../signatures/key-set.ts";
 
 /** How a client registered with an issuer is named there. */
 export interface OidcClientOptions {
@@ -86,6 +88,7 @@ function toCustomFetch(egress: Egress): CustomFetch {
 /** An issuer whose discovery document is at hand, or fetched when it is asked for. */
 export class OidcClient {
   readonly #options: OidcClientOptions;
+  readonly #keySets: DocumentSource;
   #configuration: Configuration | undefined;
   #fetchedAtMs = 0;
   #triedAtMs = Number.NEGATIVE_INFINITY;
@@ -94,6 +97,7 @@ export class OidcClient {
 
   constructor(options: OidcClientOptions) {
     this.#options = options;
+    this.#keySets = createJsonCache({ ...options, maxEntries: 2 });
   }
 
   /** @throws DomainError UNAVAILABLE while the issuer is down and nothing usable is at hand. */
@@ -109,6 +113,13 @@ export class OidcClient {
     } catch (error) {
       throw issuerUnavailable(this.#options.name, error);
     }
+  }
+
+  /** The keys of the issuer whose document this is. */
+  getKeys(configuration: Configuration): KeySource {
+    const { jwks_uri: url } = configuration.serverMetadata();
+    if (url === undefined) throw new Error("the issuer publishes no keys");
+    return createRemoteKeys(this.#keySets, url);
   }
 
   #nowMs(): number {
@@ -166,8 +177,7 @@ async function discover(options: OidcClientOptions): Promise<Configuration> {
     {
       timeout: timeoutSeconds,
       [client.customFetch]: toCustomFetch(egress),
-      // ID tokens are verified by signature, not by the connection alone.
-      execute: [client.enableNonRepudiationChecks, ...(isHttp ? [client.allowInsecureRequests] : [])],
+      execute: isHttp ? [client.allowInsecureRequests] : [],
     },
   );
 }
@@ -175,7 +185,8 @@ async function discover(options: OidcClientOptions): Promise<Configuration> {
 /** What a caller is told when a provider did not answer for a visitor: that it is down, or that there is no such answer. */
 export function toRefusal(name: string, error: unknown): DomainError {
   if (isOutage(error)) return issuerUnavailable(name, error);
-  const detail = error instanceof Error ? `${name}: ${error.message}` : name;
+  const said = error instanceof DomainError ? error.detail : (error as Error).message;
+  const detail = said === undefined ? name : `${name}: ${said}`;
   return new DomainError("INVALID_FLOW", { detail, cause: error });
 }
 

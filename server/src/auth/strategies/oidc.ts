@@ -11,6 +11,7 @@ import { isLoopback } from "../../config/urls.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { toEmail, toEmailDomain } from "../../users/email.ts";
 import type { FinishRequest, Proof, Strategy } from "../strategy.ts";
+import { verifyIdToken } from "./id-token.ts";
 import {
   issuerUnavailable,
   OidcClient,
@@ -121,6 +122,7 @@ export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
     );
     const claims = tokens.claims();
     if (claims === undefined) throw new Error("no ID token");
+    await verifyIdToken(tokens.id_token ?? "", issuer.getKeys(configuration));
     if (!subject.test(claims.sub)) throw new Error("the ID token's sub names nobody");
     const hasUserinfo = configuration.serverMetadata().userinfo_endpoint !== undefined;
     if (claims.email !== undefined || !hasUserinfo) return toIdentity(claims as never, options);

@@ -1,8 +1,8 @@
 import { createHmac, sign } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { signatureAlgorithms } from "../../signatures/algorithms.ts";
+import { createFixedKeys } from "../../signatures/key-set.ts";
 import { type BearerRules, verifyBearerJwt } from "./bearer-jwt.ts";
-import { createFixedKeys } from "./discovery.ts";
 import { Refused } from "./refused.ts";
 import { makeKey, start, startSeconds, type TestKey } from "./test-support.ts";
 

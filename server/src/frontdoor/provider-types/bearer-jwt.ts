@@ -8,21 +8,15 @@
  */
 import { type Clock, toEpochSeconds } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
-import { isSignatureAlgorithm, isSignatureBy, type SignatureAlgorithm } from "../../signatures/algorithms.ts";
+import { isSignatureAlgorithm, type SignatureAlgorithm } from "../../signatures/algorithms.ts";
 import { type CompactJws, readCompactJws, readJsonPart } from "../../signatures/compact-jws.ts";
-import { findFittingKeys, type KeySet, type VerifyingKey } from "../../signatures/key-set.ts";
+import { isSignedByOne } from "../../signatures/foreign-jws.ts";
+import { findSigningKeys, type KeySource } from "../../signatures/key-set.ts";
 import type { JsonValue } from "./provider-type.ts";
 import { refuse } from "./refused.ts";
 
 /** The claims of a token whose signature is good. */
 export type JwtClaims = Readonly<Record<string, unknown>>;
-
-/** Where the keys are. Both throw Refused or EgressError when they cannot be had. */
-export interface KeySource {
-  get(): Promise<KeySet>;
-  /** Asks anew if that is due: when a key is missing. */
-  refresh(): Promise<KeySet>;
-}
 
 /** What a provider asks of a token. */
 export interface BearerRules {
@@ -119,8 +113,7 @@ async function checkSignature(
   source: KeySource,
 ): Promise<void> {
   const { kid } = jws.header;
-  const keys =
-    selectKeys(await source.get(), algorithm, kid) ?? selectKeys(await source.refresh(), algorithm, kid);
+  const keys = await findSigningKeys(source, algorithm, kid);
   if (keys === undefined) {
     refuse(
       "unknown_key",
@@ -129,23 +122,11 @@ async function checkSignature(
         : `the issuer's key set has no key ${toShown(kid)} for ${algorithm}: the token is another issuer's, or the key was rotated out`,
     );
   }
-  if (keys.some(({ publicKey }) => isSignatureBy(algorithm, publicKey, jws.signed, jws.signature))) return;
+  if (await isSignedByOne(jws, algorithm, keys)) return;
   refuse(
     "bad_signature",
     "the token's signature does not fit its claims: present the token unchanged, as issued",
   );
-}
-
-/** Keys that may have signed; undefined when there is none. Without a `kid` it has to be the only one. */
-function selectKeys(
-  set: KeySet,
-  algorithm: SignatureAlgorithm,
-  kid: unknown,
-): readonly VerifyingKey[] | undefined {
-  const fitting = findFittingKeys(set, algorithm);
-  const named = kid === undefined ? fitting : fitting.filter((key) => key.kid === kid);
-  if (named.length === 0 || (kid === undefined && named.length > 1)) return undefined;
-  return named;
 }
 
 function checkTimes(claims: JwtClaims, now: number, skew: number): void {

@@ -1,8 +1,8 @@
 /** Discovery documents (OpenID Connect Discovery 1.0 §4, RFC 8414 §3) and the keys they lead to. */
 import type { RemoteJson } from "../../egress/fetch-json.ts";
 import type { JsonCache } from "../../egress/json-cache.ts";
-import { readKeySet } from "../../signatures/key-set.ts";
-import { type KeySource, toShown } from "./bearer-jwt.ts";
+import { type KeySource, readKeySet } from "../../signatures/key-set.ts";
+import { toShown } from "./bearer-jwt.ts";
 import { withoutEndingSlash } from "./data.ts";
 import { refuse } from "./refused.ts";
 
@@ -33,18 +33,4 @@ export function createDiscoveredKeys(
     get: async () => readKeySet(await documents.get(await getKeySetUrl())),
     refresh: async () => readKeySet(await documents.refresh(await getKeySetUrl())),
   };
-}
-
-/** The keys at a fixed address, from the cache. */
-export function createRemoteKeys(documents: JsonCache, url: string): KeySource {
-  return {
-    get: async () => readKeySet(await documents.get(url)),
-    refresh: async () => readKeySet(await documents.refresh(url)),
-  };
-}
-
-/** Keys that are at hand. */
-export function createFixedKeys(document: RemoteJson): KeySource {
-  const get = async () => readKeySet(document);
-  return { get, refresh: get };
 }

@@ -1,10 +1,11 @@
 /** `GOOGLE`: ID tokens and sign-ins of Google accounts. */
 
 import type { SignatureAlgorithm } from "../../signatures/algorithms.ts";
+import { createFixedKeys } from "../../signatures/key-set.ts";
 import { type BearerRules, verifyBearerJwt } from "./bearer-jwt.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { findText, findTexts, getText, memoByData } from "./data.ts";
-import { createDiscoveredKeys, createFixedKeys, toDiscoveryUrl } from "./discovery.ts";
+import { createDiscoveredKeys, toDiscoveryUrl } from "./discovery.ts";
 import { toIdentity } from "./identity.ts";
 import { testIssuer } from "./issuer-dry-run.ts";
 import type { ProviderData, ProviderDecision, ProviderIdentity, ProviderType } from "./provider-type.ts";

@@ -1,5 +1,6 @@
 /** `JWT`: bearer JWTs of an issuer without discovery, by its key set or keys given inline. */
 import type { RemoteJson } from "../../egress/fetch-json.ts";
+import { createFixedKeys, createRemoteKeys } from "../../signatures/key-set.ts";
 import { type BearerRules, verifyBearerJwt } from "./bearer-jwt.ts";
 import {
   type DryRun,
@@ -12,7 +13,6 @@ import {
 } from "./checks.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { findText, findTexts, getText, memoByData, toCanonicalUrl } from "./data.ts";
-import { createFixedKeys, createRemoteKeys } from "./discovery.ts";
 import { toIdentity } from "./identity.ts";
 import { getAlgorithms } from "./oidc.ts";
 import type { ProviderCheck, ProviderData, ProviderDecision, ProviderType } from "./provider-type.ts";

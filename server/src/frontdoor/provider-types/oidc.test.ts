@@ -245,7 +245,7 @@ describe("the dry run", () => {
     ];
     const checks = await runTest(type, provider, { token: key.sign(claims) });
     expect(toOutline(checks)).toBe("name_resolution discovery issuer !jwks endpoints pkce !sample");
-    expect(checks.jwks?.detail).toMatch(/1 of an unsupported kind, 1 not for signatures/);
+    expect(checks.jwks?.detail).toMatch(/1 whose kty must be RSA, EC or OKP, 1 whose use must be sig/);
     expect(checks.sample?.detail).toMatch(/not judged/);
   });
 
