@@ -4,10 +4,12 @@ import { RetryInfoSchema } from "@vestibule/proto/google/rpc/error_details_pb";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
+import { findCode, hasCode, listMails, Person, waitForMail } from "./parts/person.ts";
 import { openTransport, refusalOf } from "./parts/rpc.ts";
 import { createState, type ServerState, startServer, type TestServer } from "./parts/server.ts";
 
 const whoami = "/vestibule.v1.AuthService/GetCurrentUser";
+const authenticate = "/vestibule.v1.AuthService/Authenticate";
 const authToken = "/vestibule.v1.AuthService/AuthToken";
 
 /** An address of a client, as a trusted proxy names it. */
@@ -136,6 +138,89 @@ describe("behind a trusted proxy", () => {
   });
 });
 
+describe("the beginning of sign-ins", () => {
+  let server: TestServer;
+  beforeAll(async () => {
+    server = await startServer({ config: { trusted_proxies: ["127.0.0.1"] } });
+  });
+  afterAll(() => server?.[Symbol.asyncDispose]());
+  const begin = (address: string, message: object = { strategyName: "passkey" }) =>
+    postJson(server, authenticate, message, from(address));
+
+  it("is for 60 of an IPv6 /64 within a minute, and told in each surface's own words", async () => {
+    for (let count = 0; count < 60; count += 1) {
+      expect((await begin(`2001:db8:0:2::${count.toString(16)}`)).status).toBe(200);
+    }
+    const address = "2001:db8:0:2:ffff::";
+    const refused = await begin(address);
+    const told = "too many sign-ins were begun, try again later";
+    expect(refused).toMatchObject({ status: 429, json: { code: "resource_exhausted", message: told } });
+    expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0);
+    expect(Number(refused.headers["retry-after"])).toBeLessThanOrEqual(65);
+    expect((await begin(address, { strategyName: "mailotp", email: "ada@example.org" })).status).toBe(429);
+
+    using opened = openTransport(server.url, "gRPC", "h2c");
+    const auth = createClient(AuthService, opened.transport);
+    const refusal = await refusalOf(
+      auth.authenticate({ strategyName: "passkey" }, { headers: from(address) }),
+    );
+    expect(refusal.code).toBe(Code.ResourceExhausted);
+    expect(refusal.findDetails(RetryInfoSchema)[0]?.retryDelay?.seconds).toBeGreaterThan(0n);
+
+    const person = new Person(server);
+    const page = await person.send("/login", {
+      headers: { host: `localhost:${server.port}`, ...from(address) },
+    });
+    expect(page.status).toBe(200);
+    const [, token = ""] = /action="\/login\/mail".*?name="token" value="([^"]+)"/s.exec(page.text) ?? [];
+    const form = new URLSearchParams({ token, strategy: "mailotp", email: "ada@example.org" });
+    const posted = await person.send("/login/mail", {
+      headers: {
+        host: `localhost:${server.port}`,
+        "content-type": "application/x-www-form-urlencoded",
+        ...from(address),
+      },
+      body: form.toString(),
+    });
+    expect(posted.status).toBe(429);
+    expect(Number(posted.headers["retry-after"])).toBeGreaterThan(0);
+    expect(posted.text).toContain("Too many sign-ins were begun");
+
+    expect((await begin("2001:db8:0:3::1")).status).toBe(200);
+    expect((await begin("192.0.2.1")).status).toBe(200);
+  });
+
+  it("is free for who ends them", async () => {
+    const address = from("2001:db8:0:4::1");
+    const email = "grace@example.org";
+    for (let count = 0; count < 59; count += 1) await begin(address["x-forwarded-for"]);
+    const person = new Person(server);
+    // The mailbox's five mails, each of which would be the last that may begin.
+    for (let count = 0; count < 5; count += 1) {
+      const before = listMails(server);
+      const begun = await person.call("Authenticate", { strategyName: "mailotp", email }, address);
+      expect(begun.status).toBe(200);
+      const code = findCode(await waitForMail(server, email, before, hasCode));
+      const ended = await person.call("AuthCallback", { state: begun.json.state, code });
+      expect(ended.status).toBe(200);
+    }
+    expect((await begin(address["x-forwarded-for"])).status).toBe(200);
+    expect((await begin(address["x-forwarded-for"])).status).toBe(429);
+  });
+});
+
+it("lets as many sign-ins begin from an IPv4 address as is set, however many ask at once", async () => {
+  await using server = await startServer({
+    config: { trusted_proxies: ["127.0.0.1"], limits: { begun_flows_per_ipv4_address_per_minute: 100 } },
+  });
+  const begin = (address: string) =>
+    postJson(server, authenticate, { strategyName: "passkey" }, from(address));
+  const answers = await Promise.all(Array.from({ length: 120 }, () => begin("192.0.2.2")));
+  const statuses = answers.map(({ status }) => status).toSorted();
+  expect(statuses).toEqual([...Array(100).fill(200), ...Array(20).fill(429)]);
+  expect((await begin("192.0.2.3")).status).toBe(200);
+});
+
 it("believes no address that a client makes up", async () => {
   await using server = await startServer({
     config: { limits: { failed_credentials_per_client_per_minute: 3 } },
@@ -160,8 +245,9 @@ describe("two processes on one database", () => {
   let b: TestServer;
   beforeAll(async () => {
     state = await createState("postgres");
-    a = await startServer({ state });
-    b = await startServer({ state });
+    const config = { limits: { begun_flows_per_ipv4_address_per_minute: 20 } };
+    a = await startServer({ state, config });
+    b = await startServer({ state, config });
   });
   afterAll(async () => {
     await Promise.all([a?.kill(), b?.kill()]);
@@ -177,6 +263,18 @@ describe("two processes on one database", () => {
     const slowly = { timeout: 5000, interval: 1000 };
     await expect.poll(() => present(a), slowly).toBe(429);
     await expect.poll(() => present(b), slowly).toBe(429);
+  });
+
+  it("count the beginning of sign-ins together, as they are set", async () => {
+    const begin = async (server: TestServer) =>
+      (await postJson(server, authenticate, { strategyName: "passkey" })).status;
+    for (let count = 0; count < 10; count += 1) {
+      expect([await begin(a), await begin(b)]).toEqual([200, 200]);
+    }
+    // Each question is one more that began: so few of them would not use the limit up alone.
+    const slowly = { timeout: 5000, interval: 1000 };
+    await expect.poll(() => begin(a), slowly).toBe(429);
+    await expect.poll(() => begin(b), slowly).toBe(429);
   });
 
   it("and one that only starts then knows", async () => {

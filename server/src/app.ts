@@ -69,6 +69,7 @@ import type { Stopping } from "./lib/stopping.ts";
 import { Tally } from "./lib/tally.ts";
 import type { Tracing } from "./lib/tracing.ts";
 import { createCredentialGuard, type FailureLimit } from "./limits/credential-guard.ts";
+import { type FlowLimit, FlowLimits } from "./limits/flow-limits.ts";
 import { guardChain } from "./limits/guarded-chain.ts";
 import { type MailboxLimit, MailboxLimits } from "./limits/mailbox-limits.ts";
 import { deleteStaleCounts } from "./limits/rolling-count-store.ts";
@@ -197,9 +198,10 @@ export async function createApp(options: AppOptions): Promise<App> {
   const { authentication, limits } = config;
 
   // What nobody else keeps count of.
-  const usedUp = new Tally<FailureLimit | MailboxLimit>([
+  const usedUp = new Tally<FailureLimit | FlowLimit | MailboxLimit>([
     "client_failures",
     "address_failures",
+    "address_flows",
     "mailbox_wrong_codes",
     "mailbox_mails",
     "address_mails",
@@ -213,16 +215,16 @@ export async function createApp(options: AppOptions): Promise<App> {
     log,
     retentionSeconds: config.audit.retentionSeconds,
   });
-  const failures = new SharedCounts({ database, clock, log, windowMs: 60_000 });
+  const rates = new SharedCounts({ database, clock, log, windowMs: 60_000 });
   const guard = createCredentialGuard({
-    counts: failures,
+    counts: rates,
     audit,
     perClient: limits.failedCredentialsPerClientPerMinute,
     perAddress: limits.failedCredentialsPerAddressPerMinute,
     onLimit: (limit) => usedUp.add(limit),
   });
   await feed.start();
-  await failures.start();
+  await rates.start();
   await rotation.maintain();
 
   // Tokens
@@ -468,6 +470,13 @@ export async function createApp(options: AppOptions): Promise<App> {
     strategies,
     redirects: authentication,
     flows,
+    flowLimits: new FlowLimits({
+      counts: rates,
+      clock,
+      perIpv4Address: limits.begunFlowsPerIpv4AddressPerMinute,
+      perIpv6Block: limits.begunFlowsPerIpv6BlockPerMinute,
+      onLimit: (limit) => usedUp.add(limit),
+    }),
     judge: new Judge({
       database,
       flows,
@@ -781,7 +790,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       await Promise.all([
         steps.step("last uses of sessions", 2_000, () => sessionTouches.flush()),
         steps.step("usage of service users", 2_000, () => usage.close()),
-        steps.step("counts of failures", 2_000, () => failures.close()),
+        steps.step("counts of limits", 2_000, () => rates.close()),
         steps.step("audit retention", 2_000, () => auditRetention.close()),
       ]);
       await steps.step("audit records", 3_000, () => audit.close());

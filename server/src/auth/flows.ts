@@ -8,6 +8,7 @@ import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import type { Metadata } from "../lib/metadata.ts";
 import { hashSecret } from "../lib/secrets.ts";
+import type { CountedFlow } from "../limits/flow-limits.ts";
 import type { WaitingIdentity } from "../users/accounts.ts";
 import * as store from "./flow-store.ts";
 
@@ -15,6 +16,8 @@ import * as store from "./flow-store.ts";
 export interface FlowSecret {
   /** What the strategy wants kept. */
   readonly strategy: Metadata;
+  /** How its beginning was counted, to be given back at a good end. */
+  readonly counted?: CountedFlow;
   /** The identity that is joined if this flow proves its mailbox. */
   readonly waiting?: WaitingIdentity;
 }

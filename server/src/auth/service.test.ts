@@ -7,13 +7,15 @@ import { openRedirects } from "../../../test/parts/open-redirects.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { hashSecret } from "../lib/secrets.ts";
+import type { CountedFlow } from "../limits/flow-limits.ts";
 import { deletePasskey, insertPasskey } from "../passkeys/store.ts";
+import { newRequestInfo } from "../sessions/test-support.ts";
 import { insertIdentity } from "../users/identity-store.ts";
 import { insertUser, updateUserState } from "../users/store.ts";
 import type { User } from "../users/user.ts";
 import { deleteExpiredFlows } from "./flow-store.ts";
 import { deleteSentCodes } from "./sent-code-store.ts";
-import type { FinishFlow } from "./service.ts";
+import type { BeginFlow, FinishFlow } from "./service.ts";
 import type { Proof, Strategy } from "./strategy.ts";
 import {
   createFakeMail,
@@ -278,6 +280,84 @@ describeDatabases("sign-in", (under) => {
       await expect(here.parts.authenticator.authenticateCookie(old.cookie)).rejects.toMatchObject({
         reason: "NOT_AUTHENTICATED",
       });
+    });
+  });
+
+  describe("how its beginning is counted", () => {
+    /** Addresses that have begun, and have not been given back. */
+    const open: string[] = [];
+    const flowLimits = {
+      take(address: string) {
+        if (address === "192.0.2.99") throw new DomainError("TOO_MANY_FLOWS", { retryAfterSeconds: 7 });
+        open.push(address);
+        return { key: address, atMs: nowMs };
+      },
+      giveBack({ key, atMs }: CountedFlow) {
+        expect(atMs).toBeLessThanOrEqual(nowMs);
+        open.splice(open.indexOf(key), 1);
+      },
+    };
+    let counting: SignInParts;
+    beforeAll(async () => {
+      counting = await openSignIn(under.database, { clock, strategies, flowLimits });
+    });
+    afterAll(() => counting.close());
+    beforeEach(() => open.splice(0));
+
+    let addresses = 0;
+    async function beginCounted(asked: Partial<BeginFlow>) {
+      const browser = newBrowser();
+      const info = { ...newRequestInfo(), clientAddress: `192.0.2.${addresses++}` };
+      const { state } = await counting.service.begin(toBegin({ browser, info, ...asked }));
+      await counting.service.drain();
+      return { state, browsers: [browser], address: info.clientAddress };
+    }
+
+    it("is given back at a good end, wherever that comes from, and at no other", async () => {
+      const email = newEmail();
+      const flow = await beginCounted({ email });
+      expect(open).toEqual([flow.address]);
+      await expect(finish({ ...flow, code: "wrong" }, counting)).rejects.toMatchObject(badCode);
+      expect(open).toEqual([flow.address]);
+      await finish({ ...flow, code: mail.sent.get(email) ?? "" }, counting);
+      expect(open).toEqual([]);
+      const atGoogle = await beginCounted({ strategyName: "google" });
+      await expect(finish({ ...atGoogle, code: "wrong" }, counting)).rejects.toThrow();
+      expect(open).toEqual([atGoogle.address]);
+    });
+
+    it("goes over to the sign-in that proves the mailbox", async () => {
+      const email = newEmail();
+      await signInByMail(email);
+      const flow = await beginCounted({ strategyName: "google" });
+      google.people.set(flow.state, identity({ email }));
+      const refused = await finish({ ...flow, code: flow.state }, counting).catch((error) => error);
+      expect(refused).toMatchObject({ reason: "LINK_REQUIRED" });
+      expect(open).toEqual([flow.address]);
+      await counting.service.drain();
+      const { state } = refused.metadata;
+      await finish({ state, browsers: flow.browsers, code: mail.sent.get(email) ?? "" }, counting);
+      expect(open).toEqual([]);
+    });
+
+    it("is given back where nothing was begun, and none is counted that asks for nothing good", async () => {
+      const failing = vi.spyOn(google, "begin").mockRejectedValueOnce(new DomainError("UNAVAILABLE"));
+      onTestFinished(() => failing.mockRestore());
+      const call = beginCounted({ strategyName: "google" });
+      await expect(call).rejects.toMatchObject({ kind: "unavailable" });
+      for (const bad of [{ strategyName: "other", callbackUrl: "https://evil.example" }, { email: "x" }]) {
+        await expect(beginCounted(bad)).rejects.toMatchObject({ kind: "invalid_argument" });
+      }
+      expect(open).toEqual([]);
+    });
+
+    it("keeps a sign-in from beginning, and its strategy from being asked", async () => {
+      const asked = vi.spyOn(google, "begin");
+      onTestFinished(() => asked.mockRestore());
+      const info = { ...newRequestInfo(), clientAddress: "192.0.2.99" };
+      const call = beginCounted({ strategyName: "google", info });
+      await expect(call).rejects.toMatchObject({ reason: "TOO_MANY_FLOWS", retryAfterSeconds: 7 });
+      expect(asked).not.toHaveBeenCalled();
     });
   });
 

@@ -16,6 +16,7 @@ import type { Log } from "../lib/log.ts";
 import type { Metadata } from "../lib/metadata.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { hashSecret } from "../lib/secrets.ts";
+import type { CountedFlow, FlowLimits } from "../limits/flow-limits.ts";
 import type { Principal, UserPrincipal } from "../principals/principal.ts";
 import type { BegunSession, NewSession } from "../sessions/service.ts";
 import type { Device, LiveSession } from "../sessions/session.ts";
@@ -23,7 +24,7 @@ import type { Admission, ProvenIdentity, WaitingIdentity } from "../users/accoun
 import { toEmail } from "../users/email.ts";
 import { isSameBrowser } from "./browser.ts";
 import type { Flow } from "./flow-store.ts";
-import { type Flows, newState } from "./flows.ts";
+import { type FlowSecret, type Flows, newState } from "./flows.ts";
 import { isOutage, type Judge, type Judged } from "./judge.ts";
 import { findReturnTo, getCallbackUrl, isOwnRoute, type RedirectRules } from "./redirects.ts";
 import type { BeginRequest, FinishingUser, Proof, SignedInUser, Strategy } from "./strategy.ts";
@@ -96,6 +97,8 @@ export interface SignInServiceOptions {
   readonly strategies: readonly Strategy[];
   readonly redirects: RedirectRules;
   readonly flows: Flows;
+  /** How many flows of an address may be on their way. */
+  readonly flowLimits: Pick<FlowLimits, "take" | "giveBack">;
   readonly judge: Judge;
   readonly accounts: {
     admitIdentity(tx: Tx, identity: ProvenIdentity): Promise<Admission | { readonly needs: string }>;
@@ -120,6 +123,7 @@ interface FlowStart {
   readonly returnTo?: string;
   readonly user?: SignedInUser;
   readonly waiting?: WaitingIdentity;
+  readonly counted?: CountedFlow;
 }
 
 /** What acting on a proof came to. */
@@ -147,7 +151,7 @@ export class SignInService {
    * Begins a flow. What the strategy has to do besides, such as sending a
    * mail, is done after the answer.
    *
-   * @throws DomainError UNSUPPORTED_STRATEGY, INVALID_EMAIL, REDIRECT_NOT_ALLOWED,
+   * @throws DomainError UNSUPPORTED_STRATEGY, INVALID_EMAIL, REDIRECT_NOT_ALLOWED, TOO_MANY_FLOWS,
    *   and what the strategy throws; nothing is kept then.
    */
   async begin(request: BeginFlow): Promise<BegunFlow> {
@@ -158,13 +162,20 @@ export class SignInService {
     const email = request.email === "" ? undefined : toEmail(request.email);
     if (request.email !== "" && email === undefined) throw new DomainError("INVALID_EMAIL");
     const user = request.reauthenticate ? undefined : await this.#findSignedInUser(request.principal);
-    return await this.#start(strategy, {
+    const { clientAddress } = request.info;
+    const counted = this.#options.flowLimits.take(clientAddress);
+    const started = this.#start(strategy, {
       browserHash: hashSecret(request.browser),
       callbackUrl,
-      clientAddress: request.info.clientAddress,
+      clientAddress,
+      counted,
       ...(email !== undefined && { email }),
       ...(returnTo !== undefined && { returnTo }),
       ...(user && { user }),
+    });
+    return await started.catch((error) => {
+      this.#options.flowLimits.giveBack(counted);
+      throw error;
     });
   }
 
@@ -219,7 +230,7 @@ export class SignInService {
   }
 
   async #start(strategy: Strategy, about: FlowStart): Promise<BegunFlow> {
-    const { browserHash, callbackUrl, clientAddress, email, returnTo, user, waiting } = about;
+    const { browserHash, callbackUrl, clientAddress, email, returnTo, user, waiting, counted } = about;
     const state = newState();
     const request: BeginRequest = {
       state,
@@ -233,7 +244,7 @@ export class SignInService {
     const flowId = await this.#options.flows.keep(state, {
       strategy: strategy.name,
       flowSeconds: strategy.flowSeconds,
-      secret: { strategy: begun.secret, ...(waiting && { waiting }) },
+      secret: { strategy: begun.secret, ...(waiting && { waiting }), ...(counted && { counted }) },
       browserHash,
       callbackUrl,
       ...(email !== undefined && { email }),
@@ -277,11 +288,17 @@ export class SignInService {
     });
     if (judged.proof.kind === "registration") {
       if (judged.proof.userId !== user?.userId) throw new DomainError("INVALID_AUTH_STATE");
+      this.#endWell(secret);
       return { returnTo: flow.returnTo };
     }
     const outcome = await this.#complete(flow, judged, secret.waiting, request);
-    if ("needs" in outcome) throw await this.#toLinkRequired(flow, outcome, request.info);
+    if ("needs" in outcome) throw await this.#toLinkRequired(flow, outcome, secret, request.info);
+    this.#endWell(secret);
     return { begun: outcome.begun, returnTo: flow.returnTo };
+  }
+
+  #endWell({ counted }: FlowSecret): void {
+    if (counted !== undefined) this.#options.flowLimits.giveBack(counted);
   }
 
   /**
@@ -424,6 +441,7 @@ export class SignInService {
   async #toLinkRequired(
     flow: Flow,
     { needs: email, waiting }: { readonly needs: string; readonly waiting: WaitingIdentity },
+    { counted }: FlowSecret,
     info: RequestInfo,
   ): Promise<DomainError> {
     const { state } = await this.#start(this.#getStrategy(linkStrategyName), {
@@ -432,6 +450,8 @@ export class SignInService {
       clientAddress: info.clientAddress,
       email,
       waiting,
+      // The sign-in goes on: its beginning is given back when this one ends well.
+      ...(counted && { counted }),
       ...(flow.returnTo !== undefined && { returnTo: flow.returnTo }),
     });
     const metadata = { strategy_name: linkStrategyName, state, email };

@@ -6,6 +6,7 @@ import { createSealer } from "../encryption/sealer.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { silentLog } from "../lib/log.ts";
+import type { FlowLimits } from "../limits/flow-limits.ts";
 import { MailboxLimits } from "../limits/mailbox-limits.ts";
 import { holdPasskey } from "../passkeys/store.ts";
 import { findLiveSession } from "../sessions/store.ts";
@@ -97,6 +98,8 @@ export interface OpenSignInOptions {
   readonly strategies: readonly Strategy[];
   readonly signup?: SignupConfig;
   readonly adminEmails?: readonly string[];
+  /** How many flows of an address may be on their way; all unless told. */
+  readonly flowLimits?: Pick<FlowLimits, "take" | "giveBack">;
 }
 
 /** The key flows are sealed with: all processes on a database share it. */
@@ -126,6 +129,7 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
       authorizedRedirectUrls: ["https://app.example.org/home"],
     },
     flows,
+    flowLimits: options.flowLimits ?? { take: (key) => ({ key, atMs: 0 }), giveBack: () => {} },
     judge: new Judge({ database, flows, clock, guesses: limits, wrongCodesPerFlow: 3 }),
     accounts: new Accounts({
       signup,

@@ -116,6 +116,10 @@ export interface LimitsConfig {
   readonly wrongCodesPerFlow: number;
   /** Wrong codes per mailbox and hour, over all its flows. */
   readonly wrongCodesPerMailboxPerHour: number;
+  /** Sign-ins begun and not ended per IPv4 address and minute. */
+  readonly begunFlowsPerIpv4AddressPerMinute: number;
+  /** The same per IPv6 /64. */
+  readonly begunFlowsPerIpv6BlockPerMinute: number;
   readonly mailsPerMailboxPerHour: number;
   readonly mailsPerAddressPerHour: number;
   /** Organizations that a person may own; superusers may own and give more. */

@@ -10,10 +10,9 @@ const example = /```yaml\n(.*?)```/s.exec(page)?.[1] ?? "";
 
 /** Key → variable, as the tables of the page say it. */
 const documented = new Map(
-  [...page.matchAll(/^\| (?:`([a-z_.<>]+)`|–) \| (?:`([A-Z_]+)`|–) \|/gm)].map(([, key = "", variable]) => [
-    key,
-    variable,
-  ]),
+  [...page.matchAll(/^\| (?:`([a-z0-9_.<>]+)`|–) \| (?:`([A-Z_]+)`|–) \|/gm)].map(
+    ([, key = "", variable]) => [key, variable],
+  ),
 );
 
 test("the page tells every key, and no other", () => {

@@ -175,6 +175,8 @@ function decideLimits(given: NonNullable<Settings["limits"]>, problems: Problems
     failedCredentialsPerAddressPerMinute: given.failed_credentials_per_address_per_minute ?? 100,
     wrongCodesPerFlow: given.wrong_codes_per_flow ?? 3,
     wrongCodesPerMailboxPerHour: given.wrong_codes_per_mailbox_per_hour ?? 10,
+    begunFlowsPerIpv4AddressPerMinute: given.begun_flows_per_ipv4_address_per_minute ?? 600,
+    begunFlowsPerIpv6BlockPerMinute: given.begun_flows_per_ipv6_block_per_minute ?? 60,
     mailsPerMailboxPerHour: given.mails_per_mailbox_per_hour ?? 5,
     mailsPerAddressPerHour: given.mails_per_address_per_hour ?? 20,
     organizationsPerPerson: given.organizations_per_person ?? 20,

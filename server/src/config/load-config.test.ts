@@ -28,7 +28,14 @@ describe("where settings come from", () => {
       trustedProxies: [],
       tls: undefined,
       encryptionKeys: [],
-      limits: { bodyBytes: 1_048_576, headerBytes: 16_384, headerTimeSeconds: 10, requestTimeSeconds: 30 },
+      limits: {
+        bodyBytes: 1_048_576,
+        headerBytes: 16_384,
+        headerTimeSeconds: 10,
+        requestTimeSeconds: 30,
+        begunFlowsPerIpv4AddressPerMinute: 600,
+        begunFlowsPerIpv6BlockPerMinute: 60,
+      },
       log: { level: "info", format: "json" },
       gate: { reasonHeader: false },
       authentication: {

@@ -164,6 +164,8 @@ const limits = section({
   failed_credentials_per_address_per_minute: count(1, 1_000_000),
   wrong_codes_per_flow: count(1, 10),
   wrong_codes_per_mailbox_per_hour: count(1, 100),
+  begun_flows_per_ipv4_address_per_minute: count(1, 1_000_000),
+  begun_flows_per_ipv6_block_per_minute: count(1, 1_000_000),
   mails_per_mailbox_per_hour: count(1, 1_000_000),
   mails_per_address_per_hour: count(1, 1_000_000),
   organizations_per_person: count(1, 1_000_000),

@@ -86,6 +86,7 @@ export const reasons = {
   TOO_MANY_PASSKEYS: ["resource_exhausted", "too many passkeys, remove one first"],
   TOO_MANY_CREDENTIALS: ["resource_exhausted", "too many live credentials, delete unused ones first"],
   TOO_MANY_FAILURES: ["resource_exhausted", "too many failed attempts, try again later"],
+  TOO_MANY_FLOWS: ["resource_exhausted", "too many sign-ins were begun, try again later"],
   TOO_MANY_STREAMS: ["resource_exhausted", "too many streams are open, try again later"],
   TOO_MANY_DRY_RUNS: ["resource_exhausted", "too many dry runs are under way, try again later"],
   REQUEST_TOO_LARGE: ["resource_exhausted", "request is too large"],

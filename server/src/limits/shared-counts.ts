@@ -79,6 +79,11 @@ export class SharedCounts {
     return this.#counts.add(key, this.#options.clock.now());
   }
 
+  /** Takes an event back that was counted at `at`, here or by another process. */
+  giveBack(key: string, at: Date): void {
+    this.#counts.giveBack(key, at, this.#options.clock.now());
+  }
+
   /** Whole seconds, at least 1, until a key's total has fallen below `limit`. */
   secondsUntilBelow(key: string, limit: number): number {
     return this.#counts.secondsUntilBelow(key, limit, this.#options.clock.now());

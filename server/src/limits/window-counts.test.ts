@@ -48,13 +48,39 @@ it("counts once what could not be told, and tells it together with what came sin
   expect(counts.takePending(10)).toMatchObject([{ count: 2 }]);
 });
 
-it("learns what others counted, however often it is told", () => {
+it("learns what others counted or gave back, however often it is told", () => {
   const counts = create();
   const learnt = { key: "a", bucketAtMs: at(0).getTime(), count: 5 };
   counts.learn(learnt);
   counts.learn(learnt);
-  counts.learn({ ...learnt, count: 4 });
   expect(counts.total("a", at(0))).toBe(5);
+  counts.learn({ ...learnt, count: 4 });
+  expect(counts.total("a", at(0))).toBe(4);
+});
+
+it("gives back into the bucket that was counted in, while that is in the window", () => {
+  const counts = create();
+  counts.add("a", at(0));
+  counts.add("a", at(10));
+  counts.giveBack("a", at(0), at(20));
+  expect(counts.total("a", at(20))).toBe(1);
+  // Nothing is left to tell of the first bucket.
+  expect(counts.takePending(10)).toEqual([{ key: "a", bucketAtMs: at(10).getTime(), count: 1 }]);
+  counts.add("b", at(0));
+  counts.giveBack("b", at(0), at(65));
+  expect(counts.total("b", at(64.999))).toBe(1);
+});
+
+it("gives back what another process counted", () => {
+  const counts = create();
+  const bucketAtMs = at(0).getTime();
+  counts.learn({ key: "a", bucketAtMs, count: 3 });
+  counts.giveBack("a", at(1), at(2));
+  expect(counts.total("a", at(2))).toBe(2);
+  const taken = counts.takePending(10);
+  expect(taken).toEqual([{ key: "a", bucketAtMs, count: -1 }]);
+  for (const count of taken) counts.settle(count, 2);
+  expect(counts.total("a", at(2))).toBe(2);
 });
 
 it("stays within its bounds", () => {

@@ -54,12 +54,14 @@ export class WindowCounts {
 
   /** Counts one event and answers the new total. */
   add(key: string, now: Date): number {
-    const bucketAtMs = toBucketMs(now);
-    this.#get(key, bucketAtMs).own += 1;
-    const id = `${bucketAtMs} ${key}`;
-    const count = (this.#pending.get(id)?.count ?? 0) + 1;
-    this.#pending.set(id, { key, bucketAtMs, count });
+    this.#count({ key, bucketAtMs: toBucketMs(now), count: 1 });
     return this.total(key, now);
+  }
+
+  /** Takes an event back that was counted at `at`, here or by another process; nothing once it has left the window. */
+  giveBack(key: string, at: Date, now: Date): void {
+    const bucketAtMs = toBucketMs(at);
+    if (this.#isLive(bucketAtMs, now.getTime())) this.#count({ key, bucketAtMs, count: -1 });
   }
 
   /** Whole seconds, at least 1, until a key's total has fallen below `limit`. */
@@ -90,19 +92,20 @@ export class WindowCounts {
     const bucket = this.#keys.get(key)?.get(bucketAtMs);
     if (bucket === undefined) return;
     bucket.own -= count;
-    bucket.shared = Math.max(bucket.shared, shared);
+    bucket.shared = shared;
   }
 
-  /** The table has not taken a count: it waits again. */
+  /** The table has not taken a count: it waits, with what else waits for the bucket. */
   putBack({ key, bucketAtMs, count }: BucketCount): void {
     const id = `${bucketAtMs} ${key}`;
-    this.#pending.set(id, { key, bucketAtMs, count: count + (this.#pending.get(id)?.count ?? 0) });
+    const waiting = count + (this.#pending.get(id)?.count ?? 0);
+    if (waiting === 0) this.#pending.delete(id);
+    else this.#pending.set(id, { key, bucketAtMs, count: waiting });
   }
 
-  /** What the table says of a bucket. Call it only while nothing taken is unsettled. */
+  /** What the table says of a bucket, read while nothing taken was unsettled. */
   learn({ key, bucketAtMs, count }: BucketCount): void {
-    const bucket = this.#get(key, bucketAtMs);
-    bucket.shared = Math.max(bucket.shared, count);
+    this.#get(key, bucketAtMs).shared = count;
   }
 
   /** Drops counts that have left the window before the table took them. */
@@ -110,6 +113,11 @@ export class WindowCounts {
     for (const [id, { bucketAtMs }] of this.#pending) {
       if (!this.#isLive(bucketAtMs, now.getTime())) this.#pending.delete(id);
     }
+  }
+
+  #count(counted: BucketCount): void {
+    this.#get(counted.key, counted.bucketAtMs).own += counted.count;
+    this.putBack(counted);
   }
 
   #isLive(bucketAtMs: number, nowMs: number): boolean {

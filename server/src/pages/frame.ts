@@ -22,6 +22,8 @@ export interface Page {
   readonly usesPasskeys?: boolean;
   /** Where the browser goes by itself, at once. */
   readonly goesTo?: string;
+  /** After how many seconds it is worth trying again, where that is known. */
+  readonly retryAfterSeconds?: number | undefined;
   /** Values of `Set-Cookie`. */
   readonly setCookies?: readonly string[];
 }
@@ -52,7 +54,7 @@ function toPolicy(nonce: string, usesPasskeys: boolean): string {
 /** @param siteName what the people who come here call the place */
 export function createRenderPage(siteName: string): RenderPage {
   return (page) => {
-    const { status = 200, usesPasskeys = false, setCookies = [] } = page;
+    const { status = 200, usesPasskeys = false, retryAfterSeconds, setCookies = [] } = page;
     const nonce = randomBytes(16).toString("base64url");
     return {
       status,
@@ -65,6 +67,7 @@ export function createRenderPage(siteName: string): RenderPage {
         "x-frame-options": "DENY",
         "cross-origin-opener-policy": "same-origin",
         "permissions-policy": "camera=(), geolocation=(), microphone=()",
+        ...(retryAfterSeconds !== undefined && { "retry-after": String(retryAfterSeconds) }),
         ...(setCookies.length > 0 && { "set-cookie": [...setCookies] }),
       },
       body: toDocument(page, siteName, nonce).toString(),

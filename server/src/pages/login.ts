@@ -58,10 +58,15 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
   // Who began here comes back here, whatever page of an app's comes first in the list.
   const callbackUrls = new Map(options.strategies.map(({ name, callbackUrl }) => [name, callbackUrl]));
 
-  function show(request: PageRequest, view: Omit<LoginView, "offers" | "forms">, status = 200): PageResponse {
+  /** @param error what kept a sign-in from beginning */
+  function show(
+    request: PageRequest,
+    view: Omit<LoginView, "offers" | "forms">,
+    error?: DomainError,
+  ): PageResponse {
     const forms = openForms(request, browsers);
     return render({
-      status,
+      ...(error && { status: toStatus(error), retryAfterSeconds: error.retryAfterSeconds }),
       title: "Sign in",
       usesPasskeys: offers.passkey,
       body: toLoginBody({ ...view, offers, forms }),
@@ -98,11 +103,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
     if (error.reason === "REDIRECT_NOT_ALLOWED" || error.reason === "UNSUPPORTED_STRATEGY") throw error;
     const { returnTo, email, strategy } = view;
     const isEmailWrong = error.reason === "INVALID_EMAIL";
-    return show(
-      request,
-      { returnTo, email, isEmailWrong, problem: toProblem(error, strategy) },
-      toStatus(error),
-    );
+    return show(request, { returnTo, email, isEmailWrong, problem: toProblem(error, strategy) }, error);
   }
 
   /** A form that is too old, or of nobody knows where: the page anew, with a good one. */
@@ -117,7 +118,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
       : browsers.find(header).length > 0
         ? tooOld
         : noCookies;
-    return show(request, { returnTo: isGood ? asked : "", problem }, toStatus(error));
+    return show(request, { returnTo: isGood ? asked : "", problem }, error);
   }
 
   async function begin(

@@ -115,10 +115,12 @@ describe("a refusal", () => {
     ["SIGNUP_CLOSED", 403, "This address cannot sign up here"],
     ["INVALID_EMAIL", 400, "That is not an e-mail address"],
     ["TOO_MANY_FAILURES", 429, "That was too much"],
+    ["TOO_MANY_FLOWS", 429, "Too many sign-ins were begun"],
   ] as const)("%s has its status and its words", async (reason, status, title) => {
-    const { ask } = pagesOver(new DomainError(reason));
+    const { ask } = pagesOver(new DomainError(reason, { retryAfterSeconds: 7 }));
     const answer = await ask("/login/mail", { strategy: "mailotp", email: "x" });
     expect(answer.status).toBe(status);
+    expect(answer.headers?.["retry-after"]).toBe("7");
     expect(answer.body).toContain(title);
   });
 

@@ -145,7 +145,8 @@ function createGuard(render: RenderPage, log: Log): Pages["guard"] {
       note(refusal, request, log);
       const told = explain(refusal);
       const body = toMessageBody(told, toNext(request));
-      return render({ status: toStatus(refusal), title: told.title, body });
+      const { retryAfterSeconds } = refusal;
+      return render({ status: toStatus(refusal), title: told.title, body, retryAfterSeconds });
     }
   }
   return (route) => ({ ...route, handle: (request) => handle(route, request) });

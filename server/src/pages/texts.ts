@@ -58,6 +58,10 @@ const byReason: Partial<Record<Reason, Explanation>> = {
     title: "This account is gone",
     text: "It was deleted. Ask whoever runs this site if that comes as a surprise.",
   },
+  TOO_MANY_FLOWS: {
+    title: "Too many sign-ins were begun",
+    text: "From your network, within a minute, and not finished. Wait a minute, then try again.",
+  },
   CROSS_ORIGIN: {
     title: "That did not come from this page",
     text: "The form was open too long, or your browser keeps no cookies for this site. Open the page again and repeat what you did.",

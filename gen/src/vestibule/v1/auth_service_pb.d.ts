@@ -769,7 +769,10 @@ export declare const AuthService: GenService<{
    * unknown strategy, "Invalid email" for a malformed or missing address, and
    * for a `return_to` or `callback_url` that is not configured, character by
    * character; `failed_precondition` REAUTH_REQUIRED for `passkey` in an older
-   * session, unless `reauthenticate` is set; `unavailable` while the strategy's mail server or identity
+   * session, unless `reauthenticate` is set; `resource_exhausted` TOO_MANY_FLOWS,
+   * with retry info, once 600 flows were begun within a minute from the IPv4
+   * address, or 60 from the IPv6 /64, of the caller, those not counted that came
+   * to a good end; `unavailable` while the strategy's mail server or identity
    * provider is down. Nothing is kept then.
    *
    * @generated from rpc vestibule.v1.AuthService.Authenticate

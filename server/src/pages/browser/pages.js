@@ -12,10 +12,11 @@ const authService = "/vestibule.v1.AuthService/";
 const offerMs = 8 * 60 * 1000;
 
 class Refusal extends Error {
-  /** @param {{ code?: string, message?: string }} answer */
-  constructor({ code = "", message = "" }) {
+  /** @param {{ code?: string, message?: string, details?: { debug?: { reason?: string } }[] }} answer */
+  constructor({ code = "", message = "", details = [] }) {
     super(message);
     this.code = code;
+    this.reason = details.find(({ debug }) => debug?.reason)?.debug.reason;
   }
 }
 
@@ -103,6 +104,7 @@ const messages = {
     "Nothing was done: it was cancelled, took too long, or there is no passkey for this site on this device.",
   InvalidStateError: "There is a passkey for this account on this device already.",
   SecurityError: "Passkeys do not work under this address. Open the site under its usual one.",
+  TOO_MANY_FLOWS: "Too many sign-ins were begun from your network. Wait a minute, then try again.",
   resource_exhausted: "You have as many passkeys as there may be. Remove one first.",
   unreachable: "This site cannot be reached at the moment. Check your connection, then try again.",
   unavailable: "That cannot be done at the moment. Try again in a few minutes.",
@@ -114,7 +116,7 @@ const messages = {
 function toMessage(error) {
   if (error.name === "AbortError") return "";
   const key = error instanceof Refusal ? error.code : error.name;
-  return messages[key] ?? "That did not work. Try again, or sign in another way.";
+  return messages[error.reason] ?? messages[key] ?? "That did not work. Try again, or sign in another way.";
 }
 
 function say(part, text) {
