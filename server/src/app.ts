@@ -89,7 +89,7 @@ import {
 } from "./organizations/member-store.ts";
 import { createFindVisibleProject, ProjectService } from "./organizations/project-service.ts";
 import { OrganizationService } from "./organizations/service.ts";
-import { findOrganization } from "./organizations/store.ts";
+import { findOrganization, findTenant } from "./organizations/store.ts";
 import { createPages } from "./pages/pages.ts";
 import { PasskeyService } from "./passkeys/service.ts";
 import {
@@ -546,7 +546,8 @@ export async function createApp(options: AppOptions): Promise<App> {
   const validator = createProviderValidator(providerTypes.list);
   const frontdoorParts = { database, feed, reach, audit, clock };
   const providerParts = { reach, audit, sealer, types: providerTypes, validator };
-  const providerWatch = new ProviderWatch({ reader, feed, reach });
+  const findOrganizationTenant = (orgId: string) => findTenant(reader, orgId);
+  const providerWatch = new ProviderWatch({ reader, feed, reach, findTenant: findOrganizationTenant });
 
   const stopping = new AbortController();
   // Not behind the guard: a stream whose token expires has made one call, not a failed one.
@@ -558,6 +559,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const auditRecords = new AuditService({
     reader,
     access,
+    findTenant: findOrganizationTenant,
     onCommitted: (listener) => audit.onCommitted(listener),
     onDoubt: (listener) => feed.subscribe({ onChange: listener, onReset: listener }),
   });
@@ -616,6 +618,7 @@ export async function createApp(options: AppOptions): Promise<App> {
         new DryRunService({
           ...providerParts,
           reader,
+          findTenant: findOrganizationTenant,
           maxSeconds: Math.min(25, limits.requestTimeSeconds * 0.8),
         }),
         stopping.signal,

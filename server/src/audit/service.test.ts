@@ -70,6 +70,7 @@ describeDatabases("reading the audit trail", (under) => {
     new AuditService({
       reader: under.database.reader,
       access,
+      findTenant: async (orgId) => orgId,
       onCommitted: () => () => {},
       onDoubt,
       ...options,
@@ -343,13 +344,43 @@ describeDatabases("reading the audit trail", (under) => {
       const first = tail(strict);
       await read(first.events, 1);
       await expect(tail(strict).events.next()).rejects.toMatchObject({ reason: "TOO_MANY_STREAMS" });
-      const second = tail(strict, { caller: manager });
+      const second = tail(strict, { caller: { ...superuser, id: "su-second" } });
       await read(second.events, 1);
-      await expect(tail(strict, { caller: viewer }).events.next()).rejects.toMatchObject({
-        reason: "TOO_MANY_STREAMS",
-      });
+      const third = tail(strict, { caller: manager, query: { org: "o-1" } });
+      await expect(third.events.next()).rejects.toMatchObject({ reason: "TOO_MANY_STREAMS" });
       await first.events.return(undefined);
       expect(await read(tail(strict).events, 1)).toHaveLength(1);
+    });
+
+    it("lets no tenant use up all: the largest gives up its oldest stream, to be resumed", async () => {
+      const shared = createService({
+        maxStreams: 10,
+        findTenant: async (orgId) => (orgId === "o-2" ? "other" : "greedy"),
+      });
+      const follow = (org: string, id: string, resumeToken = "") => {
+        const caller: Principal = { ...manager, id, orgId: org };
+        return tail(shared, { caller, authenticate: async () => caller, query: { org }, resumeToken });
+      };
+      const greedy = [];
+      for (let made = 0; made < 9; made += 1) greedy.push(follow(`o-1${made % 3}`, `greedy-${made}`));
+      const [token] = await Promise.all(
+        greedy.map(async ({ events }) => (await read(events, 1))[0]?.resumeToken),
+      );
+      await expect(follow("o-10", "one-more").events.next()).rejects.toMatchObject({
+        reason: "TOO_MANY_STREAMS",
+      });
+      const oldest = expect(greedy[0]?.events.next()).rejects.toMatchObject({
+        reason: "STREAM_DISPLACED",
+        kind: "resource_exhausted",
+        message: expect.stringContaining("resume_token"),
+      });
+      expect(await read(follow("o-2", "other").events, 1)).toHaveLength(1);
+      await oldest;
+      // A share is the superusers', whom nobody pushes out.
+      expect(await read(tail(shared).events, 1)).toHaveLength(1);
+      await greedy[1]?.events.return(undefined);
+      const resumed = await read(follow("o-10", "greedy-0", token).events, 1);
+      expect(resumed[0]?.resumeToken).toBe(token);
     });
 
     it.each(["x", "W10"])("refuses %s as a place to resume from", async (resumeToken) => {

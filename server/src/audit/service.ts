@@ -8,6 +8,7 @@ import type { Reader } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
 import { fromPageToken, type Page, toPageToken } from "../lib/page-token.ts";
+import { SharedPlaces } from "../lib/shared-places.ts";
 import type { Principal } from "../principals/principal.ts";
 import { findNewestPlace, findRecords, findRecordsAfter, type RecordFilter } from "./query-store.ts";
 import type { AuditRecord } from "./record.ts";
@@ -36,6 +37,8 @@ export interface RecordAccess {
 export interface AuditServiceOptions {
   readonly reader: Reader;
   readonly access: RecordAccess;
+  /** Whom an organization counts for, where all share what there is. */
+  readonly findTenant: (orgId: string) => Promise<string>;
   /** Tells when this process has committed records. Returns what ends that. */
   readonly onCommitted: (listener: () => void) => () => void;
   /** Tells when what a caller's proof rests on may have changed. Returns what ends that. */
@@ -81,8 +84,7 @@ const authorizeEveryMs = 500;
 /** Reads the audit trail. */
 export class AuditService {
   readonly #options: Required<AuditServiceOptions>;
-  /** Open streams by the id of their caller. */
-  readonly #streams = new Map<string, number>();
+  readonly #streams: SharedPlaces;
 
   constructor(options: AuditServiceOptions) {
     this.#options = {
@@ -93,6 +95,8 @@ export class AuditService {
       maxStreams: 200,
       ...options,
     };
+    const { maxStreams: total, maxStreamsPerCaller: perCaller } = this.#options;
+    this.#streams = new SharedPlaces({ total, perCaller });
   }
 
   /**
@@ -131,28 +135,26 @@ export class AuditService {
    * nothing and misses nothing.
    *
    * @throws DomainError what `list` throws, at any time; UNAVAILABLE when
-   *   `signal` aborts, TOO_MANY_STREAMS
+   *   `signal` aborts, TOO_MANY_STREAMS, STREAM_DISPLACED
    */
   async *tail(caller: Principal, query: RecordQuery, options: TailOptions): AsyncGenerator<TailEvent> {
-    this.#countStream(caller.id, 1);
+    const { orgId } = await this.#toFilter(caller, query);
+    const isForAll = caller.superuser || orgId === undefined;
+    const tenant = isForAll ? undefined : await this.#options.findTenant(orgId);
+    const place = this.#streams.take({ caller: caller.id, tenant });
+    if (place === undefined) throw new DomainError("TOO_MANY_STREAMS");
     try {
-      yield* this.#follow(query, options);
+      yield* this.#follow(query, options, place.signal);
     } finally {
-      this.#countStream(caller.id, -1);
+      place.release();
     }
   }
 
-  #countStream(callerId: string, change: 1 | -1): void {
-    const { maxStreamsPerCaller, maxStreams } = this.#options;
-    const count = (this.#streams.get(callerId) ?? 0) + change;
-    const all = [...this.#streams.values()].reduce((sum, each) => sum + each, change);
-    if (change > 0 && (count > maxStreamsPerCaller || all > maxStreams))
-      throw new DomainError("TOO_MANY_STREAMS");
-    if (count > 0) this.#streams.set(callerId, count);
-    else this.#streams.delete(callerId);
-  }
-
-  async *#follow(query: RecordQuery, options: TailOptions): AsyncGenerator<TailEvent> {
+  async *#follow(
+    query: RecordQuery,
+    options: TailOptions,
+    displaced: AbortSignal,
+  ): AsyncGenerator<TailEvent> {
     const { reader, rowsPerRead, heartbeatMs } = this.#options;
     using permit = this.#createPermit(query, options.authenticate);
     const filter = await permit.renew();
@@ -164,9 +166,10 @@ export class AuditService {
     let place = fromResumeToken(name, options.resumeToken) ?? (await findNewestPlace(reader));
     yield toEvent(place);
     let spokeAtMs = performance.now();
-    const waiter = this.#createWaiter(options.signal);
+    const waiter = this.#createWaiter(AbortSignal.any([options.signal, displaced]));
     try {
       for (;;) {
+        if (displaced.aborted) throw new DomainError("STREAM_DISPLACED");
         if (options.signal.aborted)
           throw new DomainError("UNAVAILABLE", { message: "the server is stopping" });
         await permit.renew();

@@ -47,6 +47,8 @@ export interface OrganizationRow {
   metadata: string;
   avatar: string;
   state: "enabled" | "disabled";
+  /** Id of the person who made it; empty where a superuser did, or nobody knows. */
+  created_by: Generated<string>;
   created_at: number;
   updated_at: number;
 }

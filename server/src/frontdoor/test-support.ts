@@ -8,7 +8,7 @@ import { newId } from "../lib/ids.ts";
 import { silentLog } from "../lib/log.ts";
 import { createAccess } from "../organizations/access.ts";
 import { findMemberRole } from "../organizations/member-store.ts";
-import { findOrganization, insertOrganization } from "../organizations/store.ts";
+import { findOrganization, findTenant, insertOrganization } from "../organizations/store.ts";
 import type { Caller, Role } from "../principals/principal.ts";
 import { ApiKeyService } from "./api-keys/service.ts";
 import { createReach } from "./frontdoors/reach.ts";
@@ -49,7 +49,7 @@ export type TestRoom = ReturnType<typeof createRoom>;
 export function createRoom(
   database: OpenDatabase,
   context: TestContext = createTestContext(),
-  dryRuns: { readonly maxSeconds?: number } = {},
+  dryRuns: { readonly maxSeconds?: number; readonly maxRuns?: number } = {},
 ) {
   const { clock } = context;
   const feed = new ChangeFeed({ database, clock, log: silentLog });
@@ -91,17 +91,22 @@ export function createRoom(
       sealer,
       types,
       validator,
+      findTenant: (orgId) => findTenant(database.reader, orgId),
       maxRuns: 3,
       maxRunsPerOrganization: 2,
       ...dryRuns,
     }),
     lists: new ProviderList({ database, reach, rowsPerStep: 7 }),
-    async createOrganization(state: "enabled" | "disabled" = "enabled", name?: string): Promise<string> {
+    async createOrganization(
+      state: "enabled" | "disabled" = "enabled",
+      name?: string,
+      createdBy?: string,
+    ): Promise<string> {
       const id = newId(new Date());
       const now = new Date();
       const organization = { id, name: name ?? `org-${id}`, title: "", metadata: {}, avatar: "", state };
       await database.transaction((tx) =>
-        insertOrganization(tx, { ...organization, createdAt: now, updatedAt: now }),
+        insertOrganization(tx, { ...organization, createdAt: now, updatedAt: now }, createdBy),
       );
       return id;
     },

@@ -88,6 +88,10 @@ export const reasons = {
   TOO_MANY_FAILURES: ["resource_exhausted", "too many failed attempts, try again later"],
   TOO_MANY_FLOWS: ["resource_exhausted", "too many sign-ins were begun, try again later"],
   TOO_MANY_STREAMS: ["resource_exhausted", "too many streams are open, try again later"],
+  STREAM_DISPLACED: [
+    "resource_exhausted",
+    "the stream has made room for others: resume it by its last resume_token",
+  ],
   TOO_MANY_DRY_RUNS: ["resource_exhausted", "too many dry runs are under way, try again later"],
   REQUEST_TOO_LARGE: ["resource_exhausted", "request is too large"],
   SUPERUSER_PROTECTED: ["failed_precondition", "the bootstrap service user cannot be deleted"],

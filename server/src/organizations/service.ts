@@ -89,7 +89,7 @@ export class OrganizationService {
           await lockPerson(tx, principal.id);
           await requireRoomToOwn(tx, principal, principal.id, this.#limits);
         }
-        await store.insertOrganization(tx, organization);
+        await store.insertOrganization(tx, organization, principal.superuser ? "" : principal.id);
         if (principal.type === "user") {
           await insertMember(tx, { orgId: organization.id, userId: principal.id, role: "owner" }, now);
         }

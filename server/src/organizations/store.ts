@@ -5,7 +5,7 @@ import { isUuid } from "../lib/ids.ts";
 import type { Role } from "../principals/principal.ts";
 import { defaultOrganizationName, type Organization } from "./organization.ts";
 
-function toOrganization(row: OrganizationRow): Organization {
+function toOrganization(row: Omit<OrganizationRow, "created_by">): Organization {
   return {
     id: row.id,
     name: row.name,
@@ -18,7 +18,7 @@ function toOrganization(row: OrganizationRow): Organization {
   };
 }
 
-function toRow(organization: Organization): OrganizationRow {
+function toRow(organization: Organization): Omit<OrganizationRow, "created_by"> {
   return {
     id: organization.id,
     name: organization.name,
@@ -68,9 +68,30 @@ export async function findOrganizations(
   return (await query.orderBy("id").limit(limit).execute()).map(toOrganization);
 }
 
-/** Stores a new organization. @throws a unique violation when the name is taken. */
-export async function insertOrganization(tx: Tx, organization: Organization): Promise<void> {
-  await tx.insertInto("organizations").values(toRow(organization)).execute();
+/**
+ * Stores a new organization.
+ *
+ * @param createdBy id of the person who makes it; empty where that is a superuser
+ * @throws a unique violation when the name is taken.
+ */
+export async function insertOrganization(tx: Tx, organization: Organization, createdBy = ""): Promise<void> {
+  await tx
+    .insertInto("organizations")
+    .values({ ...toRow(organization), created_by: createdBy })
+    .execute();
+}
+
+/**
+ * Whom an organization counts for where many share what there is: all that one
+ * person made are one, and one that a superuser made is for itself.
+ */
+export async function findTenant(reader: Reader, orgId: string): Promise<string> {
+  const row = await reader
+    .selectFrom("organizations")
+    .select("created_by")
+    .where("id", "=", orgId)
+    .executeTakeFirst();
+  return row?.created_by || orgId;
 }
 
 /** Stores a new organization; one of the same name is left as it is. */

@@ -258,7 +258,13 @@ export declare const AuditService: GenService<{
    * longer good: within a second when it was revoked, within 15 seconds when it
    * expired. The credential counts as used that often.
    *
-   * Errors: `resource_exhausted` when too many streams are open.
+   * A caller has 20 streams open at most, a process 200, of which a tenth is for
+   * superusers alone. When all are taken, whoever holds the most of them, all
+   * organizations that one person made together, loses the oldest to a caller who
+   * has fewer: it ends with STREAM_DISPLACED, to be resumed by its last token.
+   *
+   * Errors: `resource_exhausted` TOO_MANY_STREAMS when none is to be had,
+   * STREAM_DISPLACED at any time.
    *
    * @generated from rpc vestibule.v1.AuditService.TailAuditRecords
    */

@@ -1316,10 +1316,14 @@ export declare const FrontdoorAuthProviderService: GenService<{
    * its schema is an answer: the check `schema` has failed.
    *
    * A run ends after 25 seconds, or four fifths of the time that a call may take
-   * if that is less: the check `time_limit` says so then.
+   * if that is less: the check `time_limit` says so then. An organization has
+   * four under way at most, all that one person made eight, a process 16, of
+   * which two are for superusers alone. A run that finds no room waits within
+   * its time; what becomes free goes to one waiting person's organizations after
+   * the other's.
    *
-   * Errors: `not_found`; `resource_exhausted` when too many dry runs are under
-   * way.
+   * Errors: `not_found`; `resource_exhausted` when the organization has four
+   * under way or waiting, or the run's turn did not come in time.
    *
    * @generated from rpc vestibule.v1.FrontdoorAuthProviderService.TestAuthProvider
    */
@@ -1385,7 +1389,13 @@ export declare const FrontdoorAuthProviderService: GenService<{
    * `unavailable` when the server stops, and as a call would be refused when the
    * credential, the role or the frontdoor is gone.
    *
-   * Errors: `resource_exhausted` when too many streams are open.
+   * A caller has 2 000 streams open at most, a process 5 000, of which a tenth is
+   * for superusers alone. When all are taken, whoever holds the most of them, all
+   * organizations that one person made together, loses the oldest to a caller who
+   * has fewer: it ends with STREAM_DISPLACED, to be resumed by its last token.
+   *
+   * Errors: `resource_exhausted` TOO_MANY_STREAMS when none is to be had,
+   * STREAM_DISPLACED at any time.
    *
    * @generated from rpc vestibule.v1.FrontdoorAuthProviderService.WatchAuthProviders
    */

@@ -8,6 +8,7 @@ import type { AuditTrail } from "../../audit/audit.ts";
 import type { Reader } from "../../db/database.ts";
 import type { Sealer } from "../../encryption/sealer.ts";
 import { DomainError } from "../../lib/errors.ts";
+import { type EndTurn, FairQueue } from "../../lib/fair-queue.ts";
 import { invalidField } from "../../lib/invalid-field.ts";
 import type { Caller } from "../../principals/principal.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
@@ -44,62 +45,72 @@ export interface DryRunServiceOptions {
   readonly sealer: Sealer;
   readonly types: ProviderTypes;
   readonly validator: ProviderValidator;
-  /** How many runs may be under way at once, of all organizations and of one. */
+  /** Whom an organization counts for, where all share what there is. */
+  readonly findTenant: (orgId: string) => Promise<string>;
+  /** How many runs may be under way at once, of all organizations, and with those that wait of one. */
   readonly maxRuns?: number;
   readonly maxRunsPerOrganization?: number;
-  /** Longest run: less than a call may take, so that what is known by then is answered. */
+  /** Longest run with its wait: less than a call may take, so that what is known by then is answered. */
   readonly maxSeconds?: number;
 }
 
 /** Runs dry runs. */
 export class DryRunService {
   readonly #options: DryRunServiceOptions;
-  /** Runs under way, by the organization they are for. */
-  readonly #running = new Map<string, number>();
+  /** Runs under way or waiting, by the organization they are for. */
+  readonly #asked = new Map<string, number>();
+  /** A run waits for servers of its author's choice: one tenant's must not be in everybody's way. */
+  readonly #turns: FairQueue;
 
   constructor(options: DryRunServiceOptions) {
     this.#options = options;
+    const { maxRuns: slots = 16 } = options;
+    const share = { perTenant: Math.ceil(slots / 2), reserved: Math.floor(slots / 8) };
+    this.#turns = new FairQueue({ slots, ...share, maxWaiting: 500 });
   }
 
   /**
-   * The checks of a run, each as soon as it is known.
+   * The checks of a run, each as soon as it is known. Waits its turn when too
+   * many runs are under way.
    *
    * @param signal ends the run early and quietly.
    * @throws DomainError INVALID_REQUEST, AUTH_PROVIDER_NOT_FOUND,
    *   TOO_MANY_DRY_RUNS and those of `reach`, before the first check
    */
   async *test(caller: Caller, draft: DryRunDraft, signal: AbortSignal): AsyncGenerator<ProviderCheck> {
-    const { reach, audit, validator, maxSeconds = 25 } = this.#options;
+    const { reach, audit, validator, findTenant, maxSeconds = 25 } = this.#options;
     const frontdoor = await reach.require(caller.principal, draft.frontdoorId, "test");
     const { type, provider } = await this.#toInstance(frontdoor, draft);
+    const limit = AbortSignal.timeout(maxSeconds * 1000);
+    const either = AbortSignal.any([signal, limit]);
     this.#countRun(frontdoor.orgId, 1);
+    let endTurn: EndTurn | undefined;
     try {
+      const tenant = caller.principal.superuser ? undefined : await findTenant(frontdoor.orgId);
+      endTurn = await this.#turns.wait(tenant, either);
+      if (signal.aborted) return;
+      if (endTurn === undefined) throw new DomainError("TOO_MANY_DRY_RUNS");
       audit.note(caller, {
         action: "auth_provider.test",
         ...(provider.id !== undefined && { target: { type: "auth-provider", id: provider.id } }),
         orgId: frontdoor.orgId,
         details: { frontdoor: frontdoor.id, type: type.name },
       });
-      const limit = AbortSignal.timeout(maxSeconds * 1000);
-      const either = AbortSignal.any([signal, limit]);
       const run = { type, validator, provider, sample: draft.sample, signal: either };
       const isComplete = yield* dryRunProvider(run);
       if (!isComplete && !signal.aborted) yield toTimeLimitCheck(maxSeconds);
     } finally {
+      endTurn?.();
       this.#countRun(frontdoor.orgId, -1);
     }
   }
 
-  /** A run waits for servers of its author's choice: one organization's must not be in everybody's way. */
   #countRun(orgId: string, change: 1 | -1): void {
-    const { maxRuns = 16, maxRunsPerOrganization = 4 } = this.#options;
-    const own = (this.#running.get(orgId) ?? 0) + change;
-    const all = [...this.#running.values()].reduce((sum, count) => sum + count, change);
-    if (change > 0 && (own > maxRunsPerOrganization || all > maxRuns)) {
-      throw new DomainError("TOO_MANY_DRY_RUNS");
-    }
-    if (own > 0) this.#running.set(orgId, own);
-    else this.#running.delete(orgId);
+    const { maxRunsPerOrganization = 4 } = this.#options;
+    const own = (this.#asked.get(orgId) ?? 0) + change;
+    if (change > 0 && own > maxRunsPerOrganization) throw new DomainError("TOO_MANY_DRY_RUNS");
+    if (own > 0) this.#asked.set(orgId, own);
+    else this.#asked.delete(orgId);
   }
 
   async #toInstance(

@@ -5,6 +5,7 @@ import { within } from "../../../../test/parts/within.ts";
 import { ChangeFeed } from "../../changes/feed.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { silentLog } from "../../lib/log.ts";
+import { findTenant } from "../../organizations/store.ts";
 import type { Caller } from "../../principals/principal.ts";
 import { createFrontdoorSweep } from "../sweep.ts";
 import { createRoom, reasonOf, type TestRoom, toMachine } from "../test-support.ts";
@@ -52,6 +53,7 @@ describeDatabases("watching providers", (under) => {
       reader: room.database.reader,
       feed: room.feed,
       reach: room.reach,
+      findTenant: (orgId) => findTenant(room.database.reader, orgId),
       ...options,
     });
     ends.push(async () => made.close());
@@ -355,5 +357,62 @@ describeDatabases("watching providers", (under) => {
     await reasonOf(streams[0]?.next() as Promise<unknown>);
     await openRead("", {}, few);
     expect(few.size).toBe(3);
+  });
+
+  it("is used up by no tenant for another: the largest gives up its oldest stream, to be resumed", async () => {
+    const few = createWatch({ maxStreams: 4 });
+    const watchAs = async (caller: Caller, resumeToken = "") => {
+      const { frontdoors, reach } = room;
+      const orgOf = caller.principal.type === "serviceuser" ? caller.principal.orgId : "";
+      const owner = toMachine(orgOf, "manager");
+      const id = (await frontdoors.create(owner, "", "")).id;
+      expect((await reach.require(caller.principal, id, "read")).id).toBe(id);
+      const abort = new AbortController();
+      const request = { frontdoorId: id, authenticate: async () => caller.principal, credential: id };
+      const events = few.watch(caller, { ...request, resumeToken, signal: abort.signal });
+      ends.unshift(async () => {
+        abort.abort();
+        await events.return(undefined).catch(() => {});
+      });
+      const next = async () => (await events.next()).value as WatchEvent;
+      const end = () => events.return(undefined);
+      const resume = (token: string) =>
+        few.watch(caller, { ...request, resumeToken: token, signal: abort.signal });
+      return { next, end, resume };
+    };
+    const toSnapshotEnd = async ({ next }: { readonly next: () => Promise<WatchEvent> }) => {
+      for (;;) {
+        const event = await next();
+        if (event.kind === "snapshot_end") return event.resumeToken;
+      }
+    };
+    // One person's organizations are one tenant, whoever watches there.
+    const orgs = [];
+    for (let made = 0; made < 4; made += 1) {
+      orgs.push(await room.createOrganization("enabled", undefined, "greedy"));
+    }
+    const streams = [];
+    const tokens = [];
+    for (const org of orgs) {
+      const stream = await watchAs(toMachine(org, "viewer"));
+      streams.push(stream);
+      tokens.push(await toSnapshotEnd(stream));
+    }
+    const ended = expect(streams[0]?.next()).rejects.toMatchObject({
+      reason: "STREAM_DISPLACED",
+      kind: "resource_exhausted",
+      message: expect.stringContaining("resume_token"),
+    });
+    const neighbour = await watchAs(toMachine(await room.createOrganization(), "viewer"));
+    await toSnapshotEnd(neighbour);
+    await ended;
+    const again = streams[0]?.resume(tokens[0] ?? "");
+    expect(await reasonOf(again?.next() as Promise<unknown>)).toBe("TOO_MANY_STREAMS");
+    expect(few.size).toBe(4);
+    // With a place free it goes on where it was.
+    await neighbour.end();
+    const later = streams[0]?.resume(tokens[0] ?? "");
+    expect((await later?.next())?.value).toEqual({ kind: "alive", resumeToken: tokens[0] });
+    await later?.return(undefined);
   });
 });

@@ -14,6 +14,7 @@ import type { Reader } from "../../db/database.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { invalidField } from "../../lib/invalid-field.ts";
 import { fromPageToken, toPageToken } from "../../lib/page-token.ts";
+import { SharedPlaces } from "../../lib/shared-places.ts";
 import type { Caller } from "../../principals/principal.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
@@ -46,6 +47,8 @@ export interface ProviderWatchOptions {
   readonly reader: Reader;
   readonly feed: Pick<ChangeFeed, "subscribe">;
   readonly reach: Reach;
+  /** Whom an organization counts for, where all share what there is. */
+  readonly findTenant: (orgId: string) => Promise<string>;
   /** Longest silence of a stream, in milliseconds. */
   readonly heartbeatMs?: number;
   /** How many streams at most, of one caller and of all together. */
@@ -71,13 +74,11 @@ export class ProviderWatch {
   readonly #reader: Reader;
   readonly #reach: Reach;
   readonly #heartbeatMs: number;
-  readonly #maxStreamsPerCaller: number;
-  readonly #maxStreams: number;
+  readonly #findTenant: ProviderWatchOptions["findTenant"];
   readonly #channels = new Map<string, Channel>();
   readonly #waiters = new Set<Waiter>();
   readonly #bySubject = new Map<string, Set<Waiter>>();
-  /** Open streams by the id of their caller. */
-  readonly #streams = new Map<string, number>();
+  readonly #streams: SharedPlaces;
   readonly #proofs = new SharedProofs();
   readonly #unsubscribe: () => void;
   #pulse: NodeJS.Timeout | undefined;
@@ -86,8 +87,9 @@ export class ProviderWatch {
     this.#reader = options.reader;
     this.#reach = options.reach;
     this.#heartbeatMs = options.heartbeatMs ?? 15_000;
-    this.#maxStreamsPerCaller = options.maxStreamsPerCaller ?? 2000;
-    this.#maxStreams = options.maxStreams ?? 5000;
+    this.#findTenant = options.findTenant;
+    const { maxStreams: total = 5000, maxStreamsPerCaller: perCaller = 2000 } = options;
+    this.#streams = new SharedPlaces({ total, perCaller });
     this.#unsubscribe = options.feed.subscribe({
       onChange: ({ topic, subject }) => {
         if (topic === "frontdoor") void this.#channels.get(subject)?.refresh();
@@ -102,7 +104,7 @@ export class ProviderWatch {
 
   /** How many streams are open. */
   get size(): number {
-    return [...this.#streams.values()].reduce((sum, count) => sum + count, 0);
+    return this.#streams.size;
   }
 
   /** Stops following the feed. Streams are ended by their signals. */
@@ -115,21 +117,25 @@ export class ProviderWatch {
    * The providers of a frontdoor, then every change of them, in order.
    *
    * @throws DomainError those of `authenticate` and `reach`, at any time;
-   *   INVALID_REQUEST, TOO_MANY_STREAMS; UNAVAILABLE when `signal` aborts
+   *   INVALID_REQUEST, TOO_MANY_STREAMS, STREAM_DISPLACED; UNAVAILABLE when
+   *   `signal` aborts
    */
   async *watch(caller: Caller, request: WatchRequest): AsyncGenerator<WatchEvent> {
     const frontdoor = await this.#reach.require(caller.principal, request.frontdoorId, "read");
     const place = fromResumeToken(frontdoor.id, request.resumeToken);
-    this.#countStream(caller.principal.id, 1);
+    const { id, superuser } = caller.principal;
+    const tenant = superuser ? undefined : await this.#findTenant(frontdoor.orgId);
+    const stream = this.#streams.take({ caller: id, tenant });
+    if (stream === undefined) throw new DomainError("TOO_MANY_STREAMS");
     const waiter = this.#addWaiter(frontdoor, caller);
     const onAbort = () => waiter.wake();
-    request.signal.addEventListener("abort", onAbort);
+    for (const signal of [request.signal, stream.signal]) signal.addEventListener("abort", onAbort);
     try {
-      yield* this.#follow(frontdoor.id, place, waiter, request);
+      yield* this.#follow(frontdoor.id, place, waiter, { ...request, displaced: stream.signal });
     } finally {
       request.signal.removeEventListener("abort", onAbort);
       this.#removeWaiter(waiter);
-      this.#countStream(caller.principal.id, -1);
+      stream.release();
     }
   }
 
@@ -137,7 +143,7 @@ export class ProviderWatch {
     frontdoorId: string,
     place: number | undefined,
     waiter: Waiter,
-    request: WatchRequest,
+    request: WatchRequest & { readonly displaced: AbortSignal },
   ): AsyncGenerator<WatchEvent> {
     const key = `${frontdoorId} ${request.credential}`;
     const prove = () =>
@@ -150,6 +156,7 @@ export class ProviderWatch {
       yield { kind: "alive", resumeToken: toResumeToken(frontdoorId, seq) };
     }
     for (;;) {
+      if (request.displaced.aborted) throw new DomainError("STREAM_DISPLACED");
       if (request.signal.aborted) throw new DomainError("UNAVAILABLE", { message: "the server is stopping" });
       await prove();
       const changes = seq === undefined ? undefined : await waiter.channel.changesAfter(seq);
@@ -256,15 +263,6 @@ export class ProviderWatch {
   #beat(): void {
     const dueAtMs = performance.now() - this.#heartbeatMs;
     for (const waiter of this.#waiters) if (waiter.spokeAtMs <= dueAtMs) waiter.wake();
-  }
-
-  #countStream(callerId: string, change: 1 | -1): void {
-    const count = (this.#streams.get(callerId) ?? 0) + change;
-    if (change > 0 && (count > this.#maxStreamsPerCaller || this.#waiters.size >= this.#maxStreams)) {
-      throw new DomainError("TOO_MANY_STREAMS");
-    }
-    if (count > 0) this.#streams.set(callerId, count);
-    else this.#streams.delete(callerId);
   }
 }
 
