@@ -4,6 +4,7 @@ import { findHeader, type NodeRequest, toPeerAddress } from "../http/node-http.t
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import type { RequestInfo } from "../lib/request.ts";
+import { RequestWork } from "../lib/request-work.ts";
 
 const requestIdPattern = /^[A-Za-z0-9._-]{1,128}$/;
 
@@ -17,7 +18,7 @@ const userAgentLength = 512;
 export function createRequestInfoReader(options: {
   readonly trustedProxies: readonly Cidr[];
   readonly clock: Clock;
-}): (request: NodeRequest) => RequestInfo {
+}): (request: NodeRequest) => RequestInfo & { readonly work: RequestWork } {
   const findClient = createClientAddressRule(options.trustedProxies);
   return (request) => {
     const { address, fromTrustedProxy } = findClient({
@@ -32,6 +33,7 @@ export function createRequestInfoReader(options: {
       fromTrustedProxy,
       userAgent: (findHeader(request, "user-agent") ?? "").slice(0, userAgentLength),
       outcome: {},
+      work: new RequestWork(),
     };
   };
 }

@@ -29,8 +29,8 @@ async function start() {
         }),
         registerService(FrontdoorAuthProviderService, {
           watchAuthProviders: async function* () {
-            yield {};
             await told;
+            yield {};
           },
         }),
       ],
@@ -97,7 +97,7 @@ describe("a request is worked on", () => {
     await eventually(() => expect(states).toEqual(["done"]));
   });
 
-  it("until its answer has begun, as a stream", async () => {
+  it("until it has become a stream, though that has nothing to send yet", async () => {
     const { send, states, finish } = await start();
     const body = Buffer.from('\0\0\0\0\x46{"frontdoorId":"019a0000-0000-7000-8000-000000000001"}'.padEnd(75));
     const stream = send(
@@ -105,9 +105,10 @@ describe("a request is worked on", () => {
       { "content-type": "application/connect+json", authorization: "Bearer good" },
       body,
     );
+    await eventually(() => expect(states).toEqual(["done"]));
+    expect(stream.closed).toBe(false);
+    finish();
     const [chunk] = await once(stream, "data");
     expect(chunk[0]).toBe(0);
-    await eventually(() => expect(states).toEqual(["done"]));
-    finish();
   });
 });

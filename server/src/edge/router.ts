@@ -177,7 +177,7 @@ export function createEdge(options: EdgeOptions): Edge {
     return { route, served };
   }
 
-  const handle: RequestListener = async (request, response) => {
+  const handle: RequestListener = (request, response) => {
     const beganAtMs = performance.now();
     const info = readInfo(request);
     const span = tracing && beginRequestSpan(tracing, request, info);
@@ -197,13 +197,14 @@ export function createEdge(options: EdgeOptions): Edge {
         ? span.run(() => dispatch(request, response, info))
         : dispatch(request, response, info);
       route = found.route;
-      await found.served;
+      if (found.served === undefined) info.work.answered();
+      else void found.served.then(() => info.work.answered());
     } catch (error) {
       log.error({ requestId: info.requestId, err: error }, "request failed");
       response.destroy();
+      info.work.answered();
     }
-    // What became of it has been told.
-    await info.work?.catch(() => {});
+    return info.work.over;
   };
 
   function noteRefused({ httpVersion, status, fault, peer }: RefusedRequest): void {
@@ -226,8 +227,7 @@ interface Dispatched {
 /** Notes what is done for a call: whoever answers it may not wait for that. */
 const noteWork: Interceptor = (next) => (request) => {
   const work = next(request);
-  request.contextValues.get(requestInfoKey).work = work;
-  return work;
+  return request.contextValues.get(requestInfoKey).work?.during(work) ?? work;
 };
 
 /** How the services are called: over RPC by path, and over REST. */

@@ -1,4 +1,5 @@
 import { type ContextKey, createContextKey } from "@connectrpc/connect";
+import type { RequestWork } from "./request-work.ts";
 
 /**
  * What the edge knows of a request before any handler sees it. The edge makes
@@ -15,8 +16,8 @@ export interface RequestInfo {
   readonly userAgent: string;
   /** Set along the way for the access log, metrics and audit. */
   readonly outcome: RequestOutcome;
-  /** What is done for a call, once it has begun. Goes on when the caller was answered early, or has gone. */
-  work?: Promise<unknown>;
+  /** Absent where nobody asks. */
+  readonly work?: RequestWork;
 }
 
 /** What the access log and the metrics say of a request once it is over. */
