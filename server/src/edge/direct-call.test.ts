@@ -80,7 +80,9 @@ function frame(body: Uint8Array, { flags = 0, length = body.length } = {}): Buff
 const json = "application/json";
 const proto = "application/proto";
 const grpc = "application/grpc";
-const large = text(`{"clientSecret":"${"x".repeat(2000)}"}`);
+/** The longest that the rules allow, so that the answer is large enough to be compressed. */
+const longest = "x".repeat(1024);
+const large = text(`{"clientSecret":"${longest}"}`);
 
 type Case = readonly [what: string, type: string, body: Uint8Array, headers?: Record<string, string>];
 
@@ -109,6 +111,8 @@ const requests: readonly Case[] = [
   ["a large answer for one who does not", json, large],
 ];
 
+const takesGzip = { "grpc-accept-encoding": "identity,deflate,gzip" };
+
 const grpcRequests: readonly Case[] = [
   ["a good one", grpc, frame(message({ clientSecret: "vsts_x" }))],
   ["the type in full", `${grpc}+proto`, frame(message({ clientSecret: "vsts_x" }))],
@@ -122,6 +126,10 @@ const grpcRequests: readonly Case[] = [
   ["a refusal", grpc, frame(message({ grantType: "disabled" }))],
   ["a refusal with a time to try again", grpc, frame(message({ grantType: "limited" }))],
   ["a failure inside", grpc, frame(message({ grantType: "broken" }))],
+  ["a large answer for one who takes gzip", grpc, frame(message({ clientSecret: longest })), takesGzip],
+  ["a small answer for one who takes gzip", grpc, frame(message({ clientSecret: "x" })), takesGzip],
+  ["a refusal for one who takes gzip", grpc, frame(message({ grantType: "disabled" })), takesGzip],
+  ["a large answer for one who does not", grpc, frame(message({ clientSecret: longest }))],
   ["a time limit that passes", grpc, frame(message({ grantType: "hang" })), { "grpc-timeout": "20m" }],
   ["a time limit that cannot be read", grpc, frame(text("")), { "grpc-timeout": "soon" }],
 ];

@@ -94,7 +94,7 @@ function createConnectWire(isBinary: boolean): Wire {
     send(response, message, answer) {
       const header = withTrailer(answer);
       response.setHeader("content-type", type);
-      if (Buffer.byteLength(message) < compressedFromBytes || !takesGzip(answer.request)) {
+      if (Buffer.byteLength(message) < compressedFromBytes || !takesGzip(answer.request, "accept-encoding")) {
         return write(response, 200, header, message);
       }
       return compressionGzip.compress(Buffer.from(message)).then((compressed) => {
@@ -120,8 +120,8 @@ function withTrailer({ header, trailer }: Answer): Headers | undefined {
   return trailer === undefined ? header : trailerMux(header ?? new Headers(), trailer);
 }
 
-function takesGzip(request: NodeRequest): boolean {
-  const accepted = findHeader(request, "accept-encoding")?.split(",") ?? [];
+function takesGzip(request: NodeRequest, name: "accept-encoding" | "grpc-accept-encoding"): boolean {
+  const accepted = findHeader(request, name)?.split(",") ?? [];
   return accepted.some((name) => name.trim() === compressionGzip.name);
 }
 
@@ -130,6 +130,7 @@ const connectBinary = createConnectWire(true);
 
 /** Flags and length (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md). */
 const grpcPrefixBytes = 5;
+const compressedFlag = 1;
 
 const grpc: Wire = {
   name: "grpc",
@@ -143,28 +144,40 @@ const grpc: Wire = {
       body.readUInt32BE(1) === body.length - grpcPrefixBytes;
     return isOneMessage ? body.subarray(grpcPrefixBytes) : undefined;
   },
-  send(response, message, { header, trailer }) {
+  send(response, message, answer) {
     const bytes = Buffer.from(message);
-    const framed = Buffer.allocUnsafe(grpcPrefixBytes + bytes.length);
-    framed[0] = 0;
-    framed.writeUInt32BE(bytes.length, 1);
-    framed.set(bytes, grpcPrefixBytes);
-    endGrpc(response, header, framed, { ...toFields(trailer), "grpc-status": "0" });
+    const fields = { ...toFields(answer.trailer), "grpc-status": "0" };
+    if (bytes.length < compressedFromBytes || !takesGzip(answer.request, "grpc-accept-encoding")) {
+      return endGrpc(response, answer, frame(0, bytes), fields);
+    }
+    return compressionGzip.compress(bytes).then((compressed) => {
+      endGrpc(response, answer, frame(compressedFlag, compressed), fields);
+    });
   },
-  refuse(response, error, { header, trailer }) {
-    const status = setTrailerStatus(new Headers(trailer), error);
-    endGrpc(response, header, undefined, toFields(status));
+  refuse(response, error, answer) {
+    const status = setTrailerStatus(new Headers(answer.trailer), error);
+    endGrpc(response, answer, undefined, toFields(status));
   },
 };
+
+function frame(flags: number, bytes: Uint8Array): Buffer {
+  const framed = Buffer.allocUnsafe(grpcPrefixBytes + bytes.length);
+  framed[0] = flags;
+  framed.writeUInt32BE(bytes.length, 1);
+  framed.set(bytes, grpcPrefixBytes);
+  return framed;
+}
 
 /** By the stream itself: Node's layer that makes it look like HTTP/1.1 would cost a call a tenth more. */
 function endGrpc(
   response: NodeResponse,
-  header: Headers | undefined,
+  { request, header }: Answer,
   body: Buffer | undefined,
   trailer: Record<string, string>,
 ): void {
   const { stream } = response as Http2ServerResponse;
+  // As the adapter does, whether or not a message is compressed: its flag says that.
+  if (takesGzip(request, "grpc-accept-encoding")) response.setHeader("grpc-encoding", compressionGzip.name);
   setHeaders(response, header);
   // That layer's own listener sends them when the body is out.
   response.addTrailers(trailer);
