@@ -41,7 +41,11 @@ export function explainLibraryError(error: ConnectError, bodyBytes: number): Dom
 }
 
 /** The library counts some bad requests among its own failures. */
-function explainInternal(error: ConnectError): DomainError {
+function explainInternal(error: ConnectError): DomainError | ConnectError {
+  // Both protocols count this one among them (https://github.com/grpc/grpc/blob/master/doc/compression.md).
+  if (error.rawMessage.startsWith("received compressed envelope, ")) {
+    return new ConnectError("a message is compressed and no header says how", Code.Internal);
+  }
   const message = internalTexts.find(([start]) => error.rawMessage.startsWith(start))?.[1];
   return message === undefined
     ? new DomainError("INTERNAL", { cause: error })
@@ -50,7 +54,6 @@ function explainInternal(error: ConnectError): DomainError {
 
 const internalTexts = [
   ["parse binary: ", "request body is not a valid Protobuf message"],
-  ["received compressed envelope, ", "a message is compressed and no header says how"],
   // Of a body that ends too early; of one that is none at all it says so itself.
   ["decompression failed", "request body cannot be read"],
 ] as const;

@@ -249,6 +249,7 @@ describe("request id", () => {
 });
 
 describe("what the RPC library refuses", () => {
+  const watch = "/grpc.health.v1.Health/Watch";
   const secret = "vsts_canary";
   const json = { "content-type": "application/json" };
   const binary = { "content-type": "application/proto" };
@@ -324,16 +325,27 @@ describe("what the RPC library refuses", () => {
     }
   });
 
-  it("takes no fault upon itself for a message that is packed in no way that a header names", async () => {
+  it("calls a message internal that is packed in no way that a header names, and logs no fault of ours", async () => {
     const before = edge.lines.length;
     const packed = Buffer.from([1, 0, 0, 0, 1, 0]);
     for (const type of ["application/grpc-web", "application/grpc-web+json", "application/connect+json"]) {
-      const path = type.startsWith("application/grpc") ? authToken : "/grpc.health.v1.Health/Watch";
+      const path = type.startsWith("application/grpc") ? authToken : watch;
       const answer = await send(edge.http1, "POST", path, { "content-type": type }, packed);
-      expect(answer.body).toMatch(/grpc-status: 3\r\n|"code":"invalid_argument"/);
+      expect(answer.body).toMatch(/grpc-status: 13\r\n|"code":"internal"/);
       expect(decodeURIComponent(answer.body)).toContain("a message is compressed and no header says how");
     }
     expect(edge.lines.slice(before).filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  it.each([
+    ["application/json", authToken, "content-encoding", "accept-encoding"],
+    ["application/connect+json", watch, "connect-content-encoding", "connect-accept-encoding"],
+    ["application/grpc-web", authToken, "grpc-encoding", "grpc-accept-encoding"],
+    ["application/grpc", authToken, "grpc-encoding", "grpc-accept-encoding"],
+  ])("says in %s which compressions it takes", async (type, path, encoding, accepted) => {
+    const headers = { "content-type": type, [encoding]: "br", te: "trailers" };
+    const answer = await send(edge.http1, "POST", path, headers, Buffer.alloc(5));
+    expect(answer.headers).toMatchObject({ [accepted]: "gzip" });
   });
 
   it("ignores fields it does not know, as Frontier does", async () => {
@@ -426,6 +438,18 @@ describe("methods that do not exist", () => {
     const answer = await sendJson(edge.http1, path, {});
     expect(answer).toMatchObject({ status: 501, headers: { "content-type": "application/json" } });
     expect(JSON.parse(answer.body)).toMatchObject({ code: "unimplemented", message: "unimplemented" });
+    expect(await lineOf(answer)).toMatchObject({ code: "unimplemented" });
+  });
+
+  it("are unimplemented and not there in Connect, of services that do not exist either", async () => {
+    const answer = await sendJson(
+      edge.http1,
+      "/nobody.Here/Nothing",
+      {},
+      { "connect-protocol-version": "1" },
+    );
+    expect(answer).toMatchObject({ status: 404, headers: { "content-type": "application/json" } });
+    expect(JSON.parse(answer.body)).toEqual({ code: "unimplemented", message: "unimplemented" });
     expect(await lineOf(answer)).toMatchObject({ code: "unimplemented" });
   });
 

@@ -144,6 +144,7 @@ export function createEdge(options: EdgeOptions): Edge {
     const rpc = rpcs.get(path);
     const rest = routes === undefined && rpc === undefined ? findRest(request) : undefined;
     const route = routes !== undefined || rpc !== undefined ? path : (rest?.label ?? otherRoute);
+    const hasService = () => servicePaths.has(toServicePath(path));
     let served: Promise<void> | undefined;
     if (applyCors(request, response)) {
       return { route, served };
@@ -162,9 +163,9 @@ export function createEdge(options: EdgeOptions): Edge {
       });
     } else if (rest !== undefined) {
       served = rest.serve(request, response, info);
-    } else if (servicePaths.has(toServicePath(path)) || isRpcRequest(request)) {
+    } else if (hasService() || isRpcRequest(request)) {
       info.outcome.code = "unimplemented";
-      answerAfterBody(request, limits.bodyBytes, () => sendUnimplemented(request, response));
+      answerAfterBody(request, limits.bodyBytes, () => sendUnimplemented(request, response, hasService()));
     } else if (lost !== undefined && isNavigation(request)) {
       served = servePlainRoute({ method: "GET", path, handle: lost }, request, response, info, {
         bodyBytes: limits.bodyBytes,

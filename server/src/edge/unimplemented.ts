@@ -3,7 +3,7 @@
  * in: a gRPC client handed a bare 404 sees a broken server, not a missing
  * method.
  */
-import { Code, type ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { endStreamFlag, endStreamToJson, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { findHeader, type NodeRequest, type NodeResponse } from "../http/node-http.ts";
@@ -23,16 +23,22 @@ export function isRpcRequest(request: NodeRequest): boolean {
   );
 }
 
-/** Answers `unimplemented` in the caller's protocol: gRPC, gRPC-Web, Connect streaming, else Connect unary. */
-export function sendUnimplemented(request: NodeRequest, response: NodeResponse): void {
-  const error = toConnectError(new DomainError("NOT_IMPLEMENTED"));
+/**
+ * Answers `unimplemented` in the caller's protocol: gRPC, gRPC-Web, Connect
+ * streaming, else Connect unary. Where there is no such service either, nobody of
+ * ours says so, and to Connect that is 404
+ * (https://connectrpc.com/docs/protocol#http-to-error-code).
+ */
+export function sendUnimplemented(request: NodeRequest, response: NodeResponse, hasService: boolean): void {
+  const refusal = new DomainError("NOT_IMPLEMENTED");
+  const error = hasService ? toConnectError(refusal) : new ConnectError(refusal.message, Code.Unimplemented);
   const contentType = findHeader(request, "content-type") ?? "";
   if (grpcContentType.test(contentType)) {
     sendTrailersOnly(response, contentType, error);
   } else if (connectStreamContentType.test(contentType)) {
     sendEndOfStream(response, contentType, error);
   } else {
-    sendUnary(response, error);
+    sendUnary(response, error, hasService ? 501 : 404);
   }
 }
 
@@ -52,9 +58,9 @@ function sendEndOfStream(response: NodeResponse, contentType: string, error: Con
   response.end(encodeEnvelope(endStreamFlag, new TextEncoder().encode(end)));
 }
 
-function sendUnary(response: NodeResponse, error: ConnectError): void {
+function sendUnary(response: NodeResponse, error: ConnectError, status: number): void {
   const body = errorToJsonBytes(error, undefined);
-  response.statusCode = 501;
+  response.statusCode = status;
   response.setHeader("content-type", "application/json");
   response.setHeader("content-length", body.byteLength);
   response.end(body);

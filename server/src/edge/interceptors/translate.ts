@@ -47,6 +47,7 @@ export function createTranslator(options: { readonly log: Log; readonly bodyByte
     }
     const refusal = refuse(error, info, procedure);
     const answer = refusal instanceof DomainError ? toConnectError(refusal) : refusal;
+    if (error instanceof ConnectError) keepAccepted(error.metadata, answer.metadata);
     translated.add(answer);
     return answer;
   }
@@ -83,6 +84,8 @@ export function createTranslator(options: { readonly log: Log; readonly bodyByte
       const info = context.values.get(requestInfoKey);
       const procedure = `${context.service.typeName}/${context.method.name}`;
       onFailure(context, (error) => {
+        // The library has them in its error, and does not send them.
+        keepAccepted(error.metadata, context.responseHeader);
         const answer = translate(error, info, procedure);
         if (answer !== error) {
           rewrite(error, answer);
@@ -177,6 +180,16 @@ function onFailure(context: HandlerContext, listener: (error: ConnectError) => v
     }
     abort(reason);
   };
+}
+
+/**
+ * Keeps the compressions that are known, with which a request in any other is answered
+ * (https://github.com/grpc/grpc/blob/master/doc/compression.md, RFC 9110 §12.5.3).
+ */
+function keepAccepted(from: Headers, to: Headers): void {
+  for (const [name, value] of from) {
+    if (name.endsWith("accept-encoding")) to.set(name, value);
+  }
 }
 
 /** Makes one error say what another says: the library encodes the object it already holds. */
