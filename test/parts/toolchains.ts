@@ -53,6 +53,17 @@ export async function installGoTool(target: string): Promise<string> {
 }
 
 /**
+ * The folder of a Go module, for what it has beside its programs; Go's own cache keeps it.
+ *
+ * @param target module and exact version.
+ * @throws MissingTool with Go's answer.
+ */
+export async function findGoModule(target: string): Promise<string> {
+  const { stdout } = await install("go", ["mod", "download", "-json", target], goEnvironment);
+  return (JSON.parse(stdout) as { Dir: string }).Dir;
+}
+
+/**
  * The path of a program built from a Go module of this repository, whose
  * `go.mod` and `go.sum` pin what it stands on.
  *
@@ -142,12 +153,13 @@ async function install(
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
   cwd?: string,
-): Promise<void> {
+): Promise<Ran> {
   const startedAt = performance.now();
   const ran = await runProgram(program, args, { env, ...(cwd !== undefined && { cwd }) });
   const seconds = (performance.now() - startedAt) / 1000;
   if (ran.code !== 0) throw new MissingTool(`${program}: ${clientAnswer(ran)}`);
   if (seconds >= 1) console.log(`installed ${[program, ...args].join(" ")} (${seconds.toFixed(1)} s)`);
+  return ran;
 }
 
 /** The line in which a client says what it could not get: marked as an error, or its last. */

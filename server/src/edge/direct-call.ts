@@ -13,6 +13,7 @@ import {
   type DescMethodUnary,
   type JsonWriteOptions,
   type Message,
+  type Registry,
   toJsonString,
 } from "@bufbuild/protobuf";
 import {
@@ -46,6 +47,8 @@ export interface DirectCallOptions {
   /** Limit of a message. */
   readonly bodyBytes: number;
   readonly protoFieldNames?: boolean;
+  /** Types that a `google.protobuf.Any` may hold in JSON. */
+  readonly registry?: Registry;
   readonly shutdownSignal?: AbortSignal;
 }
 
@@ -121,8 +124,8 @@ function createSerialization(method: DescMethodUnary, options: DirectCallOptions
   return createMethodSerializationLookup(method, undefined, toJsonOptions(options), limits);
 }
 
-function toJsonOptions({ protoFieldNames }: DirectCallOptions): Partial<JsonWriteOptions> {
-  return { useProtoFieldName: protoFieldNames ?? false };
+function toJsonOptions({ protoFieldNames, registry }: DirectCallOptions): Partial<JsonWriteOptions> {
+  return { useProtoFieldName: protoFieldNames ?? false, ...(registry !== undefined && { registry }) };
 }
 
 /** One call, and the context its handler sees. */
@@ -198,11 +201,11 @@ class Call implements HandlerContext {
   }
 
   async #invoke(bytes: Buffer): Promise<string | Uint8Array> {
-    const { call, serialization, method, jsonOptions } = this.#target;
+    const { call, serialization, method, jsonOptions, options } = this.#target;
     const { isBinary } = this.#wire;
     const input: Message = isBinary
       ? (serialization.getI(isBinary).parse(bytes) as Message)
-      : readJson(method.input, bytes);
+      : readJson(method.input, bytes, options.registry);
     const { message } = await call(input, this);
     if (isBinary) return serialization.getO(isBinary).serialize(message);
     // As text: Node sends it with the head in one piece.

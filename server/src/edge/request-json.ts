@@ -3,7 +3,13 @@
  * quicker than the library's (that parses twice, to find keys given twice),
  * reads every key right, and whose path leads to what is wrong.
  */
-import { type DescMessage, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
+import {
+  type DescMessage,
+  fromJson,
+  type JsonValue,
+  type MessageShape,
+  type Registry,
+} from "@bufbuild/protobuf";
 import { DomainError, type FieldViolation } from "../lib/errors.ts";
 import { parseStrictJson } from "./rest/strict-json.ts";
 import { findTypeErrors, isJsonObject, type Reading } from "./rest/type-errors.ts";
@@ -14,13 +20,21 @@ const reading: Reading = { ignoresUnknown: true, nameOf: (field) => field.name }
 /**
  * Reads a message; null stands for a field that is not there.
  *
+ * @param registry of the types that a `google.protobuf.Any` may hold
  * @throws {DomainError} INVALID_REQUEST naming every value that does not fit, by its path
  */
-export function readJson<Desc extends DescMessage>(type: Desc, bytes: Uint8Array): MessageShape<Desc> {
+export function readJson<Desc extends DescMessage>(
+  type: Desc,
+  bytes: Uint8Array,
+  registry?: Registry,
+): MessageShape<Desc> {
   const json = parse(bytes);
   if (!isJsonObject(json)) throw new DomainError("INVALID_REQUEST", { message: notJson });
   try {
-    return fromJson(type, json, { ignoreUnknownFields: true });
+    return fromJson(type, json, {
+      ignoreUnknownFields: true,
+      ...(registry !== undefined && { registry }),
+    });
   } catch {
     throw invalidFields(findTypeErrors(type, json, reading));
   }
@@ -30,11 +44,14 @@ export function readJson<Desc extends DescMessage>(type: Desc, bytes: Uint8Array
  * A decoder of UTF-8 that refuses what {@link readJson} does: for the library,
  * whose parser then has nothing left to refuse.
  */
-export function createJsonDecoder(type: DescMessage): { decode(bytes: Uint8Array): string } {
+export function createJsonDecoder(
+  type: DescMessage,
+  registry?: Registry,
+): { decode(bytes: Uint8Array): string } {
   const decoder = new TextDecoder();
   return {
     decode(bytes) {
-      readJson(type, bytes);
+      readJson(type, bytes, registry);
       return decoder.decode(bytes);
     },
   };

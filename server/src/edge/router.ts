@@ -21,6 +21,7 @@ import { logRequest } from "./access-log.ts";
 import { createCors } from "./cors.ts";
 import { toOauthError, toPlainError } from "./errors.ts";
 import { createFrontierAlias } from "./frontier-alias.ts";
+import type { Guests } from "./guests.ts";
 import { createHealthRoutes, createHealthService, type Health } from "./health.ts";
 import { setStrictTransport } from "./hsts.ts";
 import { createAuthenticateInterceptor, type PrincipalChain } from "./interceptors/authenticate.ts";
@@ -72,6 +73,8 @@ export interface EdgeOptions {
   readonly strictTransport: boolean;
   readonly trustedProxies: readonly Cidr[];
   readonly limits: EdgeLimits;
+  /** For services that are not of our schemas. */
+  readonly guests?: Guests;
   /** Ends the calls that are still running as `unavailable`, when the process must end. */
   readonly shutdownSignal?: AbortSignal;
 }
@@ -250,7 +253,11 @@ function createCalls(options: EdgeOptions): {
     crossSite: options.cookieCrossesSites,
   });
   const rpc = {
-    translator: createTranslator({ log: options.log, bodyBytes: options.limits.bodyBytes }),
+    translator: createTranslator({
+      log: options.log,
+      bodyBytes: options.limits.bodyBytes,
+      guests: options.guests,
+    }),
     interceptors: [
       noteWork,
       csrf.beforeProof,
@@ -259,6 +266,7 @@ function createCalls(options: EdgeOptions): {
       validator.interceptor,
     ],
     bodyBytes: options.limits.bodyBytes,
+    ...(options.guests !== undefined && { registry: options.guests.registry }),
     ...(options.shutdownSignal !== undefined && { shutdownSignal: toUnavailable(options.shutdownSignal) }),
   };
   const rpcs = new Map([...createRpcs(own, rpc), ...createRpcs([alias], { ...rpc, protoFieldNames: true })]);

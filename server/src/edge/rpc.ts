@@ -3,7 +3,7 @@
  * protocols that share a path: Connect, gRPC and gRPC-Web. Calls of the plain
  * kind are answered directly (`direct-call.ts`), all others by the adapter.
  */
-import type { DescMethod, DescMethodUnary } from "@bufbuild/protobuf";
+import type { DescMethod, DescMethodUnary, Registry } from "@bufbuild/protobuf";
 import {
   type ConnectRouterOptions,
   createConnectRouter,
@@ -46,6 +46,8 @@ export interface RpcOptions {
   readonly bodyBytes: number;
   /** JSON answers spell fields as the schema does (`access_token`), not in lowerCamelCase. */
   readonly protoFieldNames?: boolean;
+  /** Types that a `google.protobuf.Any` may hold in JSON. */
+  readonly registry?: Registry;
   /** Aborts the calls that are still running when the process must end. */
   readonly shutdownSignal?: AbortSignal;
 }
@@ -85,14 +87,15 @@ export function createRpcs(
 function createHandlers(
   { service, implementation }: ServiceRegistration,
   routerOptions: ConnectRouterOptions,
-  { protoFieldNames }: RpcOptions,
+  { protoFieldNames, registry }: RpcOptions,
 ): readonly UniversalHandler[] {
   const router = createConnectRouter(routerOptions);
   const { methods } = createServiceImplSpec(service, implementation);
   for (const { method, impl } of Object.values(methods)) {
     const jsonOptions = {
       useProtoFieldName: protoFieldNames ?? false,
-      textDecoder: createJsonDecoder(method.input),
+      textDecoder: createJsonDecoder(method.input, registry),
+      ...(registry !== undefined && { registry }),
     };
     router.rpc(method, impl, { jsonOptions });
   }

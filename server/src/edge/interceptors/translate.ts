@@ -20,6 +20,7 @@ import { DomainError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import { toConnectError, toDomainError } from "../errors.ts";
+import type { Guests } from "../guests.ts";
 import { canceled, explainLibraryError } from "../library-errors.ts";
 import { untilAborted } from "../until-aborted.ts";
 
@@ -36,8 +37,16 @@ export interface Translator {
   readonly refuse: (error: unknown, info: RequestInfo, procedure: string) => DomainError | ConnectError;
 }
 
-/** @param bodyBytes limit of a message, for the text that says so */
-export function createTranslator(options: { readonly log: Log; readonly bodyBytes: number }): Translator {
+/** What translating takes. */
+export interface TranslatorOptions {
+  readonly log: Log;
+  /** Limit of a message, for the text that says so. */
+  readonly bodyBytes: number;
+  readonly guests?: Guests | undefined;
+}
+
+/** Makes the hooks of calls that share a limit. */
+export function createTranslator(options: TranslatorOptions): Translator {
   /** Errors that are ready to be sent. */
   const translated = new WeakSet<ConnectError>();
 
@@ -45,7 +54,7 @@ export function createTranslator(options: { readonly log: Log; readonly bodyByte
     if (error instanceof ConnectError && translated.has(error)) {
       return error;
     }
-    const refusal = refuse(error, info, procedure);
+    const refusal = refuseGuests(error, info, procedure);
     const answer = refusal instanceof DomainError ? toConnectError(refusal) : refusal;
     if (error instanceof ConnectError) keepAccepted(error.metadata, answer.metadata);
     translated.add(answer);
@@ -61,8 +70,13 @@ export function createTranslator(options: { readonly log: Log; readonly bodyByte
     return refusal;
   }
 
+  const refuseGuests: Translator["refuse"] = (error, info, procedure) => {
+    const ours = () => refuse(error, info, procedure);
+    return options.guests?.answer(error, ours) ?? ours();
+  };
+
   return {
-    refuse,
+    refuse: refuseGuests,
     interceptor: (next) => async (request) => {
       const info = request.contextValues.get(requestInfoKey);
       const procedure = `${request.service.typeName}/${request.method.name}`;
