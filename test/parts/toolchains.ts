@@ -82,6 +82,18 @@ export async function buildGoModule(folder: string, output: string, packagePath 
 }
 
 /**
+ * The folder of a Go module as it was published, in the cache of Go itself.
+ *
+ * @param target module and exact version; Go holds it to its checksum database.
+ * @throws MissingTool with Go's answer.
+ */
+export async function downloadGoModule(target: string): Promise<string> {
+  const ran = await runProgram("go", ["mod", "download", "-json", target], { env: goEnvironment });
+  if (ran.code !== 0) throw new MissingTool(`go: ${clientAnswer(ran)}`);
+  return (JSON.parse(ran.stdout) as { Dir: string }).Dir;
+}
+
+/**
  * The interpreter of a virtual environment with these requirements.
  *
  * @param requirementsFile every package with its exact version, those that others bring included.

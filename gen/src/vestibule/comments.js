@@ -747,7 +747,7 @@ export const comments = {
   "vestibule.v1.CreateServiceUserJWKRequest.title": "Name to show, at most 200 characters.",
   "vestibule.v1.CreateServiceUserJWKRequest.org_id": "Its organization, by id or name.",
   "vestibule.v1.CreateServiceUserJWKRequest.expires_at": "From this instant on the key is refused. Must lie in the future, and no further than `authentication.credentials.longest_validity`. Absent for the configured `authentication.credentials.validity`; without one it does not expire.",
-  "vestibule.v1.CreateServiceUserJWKRequest.public_jwk": "The caller's own public key as a JWK (RFC 7517): RSA of 2048 to 8192 bits, without a small factor and with an odd exponent from 65537 to below 2^32, P-256 or Ed25519, without a private half. `alg`, `use` and `key_ops` may be absent but must fit; `kid` and unknown members are ignored. Absent to have a key pair made.",
+  "vestibule.v1.CreateServiceUserJWKRequest.public_jwk": "The caller's own public key as a JWK (RFC 7517): RSA of 2048 to 8192 bits, without a small factor or the flaw of CVE-2017-15361 and with an odd exponent from 65537 to below 2^32, P-256 or Ed25519, without a private half. `alg`, `use` and `key_ops` may be absent but must fit; `kid` and unknown members are ignored. Absent to have a key pair made.",
   "vestibule.v1.CreateServiceUserJWKResponse": "Answer of CreateServiceUserJWK.",
   "vestibule.v1.CreateServiceUserJWKResponse.key": "As created, with the private half if it was made here.",
   "vestibule.v1.ListServiceUserJWKsRequest": "Request of ListServiceUserJWKs.",

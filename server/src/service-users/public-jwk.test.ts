@@ -46,6 +46,15 @@ function divisibleBy(factor: bigint): string {
   return encode(value - (value % factor));
 }
 
+/** A modulus of 2048 bits that is a power of 65537 modulo every prime up to 167. */
+function guessableModulus(): string {
+  const product = primes.filter((prime) => prime > 2n && prime <= 167n).reduce((a, b) => a * b);
+  for (let factor = 2n ** 2047n / product + 1n; ; factor += 1n) {
+    const value = factor * product + (65537n ** 5n % product);
+    if (primes.every((prime) => value % prime !== 0n)) return encode(value);
+  }
+}
+
 describe("public keys of callers", () => {
   it.each<[string, Jwk, string]>([
     ["RSA of 2048 bits", rsa, "RS256"],
@@ -91,6 +100,7 @@ describe("public keys of callers", () => {
     ["an even modulus", { ...rsa, n: divisibleBy(2n) }, "n"],
     ["a modulus divisible by 3", { ...rsa, n: divisibleBy(3n) }, "n"],
     ["a modulus divisible by 751", { ...rsa, n: divisibleBy(751n) }, "n"],
+    ["a modulus of a flawed generator", { ...rsa, n: guessableModulus() }, "n"],
     ["a modulus of ones alone", { ...rsa, n: encode(2n ** 2048n - 1n) }, "n"],
     ["RSA without modulus", { kty: "RSA", e: "AQAB" }, "n"],
     ["RSA without exponent", { kty: "RSA", n: rsa.n }, "e"],

@@ -27,7 +27,7 @@ export async function isSignedByOne(
 }
 
 async function isSignedBy(jws: CompactJws, algorithm: SignatureAlgorithm, key: KeyObject): Promise<boolean> {
-  if (!hasLengthFor(key, jws.signature)) return false;
+  if (!isOfFullLength(key, jws.signature)) return false;
   try {
     await compactVerify(jws.text, key, { algorithms: [algorithm] });
     return true;
@@ -37,8 +37,8 @@ async function isSignedBy(jws: CompactJws, algorithm: SignatureAlgorithm, key: K
   }
 }
 
-/** OpenSSL takes an RSASSA-PSS signature without the zeros it begins with; RFC 8017 §8.1.2 does not. */
-function hasLengthFor(key: KeyObject, signature: Buffer): boolean {
+/** An RSA signature is as long as its modulus (RFC 8017 §8.1.2); OpenSSL takes RSASSA-PSS without the zeros it begins with. */
+export function isOfFullLength(key: KeyObject, signature: Buffer): boolean {
   const { modulusLength } = key.asymmetricKeyDetails ?? {};
   return modulusLength === undefined || signature.length === Math.ceil(modulusLength / 8);
 }

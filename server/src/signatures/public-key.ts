@@ -139,7 +139,9 @@ function readRsa(jwk: Jwk): KeyObject {
   if (modulusLength < rsaBits.least || modulusLength > rsaBits.most) {
     refuse("n", `must have ${rsaBits.least} to ${rsaBits.most} bits`);
   }
-  if (hasSmallFactor(n.bytes)) refuse("n", "must be a product of two large primes");
+  const modulus = BigInt(`0x${n.bytes.toString("hex")}`);
+  if (hasSmallFactor(modulus)) refuse("n", "must be a product of two large primes");
+  if (isGuessable(modulus)) refuse("n", "must come of a generator without the flaw of CVE-2017-15361");
   const isSound = publicExponent >= rsaExponent.least && publicExponent < rsaExponent.below;
   if (!isSound || publicExponent % 2n === 0n) refuse("e", "must be odd, at least 65537 and below 2^32");
   return key;
@@ -171,7 +173,25 @@ function listPrimesBelow(bound: number): bigint[] {
   return primes.map(BigInt);
 }
 
-function hasSmallFactor(modulus: Buffer): boolean {
-  const value = BigInt(`0x${modulus.toString("hex")}`);
-  return smallPrimes.some((prime) => value % prime === 0n);
+function hasSmallFactor(modulus: bigint): boolean {
+  return smallPrimes.some((prime) => modulus % prime === 0n);
+}
+
+/**
+ * Whether both primes look like those that a widely sold chip made, which are
+ * found in weeks (CVE-2017-15361): modulo every small prime a power of 65537.
+ */
+function isGuessable(modulus: bigint): boolean {
+  return smallPrimes
+    .filter((prime) => prime > 2n && prime <= 167n)
+    .every((prime) => isPowerOf(65537n, modulus % prime, prime));
+}
+
+function isPowerOf(base: bigint, value: bigint, prime: bigint): boolean {
+  let power = 1n;
+  do {
+    if (power === value) return true;
+    power = (power * base) % prime;
+  } while (power !== 1n);
+  return false;
 }

@@ -640,9 +640,10 @@ export declare type CreateServiceUserJWKRequest = Message<"vestibule.v1.CreateSe
 
   /**
    * The caller's own public key as a JWK (RFC 7517): RSA of 2048 to 8192 bits,
-   * without a small factor and with an odd exponent from 65537 to below 2^32,
-   * P-256 or Ed25519, without a private half. `alg`, `use` and `key_ops` may be absent but must fit; `kid`
-   * and unknown members are ignored. Absent to have a key pair made.
+   * without a small factor or the flaw of CVE-2017-15361 and with an odd
+   * exponent from 65537 to below 2^32, P-256 or Ed25519, without a private
+   * half. `alg`, `use` and `key_ops` may be absent but must fit; `kid` and
+   * unknown members are ignored. Absent to have a key pair made.
    *
    * @generated from field: google.protobuf.Struct public_jwk = 101;
    */
