@@ -208,6 +208,28 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
     expect((await person.send(good.back.pathname + good.back.search)).headers["set-cookie"]).toBeUndefined();
   });
 
+  it("are answered at a URL of their own each, and nowhere else; GitHub as well", async () => {
+    const email = newEmail();
+    Object.assign(githubAccounts, { own: { user: { id: 77, login: "own" }, emails: [emailOf(email)] } });
+    const person = new Person(server);
+    const callbackUrl = toOwnUrl(server.port, "github");
+    for (const other of [toOwnUrl(server.port, "acme"), `http://localhost:${server.port}/auth/callback`]) {
+      const refused = await person.call("Authenticate", { strategyName: "github", callbackUrl: other });
+      expect(infoOf(refused).reason).toBe("REDIRECT_NOT_ALLOWED");
+    }
+    const { endpoint } = (await person.call("Authenticate", { strategyName: "github", callbackUrl })).json;
+    const { pathname, search, searchParams } = github.approve(endpoint, "own");
+    expect(pathname).toBe("/auth/callback/github");
+    const answer = { state: searchParams.get("state"), code: searchParams.get("code") };
+    expect(infoOf(await person.call("AuthCallback", answer)).reason).toBe("INVALID_AUTH_STATE");
+    for (const elsewhere of ["/auth/callback", "/auth/callback/acme"]) {
+      expect((await person.send(elsewhere + search)).status).toBe(400);
+    }
+    expect((await person.send(`/auth/callback/nobody${search}`)).status).toBe(404);
+    expect((await person.send(pathname + search)).status).toBe(303);
+    expect((await whoIs(person)).email).toBe(email);
+  });
+
   it("are answered in the browser that asked, once (C6)", async () => {
     const email = newEmail();
     accounts[email] = { email, email_verified: true };

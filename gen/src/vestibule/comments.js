@@ -197,7 +197,7 @@ export const comments = {
   "vestibule.v1.AuthCallbackRequest.strategy_name": "Name of the strategy; empty for whichever the flow began with.",
   "vestibule.v1.AuthCallbackRequest.state": "`state` of Authenticate's answer.",
   "vestibule.v1.AuthCallbackRequest.code": "The provider's code, or the mailed one.",
-  "vestibule.v1.AuthCallbackRequest.state_options": "What came back besides. `passkey`: `options`, the credential as the browser's API answered it, as the text of its JSON or as an object. An OIDC provider: `iss` of the callback's query (RFC 9207), which is checked; may be absent.",
+  "vestibule.v1.AuthCallbackRequest.state_options": "What came back besides. `passkey`: `options`, the credential as the browser's API answered it, as the text of its JSON or as an object. An OIDC provider: `iss` of the callback's query (RFC 9207), which is checked; may be absent. Hand it on: at a page that several providers come back to it is what tells a hostile one from the others.",
   "vestibule.v1.AuthCallbackResponse": "Answer of AuthCallback.",
   "vestibule.v1.AuthLogoutRequest": "Request of AuthLogout.",
   "vestibule.v1.AuthLogoutResponse": "Answer of AuthLogout.",

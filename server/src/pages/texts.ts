@@ -19,7 +19,7 @@ const byReason: Partial<Record<Reason, Explanation>> = {
   INVALID_FLOW: startAgain,
   INVALID_AUTH_STATE: {
     title: "This sign-in began elsewhere",
-    text: "It can only be finished in the browser where it began. Go back to that one, or start again here.",
+    text: "It can only be finished in the browser where it began, and by the provider it began with. Go back there, or start again here.",
   },
   INVALID_OTP: {
     title: "That code is not right",

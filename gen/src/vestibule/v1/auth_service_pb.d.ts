@@ -177,7 +177,8 @@ export declare type AuthCallbackRequest = Message<"vestibule.v1.AuthCallbackRequ
    * What came back besides. `passkey`: `options`, the credential as the
    * browser's API answered it, as the text of its JSON or as an object. An OIDC
    * provider: `iss` of the callback's query (RFC 9207), which is checked; may be
-   * absent.
+   * absent. Hand it on: at a page that several providers come back to it is what
+   * tells a hostile one from the others.
    *
    * @generated from field: google.protobuf.Struct state_options = 4;
    */
