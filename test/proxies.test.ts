@@ -1,0 +1,25 @@
+/** Two servers behind each proxy, which is set up as the documentation says: one restarts, and nobody notices. */
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { startFleet } from "./parts/fleet.ts";
+import { proxyNames } from "./parts/proxies.ts";
+import { createState, type ServerState } from "./parts/server.ts";
+
+let state: ServerState;
+beforeAll(async () => {
+  state = await createState("postgres");
+});
+afterAll(() => state?.remove());
+
+it.each(proxyNames)(
+  "a restart behind %s loses no request",
+  async (name) => {
+    await using fleet = await startFleet(name, state);
+    const load = fleet.startLoad({ clients: 16, perSecond: 100 });
+    await fleet.restartNext();
+    const { answered, posts, failures } = await load.stop();
+    expect(failures).toEqual([]);
+    expect(posts).toBeGreaterThan(50);
+    expect(answered).toBeGreaterThan(posts);
+  },
+  180_000,
+);
