@@ -168,7 +168,10 @@ function frame(flags: number, bytes: Uint8Array): Buffer {
   return framed;
 }
 
-/** By the stream itself: Node's layer that makes it look like HTTP/1.1 would cost a call a tenth more. */
+/**
+ * By the stream itself: Node's layer that makes it look like HTTP/1.1 would cost a call a tenth more.
+ * Without a body, status and headers go in one block; see {@link respondTrailersOnly}.
+ */
 function endGrpc(
   response: NodeResponse,
   { request, header }: Answer,
@@ -179,20 +182,35 @@ function endGrpc(
   // As the adapter does, whether or not a message is compressed: its flag says that.
   if (takesGzip(request, "grpc-accept-encoding")) response.setHeader("grpc-encoding", compressionGzip.name);
   setHeaders(response, header);
+  response.setHeader("content-type", "application/grpc+proto");
+  if (body === undefined) {
+    respondTrailersOnly(response, trailer);
+    return;
+  }
   // That layer's own listener sends them when the body is out.
   response.addTrailers(trailer);
-  stream.respond(
-    { ...response.getHeaders(), ":status": 200, "content-type": "application/grpc+proto" },
-    { waitForTrailers: true },
-  );
+  stream.respond({ ...response.getHeaders(), ":status": 200 }, { waitForTrailers: true });
   stream.end(body);
 }
 
-function toFields(headers: Headers | undefined): Record<string, string> {
+/**
+ * Ends a gRPC answer that has no message, with the headers set so far. Clients
+ * take a call whose headers came by themselves for one that has begun, and do not
+ * make it again whatever their policy of retries says
+ * (https://github.com/grpc/proposal/blob/master/A6-client-retries.md).
+ */
+export function respondTrailersOnly(response: NodeResponse, trailer: Record<string, string>): void {
+  const { stream } = response as Http2ServerResponse;
+  stream.respond({ ...response.getHeaders(), ...trailer, ":status": 200 }, { endStream: true });
+}
+
+/** As Node takes them. */
+export function toFields(headers: Headers | undefined): Record<string, string> {
   return headers === undefined ? {} : Object.fromEntries(headers);
 }
 
-function setHeaders(response: NodeResponse, headers: Headers | undefined): void {
+/** Sets headers beside those that are set already. */
+export function setHeaders(response: NodeResponse, headers: Headers | undefined): void {
   if (headers === undefined) return;
   // One by one: a header that was set along the way, such as Vary, stands beside the handler's.
   for (const [name, value] of headers) response.appendHeader(name, value);

@@ -31,6 +31,7 @@ import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
 import { createCallSignal } from "./call-signal.ts";
 import { boundDeadline } from "./deadline.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
+import { respondTrailersOnly, setHeaders, toFields } from "./direct-wire.ts";
 import type { Translator } from "./interceptors/translate.ts";
 import { canceled } from "./library-errors.ts";
 import { createJsonDecoder } from "./request-json.ts";
@@ -170,7 +171,7 @@ async function serveByAdapter(
   };
   try {
     const answer = await handler(toUniversalRequest(incoming, call.signal));
-    universalResponseToNodeResponse(toAnswer(answer, info, handler), response).catch(failUnlessCut);
+    sendAnswer(toAnswer(answer, info, handler), response).catch(failUnlessCut);
   } catch (error) {
     failUnlessCut(error);
   } finally {
@@ -236,6 +237,37 @@ function toAnswer(
     return { ...answer, header: new Headers({ "Accept-Post": "application/json, application/proto" }) };
   }
   return answer;
+}
+
+/** As the library does, save for a gRPC answer without a message, which goes as {@link respondTrailersOnly} says. */
+async function sendAnswer(answer: UniversalServerResponse, response: NodeResponse): Promise<void> {
+  const isGrpc = /^application\/grpc(?!-web)/.test(answer.header?.get("content-type") ?? "");
+  if (!isGrpc || answer.body === undefined || !("stream" in response)) {
+    return universalResponseToNodeResponse(answer, response);
+  }
+  const chunks = answer.body[Symbol.asyncIterator]();
+  // The status and the handler's headers are known when this is.
+  const first = await chunks.next();
+  if (!first.done)
+    return universalResponseToNodeResponse({ ...answer, body: resume(first, chunks) }, response);
+  if (isGone(response)) return;
+  setHeaders(response, answer.header);
+  respondTrailersOnly(response, toFields(answer.trailer));
+}
+
+/** A body of which the first chunk has been read. Its end, and a failure to send it, reach whoever makes it. */
+function resume(
+  first: IteratorResult<Uint8Array>,
+  chunks: AsyncIterator<Uint8Array>,
+): AsyncIterable<Uint8Array> {
+  const read = [first];
+  const over = { done: true, value: undefined } as const;
+  const rest: AsyncIterator<Uint8Array> = {
+    next: async () => read.pop() ?? chunks.next(),
+    return: async () => (await chunks.return?.()) ?? over,
+    throw: async (error) => (await chunks.throw?.(error)) ?? over,
+  };
+  return { [Symbol.asyncIterator]: () => rest };
 }
 
 function isFirst(value: string, index: number, all: readonly string[]): boolean {
