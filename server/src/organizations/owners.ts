@@ -1,24 +1,62 @@
 import type { Tx } from "../db/database.ts";
-import { DomainError } from "../lib/errors.ts";
+import { DomainError, reasons } from "../lib/errors.ts";
 import type { Principal, Role } from "../principals/principal.ts";
 import { isAtLeast } from "./access.ts";
 import { countOwned, findMemberRole } from "./member-store.ts";
-import { countOwners, findMachineRole, lockOrganization } from "./store.ts";
+import { findMachineRole, findOrganizationNames, hasOwner, lockOrganization } from "./store.ts";
+
+/**
+ * Runs a step that may take owners from organizations, and answers besides
+ * which of them it left without one: who is disabled is none. Steps on one
+ * organization wait for each other, so two of them cannot each remove the
+ * owner that the other relied on. The organizations are locked, in one order,
+ * before whatever in them the step locks.
+ */
+export async function findLeftOwnerless<T>(
+  tx: Tx,
+  orgIds: readonly string[],
+  step: () => Promise<T>,
+): Promise<{ readonly result: T; readonly ownerless: readonly string[] }> {
+  const owned: string[] = [];
+  for (const orgId of orgIds.toSorted()) {
+    await lockOrganization(tx, orgId);
+    if (await hasOwner(tx, orgId)) owned.push(orgId);
+  }
+  const result = await step();
+  const ownerless: string[] = [];
+  for (const orgId of owned) if (!(await hasOwner(tx, orgId))) ownerless.push(orgId);
+  return { result, ownerless };
+}
+
+/** How many organizations a refusal names. */
+const mostNamed = 20;
+
+/**
+ * Refuses what left organizations without an owner, by name; nothing if there are none.
+ *
+ * @throws DomainError LAST_OWNER; the transaction must then roll back.
+ */
+export async function refuseOwnerless(tx: Tx, orgIds: readonly string[]): Promise<void> {
+  if (orgIds.length === 0) return;
+  const told = orgIds.slice(0, mostNamed);
+  const names = (await findOrganizationNames(tx, told)).join(", ");
+  const more = orgIds.length > told.length ? ` and ${orgIds.length - told.length} more` : "";
+  const [, text] = reasons.LAST_OWNER;
+  throw new DomainError("LAST_OWNER", {
+    message: `${text}: ${names}${more}`,
+    metadata: { org_ids: told.join(",") },
+  });
+}
 
 /**
  * Runs a step that may take an owner from an organization, and refuses it if
- * none is left: an organization that has an owner keeps one. Steps on one
- * organization wait for each other, so two of them cannot each remove the
- * owner that the other relied on. The organization is locked before whatever
- * in it the step locks.
+ * none is left: an organization that has an owner keeps one.
  *
  * @throws DomainError LAST_OWNER; the transaction must then roll back.
  */
 export async function keepingAnOwner<T>(tx: Tx, orgId: string, step: () => Promise<T>): Promise<T> {
-  await lockOrganization(tx, orgId);
-  const before = await countOwners(tx, orgId);
-  const result = await step();
-  if (before > 0 && (await countOwners(tx, orgId)) === 0) throw new DomainError("LAST_OWNER");
+  const { result, ownerless } = await findLeftOwnerless(tx, [orgId], step);
+  await refuseOwnerless(tx, ownerless);
   return result;
 }
 

@@ -4,6 +4,7 @@ import type { AuditEvent, AuditTrail } from "../audit/audit.ts";
 import { ChangeFeed } from "../changes/feed.ts";
 import type { Change } from "../changes/topics.ts";
 import type { Database, Tx } from "../db/database.ts";
+import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { silentLog } from "../lib/log.ts";
 import type { Caller, Role } from "../principals/principal.ts";
@@ -570,6 +571,65 @@ describeDatabases("organizations, members, projects and users", (under) => {
       await expect(users.delete(root, id)).rejects.toMatchObject({ reason: "USER_NOT_FOUND" });
       await expect(users.setState(root, id, "enabled")).rejects.toMatchObject({ reason: "USER_NOT_FOUND" });
       expect(events.map((event) => event.action)).toEqual(["user.disable", "user.enable", "user.delete"]);
+    });
+
+    it("that are the last owner are disabled only where that is said, and the organizations are named", async () => {
+      const [owner, other] = [person(await newUser()), person(await newUser())];
+      const named = [
+        await organizations.create(owner, draft("zebra")),
+        await organizations.create(owner, draft("acme")),
+      ];
+      const shared = await organizations.create(owner, draft());
+      await members.add(root, { org: shared.id, userId: other.principal.id }, "owner");
+      const kept = await organizations.create(other, draft());
+      await members.add(root, { org: kept.id, userId: owner.principal.id }, "viewer");
+      [events.length, changes.length] = [0, 0];
+      const disable = (allowsOwnerless?: boolean) =>
+        users.setState(root, owner.principal.id, "disabled", allowsOwnerless);
+      for (const call of [() => disable(), () => users.delete(root, owner.principal.id)]) {
+        const error = await call().catch((refusal: unknown) => refusal);
+        expect(error).toMatchObject({ reason: "LAST_OWNER", kind: "failed_precondition" });
+        if (!(error instanceof DomainError)) throw new Error("it was not refused");
+        expect(error.message).toMatch(/: acme, zebra$/);
+        expect(error.metadata.org_ids?.split(",").toSorted()).toEqual(named.map(({ id }) => id).toSorted());
+      }
+      expect((await users.get(root, owner.principal.id)).state).toBe("enabled");
+      expect([events, changes]).toEqual([[], []]);
+
+      expect((await disable(true)).state).toBe("disabled");
+      expect(events).toMatchObject([
+        { action: "user.disable", details: { ownerless_org_ids: expect.stringContaining(",") } },
+      ]);
+      // Who is disabled owns nothing: of the shared organization the other is the last owner now.
+      const last = { reason: "LAST_OWNER", metadata: { org_ids: expect.stringContaining(shared.id) } };
+      await expect(users.setState(root, other.principal.id, "disabled")).rejects.toMatchObject(last);
+      const leaving = { org: shared.id, userId: other.principal.id };
+      await expect(members.remove(other, leaving)).rejects.toMatchObject(last);
+      await users.setState(root, owner.principal.id, "enabled");
+      await members.remove(other, leaving);
+    });
+
+    it("that own an organization together are not both disabled, at whichever processes that is asked", async () => {
+      const another = await under.openAnother();
+      const elsewhere = new UserService({
+        database: another,
+        feed: new ChangeFeed({ database: another, clock, log: silentLog }),
+        audit: organizationParts.audit,
+        clock,
+        endSessions: async () => [],
+      });
+      for (let round = 0; round < 5; round++) {
+        const [one, two] = [person(await newUser()), person(await newUser())];
+        const made = await organizations.create(one, draft());
+        await members.add(root, { org: made.id, userId: two.principal.id }, "owner");
+        const outcomes = await Promise.allSettled([
+          users.setState(root, one.principal.id, "disabled"),
+          elsewhere.setState(root, two.principal.id, "disabled"),
+        ]);
+        expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+        const [refused] = outcomes.filter((outcome) => outcome.status === "rejected");
+        expect(refused?.reason).toMatchObject({ reason: "LAST_OWNER" });
+      }
     });
 
     it("that go while they found an organization leave none without its owner", async () => {

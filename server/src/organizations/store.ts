@@ -174,15 +174,34 @@ export async function findMachineRole(reader: Reader, id: string, orgId: string)
   return row?.role;
 }
 
-/** How many owners, people and machines, an organization has. Lock it before. */
-export async function countOwners(tx: Tx, orgId: string): Promise<number> {
-  const count = (table: "memberships" | "service_users") =>
-    tx
-      .selectFrom(table)
-      .select(({ fn }) => fn.countAll<number>().as("count"))
-      .where("org_id", "=", orgId)
-      .where("role", "=", "owner")
-      .executeTakeFirstOrThrow();
-  const [people, machines] = [await count("memberships"), await count("service_users")];
-  return Number(people.count) + Number(machines.count);
+/** Whether an organization has an owner, person or machine, that is enabled. Lock it before. */
+export async function hasOwner(tx: Tx, orgId: string): Promise<boolean> {
+  const person = await tx
+    .selectFrom("memberships")
+    .innerJoin("users", "users.id", "memberships.user_id")
+    .select("memberships.user_id")
+    .where("memberships.org_id", "=", orgId)
+    .where("memberships.role", "=", "owner")
+    .where("users.state", "=", "enabled")
+    .executeTakeFirst();
+  if (person !== undefined) return true;
+  const machine = await tx
+    .selectFrom("service_users")
+    .select("id")
+    .where("org_id", "=", orgId)
+    .where("role", "=", "owner")
+    .where("state", "=", "enabled")
+    .executeTakeFirst();
+  return machine !== undefined;
+}
+
+/** Names of organizations, in order; those that are gone are left out. */
+export async function findOrganizationNames(reader: Reader, ids: readonly string[]): Promise<string[]> {
+  const rows = await reader
+    .selectFrom("organizations")
+    .select("name")
+    .where("id", "in", ids)
+    .orderBy("name")
+    .execute();
+  return rows.map(({ name }) => name);
 }

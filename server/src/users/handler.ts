@@ -48,8 +48,9 @@ export function createUserHandler(service: UserService): ServiceImpl<typeof User
     async enableUser({ id }, context) {
       return { user: toUserMessage(await service.setState(requireCaller(context), id, "enabled")) };
     },
-    async disableUser({ id }, context) {
-      return { user: toUserMessage(await service.setState(requireCaller(context), id, "disabled")) };
+    async disableUser({ id, allowOwnerless }, context) {
+      const user = await service.setState(requireCaller(context), id, "disabled", allowOwnerless);
+      return { user: toUserMessage(user) };
     },
     async deleteUser({ id }, context) {
       await service.delete(requireCaller(context), id);

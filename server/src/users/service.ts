@@ -12,7 +12,7 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
 import { findOrganizationIds } from "../organizations/member-store.ts";
-import { keepingAnOwner } from "../organizations/owners.ts";
+import { findLeftOwnerless, refuseOwnerless } from "../organizations/owners.ts";
 import type { PageRequest } from "../organizations/service.ts";
 import type { Caller } from "../principals/principal.ts";
 import { toEmail } from "./email.ts";
@@ -92,20 +92,32 @@ export class UserService {
    * so that their holder hears why they are refused, and end when the user is
    * enabled: whoever stole one must not have it back.
    *
-   * @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND
+   * @param allowsOwnerless whether organizations may be left without an owner that is enabled.
+   * @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND, LAST_OWNER
    */
-  async setState(caller: Caller, userId: string, state: User["state"]): Promise<User> {
+  async setState(
+    caller: Caller,
+    userId: string,
+    state: User["state"],
+    allowsOwnerless = false,
+  ): Promise<User> {
     requireSuperuser(caller);
     const id = userId.toLowerCase();
     return await this.#database.transaction(async (tx) => {
       const before = await store.lockUser(tx, id);
       if (before?.state === state) return before;
-      const user = await store.updateUserState(tx, id, state, this.#clock.now());
+      if (before === undefined) throw new DomainError("USER_NOT_FOUND");
+      const orgIds = state === "disabled" ? await findOrganizationIds(tx, id) : [];
+      const { result: user, ownerless } = await findLeftOwnerless(tx, orgIds, () =>
+        store.updateUserState(tx, id, state, this.#clock.now()),
+      );
+      if (!allowsOwnerless) await refuseOwnerless(tx, ownerless);
       if (user === undefined) throw new DomainError("USER_NOT_FOUND");
       const ended = state === "enabled" ? await this.#endSessions(tx, id) : [];
       await this.#audit.record(tx, caller, {
         action: state === "enabled" ? "user.enable" : "user.disable",
         target: { type: "user", id },
+        ...(ownerless.length > 0 && { details: { ownerless_org_ids: ownerless.join(",") } }),
       });
       await this.#feed.append(tx, { topic: "user", subject: id }, ...ended);
       return user;
@@ -120,12 +132,8 @@ export class UserService {
       // Nobody becomes a member of anything from here on, so none of the organizations is missed.
       if ((await store.lockUser(tx, id)) === undefined) throw new DomainError("USER_NOT_FOUND");
       const orgIds = await findOrganizationIds(tx, id);
-      // Each organization is locked, in one order, before the user goes.
-      const guarded = orgIds.reduceRight(
-        (step, orgId) => () => keepingAnOwner(tx, orgId, step),
-        () => store.deleteUser(tx, id),
-      );
-      await guarded();
+      const { ownerless } = await findLeftOwnerless(tx, orgIds, () => store.deleteUser(tx, id));
+      await refuseOwnerless(tx, ownerless);
       await this.#audit.record(tx, caller, { action: "user.delete", target: { type: "user", id } });
       await this.#feed.append(tx, { topic: "user", subject: id });
     });

@@ -205,6 +205,14 @@ export declare type DisableUserRequest = Message<"vestibule.v1.DisableUserReques
    * @generated from field: string id = 1;
    */
   id: string;
+
+  /**
+   * Whether organizations may be left without an owner that is enabled, as when
+   * the account of their owner was broken into.
+   *
+   * @generated from field: bool allow_ownerless = 100;
+   */
+  allowOwnerless: boolean;
 };
 
 /**
@@ -328,6 +336,12 @@ export declare const UserService: GenService<{
    * Everything they hold is answered with `permission_denied` from then on
    * here, and within a second by every other process.
    *
+   * Errors: `failed_precondition` LAST_OWNER when organizations would be left
+   * without an owner, person or machine, that is enabled: its text names them,
+   * its `metadata.org_ids` has their ids, at most twenty. `allow_ownerless`
+   * shuts the user out all the same, and the audit record names the
+   * organizations; they stay enabled, for a superuser to look after.
+   *
    * @generated from rpc vestibule.v1.UserService.DisableUser
    */
   disableUser: {
@@ -340,7 +354,7 @@ export declare const UserService: GenService<{
    * is refused as with DisableUser.
    *
    * Errors: `failed_precondition` when they are the last owner of an
-   * organization.
+   * organization, as with DisableUser.
    *
    * @generated from rpc vestibule.v1.UserService.DeleteUser
    */
