@@ -3,7 +3,7 @@ import { decodeJwt } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type GithubAccount, type GithubSite, startGithubSite } from "./parts/github-site.ts";
 import { type Answer, basic, postJson } from "./parts/http.ts";
-import { findCode, hasCode, listMails, Person, waitForMail } from "./parts/person.ts";
+import { findCode, findLink, hasCode, listMails, Person, waitForMail } from "./parts/person.ts";
 import { createState, type ServerState, startServer, type TestServer } from "./parts/server.ts";
 
 // One name for both, as behind a balancer.
@@ -126,6 +126,236 @@ describe("an address that nobody has proven", () => {
     expect(await seen()).toEqual({ claim: false, introspected: false });
     expect((await person.call("AuthCallback", await askForCode(person, email))).status).toBe(200);
     expect(await seen()).toEqual({ own: true, byRoot: true, member: true, claim: true, introspected: true });
+  });
+
+  /** What would outlast a session, made in an organization that the caller manages. */
+  async function makeAll(
+    person: Visitor,
+    given: { org: string; machine: string; secret: string; provider: string; frontdoor: string },
+  ) {
+    const of = { org_id: given.org, id: given.machine };
+    const calls: [string, object][] = [
+      ["OrganizationService/CreateOrganization", { body: { name: `made-${count++}` } }],
+      ["ServiceUserService/CreateServiceUser", { org_id: given.org, body: { title: "m" } }],
+      ["ServiceUserService/UpdateServiceUser", { ...of, body: { role: "viewer" } }],
+      ["ServiceUserService/CreateServiceUserCredential", of],
+      ["ServiceUserService/CreateServiceUserToken", of],
+      ["ServiceUserService/CreateServiceUserJWK", of],
+      ["ServiceUserService/RotateServiceUserCredential", { ...of, secret_id: given.secret }],
+      ["FrontdoorAuthProviderService/CreateApiKey", { frontdoor_id: given.frontdoor, id: given.provider }],
+      [
+        "OrganizationService/SetMemberRole",
+        { org_id: given.org, user_id: (await person.whoAmI()).id, role: "owner" },
+      ],
+    ];
+    const outcomes: unknown[] = [];
+    for (const [method, message] of calls) {
+      const answer = await person.rpc(method, message);
+      outcomes.push(answer.status === 200 ? 200 : infoOf(answer).reason);
+    }
+    return outcomes;
+  }
+
+  /** An organization with everything that credentials are made for. */
+  async function newOrganization() {
+    const org = `org-${count++}`;
+    expect((await asRoot("OrganizationService/CreateOrganization", { body: { name: org } })).status).toBe(
+      200,
+    );
+    const { serviceuser } = (await asRoot("ServiceUserService/CreateServiceUser", { org_id: org, body: {} }))
+      .json;
+    const of = { org_id: org, id: serviceuser.id };
+    const { secret } = (await asRoot("ServiceUserService/CreateServiceUserCredential", of)).json;
+    const { frontdoor } = (await asRoot("FrontdoorService/CreateFrontdoor", { organization_id: org })).json;
+    const draft = { frontdoor_id: frontdoor.id, name: "keys", type: "API_KEY" };
+    const made = await asRoot("FrontdoorAuthProviderService/CreateAuthProvider", draft);
+    const provider = made.json.authProvider.id;
+    return { org, machine: serviceuser.id, secret: secret.id, provider, frontdoor: frontdoor.id };
+  }
+
+  it("makes nothing that outlasts the session, at any process, until it is proven in that session", async () => {
+    const email = newEmail();
+    const person = await unproven(email);
+    const { id } = await person.whoAmI();
+    const given = await newOrganization();
+    const added = { org_id: given.org, user_id: id, role: "owner" };
+    expect((await asRoot("OrganizationService/AddMember", added)).status).toBe(200);
+    const none = Array(9).fill("ADDRESS_UNPROVEN");
+    expect(await makeAll(person, given)).toEqual(none);
+    expect(await makeAll(person.at(b), given)).toEqual(none);
+    // Passkeys, which go with the account, may be added.
+    const begun = await person.call("Authenticate", { strategyName: "passkey" });
+    expect(begun.json.stateOptions.type).toBe("register");
+
+    const session = person.cookies.get("sid");
+    expect((await person.call("AuthCallback", await askForCode(person, email))).status).toBe(200);
+    expect(person.cookies.get("sid")).not.toBe(session);
+    expect((await person.whoAmI()).id).toBe(id);
+    const all = Array(9).fill(200);
+    expect(await makeAll(person, given)).toEqual(all);
+    await expect.poll(async () => (await person.at(b).whoAmI()).emailVerified).toBe(true);
+    expect(await makeAll(person.at(b), given)).toEqual(all);
+    // The identity is still theirs.
+    const again = new Visitor(a);
+    expect((await signInAtGithub(github, again, email)).status).toBe(200);
+    expect((await again.whoAmI()).id).toBe(id);
+  });
+
+  it("hands the account over to whoever proves it from outside, and nothing that was put into it", async () => {
+    const email = newEmail();
+    const squatter = await unproven(email);
+    const { id } = await squatter.whoAmI();
+    const [alone, shared] = [await newOrganization(), await newOrganization()];
+    const colleague = new Visitor(a);
+    await colleague.signIn(newEmail());
+    for (const { org } of [alone, shared]) {
+      await asRoot("OrganizationService/AddMember", { org_id: org, user_id: id, role: "owner" });
+    }
+    const { id: colleagueId } = await colleague.whoAmI();
+    await asRoot("OrganizationService/AddMember", {
+      org_id: shared.org,
+      user_id: colleagueId,
+      role: "owner",
+    });
+    const { accessToken } = (await squatter.call("AuthToken")).json;
+
+    const before = listMails(b);
+    const owner = new Visitor(b);
+    await owner.signIn(email);
+    expect(await owner.whoAmI()).toMatchObject({ id, email, emailVerified: true });
+    const { organizations = [] } = (await owner.rpc("OrganizationService/ListOrganizations")).json;
+    expect(organizations).toEqual([]);
+    expect((await owner.call("ListIdentities")).json.identities ?? []).toEqual([]);
+    // Here it is refused at once, at the other process within a second.
+    await expect.poll(async () => (await squatter.call("GetCurrentUser")).status).toBe(401);
+    const bearer = { authorization: `Bearer ${accessToken}` };
+    for (const server of [a, b]) {
+      const answer = await postJson(server, "/vestibule.v1.AuthService/GetCurrentUser", {}, bearer);
+      expect(answer.status).toBe(401);
+    }
+    const stateOf = async (org: string) =>
+      (await asRoot("OrganizationService/GetOrganization", { id: org })).json.organization.state;
+    expect([await stateOf(alone.org), await stateOf(shared.org)]).toEqual(["disabled", "enabled"]);
+
+    const told = await waitForMail(b, email, before, (mail) => mail.includes("was emptied"));
+    expect(told.replaceAll("=\n", "")).toMatch(/account at "github"[\s\S]*memberships in organizations: 2/);
+    const toRoot = await waitForMail(b, "root@example.org", before, (mail) =>
+      mail.includes("disabled for want"),
+    );
+    expect(toRoot.replaceAll("=\n", "")).toContain(alone.org);
+    expect(toRoot).not.toContain(`${shared.org} (`);
+    const audited = await asRoot("AuditService/ListAuditRecords", { target_id: id });
+    expect(audited.json.records).toContainEqual(expect.objectContaining({ action: "user.take_over" }));
+
+    // Whoever had opened it is a stranger now.
+    const again = new Visitor(a);
+    expect(infoOf(await signInAtGithub(github, again, email)).reason).toBe("LINK_REQUIRED");
+  });
+
+  it("leaves no organization behind that is founded while the account is taken over", async () => {
+    for (let round = 0; round < 5; round++) {
+      const email = newEmail();
+      const squatter = await unproven(email);
+      const owner = new Visitor(b);
+      const answer = await askForCode(owner, email);
+      const found = (person: Visitor) =>
+        person.rpc("OrganizationService/CreateOrganization", { body: { name: `raced-${count++}` } });
+      const [taken, ...founded] = await Promise.all([
+        owner.call("AuthCallback", answer),
+        ...[squatter, squatter.at(b), squatter, squatter.at(b)].map(found),
+      ]);
+      expect(taken.status, taken.text).toBe(200);
+      for (const each of founded) {
+        expect(infoOf(each).reason).toMatch(/^(ADDRESS_UNPROVEN|NOT_AUTHENTICATED)$/);
+      }
+      const { organizations = [] } = (await owner.rpc("OrganizationService/ListOrganizations")).json;
+      expect(organizations).toEqual([]);
+    }
+  });
+
+  describe("on the pages", () => {
+    const formHeaders = { "content-type": "application/x-www-form-urlencoded" };
+    /** The form on a page that goes to a path, with its hidden fields. */
+    const formOf = ({ text }: Answer, action: string): URLSearchParams => {
+      const [, inside = ""] =
+        new RegExp(`<form method="post" action="${action}"[^>]*>([\\s\\S]*?)</form>`).exec(text) ?? [];
+      if (inside === "") throw new Error(`no form to ${action} in:\n${text}`);
+      const fields = [...inside.matchAll(/type="hidden" name="(\w+)" value="([^"]*)"/g)];
+      return new URLSearchParams(
+        Object.fromEntries(fields.map(([, name = "", value = ""]) => [name, value])),
+      );
+    };
+    const post = (person: Visitor, path: string, form: URLSearchParams) =>
+      person.send(path, { method: "POST", headers: formHeaders, body: form.toString() });
+
+    /** As far as the answer to the code. */
+    async function typeCode(person: Visitor, email: string) {
+      const before = listMails(a);
+      const mail = formOf(await person.send("/login"), "/login/mail");
+      for (const [name, value] of Object.entries({ email, strategy: "mailotp" })) mail.set(name, value);
+      const sent = await post(person, "/login/mail", mail);
+      const form = formOf(await person.send(String(sent.headers.location)), "/login/check-mail");
+      form.set("code", findCode(await waitForMail(a, email, before, hasCode)));
+      return await post(person, "/login/check-mail", form);
+    }
+
+    it("a right code asks whether the account is theirs, and offers to keep what is there", async () => {
+      const email = newEmail();
+      const squatter = await unproven(email);
+      const person = new Visitor(a);
+      const asked = await typeCode(person, email);
+      expect([asked.status, person.cookies.has("sid")]).toEqual([200, false]);
+      expect(asked.text).toContain("Sign in with GitHub first to keep what is there");
+      expect((await squatter.call("GetCurrentUser")).status).toBe(200);
+      // It leads to GitHub.
+      const provider = formOf(asked, "/login/with");
+      provider.set("strategy", "github");
+      expect((await post(person, "/login/with", provider)).text).toContain(github.baseUrl);
+      // Or on, by the same code.
+      const taken = await post(person, "/login/check-mail", formOf(asked, "/login/check-mail"));
+      expect([taken.status, taken.headers.location]).toEqual([303, "/account"]);
+      expect(person.cookies.has("sid")).toBe(true);
+      expect((await squatter.call("GetCurrentUser")).status).toBe(401);
+      // Nobody is asked twice.
+      expect((await typeCode(new Visitor(a), email)).status).toBe(303);
+    });
+
+    it("so does the button behind a mailed link", async () => {
+      const email = newEmail();
+      const squatter = await unproven(email);
+      const person = new Visitor(a);
+      const before = listMails(a);
+      await person.call("Authenticate", { strategyName: "maillink", email });
+      const { pathname, search } = findLink(await waitForMail(a, email, before, hasCode));
+      const confirm = formOf(await person.send(pathname + search), "/auth/callback");
+      const asked = await post(person, "/auth/callback", confirm);
+      expect(asked.text).toContain("Sign in with GitHub first to keep what is there");
+      expect([(await squatter.call("GetCurrentUser")).status, person.cookies.has("sid")]).toEqual([
+        200,
+        false,
+      ]);
+      const taken = await post(person, "/auth/callback", formOf(asked, "/auth/callback"));
+      expect([taken.status, person.cookies.has("sid")]).toEqual([303, true]);
+      expect((await squatter.call("GetCurrentUser")).status).toBe(401);
+    });
+
+    it("the account's own page has it confirmed, and everything is kept", async () => {
+      const email = newEmail();
+      const person = await unproven(email);
+      const { id } = await person.whoAmI();
+      const account = await person.send("/account");
+      expect(account.text).toContain("Confirm your address");
+      const form = formOf(account, "/login/mail");
+      form.set("strategy", "mailotp");
+      const before = listMails(a);
+      const sent = await post(person, "/login/mail", form);
+      const typed = formOf(await person.send(String(sent.headers.location)), "/login/check-mail");
+      typed.set("code", findCode(await waitForMail(a, email, before, hasCode)));
+      expect((await post(person, "/login/check-mail", typed)).headers.location).toBe("/account");
+      expect(await person.whoAmI()).toMatchObject({ id, emailVerified: true });
+      expect((await person.call("ListIdentities")).json.identities).toHaveLength(1);
+      expect((await person.send("/account")).text).not.toContain("Confirm your address");
+    });
   });
 });
 

@@ -29,7 +29,7 @@ import { SignInWeb } from "./auth/web.ts";
 import { InvalidatedCache } from "./changes/cache.ts";
 import type { Config } from "./config/config.ts";
 import { isAddress } from "./config/urls.ts";
-import type { Tx } from "./db/database.ts";
+import type { Reader, Tx } from "./db/database.ts";
 import { oneAtATime, sweepInBatches } from "./db/sweep.ts";
 import { listFrontierMethods } from "./edge/frontier-methods.ts";
 import { createHealth } from "./edge/health.ts";
@@ -76,7 +76,7 @@ import { deleteStaleCounts } from "./limits/rolling-count-store.ts";
 import { SharedCounts } from "./limits/shared-counts.ts";
 import { listen } from "./listener/listener.ts";
 import { createMailer } from "./mail/mailer.ts";
-import { toPasskeyNotice, toUnlinkNotice } from "./mail/notices.ts";
+import { toOwnerlessNotice, toPasskeyNotice, toTakeOverNotice, toUnlinkNotice } from "./mail/notices.ts";
 import { createOutbox } from "./mail/outbox.ts";
 import { createSmtpTransport } from "./mail/smtp.ts";
 import { createAccess } from "./organizations/access.ts";
@@ -122,6 +122,7 @@ import {
   deleteSession,
   findLiveSession,
   findLiveSessionByHash,
+  holdSession,
 } from "./sessions/store.ts";
 import { SessionTouches } from "./sessions/touches.ts";
 import type { Storage } from "./storage.ts";
@@ -421,16 +422,18 @@ export async function createApp(options: AppOptions): Promise<App> {
     database,
     audit,
     clock,
+    holdSession,
     hasOtherWayIn: hasWayInWithoutPasskey,
     notify: (to, event, name) => {
       const mail = { to, ...toPasskeyNotice(siteName, event, name) };
       mailer.send(mail).catch((err) => log.warn({ err }, "the owner of a passkey could not be told of it"));
     },
   });
+  const hasPasskey = async (from: Reader, userId: string) => (await findPasskeys(from, userId)).length > 0;
   const identities = new IdentityService({
     database,
     audit,
-    hasPasskey: async (tx, userId) => (await findPasskeys(tx, userId)).length > 0,
+    hasPasskey,
     notify: (to, { strategy, email }) => {
       const mail = { to, ...toUnlinkNotice(siteName, strategy, email) };
       mailer.send(mail).catch((err) => log.warn({ err }, "the owner of an identity could not be told of it"));
@@ -490,7 +493,25 @@ export async function createApp(options: AppOptions): Promise<App> {
       clock,
       endSessions,
       forgetPasskeys: deletePasskeys,
+      hasPasskey,
     }),
+    onTakeOver: (takeOver) => {
+      const { email, disabled } = takeOver;
+      const mails = [{ to: email, ...toTakeOverNotice(siteName, takeOver) }];
+      if (disabled.length > 0) {
+        const notice = toOwnerlessNotice(siteName, email, disabled);
+        mails.push(...config.adminEmails.map((to) => ({ to, ...notice })));
+        log.warn(
+          { organizations: disabled.map(({ id }) => id) },
+          "an account was taken over by the owner of its mailbox; organizations without an owner are disabled",
+        );
+      }
+      for (const mail of mails) {
+        mailer
+          .send(mail)
+          .catch((err) => log.warn({ err }, "an account was taken over and a mail of it failed"));
+      }
+    },
     holdPasskey,
     sessions,
     findSession: (id) => findLiveSession(reader, id),

@@ -45,6 +45,14 @@ export interface CallbackForm {
 export type CallbackResult =
   /** A link was opened in its own browser: a form with its code signs in. */
   | { readonly kind: "confirm"; readonly form: CallbackForm; readonly code: string }
+  /** The code was right, and would take over an account that its strategies open as it is: asks first. */
+  | {
+      readonly kind: "take_over";
+      readonly form: CallbackForm;
+      readonly code: string;
+      readonly waysToKeep: readonly string[];
+      readonly returnTo: string | undefined;
+    }
   /** A code was mailed: a form with it joins the identity to the account, and signs in. */
   | { readonly kind: "link_required"; readonly form: CallbackForm; readonly strategyName: string }
   /** A link was opened in another browser: the code in the mail is to be typed in the first one. */
@@ -176,9 +184,17 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly C
     const { strategy } = await web.glance(state, header);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
     const code = readOne(form, "code");
-    const answer = { strategyName: "", state, code, stateOptions: {}, route: plainUrl };
+    const asksBeforeTakeOver = !form.has("take_over");
+    const answer = { strategyName: "", state, code, stateOptions: {}, route: plainUrl, asksBeforeTakeOver };
     try {
-      const { returnTo, setCookies } = await finish(answer, request);
+      const { returnTo, setCookies, waysToKeep } = await finish(answer, request);
+      const formAgain = waysToKeep && (await findForm(state, header));
+      if (waysToKeep && formAgain) {
+        return await renderResult(
+          { kind: "take_over", form: formAgain, code, waysToKeep, returnTo },
+          request,
+        );
+      }
       return leave(returnTo ?? defaultReturnTo, setCookies);
     } catch (error) {
       return await retry(error, state, request);

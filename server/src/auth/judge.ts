@@ -37,6 +37,8 @@ export interface Judged {
   readonly proof: Proof;
   /** @throws DomainError INVALID_FLOW when another answer was faster */
   settle(tx: Tx): Promise<void>;
+  /** Instead: as if the answer had not come. A flow that takes one answer is over all the same. */
+  takeBack(): Promise<void>;
 }
 
 /** What was counted for one answer. */
@@ -74,7 +76,7 @@ export class Judge {
     });
     if (!isFresh)
       throw new DomainError("INVALID_FLOW", { detail: "the code was sent before, in another flow" });
-    return { proof: await strategy.finish(answer), settle: async () => {} };
+    return { proof: await strategy.finish(answer), settle: async () => {}, takeBack: async () => {} };
   }
 
   async #judgeCode(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<Judged> {
@@ -88,6 +90,9 @@ export class Judge {
         settle: async (tx) => {
           if (!(await flows.consume(tx, flow.id))) throw new DomainError("INVALID_FLOW");
           if (counted?.guess !== undefined) await guesses.forgiveGuess(tx, counted.guess);
+        },
+        takeBack: async () => {
+          if (counted !== undefined) await this.#afterFailure(flow, counted, true);
         },
       };
     } catch (error) {

@@ -8,10 +8,14 @@ import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { hashSecret } from "../lib/secrets.ts";
 import type { CountedFlow } from "../limits/flow-limits.ts";
+import { insertMember } from "../organizations/member-store.ts";
+import { insertOrganization } from "../organizations/store.ts";
+import { PasskeyService } from "../passkeys/service.ts";
 import { deletePasskey, insertPasskey } from "../passkeys/store.ts";
+import { holdSession } from "../sessions/store.ts";
 import { newRequestInfo } from "../sessions/test-support.ts";
 import { insertIdentity } from "../users/identity-store.ts";
-import { insertUser, updateUserState } from "../users/store.ts";
+import { findUser, insertUser, lockUser, updateUserState } from "../users/store.ts";
 import type { User } from "../users/user.ts";
 import { deleteExpiredFlows } from "./flow-store.ts";
 import { deleteSentCodes } from "./sent-code-store.ts";
@@ -784,6 +788,289 @@ describeDatabases("sign-in", (under) => {
         });
       });
       expect(await finishing).toEqual([user.id]);
+    });
+  });
+
+  describe("an account whose address was never proven", () => {
+    /** Somebody comes by a provider that is not authoritative, and is a member of two organizations. */
+    async function openTrojan() {
+      const email = newEmail();
+      const proof = identity({ email });
+      const { begun } = await finish(await beginAt("google", proof));
+      if (begun === undefined) throw new Error("no session");
+      const { userId } = begun.session;
+      const [trojan = "", shared = ""] = [newId(clock.now()), newId(clock.now())].toSorted();
+      const owner = (await signInByMail(newEmail())).session.userId;
+      await under.database.transaction(async (tx) => {
+        const now = clock.now();
+        for (const id of [trojan, shared]) {
+          const base = { title: "", metadata: {}, avatar: "", state: "enabled" } as const;
+          await insertOrganization(tx, { ...base, id, name: `o${id}`, createdAt: now, updatedAt: now });
+          await insertMember(tx, { orgId: id, userId, role: "owner" }, now);
+        }
+        await insertMember(tx, { orgId: shared, userId: owner, role: "owner" }, now);
+        await insertPasskey(tx, { ...newPasskey(userId), createdAt: now });
+      });
+      return { email, proof, begun, userId, trojan, shared };
+    }
+
+    const newPasskey = (userId: string) => ({
+      id: newId(clock.now()),
+      userId,
+      credentialId: randomBytes(16).toString("hex"),
+      publicKey: new Uint8Array(1),
+      counter: 0,
+      transports: [],
+      isSynced: false,
+      name: "p",
+    });
+
+    /** What is left of an account. */
+    async function lookAt({ userId, trojan, shared }: { userId: string; trojan: string; shared: string }) {
+      const { reader } = under.database;
+      const count = async (table: "identities" | "passkeys" | "memberships" | "sessions") => {
+        const rows = await reader.selectFrom(table).select("user_id").where("user_id", "=", userId).execute();
+        return rows.length;
+      };
+      const states = await reader.selectFrom("organizations").select(["id", "state"]).execute();
+      return {
+        proven: (await findUser(reader, userId))?.emailProven,
+        identities: await count("identities"),
+        passkeys: await count("passkeys"),
+        memberships: await count("memberships"),
+        sessions: await count("sessions"),
+        trojan: states.find(({ id }) => id === trojan)?.state,
+        shared: states.find(({ id }) => id === shared)?.state,
+      };
+    }
+
+    const emptied = {
+      proven: true,
+      identities: 0,
+      passkeys: 0,
+      memberships: 0,
+      sessions: 1,
+      trojan: "disabled",
+      shared: "enabled",
+    };
+    const whole = {
+      proven: true,
+      identities: 1,
+      passkeys: 1,
+      memberships: 2,
+      trojan: "enabled",
+      shared: "enabled",
+    };
+
+    it("is taken over by a proof from outside: nothing is left of what was there, and it is told", async () => {
+      const trojan = await openTrojan();
+      here.takeOvers.length = 0;
+      here.parts.events.length = 0;
+      const { session, cookie } = await signInByMail(trojan.email);
+      expect(session.userId).toBe(trojan.userId);
+      expect(await lookAt(trojan)).toEqual(emptied);
+      await expect(here.parts.authenticator.authenticateCookie(trojan.begun.cookie)).rejects.toMatchObject({
+        reason: "NOT_AUTHENTICATED",
+      });
+      expect(await here.parts.authenticator.authenticateCookie(cookie)).toMatchObject({ emailProven: true });
+      expect(here.takeOvers).toMatchObject([
+        {
+          email: trojan.email,
+          strategies: ["google"],
+          passkeys: 1,
+          organizations: 2,
+          disabled: [{ id: trojan.trojan, state: "disabled" }],
+        },
+      ]);
+      expect(here.parts.events.map(({ action, orgId }) => [action, orgId])).toEqual([
+        ["user.take_over", undefined],
+        ["member.remove", trojan.trojan],
+        ["member.remove", trojan.shared],
+        ["organization.disable", trojan.trojan],
+        ["session.create", undefined],
+      ]);
+      // It is proven now: another proof takes nothing.
+      await signInByMail(trojan.email);
+      expect(await lookAt(trojan)).toMatchObject({ sessions: 2 });
+      expect(here.takeOvers).toHaveLength(1);
+    });
+
+    it("stays as it is when the proof begins and ends in its own session", async () => {
+      const trojan = await openTrojan();
+      here.takeOvers.length = 0;
+      const principal = await here.parts.authenticator.authenticateCookie(trojan.begun.cookie);
+      expect(principal).toMatchObject({ emailProven: false });
+      const browser = newBrowser();
+      const begin = async (given = {}) => {
+        const asked = { email: trojan.email, browser, principal, ...given };
+        const { state } = await here.service.begin(toBegin(asked));
+        await here.service.drain();
+        return { state, code: mail.sent.get(trojan.email) ?? "", browsers: [browser] };
+      };
+      await finish({ ...(await begin()), principal });
+      expect(await lookAt(trojan)).toMatchObject({ ...whole, sessions: 2 });
+      expect(here.takeOvers).toEqual([]);
+      expect(await here.parts.authenticator.authenticateCookie(trojan.begun.cookie)).toMatchObject({
+        emailProven: true,
+      });
+    });
+
+    it.each([
+      ["began elsewhere", { principal: undefined }, {}],
+      ["ended elsewhere", {}, { principal: undefined }],
+      ["was to be anew, whoever is signed in", { reauthenticate: true }, {}],
+    ])("is taken over by a proof that %s", async (_, begunBy, endedBy) => {
+      const trojan = await openTrojan();
+      const principal = await here.parts.authenticator.authenticateCookie(trojan.begun.cookie);
+      const browser = newBrowser();
+      const asked = { email: trojan.email, browser, principal, ...begunBy };
+      const { state } = await here.service.begin(toBegin(asked));
+      await here.service.drain();
+      const code = mail.sent.get(trojan.email) ?? "";
+      await finish({ state, code, browsers: [browser], principal, ...endedBy });
+      expect(await lookAt(trojan)).toEqual(emptied);
+    });
+
+    it("is taken over by a proof in another person's session", async () => {
+      const trojan = await openTrojan();
+      const { cookie } = await signInByMail(newEmail());
+      const principal = await here.parts.authenticator.authenticateCookie(cookie);
+      const browser = newBrowser();
+      const { state } = await here.service.begin(toBegin({ email: trojan.email, browser, principal }));
+      await here.service.drain();
+      const code = mail.sent.get(trojan.email) ?? "";
+      await finish({ state, code, browsers: [browser], principal });
+      expect(await lookAt(trojan)).toEqual(emptied);
+    });
+
+    it("keeps what it has when an identity's mailbox is proven in its session, and gets the identity", async () => {
+      const trojan = await openTrojan();
+      const principal = await here.parts.authenticator.authenticateCookie(trojan.begun.cookie);
+      const second = identity({ email: trojan.email, isAuthoritative: true });
+      const code = randomBytes(8).toString("hex");
+      google.people.set(code, second);
+      const browser = newBrowser();
+      const begun = await here.service.begin(toBegin({ strategyName: "google", browser, principal }));
+      const inside = { browsers: [browser], principal };
+      const refused = await finish({ state: begun.state, code, ...inside }).catch((error: unknown) => error);
+      expect(refused).toMatchObject({ reason: "LINK_REQUIRED" });
+      await here.service.drain();
+      const { state = "" } = (refused as DomainError).metadata;
+      await finish({ state, code: mail.sent.get(trojan.email) ?? "", ...inside });
+      expect(await lookAt(trojan)).toMatchObject({ ...whole, identities: 2 });
+    });
+
+    it("is asked about first, where that is wished for: nothing is done, and the code is good once more", async () => {
+      const trojan = await openTrojan();
+      const flow = await beginByMail(trojan.email);
+      for (let times = 0; times < 12; times++) {
+        expect(await finish({ ...flow, asksBeforeTakeOver: true })).toEqual({
+          waysToKeep: ["google", "passkey"],
+          returnTo: undefined,
+        });
+      }
+      await expect(finish({ ...flow, code: "wrong", asksBeforeTakeOver: true })).rejects.toMatchObject(
+        badCode,
+      );
+      expect(await lookAt(trojan)).toMatchObject({ ...whole, proven: false });
+      await finish(flow);
+      expect(await lookAt(trojan)).toEqual(emptied);
+      // Nobody is asked about an account that is proven, or that is not there.
+      for (const email of [trojan.email, newEmail()]) {
+        const { begun } = await finish({ ...(await beginByMail(email)), asksBeforeTakeOver: true });
+        expect(begun).toBeDefined();
+      }
+    });
+
+    /**
+     * Starts one after the other so that all have looked and none has acted: on Postgres while the
+     * user's row is held, for which they wait in this order. SQLite runs one transaction at a time.
+     */
+    async function race(userId: string, starts: readonly (() => Promise<unknown>)[]) {
+      const { database, dialect } = under;
+      if (dialect === "sqlite") return await Promise.allSettled(starts.map((start) => start()));
+      const started: Promise<PromiseSettledResult<unknown>[]>[] = [];
+      // A handle of its own: what is begun inside of a transaction of one is part of it.
+      const holder = await under.openAnother();
+      await holder.transaction(async (tx) => {
+        await lockUser(tx, userId);
+        for (const start of starts) {
+          started.push(Promise.allSettled([start()]));
+          await eventually(async () => {
+            const waiting = await sql`select 1 from pg_stat_activity
+              where datname = current_database() and wait_event_type = 'Lock'`.execute(database.reader);
+            expect(waiting.rows).toHaveLength(started.length);
+          });
+        }
+      });
+      return (await Promise.all(started)).flat();
+    }
+
+    it("is taken over once by two proofs at once", async () => {
+      const trojan = await openTrojan();
+      for (const each of [here, there]) each.takeOvers.length = 0;
+      const flows = [];
+      // The fake keeps the newest code alone.
+      for (const _ of [1, 2]) flows.push(await beginByMail(trojan.email));
+      const outcomes = await race(
+        trojan.userId,
+        flows.map((flow, index) => () => finish(flow, index ? here : there)),
+      );
+      expect(outcomes).toMatchObject([1, 2].map(() => ({ status: "fulfilled" })));
+      expect([...here.takeOvers, ...there.takeOvers]).toHaveLength(1);
+      // Both sessions are of whoever has the mailbox.
+      expect(await lookAt(trojan)).toEqual({ ...emptied, sessions: 2 });
+    });
+
+    it("stays as it is when the proof in its session is first, and is taken over when it is second", async () => {
+      for (const isFirst of [true, false]) {
+        const trojan = await openTrojan();
+        const principal = await here.parts.authenticator.authenticateCookie(trojan.begun.cookie);
+        const browser = newBrowser();
+        const { state } = await here.service.begin(toBegin({ email: trojan.email, browser, principal }));
+        await here.service.drain();
+        const own = { state, code: mail.sent.get(trojan.email) ?? "", browsers: [browser], principal };
+        const outside = await beginByMail(trojan.email);
+        const starts = [() => finish(own), () => finish(outside, there)];
+        const outcomes = await race(trojan.userId, isFirst ? starts : starts.toReversed());
+        expect(outcomes).toMatchObject([1, 2].map(() => ({ status: "fulfilled" })));
+        // On SQLite either may be first, whichever was started before.
+        const left = await lookAt(trojan);
+        const isKept = under.dialect === "postgres" ? isFirst : left.identities === 1;
+        expect(left).toEqual(isKept ? { ...whole, sessions: 3 } : { ...emptied, sessions: 2 });
+      }
+    });
+
+    it("does not let in again whoever opened it, by an identity that goes with the take-over", async () => {
+      const trojan = await openTrojan();
+      const [flow, late] = [await beginByMail(trojan.email), await beginAt("google", trojan.proof)];
+      const outcomes = await race(trojan.userId, [() => finish(flow, there), () => finish(late)]);
+      const refused = { status: "rejected", reason: { reason: "LINK_REQUIRED" } };
+      expect(outcomes).toMatchObject([{ status: "fulfilled" }, refused]);
+      expect(await lookAt(trojan)).toEqual(emptied);
+    });
+
+    it("takes no passkey from a session that ends with the take-over", async () => {
+      const passkeys = new PasskeyService({
+        database: under.database,
+        audit: here.parts.audit,
+        clock,
+        holdSession,
+        hasOtherWayIn: async () => true,
+        notify: () => {},
+      });
+      const trojan = await openTrojan();
+      const principal = await here.parts.authenticator.authenticateCookie(trojan.begun.cookie);
+      const caller = { principal, request: toFinish({}).info };
+      const flow = await beginByMail(trojan.email);
+      const outcomes = await race(trojan.userId, [
+        () => finish(flow, there),
+        () => passkeys.add(caller, newPasskey(trojan.userId)),
+      ]);
+      // On SQLite the passkey may come first, and then goes with the others.
+      if (under.dialect === "postgres")
+        expect(outcomes).toMatchObject([{ status: "fulfilled" }, { reason: expired }]);
+      expect(await lookAt(trojan)).toEqual(emptied);
     });
   });
 

@@ -9,7 +9,7 @@
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
-import type { Database, Tx } from "../db/database.ts";
+import type { Database, Reader, Tx } from "../db/database.ts";
 import { isUniqueViolation } from "../db/errors.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -20,8 +20,9 @@ import type { CountedFlow, FlowLimits } from "../limits/flow-limits.ts";
 import type { Principal, UserPrincipal } from "../principals/principal.ts";
 import type { BegunSession, NewSession } from "../sessions/service.ts";
 import type { Device, LiveSession } from "../sessions/session.ts";
-import type { Admission, ProvenIdentity, WaitingIdentity } from "../users/accounts.ts";
+import type { Admission, MailboxProof, ProvenIdentity, WaitingIdentity } from "../users/accounts.ts";
 import { toEmail } from "../users/email.ts";
+import type { TakeOver } from "../users/take-over.ts";
 import { isSameBrowser } from "./browser.ts";
 import type { Flow } from "./flow-store.ts";
 import { type FlowSecret, type Flows, newState } from "./flows.ts";
@@ -65,6 +66,11 @@ export interface FinishFlow {
   /** Values of the browser's cookie. */
   readonly browsers: readonly string[];
   readonly principal: Principal | undefined;
+  /**
+   * Whether to do nothing yet where a right code would take over an account
+   * with something in it that can be kept: see `waysToKeep` of the answer.
+   */
+  readonly asksBeforeTakeOver?: boolean;
   /** Live sessions that the request came with: a new one takes their place. */
   readonly sessions: readonly LiveSession[];
   readonly device: Device;
@@ -73,9 +79,15 @@ export interface FinishFlow {
 
 /** A flow that came to a good end. */
 export interface FinishedSignIn {
-  /** Absent when a passkey was registered, which makes no session. */
+  /** Absent when a passkey was registered, which makes no session, and while the person is asked. */
   readonly begun?: BegunSession;
   readonly returnTo: string | undefined;
+  /**
+   * Set where nothing has been done yet and the same answer is good once more:
+   * the strategies that get into the account that the mailbox's proof would
+   * take over, and keep what is there.
+   */
+  readonly waysToKeep?: readonly string[];
 }
 
 /** What can be seen of a flow from outside. */
@@ -102,9 +114,16 @@ export interface SignInServiceOptions {
   readonly judge: Judge;
   readonly accounts: {
     admitIdentity(tx: Tx, identity: ProvenIdentity): Promise<Admission | { readonly needs: string }>;
-    admitMailbox(tx: Tx, email: string, waiting?: WaitingIdentity): Promise<Admission>;
+    admitMailbox(tx: Tx, email: string, proof: MailboxProof): Promise<Admission>;
     admitUser(tx: Tx, userId: string): Promise<Admission>;
+    findWaysToKeep(
+      reader: Reader,
+      email: string,
+      proof: Pick<MailboxProof, "insideOf">,
+    ): Promise<readonly string[]>;
   };
+  /** Tells those concerned of an account that was taken over. Best effort: must not throw. */
+  readonly onTakeOver: (takeOver: TakeOver) => void;
   /** Whether a user still has a passkey; with `tx`, so that a removal is before this sign-in or after it. */
   readonly holdPasskey: (tx: Tx, id: string, userId: string) => Promise<boolean>;
   readonly sessions: { begin(tx: Tx, session: NewSession): Promise<BegunSession> };
@@ -126,9 +145,15 @@ interface FlowStart {
   readonly counted?: CountedFlow;
 }
 
+/** The sign-in that goes on by proving a mailbox. */
+interface LinkedFrom extends Pick<FlowSecret, "counted"> {
+  readonly user: SignedInUser | undefined;
+  readonly info: RequestInfo;
+}
+
 /** What acting on a proof came to. */
 type Outcome =
-  | { readonly begun: BegunSession }
+  | { readonly begun: BegunSession; readonly takenOver?: TakeOver | undefined }
   | { readonly needs: string; readonly waiting: WaitingIdentity };
 
 /** @see the head of this file */
@@ -291,14 +316,31 @@ export class SignInService {
       this.#endWell(secret);
       return { returnTo: flow.returnTo };
     }
-    const outcome = await this.#complete(flow, judged, secret.waiting, request);
-    if ("needs" in outcome) throw await this.#toLinkRequired(flow, outcome, secret, request.info);
+    const about = { waiting: secret.waiting, insideOf: user?.userId };
+    const waysToKeep = request.asksBeforeTakeOver ? await this.#findWaysToKeep(judged.proof, about) : [];
+    if (waysToKeep.length > 0) {
+      await judged.takeBack();
+      return { waysToKeep, returnTo: flow.returnTo };
+    }
+    const outcome = await this.#complete(flow, judged, about, request);
+    if ("needs" in outcome) {
+      throw await this.#toLinkRequired(flow, outcome, { ...secret, user, info: request.info });
+    }
     this.#endWell(secret);
+    if (outcome.takenOver !== undefined) this.#options.onTakeOver(outcome.takenOver);
     return { begun: outcome.begun, returnTo: flow.returnTo };
   }
 
   #endWell({ counted }: FlowSecret): void {
     if (counted !== undefined) this.#options.flowLimits.giveBack(counted);
+  }
+
+  /** Of the strategies that are offered. */
+  async #findWaysToKeep(proof: Proof, about: MailboxProof): Promise<readonly string[]> {
+    if (proof.kind !== "mailbox") return [];
+    const { accounts, database } = this.#options;
+    const ways = await accounts.findWaysToKeep(database.reader, proof.email, about);
+    return ways.filter((name) => this.#strategies.has(name));
   }
 
   /**
@@ -354,14 +396,9 @@ export class SignInService {
    * Acts on a proof, in one transaction. Two first sign-ins of one person may
    * race: whose account comes second is rolled back and finds the first.
    */
-  async #complete(
-    flow: Flow,
-    judged: Judged,
-    waiting: WaitingIdentity | undefined,
-    request: FinishFlow,
-  ): Promise<Outcome> {
+  async #complete(flow: Flow, judged: Judged, about: MailboxProof, request: FinishFlow): Promise<Outcome> {
     const { database, flows } = this.#options;
-    const act = () => database.transaction((tx) => this.#act(tx, flow, judged, waiting, request));
+    const act = () => database.transaction((tx) => this.#act(tx, flow, judged, about, request));
     try {
       return await act().catch((error) => (isUniqueViolation(error) ? act() : Promise.reject(error)));
     } catch (error) {
@@ -371,18 +408,12 @@ export class SignInService {
     }
   }
 
-  async #act(
-    tx: Tx,
-    flow: Flow,
-    judged: Judged,
-    waiting: WaitingIdentity | undefined,
-    request: FinishFlow,
-  ): Promise<Outcome> {
+  async #act(tx: Tx, flow: Flow, judged: Judged, about: MailboxProof, request: FinishFlow): Promise<Outcome> {
     const { sessions, feed, audit } = this.#options;
     await judged.settle(tx);
-    const admission = await this.#admit(tx, flow, judged.proof, waiting);
+    const admission = await this.#admit(tx, flow, judged.proof, about);
     if ("needs" in admission) return admission;
-    const { user, events, changes } = admission;
+    const { user, events, changes, takenOver } = admission;
     const begun = await sessions.begin(tx, {
       userId: user.id,
       strategy: flow.strategy,
@@ -407,19 +438,19 @@ export class SignInService {
       details: { strategy: flow.strategy, replaced: String(request.sessions.length) },
     });
     await feed.append(tx, ...changes, ...begun.changes);
-    return { begun };
+    return { begun, takenOver };
   }
 
   async #admit(
     tx: Tx,
     flow: Flow,
     proof: Proof,
-    waiting: WaitingIdentity | undefined,
+    about: MailboxProof,
   ): Promise<Admission | Exclude<Outcome, { begun: BegunSession }>> {
     const { accounts, holdPasskey } = this.#options;
     switch (proof.kind) {
       case "mailbox":
-        return await accounts.admitMailbox(tx, proof.email, waiting);
+        return await accounts.admitMailbox(tx, proof.email, about);
       case "passkey": {
         const isThere = await holdPasskey(tx, proof.passkeyId, proof.userId);
         const admission = await accounts.admitUser(tx, proof.userId);
@@ -441,8 +472,7 @@ export class SignInService {
   async #toLinkRequired(
     flow: Flow,
     { needs: email, waiting }: { readonly needs: string; readonly waiting: WaitingIdentity },
-    { counted }: FlowSecret,
-    info: RequestInfo,
+    { counted, user, info }: LinkedFrom,
   ): Promise<DomainError> {
     const { state } = await this.#start(this.#getStrategy(linkStrategyName), {
       browserHash: flow.browserHash,
@@ -452,6 +482,7 @@ export class SignInService {
       waiting,
       // The sign-in goes on: its beginning is given back when this one ends well.
       ...(counted && { counted }),
+      ...(user && { user }),
       ...(flow.returnTo !== undefined && { returnTo: flow.returnTo }),
     });
     const metadata = { strategy_name: linkStrategyName, state, email };

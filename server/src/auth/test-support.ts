@@ -8,10 +8,11 @@ import { DomainError } from "../lib/errors.ts";
 import { silentLog } from "../lib/log.ts";
 import type { FlowLimits } from "../limits/flow-limits.ts";
 import { MailboxLimits } from "../limits/mailbox-limits.ts";
-import { holdPasskey } from "../passkeys/store.ts";
+import { deletePasskeys, findPasskeys, holdPasskey } from "../passkeys/store.ts";
 import { findLiveSession } from "../sessions/store.ts";
 import { newRequestInfo, openSessions, type SessionParts, unknownDevice } from "../sessions/test-support.ts";
 import { Accounts } from "../users/accounts.ts";
+import type { TakeOver } from "../users/take-over.ts";
 import { createBrowsers } from "./browser.ts";
 import { Flows } from "./flows.ts";
 import { Judge } from "./judge.ts";
@@ -90,6 +91,8 @@ export interface SignInParts {
   readonly parts: SessionParts;
   readonly limits: MailboxLimits;
   readonly flows: Flows;
+  /** What was told of accounts that were taken over. */
+  readonly takeOvers: TakeOver[];
   close(): Promise<void>;
 }
 
@@ -117,6 +120,7 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
     mailsPerMailbox: 5,
     mailsPerAddress: 20,
   });
+  const takeOvers: TakeOver[] = [];
   const service = new SignInService({
     database,
     feed: parts.feed,
@@ -136,13 +140,15 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
       adminEmails,
       clock,
       endSessions: (tx, userId) => parts.sessions.endAll(tx, userId),
-      forgetPasskeys: async () => {},
+      forgetPasskeys: deletePasskeys,
+      hasPasskey: async (reader, userId) => (await findPasskeys(reader, userId)).length > 0,
     }),
+    onTakeOver: (takeOver) => void takeOvers.push(takeOver),
     holdPasskey,
     sessions: parts.sessions,
     findSession: (id) => findLiveSession(database.reader, id),
   });
-  return { service, parts, limits, flows, close: () => parts.close() };
+  return { service, parts, limits, flows, takeOvers, close: () => parts.close() };
 }
 
 /** Browsers as over https. */

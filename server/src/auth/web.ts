@@ -39,8 +39,10 @@ export interface WebBegun extends WebAnswer {
 export interface WebFinished extends WebAnswer {
   /** Where the person asked to go. */
   readonly returnTo: string | undefined;
-  /** Absent when a passkey was registered, which makes no session. */
+  /** Absent when a passkey was registered, which makes no session, and while the person is asked. */
   readonly begun: BegunSession | undefined;
+  /** As of `FinishedSignIn`: the person is to be asked first. */
+  readonly waysToKeep: readonly string[] | undefined;
 }
 
 export interface SignInWebOptions {
@@ -76,12 +78,12 @@ export class SignInWeb {
 
   /** Ends a flow, and signs the browser in. @throws DomainError as `SignInService.finish` */
   async finish(
-    answer: Pick<FinishFlow, "strategyName" | "state" | "code" | "stateOptions" | "issuer" | "route">,
+    answer: Omit<FinishFlow, "browsers" | "principal" | "sessions" | "device" | "info">,
     request: WebRequest,
   ): Promise<WebFinished> {
     const { header, info, principal } = request;
     const { service, browsers } = this.#options;
-    const { begun, returnTo } = await service.finish({
+    const { begun, returnTo, waysToKeep } = await service.finish({
       ...answer,
       browsers: browsers.find(header),
       principal,
@@ -92,7 +94,8 @@ export class SignInWeb {
     if (begun !== undefined) info.outcome.principal = `user:${begun.session.userId}`;
     const own = begun === undefined ? [] : this.#toSetCookies(begun);
     // The one that is replaced may be of another domain than the one that takes its place.
-    return { returnTo, begun, setCookies: [...(begun ? this.clearStrays(header, 1) : []), ...own] };
+    const setCookies = [...(begun ? this.clearStrays(header, 1) : []), ...own];
+    return { returnTo, begun, waysToKeep, setCookies };
   }
 
   /** Looks at a flow without changing it. @throws DomainError INVALID_FLOW */

@@ -44,6 +44,10 @@ export const reasons = {
   ],
   LINK_REQUIRED: ["failed_precondition", "confirm the address with the code mailed to it"],
   REAUTH_REQUIRED: ["failed_precondition", "sign in again first"],
+  ADDRESS_UNPROVEN: [
+    "failed_precondition",
+    "prove your address first: sign in by a code mailed to it, in this session",
+  ],
   EMAIL_REQUIRED: ["failed_precondition", "the identity provider told no usable address"],
   SIGNUP_CLOSED: ["permission_denied", "sign-up is not open to this address"],
   NOT_AUTHENTICATED: ["unauthenticated", "not authenticated"],

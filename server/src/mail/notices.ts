@@ -21,6 +21,49 @@ export function toPasskeyNotice(site: string, event: "added" | "removed", name: 
   );
 }
 
+/** What was in an account before somebody else's proof of its address emptied it. */
+export interface EmptiedAccount {
+  /** Names of the strategies whose identities were linked. */
+  readonly strategies: readonly string[];
+  readonly passkeys: number;
+  readonly organizations: number;
+}
+
+/** Whoever proved the address has taken an account over that was opened on it before. */
+export function toTakeOverNotice(
+  site: string,
+  { strategies, passkeys, organizations }: EmptiedAccount,
+): Notice {
+  const gone = [
+    ...strategies.map((strategy) => `the account at "${strategy}" that was linked to it`),
+    ...(passkeys > 0 ? [`passkeys: ${passkeys}`] : []),
+    ...(organizations > 0 ? [`memberships in organizations: ${organizations}`] : []),
+    "all sessions from before",
+  ];
+  return toNotice(
+    site,
+    "Your account was emptied",
+    "Your address was confirmed by a code that we mailed to you. An account had been opened on it before, and nobody had confirmed that it was yours: it is yours now, and nothing is left of what was in it.",
+    `Removed: ${gone.join("; ")}.`,
+    "If you opened it yourself, link your other accounts again by signing in with them, and ask the owners of your organizations to let you back in.",
+  );
+}
+
+/** For those who run the platform: organizations whose only owner was such an account. */
+export function toOwnerlessNotice(
+  site: string,
+  email: string,
+  organizations: readonly { readonly id: string; readonly name: string }[],
+): Notice {
+  return toNotice(
+    site,
+    "Organizations were disabled for want of an owner",
+    `The account ${email} was opened by somebody who never confirmed that address. The owner of the mailbox has taken it over, and its memberships are gone.`,
+    `No owner is left of: ${organizations.map(({ id, name }) => `${name} (${id})`).join(", ")}. They are disabled, with all that their service users hold.`,
+    "Look at what is in them, then delete them, or add an owner and enable them.",
+  );
+}
+
 /** An identity was parted from the account. */
 export function toUnlinkNotice(site: string, strategy: string, email: string): Notice {
   const account = email === "" ? "" : ` (${email})`;

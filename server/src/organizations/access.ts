@@ -35,6 +35,19 @@ export function requireGrantable(granted: GrantedAccess, role: Role): void {
   throw new DomainError("NOT_AUTHORIZED", { detail: `a ${granted.role} cannot grant the role ${role}` });
 }
 
+/**
+ * Nobody whose address was never proven makes what would outlast their
+ * session: an organization, a machine or its credentials, a role for others.
+ * Whoever proves the mailbox takes the account over, and must not come by a
+ * stranger's. Asked of the principal as it was authenticated, so that a call
+ * which is under way while that happens makes nothing either.
+ *
+ * @throws DomainError ADDRESS_UNPROVEN
+ */
+export function requireProven(principal: Principal): void {
+  if (principal.type === "user" && !principal.emailProven) throw new DomainError("ADDRESS_UNPROVEN");
+}
+
 /** Reads what access depends on. */
 export interface AccessSource {
   findOrganization(idOrName: string): Promise<Organization | undefined>;

@@ -6,7 +6,7 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
 import type { Caller, Role } from "../principals/principal.ts";
-import { type Access, requireGrantable } from "./access.ts";
+import { type Access, requireGrantable, requireProven } from "./access.ts";
 import * as store from "./member-store.ts";
 import type { Member } from "./organization.ts";
 import { keepingAnOwner, lockForGrant, type OwnershipLimit, requireRoomToOwn } from "./owners.ts";
@@ -94,10 +94,11 @@ export class MemberService {
   /**
    * Gives a member another role; who has it already keeps it, and nothing is recorded.
    *
-   * @throws DomainError NOT_AUTHORIZED, MEMBER_NOT_FOUND, LAST_OWNER, TOO_MANY_ORGANIZATIONS
+   * @throws DomainError NOT_AUTHORIZED, ADDRESS_UNPROVEN, MEMBER_NOT_FOUND, LAST_OWNER, TOO_MANY_ORGANIZATIONS
    */
   async setRole(caller: Caller, ref: MemberRef, role: Role): Promise<Member> {
     const granted = await this.#access.require(caller.principal, ref.org, governs);
+    requireProven(caller.principal);
     requireGrantable(granted, role);
     const orgId = granted.organization.id;
     const userId = ref.userId.toLowerCase();

@@ -36,12 +36,12 @@ function machine(orgId: string, role: Role, superuser = false, id = newId(clock.
   return { principal, request };
 }
 
-function person(id: string): Caller {
+function person(id: string, emailProven = true): Caller {
   const principal = {
     type: "user",
     id,
     email: `${id}@example.org`,
-    emailProven: true,
+    emailProven,
     sessionId: "s",
     superuser: false,
     authVia: "session",
@@ -175,6 +175,27 @@ describeDatabases("organizations, members, projects and users", (under) => {
       });
       await organizations.setState(root, made.id, "enabled");
       expect((await organizations.get(owner, made.id)).state).toBe("enabled");
+    });
+
+    it("are neither made nor given roles in by somebody whose address nobody has proven", async () => {
+      const id = await newUser();
+      const unproven = person(id, false);
+      const refusal = { reason: "ADDRESS_UNPROVEN", kind: "failed_precondition" };
+      const refused = draft();
+      await expect(organizations.create(unproven, refused)).rejects.toMatchObject(refusal);
+      expect(await findOrganization(database.reader, refused.name)).toBeUndefined();
+      // What they are in by a superuser's deed they may read and leave, but not hand on.
+      const made = await organizations.create(root, draft());
+      const friend = await newUser();
+      await members.add(root, { org: made.id, userId: id }, "owner");
+      await members.add(root, { org: made.id, userId: friend }, "viewer");
+      const ref = { org: made.id, userId: friend };
+      await expect(members.setRole(unproven, ref, "owner")).rejects.toMatchObject(refusal);
+      expect((await members.list(unproven, made.id, page)).items).toHaveLength(2);
+      await members.remove(unproven, ref);
+      await expect(members.setRole(unproven, { ...ref, org: newName() }, "owner")).rejects.toMatchObject({
+        reason: "NOT_AUTHORIZED",
+      });
     });
 
     it("that a person owns are bounded, disabled ones too, but for superusers", async () => {

@@ -15,7 +15,7 @@ import { newId } from "../lib/ids.ts";
 import { checkMetadata, type Metadata } from "../lib/metadata.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
 import type { Caller } from "../principals/principal.ts";
-import type { Access } from "./access.ts";
+import { type Access, requireProven } from "./access.ts";
 import { insertMember, lockPerson } from "./member-store.ts";
 import { defaultOrganizationName, type Organization } from "./organization.ts";
 import { type OwnershipLimit, requireRoomToOwn } from "./owners.ts";
@@ -67,13 +67,14 @@ export class OrganizationService {
   /**
    * Creates an organization; a person who creates one becomes its owner.
    *
-   * @throws DomainError NOT_AUTHORIZED for machines, TOO_MANY_ORGANIZATIONS, NAME_TAKEN
+   * @throws DomainError NOT_AUTHORIZED for machines, ADDRESS_UNPROVEN, TOO_MANY_ORGANIZATIONS, NAME_TAKEN
    */
   async create(caller: Caller, draft: OrganizationDraft): Promise<Organization> {
     const { principal } = caller;
     if (principal.type === "serviceuser" && !principal.superuser) {
       throw new DomainError("NOT_AUTHORIZED", { detail: "a service user belongs to one organization" });
     }
+    requireProven(principal);
     checkMetadata("body.metadata", draft.metadata);
     const now = this.#clock.now();
     const organization: Organization = {

@@ -6,6 +6,7 @@ import type { FormKit } from "./forms.ts";
 import { toNotice } from "./frame.ts";
 import { type Html, html } from "./html.ts";
 import { loginPaths } from "./login-view.ts";
+import { ownStrategies } from "./offers.ts";
 import { toAgoText, toDateText, toExactText, toProviderLabel } from "./texts.ts";
 
 /** Paths of the account page and of the forms on it. */
@@ -24,6 +25,8 @@ export const accountPaths = {
 export interface AccountView {
   readonly forms: FormKit;
   readonly email: string;
+  /** Whether nobody has proven the address, and a code can be mailed to it. */
+  readonly mayProve: boolean;
   readonly currentSessionId: string;
   readonly sessions: readonly Session[];
   /** Undefined where passkeys are not offered. */
@@ -41,9 +44,22 @@ export function toAccountBody(view: AccountView): Html {
   return html`<h1>Your account</h1>
 <p class="lead"><strong class="address">${view.email}</strong></p>
 ${toNotice(view.problem)}${toNotice(view.done, "done")}
+${view.mayProve && toProve(view)}
 ${view.passkeys !== undefined && toPasskeys(view, view.passkeys)}
 ${toSessions(view)}
 ${view.identities.length > 0 && toIdentities(view)}`;
+}
+
+/** Asks for a code in this very session, so that its answer keeps the account as it is. */
+function toProve({ forms, email }: AccountView): Html {
+  return html`<section class="card" aria-labelledby="prove">
+<h2 id="prove">Confirm your address</h2>
+<p class="about">Nobody has confirmed yet that <span class="address">${email}</span> is yours. Until you do, you cannot create organizations or credentials, and whoever confirms it elsewhere takes this account over.</p>
+<form method="post" action="${loginPaths.mail}">
+${forms.hidden(loginPaths.mail, { email })}
+<button class="primary" name="strategy" value="${ownStrategies.mailCode}">E-mail me a code</button>
+</form>
+</section>`;
 }
 
 /** The button beside the site's name. */

@@ -23,10 +23,12 @@ import { openForms, readField, readForm } from "./forms.ts";
 import type { RenderPage } from "./frame.ts";
 import { type PageRequest, type PageResponse, type PageRoute, redirect, toPath } from "./http.ts";
 import { loginPaths } from "./login-view.ts";
+import type { Offers } from "./offers.ts";
 import { explain } from "./texts.ts";
 
 export interface AccountPagesOptions {
   readonly render: RenderPage;
+  readonly offers: Pick<Offers, "mailCode">;
   readonly web: Pick<SignInWeb, "signOut" | "toClearCookies">;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly sessions: Pick<SessionService, "list" | "revoke" | "revokeAll">;
@@ -56,7 +58,8 @@ type Action = (caller: Visitor, form: URLSearchParams) => Promise<keyof typeof d
 
 /** Builds the routes of the account page and its forms. */
 export function createAccountPages(options: AccountPagesOptions): readonly PageRoute[] {
-  const { render, web, authenticator, sessions, passkeys, identities, clock, publicUrl, browsers } = options;
+  const { render, offers, web, authenticator, sessions, passkeys, identities, clock, publicUrl, browsers } =
+    options;
 
   function isYoung(session: Session | undefined): boolean {
     const ageMs = clock.now().getTime() - (session?.createdAt.getTime() ?? 0);
@@ -64,7 +67,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
   }
 
   async function show(request: PageRequest, caller: Visitor): Promise<PageResponse> {
-    const { email, sessionId } = caller.principal;
+    const { email, emailProven, sessionId } = caller.principal;
     const [open, keys, linked] = await Promise.all([
       sessions.list(caller),
       passkeys?.list(caller),
@@ -81,6 +84,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
       body: toAccountBody({
         forms,
         email,
+        mayProve: !emailProven && offers.mailCode,
         currentSessionId: sessionId,
         sessions: open,
         passkeys: keys,

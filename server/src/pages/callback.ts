@@ -1,19 +1,33 @@
 /** The pages of `/auth/callback`. */
+import type { Browsers } from "../auth/browser.ts";
 import { type CallbackForm, type CallbackResult, callbackPath } from "../auth/callback-routes.ts";
 import { toCheckMailPath } from "./check-mail.ts";
+import { openForms } from "./forms.ts";
 import type { RenderPage } from "./frame.ts";
 import { type Html, html } from "./html.ts";
-import { type PageResponse, redirect, toPath } from "./http.ts";
+import { type PageRequest, type PageResponse, redirect, toPath } from "./http.ts";
 import { loginPaths } from "./login-view.ts";
 import { toMessageBody, toOtherBrowserBody } from "./message-view.ts";
+import { toTakeOverBody } from "./take-over-view.ts";
 import { explain, toStatus } from "./texts.ts";
 
 /** Draws the results of `/auth/callback`; a code is typed on the page that is for that. */
-export function createRenderResult(render: RenderPage): (result: CallbackResult) => PageResponse {
-  return (result) => {
+export function createRenderResult(
+  render: RenderPage,
+  browsers: Browsers,
+): (result: CallbackResult, request: Pick<PageRequest, "header">) => PageResponse {
+  return (result, { header }) => {
     switch (result.kind) {
       case "confirm":
         return render({ title: "Sign in", body: toConfirmBody(result.form, result.code) });
+      case "take_over": {
+        const { form, code, waysToKeep, returnTo } = result;
+        const forms = openForms({ method: "POST", header }, browsers);
+        const fields = toFields(form, code);
+        const view = { email: form.email, waysToKeep, returnTo, forms, action: callbackPath, fields };
+        const { setCookies } = forms;
+        return render({ title: "Is this account yours?", setCookies, body: toTakeOverBody(view) });
+      }
       case "link_required":
         return redirect(toCheckMailPath(result.form.state, { joins: true }));
       case "other_browser":
@@ -39,14 +53,18 @@ const notSignedIn = {
   text: "The sign-in was not completed at the provider. Nothing has changed: try again, or choose another way.",
 };
 
-function toConfirmBody({ state, formToken, email }: CallbackForm, code: string): Html {
+function toFields({ state, formToken }: CallbackForm, code: string): Html {
+  return html`<input type="hidden" name="state" value="${state}">
+<input type="hidden" name="token" value="${formToken}">
+<input type="hidden" name="code" value="${code}">`;
+}
+
+function toConfirmBody(form: CallbackForm, code: string): Html {
   return html`<section class="card">
 <h1>Sign in</h1>
-<p class="lead">as <strong class="address">${email}</strong></p>
+<p class="lead">as <strong class="address">${form.email}</strong></p>
 <form method="post" action="${callbackPath}">
-<input type="hidden" name="state" value="${state}">
-<input type="hidden" name="token" value="${formToken}">
-<input type="hidden" name="code" value="${code}">
+${toFields(form, code)}
 <button class="primary" autofocus>Sign in</button>
 </form>
 <p class="hint">If you did not ask for this, close the page: nothing has happened.</p>

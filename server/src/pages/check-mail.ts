@@ -16,6 +16,7 @@ import { type PageRequest, type PageResponse, type PageRoute, redirect, toPath }
 import { loginPaths } from "./login-view.ts";
 import { toOtherBrowserBody } from "./message-view.ts";
 import { ownStrategies } from "./offers.ts";
+import { toTakeOverBody } from "./take-over-view.ts";
 import { homePath, leave } from "./travel.ts";
 
 export interface CheckMailPagesOptions {
@@ -112,14 +113,33 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
     const code = readField(form, "code");
     const principal = await findVisitor(authenticator, request);
     try {
-      const answer = { strategyName: "", state, code, stateOptions: {} };
-      const { returnTo = homePath, setCookies } = await web.finish(answer, { ...request, principal });
-      return leave(render, returnTo, publicUrl, setCookies);
+      const asksBeforeTakeOver = !form.has("take_over");
+      const answer = { strategyName: "", state, code, stateOptions: {}, asksBeforeTakeOver };
+      const finished = await web.finish(answer, { ...request, principal });
+      const { returnTo, setCookies, waysToKeep } = finished;
+      if (waysToKeep !== undefined) return await ask(request, waysToKeep, form);
+      return leave(render, returnTo ?? homePath, publicUrl, setCookies);
     } catch (error) {
       if (!(error instanceof DomainError) || error.reason !== "INVALID_OTP") throw error;
       request.info.outcome.reason = error.reason;
       return redirect(toCheckMailPath(state, { joins: form.has("joins"), wrong: true }));
     }
+  }
+
+  /** The code was right, and would take over an account that can be kept. */
+  async function ask(
+    request: PageRequest,
+    waysToKeep: readonly string[],
+    form: URLSearchParams,
+  ): Promise<PageResponse> {
+    const state = readField(form, "state");
+    const { email = "", returnTo } = await web.glance(state, request.header);
+    const forms = openForms(request, browsers);
+    const action = loginPaths.checkMail;
+    const again = { state, code: readField(form, "code"), joins: readField(form, "joins") };
+    const view = { email, waysToKeep, returnTo, forms, action, fields: forms.hidden(action, again) };
+    const { setCookies } = forms;
+    return render({ title: "Is this account yours?", setCookies, body: toTakeOverBody(view) });
   }
 
   /** Sends another mail for the address of a flow of this browser. */

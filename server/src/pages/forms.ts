@@ -29,7 +29,10 @@ export function readField(form: URLSearchParams, name: string): string {
 }
 
 /** Opens a form kit for a browser; a request by HEAD is given no cookie. */
-export function openForms({ method, header }: PageRequest, browsers: Browsers): FormKit {
+export function openForms(
+  { method, header }: Pick<PageRequest, "method" | "header">,
+  browsers: Browsers,
+): FormKit {
   const browser = browsers.get(header);
   return {
     hidden(path, values = {}) {

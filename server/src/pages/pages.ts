@@ -63,7 +63,7 @@ export interface PagesOptions {
 export interface Pages {
   readonly routes: readonly PageRoute[];
   /** Draws what `/auth/callback` shows. */
-  renderResult(result: CallbackResult): PageResponse;
+  renderResult(result: CallbackResult, request: Pick<PageRequest, "header">): PageResponse;
   /** Draws what somebody sees who came to a path with nothing behind it. */
   renderLost(): PageResponse;
   /** Has a browser load a path of ours anew, as from our own site; where its session cookies depend on that. */
@@ -85,12 +85,12 @@ export function createPages(options: PagesOptions): Pages {
     { method: "GET", path: "/", handle: () => redirect(homePath) },
     ...createLoginPages({ ...options, render, offers }),
     ...createCheckMailPages({ ...options, render }),
-    ...createAccountPages({ ...options, render, passkeys: offers.passkey ? passkeys : undefined }),
+    ...createAccountPages({ ...options, render, offers, passkeys: offers.passkey ? passkeys : undefined }),
   ];
   const all = [...pages, ...createWaysBack(pages)];
   return {
     routes: [...all.map((route) => guard(underPublicName(route, publicUrl))), ...assetRoutes],
-    renderResult: createRenderResult(render),
+    renderResult: createRenderResult(render, options.browsers),
     renderLost: () => render({ status: 404, title: lost.title, body: toMessageBody(lost) }),
     comeAgain: options.isSessionStrict ? (path) => goByPage(render, new URL(path, publicUrl)) : undefined,
     leave: (url, setCookies) => leave(render, url, publicUrl, setCookies),

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createBrowsers } from "../auth/browser.ts";
+import type { CallbackResult } from "../auth/callback-routes.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
 import { type AccountView, toAccountBody } from "./account-view.ts";
@@ -54,6 +55,7 @@ function accountOf(text: string): AccountView {
   return {
     forms,
     email: text,
+    mayProve: true,
     currentSessionId: "another",
     sessions: [session],
     passkeys: [passkey],
@@ -66,7 +68,9 @@ function accountOf(text: string): AccountView {
 }
 
 const render = createRenderPage("Site");
-const renderResult = createRenderResult(render);
+const browsers = createBrowsers({ secure: false, crossSite: false });
+const toResult = createRenderResult(render, browsers);
+const renderResult = (result: CallbackResult) => toResult(result, { header: new Headers() });
 
 /** Every page that shows what came from outside, with one text in all places. */
 const pages: readonly (readonly [name: string, page: (text: string) => string])[] = [
@@ -89,6 +93,14 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
     (text) => {
       const form = { state: text, formToken: text, email: text };
       return renderResult({ kind: "confirm", form, code: text }).body ?? "";
+    },
+  ],
+  [
+    "take-over",
+    (text) => {
+      const form = { state: text, formToken: text, email: text };
+      const asked = { code: text, waysToKeep: [text, "passkey"], returnTo: text };
+      return renderResult({ kind: "take_over", form, ...asked }).body ?? "";
     },
   ],
   [
@@ -135,6 +147,11 @@ describe("the account page", () => {
     expect(visible({ mayAddPasskey: false })).toMatch(
       /<button type="button" hidden>Add a passkey[\s\S]*<div class="again">[\s\S]*href="\/login\?again=1"/,
     );
+  });
+
+  it("offers a code to those whose address nobody has proven", () => {
+    expect(visible({})).toMatch(/action="\/login\/mail"[\s\S]*name="email" value="x"[\s\S]*value="mailotp"/);
+    expect(visible({ mayProve: false })).not.toContain("Confirm your address");
   });
 
   it("offers none where there are as many as there may be, and no section where there are none at all", () => {

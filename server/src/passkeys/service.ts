@@ -25,6 +25,8 @@ export interface PasskeyServiceOptions {
   readonly database: Database;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  /** Whether a user's session is still there; with `tx`, so that an end is before this addition or after it. */
+  readonly holdSession: (tx: Tx, sessionId: string, userId: string) => Promise<boolean>;
   /** Whether a user gets into their account without a passkey. */
   readonly hasOtherWayIn: (tx: Tx, userId: string) => Promise<boolean>;
   /** Tells an owner what happened to their account. Best effort: must not throw. */
@@ -36,6 +38,7 @@ export class PasskeyService {
   readonly #database: Database;
   readonly #audit: AuditTrail;
   readonly #clock: Clock;
+  readonly #holdSession: PasskeyServiceOptions["holdSession"];
   readonly #hasOtherWayIn: PasskeyServiceOptions["hasOtherWayIn"];
   readonly #notify: PasskeyServiceOptions["notify"];
 
@@ -43,21 +46,27 @@ export class PasskeyService {
     this.#database = options.database;
     this.#audit = options.audit;
     this.#clock = options.clock;
+    this.#holdSession = options.holdSession;
     this.#hasOtherWayIn = options.hasOtherWayIn;
     this.#notify = options.notify;
   }
 
   /**
-   * Stores a verified passkey under the next free name.
+   * Stores a verified passkey under the next free name, while its owner's session lives: whoever took
+   * the account over, or ended its sessions, has no stranger's passkey after it.
    *
    * @param caller its owner, who added it.
-   * @throws DomainError TOO_MANY_PASSKEYS, PASSKEY_TAKEN, USER_NOT_FOUND
+   * @throws DomainError TOO_MANY_PASSKEYS, PASSKEY_TAKEN, USER_NOT_FOUND, INVALID_FLOW (the session is over)
    */
   async add(caller: Caller, fresh: NewPasskey): Promise<Passkey> {
+    const { sessionId } = requireUser(caller);
     const now = this.#clock.now();
     try {
       const { passkey, email } = await this.#database.transaction(async (tx) => {
         const owner = await this.#getOwner(tx, fresh.userId);
+        if (!(await this.#holdSession(tx, sessionId, fresh.userId))) {
+          throw new DomainError("INVALID_FLOW", { detail: "passkey: the session was ended meanwhile" });
+        }
         const others = await store.findPasskeys(tx, fresh.userId);
         if (others.length >= maxPasskeys) throw new DomainError("TOO_MANY_PASSKEYS");
         const passkey: Passkey = { ...fresh, id: newId(now), name: toFreeName(others), createdAt: now };

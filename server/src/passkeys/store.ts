@@ -119,9 +119,10 @@ export async function deletePasskey(tx: Tx, id: string, userId: string): Promise
   return result.numDeletedRows > 0n;
 }
 
-/** Removes all passkeys of a user. */
-export async function deletePasskeys(tx: Tx, userId: string): Promise<void> {
-  await tx.deleteFrom("passkeys").where("user_id", "=", userId).execute();
+/** Removes all passkeys of a user, and answers how many there were. */
+export async function deletePasskeys(tx: Tx, userId: string): Promise<number> {
+  const result = await tx.deleteFrom("passkeys").where("user_id", "=", userId).executeTakeFirst();
+  return Number(result.numDeletedRows);
 }
 
 /** A user's WebAuthn handle, base64url, and what to call them; undefined for an unknown user. */

@@ -14,7 +14,7 @@ import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { invalidField } from "../lib/invalid-field.ts";
 import { hashSecret, newSecret } from "../lib/secrets.ts";
-import type { Access } from "../organizations/access.ts";
+import { type Access, requireProven } from "../organizations/access.ts";
 import type { Caller } from "../principals/principal.ts";
 import type { ClientSecret, Credential, CredentialKind, KeyPair, OpaqueToken } from "./credential.ts";
 import * as store from "./credential-store.ts";
@@ -121,7 +121,7 @@ export class CredentialService {
    * Registers the caller's public key, or makes an RSA key pair and answers
    * its private half as PKCS#8 PEM.
    *
-   * @throws DomainError SERVICE_USER_NOT_FOUND, NOT_AUTHORIZED, TOO_MANY_CREDENTIALS;
+   * @throws DomainError SERVICE_USER_NOT_FOUND, NOT_AUTHORIZED, ADDRESS_UNPROVEN, TOO_MANY_CREDENTIALS;
    *   INVALID_REQUEST for an expiry that is past or too far away, or a key that is not acceptable.
    */
   async createKeyPair(
@@ -194,6 +194,7 @@ export class CredentialService {
     { overlapSeconds, expiresAt: asked }: { readonly overlapSeconds: number; readonly expiresAt?: Date },
   ): Promise<MadeSecret<ClientSecret> & { readonly replaced: ClientSecret }> {
     const granted = await this.#access.require(caller.principal, ref.org, writes);
+    requireProven(caller.principal);
     const now = this.#clock.now();
     checkOverlap(overlapSeconds);
     const expiresAt = this.#toExpiry(asked, now);
@@ -230,6 +231,7 @@ export class CredentialService {
     makeOwn: (id: string) => Promise<Own>,
   ): Promise<CredentialOf<Own["kind"]>> {
     const granted = await this.#access.require(caller.principal, ref.org, writes);
+    requireProven(caller.principal);
     const now = this.#clock.now();
     const expiresAt = this.#toExpiry(asked, now);
     await getServiceUserIn(this.#database.reader, granted.organization.id, ref.id);

@@ -13,7 +13,7 @@ import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { checkMetadata } from "../lib/metadata.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
-import { type Access, isAtLeast, requireGrantable } from "../organizations/access.ts";
+import { type Access, isAtLeast, requireGrantable, requireProven } from "../organizations/access.ts";
 import { keepingAnOwner, lockForGrant } from "../organizations/owners.ts";
 import type { Caller, Role } from "../principals/principal.ts";
 import { getServiceUserIn, lockWritable, reads, type ServiceUserRef, writes } from "./reach.ts";
@@ -63,9 +63,10 @@ export class ServiceUserService {
     this.#clock = options.clock;
   }
 
-  /** @throws DomainError NOT_AUTHORIZED when the role is above the caller's own. */
+  /** @throws DomainError NOT_AUTHORIZED when the role is above the caller's own, ADDRESS_UNPROVEN */
   async create(caller: Caller, org: string, draft: ServiceUserDraft): Promise<ServiceUser> {
     const granted = await this.#access.require(caller.principal, org, writes);
+    requireProven(caller.principal);
     requireGrantable(granted, draft.role);
     checkMetadata("body.metadata", draft.metadata);
     const now = this.#clock.now();
@@ -116,11 +117,14 @@ export class ServiceUserService {
    * already issued too.
    *
    * @throws DomainError SERVICE_USER_NOT_FOUND, LAST_OWNER; NOT_AUTHORIZED when its role, old or
-   *   new, is above the caller's.
+   *   new, is above the caller's; ADDRESS_UNPROVEN when it is to have another.
    */
   async update(caller: Caller, ref: ServiceUserRef, patch: ServiceUserPatch): Promise<ServiceUser> {
     const granted = await this.#access.require(caller.principal, ref.org, writes);
-    if (patch.role !== undefined) requireGrantable(granted, patch.role);
+    if (patch.role !== undefined) {
+      requireProven(caller.principal);
+      requireGrantable(granted, patch.role);
+    }
     if (patch.metadata !== undefined) checkMetadata("body.metadata", patch.metadata);
     return await this.#database.transaction(async (tx) => {
       const change = async () => {

@@ -1,4 +1,5 @@
 import type { Reader, Tx } from "../db/database.ts";
+import { forUpdate } from "../db/dialect.ts";
 import { prepared } from "../db/prepared.ts";
 import type { SessionRow } from "../db/schema.ts";
 import type { Device, LiveSession, Session } from "./session.ts";
@@ -154,6 +155,21 @@ export async function findSessionsBeyond(reader: Reader, userId: string, keep: n
     .limit(100)
     .execute();
   return rows.map(({ id }) => id);
+}
+
+/**
+ * Whether a user's session is still there, with `tx` until it ends: whoever
+ * ends the session waits, or has come first.
+ */
+export async function holdSession(tx: Tx, id: string, userId: string): Promise<boolean> {
+  const row = await tx
+    .selectFrom("sessions")
+    .select("id")
+    .where("id", "=", id)
+    .where("user_id", "=", userId)
+    .$call(forUpdate(tx))
+    .executeTakeFirst();
+  return row !== undefined;
 }
 
 /** Removes one session of a user; false when they have none of that id. */

@@ -11,20 +11,21 @@
  * - Where not everybody may sign up, who may is told by their address: it
  *   counts only once it is proven, by a code or by an authoritative provider.
  * - An account whose address was never proven may have been made by somebody
- *   else. Whoever proves the mailbox takes it over: what could open it before,
- *   identities, passkeys and sessions, is gone.
+ *   else. Whoever proves the mailbox from outside of its sessions takes it over
+ *   (`take-over.ts`); from inside, they have shown to be who opened it, and it
+ *   stays as it is.
  */
 import { randomBytes } from "node:crypto";
 import type { AuditEvent } from "../audit/audit.ts";
 import type { Change } from "../changes/topics.ts";
 import type { SignupConfig } from "../config/config.ts";
-import type { Tx } from "../db/database.ts";
-import type { Clock } from "../lib/clock.ts";
+import type { Reader, Tx } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { toEmailDomain } from "./email.ts";
 import * as identities from "./identity-store.ts";
 import * as store from "./store.ts";
+import { type TakeOver, type TakeOverParts, takeOver } from "./take-over.ts";
 import type { User } from "./user.ts";
 
 /** What an identity provider says of someone. */
@@ -51,17 +52,24 @@ export interface Admission {
   readonly events: readonly AuditEvent[];
   /** To be appended to the feed at the end of the transaction. */
   readonly changes: readonly Change[];
+  /** Of an account that was taken over: to be told once the transaction has committed. */
+  readonly takenOver?: TakeOver;
 }
 
-export interface AccountsOptions {
+/** What else is known of whoever has proven a mailbox. */
+export interface MailboxProof {
+  /** The identity that waited for it. */
+  readonly waiting?: WaitingIdentity | undefined;
+  /** The user in whose session the proof began and ended. */
+  readonly insideOf?: string | undefined;
+}
+
+export interface AccountsOptions extends TakeOverParts {
   readonly signup: SignupConfig;
   /** Lower case. May always sign up. */
   readonly adminEmails: readonly string[];
-  readonly clock: Clock;
-  /** Ends all sessions of a user with `tx`; what it answers is to be appended to the feed. */
-  readonly endSessions: (tx: Tx, userId: string) => Promise<readonly Change[]>;
-  /** Removes all passkeys of a user with `tx`. */
-  readonly forgetPasskeys: (tx: Tx, userId: string) => Promise<void>;
+  /** Whether a user has a passkey. */
+  readonly hasPasskey: (reader: Reader, userId: string) => Promise<boolean>;
 }
 
 /** @see the head of this file */
@@ -79,8 +87,8 @@ export class Accounts {
    * @throws DomainError EMAIL_REQUIRED, SIGNUP_CLOSED, PRINCIPAL_DISABLED
    */
   async admitIdentity(tx: Tx, identity: ProvenIdentity): Promise<Admission | { readonly needs: string }> {
-    const known = await identities.findIdentity(tx, identity);
-    if (known !== undefined) return await this.#admitKnown(tx, known.userId, identity);
+    const known = await this.#holdOwner(tx, identity);
+    if (known !== undefined) return await this.#admitKnown(tx, known, identity);
     const { email, emailVerified, isAuthoritative } = identity;
     if (email === undefined) throw new DomainError("EMAIL_REQUIRED");
     const local = await store.findUserByEmail(tx, email);
@@ -90,8 +98,8 @@ export class Accounts {
       local === undefined ? isProven || (emailVerified && isOpen) : isProven && local.emailProven;
     if (!isSure) {
       // Another first sign-in of the same identity may have made the account since the look above.
-      const meanwhile = local && (await identities.findIdentity(tx, identity));
-      if (meanwhile !== undefined) return await this.#admitKnown(tx, meanwhile.userId, identity);
+      const meanwhile = local && (await this.#holdOwner(tx, identity));
+      if (meanwhile !== undefined) return await this.#admitKnown(tx, meanwhile, identity);
       // Before the mailbox is proven nothing is told of it: whether it has an account, a disabled one, or may have one.
       return { needs: email };
     }
@@ -105,10 +113,13 @@ export class Accounts {
 
   /**
    * The user of a mailbox, new if need be, with the identity that waited for it.
+   * Of two proofs at once of an unproven account the first decides what becomes
+   * of it; to the second it is proven.
    *
-   * @throws DomainError SIGNUP_CLOSED, PRINCIPAL_DISABLED, INVALID_FLOW (the identity is another user's by now)
+   * @throws DomainError SIGNUP_CLOSED, PRINCIPAL_DISABLED, USER_NOT_FOUND (deleted meanwhile),
+   *   INVALID_FLOW (the identity is another user's by now)
    */
-  async admitMailbox(tx: Tx, email: string, waiting?: WaitingIdentity): Promise<Admission> {
+  async admitMailbox(tx: Tx, email: string, { waiting, insideOf }: MailboxProof = {}): Promise<Admission> {
     const local = await store.findUserByEmail(tx, email);
     if (local === undefined) await this.#checkSignup(tx, email);
     else requireEnabled(local);
@@ -117,8 +128,27 @@ export class Accounts {
         ? await this.#signUp(tx, email, true, waiting)
         : local.emailProven
           ? { user: local, events: [], changes: [] }
-          : await this.#takeOver(tx, local);
+          : await this.#prove(tx, local.id, insideOf);
     return waiting === undefined ? admission : await this.#join(tx, admission, waiting);
+  }
+
+  /**
+   * How to get into an account and keep what is there, of which a proof of its
+   * mailbox from outside would take everything: the strategies of its
+   * identities, and `passkey`. Empty where there is no such account.
+   */
+  async findWaysToKeep(
+    reader: Reader,
+    email: string,
+    { insideOf }: Pick<MailboxProof, "insideOf">,
+  ): Promise<readonly string[]> {
+    const local = await store.findUserByEmail(reader, email);
+    if (local === undefined || local.emailProven || local.state === "disabled") return [];
+    if (local.id === insideOf) return [];
+    const linked = await identities.findIdentities(reader, local.id);
+    const strategies = new Set(linked.map(({ strategy }) => strategy));
+    if (await this.#options.hasPasskey(reader, local.id)) strategies.add("passkey");
+    return [...strategies];
   }
 
   /** The user of an id, such as a passkey names. @throws DomainError USER_NOT_FOUND, PRINCIPAL_DISABLED */
@@ -129,14 +159,21 @@ export class Accounts {
     return { user, events: [], changes: [] };
   }
 
+  /** Whom an identity signs in, with `tx` until it ends: whoever takes it from them waits, or has come first. */
+  async #holdOwner(tx: Tx, identity: ProvenIdentity): Promise<User | undefined> {
+    const known = await identities.findIdentity(tx, identity);
+    if (known === undefined) return undefined;
+    const owner = await store.lockUser(tx, known.userId);
+    const held = await identities.findIdentity(tx, identity);
+    return held?.userId === owner?.id ? owner : undefined;
+  }
+
   /** An authoritative provider proves the address of an identity that was joined before it was. */
-  async #admitKnown(tx: Tx, userId: string, identity: ProvenIdentity): Promise<Admission> {
-    const admission = await this.admitUser(tx, userId);
-    const { user } = admission;
+  async #admitKnown(tx: Tx, user: User, identity: ProvenIdentity): Promise<Admission> {
+    requireEnabled(user);
     const { email, emailVerified, isAuthoritative } = identity;
-    if (user.emailProven || email !== user.email || !emailVerified || !isAuthoritative) return admission;
-    await store.markEmailProven(tx, user.id, this.#options.clock.now());
-    return { ...admission, user: { ...user, emailProven: true }, changes: [toChange(user)] };
+    const proves = !user.emailProven && email === user.email && emailVerified && isAuthoritative;
+    return proves ? await this.#keep(tx, user) : { user, events: [], changes: [] };
   }
 
   async #checkSignup(tx: Tx, email: string): Promise<void> {
@@ -172,16 +209,22 @@ export class Accounts {
     return { user, events: [toEvent("user.create", user)], changes: [] };
   }
 
-  async #takeOver(tx: Tx, user: User): Promise<Admission> {
-    const { clock, endSessions, forgetPasskeys } = this.#options;
-    await store.markEmailProven(tx, user.id, clock.now());
-    await identities.deleteIdentities(tx, user.id);
-    await forgetPasskeys(tx, user.id);
-    const ended = await endSessions(tx, user.id);
+  /** The mailbox of an account was proven that was not proven a moment ago. */
+  async #prove(tx: Tx, userId: string, insideOf: string | undefined): Promise<Admission> {
+    const user = await store.lockUser(tx, userId);
+    if (user === undefined) throw new DomainError("USER_NOT_FOUND");
+    requireEnabled(user);
+    if (user.emailProven) return { user, events: [], changes: [] };
+    return insideOf === user.id ? await this.#keep(tx, user) : await takeOver(tx, user, this.#options);
+  }
+
+  /** Notes that an address is proven of an account that stays as it is. */
+  async #keep(tx: Tx, user: User): Promise<Admission> {
+    await store.markEmailProven(tx, user.id, this.#options.clock.now());
     return {
       user: { ...user, emailProven: true },
       events: [toEvent("user.prove_email", user)],
-      changes: [...ended, toChange(user)],
+      changes: [{ topic: "user", subject: user.id }],
     };
   }
 
@@ -206,10 +249,6 @@ function requireEnabled({ id, state }: User): void {
 
 function toEvent(action: string, { id }: User, details?: Record<string, string>): AuditEvent {
   return { action, target: { type: "user", id }, ...(details && { details }) };
-}
-
-function toChange({ id }: User): Change {
-  return { topic: "user", subject: id };
 }
 
 /** A unique handle that looks like the address: its local part, and something random behind it. */

@@ -813,6 +813,13 @@ export declare const AuthService: GenService<{
    * may sign up (`signup.mode` `domains`, `invited`), unless the provider is
    * authoritative for the address.
    *
+   * A code for an account whose address was never proven (`email_verified` of
+   * User) proves it. If the flow was begun and is finished in a session of that
+   * account, it stays as it is. Otherwise the account is taken over, in one
+   * transaction with the new session: its sessions, identities, passkeys and
+   * memberships are gone, organizations left without an owner are disabled, and
+   * its owner is told by mail.
+   *
    * Errors: `invalid_argument` "invalid flow or expired" when the flow is
    * unknown, used or over, or the code was sent in another one, "invalid auth
    * state" when the cookie is not the one it began with, `strategy_name` is not

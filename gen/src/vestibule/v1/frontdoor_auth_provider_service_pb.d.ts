@@ -1407,7 +1407,8 @@ export declare const FrontdoorAuthProviderService: GenService<{
   /**
    * Makes a key of an `API_KEY` provider. The key is in this answer only.
    *
-   * Errors: `not_found`; `failed_precondition` for a provider of another type;
+   * Errors: `not_found`; `failed_precondition` for a provider of another type,
+   * and ADDRESS_UNPROVEN for a person whose address nobody has proven;
    * `resource_exhausted` when the provider has 10000 live keys.
    *
    * @generated from rpc vestibule.v1.FrontdoorAuthProviderService.CreateApiKey

@@ -238,6 +238,12 @@ export const RemoveProjectMemberResponseSchema = /*@__PURE__*/
  * leave one. Whoever loses their own role while a call of theirs is under way
  * gives nobody a role any more.
  *
+ * A person whose address nobody has proven (`email_verified` of User) creates no
+ * organization and gives no roles: `failed_precondition`, reason
+ * ADDRESS_UNPROVEN. Whoever proves the address from outside their sessions takes
+ * the account over; its memberships are gone then, and an organization that is
+ * left without an owner is disabled.
+ *
  * @generated from service vestibule.v1.OrganizationService
  */
 export const OrganizationService = /*@__PURE__*/

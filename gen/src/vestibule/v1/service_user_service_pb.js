@@ -292,7 +292,9 @@ export const GetServiceUserUsageResponseSchema = /*@__PURE__*/
  * service user; nothing is changed then. A service user whose role is above the
  * caller's own can be read but not changed, its credentials included:
  * `permission_denied`. In a disabled organization nothing can be changed:
- * `failed_precondition`.
+ * `failed_precondition`. A person whose address nobody has proven
+ * (`email_verified` of User) creates no service user and no credential, rotates
+ * none, and gives no roles: `failed_precondition`, reason ADDRESS_UNPROVEN.
  *
  * Each change is one transaction with its audit record. What refuses something
  * (a deletion, disabling, a rotation, a role) holds from the answer on here,

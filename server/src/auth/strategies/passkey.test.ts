@@ -24,6 +24,7 @@ describeDatabases("passkeys", (under) => {
   let events: AuditEvent[];
   let mails: string[];
   let now: Date;
+  let isSessionLive = true;
 
   beforeAll(() => {
     database = under.database;
@@ -37,7 +38,14 @@ describeDatabases("passkeys", (under) => {
     } as unknown as AuditTrail;
     const notify = (email: string, event: string, name: string) =>
       void mails.push(`${email} ${event} ${name}`);
-    passkeys = new PasskeyService({ database, audit, clock, notify, hasOtherWayIn: async () => true });
+    passkeys = new PasskeyService({
+      database,
+      audit,
+      clock,
+      notify,
+      holdSession: async () => isSessionLive,
+      hasOtherWayIn: async () => true,
+    });
     strategy = createPasskeyStrategy({
       rpDisplayName: "Vestibule",
       rpId: "localhost",
@@ -181,6 +189,15 @@ describeDatabases("passkeys", (under) => {
     const begun = await strategy.begin({ ...request, user });
     const answer = new SoftAuthenticator({ origin }).create(optionsOf(begun));
     await expect(finish(begun, answer)).rejects.toMatchObject(refused);
+  });
+
+  it("are not added once the session is over, whatever it was when the answer came", async () => {
+    const user = await newUser();
+    isSessionLive = false;
+    await expect(register(user)).rejects.toMatchObject({ reason: "INVALID_FLOW" });
+    isSessionLive = true;
+    expect(await findPasskeys(database.reader, user.userId)).toEqual([]);
+    await register(user);
   });
 
   it("are several per person, each once", async () => {

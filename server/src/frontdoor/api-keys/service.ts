@@ -13,6 +13,7 @@ import { newId } from "../../lib/ids.ts";
 import { invalidField } from "../../lib/invalid-field.ts";
 import { fromPageToken, type Page, toPage } from "../../lib/page-token.ts";
 import { hashSecret, newSecret } from "../../lib/secrets.ts";
+import { requireProven } from "../../organizations/access.ts";
 import type { PageRequest } from "../../organizations/service.ts";
 import type { Caller } from "../../principals/principal.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
@@ -57,7 +58,7 @@ export class ApiKeyService {
   /**
    * Makes a key, and answers it in clear this once.
    *
-   * @throws DomainError AUTH_PROVIDER_NOT_FOUND, NOT_AN_API_KEY_PROVIDER,
+   * @throws DomainError AUTH_PROVIDER_NOT_FOUND, NOT_AN_API_KEY_PROVIDER, ADDRESS_UNPROVEN,
    *   TOO_MANY_CREDENTIALS, INVALID_REQUEST and those of `reach`
    */
   async create(
@@ -70,6 +71,7 @@ export class ApiKeyService {
     checkExpiry(expiresAt, now);
     const key = newSecret("vstk");
     const record = await this.#write(caller, ref, "create", async (tx, { id: providerId }) => {
+      requireProven(caller.principal);
       if ((await store.countLiveApiKeys(tx, providerId, now)) >= maxLiveKeys) {
         throw new DomainError("TOO_MANY_CREDENTIALS", {
           message: "too many live keys, delete unused ones first",
