@@ -20,6 +20,7 @@ import { isUuid } from "../lib/ids.ts";
 import { hashSecret, isMistyped, isSecretOf } from "../lib/secrets.ts";
 import type { AuthVia, ServiceUserPrincipal } from "../principals/principal.ts";
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
+import { toPublicKey } from "../signatures/public-jwk.ts";
 import {
   type Credential,
   type CredentialKind,
@@ -27,7 +28,6 @@ import {
   type KeyPair,
   type OpaqueToken,
 } from "./credential.ts";
-import { toPublicKey } from "./public-jwk.ts";
 import type { ServiceUser } from "./service-user.ts";
 
 /** Reads committed rows; each answers undefined for what is unknown. */

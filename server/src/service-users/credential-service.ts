@@ -16,10 +16,11 @@ import { invalidField } from "../lib/invalid-field.ts";
 import { hashSecret, newSecret } from "../lib/secrets.ts";
 import { type Access, requireProven } from "../organizations/access.ts";
 import type { Caller } from "../principals/principal.ts";
+import { toPublicJwk } from "../signatures/public-jwk.ts";
+import { generateSigningKeyPair } from "../signatures/signing.ts";
 import type { ClientSecret, Credential, CredentialKind, KeyPair, OpaqueToken } from "./credential.ts";
 import * as store from "./credential-store.ts";
-import { makeRsaKeyPair } from "./key-pair.ts";
-import { readPublicJwk, toPublicJwk } from "./public-jwk.ts";
+import { readPublicJwk } from "./public-jwk.ts";
 import { getServiceUserIn, lockWritable, reads, type ServiceUserRef, writes } from "./reach.ts";
 import type { ServiceUser } from "./service-user.ts";
 import { findServiceUser } from "./store.ts";
@@ -136,9 +137,9 @@ export class CredentialService {
     }
     let privateKeyPem = "";
     const record = await this.#create(caller, ref, rest, async (id) => {
-      const made = await makeRsaKeyPair();
-      privateKeyPem = made.privateKeyPem;
-      return { kind: "key", publicJwk: toPublicJwk(made.publicKey, id) } as const;
+      const { publicKey, privateKey } = await generateSigningKeyPair("RS256");
+      privateKeyPem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+      return { kind: "key", publicJwk: toPublicJwk(publicKey, id) } as const;
     });
     return { record, privateKeyPem };
   }

@@ -1,4 +1,4 @@
-import type { PublicJwk } from "./public-jwk.ts";
+import type { PublicJwk } from "../signatures/public-jwk.ts";
 
 /** Kinds of credentials that a service user can have. */
 export type CredentialKind = "secret" | "key" | "token";

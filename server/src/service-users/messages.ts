@@ -18,8 +18,8 @@ import {
 import type { GetServiceUserUsageResponse } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { GetServiceUserUsageResponseSchema } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { toOptionalStruct, toOptionalTimestamp } from "../lib/proto.ts";
+import type { PublicJwk } from "../signatures/public-jwk.ts";
 import type { ClientSecret, Credential, KeyPair, OpaqueToken } from "./credential.ts";
-import type { PublicJwk } from "./public-jwk.ts";
 import type { ServiceUser } from "./service-user.ts";
 import type { CredentialUsage, DayUsage, ServiceUserUsage } from "./usage-service.ts";
 

@@ -1,7 +1,8 @@
 import { type createPublicKey, generateKeyPairSync, sign, verify } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { DomainError } from "../lib/errors.ts";
-import { readPublicJwk, toPublicKey } from "./public-jwk.ts";
+import { toPublicKey } from "../signatures/public-jwk.ts";
+import { readPublicJwk } from "./public-jwk.ts";
 
 type Jwk = Record<string, unknown>;
 

@@ -3,9 +3,10 @@ import { SignJWT } from "jose";
 import { beforeAll, describe, expect, it } from "vitest";
 import { createSealer } from "../encryption/sealer.ts";
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
+import { toPublicJwk, toThumbprint } from "../signatures/public-jwk.ts";
 import { generateSigningKeyPair } from "../signatures/signing.ts";
 import { type AccessTokens, createAccessTokens } from "./access-token.ts";
-import { signingKeyPlace, toPublicJwk } from "./key-rotation.ts";
+import { signingKeyPlace } from "./key-rotation.ts";
 import { toSnapshot } from "./keyring.ts";
 import type { SigningKey } from "./signing-key.ts";
 
@@ -29,7 +30,7 @@ async function newKey(
   algorithm: SigningAlgorithm,
 ): Promise<{ key: SigningKey; privateKey: KeyObject; publicKey: KeyObject }> {
   const { privateKey, publicKey } = await generateSigningKeyPair(algorithm);
-  const publicJwk = await toPublicJwk(publicKey, algorithm);
+  const publicJwk = toPublicJwk(publicKey, await toThumbprint(publicKey));
   const sealedPrivateKey = sealer.seal(
     signingKeyPlace(publicJwk.kid),
     privateKey.export({ type: "pkcs8", format: "der" }),

@@ -7,8 +7,6 @@
  * restart happens at the change-over. Each step here is one transaction under
  * a lock that all processes share, so two of them never rotate at once.
  */
-import { createPublicKey, type KeyObject } from "node:crypto";
-import { calculateJwkThumbprint } from "jose";
 import type { AuditAgent, AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Tx } from "../db/database.ts";
@@ -17,8 +15,9 @@ import { placeOf, type SealedColumn } from "../encryption/sealed-column.ts";
 import type { Sealer, SealPlace } from "../encryption/sealer.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
+import { toPublicJwk, toThumbprint } from "../signatures/public-jwk.ts";
 import { generateSigningKeyPair } from "../signatures/signing.ts";
-import { findSigner, isVerifying, type PublicJwk, type SigningKey } from "./signing-key.ts";
+import { findSigner, isVerifying, type SigningKey } from "./signing-key.ts";
 import { deleteSigningKey, findSigningKeys, insertSigningKey, updateSigningKeyTimes } from "./store.ts";
 
 /** How long a key is published before it signs. */
@@ -76,15 +75,6 @@ function addSeconds(instant: Date, seconds: number): Date {
   return new Date(instant.getTime() + seconds * 1000);
 }
 
-/** The key's public half as JWK, its id the RFC 7638 thumbprint. */
-export async function toPublicJwk(publicKey: KeyObject, algorithm: SigningAlgorithm): Promise<PublicJwk> {
-  const members = createPublicKey(publicKey.export({ type: "spki", format: "pem" })).export({
-    format: "jwk",
-  });
-  const kid = await calculateJwkThumbprint(members as Parameters<typeof calculateJwkThumbprint>[0], "sha256");
-  return { ...(members as { kty: string }), alg: algorithm, use: "sig", kid };
-}
-
 /** @see {@link KeyRotation} */
 export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
   const { database, feed, sealer, clock, audit, agent, algorithm, longestTokenSeconds } = options;
@@ -97,13 +87,12 @@ export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
 
   async function newKey(signsFromAt: Date): Promise<SigningKey> {
     const { privateKey, publicKey } = await generateSigningKeyPair(algorithm);
-    const publicJwk = await toPublicJwk(publicKey, algorithm);
-    const { kid } = publicJwk;
+    const kid = await toThumbprint(publicKey);
     const der = privateKey.export({ type: "pkcs8", format: "der" });
     return {
       kid,
       algorithm,
-      publicJwk,
+      publicJwk: toPublicJwk(publicKey, kid),
       sealedPrivateKey: sealer.seal(signingKeyPlace(kid), der),
       createdAt: clock.now(),
       signsFromAt,

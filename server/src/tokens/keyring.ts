@@ -3,7 +3,7 @@
  * shows. Read from the database when the change feed says so, and anew at
  * every use while the feed cannot be confirmed.
  */
-import { createHash, createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import { createHash, createPrivateKey, type KeyObject } from "node:crypto";
 import type { LRUCache } from "lru-cache";
 import type { InvalidatedCache } from "../changes/cache.ts";
 import type { Sealer } from "../encryption/sealer.ts";
@@ -12,6 +12,7 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { createLru } from "../lib/lru.ts";
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
+import { toPublicKey } from "../signatures/public-jwk.ts";
 import type { AccessTokenClaims } from "./claims.ts";
 import { keyringSubject, rotationSeconds, signingKeyPlace } from "./key-rotation.ts";
 import { findSigner, isVerifying, type SigningKey } from "./signing-key.ts";
@@ -95,7 +96,9 @@ export function toSnapshot(stored: readonly SigningKey[], sealer: Sealer, now: D
   }
 
   return {
-    verifiers: new Map(keys.map((key) => [key.kid, toPublicKey(key)])),
+    verifiers: new Map(
+      keys.map(({ kid, algorithm, publicJwk }) => [kid, { algorithm, publicKey: toPublicKey(publicJwk) }]),
+    ),
     jwks: toJwksDocument(keys),
     verified: createLru(verifiedTokens),
     getSigner(at) {
@@ -113,10 +116,6 @@ export function toSnapshot(stored: readonly SigningKey[], sealer: Sealer, now: D
       return { signsFromAt, nextSignsFromAt: new Date(next) };
     },
   };
-}
-
-function toPublicKey({ algorithm, publicJwk }: SigningKey): OwnPublicKey {
-  return { algorithm, publicKey: createPublicKey({ key: { ...publicJwk }, format: "jwk" }) };
 }
 
 export interface KeyringOptions {

@@ -1,17 +1,5 @@
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
-
-/** The public members of a signing key, as the JWKS shows them (RFC 7517 §4). */
-export interface PublicJwk {
-  readonly kty: string;
-  readonly alg: SigningAlgorithm;
-  readonly use: "sig";
-  readonly kid: string;
-  readonly crv?: string;
-  readonly x?: string;
-  readonly y?: string;
-  readonly n?: string;
-  readonly e?: string;
-}
+import type { PublicJwk } from "../signatures/public-jwk.ts";
 
 /** A signing key as stored, its private half sealed. */
 export interface SigningKey {
