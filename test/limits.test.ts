@@ -265,6 +265,26 @@ describe("two processes on one database", () => {
     await expect.poll(() => present(b), slowly).toBe(429);
   });
 
+  it("let no more than allowed be wrong in a burst, all together", async () => {
+    const present = async (server: TestServer) => (await postJson(server, whoami, {}, wrong(toId(7)))).status;
+    const burst = Array.from({ length: 40 }, (_, index) => present(index % 2 === 0 ? a : b));
+    const statuses = await Promise.all(burst);
+    expect(statuses.filter((status) => status === 401).length).toBeLessThanOrEqual(20);
+    expect(new Set(statuses)).toEqual(new Set([401, 429]));
+  });
+
+  it("know together who is good, when an address has used up its failures", async () => {
+    expect((await postJson(a, whoami, {}, basic(a))).status).toBe(200);
+    const addresses = Array.from({ length: 101 }, (_, index) => index);
+    for (const index of addresses) await postJson(a, whoami, {}, wrong(toId(1000 + index)));
+    const present = async (id: number) => (await postJson(b, whoami, {}, wrong(toId(id)))).status;
+    const slowly = { timeout: 5000, interval: 500 };
+    await expect.poll(() => present(2000), slowly).toBe(429);
+    await expect
+      .poll(async () => (await postJson(b, whoami, {}, basic(b))).status, { timeout: 5000, interval: 100 })
+      .toBe(200);
+  });
+
   it("count the beginning of sign-ins together, as they are set", async () => {
     const begin = async (server: TestServer) =>
       (await postJson(server, authenticate, { strategyName: "passkey" })).status;

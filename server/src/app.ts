@@ -71,6 +71,8 @@ import type { Tracing } from "./lib/tracing.ts";
 import { createCredentialGuard, type FailureLimit } from "./limits/credential-guard.ts";
 import { type FlowLimit, FlowLimits } from "./limits/flow-limits.ts";
 import { guardChain } from "./limits/guarded-chain.ts";
+import { deleteForgottenClients } from "./limits/known-client-store.ts";
+import { KnownClients } from "./limits/known-clients.ts";
 import { type MailboxLimit, MailboxLimits } from "./limits/mailbox-limits.ts";
 import { deleteStaleCounts } from "./limits/rolling-count-store.ts";
 import { SharedCounts } from "./limits/shared-counts.ts";
@@ -217,8 +219,10 @@ export async function createApp(options: AppOptions): Promise<App> {
     retentionSeconds: config.audit.retentionSeconds,
   });
   const rates = new SharedCounts({ database, clock, log, windowMs: 60_000 });
+  const goodClients = new KnownClients({ database, clock, log });
   const guard = createCredentialGuard({
     counts: rates,
+    goodClients,
     audit,
     perClient: limits.failedCredentialsPerClientPerMinute,
     perAddress: limits.failedCredentialsPerAddressPerMinute,
@@ -764,6 +768,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       ["sent_codes", deleteSentCodes],
       ["sessions", deleteExpiredSessions],
       ["limit_counts", deleteStaleCounts],
+      ["limit_counts", deleteForgottenClients],
     ] as const) {
       const removeBatch = (limit: number) => database.transaction((tx) => remove(tx, clock.now(), limit));
       swept.add(kind, await sweepInBatches(removeBatch));
@@ -815,6 +820,7 @@ export async function createApp(options: AppOptions): Promise<App> {
         steps.step("last uses of sessions", 2_000, () => sessionTouches.flush()),
         steps.step("usage of service users", 2_000, () => usage.close()),
         steps.step("counts of limits", 2_000, () => rates.close()),
+        steps.step("clients known to be good", 2_000, () => goodClients.flush()),
         steps.step("audit retention", 2_000, () => auditRetention.close()),
       ]);
       await steps.step("audit records", 3_000, () => audit.close());

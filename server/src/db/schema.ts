@@ -28,6 +28,7 @@ export interface Schema {
   passkeys: PasskeyRow;
   invitations: InvitationRow;
   rolling_counts: RollingCountRow;
+  known_clients: KnownClientRow;
   sent_codes: SentCodeRow;
   frontdoors: FrontdoorRow;
   auth_providers: AuthProviderRow;
@@ -38,6 +39,13 @@ export interface Schema {
   custom_frontends: CustomFrontendRow;
   custom_frontend_providers: CustomFrontendProviderRow;
   idempotency_keys: IdempotencyKeyRow;
+}
+
+/** A client that proved itself from a block of addresses. */
+export interface KnownClientRow {
+  block: string;
+  client_id: string;
+  seen_at: number;
 }
 
 export interface OrganizationRow {

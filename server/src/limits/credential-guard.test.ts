@@ -30,8 +30,14 @@ beforeEach(() => {
   refusals = [];
   const counts = new WindowCounts({ windowMs: 60_000, maxKeys: 1000 });
   const now = () => new Date(nowMs);
+  const good = new Set<string>();
   guard = createCredentialGuard({
+    goodClients: {
+      note: ({ block, clientId }) => void good.add(`${block} ${clientId}`),
+      isKnown: async ({ block, clientId }) => good.has(`${block} ${clientId}`),
+    },
     counts: {
+      addTogether: async (key) => counts.add(key, now()),
       total: (key) => counts.total(key, now()),
       add: (key) => counts.add(key, now()),
       secondsUntilBelow: (key, limit) => counts.secondsUntilBelow(key, limit, now()),

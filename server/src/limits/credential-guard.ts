@@ -8,12 +8,12 @@
  * the database.
  *
  * - A secret from an address that used up its failures is refused unjudged,
- *   unless this process saw the same client succeed from there before.
+ *   unless the same client succeeded from there before, at whichever process.
  * - Signed tokens, assertions and opaque tokens cannot be guessed and are judged
  *   in any case: a good one is never refused, a bad one hears that there were
  *   too many.
  * - Of attempts made at the same time, no more than allowed hear that they were
- *   wrong, however many were judged.
+ *   wrong, however many were judged and by however many processes.
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import { toAddressBlock } from "../http/address-block.ts";
@@ -38,11 +38,20 @@ export interface PresentedProof {
 export interface FailureCounts {
   total(key: string): number;
   add(key: string): number;
+  /** Counts one event and answers its place among those of all processes. Never rejects. */
+  addTogether(key: string): Promise<number>;
   secondsUntilBelow(key: string, limit: number): number;
+}
+
+/** Clients that proved themselves, each from a block of addresses. Neither throws nor rejects. */
+export interface GoodClients {
+  note(client: { readonly block: string; readonly clientId: string }): void;
+  isKnown(client: { readonly block: string; readonly clientId: string }): Promise<boolean>;
 }
 
 export interface CredentialGuardOptions {
   readonly counts: FailureCounts;
+  readonly goodClients: GoodClients;
   readonly audit: Pick<AuditTrail, "refuse">;
   /** Failures per (address, client id) and minute. */
   readonly perClient: number;
@@ -77,13 +86,15 @@ const failures: ReadonlySet<ErrorKind> = new Set([
 
 /** Bounds of what is remembered, in entries. */
 const rememberedAddresses = 10_000;
-const rememberedClients = 20_000;
+
+function toClient(block: string, clientId: string) {
+  return { block, clientId: clientId.toLowerCase() };
+}
 
 /** @see the head of this file */
 export function createCredentialGuard(options: CredentialGuardOptions): CredentialGuard {
-  const { counts, audit, perClient, perAddress, onLimit } = options;
+  const { counts, goodClients, audit, perClient, perAddress, onLimit } = options;
   const blocks = createLru<string, string>(rememberedAddresses);
-  const knownGood = createLru<string, true>(rememberedClients);
 
   function toBlock(address: string): string {
     const known = blocks.get(address);
@@ -108,25 +119,27 @@ export function createCredentialGuard(options: CredentialGuardOptions): Credenti
   }
 
   /** The limit that is used up before a credential is judged, if one is. */
-  function findUsedUp(block: string, clientId: string): DomainError | undefined {
+  async function findUsedUp(block: string, clientId: string): Promise<DomainError | undefined> {
     const addressKey = `address ${block}`;
     const ofAddress = counts.total(addressKey);
     if (ofAddress === 0) return undefined;
     const clientKey = toClientKey(block, clientId);
     if (counts.total(clientKey) >= perClient) return tooMany(clientKey, perClient);
-    if (ofAddress < perAddress || knownGood.get(clientKey) === true) return undefined;
-    return tooMany(addressKey, perAddress);
+    if (ofAddress < perAddress) return undefined;
+    const isKnown = isUuid(clientId) && (await goodClients.isKnown(toClient(block, clientId)));
+    return isKnown ? undefined : tooMany(addressKey, perAddress);
   }
 
   /** Counts a failure. Answers the limit it exceeds, if it does. */
-  function count(block: string, clientId: string | undefined): DomainError | undefined {
+  async function count(block: string, clientId: string | undefined): Promise<DomainError | undefined> {
     const addressKey = `address ${block}`;
-    const isAddressOver = counts.add(addressKey) > perAddress;
-    if (clientId !== undefined) {
-      const clientKey = toClientKey(block, clientId);
-      if (counts.add(clientKey) > perClient) return tooMany(clientKey, perClient);
-    }
-    return isAddressOver ? tooMany(addressKey, perAddress) : undefined;
+    const clientKey = clientId === undefined ? undefined : toClientKey(block, clientId);
+    const [ofAddress, ofClient] = await Promise.all([
+      counts.addTogether(addressKey),
+      clientKey === undefined ? 0 : counts.addTogether(clientKey),
+    ]);
+    if (clientKey !== undefined && ofClient > perClient) return tooMany(clientKey, perClient);
+    return ofAddress > perAddress ? tooMany(addressKey, perAddress) : undefined;
   }
 
   function record(request: RequestInfo, { kind, clientId }: PresentedProof, refusal: DomainError): void {
@@ -146,10 +159,14 @@ export function createCredentialGuard(options: CredentialGuardOptions): Credenti
   }
 
   /** Counts and records a refusal; answers what the caller is to hear. */
-  function onRefused(request: RequestInfo, proof: PresentedProof, refusal: DomainError): DomainError {
+  async function onRefused(
+    request: RequestInfo,
+    proof: PresentedProof,
+    refusal: DomainError,
+  ): Promise<DomainError> {
     record(request, proof, refusal);
     if (proof.kind === "session") return refusal;
-    return count(toBlock(request.clientAddress), proof.clientId) ?? refusal;
+    return (await count(toBlock(request.clientAddress), proof.clientId)) ?? refusal;
   }
 
   return {
@@ -157,7 +174,7 @@ export function createCredentialGuard(options: CredentialGuardOptions): Credenti
       const { outcome } = request;
       outcome.credentialKind = proof.kind;
       const block = toBlock(request.clientAddress);
-      const usedUp = proof.clientId === undefined ? undefined : findUsedUp(block, proof.clientId);
+      const usedUp = proof.clientId === undefined ? undefined : await findUsedUp(block, proof.clientId);
       if (usedUp !== undefined) {
         record(request, proof, usedUp);
         throw usedUp;
@@ -166,15 +183,20 @@ export function createCredentialGuard(options: CredentialGuardOptions): Credenti
         const principal = await judge();
         outcome.credentialKind = principal.credentialKind;
         outcome.principal = toPrincipalLabel(principal);
-        if (proof.clientId !== undefined) knownGood.set(toClientKey(block, proof.clientId), true);
+        if (proof.clientId !== undefined) goodClients.note(toClient(block, proof.clientId));
         return principal;
       } catch (error) {
-        if (error instanceof DomainError && failures.has(error.kind)) throw onRefused(request, proof, error);
+        if (error instanceof DomainError && failures.has(error.kind))
+          throw await onRefused(request, proof, error);
         throw error;
       }
     },
     refuse(request, proof, detail) {
-      throw onRefused(request, proof, new DomainError("NOT_AUTHENTICATED", { detail }));
+      // Nothing was guessed: what this process counts is enough.
+      record(request, proof, new DomainError("NOT_AUTHENTICATED", { detail }));
+      const addressKey = `address ${toBlock(request.clientAddress)}`;
+      if (counts.add(addressKey) > perAddress) throw tooMany(addressKey, perAddress);
+      throw new DomainError("NOT_AUTHENTICATED", { detail });
     },
   };
 }

@@ -83,6 +83,19 @@ describeDatabases("shared counts", (under) => {
   });
 });
 
+describeDatabases("places among all that is counted", (under) => {
+  it("are another for each, of one process or of several", async () => {
+    const others = under.dialect === "postgres" ? [await under.openAnother(), await under.openAnother()] : [];
+    const all = await Promise.all([under.database, ...others].map(startCounts));
+    const places = await Promise.all(
+      all.flatMap((counts) => Array.from({ length: 20 }, () => counts.addTogether("burst"))),
+    );
+    expect(places.filter((place) => place <= 20).length).toBeLessThanOrEqual(20);
+    expect(Math.max(...places)).toBe(20 * all.length);
+    expect(await all[0]?.addTogether("burst")).toBe(20 * all.length + 1);
+  });
+});
+
 describe("shared counts without their database", () => {
   it("count alone, and tell everything once it is back", async () => {
     let isDown = true;
@@ -103,6 +116,7 @@ describe("shared counts without their database", () => {
     await counts.exchange();
     counts.add("alone");
     expect(counts.total("alone")).toBe(2);
+    expect([await counts.addTogether("place"), await counts.addTogether("place")]).toEqual([1, 2]);
     isDown = false;
     await counts.exchange();
     expect(told).toHaveLength(1);

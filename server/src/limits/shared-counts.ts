@@ -46,6 +46,8 @@ export class SharedCounts {
   #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
   #exchange: Promise<void> | undefined;
+  /** Of keys that {@link addTogether} waits for: how many events since the first, and how many wait. */
+  readonly #placed = new Map<string, { placed: number; waiting: number }>();
 
   constructor(options: SharedCountsOptions) {
     this.#options = options;
@@ -77,6 +79,30 @@ export class SharedCounts {
   /** Counts one event and answers the new total. */
   add(key: string): number {
     return this.#counts.add(key, this.#options.clock.now());
+  }
+
+  /**
+   * Counts one event and answers its place among those of all processes. Of
+   * events that are counted at the same time, wherever, each has another place,
+   * so that no more than a limit allows have one within it. Never rejects:
+   * without the database it is the place in this process.
+   */
+  async addTogether(key: string): Promise<number> {
+    // Of an SQLite file this process is the only server.
+    if (this.#options.database.dialect === "sqlite") return this.add(key);
+    const own = this.#placed.get(key) ?? { placed: 0, waiting: 0 };
+    this.#placed.set(key, own);
+    own.placed += 1;
+    own.waiting += 1;
+    const placedBefore = own.placed;
+    this.add(key);
+    // One that is under way may have taken what waits before this event came; those who wait share the next.
+    await this.#exchange;
+    await this.exchange();
+    const place = this.total(key) - (own.placed - placedBefore);
+    own.waiting -= 1;
+    if (own.waiting === 0) this.#placed.delete(key);
+    return place;
   }
 
   /** Takes an event back that was counted at `at`, here or by another process. */

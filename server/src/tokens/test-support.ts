@@ -47,8 +47,9 @@ export function createMemoryAudit() {
 
 /** A guard that never has enough. */
 export function createTestGuard(audit: Pick<AuditTrail, "refuse">): CredentialGuard {
-  const counts = { total: () => 0, add: () => 1, secondsUntilBelow: () => 1 };
-  return createCredentialGuard({ counts, audit, perClient: 20, perAddress: 100 });
+  const counts = { total: () => 0, add: () => 1, addTogether: async () => 1, secondsUntilBelow: () => 1 };
+  const goodClients = { note: () => {}, isKnown: async () => false };
+  return createCredentialGuard({ counts, goodClients, audit, perClient: 20, perAddress: 100 });
 }
 
 /** A key pair and its registration. */

@@ -1,0 +1,72 @@
+import type { Reader, Tx } from "../db/database.ts";
+
+/** A client that has proven itself, and the block of addresses it came from. */
+export interface KnownClient {
+  readonly block: string;
+  readonly clientId: string;
+}
+
+/** From how many blocks a client is known: one credential must not fill the table. */
+export const blocksPerClient = 20;
+
+/** Notes clients as seen, each from its latest {@link blocksPerClient} blocks. Rows are taken in one order, so that processes do not wait crosswise. */
+export async function upsertKnownClients(tx: Tx, clients: readonly KnownClient[], now: Date): Promise<void> {
+  const order = clients.toSorted((a, b) =>
+    `${a.block} ${a.clientId}` < `${b.block} ${b.clientId}` ? -1 : 1,
+  );
+  for (const { block, clientId } of order) {
+    await tx
+      .insertInto("known_clients")
+      .values({ block, client_id: clientId, seen_at: now.getTime() })
+      .onConflict((conflict) =>
+        conflict.columns(["block", "client_id"]).doUpdateSet({ seen_at: now.getTime() }),
+      )
+      .execute();
+    await tx
+      .deleteFrom("known_clients")
+      .where("client_id", "=", clientId)
+      .where("seen_at", "<", (of) =>
+        of
+          .selectFrom("known_clients")
+          .select("seen_at")
+          .where("client_id", "=", clientId)
+          .orderBy("seen_at", "desc")
+          .offset(blocksPerClient - 1)
+          .limit(1),
+      )
+      .execute();
+  }
+}
+
+/** Ids of the clients that were seen from a block, the latest first. */
+export async function findKnownClients(reader: Reader, block: string, limit: number): Promise<string[]> {
+  const rows = await reader
+    .selectFrom("known_clients")
+    .select("client_id")
+    .where("block", "=", block)
+    .orderBy("seen_at", "desc")
+    .limit(limit)
+    .execute();
+  return rows.map(({ client_id }) => client_id);
+}
+
+/** How long a client is known that does not come again. */
+const knownForMs = 24 * 3600 * 1000;
+
+/** Removes up to `limit` clients that have not come for a day. Answers how many there were. */
+export async function deleteForgottenClients(tx: Tx, now: Date, limit: number): Promise<number> {
+  const horizon = now.getTime() - knownForMs;
+  const last = await tx
+    .selectFrom("known_clients")
+    .select("seen_at")
+    .where("seen_at", "<=", horizon)
+    .orderBy("seen_at")
+    .offset(limit - 1)
+    .limit(1)
+    .executeTakeFirst();
+  const result = await tx
+    .deleteFrom("known_clients")
+    .where("seen_at", "<=", last === undefined ? horizon : last.seen_at)
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
+}
