@@ -128,6 +128,7 @@ const grpcRequests: readonly Case[] = [
   ["a failure inside", grpc, frame(message({ grantType: "broken" }))],
   ["a large answer for one who takes gzip", grpc, frame(message({ clientSecret: longest })), takesGzip],
   ["a small answer for one who takes gzip", grpc, frame(message({ clientSecret: "x" })), takesGzip],
+  ["a refusal with a header", grpc, frame(message({ grantType: "noted" }))],
   ["a refusal for one who takes gzip", grpc, frame(message({ grantType: "disabled" })), takesGzip],
   ["a large answer for one who does not", grpc, frame(message({ clientSecret: longest }))],
   ["a time limit that passes", grpc, frame(message({ grantType: "hang" })), { "grpc-timeout": "20m" }],
@@ -150,6 +151,22 @@ describe("direct calls answer as the adapter does", () => {
     const adapted = await send(path, { "content-type": type, ...headers, [encoding]: "identity" }, body);
     expect(direct).toEqual(adapted);
   });
+
+  it.each([{}, { "grpc-encoding": "identity" }])(
+    "a gRPC refusal is one block, unless the handler has headers: %j",
+    async (encoding) => {
+      const refuse = (grantType: string) =>
+        overHttp2(path, { "content-type": grpc, ...encoding }, frame(message({ grantType })));
+      expect(await refuse("disabled")).toMatchObject({
+        headers: { "grpc-status": "7" },
+        trailers: {},
+        body: "",
+      });
+      const noted = await refuse("noted");
+      expect(noted).toMatchObject({ headers: { "x-note": "disabled" }, trailers: { "grpc-status": "7" } });
+      expect(noted.headers).not.toHaveProperty("grpc-status");
+    },
+  );
 
   it("leaves nothing of a request behind on its connection", async () => {
     const refused = await overHttp1(path, { "content-type": json }, Buffer.alloc(1024 * 1024 + 1, "x"));

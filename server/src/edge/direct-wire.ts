@@ -170,7 +170,7 @@ function frame(flags: number, bytes: Uint8Array): Buffer {
 
 /**
  * By the stream itself: Node's layer that makes it look like HTTP/1.1 would cost a call a tenth more.
- * Without a body, status and headers go in one block; see {@link respondTrailersOnly}.
+ * Without a body and headers of the handler's, all goes in one block; see {@link respondTrailersOnly}.
  */
 function endGrpc(
   response: NodeResponse,
@@ -183,7 +183,7 @@ function endGrpc(
   if (takesGzip(request, "grpc-accept-encoding")) response.setHeader("grpc-encoding", compressionGzip.name);
   setHeaders(response, header);
   response.setHeader("content-type", "application/grpc+proto");
-  if (body === undefined) {
+  if (body === undefined && !hasOwnHeaders(header)) {
     respondTrailersOnly(response, trailer);
     return;
   }
@@ -191,6 +191,11 @@ function endGrpc(
   response.addTrailers(trailer);
   stream.respond({ ...response.getHeaders(), ":status": 200 }, { waitForTrailers: true });
   stream.end(body);
+}
+
+/** Whether a handler has said something beside its message. gRPC's own servers send that as headers, whatever comes after. */
+export function hasOwnHeaders(headers: Headers | undefined): boolean {
+  return [...(headers?.keys() ?? [])].some((name) => !/^(content-type|grpc-.*)$/.test(name));
 }
 
 /**

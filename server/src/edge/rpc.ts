@@ -31,7 +31,7 @@ import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
 import { createCallSignal } from "./call-signal.ts";
 import { boundDeadline } from "./deadline.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
-import { respondTrailersOnly, setHeaders, toFields } from "./direct-wire.ts";
+import { hasOwnHeaders, respondTrailersOnly, setHeaders, toFields } from "./direct-wire.ts";
 import type { Translator } from "./interceptors/translate.ts";
 import { canceled } from "./library-errors.ts";
 import { createJsonDecoder } from "./request-json.ts";
@@ -248,8 +248,9 @@ async function sendAnswer(answer: UniversalServerResponse, response: NodeRespons
   const chunks = answer.body[Symbol.asyncIterator]();
   // The status and the handler's headers are known when this is.
   const first = await chunks.next();
-  if (!first.done)
+  if (!first.done || hasOwnHeaders(answer.header)) {
     return universalResponseToNodeResponse({ ...answer, body: resume(first, chunks) }, response);
+  }
   if (isGone(response)) return;
   setHeaders(response, answer.header);
   respondTrailersOnly(response, toFields(answer.trailer));

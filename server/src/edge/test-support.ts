@@ -64,11 +64,14 @@ export const failures = {
   limited: () => new DomainError("UNAVAILABLE", { retryAfterSeconds: 7 }),
   disabled: () => new DomainError("PRINCIPAL_DISABLED", { detail: "disabled yesterday" }),
   broken: () => new Error("the password is hunter2"),
+  /** With a header of the handler's beside it. */
+  noted: () => new DomainError("PRINCIPAL_DISABLED"),
 } as const;
 
 export const stubServices = [
   registerService(AuthService, {
-    authToken: async (request) => {
+    authToken: async (request, { responseHeader }) => {
+      if (request.grantType === "noted") responseHeader.set("x-note", "disabled");
       const failure = failures[request.grantType as keyof typeof failures];
       if (failure !== undefined) throw failure();
       if (request.grantType === "hang") await new Promise(() => {});
