@@ -61,7 +61,7 @@ import { ProviderService } from "./frontdoor/providers/service.ts";
 import { createFrontdoorSweep } from "./frontdoor/sweep.ts";
 import { createWatchMethods } from "./frontdoor/watch/handler.ts";
 import { ProviderWatch } from "./frontdoor/watch/watch.ts";
-import { type NodeRequest, readBody } from "./http/node-http.ts";
+import { readBody } from "./http/node-http.ts";
 import type { Clock } from "./lib/clock.ts";
 import { DomainError } from "./lib/errors.ts";
 import type { Log } from "./lib/log.ts";
@@ -695,7 +695,7 @@ export async function createApp(options: AppOptions): Promise<App> {
         path: oauthPaths.jwks,
         handle: createJwksHandler(keyring),
       },
-      ...createOauthRoutes<NodeRequest>({
+      ...createOauthRoutes({
         proofs,
         judges,
         tokenIssuer,

@@ -6,9 +6,9 @@
  * one browser: that whoever ends a sign-in is who began it.
  */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { findCookies } from "../http/cookies.ts";
 import { fromBase64url, toBase64url } from "../lib/base64url.ts";
 import { hashSecret } from "../lib/secrets.ts";
-import { findCookies } from "../principals/presented.ts";
 
 /** Name of the cookie. */
 export const browserCookieName = "vestibule_browser";

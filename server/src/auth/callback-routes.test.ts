@@ -1,13 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import type { FunctionRoute, PlainResponse } from "../http/plain-route.ts";
 import { newRequestInfo } from "../sessions/test-support.ts";
-import {
-  type CallbackHttpResponse,
-  type CallbackResult,
-  type CallbackRoute,
-  createCallbackRoutes,
-} from "./callback-routes.ts";
+import { type CallbackResult, createCallbackRoutes } from "./callback-routes.ts";
 import type { Proof } from "./strategy.ts";
 import {
   createFakeMail,
@@ -33,9 +29,9 @@ describeDatabases("callback routes", (under) => {
   const shown: CallbackResult[] = [];
   let signIn: SignInParts;
   let web: SignInWeb;
-  let routes: readonly CallbackRoute[];
+  let routes: readonly FunctionRoute[];
 
-  function routeOf(method: string, path: string): CallbackRoute {
+  function routeOf(method: string, path: string): FunctionRoute {
     const found = routes.find((route) => route.method === method && route.path === path);
     if (found === undefined) throw new Error(`no ${method} ${path}`);
     return found;
@@ -101,24 +97,24 @@ describeDatabases("callback routes", (under) => {
       query: Record<string, string>,
       method = "GET",
       path = "/auth/callback/google",
-    ): Promise<CallbackHttpResponse> {
+    ): Promise<PlainResponse> {
       const parameters = new URLSearchParams(query);
-      const request = { method, query: parameters, header: this.header, body: Buffer.from("") };
+      const request = { method, path, query: parameters, header: this.header, body: Buffer.from("") };
       return this.#keep(await routeOf("GET", path).handle({ ...request, info: newRequestInfo() }));
     }
 
-    async post(form: Record<string, string>): Promise<CallbackHttpResponse> {
+    async post(form: Record<string, string>): Promise<PlainResponse> {
       const header = this.header;
       header.set("content-type", "application/x-www-form-urlencoded");
       header.set("origin", publicUrl);
       const body = Buffer.from(new URLSearchParams(form).toString());
-      const request = { method: "POST", query: new URLSearchParams(), header, body };
+      const request = { method: "POST", path: "/auth/callback", query: new URLSearchParams(), header, body };
       return this.#keep(
         await routeOf("POST", "/auth/callback").handle({ ...request, info: newRequestInfo() }),
       );
     }
 
-    #keep(response: CallbackHttpResponse): CallbackHttpResponse {
+    #keep(response: PlainResponse): PlainResponse {
       this.keep([response.headers?.["set-cookie"] ?? []].flat());
       return response;
     }
@@ -138,7 +134,7 @@ describeDatabases("callback routes", (under) => {
     return code;
   }
 
-  const cookiesOf = ({ headers }: CallbackHttpResponse) => [headers?.["set-cookie"] ?? []].flat();
+  const cookiesOf = ({ headers }: PlainResponse) => [headers?.["set-cookie"] ?? []].flat();
 
   describe("an answer of a provider", () => {
     it("signs in and sends on, with the issuer that was named", async () => {

@@ -8,30 +8,16 @@
  * in. HEAD does nothing at all.
  */
 import { callbackPath } from "../config/urls.ts";
+import { isFromOwnPage } from "../http/own-origin.ts";
+import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
+import { toLocation } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
-import type { RequestInfo } from "../lib/request.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import { type Browsers, isFormToken, toFormToken } from "./browser.ts";
 import { findVisitor } from "./visitor.ts";
-import { type SignInWeb, toLocation, type WebFinished } from "./web.ts";
+import type { SignInWeb, WebFinished } from "./web.ts";
 
 export { callbackPath };
-
-/** A request as a plain route sees it. */
-export interface CallbackHttpRequest {
-  readonly method: string;
-  readonly query: URLSearchParams;
-  readonly header: Headers;
-  readonly body: Uint8Array;
-  readonly info: RequestInfo;
-}
-
-/** What a plain route answers. */
-export interface CallbackHttpResponse {
-  readonly status: number;
-  readonly headers?: Readonly<Record<string, string | string[]>>;
-  readonly body?: string;
-}
 
 /** What a form on a page of ours posts to `/auth/callback`, as `state` and `token`, beside a `code`. */
 export interface CallbackForm {
@@ -65,8 +51,8 @@ export type CallbackResult =
 /** Draws a page. Its status and headers are the page's own. */
 export type RenderResult = (
   result: CallbackResult,
-  request: Pick<CallbackHttpRequest, "header" | "info">,
-) => CallbackHttpResponse | Promise<CallbackHttpResponse>;
+  request: Pick<PlainRequest, "header" | "info">,
+) => PlainResponse | Promise<PlainResponse>;
 
 export interface CallbackRoutesOptions {
   readonly web: SignInWeb;
@@ -77,13 +63,13 @@ export interface CallbackRoutesOptions {
    * Sends a browser on after a form of ours. Not always by a redirect: what
    * follows a form is held against its page's `form-action`.
    */
-  readonly leave: (url: string, setCookies: readonly string[]) => CallbackHttpResponse;
+  readonly leave: (url: string, setCookies: readonly string[]) => PlainResponse;
   /**
    * Has the browser load a path anew from a page of ours. Given where session
    * cookies are `SameSite=Strict`: a browser that a provider sends back brings
    * none, nor does it with the redirects that follow.
    */
-  readonly comeAgain?: ((path: string) => CallbackHttpResponse) | undefined;
+  readonly comeAgain?: ((path: string) => PlainResponse) | undefined;
   /** Origin that browsers see. */
   readonly publicUrl: string;
   /** Where providers are answered, each at its own URL; the plain one may be among them. */
@@ -106,20 +92,13 @@ function readOne(parameters: URLSearchParams, name: string): string {
   return value;
 }
 
-/** One of the routes. That for GET answers HEAD as well. */
-export interface CallbackRoute {
-  readonly method: "GET" | "POST";
-  readonly path: string;
-  readonly handle: (request: CallbackHttpRequest) => Promise<CallbackHttpResponse>;
-}
-
 /** Builds the routes: the plain path for GET and POST, and each provider's own for GET. */
-export function createCallbackRoutes(options: CallbackRoutesOptions): readonly CallbackRoute[] {
+export function createCallbackRoutes(options: CallbackRoutesOptions): readonly FunctionRoute[] {
   const { web, authenticator, browsers, renderResult, leave, comeAgain, publicUrl, defaultReturnTo } =
     options;
   const plainUrl = publicUrl + callbackPath;
 
-  function sendOn(returnTo: string | undefined, setCookies: readonly string[]): CallbackHttpResponse {
+  function sendOn(returnTo: string | undefined, setCookies: readonly string[]): PlainResponse {
     return {
       status: 303,
       headers: {
@@ -133,7 +112,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly C
 
   async function finish(
     answer: Parameters<SignInWeb["finish"]>[0],
-    { header, info }: CallbackHttpRequest,
+    { header, info }: PlainRequest,
   ): Promise<WebFinished> {
     const principal = await findVisitor(authenticator, { header, info });
     return await web.finish(answer, { header, info, principal });
@@ -148,7 +127,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly C
   }
 
   /** @param route the URL that the browser came to */
-  async function get(route: string, request: CallbackHttpRequest): Promise<CallbackHttpResponse> {
+  async function get(route: string, request: PlainRequest): Promise<PlainResponse> {
     const { query, header } = request;
     if (comeAgain !== undefined && header.get("sec-fetch-site") === "cross-site") {
       return comeAgain(`${new URL(route).pathname}?${query}`);
@@ -172,7 +151,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly C
     return sendOn(returnTo, setCookies);
   }
 
-  async function post(request: CallbackHttpRequest): Promise<CallbackHttpResponse> {
+  async function post(request: PlainRequest): Promise<PlainResponse> {
     const { header, body } = request;
     if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(header.get("content-type") ?? "")) {
       throw new DomainError("INVALID_REQUEST", { message: "must be a form" });
@@ -202,7 +181,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly C
   }
 
   /** A stale flow is nothing to bother a person with who is signed in already, as from another tab. */
-  async function onRefusal(error: unknown, request: CallbackHttpRequest): Promise<CallbackHttpResponse> {
+  async function onRefusal(error: unknown, request: PlainRequest): Promise<PlainResponse> {
     if (!(error instanceof DomainError) || error.kind === "internal") throw error;
     request.info.outcome.reason = error.reason;
     if (error.detail !== undefined) request.info.outcome.detail = error.detail;
@@ -219,18 +198,18 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly C
   }
 
   /** A wrong code may be followed by another, while its flow lives. */
-  async function retry(error: unknown, state: string, request: CallbackHttpRequest) {
+  async function retry(error: unknown, state: string, request: PlainRequest) {
     if (!(error instanceof DomainError) || error.reason !== "INVALID_OTP") throw error;
     const form = await findForm(state, request.header).catch(() => undefined);
     return await renderResult({ kind: "refused", error, ...(form && { form }) }, request);
   }
 
   const guard =
-    (work: (request: CallbackHttpRequest) => Promise<CallbackHttpResponse>) =>
-    (request: CallbackHttpRequest): Promise<CallbackHttpResponse> =>
+    (work: (request: PlainRequest) => Promise<PlainResponse>) =>
+    (request: PlainRequest): Promise<PlainResponse> =>
       work(request).catch((error) => onRefusal(error, request));
 
-  function toGetRoute(url: string): CallbackRoute {
+  function toGetRoute(url: string): FunctionRoute {
     const handle = guard((request) => get(url, request));
     return {
       method: "GET",
@@ -241,10 +220,4 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly C
 
   const urls = new Set([plainUrl, ...options.providerUrls]);
   return [{ method: "POST", path: callbackPath, handle: guard(post) }, ...[...urls].map(toGetRoute)];
-}
-
-/** Whether a form was sent from a page of ours: by its `Origin`, or without one by what the browser says of it. */
-export function isFromOwnPage(header: Headers, publicUrl: string): boolean {
-  const origin = header.get("origin");
-  return origin === null ? header.get("sec-fetch-site") === "same-origin" : origin === publicUrl;
 }

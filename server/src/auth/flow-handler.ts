@@ -1,11 +1,12 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import { toLocation } from "../http/redirect.ts";
 import { toOptionalStruct } from "../lib/proto.ts";
 import { requestInfoKey } from "../lib/request.ts";
 import { isVoidKey, principalKey } from "../principals/context.ts";
 import type { SignInService } from "./service.ts";
-import { type SignInWeb, toLocation, type WebAnswer, type WebRequest } from "./web.ts";
+import type { SignInWeb, WebAnswer, WebRequest } from "./web.ts";
 
 export interface FlowMethodsOptions {
   readonly service: Pick<SignInService, "strategies">;

@@ -5,8 +5,9 @@
  * session is begun, replaced and ended in one way.
  */
 import type { SessionHeadersConfig } from "../config/config.ts";
+import { findCookies } from "../http/cookies.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { findCookies, sessionCookieName } from "../principals/presented.ts";
+import { sessionCookieName } from "../principals/presented.ts";
 import type { Caller, Principal, UserPrincipal } from "../principals/principal.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { SessionCookies } from "../sessions/cookie.ts";
@@ -179,9 +180,4 @@ function toPrincipal({ id, userId, email, emailProven, expiresAt }: LiveSession)
     authVia: "session",
     credentialKind: "session",
   };
-}
-
-/** A URL as a header can hold it. */
-export function toLocation(url: string): string {
-  return /^[\x21-\x7e]+$/.test(url) ? url : new URL(url).href;
 }

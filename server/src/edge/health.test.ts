@@ -4,10 +4,10 @@ import {
   HealthCheckResponse_ServingStatus as Status,
 } from "@vestibule/proto/grpc/health/v1/health_pb";
 import { describe, expect, it } from "vitest";
+import type { FunctionRoute, PlainRequest } from "../http/plain-route.ts";
 import { silentLog } from "../lib/log.ts";
 import { createHealth, createHealthRoutes, createHealthService } from "./health.ts";
 import { createTranslator } from "./interceptors/translate.ts";
-import type { FunctionRoute, PlainRequest } from "./plain-route.ts";
 
 function setUp() {
   const health = createHealth();

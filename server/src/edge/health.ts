@@ -7,8 +7,8 @@ import {
   Health as HealthService,
   HealthCheckResponse_ServingStatus as Status,
 } from "@vestibule/proto/grpc/health/v1/health_pb";
+import type { PlainRoute } from "../http/plain-route.ts";
 import { DomainError } from "../lib/errors.ts";
-import type { PlainRoute } from "./plain-route.ts";
 import { registerService, type ServiceRegistration } from "./services.ts";
 
 /** The switch. */

@@ -12,8 +12,8 @@ import {
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { eventually } from "../../../test/parts/eventually.ts";
 import { readBody } from "../http/node-http.ts";
+import type { PlainRoute } from "../http/plain-route.ts";
 import { DomainError } from "../lib/errors.ts";
-import type { PlainRoute } from "./plain-route.ts";
 import { createEdge } from "./router.ts";
 import { registerService } from "./services.ts";
 import { createOptions, type Received, type RunningEdge, send, sendJson, startEdge } from "./test-support.ts";

@@ -12,6 +12,7 @@ import type { Interceptor } from "@connectrpc/connect";
 import type { Cidr } from "../http/cidr.ts";
 import { createClientAddressRule } from "../http/client-address.ts";
 import { answerAfterBody, type NodeRequest, type NodeResponse, toRawPath } from "../http/node-http.ts";
+import type { FunctionRoute, PlainRoute } from "../http/plain-route.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -29,13 +30,7 @@ import { createCsrfInterceptors } from "./interceptors/csrf.ts";
 import { createTranslator } from "./interceptors/translate.ts";
 import { createRequestValidator } from "./interceptors/validate.ts";
 import { type Metrics, otherRoute } from "./metrics.ts";
-import {
-  type FunctionRoute,
-  type PlainRoute,
-  sendPlain,
-  sendRefusal,
-  servePlainRoute,
-} from "./plain-route.ts";
+import { sendPlain, sendRefusal, servePlainRoute } from "./plain-route.ts";
 import { createReflection } from "./reflection.ts";
 import { joinRepeatedCredentials } from "./repeated-credentials.ts";
 import { createRequestInfoReader } from "./request-info.ts";

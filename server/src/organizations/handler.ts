@@ -18,7 +18,7 @@ import type { Role } from "../principals/principal.ts";
 import type { MemberService } from "./member-service.ts";
 import type { Member, Organization, Project, ProjectPrincipal } from "./organization.ts";
 import type { ProjectService } from "./project-service.ts";
-import type { OrganizationService, PageRequest } from "./service.ts";
+import type { OrganizationService, PlainRequest } from "./service.ts";
 
 /** How many organizations Frontier's list answers at most: it has no pages. */
 const frontierListSize = 1000;
@@ -54,7 +54,7 @@ function toProjectMessage(project: Project): ProjectMessage {
   });
 }
 
-function toPageRequest(request: { readonly pageSize: number; readonly pageToken: string }): PageRequest {
+function toPageRequest(request: { readonly pageSize: number; readonly pageToken: string }): PlainRequest {
   return { size: request.pageSize || defaultPageSize, token: request.pageToken };
 }
 

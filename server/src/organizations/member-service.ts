@@ -10,7 +10,7 @@ import { type Access, requireGrantable, requireProven } from "./access.ts";
 import * as store from "./member-store.ts";
 import type { Member } from "./organization.ts";
 import { keepingAnOwner, lockForGrant, type OwnershipLimit, requireRoomToOwn } from "./owners.ts";
-import type { PageRequest } from "./service.ts";
+import type { PlainRequest } from "./service.ts";
 
 export interface MemberServiceOptions {
   readonly database: Database;
@@ -76,7 +76,7 @@ export class MemberService {
   }
 
   /** Longest first. */
-  async list(caller: Caller, org: string, page: PageRequest): Promise<Page<Member>> {
+  async list(caller: Caller, org: string, page: PlainRequest): Promise<Page<Member>> {
     const { organization } = await this.#access.require(caller.principal, org, {
       role: "viewer",
       writes: false,

@@ -11,7 +11,7 @@ import type { Caller, Principal, Role } from "../principals/principal.ts";
 import { type Access, isAtLeast } from "./access.ts";
 import type { Project, ProjectPrincipal } from "./organization.ts";
 import * as store from "./project-store.ts";
-import type { PageRequest } from "./service.ts";
+import type { PlainRequest } from "./service.ts";
 import { lockOrganization } from "./store.ts";
 
 /** The writable part of a project. */
@@ -85,7 +85,7 @@ export class ProjectService {
   }
 
   /** Those the caller can see, oldest first. */
-  async list(caller: Caller, org: string, page: PageRequest): Promise<Page<Project>> {
+  async list(caller: Caller, org: string, page: PlainRequest): Promise<Page<Project>> {
     const { organization, role } = await this.#access.require(caller.principal, org, reads);
     const memberOf = isAtLeast(role, seesAll) ? undefined : toProjectPrincipal(caller.principal);
     const list = ["ListProjects", organization.id, memberOf?.id ?? ""];

@@ -30,7 +30,7 @@ export interface OrganizationDraft {
 }
 
 /** Which page of a list. */
-export interface PageRequest {
+export interface PlainRequest {
   /** 1 to 200. */
   readonly size: number;
   /** Empty for the first page. */
@@ -117,7 +117,7 @@ export class OrganizationService {
   }
 
   /** Those the caller has a role in; for a superuser all. Oldest first; of one state if given. */
-  async list(caller: Caller, page: PageRequest, state?: Organization["state"]): Promise<Page<Organization>> {
+  async list(caller: Caller, page: PlainRequest, state?: Organization["state"]): Promise<Page<Organization>> {
     const { principal } = caller;
     if (principal.type === "serviceuser" && !principal.superuser) {
       const own = await this.get(caller, principal.orgId);

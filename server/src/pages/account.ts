@@ -9,6 +9,8 @@ import type { Browsers } from "../auth/browser.ts";
 import { registrationWindowSeconds } from "../auth/strategies/passkey.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import type { SignInWeb } from "../auth/web.ts";
+import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
+import { redirect, toPath } from "../http/redirect.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { maxPasskeyName } from "../passkeys/passkey.ts";
@@ -21,7 +23,6 @@ import type { IdentityService } from "../users/identity-service.ts";
 import { accountPaths, toAccountBody, toSignOutForm } from "./account-view.ts";
 import { openForms, readField, readForm } from "./forms.ts";
 import type { RenderPage } from "./frame.ts";
-import { type PageRequest, type PageResponse, type PageRoute, redirect, toPath } from "./http.ts";
 import { loginPaths } from "./login-view.ts";
 import type { Offers } from "./offers.ts";
 import { explain } from "./texts.ts";
@@ -57,7 +58,7 @@ const doneTexts: Readonly<Record<string, string>> = {
 type Action = (caller: Visitor, form: URLSearchParams) => Promise<keyof typeof doneTexts>;
 
 /** Builds the routes of the account page and its forms. */
-export function createAccountPages(options: AccountPagesOptions): readonly PageRoute[] {
+export function createAccountPages(options: AccountPagesOptions): readonly FunctionRoute[] {
   const { render, offers, web, authenticator, sessions, passkeys, identities, clock, publicUrl, browsers } =
     options;
 
@@ -66,7 +67,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
     return ageMs <= registrationWindowSeconds * 1000;
   }
 
-  async function show(request: PageRequest, caller: Visitor): Promise<PageResponse> {
+  async function show(request: PlainRequest, caller: Visitor): Promise<PlainResponse> {
     const { email, emailProven, sessionId } = caller.principal;
     const [open, keys, linked] = await Promise.all([
       sessions.list(caller),
@@ -97,19 +98,19 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
     });
   }
 
-  async function findCaller(request: PageRequest): Promise<Visitor | undefined> {
+  async function findCaller(request: PlainRequest): Promise<Visitor | undefined> {
     const principal = await findVisitor(authenticator, request);
     return principal && { principal, request: request.info };
   }
 
-  async function get(request: PageRequest): Promise<PageResponse> {
+  async function get(request: PlainRequest): Promise<PlainResponse> {
     const caller = await findCaller(request);
     return caller === undefined ? redirect(loginPaths.login) : await show(request, caller);
   }
 
   /** A form's route: does it, and goes back to the page. */
-  function act(path: string, action: Action): PageRoute {
-    async function handle(request: PageRequest): Promise<PageResponse> {
+  function act(path: string, action: Action): FunctionRoute {
+    async function handle(request: PlainRequest): Promise<PlainResponse> {
       const form = readForm(request, publicUrl, browsers);
       const caller = await findCaller(request);
       if (caller === undefined) return redirect(loginPaths.login);
@@ -125,21 +126,21 @@ export function createAccountPages(options: AccountPagesOptions): readonly PageR
     return { method: "POST", path, handle };
   }
 
-  async function signOut(request: PageRequest): Promise<PageResponse> {
+  async function signOut(request: PlainRequest): Promise<PlainResponse> {
     readForm(request, publicUrl, browsers);
     const principal = await findVisitor(authenticator, request);
     const { setCookies } = await web.signOut({ ...request, principal });
     return redirect(toPath(loginPaths.login, { done: "signed-out" }), setCookies);
   }
 
-  async function revokeAll(request: PageRequest): Promise<PageResponse> {
+  async function revokeAll(request: PlainRequest): Promise<PlainResponse> {
     readForm(request, publicUrl, browsers);
     const caller = await findCaller(request);
     if (caller !== undefined) await sessions.revokeAll(caller, false);
     return redirect(toPath(loginPaths.login, { done: "everywhere" }), web.toClearCookies());
   }
 
-  const routes: PageRoute[] = [
+  const routes: FunctionRoute[] = [
     { method: "GET", path: accountPaths.account, handle: get },
     { method: "POST", path: accountPaths.signOut, handle: signOut },
     { method: "POST", path: accountPaths.revokeAll, handle: revokeAll },

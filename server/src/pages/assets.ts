@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isNoneMatch } from "../http/entity-tag.ts";
-import type { PageRequest, PageResponse, PageRoute } from "./http.ts";
+import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 
 // The build puts the files' texts in place of these calls.
 const styleText = readFileSync(new URL("./browser/pages.css", import.meta.url), "utf8");
@@ -15,7 +15,7 @@ const iconText = readFileSync(new URL("./browser/icon.svg", import.meta.url), "u
 /** A file as it is served. */
 interface Asset {
   readonly path: string;
-  readonly route: PageRoute;
+  readonly route: FunctionRoute;
 }
 
 function toAsset(name: string, contentType: string, text: string): Asset {
@@ -23,7 +23,7 @@ function toAsset(name: string, contentType: string, text: string): Asset {
   const path = `/assets/${name.replace(".", `-${hash}.`)}`;
   const etag = `"${hash}"`;
   const headers = { etag, "cache-control": "public, max-age=31536000, immutable" };
-  function handle({ header }: Pick<PageRequest, "header">): PageResponse {
+  function handle({ header }: Pick<PlainRequest, "header">): PlainResponse {
     if (isNoneMatch(header.get("if-none-match"), etag)) return { status: 304, headers };
     return { status: 200, headers: { ...headers, "content-type": contentType }, body: text };
   }
@@ -38,4 +38,4 @@ const icon = toAsset("icon.svg", "image/svg+xml", iconText);
 export const assetPaths = { style: style.path, script: script.path, icon: icon.path } as const;
 
 /** Serves them. */
-export const assetRoutes: readonly PageRoute[] = [style.route, script.route, icon.route];
+export const assetRoutes: readonly FunctionRoute[] = [style.route, script.route, icon.route];

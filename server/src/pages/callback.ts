@@ -1,11 +1,12 @@
 /** The pages of `/auth/callback`. */
 import type { Browsers } from "../auth/browser.ts";
 import { type CallbackForm, type CallbackResult, callbackPath } from "../auth/callback-routes.ts";
+import type { PlainRequest, PlainResponse } from "../http/plain-route.ts";
+import { redirect, toPath } from "../http/redirect.ts";
 import { toCheckMailPath } from "./check-mail.ts";
 import { openForms } from "./forms.ts";
 import type { RenderPage } from "./frame.ts";
 import { type Html, html } from "./html.ts";
-import { type PageRequest, type PageResponse, redirect, toPath } from "./http.ts";
 import { loginPaths } from "./login-view.ts";
 import { toMessageBody, toOtherBrowserBody } from "./message-view.ts";
 import { toTakeOverBody } from "./take-over-view.ts";
@@ -15,7 +16,7 @@ import { explain, toStatus } from "./texts.ts";
 export function createRenderResult(
   render: RenderPage,
   browsers: Browsers,
-): (result: CallbackResult, request: Pick<PageRequest, "header">) => PageResponse {
+): (result: CallbackResult, request: Pick<PlainRequest, "header">) => PlainResponse {
   return (result, { header }) => {
     switch (result.kind) {
       case "confirm":

@@ -7,12 +7,13 @@
 import type { Browsers } from "../auth/browser.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import type { SignInWeb } from "../auth/web.ts";
+import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
+import { redirect, toPath } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import { openForms, readField, readForm } from "./forms.ts";
 import { type RenderPage, toNotice } from "./frame.ts";
 import { html } from "./html.ts";
-import { type PageRequest, type PageResponse, type PageRoute, redirect, toPath } from "./http.ts";
 import { loginPaths } from "./login-view.ts";
 import { toOtherBrowserBody } from "./message-view.ts";
 import { ownStrategies } from "./offers.ts";
@@ -54,10 +55,10 @@ export function toCheckMailPath(
 }
 
 /** Builds the routes of the page and its forms. */
-export function createCheckMailPages(options: CheckMailPagesOptions): readonly PageRoute[] {
+export function createCheckMailPages(options: CheckMailPagesOptions): readonly FunctionRoute[] {
   const { render, web, authenticator, publicUrl, browsers, hasOutbox } = options;
 
-  async function show(request: PageRequest, view: CheckMailView): Promise<PageResponse> {
+  async function show(request: PlainRequest, view: CheckMailView): Promise<PlainResponse> {
     const { state, problem, done, joins } = view;
     const { email = "", strategy, returnTo, isSameBrowser } = await web.glance(state, request.header);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
@@ -94,7 +95,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
     });
   }
 
-  async function get(request: PageRequest): Promise<PageResponse> {
+  async function get(request: PlainRequest): Promise<PlainResponse> {
     const { query } = request;
     const isWrong = query.has("wrong");
     const shown = show(request, {
@@ -107,7 +108,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
   }
 
   /** A wrong code leads back to the page, so that going back and reloading repeat nothing. */
-  async function post(request: PageRequest): Promise<PageResponse> {
+  async function post(request: PlainRequest): Promise<PlainResponse> {
     const form = readForm(request, publicUrl, browsers);
     const state = readField(form, "state");
     const code = readField(form, "code");
@@ -128,10 +129,10 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
 
   /** The code was right, and would take over an account that can be kept. */
   async function ask(
-    request: PageRequest,
+    request: PlainRequest,
     waysToKeep: readonly string[],
     form: URLSearchParams,
-  ): Promise<PageResponse> {
+  ): Promise<PlainResponse> {
     const state = readField(form, "state");
     const { email = "", returnTo } = await web.glance(state, request.header);
     const forms = openForms(request, browsers);
@@ -143,7 +144,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
   }
 
   /** Sends another mail for the address of a flow of this browser. */
-  async function resend(request: PageRequest): Promise<PageResponse> {
+  async function resend(request: PlainRequest): Promise<PlainResponse> {
     const form = readForm(request, publicUrl, browsers);
     const { strategy, email, returnTo, isSameBrowser } = await web.glance(
       readField(form, "state"),
@@ -157,7 +158,9 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
   }
 
   /** A sign-in that is over is nothing to bother a person with who is signed in already, as from another tab. */
-  function unlessSignedIn(handle: (request: PageRequest) => Promise<PageResponse>): PageRoute["handle"] {
+  function unlessSignedIn(
+    handle: (request: PlainRequest) => Promise<PlainResponse>,
+  ): FunctionRoute["handle"] {
     return (request) =>
       handle(request).catch(async (error) => {
         const isOver = error instanceof DomainError && error.reason === "INVALID_FLOW";

@@ -1,14 +1,14 @@
 import { describe, expect, it } from "vitest";
 import { createBrowsers, toFormToken } from "../auth/browser.ts";
+import type { PlainRequest } from "../http/plain-route.ts";
 import { openForms, readField, readForm } from "./forms.ts";
-import type { PageRequest } from "./http.ts";
 
 const publicUrl = "https://id.example.org";
 const browser = Buffer.alloc(32, 1).toString("base64url");
 const stranger = Buffer.alloc(32, 2).toString("base64url");
 const path = "/account/sign-out";
 
-function post(fields: Record<string, string> | string, header: Record<string, string> = {}): PageRequest {
+function post(fields: Record<string, string> | string, header: Record<string, string> = {}): PlainRequest {
   return {
     method: "POST",
     path,
@@ -26,7 +26,7 @@ function post(fields: Record<string, string> | string, header: Record<string, st
 
 const token = toFormToken(browser, path);
 const browsers = createBrowsers({ secure: true, crossSite: false });
-const read = (request: PageRequest) => readField(readForm(request, publicUrl, browsers), "id");
+const read = (request: PlainRequest) => readField(readForm(request, publicUrl, browsers), "id");
 
 describe("a form", () => {
   it("is read when it comes from our page in this browser", () => {

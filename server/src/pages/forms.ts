@@ -3,10 +3,10 @@
  * made from the browser's cookie, and its `Origin` must be ours besides.
  */
 import { type Browsers, isFormToken, toFormToken } from "../auth/browser.ts";
-import { isFromOwnPage } from "../auth/callback-routes.ts";
+import { isFromOwnPage } from "../http/own-origin.ts";
+import type { PlainRequest } from "../http/plain-route.ts";
 import { DomainError } from "../lib/errors.ts";
 import { type Html, html } from "./html.ts";
-import type { PageRequest } from "./http.ts";
 
 /** What a page with forms needs. */
 export interface FormKit {
@@ -30,7 +30,7 @@ export function readField(form: URLSearchParams, name: string): string {
 
 /** Opens a form kit for a browser; a request by HEAD is given no cookie. */
 export function openForms(
-  { method, header }: Pick<PageRequest, "method" | "header">,
+  { method, header }: Pick<PlainRequest, "method" | "header">,
   browsers: Browsers,
 ): FormKit {
   const browser = browsers.get(header);
@@ -52,7 +52,7 @@ export function openForms(
  *   was not sent from a page of ours in this browser
  */
 export function readForm(
-  { path, header, body }: PageRequest,
+  { path, header, body }: PlainRequest,
   publicUrl: string,
   browsers: Pick<Browsers, "find">,
 ): URLSearchParams {

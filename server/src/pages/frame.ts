@@ -3,9 +3,9 @@
  * that keep everything out which is not ours.
  */
 import { randomBytes } from "node:crypto";
+import type { PlainResponse } from "../http/plain-route.ts";
 import { assetPaths } from "./assets.ts";
 import { type Html, html } from "./html.ts";
-import type { PageResponse } from "./http.ts";
 
 /** One page. */
 export interface Page {
@@ -26,6 +26,11 @@ export interface Page {
   readonly retryAfterSeconds?: number | undefined;
   /** Values of `Set-Cookie`. */
   readonly setCookies?: readonly string[];
+}
+
+/** A page as it is answered. */
+export interface PageResponse extends PlainResponse {
+  readonly body: string;
 }
 
 /** Makes the answer of a page. */

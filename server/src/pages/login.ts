@@ -9,11 +9,12 @@ import { findReturnTo, type RedirectRules } from "../auth/redirects.ts";
 import type { Strategy } from "../auth/strategy.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import type { SignInWeb } from "../auth/web.ts";
+import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
+import { redirect, toPath } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import { openForms, readField, readForm } from "./forms.ts";
 import type { RenderPage } from "./frame.ts";
-import { type PageRequest, type PageResponse, type PageRoute, redirect, toPath } from "./http.ts";
 import { type LoginView, loginPaths, toLoginBody } from "./login-view.ts";
 import { type Offers, ownStrategies } from "./offers.ts";
 import { explain, toProviderLabel, toStatus } from "./texts.ts";
@@ -53,17 +54,17 @@ function isOpenedElsewhere(header: Headers, publicUrl: string): boolean {
 }
 
 /** Builds the routes of the sign-in page and its two forms. */
-export function createLoginPages(options: LoginPagesOptions): readonly PageRoute[] {
+export function createLoginPages(options: LoginPagesOptions): readonly FunctionRoute[] {
   const { render, offers, web, authenticator, redirects, publicUrl, isSessionStrict, browsers } = options;
   // Who began here comes back here, whatever page of an app's comes first in the list.
   const callbackUrls = new Map(options.strategies.map(({ name, callbackUrl }) => [name, callbackUrl]));
 
   /** @param error what kept a sign-in from beginning */
   function show(
-    request: PageRequest,
+    request: PlainRequest,
     view: Omit<LoginView, "offers" | "forms">,
     error?: DomainError,
-  ): PageResponse {
+  ): PlainResponse {
     const forms = openForms(request, browsers);
     return render({
       ...(error && { status: toStatus(error), retryAfterSeconds: error.retryAfterSeconds }),
@@ -74,7 +75,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
     });
   }
 
-  async function get(request: PageRequest): Promise<PageResponse> {
+  async function get(request: PlainRequest): Promise<PlainResponse> {
     if (isSessionStrict && request.header.get("sec-fetch-site") === "cross-site") {
       return goByPage(render, new URL(`${request.path}?${request.query}`, publicUrl));
     }
@@ -93,10 +94,10 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
 
   /** Says on the sign-in page what kept a sign-in from beginning. */
   function showRefusal(
-    request: PageRequest,
+    request: PlainRequest,
     error: unknown,
     view: { readonly returnTo: string; readonly email: string; readonly strategy: string },
-  ): PageResponse {
+  ): PlainResponse {
     if (!(error instanceof DomainError) || error.kind === "internal") throw error;
     request.info.outcome.reason = error.reason;
     if (error.detail !== undefined) request.info.outcome.detail = error.detail;
@@ -107,7 +108,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
   }
 
   /** A form that is too old, or of nobody knows where: the page anew, with a good one. */
-  function showStale(request: PageRequest, error: unknown): PageResponse {
+  function showStale(request: PlainRequest, error: unknown): PlainResponse {
     if (!(error instanceof DomainError) || error.reason !== "CROSS_ORIGIN") throw error;
     const { header, body, info } = request;
     info.outcome.reason = error.reason;
@@ -122,9 +123,9 @@ export function createLoginPages(options: LoginPagesOptions): readonly PageRoute
   }
 
   async function begin(
-    request: PageRequest,
+    request: PlainRequest,
     fields: (form: URLSearchParams) => string,
-  ): Promise<PageResponse> {
+  ): Promise<PlainResponse> {
     let form: URLSearchParams;
     try {
       form = readForm(request, publicUrl, browsers);

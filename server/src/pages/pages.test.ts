@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { createBrowsers, toFormToken } from "../auth/browser.ts";
+import { findCookies } from "../http/cookies.ts";
+import type { PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { DomainError } from "../lib/errors.ts";
-import { findCookies } from "../principals/presented.ts";
-import type { PageRequest, PageResponse } from "./http.ts";
 import { createPages, type PagesOptions } from "./pages.ts";
 
 const publicUrl = "https://id.example.org";
@@ -40,12 +40,12 @@ function pagesOver(failure: unknown) {
     form?: Record<string, string>,
     cookie = "",
     headers: Record<string, string> = {},
-  ): Promise<PageResponse> {
+  ): Promise<PlainResponse> {
     const method = form === undefined ? "GET" : "POST";
     const [bare = "", query] = path.split("?");
     const route = pages.routes.find((each) => each.path === bare && each.method === method);
     const body = new URLSearchParams({ token: toFormToken(browser, bare), ...form });
-    const request: PageRequest = {
+    const request: PlainRequest = {
       method,
       path: bare,
       query: new URLSearchParams(query),
@@ -150,8 +150,8 @@ describe("a sign-in page that was opened under another address than the public o
     const form = { strategy: "mailotp", email: "ada@example.org", token: "stale" };
     const { status, body = "" } = await pagesOver(unavailable).ask("/login/mail", form, "", headers);
     expect(status).toBe(403);
-    expect(body.includes(`Open ${publicUrl} instead.`)).toBe(isSaid);
-    expect(body.includes("This page was open too long.")).toBe(!isSaid);
+    expect(String(body).includes(`Open ${publicUrl} instead.`)).toBe(isSaid);
+    expect(String(body).includes("This page was open too long.")).toBe(!isSaid);
   });
 });
 

@@ -16,6 +16,8 @@ import type { CallbackResult } from "../auth/callback-routes.ts";
 import type { RedirectRules } from "../auth/redirects.ts";
 import type { Strategy } from "../auth/strategy.ts";
 import type { SignInWeb } from "../auth/web.ts";
+import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
+import { redirect } from "../http/redirect.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -29,7 +31,6 @@ import { assetRoutes } from "./assets.ts";
 import { createRenderResult } from "./callback.ts";
 import { createCheckMailPages } from "./check-mail.ts";
 import { createRenderPage, type RenderPage } from "./frame.ts";
-import { type PageRequest, type PageResponse, type PageRoute, redirect } from "./http.ts";
 import { createLoginPages } from "./login.ts";
 import { loginPaths } from "./login-view.ts";
 import { toMessageBody } from "./message-view.ts";
@@ -61,17 +62,17 @@ export interface PagesOptions {
 
 /** The pages, put together. */
 export interface Pages {
-  readonly routes: readonly PageRoute[];
+  readonly routes: readonly FunctionRoute[];
   /** Draws what `/auth/callback` shows. */
-  renderResult(result: CallbackResult, request: Pick<PageRequest, "header">): PageResponse;
+  renderResult(result: CallbackResult, request: Pick<PlainRequest, "header">): PlainResponse;
   /** Draws what somebody sees who came to a path with nothing behind it. */
-  renderLost(): PageResponse;
+  renderLost(): PlainResponse;
   /** Has a browser load a path of ours anew, as from our own site; where its session cookies depend on that. */
-  readonly comeAgain: ((path: string) => PageResponse) | undefined;
+  readonly comeAgain: ((path: string) => PlainResponse) | undefined;
   /** Sends someone on after a form of `/auth/callback`. */
-  leave(url: string, setCookies: readonly string[]): PageResponse;
+  leave(url: string, setCookies: readonly string[]): PlainResponse;
   /** A route whose failures are pages as well. */
-  guard(route: PageRoute): PageRoute;
+  guard(route: FunctionRoute): FunctionRoute;
 }
 
 /** Builds the pages. */
@@ -80,8 +81,8 @@ export function createPages(options: PagesOptions): Pages {
   const render = createRenderPage(siteName);
   const offers = toOffers(options.strategies);
   const guardFailures = createGuard(render, log);
-  const guard = (route: PageRoute) => withoutStrays(guardFailures(route), web);
-  const pages: readonly PageRoute[] = [
+  const guard = (route: FunctionRoute) => withoutStrays(guardFailures(route), web);
+  const pages: readonly FunctionRoute[] = [
     { method: "GET", path: "/", handle: () => redirect(homePath) },
     ...createLoginPages({ ...options, render, offers }),
     ...createCheckMailPages({ ...options, render }),
@@ -104,7 +105,7 @@ const lost = {
 };
 
 /** Where a form's address leads that is opened as a page, as by loading one of its answers anew. */
-function createWaysBack(pages: readonly PageRoute[]): readonly PageRoute[] {
+function createWaysBack(pages: readonly FunctionRoute[]): readonly FunctionRoute[] {
   const shown = new Set(pages.filter(({ method }) => method === "GET").map(({ path }) => path));
   return pages
     .filter(({ path }) => !shown.has(path))
@@ -115,8 +116,8 @@ function createWaysBack(pages: readonly PageRoute[]): readonly PageRoute[] {
 }
 
 /** Leads to the public name of the place first. */
-function underPublicName(route: PageRoute, publicUrl: string): PageRoute {
-  function handle(request: PageRequest): PageResponse | Promise<PageResponse> {
+function underPublicName(route: FunctionRoute, publicUrl: string): FunctionRoute {
+  function handle(request: PlainRequest): PlainResponse | Promise<PlainResponse> {
     const elsewhere = findPublicUrl(request, publicUrl);
     return elsewhere === undefined ? route.handle(request) : redirect(elsewhere);
   }
@@ -124,8 +125,8 @@ function underPublicName(route: PageRoute, publicUrl: string): PageRoute {
 }
 
 /** Rids the browser of session cookies that are not ours, before the page's own are set. */
-function withoutStrays(route: PageRoute, web: Pick<SignInWeb, "clearStrays">): PageRoute {
-  async function handle(request: PageRequest): Promise<PageResponse> {
+function withoutStrays(route: FunctionRoute, web: Pick<SignInWeb, "clearStrays">): FunctionRoute {
+  async function handle(request: PlainRequest): Promise<PlainResponse> {
     const response = await route.handle(request);
     const strays = web.clearStrays(request.header);
     if (strays.length === 0) return response;
@@ -137,7 +138,7 @@ function withoutStrays(route: PageRoute, web: Pick<SignInWeb, "clearStrays">): P
 
 /** Makes a page of what a route throws. */
 function createGuard(render: RenderPage, log: Log): Pages["guard"] {
-  async function handle(route: PageRoute, request: PageRequest): Promise<PageResponse> {
+  async function handle(route: FunctionRoute, request: PlainRequest): Promise<PlainResponse> {
     try {
       return await route.handle(request);
     } catch (error) {
@@ -152,14 +153,14 @@ function createGuard(render: RenderPage, log: Log): Pages["guard"] {
   return (route) => ({ ...route, handle: (request) => handle(route, request) });
 }
 
-function note({ kind, reason, detail, cause }: DomainError, { info }: PageRequest, log: Log): void {
+function note({ kind, reason, detail, cause }: DomainError, { info }: PlainRequest, log: Log): void {
   info.outcome.code = kind;
   info.outcome.reason = reason;
   if (detail !== undefined) info.outcome.detail = detail;
   if (kind === "internal") log.error({ requestId: info.requestId, err: cause }, "a page failed");
 }
 
-function toNext({ path }: PageRequest): { readonly href: string; readonly label: string } {
+function toNext({ path }: PlainRequest): { readonly href: string; readonly label: string } {
   return path.startsWith("/account")
     ? { href: homePath, label: "Back to your account" }
     : { href: "/login", label: "Start again" };

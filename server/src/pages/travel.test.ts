@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
+import type { PlainRequest } from "../http/plain-route.ts";
 import { createRenderPage } from "./frame.ts";
-import type { PageRequest } from "./http.ts";
 import { findPublicUrl, leave } from "./travel.ts";
 
-function get(host: string, query = "", method = "GET"): PageRequest {
+function get(host: string, query = "", method = "GET"): PlainRequest {
   return {
     method,
     path: "/login",

@@ -1,8 +1,9 @@
 /** Ways out of a page: within the site, and away from it. */
 
+import type { PlainRequest, PlainResponse } from "../http/plain-route.ts";
+import { redirect } from "../http/redirect.ts";
 import type { RenderPage } from "./frame.ts";
 import { html } from "./html.ts";
-import { type PageRequest, type PageResponse, redirect } from "./http.ts";
 
 /** Where a sign-in leads that asked for nothing else. */
 export const homePath = "/account";
@@ -19,13 +20,13 @@ export function leave(
   url: string,
   publicUrl: string,
   setCookies: readonly string[] = [],
-): PageResponse {
+): PlainResponse {
   const target = new URL(url, publicUrl);
   return target.origin === publicUrl ? redirect(url, setCookies) : goByPage(render, target, setCookies);
 }
 
 /** Sends someone to a URL by a page that leads on by itself, and is where that navigation comes from. */
-export function goByPage(render: RenderPage, target: URL, setCookies: readonly string[] = []): PageResponse {
+export function goByPage(render: RenderPage, target: URL, setCookies: readonly string[] = []): PlainResponse {
   return render({
     title: "One moment",
     goesTo: target.href,
@@ -48,7 +49,7 @@ const loopbackNames = ["localhost", "127.0.0.1", "[::1]"];
  * calls us, whatever its visitors typed, and they would be led here for ever.
  */
 export function findPublicUrl(
-  { method, path, query, header }: PageRequest,
+  { method, path, query, header }: PlainRequest,
   publicUrl: string,
 ): string | undefined {
   const { hostname, host: publicHost } = new URL(publicUrl);

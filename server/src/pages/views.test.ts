@@ -1,17 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { createBrowsers } from "../auth/browser.ts";
 import type { CallbackResult } from "../auth/callback-routes.ts";
+import type { PlainRequest } from "../http/plain-route.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
 import { type AccountView, toAccountBody } from "./account-view.ts";
 import { createRenderResult } from "./callback.ts";
 import { openForms } from "./forms.ts";
 import { createRenderPage } from "./frame.ts";
-import type { PageRequest } from "./http.ts";
 import { toLoginBody } from "./login-view.ts";
 import { leave } from "./travel.ts";
 
-const request: PageRequest = {
+const request: PlainRequest = {
   method: "GET",
   path: "/login",
   query: new URLSearchParams(),
@@ -92,7 +92,7 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
     "confirm",
     (text) => {
       const form = { state: text, formToken: text, email: text };
-      return renderResult({ kind: "confirm", form, code: text }).body ?? "";
+      return String(renderResult({ kind: "confirm", form, code: text }).body);
     },
   ],
   [
@@ -100,13 +100,13 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
     (text) => {
       const form = { state: text, formToken: text, email: text };
       const asked = { code: text, waysToKeep: [text, "passkey"], returnTo: text };
-      return renderResult({ kind: "take_over", form, ...asked }).body ?? "";
+      return String(renderResult({ kind: "take_over", form, ...asked }).body);
     },
   ],
   [
     "leave",
     (text) =>
-      leave(render, `https://app.example/?q=${encodeURIComponent(text)}'`, "https://id.example").body ?? "",
+      String(leave(render, `https://app.example/?q=${encodeURIComponent(text)}'`, "https://id.example").body),
   ],
   [
     "frame",

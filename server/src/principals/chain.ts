@@ -6,10 +6,11 @@
  * room judges no credential itself: each kind has an authenticator, handed in
  * by the composition root, and a kind without one is refused.
  */
+
+import { findCookies } from "../http/cookies.ts";
 import { DomainError } from "../lib/errors.ts";
 import {
   type FindSessionCookies,
-  findCookies,
   type PresentedCredential,
   readPresentedCredentials,
   sessionCookieName,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { findCookies, isFromBrowser, readPresentedCredentials } from "./presented.ts";
+import { findCookies } from "../http/cookies.ts";
+import { isFromBrowser, readPresentedCredentials } from "./presented.ts";
 
 function basic(text: string | Buffer): string {
   return `Basic ${Buffer.from(text).toString("base64")}`;

@@ -49,12 +49,6 @@ export function readAuthorization(header: string): PresentedCredential {
   return { kind: "malformed", detail: "unknown authorization scheme" };
 }
 
-/** Values of the cookies of a name; a request may carry several. */
-export function findCookies(header: Headers, name: string): string[] {
-  const cookies = (header.get("cookie") ?? "").split(";").map((pair) => pair.trim());
-  return cookies.filter((pair) => pair.startsWith(`${name}=`)).map((pair) => pair.slice(name.length + 1));
-}
-
 /** Whether a request says that a browser made it: by `Origin`, or by any `Sec-Fetch-…` (Fetch Metadata §2). */
 export function isFromBrowser(header: Headers): boolean {
   return header.has("origin") || [...header.keys()].some((name) => name.startsWith("sec-fetch-"));

@@ -10,16 +10,12 @@
  */
 import { hash } from "node:crypto";
 import type { InvalidatedCache } from "../changes/cache.ts";
+import { findCookies } from "../http/cookies.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { createLru } from "../lib/lru.ts";
 import { hashSecret } from "../lib/secrets.ts";
-import {
-  companionCookieName,
-  findCookies,
-  isFromBrowser,
-  sessionCookieName,
-} from "../principals/presented.ts";
+import { companionCookieName, isFromBrowser, sessionCookieName } from "../principals/presented.ts";
 import type { AuthVia, UserPrincipal } from "../principals/principal.ts";
 import type { SessionCookies } from "./cookie.ts";
 import type { LiveSession } from "./session.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { findCookies } from "../http/cookies.ts";
 import { DomainError } from "../lib/errors.ts";
-import { findCookies } from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
 import { createGrants, type GrantRequest, jwtBearerGrant } from "./grants.ts";
 import { createProofs } from "./proofs.ts";

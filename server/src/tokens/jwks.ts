@@ -4,24 +4,17 @@
  * each set of keys.
  */
 import { isNoneMatch } from "../http/entity-tag.ts";
+import type { PlainResponse } from "../http/plain-route.ts";
 import type { JwksDocument, Keyring } from "./keyring.ts";
 
 /** For how long a verifier may keep the key set: less than a key is published ahead. */
 export const jwksMaxAgeSeconds = 300;
 
-/** A plain answer: status, headers, body. */
-export interface JwksAnswer {
-  readonly status: 200 | 304;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-  readonly bodyBytes: number;
-}
-
 /** Both answers of a key set. */
 interface JwksAnswers {
   readonly document: JwksDocument;
-  readonly whole: JwksAnswer;
-  readonly notModified: JwksAnswer;
+  readonly whole: PlainResponse;
+  readonly notModified: PlainResponse;
 }
 
 function toAnswers(document: JwksDocument): JwksAnswers {
@@ -49,10 +42,10 @@ function toAnswers(document: JwksDocument): JwksAnswers {
  */
 export function createJwksHandler(
   keyring: Pick<Keyring, "get" | "peek">,
-): (request: { readonly header: Headers }) => JwksAnswer | Promise<JwksAnswer> {
+): (request: { readonly header: Headers }) => PlainResponse | Promise<PlainResponse> {
   let latest: JwksAnswers | undefined;
 
-  function answer(document: JwksDocument, ifNoneMatch: string | null): JwksAnswer {
+  function answer(document: JwksDocument, ifNoneMatch: string | null): PlainResponse {
     if (latest?.document !== document) latest = toAnswers(document);
     return isNoneMatch(ifNoneMatch, document.etag) ? latest.notModified : latest.whole;
   }

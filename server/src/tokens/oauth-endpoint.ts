@@ -3,22 +3,11 @@
  * is cached. They are handed Node's request as it comes, for they are called
  * for every token. They read no cookie.
  */
-import type { IncomingHttpHeaders } from "node:http";
+import type { NodeRequest } from "../http/node-http.ts";
+import type { RawRoute } from "../http/plain-route.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { type Form, isFormType, readForm } from "./form.ts";
-
-/** What is needed of Node's request, of either HTTP version. */
-export interface OauthHttpRequest {
-  readonly headers: IncomingHttpHeaders;
-}
-
-/** What is needed of its answer. */
-export interface OauthHttpResponse {
-  statusCode: number;
-  setHeader(name: string, value: string | number): unknown;
-  end(body: string, encoding: "latin1" | "utf8"): unknown;
-}
 
 /** A request, read but not judged. */
 export interface OauthRequest {
@@ -32,24 +21,16 @@ export interface OauthRequest {
 /** Answers a request with a JSON text, or with an empty 200. Refuses by DomainError. */
 export type OauthEndpoint = (request: OauthRequest) => Promise<string>;
 
-/** A route, in the shape the edge takes. */
-export interface OauthRoute<Request extends OauthHttpRequest> {
-  readonly method: "POST";
-  readonly path: string;
-  readonly refusals: "oauth";
-  readonly raw: (request: Request, response: OauthHttpResponse, info: RequestInfo) => Promise<void>;
-}
-
 /**
  * Makes a route of an endpoint.
  *
  * @param readBody reads a whole body; throws REQUEST_TOO_LARGE beyond the limit.
  */
-export function toOauthRoute<Request extends OauthHttpRequest>(
+export function toOauthRoute(
   path: string,
   endpoint: OauthEndpoint,
-  readBody: (request: Request) => Promise<Buffer>,
-): OauthRoute<Request> {
+  readBody: (request: NodeRequest) => Promise<Buffer>,
+): RawRoute {
   return {
     method: "POST",
     path,

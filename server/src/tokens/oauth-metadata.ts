@@ -1,3 +1,4 @@
+import type { PlainResponse } from "../http/plain-route.ts";
 import { listNames } from "../signatures/algorithms.ts";
 import { clientAuthenticationMethods } from "./client-authentication.ts";
 import { clientCredentialsGrant, jwtBearerGrant } from "./grants.ts";
@@ -14,20 +15,13 @@ export const oauthPaths = {
 /** Algorithms that assertions may be signed with. */
 const assertionAlgorithms = (["ES256", "RS256", "EdDSA"] as const).flatMap(listNames);
 
-/** A plain answer: status, headers, body. */
-export interface MetadataAnswer {
-  readonly status: 200;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: object;
-}
-
 /**
  * The authorization server's metadata (RFC 8414 §2). There is no
  * authorization endpoint, so no response type is supported.
  *
  * @param publicUrl without a slash at its end.
  */
-export function toMetadataAnswer(issuer: string, publicUrl: string): MetadataAnswer {
+export function toMetadataAnswer(issuer: string, publicUrl: string): PlainResponse {
   const methods = [...clientAuthenticationMethods];
   return {
     status: 200,

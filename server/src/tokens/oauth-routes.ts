@@ -6,34 +6,25 @@
  * `private_key_jwt`, at introspection and revocation also by a Bearer token.
  * `scope` is accepted and ignored. Nothing here reads a cookie.
  */
+import type { NodeRequest } from "../http/node-http.ts";
+import type { PlainRoute } from "../http/plain-route.ts";
 import { createIntrospectionEndpoint, type IntrospectionOptions } from "./introspection.ts";
-import { type OauthHttpRequest, type OauthRoute, toOauthRoute } from "./oauth-endpoint.ts";
-import { type MetadataAnswer, oauthPaths, toMetadataAnswer } from "./oauth-metadata.ts";
+import { toOauthRoute } from "./oauth-endpoint.ts";
+import { oauthPaths, toMetadataAnswer } from "./oauth-metadata.ts";
 import { createTokenEndpoint } from "./oauth-token.ts";
 import { createRevocationEndpoint, type RevocationEndpointOptions } from "./revocation-endpoint.ts";
 import type { TokenIssuer } from "./token-issuer.ts";
 
-export interface OauthRoutesOptions<Request extends OauthHttpRequest>
-  extends IntrospectionOptions,
-    RevocationEndpointOptions {
+export interface OauthRoutesOptions extends IntrospectionOptions, RevocationEndpointOptions {
   readonly tokenIssuer: TokenIssuer;
   /** Origin that clients see, without a slash at its end. */
   readonly publicUrl: string;
   /** Reads a whole body; throws REQUEST_TOO_LARGE beyond the limit. */
-  readonly readBody: (request: Request) => Promise<Buffer>;
-}
-
-/** The document that names the others. */
-export interface MetadataRoute {
-  readonly method: "GET";
-  readonly path: string;
-  readonly handle: () => MetadataAnswer;
+  readonly readBody: (request: NodeRequest) => Promise<Buffer>;
 }
 
 /** Token, introspection, revocation and metadata. */
-export function createOauthRoutes<Request extends OauthHttpRequest>(
-  options: OauthRoutesOptions<Request>,
-): [...OauthRoute<Request>[], MetadataRoute] {
+export function createOauthRoutes(options: OauthRoutesOptions): PlainRoute[] {
   const { proofs, tokenIssuer, readBody, issuer, publicUrl } = options;
   const metadata = toMetadataAnswer(issuer, publicUrl);
   return [

@@ -1,6 +1,6 @@
 import { type JsonObject, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
 import { isNoneMatch, toWeakTag } from "../../http/entity-tag.ts";
-import type { PlainResponse } from "../plain-route.ts";
+import type { PlainResponse } from "../../http/plain-route.ts";
 import type { CallAnswer } from "../unary-call.ts";
 import type { Binding } from "./binding.ts";
 import { hasLinks, type LinkSource, toPageLinks, toSelfLink } from "./links.ts";

@@ -1,6 +1,6 @@
 import { isNoneMatch, toTag } from "../../http/entity-tag.ts";
+import type { FunctionRoute } from "../../http/plain-route.ts";
 import { version } from "../../lib/version.ts";
-import type { FunctionRoute } from "../plain-route.ts";
 import type { ServiceRegistration } from "../services.ts";
 import { createOpenApiDocument } from "./openapi.ts";
 

@@ -18,13 +18,14 @@ import {
   toRawPath,
   toRawQuery,
 } from "../../http/node-http.ts";
+import type { PlainResponse } from "../../http/plain-route.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { RequestInfo } from "../../lib/request.ts";
 import { CallLimit } from "../call-limit.ts";
 import type { Translator } from "../interceptors/translate.ts";
 import { canceled } from "../library-errors.ts";
 import { otherRoute } from "../metrics.ts";
-import { type PlainResponse, sendPlain } from "../plain-route.ts";
+import { sendPlain } from "../plain-route.ts";
 import type { ServiceRegistration } from "../services.ts";
 import { createUnaryCall, type UnaryCall } from "../unary-call.ts";
 import { toRestAnswer } from "./answer.ts";

@@ -1,23 +1,13 @@
 import { isNoneMatch, toTag } from "../../http/entity-tag.ts";
+import type { FunctionRoute } from "../../http/plain-route.ts";
 import type { ProviderType } from "./provider-type.ts";
-
-/** A route as the edge takes it. */
-interface SchemaRoute {
-  readonly method: "GET";
-  readonly path: string;
-  readonly handle: (request: { readonly header: Headers }) => {
-    readonly status: number;
-    readonly headers: Readonly<Record<string, string>>;
-    readonly body?: string;
-  };
-}
 
 /**
  * The types' schemas where their `$id` says they are, for editors and
  * validators that follow it. They are the same for everybody and hold no
  * secret: no credential is asked for, and every origin may read them.
  */
-export function createSchemaRoutes(types: readonly ProviderType[]): SchemaRoute[] {
+export function createSchemaRoutes(types: readonly ProviderType[]): FunctionRoute[] {
   return types.map(({ schema }) => {
     const body = JSON.stringify(schema);
     const headers = {
