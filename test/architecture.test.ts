@@ -11,6 +11,8 @@ const rooms: Rooms = {
   lib: [],
   // Requests, answers and what is read of them, in whose terms the nouns declare their routes.
   http: ["lib"],
+  // Pages: escaping templates, the frame and its headers, forms and their tokens.
+  html: ["lib", "http"],
   config: ["lib", "http"],
   listener: ["lib"],
   mail: ["lib"],
@@ -34,6 +36,7 @@ const rooms: Rooms = {
   auth: [
     "lib",
     "http",
+    "html",
     "config",
     "db",
     "changes",
@@ -95,7 +98,7 @@ const rooms: Rooms = {
     "frontdoor/providers",
   ],
   frontdoor: ["lib", "db", "frontdoor/providers", "frontdoor/api-keys", "frontdoor/watch"],
-  pages: ["lib", "http", "principals", "users", "sessions", "passkeys", "auth"],
+  pages: ["lib", "http", "html", "principals", "users", "sessions", "passkeys", "auth"],
   edge: ["lib", "http", "principals"],
   // What is open for as long as the process runs: the data folder, the database, the keys.
   storage: ["lib", "config", "db", "changes", "encryption", "audit", "tokens"],

@@ -5,7 +5,7 @@
  * a flow keeps their hash. It proves nothing but that two requests came from
  * one browser: that whoever ends a sign-in is who began it.
  */
-import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { findCookies } from "../http/cookies.ts";
 import { fromBase64url, toBase64url } from "../lib/base64url.ts";
 import { hashSecret } from "../lib/secrets.ts";
@@ -64,23 +64,4 @@ export function createBrowsers({ secure, crossSite }: BrowserCookieOptions): Bro
 /** Whether one of the browsers is the one of a hash. */
 export function isSameBrowser(browsers: readonly string[], browserHash: string): boolean {
   return browsers.some((browser) => hashSecret(browser) === browserHash);
-}
-
-/**
- * What a form of our own pages carries: made from the browser's cookie, which
- * no other site can read.
- *
- * @param purpose names the form, and whatever else it must not be used for.
- */
-export function toFormToken(browser: string, purpose: string): string {
-  return createHmac("sha256", browser).update(`vestibule form ${purpose}`).digest("base64url");
-}
-
-/** Whether a form carries the token of this very browser and purpose. */
-export function isFormToken(token: string, browsers: readonly string[], purpose: string): boolean {
-  const presented = Buffer.from(token);
-  return browsers.some((browser) => {
-    const expected = Buffer.from(toFormToken(browser, purpose));
-    return presented.length === expected.length && timingSafeEqual(presented, expected);
-  });
 }

@@ -8,12 +8,13 @@
  * in. HEAD does nothing at all.
  */
 import { callbackPath } from "../config/urls.ts";
+import { isFormToken, toFormToken } from "../html/form-token.ts";
 import { isFromOwnPage } from "../http/own-origin.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { toLocation } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
-import { type Browsers, isFormToken, toFormToken } from "./browser.ts";
+import type { Browsers } from "./browser.ts";
 import { findVisitor } from "./visitor.ts";
 import type { SignInWeb, WebFinished } from "./web.ts";
 

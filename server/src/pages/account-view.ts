@@ -1,10 +1,10 @@
+import type { FormKit } from "../html/forms.ts";
+import { toNotice } from "../html/frame.ts";
+import { type Html, html } from "../html/html.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import { maxPasskeyName, maxPasskeys } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Identity } from "../users/identity-store.ts";
-import type { FormKit } from "./forms.ts";
-import { toNotice } from "./frame.ts";
-import { type Html, html } from "./html.ts";
 import { loginPaths } from "./login-view.ts";
 import { ownStrategies } from "./offers.ts";
 import { toAgoText, toDateText, toExactText, toProviderLabel } from "./texts.ts";

@@ -1,14 +1,15 @@
 /** The pages of `/auth/callback`. */
 import type { Browsers } from "../auth/browser.ts";
 import { type CallbackForm, type CallbackResult, callbackPath } from "../auth/callback-routes.ts";
+import { openForms } from "../html/forms.ts";
+import type { RenderPage } from "../html/frame.ts";
+import { type Html, html } from "../html/html.ts";
+import { toMessageBody } from "../html/message.ts";
 import type { PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { redirect, toPath } from "../http/redirect.ts";
 import { toCheckMailPath } from "./check-mail.ts";
-import { openForms } from "./forms.ts";
-import type { RenderPage } from "./frame.ts";
-import { type Html, html } from "./html.ts";
 import { loginPaths } from "./login-view.ts";
-import { toMessageBody, toOtherBrowserBody } from "./message-view.ts";
+import { toOtherBrowserBody } from "./message-view.ts";
 import { toTakeOverBody } from "./take-over-view.ts";
 import { explain, toStatus } from "./texts.ts";
 

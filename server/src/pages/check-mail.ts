@@ -7,18 +7,19 @@
 import type { Browsers } from "../auth/browser.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import type { SignInWeb } from "../auth/web.ts";
+import { openForms, readField, readForm } from "../html/forms.ts";
+import { type RenderPage, toNotice } from "../html/frame.ts";
+import { html } from "../html/html.ts";
+import { leave } from "../html/travel.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { redirect, toPath } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
-import { openForms, readField, readForm } from "./forms.ts";
-import { type RenderPage, toNotice } from "./frame.ts";
-import { html } from "./html.ts";
+import { accountPaths } from "./account-view.ts";
 import { loginPaths } from "./login-view.ts";
 import { toOtherBrowserBody } from "./message-view.ts";
 import { ownStrategies } from "./offers.ts";
 import { toTakeOverBody } from "./take-over-view.ts";
-import { homePath, leave } from "./travel.ts";
 
 export interface CheckMailPagesOptions {
   readonly render: RenderPage;
@@ -119,7 +120,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
       const finished = await web.finish(answer, { ...request, principal });
       const { returnTo, setCookies, waysToKeep } = finished;
       if (waysToKeep !== undefined) return await ask(request, waysToKeep, form);
-      return leave(render, returnTo ?? homePath, publicUrl, setCookies);
+      return leave(render, returnTo ?? accountPaths.account, publicUrl, setCookies);
     } catch (error) {
       if (!(error instanceof DomainError) || error.reason !== "INVALID_OTP") throw error;
       request.info.outcome.reason = error.reason;
@@ -166,7 +167,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
         const isOver = error instanceof DomainError && error.reason === "INVALID_FLOW";
         if (!isOver || (await findVisitor(authenticator, request)) === undefined) throw error;
         request.info.outcome.reason = error.reason;
-        return redirect(homePath);
+        return redirect(accountPaths.account);
       });
   }
 

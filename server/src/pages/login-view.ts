@@ -1,6 +1,6 @@
-import type { FormKit } from "./forms.ts";
-import { toNotice } from "./frame.ts";
-import { type Html, html } from "./html.ts";
+import type { FormKit } from "../html/forms.ts";
+import { toNotice } from "../html/frame.ts";
+import { type Html, html } from "../html/html.ts";
 import { type Offers, ownStrategies } from "./offers.ts";
 
 /** Paths of the sign-in pages and of the forms on them. */

@@ -9,16 +9,17 @@ import { findReturnTo, type RedirectRules } from "../auth/redirects.ts";
 import type { Strategy } from "../auth/strategy.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import type { SignInWeb } from "../auth/web.ts";
+import { openForms, readField, readForm } from "../html/forms.ts";
+import type { RenderPage } from "../html/frame.ts";
+import { goByPage, leave } from "../html/travel.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { redirect, toPath } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
-import { openForms, readField, readForm } from "./forms.ts";
-import type { RenderPage } from "./frame.ts";
+import { accountPaths } from "./account-view.ts";
 import { type LoginView, loginPaths, toLoginBody } from "./login-view.ts";
 import { type Offers, ownStrategies } from "./offers.ts";
 import { explain, toProviderLabel, toStatus } from "./texts.ts";
-import { goByPage, homePath, leave } from "./travel.ts";
 
 export interface LoginPagesOptions {
   readonly render: RenderPage;
@@ -80,7 +81,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly FunctionR
       return goByPage(render, new URL(`${request.path}?${request.query}`, publicUrl));
     }
     const returnTo = readField(request.query, "return_to");
-    const target = findReturnTo(redirects, returnTo) ?? homePath;
+    const target = findReturnTo(redirects, returnTo) ?? accountPaths.account;
     const visitor = await findVisitor(authenticator, request);
     const isAgain = request.query.has("again");
     if (visitor !== undefined && !isAgain) return redirect(target);

@@ -1,21 +1,4 @@
-/** Pages that say one thing. */
-import { type Html, html } from "./html.ts";
-import { loginPaths } from "./login-view.ts";
-
-/** A heading, a text, and what to do next. */
-export function toMessageBody(
-  { title, text }: { readonly title: string; readonly text: string },
-  next: { readonly href: string; readonly label: string } = {
-    href: loginPaths.login,
-    label: "Go to sign-in",
-  },
-): Html {
-  return html`<section class="card">
-<h1>${title}</h1>
-<p>${text}</p>
-<p><a class="button primary" href="${next.href}">${next.label}</a></p>
-</section>`;
-}
+import { type Html, html } from "../html/html.ts";
 
 /** For a link that was opened in another browser than the sign-in began in. */
 export function toOtherBrowserBody(): Html {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { createBrowsers, toFormToken } from "../auth/browser.ts";
+import { createBrowsers } from "../auth/browser.ts";
+import { toFormToken } from "../html/form-token.ts";
 import { findCookies } from "../http/cookies.ts";
 import type { PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { DomainError } from "../lib/errors.ts";

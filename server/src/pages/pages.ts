@@ -16,6 +16,10 @@ import type { CallbackResult } from "../auth/callback-routes.ts";
 import type { RedirectRules } from "../auth/redirects.ts";
 import type { Strategy } from "../auth/strategy.ts";
 import type { SignInWeb } from "../auth/web.ts";
+import { assetRoutes } from "../html/assets.ts";
+import { createRenderPage, type RenderPage } from "../html/frame.ts";
+import { toMessageBody } from "../html/message.ts";
+import { findPublicUrl, goByPage, leave } from "../html/travel.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { redirect } from "../http/redirect.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -27,16 +31,12 @@ import type { SessionService } from "../sessions/service.ts";
 import type { IdentityService } from "../users/identity-service.ts";
 import { createAccountPages } from "./account.ts";
 import { accountPaths } from "./account-view.ts";
-import { assetRoutes } from "./assets.ts";
 import { createRenderResult } from "./callback.ts";
 import { createCheckMailPages } from "./check-mail.ts";
-import { createRenderPage, type RenderPage } from "./frame.ts";
 import { createLoginPages } from "./login.ts";
 import { loginPaths } from "./login-view.ts";
-import { toMessageBody } from "./message-view.ts";
 import { toOffers } from "./offers.ts";
 import { explain, toStatus } from "./texts.ts";
-import { findPublicUrl, goByPage, homePath, leave } from "./travel.ts";
 
 export interface PagesOptions {
   /** What the people who come here call the place. */
@@ -83,7 +83,7 @@ export function createPages(options: PagesOptions): Pages {
   const guardFailures = createGuard(render, log);
   const guard = (route: FunctionRoute) => withoutStrays(guardFailures(route), web);
   const pages: readonly FunctionRoute[] = [
-    { method: "GET", path: "/", handle: () => redirect(homePath) },
+    { method: "GET", path: "/", handle: () => redirect(accountPaths.account) },
     ...createLoginPages({ ...options, render, offers }),
     ...createCheckMailPages({ ...options, render }),
     ...createAccountPages({ ...options, render, offers, passkeys: offers.passkey ? passkeys : undefined }),
@@ -92,12 +92,14 @@ export function createPages(options: PagesOptions): Pages {
   return {
     routes: [...all.map((route) => guard(underPublicName(route, publicUrl))), ...assetRoutes],
     renderResult: createRenderResult(render, options.browsers),
-    renderLost: () => render({ status: 404, title: lost.title, body: toMessageBody(lost) }),
+    renderLost: () => render({ status: 404, title: lost.title, body: toMessageBody(lost, toSignIn) }),
     comeAgain: options.isSessionStrict ? (path) => goByPage(render, new URL(path, publicUrl)) : undefined,
     leave: (url, setCookies) => leave(render, url, publicUrl, setCookies),
     guard,
   };
 }
+
+const toSignIn = { href: loginPaths.login, label: "Go to sign-in" };
 
 const lost = {
   title: "There is no such page",
@@ -162,6 +164,6 @@ function note({ kind, reason, detail, cause }: DomainError, { info }: PlainReque
 
 function toNext({ path }: PlainRequest): { readonly href: string; readonly label: string } {
   return path.startsWith("/account")
-    ? { href: homePath, label: "Back to your account" }
+    ? { href: accountPaths.account, label: "Back to your account" }
     : { href: "/login", label: "Start again" };
 }

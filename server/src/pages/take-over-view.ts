@@ -1,8 +1,8 @@
 /** What is asked before the proof of a mailbox empties an account that somebody opened on it. */
 
+import type { FormKit } from "../html/forms.ts";
+import { type Html, html } from "../html/html.ts";
 import { toPath } from "../http/redirect.ts";
-import type { FormKit } from "./forms.ts";
-import { type Html, html } from "./html.ts";
 import { loginPaths } from "./login-view.ts";
 import { ownStrategies } from "./offers.ts";
 import { toProviderLabel } from "./texts.ts";

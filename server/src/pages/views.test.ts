@@ -1,15 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { createBrowsers } from "../auth/browser.ts";
 import type { CallbackResult } from "../auth/callback-routes.ts";
+import { openForms } from "../html/forms.ts";
+import { createRenderPage } from "../html/frame.ts";
+import { leave } from "../html/travel.ts";
 import type { PlainRequest } from "../http/plain-route.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
 import { type AccountView, toAccountBody } from "./account-view.ts";
 import { createRenderResult } from "./callback.ts";
-import { openForms } from "./forms.ts";
-import { createRenderPage } from "./frame.ts";
 import { toLoginBody } from "./login-view.ts";
-import { leave } from "./travel.ts";
 
 const request: PlainRequest = {
   method: "GET",

@@ -5,9 +5,6 @@ import { redirect } from "../http/redirect.ts";
 import type { RenderPage } from "./frame.ts";
 import { html } from "./html.ts";
 
-/** Where a sign-in leads that asked for nothing else. */
-export const homePath = "/account";
-
 /**
  * Sends someone to a URL after a form.
  *

@@ -2,11 +2,22 @@
  * Forms that nobody else can send in a person's name: each carries a token
  * made from the browser's cookie, and its `Origin` must be ours besides.
  */
-import { type Browsers, isFormToken, toFormToken } from "../auth/browser.ts";
+
 import { isFromOwnPage } from "../http/own-origin.ts";
 import type { PlainRequest } from "../http/plain-route.ts";
 import { DomainError } from "../lib/errors.ts";
+import { isFormToken, toFormToken } from "./form-token.ts";
 import { type Html, html } from "./html.ts";
+
+/** Tells browsers apart by a cookie of theirs that no other site can read. */
+export interface FormBrowsers {
+  /** The browser a request came from: every well-formed value it sent, usually one. */
+  find(header: Headers): string[];
+  /** The browser a request came from, or a new one. */
+  get(header: Headers): string;
+  /** `Set-Cookie` that has the browser remembered. */
+  toSetCookies(browser: string): string[];
+}
 
 /** What a page with forms needs. */
 export interface FormKit {
@@ -31,7 +42,7 @@ export function readField(form: URLSearchParams, name: string): string {
 /** Opens a form kit for a browser; a request by HEAD is given no cookie. */
 export function openForms(
   { method, header }: Pick<PlainRequest, "method" | "header">,
-  browsers: Browsers,
+  browsers: FormBrowsers,
 ): FormKit {
   const browser = browsers.get(header);
   return {
@@ -54,7 +65,7 @@ export function openForms(
 export function readForm(
   { path, header, body }: PlainRequest,
   publicUrl: string,
-  browsers: Pick<Browsers, "find">,
+  browsers: Pick<FormBrowsers, "find">,
 ): URLSearchParams {
   if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(header.get("content-type") ?? "")) {
     throw new DomainError("INVALID_REQUEST", { detail: "not a form" });

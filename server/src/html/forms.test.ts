@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { createBrowsers, toFormToken } from "../auth/browser.ts";
+import { createBrowsers } from "../auth/browser.ts";
 import type { PlainRequest } from "../http/plain-route.ts";
+import { toFormToken } from "./form-token.ts";
 import { openForms, readField, readForm } from "./forms.ts";
 
 const publicUrl = "https://id.example.org";
