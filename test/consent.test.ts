@@ -1,4 +1,4 @@
-/** Nobody gets into an organization by a stranger's deed, and nobody's own falls out of reach by it. Over two processes. */
+/** Nobody gets into an organization by a stranger's deed, or out of it by mistake; nobody's own falls out of reach. Over two processes. */
 import { decodeJwt } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Answer, basic, postJson } from "./parts/http.ts";
@@ -128,5 +128,25 @@ describe("members and their consent", () => {
     const outcomes = answers.map((answer) => reasonOf(answer) ?? answer.status);
     expect(outcomes.filter((one) => one === 200)).toHaveLength(20);
     expect(outcomes.filter((one) => one === "TOO_MANY_ORGANIZATIONS")).toHaveLength(6);
+  });
+
+  it("the last owner of an organization is shut out on purpose alone, whichever process is asked", async () => {
+    const [eve, fay] = [await signedIn("eve@example.org"), await signedIn("fay@example.org")];
+    const disable = (server: TestServer, id: string, more: object = {}) =>
+      postJson(server, "/vestibule.v1.UserService/DisableUser", { id, ...more }, basic(server));
+    const name = "held-by-two";
+    const { organization } = (await as(eve.person, "CreateOrganization", { body: { name } })).json;
+    await asRoot("AddMember", { org_id: name, user_id: fay.id, role: "owner" });
+    const answers = await Promise.all([disable(a, eve.id), disable(b, fay.id)]);
+    const refused = answers.filter(({ status }) => status !== 200);
+    expect(refused.map((answer) => [answer.json.code, reasonOf(answer)])).toEqual([
+      ["failed_precondition", "LAST_OWNER"],
+    ]);
+    expect(refused[0]?.json.message).toContain(name);
+    expect(refused[0]?.text).toContain(organization.id);
+    const last = answers[0]?.status === 200 ? fay : eve;
+    expect((await last.person.call("GetCurrentUser")).status).toBe(200);
+    expect((await disable(b, last.id, { allow_ownerless: true })).json.user.state).toBe("disabled");
+    await expect.poll(async () => (await last.person.call("GetCurrentUser")).status).toBe(403);
   });
 });
