@@ -36,10 +36,12 @@ export async function servePlainRoute(
     } else {
       // Nothing is waited for that need not be: most GETs are answered in the turn they come in.
       const body = hasBody(request) ? await readBody(request, options.bodyBytes) : noBody;
-      const answer = route.handle(new LazyPlainRequest(request, body, info));
+      const plain = new LazyPlainRequest(request, body, info);
+      const answer = info.doWork?.(async () => route.handle(plain)) ?? route.handle(plain);
       sendPlain(response, answer instanceof Promise ? await answer : answer, info.requestId);
     }
   } catch (error) {
+    if (isGone(response)) return;
     sendRefusal(response, error, info, options.log, route.refusals);
   }
 }

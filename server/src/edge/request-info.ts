@@ -3,8 +3,7 @@ import { createClientAddressRule } from "../http/client-address.ts";
 import { findHeader, type NodeRequest, toPeerAddress } from "../http/node-http.ts";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
-import type { RequestInfo } from "../lib/request.ts";
-import { RequestWork } from "../lib/request-work.ts";
+import type { DoWork, RequestInfo } from "../lib/request.ts";
 
 const requestIdPattern = /^[A-Za-z0-9._-]{1,128}$/;
 
@@ -18,9 +17,9 @@ const userAgentLength = 512;
 export function createRequestInfoReader(options: {
   readonly trustedProxies: readonly Cidr[];
   readonly clock: Clock;
-}): (request: NodeRequest) => RequestInfo & { readonly work: RequestWork } {
+}): (request: NodeRequest, doWork?: DoWork) => RequestInfo {
   const findClient = createClientAddressRule(options.trustedProxies);
-  return (request) => {
+  return (request, doWork) => {
     const { address, fromTrustedProxy } = findClient({
       peer: toPeerAddress(request),
       xForwardedFor: findHeader(request, "x-forwarded-for"),
@@ -33,7 +32,7 @@ export function createRequestInfoReader(options: {
       fromTrustedProxy,
       userAgent: (findHeader(request, "user-agent") ?? "").slice(0, userAgentLength),
       outcome: {},
-      work: new RequestWork(),
+      doWork,
     };
   };
 }

@@ -39,6 +39,7 @@ import { createOpenApiRoute } from "./rest/openapi-route.ts";
 import { createRest, type FindRest } from "./rest/rest.ts";
 import { createRpcs, type Rpc, serveRpc } from "./rpc.ts";
 import type { ServiceRegistration } from "./services.ts";
+import { createTurns } from "./turns.ts";
 import { isRpcRequest, sendUnimplemented } from "./unimplemented.ts";
 
 /** What the edge is made of. */
@@ -82,12 +83,8 @@ export interface EdgeLimits {
   readonly requestSeconds: number;
 }
 
-/**
- * Called once per request by the HTTP/1.1 server and the HTTP/2 server alike.
- * Resolves when the request is no longer worked on, which its answer may be long
- * after (a stream) and before (a deadline). Never rejects.
- */
-export type RequestListener = (request: NodeRequest, response: NodeResponse) => Promise<void>;
+/** Called once per request by the HTTP/1.1 server and the HTTP/2 server alike. Never throws. */
+export type RequestListener = (request: NodeRequest, response: NodeResponse) => void;
 
 /** What is known of a request that the listener refused. */
 export interface RefusedRequest {
@@ -128,11 +125,12 @@ export function createEdge(options: EdgeOptions): Edge {
   const servicePaths = new Set([...rpcs.keys()].map(toServicePath));
   const readInfo = createRequestInfoReader(options);
   const findClient = createClientAddressRule(options.trustedProxies);
+  const turnsOf = createTurns();
   const applyCors = createCors(options.allowedOrigins);
   const { log, metrics, tracing, limits, publicOrigin, lost, strictTransport } = options;
 
-  /** Answers the request; the result has its route's name for the metrics. */
-  function dispatch(request: NodeRequest, response: NodeResponse, info: RequestInfo): Dispatched {
+  /** Answers the request; the result names its route for the metrics. */
+  function dispatch(request: NodeRequest, response: NodeResponse, info: RequestInfo): string {
     const path = toRawPath(request.url);
     if (strictTransport) setStrictTransport(response, path);
     const routes = plain.get(path);
@@ -143,29 +141,28 @@ export function createEdge(options: EdgeOptions): Edge {
     const rest = routes === undefined && rpc === undefined ? findRest(request) : undefined;
     const route = routes !== undefined || rpc !== undefined ? path : (rest?.label ?? otherRoute);
     const hasService = () => servicePaths.has(toServicePath(path));
-    let served: Promise<void> | undefined;
     if (applyCors(request, response)) {
-      return { route, served };
+      return route;
     }
     if (routes !== undefined) {
       if (found === undefined) {
         answerAfterBody(request, limits.bodyBytes, () => sendMethodNotAllowed(response, routes));
       } else {
-        served = servePlainRoute(found, request, response, info, { bodyBytes: limits.bodyBytes, log });
+        void servePlainRoute(found, request, response, info, { bodyBytes: limits.bodyBytes, log });
       }
     } else if (rpc !== undefined) {
-      served = serveRpc(rpc, request, response, info, {
+      void serveRpc(rpc, request, response, info, {
         publicOrigin,
         requestSeconds: limits.requestSeconds,
         log,
       });
     } else if (rest !== undefined) {
-      served = rest.serve(request, response, info);
+      void rest.serve(request, response, info);
     } else if (hasService() || isRpcRequest(request)) {
       info.outcome.code = "unimplemented";
       answerAfterBody(request, limits.bodyBytes, () => sendUnimplemented(request, response, hasService()));
     } else if (lost !== undefined && isNavigation(request)) {
-      served = servePlainRoute({ method: "GET", path, handle: lost }, request, response, info, {
+      void servePlainRoute({ method: "GET", path, handle: lost }, request, response, info, {
         bodyBytes: limits.bodyBytes,
         log,
       });
@@ -173,12 +170,12 @@ export function createEdge(options: EdgeOptions): Edge {
       const refusal = new DomainError("NOT_FOUND");
       answerAfterBody(request, limits.bodyBytes, () => sendRefusal(response, refusal, info, log));
     }
-    return { route, served };
+    return route;
   }
 
   const handle: RequestListener = (request, response) => {
     const beganAtMs = performance.now();
-    const info = readInfo(request);
+    const info = readInfo(request, turnsOf(request, response));
     const span = tracing && beginRequestSpan(tracing, request, info);
     metrics.begin();
     let route: string = otherRoute;
@@ -192,18 +189,11 @@ export function createEdge(options: EdgeOptions): Edge {
     });
     try {
       joinRepeatedCredentials(request);
-      const found = span
-        ? span.run(() => dispatch(request, response, info))
-        : dispatch(request, response, info);
-      route = found.route;
-      if (found.served === undefined) info.work.answered();
-      else void found.served.then(() => info.work.answered());
+      route = span ? span.run(() => dispatch(request, response, info)) : dispatch(request, response, info);
     } catch (error) {
       log.error({ requestId: info.requestId, err: error }, "request failed");
       response.destroy();
-      info.work.answered();
     }
-    return info.work.over;
   };
 
   function noteRefused({ httpVersion, status, fault, peer }: RefusedRequest): void {
@@ -217,16 +207,10 @@ export function createEdge(options: EdgeOptions): Edge {
   return { handle, noteRefused, warmUp };
 }
 
-/** Where a request went, and its answering, which resolves when the sending has begun. */
-interface Dispatched {
-  readonly route: string;
-  readonly served: Promise<void> | undefined;
-}
-
-/** Notes what is done for a call: whoever answers it may not wait for that. */
-const noteWork: Interceptor = (next) => (request) => {
-  const work = next(request);
-  return request.contextValues.get(requestInfoKey).work?.during(work) ?? work;
+/** Has each call's work done in its turn. */
+const takeTurns: Interceptor = (next) => (request) => {
+  const { doWork } = request.contextValues.get(requestInfoKey);
+  return doWork === undefined ? next(request) : doWork(() => next(request));
 };
 
 /** How the services are called: over RPC by path, and over REST. */
@@ -254,7 +238,7 @@ function createCalls(options: EdgeOptions): {
       guests: options.guests,
     }),
     interceptors: [
-      noteWork,
+      takeTurns,
       csrf.beforeProof,
       createAuthenticateInterceptor(options.principals),
       csrf.afterProof,

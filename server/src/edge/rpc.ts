@@ -115,7 +115,7 @@ export interface ServeOptions {
   readonly log: Log;
 }
 
-/** Answers a request of a method. Resolves when there is an answer and its sending has begun. Never rejects. */
+/** Answers a request of a method. Never rejects. */
 export async function serveRpc(
   { handler, direct }: Rpc,
   request: NodeRequest,
@@ -127,18 +127,15 @@ export async function serveRpc(
   boundDeadline(request);
   // Matched as a path before, so it parses as one; the host is never taken from the request.
   const url = options.publicOrigin + (request.url ?? "").replace(/^https?:\/\/[^/?#]*/i, "");
-  const fail = (error: unknown) => {
-    if (isGone(response)) return;
-    log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
-    response.destroy();
-  };
   try {
     const answering = direct?.({ request, response, info, url, requestSeconds });
     const body = await answering;
     if (answering !== undefined && body === undefined) return;
-    await serveByAdapter(handler, { request, response, info, url, body, fail }, requestSeconds);
+    await serveByAdapter(handler, { request, response, info, url, body }, requestSeconds);
   } catch (error) {
-    fail(error);
+    if (isGone(response)) return;
+    log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
+    response.destroy();
   }
 }
 
@@ -150,8 +147,6 @@ interface AdapterRequest {
   readonly url: string;
   /** The body, if it has been read. */
   readonly body: Buffer | undefined;
-  /** Breaks off an answer that cannot be sent. */
-  readonly fail: (error: unknown) => void;
 }
 
 async function serveByAdapter(
@@ -166,14 +161,12 @@ async function serveByAdapter(
     response.setHeader("x-content-type-options", "nosniff");
   }
   const call = createCallSignal(response, isUnary(handler.method) ? requestSeconds : undefined);
-  const failUnlessCut = (error: unknown) => {
-    if (!call.signal.aborted) incoming.fail(error);
-  };
   try {
     const answer = await handler(toUniversalRequest(incoming, call.signal));
-    sendAnswer(toAnswer(answer, info, handler), response).catch(failUnlessCut);
+    call.clearDeadline();
+    await sendAnswer(toAnswer(answer, info, handler), response);
   } catch (error) {
-    failUnlessCut(error);
+    if (!call.signal.aborted) throw error;
   } finally {
     call.clearDeadline();
   }

@@ -1,5 +1,4 @@
 import { type ContextKey, createContextKey } from "@connectrpc/connect";
-import type { RequestWork } from "./request-work.ts";
 
 /**
  * What the edge knows of a request before any handler sees it. The edge makes
@@ -16,9 +15,12 @@ export interface RequestInfo {
   readonly userAgent: string;
   /** Set along the way for the access log, metrics and audit. */
   readonly outcome: RequestOutcome;
-  /** Absent where nobody asks. */
-  readonly work?: RequestWork;
+  /** Absent where nobody bounds it. */
+  readonly doWork?: DoWork | undefined;
 }
+
+/** Does a request's work when there is room for it, and settles as it does; rejects where its caller goes away before. */
+export type DoWork = <T>(work: () => Promise<T>) => Promise<T>;
 
 /** What the access log and the metrics say of a request once it is over. */
 export interface RequestOutcome {

@@ -9,11 +9,7 @@ export type ListenerRequest = IncomingMessage | Http2ServerRequest;
 /** An answer on either protocol. */
 export type ListenerResponse = ServerResponse | Http2ServerResponse;
 
-/**
- * What answers every request. A throw or a rejection becomes a 500 with a fixed
- * text. A promise lasts for as long as the request is worked on, also when its
- * sender has been answered, or has gone.
- */
+/** What answers every request. A throw or a rejection becomes a 500 with a fixed text. */
 export type RequestHandler = (request: ListenerRequest, response: ListenerResponse) => void | Promise<void>;
 
 /**

@@ -3,7 +3,6 @@ import {
   createServer,
   type Http2ServerRequest,
   type Http2ServerResponse,
-  type Http2Session,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
@@ -15,13 +14,11 @@ import { HeaderWatch } from "./header-watch.ts";
 import type { ProtocolServer } from "./http1.ts";
 import { checkIntervalMs, type ListenerLimits } from "./limits.ts";
 import type { OnRefused } from "./refusal.ts";
-import { Turns } from "./turns.ts";
 
 /** What is known of an open connection. */
 interface Connection {
   readonly socket: Socket;
   readonly watch: HeaderWatch;
-  readonly turns: Turns;
 }
 
 /**
@@ -31,8 +28,7 @@ interface Connection {
  * body that does not arrive in time likewise (CANCEL); floods of resets, bad
  * frames or refused streams end the connection, as does a peer that never
  * finishes its settings or a header block. A connection without streams is
- * closed when idle. Of the requests of one connection so many are worked on at
- * once, and the others wait their turn.
+ * closed when idle.
  */
 export function createHttp2Server(
   handler: RequestHandler,
@@ -40,17 +36,12 @@ export function createHttp2Server(
   log: Log,
   onRefused: OnRefused,
 ): ProtocolServer {
-  const sessions = new Map<Http2Session, Connection>();
+  const sessions = new Map<ServerHttp2Session, Connection>();
   let isWindingDown = false;
   const headers = setInterval(() => {
     for (const { watch } of sessions.values()) watch.check();
   }, checkIntervalMs(limits));
-  const guarded = guardHandler((request, response) => {
-    const { stream } = request as Http2ServerRequest;
-    const drop = () => tell(request as Http2ServerRequest, 0, "CANCELED");
-    const turns = stream.session && sessions.get(stream.session)?.turns;
-    return turns ? turns.take(stream, () => handler(request, response), drop) : drop();
-  }, log);
+  const guarded = guardHandler(handler, log);
   const server = createServer(serverOptions(limits), (request, response) => {
     if (isUnboundHeader(request, limits)) {
       tell(request, 0, "HEADER_TOO_LARGE");
@@ -95,7 +86,7 @@ export function createHttp2Server(
     serve(socket) {
       server.once("session", (session) => {
         const watch = new HeaderWatch(session, limits.headerTimeoutMs);
-        sessions.set(session, { socket, watch, turns: new Turns(limits.concurrentWork) });
+        sessions.set(session, { socket, watch });
         socket.once("close", () => sessions.delete(session));
         superviseSession(session, socket, limits);
         // Who comes now is served once, as on HTTP/1.1.

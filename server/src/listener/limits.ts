@@ -9,13 +9,12 @@ export interface ListenerLimits {
   /** How long a connection without a request stays open, and how long an answer may find no taker. */
   readonly idleTimeoutMs: number;
   /**
-   * Requests that one HTTP/2 connection may have open at once. Node counts those
-   * that were reset until it next looks for events, so that a peer which resets
-   * some and begins others is refused sooner: far more than are worked on.
+   * Requests that one HTTP/2 connection may have open at once, far more than
+   * anybody needs: Node counts those that were reset until it next looks for
+   * events, so that a peer which resets some and begins others is refused sooner.
+   * What they may have done at once is for their handler to bound.
    */
   readonly concurrentStreams: number;
-  /** Requests of one HTTP/2 connection that are worked on at once. The others wait their turn. */
-  readonly concurrentWork: number;
   /** Connections beyond this are closed as they come; absent means no bound. */
   readonly maxConnections?: number;
 }
@@ -30,7 +29,6 @@ export const defaultLimits: ListenerLimits = {
   requestTimeoutMs: 30_000,
   idleTimeoutMs: 120_000,
   concurrentStreams: 1024,
-  concurrentWork: 128,
 };
 
 /** How often to look for slow requests: every second, more often when the limits are shorter. */

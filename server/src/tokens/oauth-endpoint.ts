@@ -44,12 +44,13 @@ export function toOauthRoute(
         });
       }
       const project = headers["x-project"];
-      const answer = await endpoint({
+      const asked: OauthRequest = {
         form: readForm(body),
         authorization: headers.authorization,
         project: typeof project === "string" ? project : undefined,
         info,
-      });
+      };
+      const answer = await (info.doWork === undefined ? endpoint(asked) : info.doWork(() => endpoint(asked)));
       response.statusCode = 200;
       response.setHeader("cache-control", "no-store");
       response.setHeader("pragma", "no-cache");
