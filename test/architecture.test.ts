@@ -46,7 +46,6 @@ const rooms: Rooms = {
     "audit",
     "limits",
     "users",
-    "tokens",
     "sessions",
     "passkeys",
     "mail",

@@ -20,7 +20,7 @@ import { createBrowsers } from "./auth/browser.ts";
 import { createCallbackRoutes } from "./auth/callback-routes.ts";
 import { deleteExpiredFlows } from "./auth/flow-store.ts";
 import { Flows } from "./auth/flows.ts";
-import { createAuthHandler } from "./auth/handler.ts";
+import { createFlowMethods } from "./auth/handler.ts";
 import { Judge } from "./auth/judge.ts";
 import { deleteSentCodes } from "./auth/sent-code-store.ts";
 import { SignInService } from "./auth/service.ts";
@@ -93,6 +93,7 @@ import { createFindVisibleProject, ProjectService } from "./organizations/projec
 import { OrganizationService } from "./organizations/service.ts";
 import { findOrganization, findTenant } from "./organizations/store.ts";
 import { createPages } from "./pages/pages.ts";
+import { createPasskeyMethods } from "./passkeys/handler.ts";
 import { PasskeyService } from "./passkeys/service.ts";
 import {
   deletePasskeys,
@@ -102,6 +103,7 @@ import {
   holdPasskey,
 } from "./passkeys/store.ts";
 import { createPrincipalChain } from "./principals/chain.ts";
+import { createWhoamiMethods } from "./principals/handler.ts";
 import {
   type CredentialCaches,
   createServiceUserAuthenticator,
@@ -118,6 +120,7 @@ import { UsageRecorder } from "./service-users/usage.ts";
 import { UsageService } from "./service-users/usage-service.ts";
 import { createSessionAuthenticator, type SessionCaches, sessionSubjects } from "./sessions/authenticator.ts";
 import { createSessionCookies } from "./sessions/cookie.ts";
+import { createSessionMethods } from "./sessions/handler.ts";
 import { SessionService } from "./sessions/service.ts";
 import {
   deleteExpiredSessions,
@@ -132,6 +135,7 @@ import { createAccessTokens } from "./tokens/access-token.ts";
 import { consumeAssertion } from "./tokens/assertion-store.ts";
 import { createAssertionAuthenticator } from "./tokens/assertions.ts";
 import { createGrants } from "./tokens/grants.ts";
+import { createTokenMethods } from "./tokens/handler.ts";
 import { createJwksHandler } from "./tokens/jwks.ts";
 import { createKeyring } from "./tokens/keyring.ts";
 import { oauthPaths } from "./tokens/oauth-metadata.ts";
@@ -144,6 +148,7 @@ import { createTokenSweep } from "./tokens/sweep.ts";
 import { createTokenIssuer } from "./tokens/token-issuer.ts";
 import { Accounts } from "./users/accounts.ts";
 import { createUserHandler, toUserMessage } from "./users/handler.ts";
+import { createIdentityMethods } from "./users/identity-handler.ts";
 import { hasWayInWithoutPasskey, IdentityService } from "./users/identity-service.ts";
 import { UserService } from "./users/service.ts";
 import { findUser } from "./users/store.ts";
@@ -597,17 +602,14 @@ export async function createApp(options: AppOptions): Promise<App> {
         stopping: stopping.signal,
       }),
     ),
-    registerService(
-      AuthService,
-      createAuthHandler({
-        grants,
-        keyring,
+    registerService(AuthService, {
+      ...createTokenMethods({ grants, keyring, clearDeadSession: (header) => web.clearDeadSession(header) }),
+      ...createFlowMethods({
         service: signIn,
         web,
         frontierHiddenStrategies: authentication.frontierHiddenStrategies,
-        sessions,
-        passkeys,
-        identities,
+      }),
+      ...createWhoamiMethods({
         findUser: (userId) =>
           userMessages.get(userId, async (id) => {
             const found = await findUser(reader, id);
@@ -618,7 +620,14 @@ export async function createApp(options: AppOptions): Promise<App> {
           return found && toServiceUserMessage(found);
         },
       }),
-    ),
+      ...createSessionMethods({
+        sessions,
+        cookies: sessionCookies,
+        deviceHeaders: authentication.session.headers,
+      }),
+      ...createPasskeyMethods(passkeys),
+      ...createIdentityMethods(identities),
+    }),
     registerService(
       ServiceUserServiceSchema,
       createServiceUserHandler({ serviceUsers, credentials, usage: usages }),

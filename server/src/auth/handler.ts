@@ -1,27 +1,85 @@
-import type { ServiceImpl } from "@connectrpc/connect";
-import type { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
-import { createFlowMethods, type FlowMethodsOptions } from "./flow-handler.ts";
-import { createIdentityMethods, type IdentityMethodsOptions } from "./identity-handler.ts";
-import { createPasskeyMethods, type PasskeyMethodsOptions } from "./passkey-handler.ts";
-import { createSessionMethods, type SessionMethodsOptions } from "./session-handler.ts";
-import { createTokenMethods, type TokenMethodsOptions } from "./token-handler.ts";
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import { toLocation } from "../http/redirect.ts";
+import { toOptionalStruct } from "../lib/proto.ts";
+import { requestInfoKey } from "../lib/request.ts";
+import { isVoidKey, principalKey } from "../principals/context.ts";
+import type { SignInService } from "./service.ts";
+import type { SignInWeb, WebAnswer, WebRequest } from "./web.ts";
 
-export interface AuthHandlerOptions
-  extends TokenMethodsOptions,
-    FlowMethodsOptions,
-    SessionMethodsOptions,
-    PasskeyMethodsOptions,
-    IdentityMethodsOptions {
-  readonly web: FlowMethodsOptions["web"];
+/** What the methods of signing in and out stand on. */
+export interface FlowMethodsOptions {
+  readonly service: Pick<SignInService, "strategies">;
+  readonly web: SignInWeb;
+  /** Names that are not listed under Frontier's name: its SDK draws a button for each. */
+  readonly frontierHiddenStrategies: readonly string[];
 }
 
-/** `vestibule.v1.AuthService`, put together from its parts. */
-export function createAuthHandler(options: AuthHandlerOptions): Partial<ServiceImpl<typeof AuthService>> {
+/** What a call brings along, as a browser's request. */
+function toWebRequest({ requestHeader, values }: HandlerContext): WebRequest {
+  return { header: requestHeader, info: values.get(requestInfoKey), principal: values.get(principalKey) };
+}
+
+function answer(context: HandlerContext, { setCookies }: WebAnswer): void {
+  for (const cookie of setCookies) context.responseHeader.append("set-cookie", cookie);
+  context.responseHeader.set("cache-control", "no-store");
+}
+
+/** Clears a session cookie that an open method has overlooked because it is no good any more. */
+async function clearDeadSession(
+  { requestHeader, responseHeader }: Pick<HandlerContext, "requestHeader" | "responseHeader">,
+  web: Pick<SignInWeb, "clearDeadSession">,
+): Promise<void> {
+  for (const cookie of await web.clearDeadSession(requestHeader)) responseHeader.append("set-cookie", cookie);
+}
+
+/** The methods of AuthService by which people come in and go out. */
+export function createFlowMethods(options: FlowMethodsOptions) {
+  const { service, web } = options;
+  const hidden = new Set(options.frontierHiddenStrategies);
+
   return {
-    ...createTokenMethods(options),
-    ...createFlowMethods(options),
-    ...createSessionMethods(options),
-    ...createPasskeyMethods(options),
-    ...createIdentityMethods(options),
-  };
+    async listAuthStrategies(_request, context) {
+      await clearDeadSession(context, web);
+      const isAlias = context.service.typeName !== AuthService.typeName;
+      const listed = service.strategies.filter(({ name }) => !(isAlias && hidden.has(name)));
+      return {
+        strategies: listed.map(({ name, params }) => {
+          const struct = toOptionalStruct(params);
+          return { name, ...(struct && { params: struct }) };
+        }),
+      };
+    },
+    async authenticate(request, context) {
+      const { strategyName, email, returnTo, callbackUrl, redirectOnstart, reauthenticate } = request;
+      const asked = { strategyName, email, returnTo, callbackUrl, reauthenticate };
+      const begun = await web.begin(asked, toWebRequest(context));
+      answer(context, begun);
+      const { endpoint, state, stateOptions } = begun.flow;
+      if (redirectOnstart && endpoint !== "") context.responseHeader.set("location", toLocation(endpoint));
+      return { endpoint, state, ...(stateOptions && { stateOptions: stateOptions as JsonObject }) };
+    },
+    async authCallback(request, context) {
+      const { strategyName, state, code, stateOptions = {} } = request;
+      const { iss } = stateOptions;
+      const answered = {
+        strategyName,
+        state,
+        code,
+        stateOptions,
+        ...(typeof iss === "string" && { issuer: iss }),
+      };
+      const finished = await web.finish(answered, toWebRequest(context));
+      answer(context, finished);
+      const { returnTo } = finished;
+      if (returnTo !== undefined) context.responseHeader.set("location", toLocation(returnTo));
+      return {};
+    },
+    async authLogout(_request, context) {
+      if (context.values.get(isVoidKey)) return {};
+      answer(context, await web.signOut(toWebRequest(context)));
+      return {};
+    },
+  } satisfies Partial<ServiceImpl<typeof AuthService>>;
 }

@@ -13,7 +13,7 @@ import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { SessionCookies } from "../sessions/cookie.ts";
 import { readDevice } from "../sessions/device.ts";
 import type { BegunSession } from "../sessions/service.ts";
-import type { Device, LiveSession } from "../sessions/session.ts";
+import type { LiveSession } from "../sessions/session.ts";
 import type { Browsers } from "./browser.ts";
 import type { BeginFlow, BegunFlow, FinishFlow, FlowGlance, SignInService } from "./service.ts";
 
@@ -89,7 +89,7 @@ export class SignInWeb {
       browsers: browsers.find(header),
       principal,
       sessions: await this.findSessions(header),
-      device: this.readDevice(request),
+      device: readDevice(this.#options.deviceHeaders, header, info),
       info,
     });
     if (begun !== undefined) info.outcome.principal = `user:${begun.session.userId}`;
@@ -154,11 +154,6 @@ export class SignInWeb {
   /** `Set-Cookie` that makes the browser forget its session. */
   toClearCookies(): readonly string[] {
     return this.#options.cookies.toClearCookies();
-  }
-
-  /** Device and place of a request. */
-  readDevice({ header, info }: Pick<WebRequest, "header" | "info">): Device {
-    return readDevice(this.#options.deviceHeaders, header, info);
   }
 
   #toSetCookies(begun: BegunSession): readonly string[] {

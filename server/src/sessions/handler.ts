@@ -2,33 +2,30 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
-import type { ServiceUser as ServiceUserMessage } from "@vestibule/proto/vestibule/v1/service_user_pb";
 import {
   type Session_Meta as MetaMessage,
   Session_MetaSchema,
   type Session as SessionMessage,
   SessionSchema,
 } from "@vestibule/proto/vestibule/v1/session_pb";
-import type { User as UserMessage } from "@vestibule/proto/vestibule/v1/user_pb";
-import { DomainError } from "../lib/errors.ts";
-import { requireCaller, requirePrincipal } from "../principals/context.ts";
+import type { SessionHeadersConfig } from "../config/config.ts";
+import { requestInfoKey } from "../lib/request.ts";
+import { requireCaller } from "../principals/context.ts";
 import type { Principal } from "../principals/principal.ts";
-import type { SessionService } from "../sessions/service.ts";
-import type { Device, Session } from "../sessions/session.ts";
-import { toWebRequest } from "./flow-handler.ts";
-import type { SignInWeb } from "./web.ts";
+import type { SessionCookies } from "./cookie.ts";
+import { readDevice } from "./device.ts";
+import type { SessionService } from "./service.ts";
+import type { Device, Session } from "./session.ts";
 
+/** What the methods about sessions stand on. */
 export interface SessionMethodsOptions {
   readonly sessions: SessionService;
-  readonly web: Pick<SignInWeb, "readDevice" | "toClearCookies">;
-  /** The user of an id, as answered; undefined when they are gone. */
-  readonly findUser: (id: string) => Promise<UserMessage | undefined>;
-  /** The service user of an id, as answered; undefined when it is gone. */
-  readonly findServiceUser: (id: string) => Promise<ServiceUserMessage | undefined>;
+  readonly cookies: Pick<SessionCookies, "toClearCookies">;
+  readonly deviceHeaders: SessionHeadersConfig;
 }
 
 /** Device and place as answered. */
-export function toMetaMessage(device: Device): MetaMessage {
+function toMetaMessage(device: Device): MetaMessage {
   const { operatingSystem, browser, ipAddress, ...location } = device;
   const hasLocation = Object.values(location).some((text) => text !== "");
   return create(Session_MetaSchema, {
@@ -50,18 +47,10 @@ function toSessionMessage(session: Session, principal: Principal): SessionMessag
   });
 }
 
-/** The methods of AuthService about who is calling, and about a person's sessions. */
+/** The methods of AuthService about a person's sessions. */
 export function createSessionMethods(options: SessionMethodsOptions) {
-  const { sessions, web, findUser, findServiceUser } = options;
+  const { sessions, cookies, deviceHeaders } = options;
   return {
-    async getCurrentUser(_request, context) {
-      const { type, id } = requirePrincipal(context);
-      const user = type === "user" ? await findUser(id) : undefined;
-      const serviceuser = type === "serviceuser" ? await findServiceUser(id) : undefined;
-      if (user !== undefined) return { user };
-      if (serviceuser !== undefined) return { serviceuser };
-      throw new DomainError("USER_NOT_FOUND");
-    },
     async listSessions(_request, context) {
       const caller = requireCaller(context);
       const found = await sessions.list(caller);
@@ -74,12 +63,13 @@ export function createSessionMethods(options: SessionMethodsOptions) {
     async revokeAllSessions({ keepCurrent }, context) {
       const revoked = await sessions.revokeAll(requireCaller(context), keepCurrent);
       if (!keepCurrent) {
-        for (const line of web.toClearCookies()) context.responseHeader.append("set-cookie", line);
+        for (const line of cookies.toClearCookies()) context.responseHeader.append("set-cookie", line);
       }
       return { revoked };
     },
     async pingUserSession(_request, context) {
-      const device = web.readDevice(toWebRequest(context));
+      const info = context.values.get(requestInfoKey);
+      const device = readDevice(deviceHeaders, context.requestHeader, info);
       return { metadata: toMetaMessage(await sessions.ping(requireCaller(context), device)) };
     },
   } satisfies Partial<ServiceImpl<typeof AuthService>>;

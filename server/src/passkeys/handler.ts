@@ -3,16 +3,12 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { type Passkey as PasskeyMessage, PasskeySchema } from "@vestibule/proto/vestibule/v1/passkey_pb";
-import type { Passkey } from "../passkeys/passkey.ts";
-import type { PasskeyService } from "../passkeys/service.ts";
 import { requireCaller } from "../principals/context.ts";
-
-export interface PasskeyMethodsOptions {
-  readonly passkeys: Pick<PasskeyService, "list" | "rename" | "delete">;
-}
+import type { Passkey } from "./passkey.ts";
+import type { PasskeyService } from "./service.ts";
 
 /** A passkey as answered: nothing of its key, nor of the id its authenticator uses. */
-export function toPasskeyMessage({ id, name, createdAt, lastUsedAt, isSynced }: Passkey): PasskeyMessage {
+function toPasskeyMessage({ id, name, createdAt, lastUsedAt, isSynced }: Passkey): PasskeyMessage {
   return create(PasskeySchema, {
     id,
     name,
@@ -23,7 +19,7 @@ export function toPasskeyMessage({ id, name, createdAt, lastUsedAt, isSynced }: 
 }
 
 /** The methods of AuthService by which people look after their passkeys. */
-export function createPasskeyMethods({ passkeys }: PasskeyMethodsOptions) {
+export function createPasskeyMethods(passkeys: Pick<PasskeyService, "list" | "rename" | "delete">) {
   return {
     async listPasskeys(_request, context) {
       const found = await passkeys.list(requireCaller(context));

@@ -4,12 +4,8 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { type Identity as IdentityMessage, IdentitySchema } from "@vestibule/proto/vestibule/v1/identity_pb";
 import { requireCaller } from "../principals/context.ts";
-import type { IdentityService } from "../users/identity-service.ts";
-import type { Identity } from "../users/identity-store.ts";
-
-export interface IdentityMethodsOptions {
-  readonly identities: Pick<IdentityService, "list" | "unlink">;
-}
+import type { IdentityService } from "./identity-service.ts";
+import type { Identity } from "./identity-store.ts";
 
 function toIdentityMessage({ strategy, issuer, subject, email, createdAt }: Identity): IdentityMessage {
   return create(IdentitySchema, {
@@ -22,7 +18,7 @@ function toIdentityMessage({ strategy, issuer, subject, email, createdAt }: Iden
 }
 
 /** The methods of AuthService by which people look after their identities at providers. */
-export function createIdentityMethods({ identities }: IdentityMethodsOptions) {
+export function createIdentityMethods(identities: Pick<IdentityService, "list" | "unlink">) {
   return {
     async listIdentities(_request, context) {
       const found = await identities.list(requireCaller(context));

@@ -1,19 +1,19 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { requestInfoKey } from "../lib/request.ts";
-import type { Grants } from "../tokens/grants.ts";
-import type { Keyring } from "../tokens/keyring.ts";
-import { clearDeadSession } from "./flow-handler.ts";
-import type { SignInWeb } from "./web.ts";
+import type { Grants } from "./grants.ts";
+import type { Keyring } from "./keyring.ts";
 
+/** What the methods about access tokens stand on. */
 export interface TokenMethodsOptions {
   readonly grants: Grants;
   readonly keyring: Keyring;
-  readonly web: Pick<SignInWeb, "clearDeadSession">;
+  /** `Set-Cookie` that clears a session cookie of the request which is no good any more. */
+  readonly clearDeadSession: (header: Headers) => Promise<readonly string[]>;
 }
 
 /** The methods of AuthService about access tokens. */
-export function createTokenMethods({ grants, keyring, web }: TokenMethodsOptions) {
+export function createTokenMethods({ grants, keyring, clearDeadSession }: TokenMethodsOptions) {
   return {
     async authToken(request, context) {
       const { grantType, clientId, clientSecret, assertion } = request;
@@ -25,7 +25,8 @@ export function createTokenMethods({ grants, keyring, web }: TokenMethodsOptions
       return { accessToken: token.token, tokenType: "Bearer", expiresIn: token.expiresInSeconds };
     },
     async getJWKs(_request, context) {
-      await clearDeadSession(context, web);
+      const { requestHeader, responseHeader } = context;
+      for (const cookie of await clearDeadSession(requestHeader)) responseHeader.append("set-cookie", cookie);
       const { jwks } = await keyring.get();
       return { keys: jwks.keys.map((key) => ({ ...key })) };
     },
