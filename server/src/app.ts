@@ -590,6 +590,8 @@ export async function createApp(options: AppOptions): Promise<App> {
     reader,
     access,
     findTenant: findOrganizationTenant,
+    clock,
+    retentionSeconds: config.audit.retentionSeconds,
     onCommitted: (listener) => audit.onCommitted(listener),
     onDoubt: (listener) => feed.subscribe({ onChange: listener, onReset: listener }),
   });

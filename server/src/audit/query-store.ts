@@ -1,6 +1,7 @@
 import { type Selectable, type SelectQueryBuilder, sql } from "kysely";
 import { type CommitPlace, inCommitOrder, isSettledAfter, isUpTo } from "../db/commit-order.ts";
 import type { Reader } from "../db/database.ts";
+import { prepared } from "../db/prepared.ts";
 import type { AuditRecordRow, Schema } from "../db/schema.ts";
 import type { AuditRecord } from "./record.ts";
 import { toRecord } from "./store.ts";
@@ -119,25 +120,43 @@ export async function findRecords(
   return { records, next: end && { atMs: end.at, seq: end.seq + 1 } };
 }
 
+/** Where a reader of the trail stands: on a record, which tells whether the trail is still the one it has read. */
+export interface TrailPlace extends CommitPlace {
+  /** Empty before the first. */
+  readonly recordId: string;
+}
+
 /** A record and its place in the order of commits. */
 export interface PlacedRecord {
   readonly record: AuditRecord;
-  readonly place: CommitPlace;
+  readonly place: TrailPlace;
 }
 
-function toPlaced(row: Selectable<AuditRecordRow>): PlacedRecord {
-  return { record: toRecord(row), place: { xact: row.xact, seq: row.seq } };
+function toPlace({ xact, seq, id }: Pick<Selectable<AuditRecordRow>, "xact" | "seq" | "id">): TrailPlace {
+  return { xact, seq, recordId: id };
+}
+
+const selectAt = prepared((database, { xact, seq }: { xact: number; seq: number }) =>
+  database.selectFrom("audit_records").select("id").where("xact", "=", xact).where("seq", "=", seq),
+);
+
+/** The id of the record at a place. */
+export async function findRecordIdAt(
+  reader: Reader,
+  { xact, seq }: CommitPlace,
+): Promise<string | undefined> {
+  return (await selectAt.first(reader, { xact, seq }))?.id;
 }
 
 /** The place of the newest record; of none, the first place of all. */
-export async function findNewestPlace(reader: Reader): Promise<CommitPlace> {
+export async function findNewestPlace(reader: Reader): Promise<TrailPlace> {
   const row = await reader
     .selectFrom("audit_records")
-    .select(["xact", "seq"])
+    .select(["xact", "seq", "id"])
     .orderBy(inCommitOrder(reader, "desc"))
     .limit(1)
     .executeTakeFirst();
-  return row ?? { xact: 0, seq: 0 };
+  return row === undefined ? { xact: 0, seq: 0, recordId: "" } : toPlace(row);
 }
 
 /**
@@ -147,12 +166,12 @@ export async function findNewestPlace(reader: Reader): Promise<CommitPlace> {
 export async function findRecordsAfter(
   reader: Reader,
   filter: RecordFilter,
-  place: CommitPlace,
+  place: TrailPlace,
   { limit, budget }: { readonly limit: number; readonly budget: number },
-): Promise<{ records: PlacedRecord[]; readUpTo: CommitPlace }> {
+): Promise<{ records: PlacedRecord[]; readUpTo: TrailPlace }> {
   const table = reader.selectFrom("audit_records");
   const ahead = await table
-    .select(["xact", "seq"])
+    .select(["xact", "seq", "id"])
     .where(isSettledAfter(reader, place))
     .orderBy(inCommitOrder(reader))
     .limit(budget)
@@ -166,7 +185,7 @@ export async function findRecordsAfter(
     .orderBy(inCommitOrder(reader))
     .limit(limit)
     .execute();
-  const records = rows.map(toPlaced);
+  const records = rows.map((row) => ({ record: toRecord(row), place: toPlace(row) }));
   const last = rows.length < limit ? undefined : records.at(-1);
-  return { records, readUpTo: last?.place ?? end };
+  return { records, readUpTo: last?.place ?? toPlace(end) };
 }

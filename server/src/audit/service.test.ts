@@ -1,4 +1,4 @@
-import { CompiledQuery } from "kysely";
+import { CompiledQuery, sql } from "kysely";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { DomainError } from "../lib/errors.ts";
@@ -68,6 +68,8 @@ describeDatabases("reading the audit trail", (under) => {
   let service: AuditService;
   const createService = (options: Partial<AuditServiceOptions> = {}) =>
     new AuditService({
+      clock: { now: () => new Date(start) },
+      retentionSeconds: 90 * 86_400,
       reader: under.database.reader,
       access,
       findTenant: async (orgId) => orgId,
@@ -277,6 +279,39 @@ describeDatabases("reading the audit trail", (under) => {
 
       const again = tail(service, { resumeToken: seen[0]?.resumeToken ?? "" });
       expect(indexes(await read(again.events, 3))).toEqual([Number.NaN, 1002, 1003]);
+    });
+
+    it("ends, and is not resumed, after a record that a restored database does not hold", async () => {
+      const live = tail(createService({ pollEveryMs: 5 }), { query: { action: "lost.do" } });
+      await read(live.events, 1);
+      await insert([makeRecord(3000, { action: "lost.do" })]);
+      const [seen] = await read(live.events, 1);
+      const ended = expect(live.events.next()).rejects.toMatchObject({ reason: "RECORD_LOST" });
+      const { database } = under;
+      const { seq, xact } = await database.reader
+        .selectFrom("audit_records")
+        .select(["seq", "xact"])
+        .where("id", "=", seen?.record?.id ?? "")
+        .executeTakeFirstOrThrow();
+      const remove = () => database.reader.deleteFrom("audit_records").where("seq", "=", seq).execute();
+      await remove();
+      await ended;
+      const resumed = () =>
+        tail(service, { query: { action: "lost.do" }, resumeToken: seen?.resumeToken ?? "" });
+      await expect(resumed().events.next()).rejects.toMatchObject({ reason: "RECORD_LOST" });
+      // Another one has got its place.
+      const { id, at } = makeRecord(3000);
+      await database.transaction((tx) =>
+        sql`insert into audit_records (seq, xact, id, at, action, result) ${sql.raw(
+          under.dialect === "postgres" ? "overriding system value" : "",
+        )} values (${seq}, ${xact}, ${id}, ${at.getTime()}, 'lost.do', 'success')`.execute(tx),
+      );
+      await expect(resumed().events.next()).rejects.toMatchObject({ reason: "RECORD_LOST" });
+      await remove();
+      // What was kept for long enough may be missing.
+      const later = createService({ clock: { now: () => new Date(start + 3000_000 + 90 * 86_400_000) } });
+      const again = tail(later, { query: { action: "lost.do" }, resumeToken: seen?.resumeToken ?? "" });
+      expect(await read(again.events, 1)).toHaveLength(1);
     });
 
     it("hears of its own process's commits without a poll", async () => {

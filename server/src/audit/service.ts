@@ -3,14 +3,21 @@
  * come.
  */
 import { performance } from "node:perf_hooks";
-import type { CommitPlace } from "../db/commit-order.ts";
 import type { Reader } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
-import { isUuid } from "../lib/ids.ts";
+import { isUuid, toIdTimeMs } from "../lib/ids.ts";
 import { fromPageToken, type Page, toPageToken } from "../lib/page-token.ts";
 import { SharedPlaces } from "../lib/shared-places.ts";
 import type { Principal } from "../principals/principal.ts";
-import { findNewestPlace, findRecords, findRecordsAfter, type RecordFilter } from "./query-store.ts";
+import {
+  findNewestPlace,
+  findRecordIdAt,
+  findRecords,
+  findRecordsAfter,
+  type RecordFilter,
+  type TrailPlace,
+} from "./query-store.ts";
 import type { AuditRecord } from "./record.ts";
 
 /** Which records a request asks for; empty texts mean any. */
@@ -39,6 +46,9 @@ export interface AuditServiceOptions {
   readonly access: RecordAccess;
   /** Whom an organization counts for, where all share what there is. */
   readonly findTenant: (orgId: string) => Promise<string>;
+  readonly clock: Clock;
+  /** How long records are kept: an older one may be missing without having been lost. */
+  readonly retentionSeconds: number;
   /** Tells when this process has committed records. Returns what ends that. */
   readonly onCommitted: (listener: () => void) => () => void;
   /** Tells when what a caller's proof rests on may have changed. Returns what ends that. */
@@ -80,6 +90,9 @@ const recordsPerRead = 200;
  */
 const authenticateEveryMs = 15_000;
 const authorizeEveryMs = 500;
+
+/** By how much the clocks of processes may differ, in milliseconds. */
+const clockSlackMs = 60_000;
 
 /** Reads the audit trail. */
 export class AuditService {
@@ -132,10 +145,11 @@ export class AuditService {
    * Records as they are committed, by whichever process, in that order.
    *
    * Each stream reads the table at its own pace, so a slow reader holds up
-   * nothing and misses nothing.
+   * nothing and misses nothing. One that has read what a restored database no
+   * longer holds is ended: what came in its stead may sort before.
    *
    * @throws DomainError what `list` throws, at any time; UNAVAILABLE when
-   *   `signal` aborts, TOO_MANY_STREAMS, STREAM_DISPLACED
+   *   `signal` aborts, TOO_MANY_STREAMS, STREAM_DISPLACED, RECORD_LOST
    */
   async *tail(caller: Principal, query: RecordQuery, options: TailOptions): AsyncGenerator<TailEvent> {
     const { orgId } = await this.#toFilter(caller, query);
@@ -159,11 +173,12 @@ export class AuditService {
     using permit = this.#createPermit(query, options.authenticate);
     const filter = await permit.renew();
     const name = ["TailAuditRecords", ...toTexts(filter)];
-    const toEvent = (place: CommitPlace, record?: AuditRecord): TailEvent => ({
-      resumeToken: toPageToken(name, [place.xact, place.seq]),
+    const toEvent = (place: TrailPlace, record?: AuditRecord): TailEvent => ({
+      resumeToken: toPageToken(name, [place.xact, place.seq, place.recordId]),
       ...(record && { record }),
     });
     let place = fromResumeToken(name, options.resumeToken) ?? (await findNewestPlace(reader));
+    await this.#requirePlace(place);
     yield toEvent(place);
     let spokeAtMs = performance.now();
     const waiter = this.#createWaiter(AbortSignal.any([options.signal, displaced]));
@@ -177,6 +192,8 @@ export class AuditService {
           limit: recordsPerRead,
           budget: rowsPerRead,
         });
+        // Behind the read: a database restored before it is found out before anything is told.
+        await this.#requirePlace(place);
         for (const each of found.records) {
           await permit.renew();
           yield toEvent(each.place, each.record);
@@ -193,6 +210,17 @@ export class AuditService {
     } finally {
       waiter.close();
     }
+  }
+
+  /** @throws DomainError RECORD_LOST when the record that was read last is not there, and was not due to be removed. */
+  async #requirePlace({ recordId, ...place }: TrailPlace): Promise<void> {
+    if (recordId === "") return;
+    const { reader, clock, retentionSeconds } = this.#options;
+    const found = await findRecordIdAt(reader, place);
+    if (found === recordId) return;
+    const keptUntilMs = toIdTimeMs(recordId) + retentionSeconds * 1000;
+    if (found === undefined && keptUntilMs <= clock.now().getTime() + clockSlackMs) return;
+    throw new DomainError("RECORD_LOST");
   }
 
   /** What proves the caller and its role, as often as it takes. `renew` answers the filter. */
@@ -286,10 +314,10 @@ function toTexts(filter: RecordFilter): string[] {
   return Object.entries(filter).map(([name, value]) => `${name}=${value}`);
 }
 
-function fromResumeToken(name: readonly string[], token: string): CommitPlace | undefined {
+function fromResumeToken(name: readonly string[], token: string): TrailPlace | undefined {
   try {
-    const position = fromPageToken(name, token, ["integer", "integer"]);
-    return position && { xact: position[0], seq: position[1] };
+    const position = fromPageToken(name, token, ["integer", "integer", "text"]);
+    return position && { xact: position[0], seq: position[1], recordId: position[2] };
   } catch {
     const description = "must be the resume_token of a stream with the same filters";
     throw new DomainError("INVALID_REQUEST", {

@@ -15,6 +15,18 @@ export const pageSize = 500;
 /** A row of the feed. */
 export interface StoredChange extends Change {
   readonly seq: number;
+  /** In milliseconds since the epoch. */
+  readonly createdAtMs: number;
+}
+
+/** Whether two rows are one: after a restore another change may get a place that was taken. */
+export function isSameChange(one: StoredChange, other: StoredChange): boolean {
+  return (
+    one.seq === other.seq &&
+    one.topic === other.topic &&
+    one.subject === other.subject &&
+    one.createdAtMs === other.createdAtMs
+  );
 }
 
 /**
@@ -40,7 +52,7 @@ export async function insertChanges(tx: Tx, changes: readonly Change[], createdA
 const selectFrom = prepared((database, { seq }: { seq: number }) =>
   database
     .selectFrom("changes")
-    .select(["seq", "topic", "subject"])
+    .select(["seq", "topic", "subject", "created_at as createdAtMs"])
     .where("seq", ">=", seq)
     .orderBy("seq")
     .limit(pageSize),
@@ -52,13 +64,15 @@ export async function listChangesFrom(reader: Reader, seq: number): Promise<Stor
   return rows.map((row) => ({ ...row, topic: row.topic as ChangeTopic }));
 }
 
-/** The newest place, or 0 when nothing has ever changed. */
-export async function findLastSeq(reader: Reader): Promise<number> {
+/** The newest row, if anything has ever changed. */
+export async function findLastChange(reader: Reader): Promise<StoredChange | undefined> {
   const row = await reader
     .selectFrom("changes")
-    .select((eb) => eb.fn.max("seq").as("seq"))
+    .select(["seq", "topic", "subject", "created_at as createdAtMs"])
+    .orderBy("seq", "desc")
+    .limit(1)
     .executeTakeFirst();
-  return row?.seq ?? 0;
+  return row && { ...row, topic: row.topic as ChangeTopic };
 }
 
 /**

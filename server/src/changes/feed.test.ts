@@ -234,6 +234,27 @@ describeDatabases("change feed", (under) => {
     expect(behind.seen).toEqual(["next"]);
   });
 
+  it("resets a follower whose place another change has got, as after a restore", async () => {
+    const { feed } = await follow(under.database);
+    await publish(under.database, feed, "kept");
+    const there = await follow(await under.openAnother(), { pollIntervalMs: never });
+    await publish(under.database, feed, "lost");
+    await there.feed.pollNow();
+    expect(there.seen).toEqual(["lost"]);
+    const { reader } = under.database;
+    const last = await reader
+      .selectFrom("changes")
+      .selectAll()
+      .orderBy("seq", "desc")
+      .executeTakeFirstOrThrow();
+    await reader.deleteFrom("changes").where("seq", "=", last.seq).execute();
+    const overriding = sql.raw(under.dialect === "postgres" ? "overriding system value" : "");
+    await sql`insert into changes (seq, topic, subject, created_at) ${overriding}
+      values (${last.seq}, ${last.topic}, 'other', ${last.created_at})`.execute(reader);
+    await there.feed.pollNow();
+    expect(there.resets).toBe(1);
+  });
+
   it("resets a follower whose feed was replaced under it", async () => {
     const { feed, seen } = await follow(under.database, { pollIntervalMs: never });
     const there = await follow(await under.openAnother(), { pollIntervalMs: never });

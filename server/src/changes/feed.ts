@@ -6,8 +6,8 @@
  * the commit and before the answer; every other process reads the feed several
  * times a second (and, on Postgres, whenever it is notified). A process that
  * has not managed to read it for two seconds says so by `isConfirmed()`, and
- * caches then step aside. A process that lost its place, or fell behind what
- * has been pruned, resets its caches.
+ * caches then step aside. A process that lost its place, because the database
+ * was restored or it fell behind what has been pruned, resets its caches.
  */
 import { performance } from "node:perf_hooks";
 import type { Database, Tx } from "../db/database.ts";
@@ -16,8 +16,9 @@ import type { Log } from "../lib/log.ts";
 import {
   changesChannel,
   deleteChangesBefore,
-  findLastSeq,
+  findLastChange,
   insertChanges,
+  isSameChange,
   listChangesFrom,
   pageSize,
   type StoredChange,
@@ -62,8 +63,8 @@ export class ChangeFeed {
   readonly #pollIntervalMs: number;
   readonly #listeners = new Set<ChangeListener>();
 
-  /** The newest place that has been applied here, whoever wrote it. */
-  #lastSeq = 0;
+  /** The newest row that has been applied here, whoever wrote it. */
+  #last: StoredChange | undefined;
   /** Places written and applied by this process that reading has not reached yet. */
   readonly #ownSeqs = new Set<number>();
   #confirmedAtMs: number | undefined;
@@ -122,7 +123,7 @@ export class ChangeFeed {
    */
   async start(): Promise<void> {
     const startedAtMs = this.#monotonicMs();
-    this.#lastSeq = await findLastSeq(this.#database.reader);
+    this.#last = await findLastChange(this.#database.reader);
     this.#isStarted = true;
     this.#tellReset();
     this.#confirmedAtMs = startedAtMs;
@@ -201,27 +202,32 @@ export class ChangeFeed {
 
   /**
    * Each read begins with the last row applied here. Rows are removed from the
-   * oldest on, so while that one is there nothing after it is missing.
+   * oldest on, so while that very one is there nothing after it is missing.
    */
-  #isStillThere(rows: readonly StoredChange[]): boolean {
-    const first = rows[0]?.seq;
-    return this.#lastSeq === 0 ? first === undefined || first === 1 : first === this.#lastSeq;
+  #isStillThere([first]: readonly StoredChange[]): boolean {
+    if (this.#last === undefined) return first === undefined || first.seq === 1;
+    return first !== undefined && isSameChange(first, this.#last);
+  }
+
+  get #lastSeq(): number {
+    return this.#last?.seq ?? 0;
   }
 
   async #takeNewPlace(): Promise<void> {
-    const lastSeq = await findLastSeq(this.#database.reader);
+    const last = await findLastChange(this.#database.reader);
     this.#log.warn(
-      { from: this.#lastSeq, to: lastSeq },
+      { from: this.#lastSeq, to: last?.seq ?? 0 },
       "lost the place in the change feed: caches are reset",
     );
-    this.#lastSeq = lastSeq;
+    this.#last = last;
     this.#ownSeqs.clear();
     this.#tellReset();
   }
 
-  #applyRow({ seq, topic, subject }: StoredChange): void {
+  #applyRow(row: StoredChange): void {
+    const { seq, topic, subject } = row;
     if (seq <= this.#lastSeq) return;
-    this.#lastSeq = seq;
+    this.#last = row;
     if (!this.#ownSeqs.delete(seq)) this.#tellChange({ topic, subject });
   }
 

@@ -8,6 +8,10 @@
  * than every one still running: what it has not seen by then sorts after. No
  * writer ever waits for another because of it.
  *
+ * A cluster counts its transactions by itself: in another one, where a dump was
+ * restored, they begin lower. So what is kept is raised by a number that
+ * `continued-order.ts` finds.
+ *
  * Tables that are read so have `seq` and `xact` (see their migration).
  */
 import { type Kysely, type RawBuilder, sql } from "kysely";
@@ -26,7 +30,7 @@ export const firstPlace: CommitPlace = { xact: 0, seq: 0 };
 export function isSettledAfter<S>(database: Kysely<S>, place: CommitPlace): RawBuilder<boolean> {
   if (dialectOf(database) === "sqlite") return sql<boolean>`seq > ${place.seq}`;
   return sql<boolean>`(xact, seq) > (${place.xact}, ${place.seq})
-    and xact < pg_snapshot_xmin(pg_current_snapshot())::text::bigint`;
+    and xact < pg_snapshot_xmin(pg_current_snapshot())::text::bigint + (select raised_by from commit_order)`;
 }
 
 /** `where`: rows up to and including `place`. */

@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import { Migrator } from "kysely/migration";
+import { continueOrderStatement } from "./continued-order.ts";
 import type { Database, Reader, Tx } from "./database.ts";
 import { dialectOf, liftTimeouts, lockForTransaction } from "./dialect.ts";
 import { DatabaseRefusedError, isSqliteBusy } from "./errors.ts";
@@ -78,6 +79,8 @@ async function migrateInside(tx: Tx, migrations: readonly SchemaMigration[]): Pr
   });
   const { error, results } = await migrator.migrateToLatest();
   if (error) throw error;
+  // Rows from elsewhere that had no such order before.
+  if (dialect === "postgres") await sql.raw(continueOrderStatement).execute(tx);
   return { applied: (results ?? []).map((result) => result.migrationName) };
 }
 

@@ -1,5 +1,6 @@
-import type { Client, ClientBase } from "pg";
+import type { Client, ClientBase, QueryConfig } from "pg";
 import { DomainError } from "../lib/errors.ts";
+import { continueOrderStatement } from "./continued-order.ts";
 import { isSessionUnfit } from "./errors.ts";
 
 /** How long a session may live, in milliseconds; each draws its own end from the last quarter. */
@@ -67,9 +68,10 @@ export class PostgresSessions {
    */
   async admit(client: ClientBase): Promise<number> {
     const generation = this.#generation;
-    const config = { text: particulars, query_timeout: this.#options.timeoutMs };
-    const { rows } = await client.query<Particulars>(config);
-    this.#judge(rows[0]);
+    const ask = <R extends object>(text: string) =>
+      client.query<R>({ text, query_timeout: this.#options.timeoutMs } as QueryConfig);
+    this.#judge((await ask<Particulars>(particulars)).rows[0]);
+    await ask(continueOrderStatement);
     this.#follow(client);
     const lifetimeMs = this.#lifetimeMs * (0.75 + 0.25 * this.#options.random());
     this.#sessions.set(client, { generation, endsAtMs: this.#options.monotonicMs() + lifetimeMs });

@@ -319,6 +319,8 @@ export interface FrontdoorRow {
   name: string;
   /** Place of the newest change to its providers; locked by whoever makes one. */
   change_seq: number;
+  /** That change's mark. */
+  change_mark: Generated<string>;
   created_at: number;
   updated_at: number;
   /** When it was deleted: nobody is told of it any more, and a sweep removes what it holds. */
@@ -371,6 +373,8 @@ export interface AuthProviderChangeRow {
   frontdoor_id: string;
   /** Without gaps, in the order of commits. */
   seq: number;
+  /** Random: after a restore another change may get the same place. */
+  mark: Generated<string>;
   event: "created" | "updated" | "deleted";
   provider_id: string;
   revision: number;

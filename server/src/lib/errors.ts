@@ -85,6 +85,10 @@ export const reasons = {
   ],
   IDEMPOTENCY_KEY_REUSED: ["failed_precondition", "this Idempotency-Key was used with another request"],
   NOT_AN_API_KEY_PROVIDER: ["failed_precondition", "only auth providers of type API_KEY have keys"],
+  RECORD_LOST: [
+    "failed_precondition",
+    "the trail no longer holds the record that was read last: the database was restored",
+  ],
   ORGANIZATION_DISABLED: ["failed_precondition", "org is disabled"],
   TOO_MANY_ORGANIZATIONS: ["resource_exhausted", "a person cannot own more organizations"],
   TOO_MANY_PASSKEYS: ["resource_exhausted", "too many passkeys, remove one first"],

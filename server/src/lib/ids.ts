@@ -43,6 +43,11 @@ export function newId(now: Date): string {
   return text.toString("latin1");
 }
 
+/** When an id of {@link newId} was made, in milliseconds since the epoch; of other texts, no number. */
+export function toIdTimeMs(id: string): number {
+  return isUuid(id) ? Number.parseInt(id.slice(0, 8) + id.slice(9, 13), 16) : Number.NaN;
+}
+
 function writeTime(ms: number): void {
   if (ms === writtenMs) return;
   const time = ms.toString(16).padStart(12, "0");

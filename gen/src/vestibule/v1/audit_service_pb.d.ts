@@ -263,8 +263,15 @@ export declare const AuditService: GenService<{
    * organizations that one person made together, loses the oldest to a caller who
    * has fewer: it ends with STREAM_DISPLACED, to be resumed by its last token.
    *
+   * A database that was restored from a backup may lack records that a stream
+   * has told of. Neither that stream nor its tokens go on then: what came in
+   * their stead would be missed. List what there is since the last record that
+   * you know, and begin anew without a token.
+   *
    * Errors: `resource_exhausted` TOO_MANY_STREAMS when none is to be had,
-   * STREAM_DISPLACED at any time.
+   * STREAM_DISPLACED at any time; `failed_precondition` RECORD_LOST when the
+   * record that was read last is no longer there, though it was not due to be
+   * removed.
    *
    * @generated from rpc vestibule.v1.AuditService.TailAuditRecords
    */

@@ -1,3 +1,4 @@
+import type { Selectable } from "kysely";
 import type { Reader, Tx } from "../../db/database.ts";
 import { forUpdate } from "../../db/dialect.ts";
 import { prepared } from "../../db/prepared.ts";
@@ -5,7 +6,7 @@ import type { FrontdoorRow } from "../../db/schema.ts";
 import { isUuid } from "../../lib/ids.ts";
 import type { Frontdoor } from "./frontdoor.ts";
 
-function toFrontdoor(row: Omit<FrontdoorRow, "deleted_at">): Frontdoor {
+function toFrontdoor(row: Omit<Selectable<FrontdoorRow>, "deleted_at">): Frontdoor {
   return {
     id: row.id,
     orgId: row.org_id,
@@ -89,7 +90,20 @@ export async function lockFrontdoor(tx: Tx, id: string): Promise<number | undefi
   return row?.change_seq;
 }
 
+/** A place among the changes of a frontdoor's providers: before the first 0, without a mark. */
+export interface ChangePlace {
+  readonly seq: number;
+  /** Tells the change from any other that had its number before the database was restored. */
+  readonly mark: string;
+}
+
+/** Whether two places are one. */
+export function isSamePlace(one: ChangePlace, other: ChangePlace): boolean {
+  return one.seq === other.seq && one.mark === other.mark;
+}
+
 /** Place of the newest change of a frontdoor's providers; undefined when the frontdoor is gone. */
-export async function findChangeSeq(reader: Reader, id: string): Promise<number | undefined> {
-  return (await selectFrontdoor.first(reader, { id }))?.change_seq;
+export async function findChangePlace(reader: Reader, id: string): Promise<ChangePlace | undefined> {
+  const row = await selectFrontdoor.first(reader, { id });
+  return row && { seq: row.change_seq, mark: row.change_mark };
 }

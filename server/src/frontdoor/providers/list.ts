@@ -10,7 +10,7 @@ import { invalidField } from "../../lib/invalid-field.ts";
 import { fromPageToken, toPageToken } from "../../lib/page-token.ts";
 import type { Caller } from "../../principals/principal.ts";
 import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
-import { findChangeSeq, lockFrontdoor } from "../frontdoors/store.ts";
+import { findChangePlace, lockFrontdoor } from "../frontdoors/store.ts";
 import {
   countMatches,
   findListState,
@@ -85,7 +85,7 @@ export class ProviderList {
     const { reader } = this.#database;
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       const { seq, page } = await new PageReader(reader, this.#rowsPerStep).read(id, query);
-      if ((await findChangeSeq(reader, id)) === seq) return page;
+      if ((await findChangePlace(reader, id))?.seq === seq) return page;
     }
     return await this.#database.transaction(async (tx) => {
       await lockFrontdoor(tx, id);

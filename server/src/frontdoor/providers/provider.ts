@@ -66,6 +66,8 @@ export interface ProviderChange {
   readonly frontdoorId: string;
   /** From 1, without gaps, in the order of commits. */
   readonly seq: number;
+  /** Random. */
+  readonly mark: string;
   readonly event: ProviderEvent;
   /** As it was then, secrets masked; of a deleted one without its data. */
   readonly provider: Provider;

@@ -1,7 +1,7 @@
 import type { Reader, Tx } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
 import type { AuthProviderRevisionRow } from "../../db/schema.ts";
-import { isUuid } from "../../lib/ids.ts";
+import { isUuid, newId } from "../../lib/ids.ts";
 import type { ProviderTypeName } from "../provider-types/provider-type.ts";
 import type { ProviderChange, ProviderSummary, Revision, StoredProvider } from "./provider.ts";
 
@@ -214,14 +214,16 @@ export async function findRevisions(
 }
 
 /** Stores a change for watchers, and moves the frontdoor's count of changes on to it. */
-export async function insertChange(tx: Tx, change: ProviderChange, now: Date): Promise<void> {
+export async function insertChange(tx: Tx, change: Omit<ProviderChange, "mark">, now: Date): Promise<void> {
   const { frontdoorId, seq, event, provider } = change;
   const { id, revision, ...payload } = provider;
+  const mark = newId(now);
   await tx
     .insertInto("auth_provider_changes")
     .values({
       frontdoor_id: frontdoorId,
       seq,
+      mark,
       event,
       provider_id: id,
       revision,
@@ -229,5 +231,9 @@ export async function insertChange(tx: Tx, change: ProviderChange, now: Date): P
       created_at: now.getTime(),
     })
     .execute();
-  await tx.updateTable("frontdoors").set({ change_seq: seq }).where("id", "=", frontdoorId).execute();
+  await tx
+    .updateTable("frontdoors")
+    .set({ change_seq: seq, change_mark: mark })
+    .where("id", "=", frontdoorId)
+    .execute();
 }

@@ -1,5 +1,5 @@
 import type { Reader } from "../../db/database.ts";
-import { findChangeSeq } from "../frontdoors/store.ts";
+import { type ChangePlace, findChangePlace, isSamePlace } from "../frontdoors/store.ts";
 import type { ProviderChange } from "../providers/provider.ts";
 import { findChangesAfter, type StoredChange } from "./store.ts";
 
@@ -21,11 +21,13 @@ export class Channel {
   /** How many watch. */
   watchers = 0;
   readonly #options: ChannelOptions;
-  /** The newest, without a gap; the last one is at `#headSeq`. */
+  /** The newest, without a gap; the last one is at `#head`. */
   #kept: StoredChange[] = [];
   #keptSize = 0;
+  /** The place before the first of them. */
+  #base: ChangePlace | undefined;
   /** Place of the newest change that is known here. */
-  #headSeq: number | undefined;
+  #head: ChangePlace | undefined;
   #reading: Promise<void> | undefined;
   #isStale = false;
 
@@ -53,23 +55,18 @@ export class Channel {
    *
    * @throws DomainError UNAVAILABLE
    */
-  async changesAfter(seq: number): Promise<readonly ProviderChange[] | undefined> {
-    if (seq === this.#headSeq) return [];
-    const firstKept = this.#kept[0]?.change.seq;
-    if (
-      firstKept !== undefined &&
-      this.#headSeq !== undefined &&
-      seq >= firstKept - 1 &&
-      seq < this.#headSeq
-    ) {
-      const from = seq + 1 - firstKept;
-      return this.#kept.slice(from, from + changesPerRead).map(({ change }) => change);
+  async changesAfter(place: ChangePlace): Promise<readonly ProviderChange[] | undefined> {
+    if (this.#head !== undefined && isSamePlace(place, this.#head)) return [];
+    const at = place.seq - (this.#base?.seq ?? 0);
+    const known = at === 0 ? this.#base : this.#kept[at - 1]?.change;
+    if (known !== undefined && isSamePlace(place, known)) {
+      return this.#kept.slice(at, at + changesPerRead).map(({ change }) => change);
     }
     const { reader } = this.#options;
-    const found = await findChangesAfter(reader, this.frontdoorId, seq, changesPerRead);
-    if (found.length > 0)
-      return found[0]?.change.seq === seq + 1 ? found.map(({ change }) => change) : undefined;
-    return (await findChangeSeq(reader, this.frontdoorId)) === seq ? [] : undefined;
+    const found = await findChangesAfter(reader, this.frontdoorId, place, changesPerRead);
+    if (found !== undefined && found.length > 0) return found.map(({ change }) => change);
+    const newest = await findChangePlace(reader, this.frontdoorId);
+    return newest !== undefined && isSamePlace(place, newest) ? [] : undefined;
   }
 
   async #readWhileStale(): Promise<void> {
@@ -86,16 +83,19 @@ export class Channel {
 
   async #read(): Promise<void> {
     const { reader, onNews } = this.#options;
-    const newest = await findChangeSeq(reader, this.frontdoorId);
+    const newest = await findChangePlace(reader, this.frontdoorId);
     if (newest === undefined) {
       onNews({ isGone: true });
       return;
     }
-    this.#headSeq ??= newest;
-    if (newest <= this.#headSeq) return;
-    while (this.#headSeq < newest) {
-      const found = await findChangesAfter(reader, this.frontdoorId, this.#headSeq, changesPerRead);
-      if (found[0]?.change.seq !== this.#headSeq + 1) this.#forget(newest);
+    this.#base ??= newest;
+    this.#head ??= newest;
+    if (isSamePlace(newest, this.#head)) return;
+    // Older than what is known here, or another in its place: the database was restored.
+    if (newest.seq <= this.#head.seq) this.#forget(newest);
+    while (this.#head.seq < newest.seq) {
+      const found = await findChangesAfter(reader, this.frontdoorId, this.#head, changesPerRead);
+      if (found === undefined || found.length === 0) this.#forget(newest);
       else this.#keep(found);
     }
     onNews({ isGone: false });
@@ -105,20 +105,24 @@ export class Channel {
     for (const each of found) {
       this.#kept.push(each);
       this.#keptSize += each.size;
-      this.#headSeq = each.change.seq;
+      this.#head = { seq: each.change.seq, mark: each.change.mark };
     }
     let surplus = 0;
     while (this.#kept.length - surplus > maxKept || this.#keptSize > maxKeptSize) {
       this.#keptSize -= this.#kept[surplus]?.size ?? 0;
       surplus += 1;
     }
-    if (surplus > 0) this.#kept = this.#kept.slice(surplus);
+    if (surplus === 0) return;
+    const { seq = 0, mark = "" } = this.#kept[surplus - 1]?.change ?? {};
+    this.#base = { seq, mark };
+    this.#kept = this.#kept.slice(surplus);
   }
 
-  /** What lies between has been removed: the watchers will find out. */
-  #forget(newest: number): void {
+  /** What lies between has been removed, or never was: the watchers will find out. */
+  #forget(newest: ChangePlace): void {
     this.#kept = [];
     this.#keptSize = 0;
-    this.#headSeq = newest;
+    this.#base = newest;
+    this.#head = newest;
   }
 }

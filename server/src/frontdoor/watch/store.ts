@@ -1,5 +1,6 @@
 import type { Reader, Tx } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
+import { type ChangePlace, isSamePlace } from "../frontdoors/store.ts";
 import type { ProviderTypeName } from "../provider-types/provider-type.ts";
 import { withMasks } from "../providers/definition.ts";
 import type { Provider, ProviderChange } from "../providers/provider.ts";
@@ -10,7 +11,7 @@ const selectChanges = prepared(
       .selectFrom("auth_provider_changes")
       .selectAll()
       .where("frontdoor_id", "=", frontdoorId)
-      .where("seq", ">", seq)
+      .where("seq", ">=", seq)
       .orderBy("seq")
       .limit(limit),
 );
@@ -22,18 +23,27 @@ export interface StoredChange {
   readonly size: number;
 }
 
-/** Changes after a place, in order. The first one is not the next if older ones have been removed. */
+/**
+ * Changes after a place, in order, without a gap; undefined when the change at
+ * that place has been removed, or never was.
+ */
 export async function findChangesAfter(
   reader: Reader,
   frontdoorId: string,
-  seq: number,
+  place: ChangePlace,
   limit: number,
-): Promise<StoredChange[]> {
-  const rows = await selectChanges.all(reader, { frontdoorId, seq, limit });
+): Promise<StoredChange[] | undefined> {
+  const found = await selectChanges.all(reader, { frontdoorId, seq: place.seq, limit: limit + 1 });
+  const [first] = found;
+  const isThere =
+    place.seq === 0 ? (first?.seq ?? 1) === 1 : first !== undefined && isSamePlace(first, place);
+  if (!isThere) return undefined;
+  const rows = place.seq === 0 ? found.slice(0, limit) : found.slice(1);
   return rows.map((row) => ({
     change: {
       frontdoorId: row.frontdoor_id,
       seq: row.seq,
+      mark: row.mark,
       event: row.event,
       provider: { ...JSON.parse(row.payload), id: row.provider_id, revision: row.revision },
     },
@@ -43,8 +53,8 @@ export async function findChangesAfter(
 
 /** A part of a snapshot. */
 export interface SnapshotPage {
-  /** Place of the newest change when it was read. */
-  readonly seq: number;
+  /** Of the newest change when it was read. */
+  readonly place: ChangePlace;
   /** In the order of ids. */
   readonly providers: readonly Provider[];
 }
@@ -81,6 +91,7 @@ export async function findSnapshotPage(
     )
     .select([
       "f.change_seq",
+      "f.change_mark",
       "p.id",
       "p.name",
       "p.type",
@@ -95,7 +106,8 @@ export async function findSnapshotPage(
     .execute();
   const [first] = rows;
   if (first === undefined) return undefined;
-  return { seq: first.change_seq, providers: rows.flatMap(toProviders) };
+  const place = { seq: first.change_seq, mark: first.change_mark };
+  return { place, providers: rows.flatMap(toProviders) };
 }
 
 interface SnapshotRow {

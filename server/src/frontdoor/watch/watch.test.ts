@@ -198,6 +198,38 @@ describeDatabases("watching providers", (under) => {
       expect(await take(open(newest, {}, createWatch()), 1)).toEqual(["alive"]);
     });
 
+    it("begins anew after changes that a restored database does not hold, though others have their numbers", async () => {
+      const { id } = await create("a");
+      const live = await openRead();
+      await rename(id, "lost");
+      const lost = await takeToken(live);
+      // As the backup had it, and then went on.
+      await under.database.transaction(async (tx) => {
+        const { mark } = await tx
+          .selectFrom("auth_provider_changes")
+          .select("mark")
+          .where("frontdoor_id", "=", frontdoorId)
+          .where("seq", "=", 1)
+          .executeTakeFirstOrThrow();
+        await tx
+          .deleteFrom("auth_provider_changes")
+          .where("frontdoor_id", "=", frontdoorId)
+          .where("seq", "=", 2)
+          .execute();
+        await tx
+          .updateTable("frontdoors")
+          .set({ change_seq: 1, change_mark: mark })
+          .where("id", "=", frontdoorId)
+          .execute();
+      });
+      await create("b");
+      expect(await take(live, 4)).toEqual(["snapshot_begin", "snapshot lost", "snapshot b", "snapshot_end"]);
+      await create("c");
+      const anew = ["snapshot_begin", "snapshot lost", "snapshot b", "snapshot c", "snapshot_end"];
+      for (const by of [watch, createWatch()]) expect(await take(open(lost, {}, by), 5)).toEqual(anew);
+      expect(await take(live, 1)).toEqual(["created c"]);
+    });
+
     it("refuses a token of another frontdoor, and nonsense", async () => {
       const other = (await room.frontdoors.create(manager, "", "")).id;
       const stream = open("", { frontdoorId: other });

@@ -6,7 +6,8 @@
  * place in that order and nothing more: it asks for what comes after when its
  * consumer is ready, and one that has fallen behind what is kept reads the
  * table itself. So a slow consumer holds up nobody and costs no memory. One
- * that has fallen behind the table is begun again with a snapshot.
+ * that has fallen behind the table is begun again with a snapshot, and so is
+ * one that has read changes which a restored database does not hold.
  */
 import { performance } from "node:perf_hooks";
 import type { ChangeFeed } from "../../changes/feed.ts";
@@ -18,6 +19,7 @@ import { SharedPlaces } from "../../lib/shared-places.ts";
 import type { Caller } from "../../principals/principal.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
+import type { ChangePlace } from "../frontdoors/store.ts";
 import type { Provider, ProviderChange } from "../providers/provider.ts";
 import { Channel } from "./channel.ts";
 import { SharedProofs } from "./shared-proofs.ts";
@@ -141,7 +143,7 @@ export class ProviderWatch {
 
   async *#follow(
     frontdoorId: string,
-    place: number | undefined,
+    from: ChangePlace | undefined,
     waiter: Waiter,
     request: WatchRequest & { readonly displaced: AbortSignal },
   ): AsyncGenerator<WatchEvent> {
@@ -151,29 +153,29 @@ export class ProviderWatch {
         await this.#reach.require(await request.authenticate(), frontdoorId, "read");
       });
     await waiter.channel.refresh();
-    let seq = place;
-    if (seq !== undefined && (await waiter.channel.changesAfter(seq)) !== undefined) {
-      yield { kind: "alive", resumeToken: toResumeToken(frontdoorId, seq) };
+    let place = from;
+    if (place !== undefined && (await waiter.channel.changesAfter(place)) !== undefined) {
+      yield { kind: "alive", resumeToken: toResumeToken(frontdoorId, place) };
     }
     for (;;) {
       if (request.displaced.aborted) throw new DomainError("STREAM_DISPLACED");
       if (request.signal.aborted) throw new DomainError("UNAVAILABLE", { message: "the server is stopping" });
       await prove();
-      const changes = seq === undefined ? undefined : await waiter.channel.changesAfter(seq);
-      if (seq === undefined || changes === undefined) {
-        seq = yield* this.#snapshot(frontdoorId, prove);
+      const changes = place && (await waiter.channel.changesAfter(place));
+      if (place === undefined || changes === undefined) {
+        place = yield* this.#snapshot(frontdoorId, prove);
         waiter.spokeAtMs = performance.now();
         continue;
       }
       for (const change of changes) {
         await prove();
-        seq = change.seq;
-        yield { kind: "change", change, resumeToken: toResumeToken(frontdoorId, seq) };
+        place = { seq: change.seq, mark: change.mark };
+        yield { kind: "change", change, resumeToken: toResumeToken(frontdoorId, place) };
         waiter.spokeAtMs = performance.now();
       }
       if (changes.length > 0) continue;
       if (performance.now() - waiter.spokeAtMs >= this.#heartbeatMs) {
-        yield { kind: "alive", resumeToken: toResumeToken(frontdoorId, seq) };
+        yield { kind: "alive", resumeToken: toResumeToken(frontdoorId, place) };
         waiter.spokeAtMs = performance.now();
         continue;
       }
@@ -182,7 +184,7 @@ export class ProviderWatch {
   }
 
   /** Answers the place from which changes go on. */
-  async *#snapshot(frontdoorId: string, prove: () => Promise<void>): AsyncGenerator<WatchEvent, number> {
+  async *#snapshot(frontdoorId: string, prove: () => Promise<void>): AsyncGenerator<WatchEvent, ChangePlace> {
     const read = async (afterId: string, seq?: number) => {
       const limits = { afterId, limit: providersPerRead, ...(seq !== undefined && { seq }) };
       const page = await findSnapshotPage(this.#reader, frontdoorId, limits);
@@ -198,10 +200,10 @@ export class ProviderWatch {
       }
       const last = page.providers.at(-1);
       if (last === undefined || page.providers.length < providersPerRead) break;
-      page = await read(last.id, first.seq);
+      page = await read(last.id, first.place.seq);
     }
-    yield { kind: "snapshot_end", resumeToken: toResumeToken(frontdoorId, first.seq) };
-    return first.seq;
+    yield { kind: "snapshot_end", resumeToken: toResumeToken(frontdoorId, first.place) };
+    return first.place;
   }
 
   /** Something that proofs rest on has changed: streams it may be about prove themselves now, not at their next message. */
@@ -289,13 +291,14 @@ function toListName(frontdoorId: string): string[] {
   return ["WatchAuthProviders", frontdoorId];
 }
 
-function toResumeToken(frontdoorId: string, seq: number): string {
-  return toPageToken(toListName(frontdoorId), [seq]);
+function toResumeToken(frontdoorId: string, { seq, mark }: ChangePlace): string {
+  return toPageToken(toListName(frontdoorId), [seq, mark]);
 }
 
-function fromResumeToken(frontdoorId: string, token: string): number | undefined {
+function fromResumeToken(frontdoorId: string, token: string): ChangePlace | undefined {
   try {
-    return fromPageToken(toListName(frontdoorId), token, ["integer"])?.[0];
+    const position = fromPageToken(toListName(frontdoorId), token, ["integer", "text"]);
+    return position && { seq: position[0], mark: position[1] };
   } catch {
     throw invalidField("resume_token", "must be the resume_token of a stream of the same frontdoor");
   }
