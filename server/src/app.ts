@@ -73,7 +73,7 @@ import { type FlowLimit, FlowLimits } from "./limits/flow-limits.ts";
 import { guardChain } from "./limits/guarded-chain.ts";
 import { deleteForgottenClients } from "./limits/known-client-store.ts";
 import { KnownClients } from "./limits/known-clients.ts";
-import { type MailboxLimit, MailboxLimits } from "./limits/mailbox-limits.ts";
+import { type MailboxLimit, MailboxLimits, mailboxWindowMs } from "./limits/mailbox-limits.ts";
 import { deleteStaleCounts } from "./limits/rolling-count-store.ts";
 import { SharedCounts } from "./limits/shared-counts.ts";
 import { listen } from "./listener/listener.ts";
@@ -778,7 +778,10 @@ export async function createApp(options: AppOptions): Promise<App> {
       ["flows", deleteExpiredFlows],
       ["sent_codes", deleteSentCodes],
       ["sessions", deleteExpiredSessions],
-      ["limit_counts", deleteStaleCounts],
+      [
+        "limit_counts",
+        (tx: Tx, now: Date, limit: number) => deleteStaleCounts(tx, now, limit, mailboxWindowMs),
+      ],
       ["limit_counts", deleteForgottenClients],
     ] as const) {
       const removeBatch = (limit: number) => database.transaction((tx) => remove(tx, clock.now(), limit));

@@ -64,3 +64,10 @@ it("reports the present minute too when asked for all", () => {
   throttle.sweep(at(1), true);
   expect(reported).toMatchObject([{ addressBlock: "192.0.2.1", count: 1 }]);
 });
+
+it("begins a new minute when a clock that ran ahead is set right", () => {
+  const { throttle, reported } = createThrottle();
+  expect(admitMany(throttle, Array(4).fill("192.0.2.1"), 3600)).toEqual([true, true, true, false]);
+  expect(throttle.admit("192.0.2.1", at(0))).toBe(true);
+  expect(reported).toEqual([{ addressBlock: "192.0.2.1", count: 1, sinceAt: at(3600) }]);
+});

@@ -38,6 +38,11 @@ export interface RefusalThrottleOptions {
 const windowMs = 60_000;
 const everyBlock = "*";
 
+/** Also when the clock has been set back by as much: what has yet to begin would last for ever. */
+function isOver({ startedAtMs }: Window, nowMs: number): boolean {
+  return Math.abs(nowMs - startedAtMs) >= windowMs;
+}
+
 /** @see the head of this file */
 export class RefusalThrottle {
   readonly #options: Required<RefusalThrottleOptions>;
@@ -74,14 +79,14 @@ export class RefusalThrottle {
   sweep(now: Date, all = false): void {
     const nowMs = all ? Number.POSITIVE_INFINITY : now.getTime();
     for (const [block, window] of this.#blocks.entries()) {
-      if (nowMs - window.startedAtMs >= windowMs) this.#blocks.delete(block);
+      if (isOver(window, nowMs)) this.#blocks.delete(block);
     }
     this.#total = this.#roll(everyBlock, this.#total, nowMs);
   }
 
   #findWindow(block: string, nowMs: number): Window {
     const found = this.#blocks.get(block);
-    if (found !== undefined && nowMs - found.startedAtMs < windowMs) return found;
+    if (found !== undefined && !isOver(found, nowMs)) return found;
     this.#blocks.delete(block);
     const fresh = { startedAtMs: nowMs, admitted: 0, suppressed: 0 };
     this.#blocks.set(block, fresh);
@@ -89,7 +94,7 @@ export class RefusalThrottle {
   }
 
   #roll(block: string, window: Window, nowMs: number): Window {
-    if (nowMs - window.startedAtMs < windowMs) return window;
+    if (!isOver(window, nowMs)) return window;
     this.#report(block, window);
     return { startedAtMs: Number.isFinite(nowMs) ? nowMs : 0, admitted: 0, suppressed: 0 };
   }

@@ -22,19 +22,19 @@ export class AuditRetention {
   #isClosed = false;
 
   constructor(options: AuditRetentionOptions) {
-    this.#options = { sweepEveryMs: 600_000, ...options };
+    this.#options = { sweepEveryMs: 60_000, ...options };
   }
 
-  /** Sweeps at once and from then on; failures are logged and made up for by the next sweep. */
+  /**
+   * Sweeps from now on, first when the pause has passed: a server that starts
+   * has other things to do. Failures are logged and made up for by the next sweep.
+   */
   start(): void {
-    const sweep = async () => {
+    this.#timer = setTimeout(async () => {
       this.#sweep = this.sweep();
       await this.#sweep;
-      if (this.#isClosed) return;
-      this.#timer = setTimeout(() => void sweep(), this.#options.sweepEveryMs);
-      this.#timer.unref();
-    };
-    void sweep();
+      if (!this.#isClosed) this.start();
+    }, this.#options.sweepEveryMs).unref();
   }
 
   /** Ends after the batch in progress. */

@@ -76,6 +76,23 @@ describe("Checkpointer", () => {
     await checkpointer.close();
   });
 
+  it("gives back what a log has taken on disk beyond its limit, once it is written back", async () => {
+    const checkpointer = new Checkpointer({ path, log: silentLog });
+    const limit = 64 * 1024 * 1024;
+    const reader = new Sqlite(path);
+    const held = reader.transaction(() => {
+      reader.prepare("select count(*) from rows").get();
+      // Nothing of it can be written over while somebody reads.
+      while (statSync(`${path}-wal`).size < limit * 1.2) fill();
+    });
+    held();
+    reader.close();
+    await checkpointer.checkpoint();
+    writer.run("insert into rows (bytes) values (zeroblob(10))");
+    expect(statSync(`${path}-wal`).size).toBeLessThanOrEqual(limit);
+    await checkpointer.close();
+  });
+
   it("begins a long log anew though more was written while it was written back", async () => {
     const checkpointer = new Checkpointer({ path, log: silentLog });
     // One for the thread to be there, or the transaction below would be over before it looks.

@@ -70,11 +70,11 @@ export class PostgresSessions {
     const generation = this.#generation;
     const ask = <R extends object>(text: string) =>
       client.query<R>({ text, query_timeout: this.#options.timeoutMs } as QueryConfig);
-    this.#judge((await ask<Particulars>(particulars)).rows[0]);
-    await ask(continueOrderStatement);
-    this.#follow(client);
     const lifetimeMs = this.#lifetimeMs * (0.75 + 0.25 * this.#options.random());
     this.#sessions.set(client, { generation, endsAtMs: this.#options.monotonicMs() + lifetimeMs });
+    this.#follow(client);
+    this.#judge((await ask<Particulars>(particulars)).rows[0]);
+    await ask(continueOrderStatement);
     return lifetimeMs;
   }
 

@@ -11,6 +11,9 @@ const maxStatements = 500;
 /** How long a connection blocks for a lock while it is being opened, in milliseconds. */
 const openTimeoutMs = 10_000;
 
+/** As long as the log gets where the writer has to write it back itself: 16 000 pages. */
+const logBytes = 64 * 1024 * 1024;
+
 export interface SqliteHandleOptions {
   readonly path: string;
   /** A connection that only reads refuses every write. */
@@ -123,6 +126,8 @@ function openFile(options: SqliteHandleOptions): Sqlite.Database {
   // Pages after which a commit writes the log back itself. A server has a thread for that (checkpointer.ts),
   // which leaves it little to do; 64 MiB are what the log then has on disk.
   database.pragma("wal_autocheckpoint = 16000");
+  // What the log may have on disk once it was written back, in bytes; a long read can make it grow beyond.
+  database.pragma(`journal_size_limit = ${logBytes}`);
   if (options.readOnly) database.pragma("query_only = on");
   // The writer waits for its lock without blocking the process (group-commit.ts);
   // a reader under WAL meets a lock only while another process recovers the file.

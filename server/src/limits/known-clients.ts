@@ -57,7 +57,7 @@ export class KnownClients {
     const key = toKey(client);
     const nowMs = this.#options.clock.now().getTime();
     const notedAtMs = this.#own.get(key);
-    if (notedAtMs !== undefined && nowMs - notedAtMs < writtenForMs) return;
+    if (notedAtMs !== undefined && Math.abs(nowMs - notedAtMs) < writtenForMs) return;
     this.#own.set(key, nowMs);
     if (this.#pending.size >= maxPending) return;
     this.#pending.set(key, client);
@@ -91,7 +91,7 @@ export class KnownClients {
   #ask(block: string): Promise<ReadonlySet<string>> {
     const nowMs = this.#options.clock.now().getTime();
     const known = this.#asked.get(block);
-    if (known !== undefined && nowMs - known.atMs < askedForMs) return known.ids;
+    if (known !== undefined && Math.abs(nowMs - known.atMs) < askedForMs) return known.ids;
     const ids = findKnownClients(this.#options.database.reader, block, clientsPerBlock).then(
       (found) => new Set(found),
       () => new Set<string>(),

@@ -73,16 +73,47 @@ describeDatabases("mailbox limits", (under) => {
     expect(await limited.take(two, "192.0.2.1")).toBe(true);
   });
 
+  it("counts what a clock that ran ahead has counted as of now, once that is set right", async () => {
+    const limited = limits({ wrongCodesPerMailbox: 2 });
+    const mailbox = newMailbox();
+    nowMs = startMs + 100 * hourMs;
+    await guess(limited, mailbox);
+    await guess(limited, mailbox);
+    nowMs = startMs + 50 * hourMs;
+    expect(await guess(limited, mailbox)).toBeUndefined();
+    nowMs += hourMs - 1;
+    expect(await guess(limited, mailbox)).toBeUndefined();
+    nowMs += 1;
+    expect(await guess(limited, mailbox)).toBeDefined();
+    expect(await guess(limited, mailbox)).toBeDefined();
+    expect(await guess(limited, mailbox)).toBeUndefined();
+  });
+
   it("sweeps what has left the window, and nothing else", async () => {
     const mailbox = newMailbox();
     nowMs = startMs + 10 * hourMs;
     const limited = limits({ wrongCodesPerMailbox: 1 });
     await guess(limited, mailbox);
     const sweep = (atMs: number) =>
-      under.database.transaction((tx) => deleteStaleCounts(tx, new Date(atMs), 1000));
+      under.database.transaction((tx) => deleteStaleCounts(tx, new Date(atMs), 1000, hourMs));
     expect(await sweep(nowMs + hourMs - 1)).toBeGreaterThan(0);
     expect(await guess(limited, mailbox)).toBeUndefined();
     expect(await sweep(nowMs + hourMs)).toBe(1);
     expect(await sweep(nowMs + hourMs)).toBe(0);
+  });
+
+  it("sweeps what a clock that ran ahead has left a window after that is set right", async () => {
+    const limited = limits();
+    nowMs = startMs + 100 * hourMs;
+    await guess(limited, newMailbox());
+    nowMs = startMs + 60 * hourMs;
+    const rows = () => under.database.reader.selectFrom("rolling_counts").selectAll().execute();
+    const sweep = () =>
+      under.database.transaction((tx) => deleteStaleCounts(tx, new Date(nowMs), 1000, hourMs));
+    await sweep();
+    expect(await rows()).not.toEqual([]);
+    nowMs += hourMs;
+    await sweep();
+    expect(await rows()).toEqual([]);
   });
 });

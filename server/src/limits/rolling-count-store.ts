@@ -1,4 +1,5 @@
 import type { Tx } from "../db/database.ts";
+import { clockSlackMs } from "../lib/clock.ts";
 
 /** Something that is counted, and how often it may be within the window. */
 export interface RollingLimit {
@@ -7,10 +8,10 @@ export interface RollingLimit {
 }
 
 /**
- * Events of a key that are still within the window, oldest first. One statement
- * makes the row or locks it until `tx` ends, so that none is swept in between.
+ * Events of a key, oldest first. One statement makes the row or locks it until
+ * `tx` ends, so that none is swept in between.
  */
-async function lockEvents(tx: Tx, key: string, since: number, expiresAt: number): Promise<number[]> {
+async function lockEvents(tx: Tx, key: string, expiresAt: number): Promise<number[]> {
   const row = await tx
     .insertInto("rolling_counts")
     .values({ key, events: "[]", expires_at: expiresAt })
@@ -19,8 +20,7 @@ async function lockEvents(tx: Tx, key: string, since: number, expiresAt: number)
     )
     .returning("events")
     .executeTakeFirstOrThrow();
-  const events: number[] = JSON.parse(row.events);
-  return events.filter((at) => at > since);
+  return JSON.parse(row.events);
 }
 
 async function writeEvents(tx: Tx, key: string, events: readonly number[], windowMs: number): Promise<void> {
@@ -35,6 +35,9 @@ async function writeEvents(tx: Tx, key: string, events: readonly number[], windo
  * Counts one event for each of the limits, or for none if one of them is used
  * up. Concurrent calls wait for each other: no more than the limit succeed.
  *
+ * What was counted by a clock that ran ahead counts as of now: it is forgotten
+ * a window later, and not before.
+ *
  * @returns the first limit that is used up; undefined when the event counts.
  */
 export async function takeEvents(
@@ -47,8 +50,15 @@ export async function takeEvents(
   const counted: { key: string; events: number[] }[] = [];
   // In one order, so that two transactions never wait for each other crosswise.
   for (const limited of limits.toSorted((a, b) => (a.key < b.key ? -1 : 1))) {
-    const events = await lockEvents(tx, limited.key, at - windowMs, at + windowMs);
-    if (events.length >= limited.limit) return limited;
+    const stored = await lockEvents(tx, limited.key, at + windowMs);
+    const isAhead = (event: number) => event > at + clockSlackMs;
+    const events = stored
+      .filter((event) => event > at - windowMs)
+      .map((event) => (isAhead(event) ? at : event));
+    if (events.length >= limited.limit) {
+      if (stored.some(isAhead)) await writeEvents(tx, limited.key, events, windowMs);
+      return limited;
+    }
     counted.push({ key: limited.key, events: [...events, at].toSorted((a, b) => a - b) });
   }
   for (const { key, events } of counted) await writeEvents(tx, key, events, windowMs);
@@ -57,13 +67,21 @@ export async function takeEvents(
 
 /** Takes an event back that was counted at `at`. */
 export async function giveBackEvent(tx: Tx, key: string, at: Date, windowMs: number): Promise<void> {
-  const events = await lockEvents(tx, key, 0, at.getTime() + windowMs);
+  const events = await lockEvents(tx, key, at.getTime() + windowMs);
   const index = events.indexOf(at.getTime());
   if (index >= 0) await writeEvents(tx, key, events.toSpliced(index, 1), windowMs);
 }
 
-/** Removes up to `limit` keys whose events have all left the window. Answers how many there were. */
-export async function deleteStaleCounts(tx: Tx, now: Date, limit: number): Promise<number> {
+/**
+ * Removes up to `limit` keys whose events have all left the window. Answers how
+ * many there were. What a clock that ran ahead has left stays for one window more.
+ */
+export async function deleteStaleCounts(tx: Tx, now: Date, limit: number, windowMs: number): Promise<number> {
+  await tx
+    .updateTable("rolling_counts")
+    .set({ expires_at: now.getTime() + windowMs })
+    .where("expires_at", ">", now.getTime() + windowMs + clockSlackMs)
+    .execute();
   const result = await tx
     .deleteFrom("rolling_counts")
     .where("key", "in", (stale) =>

@@ -46,6 +46,27 @@ describeDatabases("shared counts", (under) => {
       expect([here.total("together"), there.total("together")]).toEqual([4, 4]);
   });
 
+  it("are shared again at once when a clock that ran ahead is set right, and lock nobody out", async () => {
+    const here = await startCounts(under.database);
+    const there = await startCounts(await under.openAnother());
+    nowMs = start + 3_600_000;
+    for (let count = 0; count < 5; count += 1) here.add("ahead");
+    await here.exchange();
+    await there.exchange();
+    nowMs = start + 60_000;
+    expect([here.total("ahead"), there.total("ahead")]).toEqual([0, 0]);
+    there.add("ahead");
+    await there.exchange();
+    await here.exchange();
+    const late = await startCounts(under.database);
+    expect([here.total("ahead"), late.total("ahead")]).toEqual([under.dialect === "postgres" ? 1 : 0, 1]);
+    // And what was counted ahead is gone from the table.
+    nowMs += 60_000;
+    await here.exchange();
+    const rows = await under.database.reader.selectFrom("rate_counts").select("updated_at").execute();
+    expect(rows.filter(({ updated_at }) => updated_at > nowMs)).toEqual([]);
+  });
+
   it("are not lost by a restart, and forgotten with their window", async () => {
     const before = await startCounts(under.database);
     before.add("restart");

@@ -9,9 +9,9 @@
  * tokens demand anyway.
  */
 import type { Database } from "../db/database.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, clockSlackMs } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
-import { addCounts, countsPerRead, deleteCountsBefore, findCountsUpdatedSince } from "./store.ts";
+import { addCounts, countsPerRead, deleteCountsOutside, findCountsUpdatedSince } from "./store.ts";
 import { bucketMs, WindowCounts } from "./window-counts.ts";
 
 export interface SharedCountsOptions {
@@ -27,9 +27,6 @@ export interface SharedCountsOptions {
 
 /** How many buckets one transaction takes. */
 const countsPerTransaction = 256;
-
-/** By how much the clocks of processes may differ, in milliseconds. */
-const clockSlackMs = 5_000;
 
 /** How often buckets nobody needs any more are removed, in milliseconds. */
 const pruneEveryMs = 60_000;
@@ -137,7 +134,8 @@ export class SharedCounts {
   }
 
   async #exchangeOnce(): Promise<void> {
-    const { log } = this.#options;
+    const { clock, log } = this.#options;
+    this.#counts.dropStale(clock.now());
     try {
       await this.#tell();
       await this.#learn();
@@ -145,7 +143,6 @@ export class SharedCounts {
       if (this.#isFailing) log.info({}, "limits are shared again");
       this.#isFailing = false;
     } catch (error) {
-      this.#counts.dropStale(this.#options.clock.now());
       if (!this.#isFailing) log.warn({ err: error }, "limits cannot be shared: this process counts alone");
       this.#isFailing = true;
     }
@@ -167,10 +164,14 @@ export class SharedCounts {
 
   /** Of an SQLite file this process is the only server: what was there at its start is all there is to learn. */
   async #learn(): Promise<void> {
-    const { database } = this.#options;
+    const { database, clock } = this.#options;
     if (this.#hasLearnt && database.dialect === "sqlite") return;
+    const now = clock.now();
+    // Rows of a clock that ran ahead come last, and must not lead past those that come now.
+    const latestMs = now.getTime() - clockSlackMs;
+    this.#learnFrom = new Date(Math.min(this.#learnFrom.getTime(), latestMs));
     const rows = await findCountsUpdatedSince(database.reader, this.#learnFrom);
-    for (const row of rows) this.#counts.learn(row);
+    for (const row of rows) this.#counts.learn(row, now);
     const newest = rows.at(-1)?.updatedAt;
     const isPageFull = rows.length === countsPerRead;
     this.#hasLearnt = !isPageFull;
@@ -182,9 +183,11 @@ export class SharedCounts {
 
   async #pruneIfDue(): Promise<void> {
     const { database, clock } = this.#options;
-    if (clock.now().getTime() - this.#prunedAt.getTime() < pruneEveryMs) return;
-    this.#prunedAt = clock.now();
-    const horizon = new Date(this.#windowStart().getTime() - clockSlackMs);
-    await database.transaction((tx) => deleteCountsBefore(tx, horizon, 5000));
+    const now = clock.now();
+    if (Math.abs(now.getTime() - this.#prunedAt.getTime()) < pruneEveryMs) return;
+    this.#prunedAt = now;
+    const from = new Date(this.#windowStart().getTime() - clockSlackMs);
+    const to = new Date(now.getTime() + this.#options.windowMs);
+    await database.transaction((tx) => deleteCountsOutside(tx, from, to, 5000));
   }
 }

@@ -63,19 +63,27 @@ export async function findCountsUpdatedSince(
   }));
 }
 
-/** Removes up to `limit` buckets that have not changed since `horizon`. Answers how many there were. */
-export async function deleteCountsBefore(tx: Tx, horizon: Date, limit: number): Promise<number> {
+/**
+ * Removes up to `limit` buckets that have not changed since `from`, and all that
+ * have after `to`: those are of a clock that ran ahead. Answers how many there were.
+ */
+export async function deleteCountsOutside(tx: Tx, from: Date, to: Date, limit: number): Promise<number> {
   const last = await tx
     .selectFrom("rate_counts")
     .select("updated_at")
-    .where("updated_at", "<", horizon.getTime())
+    .where("updated_at", "<", from.getTime())
     .orderBy("updated_at")
     .offset(limit - 1)
     .limit(1)
     .executeTakeFirst();
   const result = await tx
     .deleteFrom("rate_counts")
-    .where("updated_at", "<", last === undefined ? horizon.getTime() : last.updated_at + 1)
+    .where((eb) =>
+      eb.or([
+        eb("updated_at", "<", last === undefined ? from.getTime() : last.updated_at + 1),
+        eb("updated_at", ">", to.getTime()),
+      ]),
+    )
     .executeTakeFirst();
   return Number(result.numDeletedRows);
 }

@@ -51,10 +51,10 @@ it("counts once what could not be told, and tells it together with what came sin
 it("learns what others counted or gave back, however often it is told", () => {
   const counts = create();
   const learnt = { key: "a", bucketAtMs: at(0).getTime(), count: 5 };
-  counts.learn(learnt);
-  counts.learn(learnt);
+  counts.learn(learnt, at(0));
+  counts.learn(learnt, at(0));
   expect(counts.total("a", at(0))).toBe(5);
-  counts.learn({ ...learnt, count: 4 });
+  counts.learn({ ...learnt, count: 4 }, at(0));
   expect(counts.total("a", at(0))).toBe(4);
 });
 
@@ -74,7 +74,7 @@ it("gives back into the bucket that was counted in, while that is in the window"
 it("gives back what another process counted", () => {
   const counts = create();
   const bucketAtMs = at(0).getTime();
-  counts.learn({ key: "a", bucketAtMs, count: 3 });
+  counts.learn({ key: "a", bucketAtMs, count: 3 }, at(0));
   counts.giveBack("a", at(1), at(2));
   expect(counts.total("a", at(2))).toBe(2);
   const taken = counts.takePending(10);
@@ -92,4 +92,19 @@ it("stays within its bounds", () => {
   expect(counts.hasPending).toBe(true);
   counts.dropStale(at(65));
   expect(counts.hasPending).toBe(false);
+});
+
+it("lets nothing count that lies ahead of a clock which was set back", () => {
+  const counts = create();
+  counts.add("a", at(3600));
+  counts.learn({ key: "a", bucketAtMs: at(3600).getTime(), count: 9 }, at(0));
+  expect(counts.total("a", at(0))).toBe(0);
+  counts.dropStale(at(0));
+  expect(counts.takePending(10)).toEqual([]);
+  expect(counts.add("a", at(0))).toBe(1);
+  // Another process may be ahead by a little.
+  counts.learn({ key: "b", bucketAtMs: at(5).getTime(), count: 2 }, at(0));
+  expect(counts.total("b", at(0))).toBe(2);
+  // Nor does it come to count later.
+  expect(counts.total("a", at(3600))).toBe(0);
 });

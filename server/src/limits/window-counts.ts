@@ -3,9 +3,11 @@
  *
  * A window is made of short buckets, so that an event is forgotten at most one
  * bucket after the window has passed it, and never before. Each count is what
- * the table said last plus what this process has not told the table yet.
+ * the table said last plus what this process has not told the table yet. A
+ * bucket that lies ahead of the clock, which was set back, counts for nothing.
  */
 import type { LRUCache } from "lru-cache";
+import { clockSlackMs } from "../lib/clock.ts";
 import { createLru } from "../lib/lru.ts";
 
 /** A bucket of one key. */
@@ -104,11 +106,12 @@ export class WindowCounts {
   }
 
   /** What the table says of a bucket, read while nothing taken was unsettled. */
-  learn({ key, bucketAtMs, count }: BucketCount): void {
+  learn({ key, bucketAtMs, count }: BucketCount, now: Date): void {
+    if (!this.#isLive(bucketAtMs, now.getTime())) return;
     this.#get(key, bucketAtMs).shared = count;
   }
 
-  /** Drops counts that have left the window before the table took them. */
+  /** Drops counts that are not in the window, before the table takes them. */
   dropStale(now: Date): void {
     for (const [id, { bucketAtMs }] of this.#pending) {
       if (!this.#isLive(bucketAtMs, now.getTime())) this.#pending.delete(id);
@@ -121,7 +124,7 @@ export class WindowCounts {
   }
 
   #isLive(bucketAtMs: number, nowMs: number): boolean {
-    return bucketAtMs + bucketMs > nowMs - this.#windowMs;
+    return bucketAtMs + bucketMs > nowMs - this.#windowMs && bucketAtMs <= nowMs + clockSlackMs;
   }
 
   #live(key: string, now: Date): [number, Bucket][] {

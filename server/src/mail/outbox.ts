@@ -45,7 +45,7 @@ export function createOutbox(options: {
 
   async function removeOld(): Promise<void> {
     const nowMs = clock.now().getTime();
-    if (nowMs - sweptAtMs < sweepEveryMs) return;
+    if (Math.abs(nowMs - sweptAtMs) < sweepEveryMs) return;
     sweptAtMs = nowMs;
     const horizon = nowMs - keptMs;
     for (const name of await readdir(folder)) {

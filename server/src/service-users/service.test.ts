@@ -237,7 +237,7 @@ describeDatabases("service users", (under) => {
 
     async function countLeft(id: string): Promise<number> {
       const { reader } = under.database;
-      const calls = await findCalls(reader, id, "2025-01-01");
+      const calls = await findCalls(reader, id, "2025-01-01", "2027-01-01");
       const projects = await reader
         .selectFrom("project_members")
         .select("project_id")

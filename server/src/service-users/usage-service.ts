@@ -5,7 +5,7 @@ import type { Caller } from "../principals/principal.ts";
 import type { Credential } from "./credential.ts";
 import { findCredentials } from "./credential-store.ts";
 import { getServiceUserIn, reads, type ServiceUserRef } from "./reach.ts";
-import { firstDayOf } from "./usage.ts";
+import { firstDayOf, toDay } from "./usage.ts";
 import { findCalls } from "./usage-store.ts";
 
 /** Calls of one day. */
@@ -61,7 +61,8 @@ export class UsageService {
     const { reader } = this.#database;
     const serviceUser = await getServiceUserIn(reader, organization.id, ref.id);
     const credentials = await findCredentials(reader, serviceUser.id);
-    const calls = await findCalls(reader, serviceUser.id, firstDayOf(days, this.#clock.now()));
+    const now = this.#clock.now();
+    const calls = await findCalls(reader, serviceUser.id, firstDayOf(days, now), toDay(now));
     const byCredential = Map.groupBy(calls, ({ credentialId }) => credentialId);
     const present = credentials.map((credential) => ({
       credentialId: credential.id,

@@ -1,5 +1,6 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { dialectOf, forUpdate } from "../db/dialect.ts";
+import { clockSlackMs } from "../lib/clock.ts";
 
 /** Calls of one credential on one day. */
 export interface DailyCalls {
@@ -60,7 +61,8 @@ export async function lockServiceUsers(tx: Tx, ids: readonly string[]): Promise<
 
 /**
  * Moves the last use of rows forward to `at`, but only of those that were last
- * used before `staleBefore`: a busy one is not written each time.
+ * used before `staleBefore`, for a busy one is not written each time, or ahead
+ * of a clock that has been set back.
  */
 export async function touchLastUsed(
   tx: Tx,
@@ -74,22 +76,30 @@ export async function touchLastUsed(
       .updateTable(table)
       .set({ last_used_at: at.getTime() })
       .where("id", "in", chunk)
-      .where((eb) => eb.or([eb("last_used_at", "is", null), eb("last_used_at", "<", staleBefore.getTime())]))
+      .where((eb) =>
+        eb.or([
+          eb("last_used_at", "is", null),
+          eb("last_used_at", "<", staleBefore.getTime()),
+          eb("last_used_at", ">", at.getTime() + clockSlackMs),
+        ]),
+      )
       .execute();
   }
 }
 
-/** Calls of a service user from a day on, that day included: by credential, oldest day first. */
+/** Calls of a service user from one day to another, both included: by credential, oldest day first. */
 export async function findCalls(
   reader: Reader,
   serviceUserId: string,
   fromDay: string,
+  toDay: string,
 ): Promise<DailyCalls[]> {
   const rows = await reader
     .selectFrom("service_user_usage")
     .selectAll()
     .where("service_user_id", "=", serviceUserId)
     .where("day", ">=", fromDay)
+    .where("day", "<=", toDay)
     .orderBy("credential_id")
     .orderBy("day")
     .execute();
@@ -101,8 +111,8 @@ export async function findCalls(
   }));
 }
 
-/** Removes some rows of days before `day`, at most `limit`; answers how many. */
-export async function deleteCallsBefore(tx: Tx, day: string, limit: number): Promise<number> {
+/** Removes some rows of days before `from` or after `to`, at most `limit`; answers how many. */
+export async function deleteCallsOutside(tx: Tx, from: string, to: string, limit: number): Promise<number> {
   const key = ["service_user_id", "credential_id", "day"] as const;
   const result = await tx
     .deleteFrom("service_user_usage")
@@ -112,7 +122,7 @@ export async function deleteCallsBefore(tx: Tx, day: string, limit: number): Pro
         "in",
         selectFrom("service_user_usage")
           .select(key)
-          .where("day", "<", day)
+          .where(({ eb, or }) => or([eb("day", "<", from), eb("day", ">", to)]))
           .limit(limit)
           .$asTuple(...key),
       ),

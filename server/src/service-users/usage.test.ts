@@ -105,6 +105,24 @@ describeDatabases("usage", (under) => {
     expect(await lastUse()).toEqual(room.clock.now());
   });
 
+  it("is right again when a clock that ran ahead is set right", async () => {
+    const token = await makeToken();
+    const now = room.clock.now();
+    room.clock.advance(10 * dayMs);
+    await token.use();
+    await room.usage.flush();
+    room.clock.advance(-10 * dayMs);
+    expect((await room.usages.get(root, ref, 30)).days).toEqual([]);
+    await token.use();
+    await room.usage.flush();
+    const { days, lastUsedAt } = await room.usages.get(root, ref, 30);
+    expect({ days, lastUsedAt }).toEqual({ days: [{ day: toDay(now), calls: 1 }], lastUsedAt: now });
+    // Nor does it come to be told later.
+    await new UsageRecorder({ database: under.database, clock: room.clock, log: silentLog }).sweep();
+    const rows = await under.database.reader.selectFrom("service_user_usage").select("day").execute();
+    expect(rows.filter(({ day }) => day > toDay(now))).toEqual([]);
+  });
+
   it("counts no refused proof", async () => {
     const token = await makeToken();
     await room.serviceUsers.setState(root, ref, "disabled");

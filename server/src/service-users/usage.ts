@@ -9,12 +9,12 @@
 import type { Database, Tx } from "../db/database.ts";
 import { lockForTransaction } from "../db/dialect.ts";
 import { sweepInBatches } from "../db/sweep.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, clockSlackMs } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import {
   addCalls,
   type DailyCalls,
-  deleteCallsBefore,
+  deleteCallsOutside,
   lockServiceUsers,
   touchLastUsed,
 } from "./usage-store.ts";
@@ -106,15 +106,20 @@ export class UsageRecorder {
     if (this.#pending.size > 0) await this.#write();
   }
 
-  /** Removes counts older than {@link usageKeptDays}, a few at a time; does nothing twice a day. */
+  /**
+   * Removes counts older than {@link usageKeptDays}, and those of days that a
+   * clock was in which ran ahead, a few at a time; does nothing twice a day.
+   */
   async sweep(): Promise<void> {
     const now = this.#clock.now();
     const today = toDay(now);
     if (this.#sweptDay === today) return;
-    const horizon = firstDayOf(usageKeptDays, now);
+    const from = firstDayOf(usageKeptDays, now);
+    // Another process may be in the next day already.
+    const to = toDay(new Date(now.getTime() + clockSlackMs));
     await sweepInBatches(async (limit) => {
       if (this.#isClosed) return 0;
-      return await this.#database.transaction((tx) => deleteCallsBefore(tx, horizon, limit));
+      return await this.#database.transaction((tx) => deleteCallsOutside(tx, from, to, limit));
     });
     this.#sweptDay = today;
   }

@@ -1,6 +1,7 @@
 import type { Reader, Tx } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
 import type { AuthProviderApiKeyRow } from "../../db/schema.ts";
+import { clockSlackMs } from "../../lib/clock.ts";
 import { isUuid } from "../../lib/ids.ts";
 import type { ApiKey } from "./api-key.ts";
 
@@ -96,7 +97,13 @@ export async function touchApiKeys(
       .updateTable("auth_provider_api_keys")
       .set({ last_used_at: at.getTime() })
       .where("id", "=", id)
-      .where((eb) => eb.or([eb("last_used_at", "is", null), eb("last_used_at", "<", at.getTime())]))
+      .where((eb) =>
+        eb.or([
+          eb("last_used_at", "is", null),
+          eb("last_used_at", "<", at.getTime()),
+          eb("last_used_at", ">", at.getTime() + clockSlackMs),
+        ]),
+      )
       .execute();
   }
 }

@@ -40,7 +40,7 @@ export class ApiKeyTouches {
   note(id: string): void {
     const now = this.#options.clock.now();
     const noted = this.#noted.get(id);
-    if (noted !== undefined && now.getTime() - noted.getTime() < touchEveryMs) return;
+    if (noted !== undefined && Math.abs(now.getTime() - noted.getTime()) < touchEveryMs) return;
     if (this.#noted.size >= maxNoted) this.#noted.clear();
     this.#noted.set(id, now);
     this.#pending.set(id, now);
