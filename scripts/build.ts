@@ -66,7 +66,7 @@ const usedBuiltins: Plugin = {
 const browserFiles: Plugin = {
   name: "browser-files",
   setup({ onLoad, esbuild }) {
-    onLoad({ filter: /pages[\\/]assets\.ts$/ }, ({ path }) => {
+    onLoad({ filter: /html[\\/]assets\.ts$/ }, ({ path }) => {
       const imports: string[] = [];
       const contents = readFileSync(path, "utf8").replace(
         /readFileSync\(new URL\(("[^"]+"), import\.meta\.url\), "utf8"\)/g,
@@ -74,7 +74,7 @@ const browserFiles: Plugin = {
       );
       return { contents: `${imports.join("\n")}\n${contents}`, loader: "ts" };
     });
-    onLoad({ filter: /pages[\\/]browser[\\/].*\.(css|js|svg)$/ }, async ({ path }) => {
+    onLoad({ filter: /html[\\/]browser[\\/].*\.(css|js|svg)$/ }, async ({ path }) => {
       const text = readFileSync(path, "utf8");
       if (path.endsWith(".svg")) return { contents: text.trim(), loader: "text" };
       const loader = path.endsWith(".css") ? "css" : "js";
