@@ -70,13 +70,15 @@ async function describeEverything(context: PartContext, version: string, grpcurl
     });
   }
   // Those of others among them: Frontier's alias, health, reflection itself.
-  const methods = (await Promise.all(listed.map((typeName) => ask("list", typeName)))).flat();
-  const messages = new Set<string>();
   await forEach(listed, (typeName) =>
     check(`describe ${typeName}`, async () => {
       assert.equal((await ask("describe", typeName))[0], `${typeName} is a service:`);
     }),
   );
+  // Both versions answer from the same descriptors.
+  if (context.quick && version === "v1alpha") return;
+  const methods = (await Promise.all(listed.map((typeName) => ask("list", typeName)))).flat();
+  const messages = new Set<string>();
   await forEach(methods, (method) =>
     check(`describe ${method}`, async () => {
       const [head, text = ""] = await ask("describe", method);
