@@ -13,6 +13,8 @@ const rooms: Rooms = {
   http: ["lib"],
   // Pages: escaping templates, the frame and its headers, forms and their tokens.
   html: ["lib", "http"],
+  // What a room offers the server, in whose terms each puts itself together.
+  assembly: ["lib"],
   config: ["lib", "http"],
   listener: ["lib"],
   mail: ["lib"],
@@ -98,14 +100,15 @@ const rooms: Rooms = {
   ],
   frontdoor: ["lib", "db", "frontdoor/providers", "frontdoor/api-keys", "frontdoor/watch"],
   pages: ["lib", "http", "html", "principals", "users", "sessions", "passkeys", "auth"],
-  edge: ["lib", "http", "principals"],
+  edge: ["lib", "http", "assembly", "principals"],
   // What is open for as long as the process runs: the data folder, the database, the keys.
   storage: ["lib", "config", "db", "changes", "encryption", "audit", "tokens"],
   // What metrics show of all parts.
-  figures: ["lib", "db", "mail", "tokens", "edge"],
+  figures: ["lib", "assembly", "db", "mail", "tokens"],
   app: [
     "lib",
     "http",
+    "assembly",
     "config",
     "db",
     "changes",

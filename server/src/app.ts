@@ -13,6 +13,7 @@ import { OrganizationService as OrganizationServiceSchema } from "@vestibule/pro
 import { ServiceUserService as ServiceUserServiceSchema } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import type { User as UserMessage } from "@vestibule/proto/vestibule/v1/user_pb";
 import { UserService as UserServiceSchema } from "@vestibule/proto/vestibule/v1/user_service_pb";
+import { registerService } from "./assembly/services.ts";
 import { createAuditHandler } from "./audit/handler.ts";
 import { AuditRetention } from "./audit/retention.ts";
 import { AuditService } from "./audit/service.ts";
@@ -35,7 +36,6 @@ import { listFrontierMethods } from "./edge/frontier-methods.ts";
 import { createHealth } from "./edge/health.ts";
 import { createMetrics } from "./edge/metrics.ts";
 import { createEdge } from "./edge/router.ts";
-import { registerService } from "./edge/services.ts";
 import { createEgress, fetchResults } from "./egress/egress.ts";
 import { createJsonCache } from "./egress/json-cache.ts";
 import { toOperatorOrigins } from "./egress/operator-origins.ts";

@@ -3,8 +3,9 @@
  * keep anyway, read when they are asked for and at no other time. Labels take
  * values from closed sets, and nothing here names anybody or holds a secret.
  */
+
+import { byLabel, counter, type Figure, gauge, toHistogram } from "./assembly/figure.ts";
 import type { DatabaseFigures } from "./db/kysely-database.ts";
-import { byLabel, type Figure, toHistogram } from "./edge/figure.ts";
 import type { Clock } from "./lib/clock.ts";
 import type { Tracing } from "./lib/tracing.ts";
 import { version } from "./lib/version.ts";
@@ -54,14 +55,6 @@ export function createFigures(sources: FigureSources): Figure[] {
     ...listCacheFigures(sources.caches),
     ...listTraceFigures(sources.tracing),
   ];
-}
-
-function gauge(name: string, help: string, read: Figure["read"]): Figure {
-  return { name, help, type: "gauge", read };
-}
-
-function counter(name: string, help: string, read: Figure["read"]): Figure {
-  return { name, help, type: "counter", read };
 }
 
 function listProcessFigures({ health, database, logOutput }: FigureSources): Figure[] {

@@ -26,6 +26,7 @@ import {
   createMethodSerializationLookup,
   type MethodSerializationLookup,
 } from "@connectrpc/connect/protocol";
+import type { ServiceRegistration } from "../assembly/services.ts";
 import { LazyHeaders } from "../http/lazy-headers.ts";
 import { type NodeRequest, type NodeResponse, readBody } from "../http/node-http.ts";
 import { DomainError } from "../lib/errors.ts";
@@ -36,7 +37,6 @@ import { toConnectError } from "./errors.ts";
 import type { Translator } from "./interceptors/translate.ts";
 import { canceled } from "./library-errors.ts";
 import { readJson } from "./request-json.ts";
-import type { ServiceRegistration } from "./services.ts";
 import { createUnaryCall, type UnaryCall } from "./unary-call.ts";
 
 /** What direct calls take. */

@@ -1,7 +1,8 @@
 import type { Registry } from "prom-client";
+import { type FigureValue, toHistogram } from "../assembly/figure.ts";
 import { Durations } from "../lib/durations.ts";
 import type { RequestOutcome } from "../lib/request.ts";
-import { type FigureValue, registerFigure, toHistogram } from "./figure.ts";
+import { registerFigure } from "./figure.ts";
 
 /** Upper bounds of the duration histogram, in seconds. */
 const durationBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

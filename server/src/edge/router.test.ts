@@ -11,11 +11,11 @@ import {
 } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { eventually } from "../../../test/parts/eventually.ts";
+import { registerService } from "../assembly/services.ts";
 import { readBody } from "../http/node-http.ts";
 import type { PlainRoute } from "../http/plain-route.ts";
 import { DomainError } from "../lib/errors.ts";
 import { createEdge } from "./router.ts";
-import { registerService } from "./services.ts";
 import { createOptions, type Received, type RunningEdge, send, sendJson, startEdge } from "./test-support.ts";
 
 const limit = 1024 * 1024;

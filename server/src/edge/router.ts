@@ -9,6 +9,7 @@
  */
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
+import type { ServiceRegistration } from "../assembly/services.ts";
 import type { Cidr } from "../http/cidr.ts";
 import { createClientAddressRule } from "../http/client-address.ts";
 import { answerAfterBody, type NodeRequest, type NodeResponse, toRawPath } from "../http/node-http.ts";
@@ -38,7 +39,6 @@ import { beginRequestSpan, toTracedAnswer } from "./request-span.ts";
 import { createOpenApiRoute } from "./rest/openapi-route.ts";
 import { createRest, type FindRest } from "./rest/rest.ts";
 import { createRpcs, type Rpc, serveRpc } from "./rpc.ts";
-import type { ServiceRegistration } from "./services.ts";
 import { createTurns } from "./turns.ts";
 import { isRpcRequest, sendUnimplemented } from "./unimplemented.ts";
 

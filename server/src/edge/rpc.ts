@@ -18,6 +18,7 @@ import type {
 } from "@connectrpc/connect/protocol";
 import { createAsyncIterable } from "@connectrpc/connect/protocol";
 import { compressionGzip, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import type { ServiceRegistration } from "../assembly/services.ts";
 import {
   hasBody,
   isGone,
@@ -35,7 +36,6 @@ import { hasOwnHeaders, respondTrailersOnly, setHeaders, toFields } from "./dire
 import type { Translator } from "./interceptors/translate.ts";
 import { canceled } from "./library-errors.ts";
 import { createJsonDecoder } from "./request-json.ts";
-import type { ServiceRegistration } from "./services.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 /** What building RPC handlers takes. */

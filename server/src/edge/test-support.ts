@@ -4,6 +4,7 @@ import { createServer as createHttp2 } from "node:http2";
 import type { AddressInfo, Server } from "node:net";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
+import { registerService } from "../assembly/services.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { requirePrincipal } from "../principals/context.ts";
@@ -12,7 +13,6 @@ import { createHealth, type Health } from "./health.ts";
 import type { PrincipalChain } from "./interceptors/authenticate.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { createEdge, type EdgeOptions, type RequestListener } from "./router.ts";
-import { registerService } from "./services.ts";
 
 /** One line as it was logged. */
 export interface LogLine {

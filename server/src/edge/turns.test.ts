@@ -4,7 +4,7 @@ import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/parts/eventually.ts";
-import { registerService } from "./services.ts";
+import { registerService } from "../assembly/services.ts";
 import { startEdge } from "./test-support.ts";
 
 const atOnce = 128;

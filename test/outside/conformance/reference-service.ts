@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { create, createFileRegistry, type FileRegistry, fromBinary, type Message } from "@bufbuild/protobuf";
 import { type Any, anyPack, anyUnpack, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { type Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
-import type { ServiceRegistration } from "../../../server/src/edge/services.ts";
+import type { ServiceRegistration } from "../../../server/src/assembly/services.ts";
 
 const packageName = "connectrpc.conformance.v1";
 

@@ -1,7 +1,7 @@
+import type { ServiceRegistration } from "../../assembly/services.ts";
 import { isNoneMatch, toTag } from "../../http/entity-tag.ts";
 import type { FunctionRoute } from "../../http/plain-route.ts";
 import { version } from "../../lib/version.ts";
-import type { ServiceRegistration } from "../services.ts";
 import { createOpenApiDocument } from "./openapi.ts";
 
 /** `GET /openapi.json`: the document, made when it is first asked for. It is the same for every caller. */

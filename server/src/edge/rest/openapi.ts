@@ -3,8 +3,8 @@
  * and annotations, so that it cannot say anything else.
  */
 import type { DescField, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { ServiceRegistration } from "../../assembly/services.ts";
 import { getCredentialPolicy } from "../credential-policy.ts";
-import type { ServiceRegistration } from "../services.ts";
 import { isTagged } from "./answer.ts";
 import { type Binding, readBindings, type Style } from "./binding.ts";
 import { leafOf } from "./field-path.ts";

@@ -9,6 +9,7 @@
  * see `request-path.ts` for what never matches.
  */
 import type { Interceptor } from "@connectrpc/connect";
+import type { ServiceRegistration } from "../../assembly/services.ts";
 import {
   answerAfterBody,
   findHeader,
@@ -26,7 +27,6 @@ import type { Translator } from "../interceptors/translate.ts";
 import { canceled } from "../library-errors.ts";
 import { otherRoute } from "../metrics.ts";
 import { sendPlain } from "../plain-route.ts";
-import type { ServiceRegistration } from "../services.ts";
 import { createUnaryCall, type UnaryCall } from "../unary-call.ts";
 import { toRestAnswer } from "./answer.ts";
 import { type Binding, readBindings, type Style } from "./binding.ts";

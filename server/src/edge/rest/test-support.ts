@@ -12,8 +12,8 @@ import {
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
+import type { ServiceRegistration } from "../../assembly/services.ts";
 import { DomainError, type Reason, reasons } from "../../lib/errors.ts";
-import type { ServiceRegistration } from "../services.ts";
 
 const root = join(import.meta.dirname, "../../../..");
 

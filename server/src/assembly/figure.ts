@@ -1,0 +1,54 @@
+/** What parts of the server keep count of, in terms of Prometheus; `edge/` shows it. */
+import type { Durations } from "../lib/durations.ts";
+
+/** A value of a metric under labels; histograms name the series it belongs to. */
+export interface FigureValue {
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly value: number;
+  readonly metricName?: string;
+}
+
+/** A metric whose values are kept elsewhere and looked up when they are asked for. */
+export interface Figure {
+  /** Without `vestibule_`. */
+  readonly name: string;
+  readonly help: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  /** One number where there are no labels. */
+  read(): number | readonly FigureValue[] | Promise<number | readonly FigureValue[]>;
+}
+
+/** What goes up and down. */
+export function gauge(name: string, help: string, read: Figure["read"]): Figure {
+  return { name, help, type: "gauge", read };
+}
+
+/** What only grows, from 0 at the start of the process. */
+export function counter(name: string, help: string, read: Figure["read"]): Figure {
+  return { name, help, type: "counter", read };
+}
+
+/** Values under one label, of a closed set. */
+export function byLabel(label: string, values: Readonly<Record<string, number>>): FigureValue[] {
+  return Object.entries(values).map(([key, value]) => ({ labels: { [label]: key }, value }));
+}
+
+/** The series of a histogram, whose buckets hold all below their bound, under one set of labels. */
+export function toHistogram(
+  name: string,
+  durations: Durations,
+  labels: Readonly<Record<string, string>> = {},
+): FigureValue[] {
+  const full = `vestibule_${name}`;
+  let below = 0;
+  const buckets = durations.buckets.map((inBucket, index) => {
+    below += inBucket;
+    const le = durations.bounds[index] ?? "+Inf";
+    return { metricName: `${full}_bucket`, labels: { ...labels, le }, value: below };
+  });
+  return [
+    ...buckets,
+    { metricName: `${full}_sum`, labels, value: durations.seconds },
+    { metricName: `${full}_count`, labels, value: durations.count },
+  ];
+}
