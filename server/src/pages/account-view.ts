@@ -55,10 +55,12 @@ function toProve({ forms, email }: AccountView): Html {
   return html`<section class="card" aria-labelledby="prove">
 <h2 id="prove">Confirm your address</h2>
 <p class="about">Nobody has confirmed yet that <span class="address">${email}</span> is yours. Until you do, you cannot create organizations or credentials, and whoever confirms it elsewhere takes this account over.</p>
+<div class="row">
 <form method="post" action="${loginPaths.mail}">
 ${forms.hidden(loginPaths.mail, { email })}
 <button class="primary" name="strategy" value="${ownStrategies.mailCode}">E-mail me a code</button>
 </form>
+</div>
 </section>`;
 }
 
