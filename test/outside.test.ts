@@ -1,9 +1,9 @@
 /** The runner of `npm run outside` and `npm run soak`, over parts made for it. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 
 const root = join(import.meta.dirname, "..");
 const partModule = join(root, "test/parts/part.ts");
@@ -19,20 +19,22 @@ const unserved = `import { MissingTool } from ${JSON.stringify(partModule)};
 export default { needs: [], async run() { throw new MissingTool('pip: no matching distribution'); } }`;
 const withoutTool = passing.replace("[]", "['go']");
 
-/** Runs these parts. The lines come without their times. */
+/** Runs these parts, with the scripts among them for all that is on PATH. The lines come without their times. */
 function run(
   parts: Readonly<Record<string, string>>,
   ...args: string[]
 ): { code: number | null; lines: string[] } {
   const folder = mkdtempSync(join(tmpdir(), "vestibule-parts-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  for (const [name, text] of Object.entries(parts)) writeFileSync(join(folder, `${name}.ts`), text);
+  for (const [name, text] of Object.entries(parts)) {
+    const isScript = text.startsWith("#!");
+    writeFileSync(join(folder, isScript ? name : `${name}.ts`), text, { mode: isScript ? 0o755 : 0o644 });
+  }
   // What belongs to a part is no part.
   mkdirSync(join(folder, "a"));
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
     [join(root, "scripts/parts.ts"), folder, ...args],
-    // Without toolchains on PATH.
     { encoding: "utf8", env: { ...process.env, PATH: folder } },
   );
   const printed = `${stdout}${stderr}`.replaceAll(/ \([\d.]+ s\)$/gm, "");
@@ -86,6 +88,22 @@ test.each<[string, Record<string, string>, string[], number, string[]]>([
 ])("a part %s", (_, parts, args, code, lines) => {
   const ran = run(parts, ...args);
   expect({ code: ran.code, lines: ran.lines.slice(0, -1) }).toEqual({ code, lines });
+});
+
+test("a registry's refusal is reported in the client's words, and leaves nothing in the cache", () => {
+  const cache = mkdtempSync(join(tmpdir(), "vestibule-cache-"));
+  onTestFinished(() => rmSync(cache, { recursive: true, force: true }));
+  vi.stubEnv("VESTIBULE_OUTSIDE_CACHE", cache);
+  const a = `import { installGoTool } from ${JSON.stringify(join(root, "test/parts/toolchains.ts"))};
+export default { needs: ["go"], run: () => installGoTool("example.com/cmd/tool@v1.0.0") }`;
+  const go =
+    "#!/bin/sh\n[ $1 = version ] || { echo 'go: example.com/cmd/tool@v1.0.0: 410 Gone' >&2; exit 1; }\n";
+  const { code, lines } = run({ a, go });
+  expect({ code, first: lines[0] }).toEqual({
+    code: 0,
+    first: "missing  a: go: go: example.com/cmd/tool@v1.0.0: 410 Gone",
+  });
+  expect(readdirSync(join(cache, "go"))).toEqual([]);
 });
 
 test("all parts run, and the last line counts them", () => {
