@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /**
- * How many rows one transaction of a sweep takes: two milliseconds' worth, so
+ * How many rows one transaction of a sweep takes: some milliseconds' worth, so
  * that it costs more than the commit it waits for.
  */
-export const rowsPerBatch = 80;
+export const rowsPerBatch = 160;
 
 /** How long a sweep rests after a batch, in times of what the batch took: it uses a quarter of the time. */
 const restFactor = 3;
@@ -14,7 +14,7 @@ const restFactor = 3;
  * audit records a second, and they are removed as fast as they were made. In
  * milliseconds from one batch to the next, and of rest at least.
  */
-const longestCycleMs = 20;
+const longestCycleMs = 40;
 const shortestRestMs = 1;
 
 /** How a sweep tells and spends time. For tests. */
