@@ -33,9 +33,9 @@ import { DomainError } from "../lib/errors.ts";
 import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
 import { CallLimit } from "./call-limit.ts";
 import { type Answer, findWire, type Wire } from "./direct-wire.ts";
-import { toConnectError } from "./errors.ts";
-import type { Translator } from "./interceptors/translate.ts";
-import { canceled } from "./library-errors.ts";
+import { toConnectError } from "./errors/errors.ts";
+import { canceled } from "./errors/library-errors.ts";
+import type { Translator } from "./errors/translate.ts";
 import { readJson } from "./request-json.ts";
 import { createUnaryCall, type UnaryCall } from "./unary-call.ts";
 

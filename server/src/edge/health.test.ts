@@ -6,8 +6,8 @@ import {
 import { describe, expect, it } from "vitest";
 import type { FunctionRoute, PlainRequest } from "../http/plain-route.ts";
 import { silentLog } from "../lib/log.ts";
+import { createTranslator } from "./errors/translate.ts";
 import { createHealth, createHealthRoutes, createHealthService } from "./health.ts";
-import { createTranslator } from "./interceptors/translate.ts";
 
 function setUp() {
   const health = createHealth();

@@ -14,7 +14,7 @@ import {
 import type { PlainRequest, PlainResponse, PlainRoute } from "../http/plain-route.ts";
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { toDomainError, toOauthError, toPlainError } from "./errors.ts";
+import { toDomainError, toOauthError, toPlainError } from "./errors/errors.ts";
 
 /** What answering a plain route takes. */
 export interface PlainRouteOptions {

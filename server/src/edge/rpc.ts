@@ -33,8 +33,8 @@ import { createCallSignal } from "./call-signal.ts";
 import { boundDeadline } from "./deadline.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
 import { hasOwnHeaders, respondTrailersOnly, setHeaders, toFields } from "./direct-wire.ts";
-import type { Translator } from "./interceptors/translate.ts";
-import { canceled } from "./library-errors.ts";
+import { canceled } from "./errors/library-errors.ts";
+import type { Translator } from "./errors/translate.ts";
 import { createJsonDecoder } from "./request-json.ts";
 import { untilAborted } from "./until-aborted.ts";
 

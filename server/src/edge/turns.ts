@@ -1,7 +1,7 @@
 import type { Http2Session } from "node:http2";
 import { isGone, type NodeRequest, type NodeResponse } from "../http/node-http.ts";
 import type { DoWork } from "../lib/request.ts";
-import { canceled } from "./library-errors.ts";
+import { canceled } from "./errors/library-errors.ts";
 
 /** Requests of one HTTP/2 connection that are worked on at once. */
 const atOnce = 128;

@@ -4,7 +4,7 @@
  * A rule that refuses throws a `DomainError` with a reason from the table
  * below. Its message reaches the caller, its cause only the log. What carries
  * a reason to the wire (Connect code, OAuth JSON, REST JSON) is
- * `edge/errors.ts`; every error that is not a `DomainError` leaves as
+ * `edge/errors/errors.ts`; every error that is not a `DomainError` leaves as
  * `internal` with a fixed text.
  */
 

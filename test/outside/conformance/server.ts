@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs";
 import { buffer } from "node:stream/consumers";
 import { create, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
-import { toConnectError } from "../../../server/src/edge/errors.ts";
+import { toConnectError } from "../../../server/src/edge/errors/errors.ts";
 import { createEdge } from "../../../server/src/edge/router.ts";
 import { createOptions, machine } from "../../../server/src/edge/test-support.ts";
 import { DomainError } from "../../../server/src/lib/errors.ts";

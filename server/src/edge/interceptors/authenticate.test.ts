@@ -5,9 +5,9 @@ import { describe, expect, it } from "vitest";
 import { silentLog } from "../../lib/log.ts";
 import { principalKey } from "../../principals/context.ts";
 import type { Principal } from "../../principals/principal.ts";
+import { createTranslator } from "../errors/translate.ts";
 import { machine } from "../test-support.ts";
 import { createAuthenticateInterceptor } from "./authenticate.ts";
-import { createTranslator } from "./translate.ts";
 
 function connect(principal: Principal | undefined) {
   const policies: string[] = [];

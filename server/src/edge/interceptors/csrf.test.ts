@@ -11,8 +11,8 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { silentLog } from "../../lib/log.ts";
 import { isVoidKey, principalKey } from "../../principals/context.ts";
 import type { UserPrincipal } from "../../principals/principal.ts";
+import { createTranslator } from "../errors/translate.ts";
 import { createCsrfInterceptors } from "./csrf.ts";
-import { createTranslator } from "./translate.ts";
 
 const person: UserPrincipal = {
   type: "user",

@@ -11,7 +11,7 @@ import { ListAuthProvidersRequestSchema } from "@vestibule/proto/vestibule/v1/fr
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { describe, expect, it } from "vitest";
 import { silentLog } from "../../lib/log.ts";
-import { createTranslator } from "./translate.ts";
+import { createTranslator } from "../errors/translate.ts";
 import { createRequestValidator } from "./validate.ts";
 
 const validator = createRequestValidator();

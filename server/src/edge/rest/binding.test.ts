@@ -15,7 +15,7 @@ import { http } from "@vestibule/proto/google/api/annotations_pb";
 import { type HttpRule, HttpRuleSchema } from "@vestibule/proto/google/api/http_pb";
 import { RestSchema, rest } from "@vestibule/proto/vestibule/v1/options_pb";
 import { describe, expect, it } from "vitest";
-import { createTranslator } from "../interceptors/translate.ts";
+import { createTranslator } from "../errors/translate.ts";
 import { createMemoryLog } from "../test-support.ts";
 import { readBindings } from "./binding.ts";
 import { createRest } from "./rest.ts";

@@ -4,7 +4,7 @@
  */
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { DomainError, type ErrorKind, type Reason } from "../../lib/errors.ts";
-import { type PlainError, toPlainError } from "../errors.ts";
+import { type PlainError, toPlainError } from "../errors/errors.ts";
 import type { Style } from "./binding.ts";
 
 /** What a refusal is over REST. */

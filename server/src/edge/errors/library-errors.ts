@@ -5,7 +5,7 @@
  * of them leaves: each becomes a refusal with a fixed text.
  */
 import { Code, ConnectError } from "@connectrpc/connect";
-import { DomainError } from "../lib/errors.ts";
+import { DomainError } from "../../lib/errors.ts";
 
 /** The answer to a call that took longer than it may. */
 export function deadlineExceeded(): ConnectError {

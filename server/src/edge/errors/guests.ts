@@ -1,6 +1,6 @@
 import type { Registry } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
-import type { DomainError } from "../lib/errors.ts";
+import type { DomainError } from "../../lib/errors.ts";
 
 /**
  * What services take that are not of our schemas and are called as ours are:

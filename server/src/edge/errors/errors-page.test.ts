@@ -1,10 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { reasons } from "../lib/errors.ts";
+import { reasons } from "../../lib/errors.ts";
 import { wireErrors } from "./errors.ts";
 
-const page = readFileSync(new URL("../../../docs/errors.md", import.meta.url), "utf8");
+const page = readFileSync(new URL("../../../../docs/errors.md", import.meta.url), "utf8");
 
 test("the page lists every reason, in order, with its code and its text, and no other", () => {
   const rows = [...page.matchAll(/^\| `([A-Z_]+)` \| `([a-z_]+)` \| (.+?) \| (.+) \|$/gm)];
@@ -20,7 +20,7 @@ test("the page lists every code with its HTTP status", () => {
 });
 
 test("every reason is given somewhere", () => {
-  const root = join(import.meta.dirname, "..");
+  const root = join(import.meta.dirname, "../..");
   const sources = readdirSync(root, { recursive: true, encoding: "utf8" })
     .filter(
       (path) => path.endsWith(".ts") && !/\.test\.ts$|test-support\.ts$|^lib[\\/]errors\.ts$/.test(path),

@@ -6,7 +6,7 @@ import {
   RetryInfoSchema,
 } from "@vestibule/proto/google/rpc/error_details_pb";
 import { describe, expect, it } from "vitest";
-import { DomainError, type Reason, reasons } from "../lib/errors.ts";
+import { DomainError, type Reason, reasons } from "../../lib/errors.ts";
 import { toConnectError, toDomainError, toOauthError, toPlainError, wireErrors } from "./errors.ts";
 
 describe("wireErrors", () => {

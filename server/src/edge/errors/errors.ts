@@ -12,7 +12,7 @@ import {
   ErrorInfoSchema,
   RetryInfoSchema,
 } from "@vestibule/proto/google/rpc/error_details_pb";
-import { DomainError, type ErrorKind } from "../lib/errors.ts";
+import { DomainError, type ErrorKind } from "../../lib/errors.ts";
 
 /** The `domain` of every `google.rpc.ErrorInfo` made here. */
 export const errorDomain = "vestibule";
