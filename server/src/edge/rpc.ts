@@ -29,6 +29,7 @@ import {
 } from "../http/node-http.ts";
 import type { Log } from "../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
+import { untilAborted } from "../lib/until-aborted.ts";
 import { createCallSignal } from "./call-signal.ts";
 import { boundDeadline } from "./deadline.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
@@ -36,7 +37,6 @@ import { hasOwnHeaders, respondTrailersOnly, setHeaders, toFields } from "./dire
 import { canceled } from "./errors/library-errors.ts";
 import type { Translator } from "./errors/translate.ts";
 import { createJsonDecoder } from "./request-json.ts";
-import { untilAborted } from "./until-aborted.ts";
 
 /** What building RPC handlers takes. */
 export interface RpcOptions {

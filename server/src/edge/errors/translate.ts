@@ -19,7 +19,7 @@ import { codeToString } from "@connectrpc/connect/protocol-connect";
 import { DomainError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
-import { untilAborted } from "../until-aborted.ts";
+import { untilAborted } from "../../lib/until-aborted.ts";
 import { toConnectError, toDomainError } from "./errors.ts";
 import type { Guests } from "./guests.ts";
 import { canceled, explainLibraryError } from "./library-errors.ts";
