@@ -4,8 +4,8 @@ import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { describe, expect, it } from "vitest";
 import { registerService } from "../assembly/services.ts";
-import { getCredentialPolicy } from "./credential-policy.ts";
 import { createFrontierAlias } from "./frontier-alias.ts";
+import { getCredentialPolicy } from "./options/credential-policy.ts";
 
 class Handlers {
   #token = "from our own handler";

@@ -4,7 +4,7 @@ import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import { principalKey } from "../../principals/context.ts";
 import type { Principal } from "../../principals/principal.ts";
 import { toPrincipalLabel } from "../../principals/principal.ts";
-import { type CredentialPolicy, getCredentialPolicy } from "../credential-policy.ts";
+import { type CredentialPolicy, getCredentialPolicy } from "../options/credential-policy.ts";
 
 /** Turns the credentials on a request into a principal. */
 export interface PrincipalChain {

@@ -4,7 +4,7 @@ import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/conne
 import { void_from_other_sites } from "@vestibule/proto/vestibule/v1/options_pb";
 import { DomainError } from "../../lib/errors.ts";
 import { isVoidKey, principalKey } from "../../principals/context.ts";
-import { getCredentialPolicy } from "../credential-policy.ts";
+import { getCredentialPolicy } from "../options/credential-policy.ts";
 
 const sessionCookie = /(?:^|;)\s*sid=/;
 

@@ -4,7 +4,7 @@
  */
 import type { DescField, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { ServiceRegistration } from "../../assembly/services.ts";
-import { getCredentialPolicy } from "../credential-policy.ts";
+import { getCredentialPolicy } from "../options/credential-policy.ts";
 import { isTagged } from "./answer.ts";
 import { type Binding, readBindings, type Style } from "./binding.ts";
 import { leafOf } from "./field-path.ts";
