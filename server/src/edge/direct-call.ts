@@ -36,7 +36,7 @@ import { type Answer, findWire, type Wire } from "./direct-wire.ts";
 import { toConnectError } from "./errors/errors.ts";
 import { canceled } from "./errors/library-errors.ts";
 import type { Translator } from "./errors/translate.ts";
-import { readJson } from "./request-json.ts";
+import { readJson } from "./json/request-json.ts";
 import { createUnaryCall, type UnaryCall } from "./unary-call.ts";
 
 /** What direct calls take. */

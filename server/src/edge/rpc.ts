@@ -36,7 +36,7 @@ import { createDirectCalls, type DirectCall } from "./direct-call.ts";
 import { hasOwnHeaders, respondTrailersOnly, setHeaders, toFields } from "./direct-wire.ts";
 import { canceled } from "./errors/library-errors.ts";
 import type { Translator } from "./errors/translate.ts";
-import { createJsonDecoder } from "./request-json.ts";
+import { createJsonDecoder } from "./json/request-json.ts";
 
 /** What building RPC handlers takes. */
 export interface RpcOptions {

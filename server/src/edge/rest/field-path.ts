@@ -1,7 +1,7 @@
 import type { DescField, DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { isJsonObject } from "../json/type-errors.ts";
+import { findOpenMessage, isTextual } from "../json/value-types.ts";
 import { isOutputOnly } from "./output-only.ts";
-import { isJsonObject } from "./type-errors.ts";
-import { findOpenMessage, isTextual } from "./value-types.ts";
 
 /** A field inside a message, by the fields that lead to it; the last one is it. */
 export type FieldPath = readonly [DescField, ...DescField[]];

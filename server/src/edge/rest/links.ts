@@ -3,8 +3,8 @@
 import type { DescField } from "@bufbuild/protobuf";
 import { isFieldSet, type Message } from "@bufbuild/protobuf";
 import { hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
+import { findOpenMessage } from "../json/value-types.ts";
 import type { Binding, Paging } from "./binding.ts";
-import { findOpenMessage } from "./value-types.ts";
 
 /** A link as HAL has it (draft-kelly-json-hal §5). */
 export interface Link {

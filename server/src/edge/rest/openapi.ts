@@ -4,6 +4,7 @@
  */
 import type { DescField, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { ServiceRegistration } from "../../assembly/services.ts";
+import { findOpenMessage, isTextual } from "../json/value-types.ts";
 import { getCredentialPolicy } from "../options/credential-policy.ts";
 import { isTagged } from "./answer.ts";
 import { type Binding, readBindings, type Style } from "./binding.ts";
@@ -12,7 +13,6 @@ import { hasLinks } from "./links.ts";
 import type { JsonSchema } from "./openapi-rules.ts";
 import { type Comments, isRequired, SchemaComponents } from "./openapi-schemas.ts";
 import { isOutputOnly } from "./output-only.ts";
-import { findOpenMessage, isTextual } from "./value-types.ts";
 
 /** What the document is made from. */
 export interface OpenApiOptions {

@@ -1,7 +1,7 @@
 /** Fields that only answers have (AIP-203): a client may send back what it was sent, and they are not looked at. */
 import { type DescField, type DescMessage, getOption, type JsonValue } from "@bufbuild/protobuf";
 import { FieldBehavior, field_behavior } from "@vestibule/proto/google/api/field_behavior_pb";
-import { isJsonObject } from "./type-errors.ts";
+import { isJsonObject } from "../json/type-errors.ts";
 
 /** What a message, or one inside it, has of such fields. */
 interface Plan {

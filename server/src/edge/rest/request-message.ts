@@ -12,6 +12,10 @@ import {
   type Message,
 } from "@bufbuild/protobuf";
 import { DomainError, type FieldViolation } from "../../lib/errors.ts";
+import { invalidValues, toViolation } from "../json/refusals.ts";
+import { parseStrictJson } from "../json/strict-json.ts";
+import { findFieldTypeErrors, findTypeErrors, isJsonObject } from "../json/type-errors.ts";
+import { textToJson } from "../json/value-types.ts";
 import type { Binding } from "./binding.ts";
 import { toClientPath } from "./client-path.ts";
 import {
@@ -25,11 +29,7 @@ import {
 } from "./field-path.ts";
 import { dropInField, dropOutputOnly } from "./output-only.ts";
 import { parseQuery } from "./query.ts";
-import { invalidValues, toViolation } from "./refusals.ts";
 import type { PathValue } from "./route-table.ts";
-import { parseStrictJson } from "./strict-json.ts";
-import { findFieldTypeErrors, findTypeErrors, isJsonObject } from "./type-errors.ts";
-import { textToJson } from "./value-types.ts";
 
 /** What of a request makes its message. */
 export interface RequestParts {

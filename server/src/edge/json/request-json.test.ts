@@ -1,7 +1,7 @@
 import { AuthTokenRequestSchema } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { CreateServiceUserRequestSchema } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { describe, expect, it } from "vitest";
-import { DomainError } from "../lib/errors.ts";
+import { DomainError } from "../../lib/errors.ts";
 import { createJsonDecoder, readJson } from "./request-json.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
