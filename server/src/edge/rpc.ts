@@ -30,7 +30,7 @@ import {
 import type { Log } from "../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
 import { untilAborted } from "../lib/until-aborted.ts";
-import { createCallSignal } from "./call-signal.ts";
+import { createCallSignal } from "./calls/call-signal.ts";
 import { boundDeadline } from "./deadline.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
 import { hasOwnHeaders, respondTrailersOnly, setHeaders, toFields } from "./direct-wire.ts";

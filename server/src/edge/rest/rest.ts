@@ -22,15 +22,15 @@ import {
 import type { PlainResponse } from "../../http/plain-route.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { RequestInfo } from "../../lib/request.ts";
-import { CallLimit } from "../call-limit.ts";
+import { RestContext } from "../calls/call-context.ts";
+import { CallLimit } from "../calls/call-limit.ts";
+import { createUnaryCall, type UnaryCall } from "../calls/unary-call.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
 import { otherRoute } from "../metrics.ts";
 import { sendPlain } from "../plain-route.ts";
-import { createUnaryCall, type UnaryCall } from "../unary-call.ts";
 import { toRestAnswer } from "./answer.ts";
 import { type Binding, readBindings, type Style } from "./binding.ts";
-import { RestContext } from "./call-context.ts";
 import { withClientPaths } from "./client-path.ts";
 import { type RefusalContext, toRestError } from "./errors.ts";
 import { checkBodyType, chooseAnswerType } from "./media-types.ts";

@@ -3,7 +3,7 @@ import { type ContextValues, createContextValues, type HandlerContext } from "@c
 import { LazyHeaders } from "../../http/lazy-headers.ts";
 import type { NodeRequest } from "../../http/node-http.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
-import type { CallLimit } from "../call-limit.ts";
+import type { CallLimit } from "./call-limit.ts";
 
 /** What a REST call comes with. */
 export interface RestCall {

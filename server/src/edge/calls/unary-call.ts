@@ -14,8 +14,8 @@ import type {
   UnaryRequest,
   UnaryResponse,
 } from "@connectrpc/connect";
-import type { ServiceRegistration } from "../assembly/services.ts";
-import { DomainError } from "../lib/errors.ts";
+import type { ServiceRegistration } from "../../assembly/services.ts";
+import { DomainError } from "../../lib/errors.ts";
 
 /** What a call answered. */
 export interface CallAnswer {

@@ -1,5 +1,5 @@
-import type { NodeResponse } from "../http/node-http.ts";
-import { canceled, deadlineExceeded } from "./errors/library-errors.ts";
+import type { NodeResponse } from "../../http/node-http.ts";
+import { canceled, deadlineExceeded } from "../errors/library-errors.ts";
 
 /**
  * How long a call may take: until its time is up, its caller goes away or the

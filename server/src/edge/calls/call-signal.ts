@@ -1,5 +1,5 @@
-import type { NodeResponse } from "../http/node-http.ts";
-import { canceled, deadlineExceeded } from "./errors/library-errors.ts";
+import type { NodeResponse } from "../../http/node-http.ts";
+import { canceled, deadlineExceeded } from "../errors/library-errors.ts";
 
 /** When a call must stop. */
 export interface CallSignal {
