@@ -38,9 +38,9 @@ import { createRequestInfoReader } from "./request-info.ts";
 import { beginRequestSpan, toTracedAnswer } from "./request-span.ts";
 import { createOpenApiRoute } from "./rest/openapi-route.ts";
 import { createRest, type FindRest } from "./rest/rest.ts";
-import { createRpcs, type Rpc, serveRpc } from "./rpc.ts";
+import { createRpcs, type Rpc, serveRpc } from "./rpc/rpc.ts";
+import { isRpcRequest, sendUnimplemented } from "./rpc/unimplemented.ts";
 import { createTurns } from "./turns.ts";
-import { isRpcRequest, sendUnimplemented } from "./unimplemented.ts";
 
 /** What the edge is made of. */
 export interface EdgeOptions {

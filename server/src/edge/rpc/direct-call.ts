@@ -26,18 +26,18 @@ import {
   createMethodSerializationLookup,
   type MethodSerializationLookup,
 } from "@connectrpc/connect/protocol";
-import type { ServiceRegistration } from "../assembly/services.ts";
-import { LazyHeaders } from "../http/lazy-headers.ts";
-import { type NodeRequest, type NodeResponse, readBody } from "../http/node-http.ts";
-import { DomainError } from "../lib/errors.ts";
-import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
-import { CallLimit } from "./calls/call-limit.ts";
-import { createUnaryCall, type UnaryCall } from "./calls/unary-call.ts";
+import type { ServiceRegistration } from "../../assembly/services.ts";
+import { LazyHeaders } from "../../http/lazy-headers.ts";
+import { type NodeRequest, type NodeResponse, readBody } from "../../http/node-http.ts";
+import { DomainError } from "../../lib/errors.ts";
+import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
+import { CallLimit } from "../calls/call-limit.ts";
+import { createUnaryCall, type UnaryCall } from "../calls/unary-call.ts";
+import { toConnectError } from "../errors/errors.ts";
+import { canceled } from "../errors/library-errors.ts";
+import type { Translator } from "../errors/translate.ts";
+import { readJson } from "../json/request-json.ts";
 import { type Answer, findWire, type Wire } from "./direct-wire.ts";
-import { toConnectError } from "./errors/errors.ts";
-import { canceled } from "./errors/library-errors.ts";
-import type { Translator } from "./errors/translate.ts";
-import { readJson } from "./json/request-json.ts";
 
 /** What direct calls take. */
 export interface DirectCallOptions {

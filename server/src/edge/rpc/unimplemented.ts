@@ -6,9 +6,9 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { endStreamFlag, endStreamToJson, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
-import { findHeader, type NodeRequest, type NodeResponse } from "../http/node-http.ts";
-import { DomainError } from "../lib/errors.ts";
-import { toConnectError } from "./errors/errors.ts";
+import { findHeader, type NodeRequest, type NodeResponse } from "../../http/node-http.ts";
+import { DomainError } from "../../lib/errors.ts";
+import { toConnectError } from "../errors/errors.ts";
 
 const grpcContentType = /^application\/grpc(?:-web)?(?:-text)?(?:\+(?:proto|json))?(?:\s*;|$)/i;
 const connectStreamContentType = /^application\/connect\+(?:proto|json)(?:\s*;|$)/i;

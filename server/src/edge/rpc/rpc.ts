@@ -18,7 +18,7 @@ import type {
 } from "@connectrpc/connect/protocol";
 import { createAsyncIterable } from "@connectrpc/connect/protocol";
 import { compressionGzip, universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import type { ServiceRegistration } from "../assembly/services.ts";
+import type { ServiceRegistration } from "../../assembly/services.ts";
 import {
   hasBody,
   isGone,
@@ -26,17 +26,17 @@ import {
   type NodeResponse,
   noBody,
   toWebHeaders,
-} from "../http/node-http.ts";
-import type { Log } from "../lib/log.ts";
-import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
-import { untilAborted } from "../lib/until-aborted.ts";
-import { createCallSignal } from "./calls/call-signal.ts";
+} from "../../http/node-http.ts";
+import type { Log } from "../../lib/log.ts";
+import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
+import { untilAborted } from "../../lib/until-aborted.ts";
+import { createCallSignal } from "../calls/call-signal.ts";
+import { canceled } from "../errors/library-errors.ts";
+import type { Translator } from "../errors/translate.ts";
+import { createJsonDecoder } from "../json/request-json.ts";
 import { boundDeadline } from "./deadline.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
 import { hasOwnHeaders, respondTrailersOnly, setHeaders, toFields } from "./direct-wire.ts";
-import { canceled } from "./errors/library-errors.ts";
-import type { Translator } from "./errors/translate.ts";
-import { createJsonDecoder } from "./json/request-json.ts";
 
 /** What building RPC handlers takes. */
 export interface RpcOptions {

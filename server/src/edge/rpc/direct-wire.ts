@@ -15,7 +15,7 @@ import {
 } from "@connectrpc/connect/protocol-connect";
 import { parseTimeout as parseGrpcTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { compressionGzip } from "@connectrpc/connect-node";
-import { findHeader, type NodeRequest, type NodeResponse } from "../http/node-http.ts";
+import { findHeader, type NodeRequest, type NodeResponse } from "../../http/node-http.ts";
 import { longestDelayMs } from "./deadline.ts";
 
 /** One protocol. */

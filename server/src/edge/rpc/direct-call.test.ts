@@ -9,7 +9,7 @@ import { connect } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { AuthTokenRequestSchema } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type RunningEdge, startEdge } from "./test-support.ts";
+import { type RunningEdge, startEdge } from "../test-support.ts";
 
 let edge: RunningEdge;
 beforeAll(async () => {

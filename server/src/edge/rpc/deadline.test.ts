@@ -7,9 +7,9 @@ import {
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { registerService } from "../assembly/services.ts";
+import { registerService } from "../../assembly/services.ts";
+import { type RunningEdge, startEdge } from "../test-support.ts";
 import { longestDelayMs } from "./deadline.ts";
-import { type RunningEdge, startEdge } from "./test-support.ts";
 
 /** What handlers were left with, in milliseconds. */
 const left: (number | undefined)[] = [];

@@ -1,6 +1,6 @@
 import { parseTimeout as parseConnectTimeout } from "@connectrpc/connect/protocol-connect";
 import { parseTimeout as parseGrpcTimeout } from "@connectrpc/connect/protocol-grpc";
-import type { NodeRequest } from "../http/node-http.ts";
+import type { NodeRequest } from "../../http/node-http.ts";
 
 /** The longest delay of Node's timers, in milliseconds: about 24 days. They take a longer one for none at all. */
 export const longestDelayMs: number = 2 ** 31 - 1;
