@@ -31,12 +31,12 @@ import { createAuthenticateInterceptor, type PrincipalChain } from "./intercepto
 import { createCsrfInterceptors } from "./interceptors/csrf.ts";
 import { createRequestValidator } from "./interceptors/validate.ts";
 import { type Metrics, otherRoute } from "./metrics.ts";
+import { createOpenApiRoute } from "./openapi/route.ts";
 import { sendPlain, sendRefusal, servePlainRoute } from "./plain-route.ts";
 import { createReflection } from "./reflection.ts";
 import { joinRepeatedCredentials } from "./repeated-credentials.ts";
 import { createRequestInfoReader } from "./request-info.ts";
 import { beginRequestSpan, toTracedAnswer } from "./request-span.ts";
-import { createOpenApiRoute } from "./rest/openapi-route.ts";
 import { createRest, type FindRest } from "./rest/rest.ts";
 import { createRpcs, type Rpc, serveRpc } from "./rpc/rpc.ts";
 import { isRpcRequest, sendUnimplemented } from "./rpc/unimplemented.ts";

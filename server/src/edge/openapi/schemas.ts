@@ -2,8 +2,8 @@ import { type DescEnum, type DescField, type DescMessage, getOption, ScalarType 
 import { isWrapperDesc } from "@bufbuild/protobuf/wkt";
 import { FieldBehavior, field_behavior } from "@vestibule/proto/google/api/field_behavior_pb";
 import { example as exampleOption } from "@vestibule/proto/vestibule/v1/options_pb";
-import type { Style } from "./binding.ts";
-import { isImplicit, type JsonSchema, readKeywords } from "./openapi-rules.ts";
+import type { Style } from "../rest/binding.ts";
+import { isImplicit, type JsonSchema, readKeywords } from "./rules.ts";
 
 /** Comments by full name of what they are on. */
 export type Comments = Readonly<Record<string, string>>;

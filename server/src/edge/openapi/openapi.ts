@@ -6,13 +6,13 @@ import type { DescField, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { ServiceRegistration } from "../../assembly/services.ts";
 import { findOpenMessage, isTextual } from "../json/value-types.ts";
 import { getCredentialPolicy } from "../options/credential-policy.ts";
-import { isTagged } from "./answer.ts";
-import { type Binding, readBindings, type Style } from "./binding.ts";
-import { leafOf } from "./field-path.ts";
-import { hasLinks } from "./links.ts";
-import type { JsonSchema } from "./openapi-rules.ts";
-import { type Comments, isRequired, SchemaComponents } from "./openapi-schemas.ts";
-import { isOutputOnly } from "./output-only.ts";
+import { isTagged } from "../rest/answer.ts";
+import { type Binding, readBindings, type Style } from "../rest/binding.ts";
+import { leafOf } from "../rest/field-path.ts";
+import { hasLinks } from "../rest/links.ts";
+import { isOutputOnly } from "../rest/output-only.ts";
+import type { JsonSchema } from "./rules.ts";
+import { type Comments, isRequired, SchemaComponents } from "./schemas.ts";
 
 /** What the document is made from. */
 export interface OpenApiOptions {

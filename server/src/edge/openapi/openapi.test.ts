@@ -1,9 +1,9 @@
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { collectComments } from "../../../../scripts/comments.ts";
+import { libraryServices } from "../rest/test-support.ts";
 import { type RunningEdge, send, startEdge } from "../test-support.ts";
 import { createOpenApiDocument } from "./openapi.ts";
-import { libraryServices } from "./test-support.ts";
 
 const files = [...new Set(libraryServices.map(({ service }) => service.file))];
 
