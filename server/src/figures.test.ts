@@ -1,6 +1,6 @@
 import { Registry } from "prom-client";
 import { expect, it } from "vitest";
-import { registerFigure } from "./edge/figure.ts";
+import { registerFigure } from "./edge/operations/figure.ts";
 import { createFigures, type FigureSources } from "./figures.ts";
 import { Durations } from "./lib/durations.ts";
 import { Tally } from "./lib/tally.ts";

@@ -2,7 +2,7 @@ import { type NodeRequest, type NodeResponse, toRawPath } from "../http/node-htt
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { RequestSpan } from "../lib/tracing.ts";
-import { otherRoute } from "./metrics.ts";
+import { otherRoute } from "./operations/metrics.ts";
 
 /** Longest path that is logged, in characters. */
 const pathLength = 512;

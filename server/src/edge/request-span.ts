@@ -1,7 +1,7 @@
 import { findHeader, type NodeRequest, type NodeResponse, toRawPath } from "../http/node-http.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { RequestSpan, TracedAnswer, Tracing } from "../lib/tracing.ts";
-import { otherRoute } from "./metrics.ts";
+import { otherRoute } from "./operations/metrics.ts";
 
 /** Begins the span of a request. */
 export function beginRequestSpan(tracing: Tracing, request: NodeRequest, info: RequestInfo): RequestSpan {

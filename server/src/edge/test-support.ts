@@ -9,9 +9,9 @@ import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { requirePrincipal } from "../principals/context.ts";
 import type { Principal } from "../principals/principal.ts";
-import { createHealth, type Health } from "./health.ts";
 import type { PrincipalChain } from "./interceptors/authenticate.ts";
-import { createMetrics, type Metrics } from "./metrics.ts";
+import { createHealth, type Health } from "./operations/health.ts";
+import { createMetrics, type Metrics } from "./operations/metrics.ts";
 import { createEdge, type EdgeOptions, type RequestListener } from "./router.ts";
 
 /** One line as it was logged. */

@@ -27,7 +27,7 @@ import { CallLimit } from "../calls/call-limit.ts";
 import { createUnaryCall, type UnaryCall } from "../calls/unary-call.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
-import { otherRoute } from "../metrics.ts";
+import { otherRoute } from "../operations/metrics.ts";
 import { sendPlain } from "../plain-route.ts";
 import { toRestAnswer } from "./answer.ts";
 import { type Binding, readBindings, type Style } from "./binding.ts";

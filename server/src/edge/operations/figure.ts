@@ -1,5 +1,5 @@
 import type { Metric, Registry } from "prom-client";
-import type { Figure } from "../assembly/figure.ts";
+import type { Figure } from "../../assembly/figure.ts";
 
 /** Has the registry show a figure. It asks a metric for no more than `name` and `get`. */
 export function registerFigure(registry: Registry, { name, help, type, read }: Figure): void {

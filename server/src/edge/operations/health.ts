@@ -7,9 +7,9 @@ import {
   Health as HealthService,
   HealthCheckResponse_ServingStatus as Status,
 } from "@vestibule/proto/grpc/health/v1/health_pb";
-import { registerService, type ServiceRegistration } from "../assembly/services.ts";
-import type { PlainRoute } from "../http/plain-route.ts";
-import { DomainError } from "../lib/errors.ts";
+import { registerService, type ServiceRegistration } from "../../assembly/services.ts";
+import type { PlainRoute } from "../../http/plain-route.ts";
+import { DomainError } from "../../lib/errors.ts";
 
 /** The switch. */
 export interface Health {

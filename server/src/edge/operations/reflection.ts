@@ -20,7 +20,7 @@ import {
   ServerReflection as V1,
 } from "@vestibule/proto/grpc/reflection/v1/reflection_pb";
 import { ServerReflection as V1Alpha } from "@vestibule/proto/grpc/reflection/v1alpha/reflection_pb";
-import { registerService, type ServiceRegistration } from "../assembly/services.ts";
+import { registerService, type ServiceRegistration } from "../../assembly/services.ts";
 
 type Question = ServerReflectionRequest["messageRequest"];
 type Answer = NonNullable<MessageInitShape<typeof ServerReflectionResponseSchema>["messageResponse"]>;

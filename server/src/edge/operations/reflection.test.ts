@@ -9,7 +9,7 @@ import {
 } from "@vestibule/proto/grpc/reflection/v1/reflection_pb";
 import { ServerReflection as V1Alpha } from "@vestibule/proto/grpc/reflection/v1alpha/reflection_pb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type RunningEdge, startEdge } from "./test-support.ts";
+import { type RunningEdge, startEdge } from "../test-support.ts";
 
 type Question = MessageInitShape<typeof ServerReflectionRequestSchema>["messageRequest"];
 

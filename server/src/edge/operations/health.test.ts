@@ -4,9 +4,9 @@ import {
   HealthCheckResponse_ServingStatus as Status,
 } from "@vestibule/proto/grpc/health/v1/health_pb";
 import { describe, expect, it } from "vitest";
-import type { FunctionRoute, PlainRequest } from "../http/plain-route.ts";
-import { silentLog } from "../lib/log.ts";
-import { createTranslator } from "./errors/translate.ts";
+import type { FunctionRoute, PlainRequest } from "../../http/plain-route.ts";
+import { silentLog } from "../../lib/log.ts";
+import { createTranslator } from "../errors/translate.ts";
 import { createHealth, createHealthRoutes, createHealthService } from "./health.ts";
 
 function setUp() {

@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
-import type { Figure } from "../assembly/figure.ts";
-import type { PlainRoute } from "../http/plain-route.ts";
-import type { RequestOutcome } from "../lib/request.ts";
+import type { Figure } from "../../assembly/figure.ts";
+import type { PlainRoute } from "../../http/plain-route.ts";
+import type { RequestOutcome } from "../../lib/request.ts";
 import { registerFigure } from "./figure.ts";
 import { RequestFigures } from "./request-figures.ts";
 

@@ -1,7 +1,7 @@
 import type { Registry } from "prom-client";
-import { type FigureValue, toHistogram } from "../assembly/figure.ts";
-import { Durations } from "../lib/durations.ts";
-import type { RequestOutcome } from "../lib/request.ts";
+import { type FigureValue, toHistogram } from "../../assembly/figure.ts";
+import { Durations } from "../../lib/durations.ts";
+import type { RequestOutcome } from "../../lib/request.ts";
 import { registerFigure } from "./figure.ts";
 
 /** Upper bounds of the duration histogram, in seconds. */
