@@ -32,7 +32,7 @@ import type { Config } from "./config/config.ts";
 import { isAddress } from "./config/urls.ts";
 import type { Reader, Tx } from "./db/database.ts";
 import { oneAtATime, sweepInBatches } from "./db/sweep.ts";
-import { listFrontierMethods } from "./edge/frontier-methods.ts";
+import { listFrontierMethods } from "./edge/frontier/methods.ts";
 import { createHealth } from "./edge/operations/health.ts";
 import { createMetrics } from "./edge/operations/metrics.ts";
 import { createEdge } from "./edge/router.ts";

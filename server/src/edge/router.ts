@@ -24,7 +24,7 @@ import { createCors } from "./cors.ts";
 import { toOauthError, toPlainError } from "./errors/errors.ts";
 import type { Guests } from "./errors/guests.ts";
 import { createTranslator } from "./errors/translate.ts";
-import { createFrontierAlias } from "./frontier-alias.ts";
+import { createFrontierAlias } from "./frontier/alias.ts";
 import { setStrictTransport } from "./hsts.ts";
 import { createAuthenticateInterceptor, type PrincipalChain } from "./interceptors/authenticate.ts";
 import { createCsrfInterceptors } from "./interceptors/csrf.ts";

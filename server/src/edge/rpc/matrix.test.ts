@@ -16,7 +16,7 @@ import {
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createFrontierAlias } from "../frontier-alias.ts";
+import { createFrontierAlias } from "../frontier/alias.ts";
 import { machine, type RunningEdge, startEdge, stubServices } from "../test-support.ts";
 
 const versions = ["1.1", "2"] as const;

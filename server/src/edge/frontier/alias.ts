@@ -13,7 +13,7 @@ import {
   MethodDescriptorProtoSchema,
 } from "@bufbuild/protobuf/wkt";
 import { file_vestibule_v1_options } from "@vestibule/proto/vestibule/v1/options_pb";
-import type { ServiceRegistration } from "../assembly/services.ts";
+import type { ServiceRegistration } from "../../assembly/services.ts";
 
 const packageName = "raystack.frontier.v1beta1";
 const fileName = "raystack/frontier/v1beta1/frontier.proto";

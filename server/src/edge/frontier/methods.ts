@@ -1,5 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { ServiceRegistration } from "../assembly/services.ts";
+import type { ServiceRegistration } from "../../assembly/services.ts";
 
 /**
  * Names of Frontier's methods that we answer. What is ours alone stays under

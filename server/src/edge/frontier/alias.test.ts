@@ -3,9 +3,9 @@ import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { describe, expect, it } from "vitest";
-import { registerService } from "../assembly/services.ts";
-import { createFrontierAlias } from "./frontier-alias.ts";
-import { getCredentialPolicy } from "./options/credential-policy.ts";
+import { registerService } from "../../assembly/services.ts";
+import { getCredentialPolicy } from "../options/credential-policy.ts";
+import { createFrontierAlias } from "./alias.ts";
 
 class Handlers {
   #token = "from our own handler";
