@@ -19,6 +19,7 @@ import {
   toRawPath,
   toRawQuery,
 } from "../../http/node-http.ts";
+import { sendPlain } from "../../http/plain-answer.ts";
 import type { PlainResponse } from "../../http/plain-route.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { RequestInfo } from "../../lib/request.ts";
@@ -27,8 +28,6 @@ import { CallLimit } from "../calls/call-limit.ts";
 import { createUnaryCall, type UnaryCall } from "../calls/unary-call.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
-import { otherRoute } from "../operations/metrics.ts";
-import { sendPlain } from "../plain-route.ts";
 import { toRestAnswer } from "./answer.ts";
 import { type Binding, readBindings, type Style } from "./binding.ts";
 import { withClientPaths } from "./client-path.ts";
@@ -57,8 +56,8 @@ export type FindRest = (request: NodeRequest) => RestRoute | undefined;
 
 /** What answers one request. */
 export interface RestRoute {
-  /** Template of the path, for log and metrics. */
-  readonly label: string;
+  /** Template of the path, for log and metrics; undefined where nothing is. */
+  readonly label: string | undefined;
   /** Answers the request. Never rejects. */
   serve(request: NodeRequest, response: NodeResponse, info: RequestInfo): Promise<void>;
 }
@@ -214,7 +213,7 @@ function toMethodNotAllowed(
 
 function toNotFound(style: Style, options: RestOptions): RestRoute {
   return toRefusal(
-    otherRoute,
+    undefined,
     new DomainError("NOT_FOUND", { message: "there is nothing at this path" }),
     { style },
     options,
@@ -222,7 +221,7 @@ function toNotFound(style: Style, options: RestOptions): RestRoute {
 }
 
 function toRefusal(
-  label: string,
+  label: string | undefined,
   refusal: DomainError,
   context: RefusalContext,
   { translator, bodyBytes }: RestOptions,
@@ -230,7 +229,7 @@ function toRefusal(
   return {
     label,
     serve: async (request, response, info) => {
-      const answer = toRestError(translator.refuse(refusal, info, label), context);
+      const answer = toRestError(translator.refuse(refusal, info, label ?? ""), context);
       answerAfterBody(request, bodyBytes, () => send(response, answer));
     },
   };
