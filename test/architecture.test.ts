@@ -100,7 +100,36 @@ const rooms: Rooms = {
   ],
   frontdoor: ["lib", "db", "frontdoor/providers", "frontdoor/api-keys", "frontdoor/watch"],
   pages: ["lib", "http", "html", "principals", "users", "sessions", "passkeys", "auth"],
-  edge: ["lib", "http", "assembly", "principals"],
+  // What goes wrong, in the words of each wire: the one place that translates refusals.
+  "edge/errors": ["lib"],
+  // What the schema says of a method beside its shape.
+  "edge/options": [],
+  // JSON that means one thing only, into messages.
+  "edge/json": ["lib"],
+  // A call in this process: its context, its limit, its way through the interceptors.
+  "edge/calls": ["lib", "http", "assembly", "edge/errors"],
+  // Connect, gRPC and gRPC-Web: direct calls, and the adapter for all else.
+  "edge/rpc": ["lib", "http", "assembly", "edge/errors", "edge/json", "edge/calls"],
+  "edge/rest": ["lib", "http", "assembly", "edge/errors", "edge/json", "edge/calls"],
+  "edge/openapi": ["lib", "http", "assembly", "edge/options", "edge/json", "edge/rest"],
+  "edge/interceptors": ["lib", "principals", "edge/options"],
+  // Health, metrics, reflection.
+  "edge/operations": ["lib", "http", "assembly"],
+  // The name by which Frontier's clients call us.
+  "edge/frontier": ["assembly"],
+  // The router, and what every request goes through.
+  edge: [
+    "lib",
+    "http",
+    "assembly",
+    "edge/errors",
+    "edge/rpc",
+    "edge/rest",
+    "edge/openapi",
+    "edge/interceptors",
+    "edge/operations",
+    "edge/frontier",
+  ],
   // What is open for as long as the process runs: the data folder, the database, the keys.
   storage: ["lib", "config", "db", "changes", "encryption", "audit", "tokens"],
   // What metrics show of all parts.
@@ -132,6 +161,8 @@ const rooms: Rooms = {
     "pages",
     "mail",
     "egress",
+    "edge/operations",
+    "edge/frontier",
     "edge",
     "listener",
     "storage",
