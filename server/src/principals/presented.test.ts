@@ -71,6 +71,15 @@ describe("presented credentials", () => {
 
   it("tells a cookie's name from the end of another's", () => {
     expect(findCookies(new Headers({ cookie: "xsid=1; sid_=2" }), "sid")).toEqual([]);
+    // To a browser these are other names, which a neighbour may set.
+    for (const space of ["\u00a0", "\u0085", " \u00a0", "\u00a0 "]) {
+      const cookie = `a=1;${space}__Host-vestibule-bind=2; =${space}sid=3`;
+      expect(findCookies(new Headers({ cookie }), "__Host-vestibule-bind"), JSON.stringify(space)).toEqual(
+        [],
+      );
+      expect(findCookies(new Headers({ cookie }), "sid")).toEqual([]);
+    }
+    expect(findCookies(new Headers({ cookie: "a=1;sid=2;\t sid=3 \t" }), "sid")).toEqual(["2", "3"]);
     expect(findCookies(new Headers(), "sid")).toEqual([]);
   });
 });
