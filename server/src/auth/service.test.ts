@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, 
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { eventually } from "../../../test/parts/eventually.ts";
 import { openRedirects } from "../../../test/parts/open-redirects.ts";
+import { raceForUser } from "../../../test/parts/races.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { hashSecret } from "../lib/secrets.ts";
@@ -15,7 +16,7 @@ import { deletePasskey, insertPasskey } from "../passkeys/store.ts";
 import { holdSession } from "../sessions/store.ts";
 import { newRequestInfo } from "../sessions/test-support.ts";
 import { insertIdentity } from "../users/identity-store.ts";
-import { findUser, insertUser, lockUser, updateUserState } from "../users/store.ts";
+import { findUser, insertUser, updateUserState } from "../users/store.ts";
 import type { User } from "../users/user.ts";
 import { deleteExpiredFlows } from "./flow-store.ts";
 import { deleteSentCodes } from "./sent-code-store.ts";
@@ -982,37 +983,14 @@ describeDatabases("sign-in", (under) => {
       }
     });
 
-    /**
-     * Starts one after the other so that all have looked and none has acted: on Postgres while the
-     * user's row is held, for which they wait in this order. SQLite runs one transaction at a time.
-     */
-    async function race(userId: string, starts: readonly (() => Promise<unknown>)[]) {
-      const { database, dialect } = under;
-      if (dialect === "sqlite") return await Promise.allSettled(starts.map((start) => start()));
-      const started: Promise<PromiseSettledResult<unknown>[]>[] = [];
-      // A handle of its own: what is begun inside of a transaction of one is part of it.
-      const holder = await under.openAnother();
-      await holder.transaction(async (tx) => {
-        await lockUser(tx, userId);
-        for (const start of starts) {
-          started.push(Promise.allSettled([start()]));
-          await eventually(async () => {
-            const waiting = await sql`select 1 from pg_stat_activity
-              where datname = current_database() and wait_event_type = 'Lock'`.execute(database.reader);
-            expect(waiting.rows).toHaveLength(started.length);
-          });
-        }
-      });
-      return (await Promise.all(started)).flat();
-    }
-
     it("is taken over once by two proofs at once", async () => {
       const trojan = await openTrojan();
       for (const each of [here, there]) each.takeOvers.length = 0;
       const flows = [];
       // The fake keeps the newest code alone.
       for (const _ of [1, 2]) flows.push(await beginByMail(trojan.email));
-      const outcomes = await race(
+      const outcomes = await raceForUser(
+        under,
         trojan.userId,
         flows.map((flow, index) => () => finish(flow, index ? here : there)),
       );
@@ -1032,7 +1010,7 @@ describeDatabases("sign-in", (under) => {
         const own = { state, code: mail.sent.get(trojan.email) ?? "", browsers: [browser], principal };
         const outside = await beginByMail(trojan.email);
         const starts = [() => finish(own), () => finish(outside, there)];
-        const outcomes = await race(trojan.userId, isFirst ? starts : starts.toReversed());
+        const outcomes = await raceForUser(under, trojan.userId, isFirst ? starts : starts.toReversed());
         expect(outcomes).toMatchObject([1, 2].map(() => ({ status: "fulfilled" })));
         // On SQLite either may be first, whichever was started before.
         const left = await lookAt(trojan);
@@ -1044,7 +1022,10 @@ describeDatabases("sign-in", (under) => {
     it("does not let in again whoever opened it, by an identity that goes with the take-over", async () => {
       const trojan = await openTrojan();
       const [flow, late] = [await beginByMail(trojan.email), await beginAt("google", trojan.proof)];
-      const outcomes = await race(trojan.userId, [() => finish(flow, there), () => finish(late)]);
+      const outcomes = await raceForUser(under, trojan.userId, [
+        () => finish(flow, there),
+        () => finish(late),
+      ]);
       const refused = { status: "rejected", reason: { reason: "LINK_REQUIRED" } };
       expect(outcomes).toMatchObject([{ status: "fulfilled" }, refused]);
       expect(await lookAt(trojan)).toEqual(emptied);
@@ -1063,7 +1044,7 @@ describeDatabases("sign-in", (under) => {
       const principal = await here.parts.authenticator.authenticateCookie(trojan.begun.cookie);
       const caller = { principal, request: toFinish({}).info };
       const flow = await beginByMail(trojan.email);
-      const outcomes = await race(trojan.userId, [
+      const outcomes = await raceForUser(under, trojan.userId, [
         () => finish(flow, there),
         () => passkeys.add(caller, newPasskey(trojan.userId)),
       ]);
