@@ -32,6 +32,7 @@ import type { Config } from "./config/config.ts";
 import { isAddress } from "./config/urls.ts";
 import type { Reader, Tx } from "./db/database.ts";
 import { oneAtATime, sweepInBatches } from "./db/sweep.ts";
+import { Admission } from "./edge/admission.ts";
 import { listFrontierMethods } from "./edge/frontier/methods.ts";
 import { createHealth } from "./edge/operations/health.ts";
 import { createMetrics } from "./edge/operations/metrics.ts";
@@ -670,10 +671,12 @@ export async function createApp(options: AppOptions): Promise<App> {
 
   // Edge
   const health = createHealth();
+  const admission = new Admission({ monotonicMs: () => performance.now() });
   const metrics = createMetrics();
   metrics.show(
     createFigures({
       health,
+      admission,
       database,
       feed,
       audit,
@@ -740,6 +743,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     frontierMethods: listFrontierMethods(services),
     principals: guardedPrincipals,
     health,
+    admission,
     metrics,
     log,
     tracing,
@@ -756,6 +760,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     ...config.listen,
     ...(config.tls && { tls: { cert: Buffer.from(config.tls.cert), key: Buffer.from(config.tls.key) } }),
     handler: edge.handle,
+    onConnection: () => admission.noteConnection(),
     onRefused: edge.noteRefused,
     limits: {
       headerBytes: limits.headerBytes,

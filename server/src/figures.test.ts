@@ -14,6 +14,7 @@ function createSources(overrides: Partial<FigureSources> = {}): FigureSources {
   const durations = new Durations([1]);
   return {
     health: { isServing: () => false },
+    admission: { waitingCount: 0, refusedCount: 0 },
     database: { dialect: "sqlite", figures: () => ({ transactions, durations, waiting: 0, commits: 0 }) },
     feed: { secondsSinceConfirmed: undefined, isConfirmed: () => false },
     audit: { waitingCount: 0, lostCount: 0 },

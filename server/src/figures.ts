@@ -25,6 +25,7 @@ interface SigningKeys {
 /** What of each part is looked at. */
 export interface FigureSources {
   readonly health: { isServing(): boolean };
+  readonly admission: { readonly waitingCount: number; readonly refusedCount: number };
   readonly database: { readonly dialect: "sqlite" | "postgres"; figures(): DatabaseFigures };
   readonly feed: { readonly secondsSinceConfirmed: number | undefined; isConfirmed(): boolean };
   readonly audit: { readonly waitingCount: number; readonly lostCount: number };
@@ -57,13 +58,19 @@ export function createFigures(sources: FigureSources): Figure[] {
   ];
 }
 
-function listProcessFigures({ health, database, logOutput }: FigureSources): Figure[] {
+function listProcessFigures({ health, admission, database, logOutput }: FigureSources): Figure[] {
   return [
     gauge("build_info", "Always 1; the labels say what runs.", () => [
       { labels: { version, database: database.dialect }, value: 1 },
     ]),
     gauge("ready", "1 while requests are taken, 0 before that and while the process ends.", () =>
       Number(health.isServing()),
+    ),
+    gauge("requests_waiting", "Requests that wait to be begun.", () => admission.waitingCount),
+    counter(
+      "requests_refused_total",
+      "Requests that were refused because there was more to do than could be done.",
+      () => admission.refusedCount,
     ),
     counter("log_lines_lost_total", "Lines of the log that could not be written.", () => logOutput.lostCount),
   ];

@@ -9,6 +9,7 @@
  */
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
+import { Health as HealthService } from "@vestibule/proto/grpc/health/v1/health_pb";
 import type { ServiceRegistration } from "../assembly/services.ts";
 import type { Cidr } from "../http/cidr.ts";
 import { createClientAddressRule } from "../http/client-address.ts";
@@ -21,6 +22,7 @@ import type { Log } from "../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { logRequest } from "./access-log.ts";
+import type { Admission } from "./admission.ts";
 import { createCors } from "./cors.ts";
 import { toOauthError, toPlainError } from "./errors/errors.ts";
 import type { Guests } from "./errors/guests.ts";
@@ -39,8 +41,8 @@ import { joinRepeatedCredentials } from "./repeated-credentials.ts";
 import { createRequestInfoReader } from "./request-info.ts";
 import { beginRequestSpan, toTracedAnswer } from "./request-span.ts";
 import { createRest, type FindRest } from "./rest/rest.ts";
+import { isRpcRequest, sendRpcRefusal, sendUnknownService } from "./rpc/refusal.ts";
 import { createRpcs, type Rpc, serveRpc } from "./rpc/rpc.ts";
-import { isRpcRequest, sendUnimplemented } from "./rpc/unimplemented.ts";
 import { createTurns } from "./turns.ts";
 
 /** What the edge is made of. */
@@ -55,6 +57,8 @@ export interface EdgeOptions {
   readonly frontierMethods: readonly DescMethod[];
   readonly principals: PrincipalChain;
   readonly health: Health;
+  /** Who is let in when there is more to do than can be done. */
+  readonly admission: Pick<Admission, "isOpenAt" | "enter">;
   readonly metrics: Metrics;
   readonly log: Log;
   /** Absent when traces are off. */
@@ -128,10 +132,18 @@ export function createEdge(options: EdgeOptions): Edge {
   const findClient = createClientAddressRule(options.trustedProxies);
   const turnsOf = createTurns();
   const applyCors = createCors(options.allowedOrigins);
-  const { log, metrics, tracing, limits, publicOrigin, lost, strictTransport } = options;
+  const { log, metrics, tracing, limits, publicOrigin, lost, strictTransport, admission } = options;
+  const vital = new Set(["/healthz", "/ping", options.metrics.route.path]);
+  /** What is asked to know how the process is, and is answered however it is. */
+  const isVital = ({ url = "" }: NodeRequest) => vital.has(url) || url.startsWith(healthPath);
 
-  /** Answers the request; the result names its route for the metrics. */
-  function dispatch(request: NodeRequest, response: NodeResponse, info: RequestInfo): string {
+  /** Answers the request, or refuses it; the result names its route for the metrics. */
+  function dispatch(
+    request: NodeRequest,
+    response: NodeResponse,
+    info: RequestInfo,
+    refusal?: DomainError,
+  ): string {
     const path = toRawPath(request.url);
     if (strictTransport) setStrictTransport(response, path);
     const routes = plain.get(path);
@@ -145,7 +157,13 @@ export function createEdge(options: EdgeOptions): Edge {
     if (applyCors(request, response)) {
       return route;
     }
-    if (routes !== undefined) {
+    if (refusal !== undefined) {
+      answerAfterBody(request, limits.bodyBytes, () => {
+        if (rpc !== undefined || isRpcRequest(request)) sendRpcRefusal(request, response, info, refusal);
+        else if (rest !== undefined) rest.refuse(response, info, refusal);
+        else sendRefusal(response, refusal, info, log, found?.refusals);
+      });
+    } else if (routes !== undefined) {
       if (found === undefined) {
         answerAfterBody(request, limits.bodyBytes, () => sendMethodNotAllowed(response, routes));
       } else {
@@ -160,16 +178,17 @@ export function createEdge(options: EdgeOptions): Edge {
     } else if (rest !== undefined) {
       void rest.serve(request, response, info);
     } else if (hasService() || isRpcRequest(request)) {
-      info.outcome.code = "unimplemented";
-      answerAfterBody(request, limits.bodyBytes, () => sendUnimplemented(request, response, hasService()));
+      const refuse = hasService() ? sendRpcRefusal : sendUnknownService;
+      const missing = new DomainError("NOT_IMPLEMENTED");
+      answerAfterBody(request, limits.bodyBytes, () => refuse(request, response, info, missing));
     } else if (lost !== undefined && isNavigation(request)) {
       void servePlainRoute({ method: "GET", path, handle: lost }, request, response, info, {
         bodyBytes: limits.bodyBytes,
         log,
       });
     } else {
-      const refusal = new DomainError("NOT_FOUND");
-      answerAfterBody(request, limits.bodyBytes, () => sendRefusal(response, refusal, info, log));
+      const missing = new DomainError("NOT_FOUND");
+      answerAfterBody(request, limits.bodyBytes, () => sendRefusal(response, missing, info, log));
     }
     return route;
   }
@@ -188,12 +207,26 @@ export function createEdge(options: EdgeOptions): Edge {
       logRequest(log, { request, response, info, span, route, ms });
       span?.end(toTracedAnswer({ request, response, info }, route, rpcs.has(route)));
     });
-    try {
-      joinRepeatedCredentials(request);
-      route = span ? span.run(() => dispatch(request, response, info)) : dispatch(request, response, info);
-    } catch (error) {
-      log.error({ requestId: info.requestId, err: error }, "request failed");
-      response.destroy();
+    const answer = (refusal?: DomainError) => {
+      try {
+        joinRepeatedCredentials(request);
+        route = span
+          ? span.run(() => dispatch(request, response, info, refusal))
+          : dispatch(request, response, info, refusal);
+      } catch (error) {
+        log.error({ requestId: info.requestId, err: error }, "request failed");
+        response.destroy();
+      }
+    };
+    if (admission.isOpenAt(beganAtMs) || isVital(request)) {
+      answer();
+    } else {
+      admission.enter({
+        atMs: beganAtMs,
+        // Nothing need be done for who has gone while it waited.
+        begin: () => hasEnded(response) || answer(),
+        refuse: () => hasEnded(response) || answer(new DomainError("OVERLOADED", { retryAfterSeconds: 1 })),
+      });
     }
   };
 
@@ -207,6 +240,13 @@ export function createEdge(options: EdgeOptions): Edge {
 
   return { handle, noteRefused, warmUp };
 }
+
+/** Not `isGone`: an answer that waits for the one before it on its connection has no socket yet. */
+function hasEnded(response: NodeResponse): boolean {
+  return "stream" in response ? response.stream.destroyed : response.destroyed;
+}
+
+const healthPath = `/${HealthService.typeName}/`;
 
 /** Has each call's work done in its turn. */
 const takeTurns: Interceptor = (next) => (request) => {

@@ -94,6 +94,8 @@ export function createOptions(overrides: Partial<EdgeOptions> = {}): EdgeOptions
     frontierMethods: [AuthService.method.authToken, AuthService.method.getCurrentUser],
     principals: stubChain,
     health: createHealth(),
+    // None waits: how they do is the door's own test.
+    admission: { isOpenAt: () => true, enter: ({ begin }) => begin() },
     metrics: createMetrics({ processMetrics: false }),
     log,
     clock: { now: () => new Date("2026-01-01T00:00:00Z") },

@@ -108,6 +108,7 @@ export const reasons = {
   NOT_ACCEPTABLE: ["invalid_argument", "none of the accepted media types can be answered"],
   UNSUPPORTED_MEDIA_TYPE: ["invalid_argument", "the body's media type is not supported"],
   UNAVAILABLE: ["unavailable", "temporarily unavailable, try again"],
+  OVERLOADED: ["unavailable", "too much to do, try again in a moment"],
   NOT_IMPLEMENTED: ["unimplemented", "unimplemented"],
   INTERNAL: ["internal", "internal server error"],
 } as const satisfies Record<string, readonly [ErrorKind, string]>;

@@ -30,6 +30,8 @@ export interface ListenOptions {
   /** Replaces single values of {@link defaultLimits}. */
   readonly limits?: Partial<ListenerLimits>;
   readonly log: Log;
+  /** Hears of each connection as it is accepted. */
+  readonly onConnection?: () => void;
   /** Hears of requests that no handler sees, so that each request can be told of once. */
   readonly onRefused?: OnRefused;
 }
@@ -183,6 +185,7 @@ function createServer(options: ListenOptions, connections: Connections, limits: 
     ? createSecureServer({ ...socketOptions, ...options.tls }, connections, limits, options.log)
     : createNetServer(socketOptions);
   server.on("connection", (socket) => {
+    options.onConnection?.();
     connections.add(socket);
     if (!options.tls) connections.route(socket);
   });

@@ -60,6 +60,8 @@ export interface RestRoute {
   readonly label: string | undefined;
   /** Answers the request. Never rejects. */
   serve(request: NodeRequest, response: NodeResponse, info: RequestInfo): Promise<void>;
+  /** Refuses the request, whose body is over. */
+  refuse(response: NodeResponse, info: RequestInfo, refusal: DomainError): void;
 }
 
 /** A binding and how to call its method. */
@@ -144,6 +146,7 @@ function toRoute(
   const procedure = `${method.parent.typeName}/${method.name}`;
   return {
     label: template.text,
+    refuse: createRefuse(template.text, { style }, options),
     serve: async (request, response, info) => {
       const limit = limits.begin(response);
       try {
@@ -224,15 +227,24 @@ function toRefusal(
   label: string | undefined,
   refusal: DomainError,
   context: RefusalContext,
-  { translator, bodyBytes }: RestOptions,
+  options: RestOptions,
 ): RestRoute {
+  const refuse = createRefuse(label, context, options);
   return {
     label,
-    serve: async (request, response, info) => {
-      const answer = toRestError(translator.refuse(refusal, info, label ?? ""), context);
-      answerAfterBody(request, bodyBytes, () => send(response, answer));
-    },
+    refuse,
+    serve: async (request, response, info) =>
+      answerAfterBody(request, options.bodyBytes, () => refuse(response, info, refusal)),
   };
+}
+
+function createRefuse(
+  label: string | undefined,
+  context: RefusalContext,
+  { translator }: RestOptions,
+): RestRoute["refuse"] {
+  return (response, info, refusal) =>
+    send(response, toRestError(translator.refuse(refusal, info, label ?? ""), context));
 }
 
 function send(response: NodeResponse, answer: PlainResponse): void {

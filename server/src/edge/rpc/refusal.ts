@@ -1,14 +1,15 @@
 /**
- * Calls to methods that do not exist, answered in the protocol they were made
- * in: a gRPC client handed a bare 404 sees a broken server, not a missing
- * method.
+ * Calls that are refused before they are any method's, answered in the protocol
+ * they were made in: a gRPC client handed a bare 404 sees a broken server, not a
+ * missing method.
  */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { encodeEnvelope } from "@connectrpc/connect/protocol";
 import { endStreamFlag, endStreamToJson, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { findHeader, type NodeRequest, type NodeResponse } from "../../http/node-http.ts";
-import { DomainError } from "../../lib/errors.ts";
-import { toConnectError } from "../errors/errors.ts";
+import type { DomainError } from "../../lib/errors.ts";
+import type { RequestInfo } from "../../lib/request.ts";
+import { toConnectError, toHttpStatus } from "../errors/errors.ts";
 
 const grpcContentType = /^application\/grpc(?:-web)?(?:-text)?(?:\+(?:proto|json))?(?:\s*;|$)/i;
 const connectStreamContentType = /^application\/connect\+(?:proto|json)(?:\s*;|$)/i;
@@ -23,22 +24,48 @@ export function isRpcRequest(request: NodeRequest): boolean {
   );
 }
 
+/** Refuses a call in its protocol: gRPC, gRPC-Web, Connect streaming, else Connect unary. Notes it. */
+export function sendRpcRefusal(
+  request: NodeRequest,
+  response: NodeResponse,
+  info: RequestInfo,
+  refusal: DomainError,
+): void {
+  info.outcome.reason = refusal.reason;
+  const error = toConnectError(refusal);
+  send(request, response, info, refusal, error, toHttpStatus(refusal));
+}
+
 /**
- * Answers `unimplemented` in the caller's protocol: gRPC, gRPC-Web, Connect
- * streaming, else Connect unary. Where there is no such service either, nobody of
- * ours says so, and to Connect that is 404
- * (https://connectrpc.com/docs/protocol#http-to-error-code).
+ * Refuses a call to a service that there is not: nobody of ours says so, and to
+ * Connect that is 404 (https://connectrpc.com/docs/protocol#http-to-error-code).
  */
-export function sendUnimplemented(request: NodeRequest, response: NodeResponse, hasService: boolean): void {
-  const refusal = new DomainError("NOT_IMPLEMENTED");
-  const error = hasService ? toConnectError(refusal) : new ConnectError(refusal.message, Code.Unimplemented);
+export function sendUnknownService(
+  request: NodeRequest,
+  response: NodeResponse,
+  info: RequestInfo,
+  refusal: DomainError,
+): void {
+  send(request, response, info, refusal, new ConnectError(refusal.message, Code.Unimplemented), 404);
+}
+
+function send(
+  request: NodeRequest,
+  response: NodeResponse,
+  info: RequestInfo,
+  refusal: DomainError,
+  error: ConnectError,
+  status: number,
+): void {
+  info.outcome.code = refusal.kind;
   const contentType = findHeader(request, "content-type") ?? "";
+  error.metadata.forEach((value, name) => void response.setHeader(name, value));
   if (grpcContentType.test(contentType)) {
     sendTrailersOnly(response, contentType, error);
   } else if (connectStreamContentType.test(contentType)) {
     sendEndOfStream(response, contentType, error);
   } else {
-    sendUnary(response, error, hasService ? 501 : 404);
+    sendUnary(response, error, status);
   }
 }
 
@@ -46,7 +73,7 @@ export function sendUnimplemented(request: NodeRequest, response: NodeResponse, 
 function sendTrailersOnly(response: NodeResponse, contentType: string, error: ConnectError): void {
   response.statusCode = 200;
   response.setHeader("content-type", contentType);
-  response.setHeader("grpc-status", String(Code.Unimplemented));
+  response.setHeader("grpc-status", String(error.code));
   response.setHeader("grpc-message", encodeURIComponent(error.rawMessage));
   response.end();
 }
