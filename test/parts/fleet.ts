@@ -6,8 +6,8 @@ import { basic } from "./http.ts";
 import { type ProxyName, startProxy, type TestProxy } from "./proxies.ts";
 import { findFreePort, type ServerState, startServer, type TestServer } from "./server.ts";
 
-/** How long a proxy may take to notice that a server is back, in milliseconds: Caddy asks every second. */
-const noticeMs = 2_500;
+/** How long a proxy may take to notice that a server is back, in milliseconds: it asks every second, on a busy machine. */
+const noticeMs = 4_000;
 
 /** A running fleet. */
 export interface Fleet {
