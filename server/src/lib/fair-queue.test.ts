@@ -61,10 +61,20 @@ it("ends a turn once, and lets go of who gives up", async () => {
   expect(await ask("a4", AbortSignal.abort())).toBe("refused");
 });
 
-it("lets so many wait and no more", async () => {
-  const { ask } = arrange({ slots: 1, perTenant: 1, maxWaiting: 2 });
+it("lets so many wait and no more, of whom each tenant has its part", async () => {
+  const { began, ask, end } = arrange({ slots: 1, perTenant: 1, maxWaiting: 4 });
   await ask("a1");
-  void ask("a2");
-  void ask("b1");
-  expect(await ask("c1")).toBe("refused");
+  const waiting = ["a2", "a3", "a4", "b1"].map((name) => ask(name));
+  expect(await ask("a5")).toBe("refused");
+  void ask("c1");
+  expect(await waiting[2]).toBe("refused");
+  // Two of one and one of each other: another exchange would only turn them round.
+  expect(await ask("b2")).toBe("refused");
+  void ask("d1");
+  expect(await waiting[1]).toBe("refused");
+  expect(await ask("e1")).toBe("refused");
+  void ask("root");
+  expect(await waiting[0]).toBe("refused");
+  for (const name of ["a1", "b1", "c1", "d1"]) await end(name);
+  expect(began).toEqual(["a1", "b1", "c1", "d1", "root"]);
 });

@@ -7,9 +7,12 @@ export interface FairQueueOptions {
   readonly perTenant: number;
   /** How many of all are for superusers alone. */
   readonly reserved: number;
-  /** How many may wait. */
+  /** How many may wait: beyond it, the tenant of whom most wait gives up its latest. */
   readonly maxWaiting: number;
 }
+
+/** Answers one who waits: with what ends the turn, or that there is none. */
+type Settle = (end: EndTurn | undefined) => void;
 
 /** Ends a turn; done once, however often it is called. */
 export type EndTurn = () => void;
@@ -23,7 +26,7 @@ export class FairQueue {
   readonly #options: FairQueueOptions;
   readonly #running = new Map<Tenant, number>();
   /** Whoever had a turn goes to the end. */
-  readonly #waiting = new Map<Tenant, Set<(end: EndTurn) => void>>();
+  readonly #waiting = new Map<Tenant, Set<Settle>>();
 
   constructor(options: FairQueueOptions) {
     this.#options = options;
@@ -31,15 +34,14 @@ export class FairQueue {
 
   /**
    * Resolves when it is this one's turn, with what ends it; with undefined when
-   * too many wait, or once `signal` aborts.
+   * too many wait, of whom its own tenant's are most, or once `signal` aborts.
    */
   async wait(tenant: Tenant, signal: AbortSignal): Promise<EndTurn | undefined> {
     if (signal.aborted) return undefined;
     if (this.#mayRun(tenant)) return this.#begin(tenant);
-    const waiting = [...this.#waiting.values()].reduce((sum, each) => sum + each.size, 0);
-    if (waiting >= this.#options.maxWaiting) return undefined;
+    if (!this.#mayWait(tenant)) return undefined;
     return await new Promise((resolve) => {
-      const settle = (end: EndTurn | undefined) => {
+      const settle: Settle = (end) => {
         signal.removeEventListener("abort", giveUp);
         resolve(end);
       };
@@ -58,6 +60,22 @@ export class FairQueue {
     if (tenant === undefined) return all < slots;
     const ofTenants = all - (this.#running.get(undefined) ?? 0);
     return all < slots && ofTenants < slots - reserved && (this.#running.get(tenant) ?? 0) < perTenant;
+  }
+
+  /** Whether there is room to wait, which is made where another tenant has more than its part of it. */
+  #mayWait(tenant: Tenant): boolean {
+    const waiting = [...this.#waiting.values()].reduce((sum, each) => sum + each.size, 0);
+    if (waiting < this.#options.maxWaiting) return true;
+    let [largest, most]: [Tenant, readonly Settle[]] = [undefined, []];
+    for (const [each, all] of this.#waiting) {
+      if (each !== undefined && all.size > most.length) [largest, most] = [each, [...all]];
+    }
+    const latest = most.at(-1);
+    const isFairer = tenant === undefined || most.length > (this.#waiting.get(tenant)?.size ?? 0) + 1;
+    if (latest === undefined || !isFairer) return false;
+    this.#leave(largest, latest);
+    latest(undefined);
+    return true;
   }
 
   #begin(tenant: Tenant): EndTurn {
@@ -85,7 +103,7 @@ export class FairQueue {
   }
 
   /** Answers who of the tenant still waits. */
-  #leave(tenant: Tenant, one: (end: EndTurn) => void): Set<(end: EndTurn) => void> | undefined {
+  #leave(tenant: Tenant, one: Settle): Set<Settle> | undefined {
     const all = this.#waiting.get(tenant);
     all?.delete(one);
     if (all === undefined || all.size > 0) return all;
