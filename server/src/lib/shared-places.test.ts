@@ -68,17 +68,23 @@ it("counts a place that was given away no more, and not twice when it is release
   expect(places.size).toBe(3);
 });
 
-it("does not give away ever more that do not end", () => {
+it("goes on counting what does not end for whose it was, and for nobody else", () => {
   const places = new SharedPlaces({ total: 4, perCaller: 9, reserved: 0 });
-  const held: (Place | undefined)[] = [];
-  for (let round = 0; round < 4; round += 1) {
-    held.push(...takeMany(places, `greedy-${round}`, 4));
-    for (const place of held) if (!place?.signal.aborted) place?.release();
-    held.push(...takeMany(places, `greedy-${round}`, 4), takeAs(places, `other-${round}`));
-    for (const place of held) if (!place?.signal.aborted) place?.release();
+  const lingering: (Place | undefined)[] = [];
+  for (let round = 0; round < 6; round += 1) {
+    const own = takeMany(places, `greedy-${round}`, 4);
+    const accomplice = takeAs(places, "accomplice");
+    lingering.push(own[0]);
+    for (const place of [...own.slice(1), accomplice]) place?.release();
+    // The one that was displaced is one of its four still.
+    const again = takeMany(places, `greedy-${round}`, 4);
+    expect(again.map((place) => place !== undefined)).toEqual([true, true, true, false]);
+    for (const place of again) place?.release();
   }
-  takeMany(places, "greedy", 4);
-  expect(takeAs(places, "late")).toBeUndefined();
-  for (const place of held) place?.release();
+  expect(lingering.every((place) => place?.signal.aborted)).toBe(true);
+  expect(takeMany(places, "greedy", 4)).not.toContain(undefined);
   expect(takeAs(places, "late")).toBeDefined();
+  for (const place of lingering) place?.release();
+  expect(places.size).toBe(4);
+  expect(takeAs(places, "greedy-0")).toBeDefined();
 });

@@ -24,6 +24,7 @@ export interface SharedPlacesOptions {
 
 interface TakenPlace extends PlaceHolder {
   readonly displaced: AbortController;
+  isLeaving: boolean;
 }
 
 /**
@@ -32,7 +33,8 @@ interface TakenPlace extends PlaceHolder {
  * When none is left for a tenant, the one with the most gives up its oldest,
  * if it still has more than the newcomer then: nobody can use up all, whatever
  * number of principals and organizations they make, and nobody takes turns in
- * pushing another out.
+ * pushing another out. What a tenant gave up and does not let end, since it reads
+ * slowly, goes on counting as its own and as nobody else's.
  */
 export class SharedPlaces {
   readonly #total: number;
@@ -42,8 +44,8 @@ export class SharedPlaces {
   /** Oldest first. */
   readonly #byTenant = new Map<string | undefined, Set<TakenPlace>>();
   #held = 0;
-  /** Given to others already, and not yet given back: whoever reads slowly ends slowly. */
-  readonly #leaving = new Set<TakenPlace>();
+  /** How many of each tenant's were given to others already, and are not yet given back. */
+  readonly #leaving = new Map<string | undefined, number>();
 
   constructor({ total, perCaller, reserved = Math.floor(total / 10) }: SharedPlacesOptions) {
     this.#total = total;
@@ -59,8 +61,11 @@ export class SharedPlaces {
   /** A place, or undefined when there is none for this holder now. */
   take(holder: PlaceHolder): Place | undefined {
     if ((this.#byCaller.get(holder.caller) ?? 0) >= this.#perCaller) return undefined;
+    const { tenant } = holder;
+    const lingering = this.#leaving.get(tenant) ?? 0;
+    if (lingering > 0 && this.#countOf(tenant) + lingering >= this.#open) return undefined;
     if (!this.#hasRoom(holder) && !this.#makeRoom(holder)) return undefined;
-    const taken = { ...holder, displaced: new AbortController() };
+    const taken: TakenPlace = { ...holder, displaced: new AbortController(), isLeaving: false };
     this.#add(taken);
     let isReleased = false;
     return {
@@ -68,7 +73,8 @@ export class SharedPlaces {
       release: () => {
         if (isReleased) return;
         isReleased = true;
-        if (!this.#leaving.delete(taken)) this.#remove(taken);
+        if (taken.isLeaving) this.#countLeaving(tenant, -1);
+        else this.#remove(taken);
       },
     };
   }
@@ -81,11 +87,12 @@ export class SharedPlaces {
   #makeRoom({ tenant }: PlaceHolder): boolean {
     const [largest, places] = this.#findLargest();
     const [oldest] = places;
-    if (oldest === undefined || this.#leaving.size >= this.#total) return false;
+    if (oldest === undefined) return false;
     const isFairer = tenant === undefined || (tenant !== largest && places.size > this.#countOf(tenant) + 1);
     if (!isFairer) return false;
     this.#remove(oldest);
-    this.#leaving.add(oldest);
+    oldest.isLeaving = true;
+    this.#countLeaving(largest, 1);
     oldest.displaced.abort();
     return true;
   }
@@ -100,6 +107,12 @@ export class SharedPlaces {
 
   #countOf(tenant: string | undefined): number {
     return this.#byTenant.get(tenant)?.size ?? 0;
+  }
+
+  #countLeaving(tenant: string | undefined, change: 1 | -1): void {
+    const left = (this.#leaving.get(tenant) ?? 0) + change;
+    if (left > 0) this.#leaving.set(tenant, left);
+    else this.#leaving.delete(tenant);
   }
 
   #add(place: TakenPlace): void {
