@@ -348,7 +348,7 @@ function sendMethodNotAllowed(response: NodeResponse, routes: ReadonlyMap<string
   const isOauth = [...routes.values()].some(({ refusals }) => refusals === "oauth");
   const refusal = new DomainError("METHOD_NOT_ALLOWED");
   const answer = isOauth ? toOauthError(refusal) : toPlainError(refusal);
-  sendPlain(response, { ...answer, status: 405, headers: { ...answer.headers, allow: allow.join(", ") } });
+  sendPlain(response, { ...answer, headers: { ...answer.headers, allow: allow.join(", ") } });
 }
 
 /** What an answer is called that is over when nobody has said so; one that was cut is not finished. */

@@ -1,4 +1,5 @@
 import { type ContextKey, createContextKey } from "@connectrpc/connect";
+import type { Reason } from "./errors.ts";
 
 /**
  * What the edge knows of a request before any handler sees it. The edge makes
@@ -31,7 +32,7 @@ export interface RequestOutcome {
   /** Kind of the credential that was used: `client_secret`, `access_token`, … */
   credentialKind?: string;
   /** The refusal's reason and its operator-only detail. */
-  reason?: string;
+  reason?: Reason;
   detail?: string;
 }
 

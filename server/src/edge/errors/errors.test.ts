@@ -91,6 +91,8 @@ describe("toOauthError", () => {
     ["ORGANIZATION_DISABLED", 401, "invalid_client"],
     ["UNSUPPORTED_GRANT_TYPE", 400, "unsupported_grant_type"],
     ["INVALID_REQUEST", 400, "invalid_request"],
+    ["INVALID_GRANT", 400, "invalid_grant"],
+    ["METHOD_NOT_ALLOWED", 405, "invalid_request"],
     ["REQUEST_TOO_LARGE", 413, "invalid_request"],
     ["UNAVAILABLE", 503, "temporarily_unavailable"],
     ["INTERNAL", 500, "server_error"],

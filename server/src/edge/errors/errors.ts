@@ -2,7 +2,8 @@
  * Where refusals become wire answers.
  *
  * One table says what a kind of refusal is as a Connect code, as an HTTP
- * status and as an OAuth 2 error. What is not a DomainError leaves as
+ * status and as an OAuth 2 error, and beside it a shorter one for the reasons
+ * that have a word of their own. What is not a DomainError leaves as
  * `internal` with a fixed text, whatever it was.
  */
 import type { DescMessage } from "@bufbuild/protobuf";
@@ -12,7 +13,7 @@ import {
   ErrorInfoSchema,
   RetryInfoSchema,
 } from "@vestibule/proto/google/rpc/error_details_pb";
-import { DomainError, type ErrorKind } from "../../lib/errors.ts";
+import { DomainError, type ErrorKind, type Reason } from "../../lib/errors.ts";
 
 /** The `domain` of every `google.rpc.ErrorInfo` made here. */
 export const errorDomain = "vestibule";
@@ -60,6 +61,24 @@ export const wireErrors = {
   internal: { connect: Code.Internal, http: 500, oauth: { error: "server_error", http: 500 } },
 } as const satisfies Record<ErrorKind, WireError>;
 
+/** Reasons that HTTP or OAuth 2 has a word of its own for; in all else they are of their kind. */
+export const wireReasons = {
+  METHOD_NOT_ALLOWED: { http: 405, oauth: { error: "invalid_request", http: 405 } },
+  REQUEST_TOO_LARGE: { http: 413, oauth: { error: "invalid_request", http: 413 } },
+  UNSUPPORTED_GRANT_TYPE: { oauth: { error: "unsupported_grant_type", http: 400 } },
+  INVALID_GRANT: { oauth: { error: "invalid_grant", http: 400 } },
+} as const satisfies Partial<Record<Reason, Partial<WireError>>>;
+
+/** The HTTP status that a reason has of its own; undefined where it has its kind's. */
+export function findOwnStatus(reason: Reason): number | undefined {
+  return findByReason(reason).http;
+}
+
+function findByReason(reason: Reason): Partial<WireError> {
+  const byReason: Partial<Record<Reason, Partial<WireError>>> = wireReasons;
+  return byReason[reason] ?? {};
+}
+
 /** The refusal that stands for an error: itself, or INTERNAL with the error as its cause. */
 export function toDomainError(error: unknown): DomainError {
   return error instanceof DomainError ? error : new DomainError("INTERNAL", { cause: error });
@@ -106,9 +125,9 @@ export interface PlainError {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** The HTTP status of a refusal on a plain route. */
-export function toHttpStatus(refusal: DomainError): number {
-  return refusal.reason === "REQUEST_TOO_LARGE" ? 413 : wireErrors[refusal.kind].http;
+/** The HTTP status of a refusal, on plain routes and by the Connect protocol. */
+export function toHttpStatus({ reason, kind }: DomainError): number {
+  return findByReason(reason).http ?? wireErrors[kind].http;
 }
 
 /**
@@ -131,7 +150,7 @@ export function toPlainError(error: unknown): PlainError {
  */
 export function toOauthError(error: unknown): PlainError {
   const refusal = toDomainError(error);
-  const { error: code, http } = toOauthCode(refusal);
+  const { error: code, http } = findByReason(refusal.reason).oauth ?? wireErrors[refusal.kind].oauth;
   return {
     status: http,
     headers: {
@@ -154,19 +173,6 @@ function describeClocks({ metadata }: DomainError): string {
 
 /** What every OAuth 2 route takes; which of them also take Bearer is in their documentation. */
 const oauthChallenge = 'Basic realm="vestibule", charset="UTF-8", Bearer realm="vestibule"';
-
-function toOauthCode(refusal: DomainError): WireError["oauth"] {
-  switch (refusal.reason) {
-    case "UNSUPPORTED_GRANT_TYPE":
-      return { error: "unsupported_grant_type", http: 400 };
-    case "INVALID_GRANT":
-      return { error: "invalid_grant", http: 400 };
-    case "REQUEST_TOO_LARGE":
-      return { error: "invalid_request", http: 413 };
-    default:
-      return wireErrors[refusal.kind].oauth;
-  }
-}
 
 function retryHeader({ retryAfterSeconds }: DomainError): Record<string, string> {
   return retryAfterSeconds === undefined ? {} : { "retry-after": String(retryAfterSeconds) };

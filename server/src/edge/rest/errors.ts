@@ -4,7 +4,7 @@
  */
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { DomainError, type ErrorKind, type Reason } from "../../lib/errors.ts";
-import { type PlainError, toPlainError } from "../errors/errors.ts";
+import { type PlainError, toPlainError, wireReasons } from "../errors/errors.ts";
 import type { Style } from "./binding.ts";
 
 /** What a refusal is over REST. */
@@ -36,9 +36,9 @@ export const restErrors = {
 export const restReasons: Partial<Record<Reason, RestError>> = {
   FRONTDOOR_NOT_FOUND: { error: "not_found", status: 403 },
   PRECONDITION_FAILED: { error: "precondition_failed", status: 412 },
-  METHOD_NOT_ALLOWED: { error: "method_not_allowed", status: 405 },
+  METHOD_NOT_ALLOWED: { error: "method_not_allowed", status: wireReasons.METHOD_NOT_ALLOWED.http },
   NOT_ACCEPTABLE: { error: "not_acceptable", status: 406 },
-  REQUEST_TOO_LARGE: { error: "payload_too_large", status: 413 },
+  REQUEST_TOO_LARGE: { error: "payload_too_large", status: wireReasons.REQUEST_TOO_LARGE.http },
   UNSUPPORTED_MEDIA_TYPE: { error: "unsupported_media_type", status: 415 },
 };
 
@@ -72,11 +72,7 @@ export function toRestError(refusal: DomainError | ConnectError, context: Refusa
   const headers = toHeaders(refusal, status, { allow: context.allow, tokenProblem });
   if (context.style === "frontier") {
     const plain = toPlainError(refusal);
-    return {
-      ...plain,
-      status: status === 405 ? status : plain.status,
-      headers: { ...plain.headers, ...headers },
-    };
+    return { ...plain, headers: { ...plain.headers, ...headers } };
   }
   const details =
     tokenProblem === undefined ? refusal.violations : [{ field: "token", description: tokenProblem }];

@@ -33,7 +33,7 @@ import { DomainError } from "../../lib/errors.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import { CallLimit } from "../calls/call-limit.ts";
 import { createUnaryCall, type UnaryCall } from "../calls/unary-call.ts";
-import { toConnectError } from "../errors/errors.ts";
+import { findOwnStatus, toConnectError } from "../errors/errors.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
 import { readJson } from "../json/request-json.ts";
@@ -226,15 +226,11 @@ class Call implements HandlerContext {
     // What is left of the body is dropped, so that the answer reaches its sender.
     request.resume();
     if (!isOpen(response)) return;
-    this.#wire.refuse(
-      response,
-      refusal instanceof DomainError ? toConnectError(refusal) : refusal,
-      this.#toAnswer(),
-      {
-        jsonOptions,
-        httpStatus: info.outcome.reason === "REQUEST_TOO_LARGE" ? 413 : undefined,
-      },
-    );
+    const isOurs = refusal instanceof DomainError;
+    this.#wire.refuse(response, isOurs ? toConnectError(refusal) : refusal, this.#toAnswer(), {
+      jsonOptions,
+      httpStatus: isOurs ? findOwnStatus(refusal.reason) : undefined,
+    });
   }
 
   #toAnswer(): Answer {

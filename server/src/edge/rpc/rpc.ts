@@ -31,6 +31,7 @@ import type { Log } from "../../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import { untilAborted } from "../../lib/until-aborted.ts";
 import { createCallSignal } from "../calls/call-signal.ts";
+import { findOwnStatus } from "../errors/errors.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
 import { createJsonDecoder } from "../json/request-json.ts";
@@ -212,17 +213,17 @@ function ignore(): void {}
 
 /**
  * The answer with what the protocol leaves open: which methods and types a
- * refused request may try, and 413 where the Connect protocol's 429 would hide
- * that the body was too large.
+ * refused request may try, and the status of a reason that has one of its own
+ * (gRPC's answers are 200, whatever they say).
  */
 function toAnswer(
   answer: UniversalServerResponse,
   info: RequestInfo,
   handler: UniversalHandler,
 ): UniversalServerResponse {
-  if (answer.status === 429 && info.outcome.reason === "REQUEST_TOO_LARGE") {
-    return { ...answer, status: 413 };
-  }
+  const { reason } = info.outcome;
+  const status = answer.status === 200 || reason === undefined ? undefined : findOwnStatus(reason);
+  if (status !== undefined) return { ...answer, status };
   if (answer.status === 405) {
     return { ...answer, header: new Headers({ Allow: handler.allowedMethods.filter(isFirst).join(", ") }) };
   }
