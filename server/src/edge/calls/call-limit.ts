@@ -7,14 +7,14 @@ import { canceled, deadlineExceeded } from "../errors/library-errors.ts";
  * who ask: a signal with its listeners costs more than a cheap call.
  */
 export class CallLimit {
-  readonly #timer: NodeJS.Timeout;
+  readonly #timer: NodeJS.Timeout | undefined;
   #controller: AbortController | undefined;
   #reason: Error | undefined;
   #onStop: ((reason: Error) => void) | undefined;
 
-  /** @param ms longest time until there is an answer */
-  constructor(response: NodeResponse, ms: number) {
-    this.#timer = setTimeout(() => this.stop(deadlineExceeded()), ms);
+  /** @param ms longest time until there is an answer; undefined for no limit */
+  constructor(response: NodeResponse, ms: number | undefined) {
+    this.#timer = ms === undefined ? undefined : setTimeout(() => this.stop(deadlineExceeded()), ms);
     response.once("close", () => {
       clearTimeout(this.#timer);
       if (!response.writableFinished) this.stop(canceled());
@@ -47,9 +47,14 @@ export class CallLimit {
     this.#controller?.abort(reason);
   }
 
-  /** The answer is there: no limit any more, and nobody need go on with the call. */
-  end(): void {
+  /** The answer is there: its sending may take any time. */
+  clearTime(): void {
     clearTimeout(this.#timer);
+  }
+
+  /** The call is over: no limit any more, and nobody need go on with it. */
+  end(): void {
+    this.clearTime();
     this.#onStop = undefined;
     this.#controller?.abort();
   }

@@ -30,7 +30,7 @@ import {
 import type { Log } from "../../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import { untilAborted } from "../../lib/until-aborted.ts";
-import { createCallSignal } from "../calls/call-signal.ts";
+import { CallLimit } from "../calls/call-limit.ts";
 import { findOwnStatus } from "../errors/errors.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
@@ -161,15 +161,15 @@ async function serveByAdapter(
     response.setHeader("cache-control", "no-store");
     response.setHeader("x-content-type-options", "nosniff");
   }
-  const call = createCallSignal(response, isUnary(handler.method) ? requestSeconds : undefined);
+  const limit = new CallLimit(response, isUnary(handler.method) ? requestSeconds * 1000 : undefined);
   try {
-    const answer = await handler(toUniversalRequest(incoming, call.signal));
-    call.clearDeadline();
+    const answer = await handler(toUniversalRequest(incoming, limit.signal));
+    limit.clearTime();
     await sendAnswer(toAnswer(answer, info, handler), response);
   } catch (error) {
-    if (!call.signal.aborted) throw error;
+    if (!limit.signal.aborted) throw error;
   } finally {
-    call.clearDeadline();
+    limit.clearTime();
   }
 }
 
