@@ -123,6 +123,7 @@ const rooms: Rooms = {
     "http",
     "assembly",
     "edge/errors",
+    "edge/calls",
     "edge/rpc",
     "edge/rest",
     "edge/openapi",

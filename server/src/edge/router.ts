@@ -23,6 +23,7 @@ import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { logRequest } from "./access-log.ts";
 import type { Admission } from "./admission.ts";
+import { CallLimits } from "./calls/call-limits.ts";
 import { createCors } from "./cors.ts";
 import { toOauthError, toPlainError } from "./errors/errors.ts";
 import type { Guests } from "./errors/guests.ts";
@@ -172,7 +173,6 @@ export function createEdge(options: EdgeOptions): Edge {
     } else if (rpc !== undefined) {
       void serveRpc(rpc, request, response, info, {
         publicOrigin,
-        requestSeconds: limits.requestSeconds,
         log,
       });
     } else if (rest !== undefined) {
@@ -287,14 +287,16 @@ function createCalls(options: EdgeOptions): {
     ],
     bodyBytes: options.limits.bodyBytes,
     ...(options.guests !== undefined && { registry: options.guests.registry }),
-    ...(options.shutdownSignal !== undefined && { shutdownSignal: toUnavailable(options.shutdownSignal) }),
+    limits: new CallLimits({
+      requestSeconds: options.limits.requestSeconds,
+      shutdownSignal: options.shutdownSignal && toUnavailable(options.shutdownSignal),
+    }),
   };
   const rpcs = new Map([...createRpcs(own, rpc), ...createRpcs([alias], { ...rpc, protoFieldNames: true })]);
-  const { publicOrigin, limits } = options;
-  const { requestSeconds } = limits;
+  const { publicOrigin, services } = options;
   return {
     rpcs,
-    findRest: createRest({ ...rpc, services: options.services, publicOrigin, requestSeconds }),
+    findRest: createRest({ ...rpc, services, publicOrigin }),
     warmUp: () => validator.warm(own.map(({ service }) => service)),
   };
 }

@@ -15,6 +15,7 @@ import { http } from "@vestibule/proto/google/api/annotations_pb";
 import { type HttpRule, HttpRuleSchema } from "@vestibule/proto/google/api/http_pb";
 import { RestSchema, rest } from "@vestibule/proto/vestibule/v1/options_pb";
 import { describe, expect, it } from "vitest";
+import { CallLimits } from "../calls/call-limits.ts";
 import { createTranslator } from "../errors/translate.ts";
 import { createMemoryLog } from "../test-support.ts";
 import { readBindings } from "./binding.ts";
@@ -152,7 +153,7 @@ describe("two annotations of one route", () => {
         translator: createTranslator({ log, bodyBytes: 1 }),
         publicOrigin: "https://id.example.com",
         bodyBytes: 1,
-        requestSeconds: 1,
+        limits: new CallLimits({ requestSeconds: 1 }),
       });
     expect(start).toThrow("GET /a/{maybe} and GET /a/{text} are one route");
   });

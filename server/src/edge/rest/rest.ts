@@ -23,8 +23,9 @@ import { sendPlain } from "../../http/plain-answer.ts";
 import type { PlainResponse } from "../../http/plain-route.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { RequestInfo } from "../../lib/request.ts";
-import { RestContext } from "../calls/call-context.ts";
-import { CallLimit } from "../calls/call-limit.ts";
+import { CallContext } from "../calls/call-context.ts";
+import type { CallLimit } from "../calls/call-limit.ts";
+import type { CallLimits } from "../calls/call-limits.ts";
 import { createUnaryCall, type UnaryCall } from "../calls/unary-call.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
@@ -46,9 +47,7 @@ export interface RestOptions {
   /** Origin of every link; without a slash at the end. */
   readonly publicOrigin: string;
   readonly bodyBytes: number;
-  /** Longest time of a call. */
-  readonly requestSeconds: number;
-  readonly shutdownSignal?: AbortSignal;
+  readonly limits: CallLimits;
 }
 
 /** Finds what answers a request; undefined for a path that REST does not own. */
@@ -87,12 +86,11 @@ export function createRest(options: RestOptions): FindRest {
       styles.set(first.literal, style);
     }
   }
-  const limits = new CallLimits(options);
   return (request) => {
     const path = toRawPath(request.url);
     const split = splitRequestPath(path);
     const match = split && table.find(request.method ?? "", split);
-    if (match?.kind === "route") return toRoute(match.target, match.values, options, limits);
+    if (match?.kind === "route") return toRoute(match.target, match.values, options);
     if (match?.kind === "method") return toMethodNotAllowed(match.target.binding, match.allow, options);
     const style = styles.get(path.slice(1).split("/", 1)[0] ?? "");
     return style && toNotFound(style, options);
@@ -108,61 +106,26 @@ function listTargets({ services, interceptors }: RestOptions): Target[] {
   );
 }
 
-/** Calls under way: each has its time, and all end when the process must. */
-class CallLimits {
-  readonly #underWay = new Set<CallLimit>();
-  readonly #requestMs: number;
-  readonly #shutdownSignal: AbortSignal | undefined;
-
-  constructor({ requestSeconds, shutdownSignal }: RestOptions) {
-    this.#requestMs = requestSeconds * 1000;
-    this.#shutdownSignal = shutdownSignal;
-    const stopAll = () => {
-      for (const limit of this.#underWay) limit.stop(shutdownSignal?.reason);
-    };
-    shutdownSignal?.addEventListener("abort", stopAll, { once: true });
-  }
-
-  begin(response: NodeResponse): CallLimit {
-    const limit = new CallLimit(response, this.#requestMs);
-    this.#underWay.add(limit);
-    if (this.#shutdownSignal?.aborted) limit.stop(this.#shutdownSignal.reason);
-    return limit;
-  }
-
-  end(limit: CallLimit): void {
-    this.#underWay.delete(limit);
-    limit.end();
-  }
-}
-
-function toRoute(
-  target: Target,
-  pathValues: readonly PathValue[],
-  options: RestOptions,
-  limits: CallLimits,
-): RestRoute {
+function toRoute(target: Target, pathValues: readonly PathValue[], options: RestOptions): RestRoute {
   const { template, style, method } = target.binding;
   const procedure = `${method.parent.typeName}/${method.name}`;
   return {
     label: template.text,
     refuse: createRefuse(template.text, { style }, options),
-    serve: async (request, response, info) => {
-      const limit = limits.begin(response);
-      try {
-        const answer = await answerCall(target, pathValues, { request, info, limit }, options);
-        info.outcome.code = "ok";
-        send(response, answer);
-      } catch (error) {
-        const refusal = options.translator.refuse(error, info, procedure);
-        const answer = () => send(response, toRestError(refusal, { style }));
-        // Whoever took too long is not waited for any longer.
-        if (limit.signal.aborted) answer();
-        else answerAfterBody(request, options.bodyBytes, answer);
-      } finally {
-        limits.end(limit);
-      }
-    },
+    serve: (request, response, info) =>
+      options.limits.during(response, undefined, async (limit) => {
+        try {
+          const answer = await answerCall(target, pathValues, { request, info, limit }, options);
+          info.outcome.code = "ok";
+          send(response, answer);
+        } catch (error) {
+          const refusal = options.translator.refuse(error, info, procedure);
+          const answer = () => send(response, toRestError(refusal, { style }));
+          // Whoever took too long is not waited for any longer.
+          if (limit.signal.aborted) answer();
+          else answerAfterBody(request, options.bodyBytes, answer);
+        }
+      }),
   };
 }
 
@@ -189,7 +152,7 @@ async function answerCall(
   const path = toRawPath(request.url);
   const { publicOrigin } = options;
   const url = publicOrigin + path + (query === "" ? "" : `?${query}`);
-  const context = new RestContext(binding.method, { request, info, limit, url });
+  const context = new CallContext(binding.method, { request, info, limit, protocolName: "rest", url });
   try {
     const answer = await limit.wait(call(message, context));
     const wish = { type, ifNoneMatch: findHeader(request, "if-none-match") };

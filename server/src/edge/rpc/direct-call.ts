@@ -16,22 +16,18 @@ import {
   type Registry,
   toJsonString,
 } from "@bufbuild/protobuf";
-import {
-  type ContextValues,
-  createContextValues,
-  type HandlerContext,
-  type Interceptor,
-} from "@connectrpc/connect";
+import type { Interceptor } from "@connectrpc/connect";
 import {
   createMethodSerializationLookup,
   type MethodSerializationLookup,
 } from "@connectrpc/connect/protocol";
 import type { ServiceRegistration } from "../../assembly/services.ts";
-import { LazyHeaders } from "../../http/lazy-headers.ts";
 import { type NodeRequest, type NodeResponse, readBody } from "../../http/node-http.ts";
 import { DomainError } from "../../lib/errors.ts";
-import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
-import { CallLimit } from "../calls/call-limit.ts";
+import type { RequestInfo } from "../../lib/request.ts";
+import { CallContext } from "../calls/call-context.ts";
+import type { CallLimit } from "../calls/call-limit.ts";
+import type { CallLimits } from "../calls/call-limits.ts";
 import { createUnaryCall, type UnaryCall } from "../calls/unary-call.ts";
 import { findOwnStatus, toConnectError } from "../errors/errors.ts";
 import { canceled } from "../errors/library-errors.ts";
@@ -49,7 +45,7 @@ export interface DirectCallOptions {
   readonly protoFieldNames?: boolean;
   /** Types that a `google.protobuf.Any` may hold in JSON. */
   readonly registry?: Registry;
-  readonly shutdownSignal?: AbortSignal;
+  readonly limits: CallLimits;
 }
 
 /** A request on its way. */
@@ -59,8 +55,6 @@ export interface DirectRequest {
   readonly info: RequestInfo;
   /** As handlers see it. */
   readonly url: string;
-  /** Longest time the call may take, in seconds. */
-  readonly requestSeconds: number;
 }
 
 /**
@@ -74,14 +68,6 @@ export type DirectCall = (incoming: DirectRequest) => Promise<Buffer | undefined
 export function createDirectCalls(
   options: DirectCallOptions,
 ): (registration: ServiceRegistration, method: DescMethodUnary) => DirectCall {
-  const underWay = new Set<CallLimit>();
-  options.shutdownSignal?.addEventListener(
-    "abort",
-    () => {
-      for (const limit of underWay) limit.stop(options.shutdownSignal?.reason);
-    },
-    { once: true },
-  );
   return (registration, method) => {
     const target: Target = {
       method,
@@ -94,15 +80,10 @@ export function createDirectCalls(
     return (incoming) => {
       const wire = findWire(incoming.request, incoming.response);
       const timeoutMs = wire?.readTimeout(incoming.request);
-      if (wire === undefined || timeoutMs === "malformed" || options.shutdownSignal?.aborted)
-        return undefined;
-      const requestMs = incoming.requestSeconds * 1000;
-      const limit = new CallLimit(incoming.response, Math.min(timeoutMs ?? requestMs, requestMs));
-      underWay.add(limit);
-      return new Call(target, wire, incoming, limit).answer(timeoutMs).finally(() => {
-        underWay.delete(limit);
-        limit.end();
-      });
+      if (wire === undefined || timeoutMs === "malformed") return undefined;
+      return options.limits.during(incoming.response, timeoutMs, (limit) =>
+        new Call(target, wire, incoming, limit, timeoutMs).answer(),
+      );
     };
   };
 }
@@ -128,55 +109,39 @@ function toJsonOptions({ protoFieldNames, registry }: DirectCallOptions): Partia
   return { useProtoFieldName: protoFieldNames ?? false, ...(registry !== undefined && { registry }) };
 }
 
-/** One call, and the context its handler sees. */
-class Call implements HandlerContext {
-  readonly method: DescMethodUnary;
-  readonly protocolName: string;
-  readonly requestMethod = "POST";
-  readonly requestHeader: Headers;
-  readonly url: string;
-  readonly values: ContextValues;
+/** One call. */
+class Call {
   readonly #target: Target;
   readonly #wire: Wire;
   readonly #incoming: DirectRequest;
   readonly #limit: CallLimit;
-  #responseHeader: Headers | undefined;
-  #responseTrailer: Headers | undefined;
-  timeoutMs: () => number | undefined = () => undefined;
+  readonly #context: CallContext;
 
-  constructor(target: Target, wire: Wire, incoming: DirectRequest, limit: CallLimit) {
+  /** @param timeoutMs the caller's own limit of time */
+  constructor(
+    target: Target,
+    wire: Wire,
+    incoming: DirectRequest,
+    limit: CallLimit,
+    timeoutMs: number | undefined,
+  ) {
     this.#target = target;
     this.#wire = wire;
     this.#incoming = incoming;
     this.#limit = limit;
-    this.method = target.method;
-    this.protocolName = wire.name;
-    this.requestHeader = new LazyHeaders(incoming.request);
-    this.url = incoming.url;
-    this.values = createContextValues().set(requestInfoKey, incoming.info);
-  }
-
-  get service() {
-    return this.method.parent;
-  }
-
-  get signal(): AbortSignal {
-    return this.#limit.signal;
-  }
-
-  get responseHeader(): Headers {
-    this.#responseHeader ??= new Headers();
-    return this.#responseHeader;
-  }
-
-  get responseTrailer(): Headers {
-    this.#responseTrailer ??= new Headers();
-    return this.#responseTrailer;
+    const { request, info, url } = incoming;
+    this.#context = new CallContext(target.method, {
+      request,
+      info,
+      limit,
+      protocolName: wire.name,
+      url,
+      timeoutMs,
+    });
   }
 
   /** @see {@link DirectCall} */
-  async answer(timeoutMs: number | undefined): Promise<Buffer | undefined> {
-    if (timeoutMs !== undefined) this.#countDown(timeoutMs);
+  async answer(): Promise<Buffer | undefined> {
     try {
       const body = await this.#limit.wait(this.#readBody());
       const bytes = this.#wire.unframe(body);
@@ -186,11 +151,6 @@ class Call implements HandlerContext {
       this.#refuse(error);
     }
     return undefined;
-  }
-
-  #countDown(timeoutMs: number): void {
-    const endsAt = Date.now() + timeoutMs;
-    this.timeoutMs = () => endsAt - Date.now();
   }
 
   #readBody(): Promise<Buffer> {
@@ -206,7 +166,7 @@ class Call implements HandlerContext {
     const input: Message = isBinary
       ? (serialization.getI(isBinary).parse(bytes) as Message)
       : readJson(method.input, bytes, options.registry);
-    const { message } = await call(input, this);
+    const { message } = await call(input, this.#context);
     if (isBinary) return serialization.getO(isBinary).serialize(message);
     // As text: Node sends it with the head in one piece.
     return toJsonString(method.output, message, jsonOptions);
@@ -234,11 +194,7 @@ class Call implements HandlerContext {
   }
 
   #toAnswer(): Answer {
-    return {
-      request: this.#incoming.request,
-      header: this.#responseHeader,
-      trailer: this.#responseTrailer,
-    };
+    return { request: this.#incoming.request, ...this.#context.findAnswerHeaders() };
   }
 }
 

@@ -31,6 +31,7 @@ import type { Log } from "../../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import { untilAborted } from "../../lib/until-aborted.ts";
 import { CallLimit } from "../calls/call-limit.ts";
+import type { CallLimits } from "../calls/call-limits.ts";
 import { findOwnStatus } from "../errors/errors.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
@@ -50,8 +51,7 @@ export interface RpcOptions {
   readonly protoFieldNames?: boolean;
   /** Types that a `google.protobuf.Any` may hold in JSON. */
   readonly registry?: Registry;
-  /** Aborts the calls that are still running when the process must end. */
-  readonly shutdownSignal?: AbortSignal;
+  readonly limits: CallLimits;
 }
 
 /** A method as it is answered. */
@@ -59,6 +59,7 @@ export interface Rpc {
   readonly handler: UniversalHandler;
   /** Answers most calls of a unary method. */
   readonly direct: DirectCall | undefined;
+  readonly limits: CallLimits;
 }
 
 /** All methods of the services, by path. */
@@ -66,12 +67,13 @@ export function createRpcs(
   registrations: readonly ServiceRegistration[],
   options: RpcOptions,
 ): Map<string, Rpc> {
+  const { limits } = options;
   const routerOptions: ConnectRouterOptions = {
     readMaxBytes: options.bodyBytes,
     acceptCompression: [compressionGzip],
     interceptors: [options.translator.interceptor, ...options.interceptors],
     requestGate: options.translator.gate,
-    ...(options.shutdownSignal !== undefined && { shutdownSignal: options.shutdownSignal }),
+    ...(limits.shutdownSignal !== undefined && { shutdownSignal: limits.shutdownSignal }),
   };
   const createDirect = createDirectCalls(options);
   const rpcs = new Map<string, Rpc>();
@@ -79,7 +81,7 @@ export function createRpcs(
     for (const handler of createHandlers(registration, routerOptions, options)) {
       const { method } = handler;
       const direct = isUnary(method) ? createDirect(registration, method) : undefined;
-      rpcs.set(handler.requestPath, { handler, direct });
+      rpcs.set(handler.requestPath, { handler, direct, limits });
     }
   }
   return rpcs;
@@ -111,31 +113,28 @@ function isUnary(method: DescMethod): method is DescMethodUnary {
 /** What serving one call takes. */
 export interface ServeOptions {
   readonly publicOrigin: string;
-  /** Longest time a unary call may take, in seconds. Streams are not limited. */
-  readonly requestSeconds: number;
   readonly log: Log;
 }
 
 /** Answers a request of a method. Never rejects. */
 export async function serveRpc(
-  { handler, direct }: Rpc,
+  { handler, direct, limits }: Rpc,
   request: NodeRequest,
   response: NodeResponse,
   info: RequestInfo,
   options: ServeOptions,
 ): Promise<void> {
-  const { requestSeconds, log } = options;
   boundDeadline(request);
   // Matched as a path before, so it parses as one; the host is never taken from the request.
   const url = options.publicOrigin + (request.url ?? "").replace(/^https?:\/\/[^/?#]*/i, "");
   try {
-    const answering = direct?.({ request, response, info, url, requestSeconds });
+    const answering = direct?.({ request, response, info, url });
     const body = await answering;
     if (answering !== undefined && body === undefined) return;
-    await serveByAdapter(handler, { request, response, info, url, body }, requestSeconds);
+    await serveByAdapter(handler, { request, response, info, url, body }, limits);
   } catch (error) {
     if (isGone(response)) return;
-    log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
+    options.log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
     response.destroy();
   }
 }
@@ -153,7 +152,7 @@ interface AdapterRequest {
 async function serveByAdapter(
   handler: UniversalHandler,
   incoming: AdapterRequest,
-  requestSeconds: number,
+  { requestMs }: CallLimits,
 ): Promise<void> {
   const { request, response, info } = incoming;
   // A caller's own data under an address that caches know by (https://connectrpc.com/docs/protocol#unary-get-request).
@@ -161,7 +160,7 @@ async function serveByAdapter(
     response.setHeader("cache-control", "no-store");
     response.setHeader("x-content-type-options", "nosniff");
   }
-  const limit = new CallLimit(response, isUnary(handler.method) ? requestSeconds * 1000 : undefined);
+  const limit = new CallLimit(response, isUnary(handler.method) ? requestMs : undefined);
   try {
     const answer = await handler(toUniversalRequest(incoming, limit.signal));
     limit.clearTime();

@@ -1,0 +1,48 @@
+import type { NodeResponse } from "../../http/node-http.ts";
+import { CallLimit } from "./call-limit.ts";
+
+/** What bounds all calls. */
+export interface CallLimitsOptions {
+  /** Longest time of a unary call, in seconds. */
+  readonly requestSeconds: number;
+  /** Aborts when the process must end. */
+  readonly shutdownSignal?: AbortSignal | undefined;
+}
+
+/** The calls under way: each has its time, and all end when the process must. */
+export class CallLimits {
+  /** Longest time of a unary call, in milliseconds. */
+  readonly requestMs: number;
+  readonly shutdownSignal: AbortSignal | undefined;
+  readonly #underWay = new Set<CallLimit>();
+
+  constructor({ requestSeconds, shutdownSignal }: CallLimitsOptions) {
+    this.requestMs = requestSeconds * 1000;
+    this.shutdownSignal = shutdownSignal;
+    const stopAll = () => {
+      for (const limit of this.#underWay) limit.stop(shutdownSignal?.reason);
+    };
+    shutdownSignal?.addEventListener("abort", stopAll, { once: true });
+  }
+
+  /**
+   * Makes a call within its limit, which is over when the call is.
+   *
+   * @param timeoutMs the caller's own limit of time; a shorter one goes before ours
+   */
+  async during<T>(
+    response: NodeResponse,
+    timeoutMs: number | undefined,
+    call: (limit: CallLimit) => Promise<T>,
+  ): Promise<T> {
+    const limit = new CallLimit(response, Math.min(timeoutMs ?? this.requestMs, this.requestMs));
+    this.#underWay.add(limit);
+    if (this.shutdownSignal?.aborted) limit.stop(this.shutdownSignal.reason);
+    try {
+      return await call(limit);
+    } finally {
+      this.#underWay.delete(limit);
+      limit.end();
+    }
+  }
+}
