@@ -8,7 +8,7 @@ import { assetPaths } from "./assets.ts";
 import { type Html, html } from "./html.ts";
 
 /** One page. */
-export interface Page {
+export interface HtmlPage {
   /** Default 200. */
   readonly status?: number;
   /** What the tab says, before the site's name. */
@@ -34,7 +34,7 @@ export interface PageResponse extends PlainResponse {
 }
 
 /** Makes the answer of a page. */
-export type RenderPage = (page: Page) => PageResponse;
+export type RenderPage = (page: HtmlPage) => PageResponse;
 
 /**
  * Nothing may be loaded but the page's own two files, which its nonce names;
@@ -80,7 +80,7 @@ export function createRenderPage(siteName: string): RenderPage {
   };
 }
 
-function toDocument(page: Page, siteName: string, nonce: string): Html {
+function toDocument(page: HtmlPage, siteName: string, nonce: string): Html {
   const { title, body, aside, width = "narrow", usesPasskeys = false, goesTo } = page;
   return html`<!doctype html>
 <html lang="en">

@@ -74,6 +74,14 @@ function refusal(): DomainError {
   });
 }
 
+/** Which page of a list. */
+export interface PageRequest {
+  /** 1 to 200. */
+  readonly size: number;
+  /** Empty for the first page. */
+  readonly token: string;
+}
+
 /** One page of rows, and the token of the next. */
 export interface Page<T> {
   readonly items: readonly T[];

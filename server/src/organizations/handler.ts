@@ -11,14 +11,14 @@ import {
   ProjectSchema,
 } from "@vestibule/proto/vestibule/v1/organization_pb";
 import type { OrganizationService as OrganizationServiceSchema } from "@vestibule/proto/vestibule/v1/organization_service_pb";
-import { defaultPageSize } from "../lib/page-token.ts";
+import { defaultPageSize, type PageRequest } from "../lib/page-token.ts";
 import { toOptionalStruct } from "../lib/proto.ts";
 import { requireCaller } from "../principals/context.ts";
 import type { Role } from "../principals/principal.ts";
 import type { MemberService } from "./member-service.ts";
 import type { Member, Organization, Project, ProjectPrincipal } from "./organization.ts";
 import type { ProjectService } from "./project-service.ts";
-import type { OrganizationService, PlainRequest } from "./service.ts";
+import type { OrganizationService } from "./service.ts";
 
 /** How many organizations Frontier's list answers at most: it has no pages. */
 const frontierListSize = 1000;
@@ -54,7 +54,7 @@ function toProjectMessage(project: Project): ProjectMessage {
   });
 }
 
-function toPageRequest(request: { readonly pageSize: number; readonly pageToken: string }): PlainRequest {
+function toPageRequest(request: { readonly pageSize: number; readonly pageToken: string }): PageRequest {
   return { size: request.pageSize || defaultPageSize, token: request.pageToken };
 }
 

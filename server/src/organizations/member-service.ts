@@ -4,13 +4,12 @@ import type { Database } from "../db/database.ts";
 import { isUniqueViolation } from "../db/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
-import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
+import { fromPageToken, type Page, type PageRequest, toPage } from "../lib/page-token.ts";
 import type { Caller, Role } from "../principals/principal.ts";
 import { type Access, requireGrantable, requireProven } from "./access.ts";
 import * as store from "./member-store.ts";
 import type { Member } from "./organization.ts";
 import { keepingAnOwner, lockForGrant, type OwnershipLimit, requireRoomToOwn } from "./owners.ts";
-import type { PlainRequest } from "./service.ts";
 
 export interface MemberServiceOptions {
   readonly database: Database;
@@ -76,7 +75,7 @@ export class MemberService {
   }
 
   /** Longest first. */
-  async list(caller: Caller, org: string, page: PlainRequest): Promise<Page<Member>> {
+  async list(caller: Caller, org: string, page: PageRequest): Promise<Page<Member>> {
     const { organization } = await this.#access.require(caller.principal, org, {
       role: "viewer",
       writes: false,

@@ -6,12 +6,11 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { isUuid, newId } from "../lib/ids.ts";
 import { checkMetadata, type Metadata } from "../lib/metadata.ts";
-import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
+import { fromPageToken, type Page, type PageRequest, toPage } from "../lib/page-token.ts";
 import type { Caller, Principal, Role } from "../principals/principal.ts";
 import { type Access, isAtLeast } from "./access.ts";
 import type { Project, ProjectPrincipal } from "./organization.ts";
 import * as store from "./project-store.ts";
-import type { PlainRequest } from "./service.ts";
 import { lockOrganization } from "./store.ts";
 
 /** The writable part of a project. */
@@ -85,7 +84,7 @@ export class ProjectService {
   }
 
   /** Those the caller can see, oldest first. */
-  async list(caller: Caller, org: string, page: PlainRequest): Promise<Page<Project>> {
+  async list(caller: Caller, org: string, page: PageRequest): Promise<Page<Project>> {
     const { organization, role } = await this.#access.require(caller.principal, org, reads);
     const memberOf = isAtLeast(role, seesAll) ? undefined : toProjectPrincipal(caller.principal);
     const list = ["ListProjects", organization.id, memberOf?.id ?? ""];

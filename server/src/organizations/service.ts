@@ -13,7 +13,7 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { checkMetadata, type Metadata } from "../lib/metadata.ts";
-import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
+import { fromPageToken, type Page, type PageRequest, toPage } from "../lib/page-token.ts";
 import type { Caller } from "../principals/principal.ts";
 import { type Access, requireProven } from "./access.ts";
 import { insertMember, lockPerson } from "./member-store.ts";
@@ -27,14 +27,6 @@ export interface OrganizationDraft {
   readonly title: string;
   readonly metadata: Metadata;
   readonly avatar: string;
-}
-
-/** Which page of a list. */
-export interface PlainRequest {
-  /** 1 to 200. */
-  readonly size: number;
-  /** Empty for the first page. */
-  readonly token: string;
 }
 
 export interface OrganizationServiceOptions {
@@ -117,7 +109,7 @@ export class OrganizationService {
   }
 
   /** Those the caller has a role in; for a superuser all. Oldest first; of one state if given. */
-  async list(caller: Caller, page: PlainRequest, state?: Organization["state"]): Promise<Page<Organization>> {
+  async list(caller: Caller, page: PageRequest, state?: Organization["state"]): Promise<Page<Organization>> {
     const { principal } = caller;
     if (principal.type === "serviceuser" && !principal.superuser) {
       const own = await this.get(caller, principal.orgId);

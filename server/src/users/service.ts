@@ -10,10 +10,9 @@ import type { Change } from "../changes/topics.ts";
 import type { Database, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
-import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
+import { fromPageToken, type Page, type PageRequest, toPage } from "../lib/page-token.ts";
 import { findOrganizationIds } from "../organizations/member-store.ts";
 import { findLeftOwnerless, refuseOwnerless } from "../organizations/owners.ts";
-import type { PlainRequest } from "../organizations/service.ts";
 import type { Caller } from "../principals/principal.ts";
 import { toEmail } from "./email.ts";
 import { insertInvitation } from "./identity-store.ts";
@@ -53,7 +52,7 @@ export class UserService {
   }
 
   /** Oldest first. @throws DomainError NOT_AUTHORIZED */
-  async list(caller: Caller, filter: UserFilter, page: PlainRequest): Promise<Page<User>> {
+  async list(caller: Caller, filter: UserFilter, page: PageRequest): Promise<Page<User>> {
     requireSuperuser(caller);
     const email = filter.email?.toLowerCase();
     const list = ["ListUsers", email ?? "", filter.state ?? ""];

@@ -11,10 +11,9 @@ import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
 import { invalidField } from "../../lib/invalid-field.ts";
-import { fromPageToken, type Page, toPage } from "../../lib/page-token.ts";
+import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import { hashSecret, newSecret } from "../../lib/secrets.ts";
 import { requireProven } from "../../organizations/access.ts";
-import type { PlainRequest } from "../../organizations/service.ts";
 import type { Caller } from "../../principals/principal.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
@@ -92,7 +91,7 @@ export class ApiKeyService {
   }
 
   /** Oldest first. @throws DomainError AUTH_PROVIDER_NOT_FOUND, NOT_AN_API_KEY_PROVIDER and those of `reach` */
-  async list(caller: Caller, ref: ProviderRef, page: PlainRequest): Promise<Page<ApiKey>> {
+  async list(caller: Caller, ref: ProviderRef, page: PageRequest): Promise<Page<ApiKey>> {
     const { reach, database } = this.#options;
     const frontdoor = await reach.require(caller.principal, ref.frontdoorId, "read");
     const provider = await getKeyedProvider(database.reader, frontdoor, ref.id);

@@ -5,9 +5,8 @@ import type { Database } from "../../db/database.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { newId } from "../../lib/ids.ts";
 import { invalidField } from "../../lib/invalid-field.ts";
-import { fromPageToken, type Page, toPage } from "../../lib/page-token.ts";
+import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import type { Access } from "../../organizations/access.ts";
-import type { PlainRequest } from "../../organizations/service.ts";
 import type { Caller } from "../../principals/principal.ts";
 import type { Frontdoor } from "./frontdoor.ts";
 import { frontdoorNotFound, type Reach } from "./reach.ts";
@@ -66,7 +65,7 @@ export class FrontdoorService {
   }
 
   /** Those of an organization, oldest first. @throws DomainError NOT_AUTHORIZED, INVALID_REQUEST */
-  async list(caller: Caller, org: string, page: PlainRequest): Promise<Page<Frontdoor>> {
+  async list(caller: Caller, org: string, page: PageRequest): Promise<Page<Frontdoor>> {
     const { database, access } = this.#options;
     const need = { role: "viewer", writes: false } as const;
     const { organization } = await access.require(caller.principal, toOrg(caller, org), need);

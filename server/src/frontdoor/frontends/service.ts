@@ -8,8 +8,7 @@ import { checkCondition, type WriteCondition } from "../../http/write-condition.
 import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
-import { fromPageToken, type Page, toPage } from "../../lib/page-token.ts";
-import type { PlainRequest } from "../../organizations/service.ts";
+import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import type { Caller } from "../../principals/principal.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
@@ -69,7 +68,7 @@ export class FrontendService {
   }
 
   /** Oldest first. @throws DomainError those of `reach` */
-  async list(caller: Caller, frontdoorId: string, page: PlainRequest): Promise<Page<CustomFrontend>> {
+  async list(caller: Caller, frontdoorId: string, page: PageRequest): Promise<Page<CustomFrontend>> {
     const { reach, database } = this.#options;
     const frontdoor = await reach.require(caller.principal, frontdoorId, "read");
     const list = ["ListCustomFrontends", frontdoor.id];

@@ -17,9 +17,8 @@ import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
 import { invalidField } from "../../lib/invalid-field.ts";
-import { fromPageToken, type Page, toPage } from "../../lib/page-token.ts";
+import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import { toSortedJson } from "../../lib/sorted-json.ts";
-import type { PlainRequest } from "../../organizations/service.ts";
 import type { Caller } from "../../principals/principal.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
@@ -249,7 +248,7 @@ export class ProviderService {
   }
 
   /** Newest first. @throws DomainError AUTH_PROVIDER_NOT_FOUND and those of `reach` */
-  async listRevisions(caller: Caller, ref: ProviderRef, page: PlainRequest): Promise<Page<Revision>> {
+  async listRevisions(caller: Caller, ref: ProviderRef, page: PageRequest): Promise<Page<Revision>> {
     const { reach, database } = this.#options;
     const frontdoor = await reach.require(caller.principal, ref.frontdoorId, "read");
     const { id } = await getProviderIn(database.reader, frontdoor.id, ref.id);
