@@ -44,8 +44,8 @@ import { createFigures } from "./figures.ts";
 import { createApiKeyMethods } from "./frontdoor/api-keys/handler.ts";
 import { ApiKeyService } from "./frontdoor/api-keys/service.ts";
 import { findApiKey } from "./frontdoor/api-keys/store.ts";
+import { createFrontdoorAccess } from "./frontdoor/frontdoors/access.ts";
 import { createFrontdoorMethods } from "./frontdoor/frontdoors/handler.ts";
-import { createReach } from "./frontdoor/frontdoors/reach.ts";
 import { FrontdoorService } from "./frontdoor/frontdoors/service.ts";
 import { createFrontendMethods } from "./frontdoor/frontends/handler.ts";
 import { FrontendService } from "./frontdoor/frontends/service.ts";
@@ -560,7 +560,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     maxEntries: cachedPrincipals,
   });
   // Frontdoors
-  const reach = createReach(reader, access);
+  const frontdoorAccess = createFrontdoorAccess(reader, access);
   const providerTypes = createProviderTypes({
     publicUrl: config.publicUrl,
     egress,
@@ -575,10 +575,15 @@ export async function createApp(options: AppOptions): Promise<App> {
     }),
   });
   const validator = createProviderValidator(providerTypes.list);
-  const frontdoorParts = { database, feed, reach, audit, clock };
-  const providerParts = { reach, audit, sealer, types: providerTypes, validator };
+  const frontdoorParts = { database, feed, frontdoorAccess, audit, clock };
+  const providerParts = { frontdoorAccess, audit, sealer, types: providerTypes, validator };
   const findOrganizationTenant = (orgId: string) => findTenant(reader, orgId);
-  const providerWatch = new ProviderWatch({ reader, feed, reach, findTenant: findOrganizationTenant });
+  const providerWatch = new ProviderWatch({
+    reader,
+    feed,
+    frontdoorAccess,
+    findTenant: findOrganizationTenant,
+  });
 
   const stopping = new AbortController();
   // Not behind the guard: a stream whose token expires has made one call, not a failed one.
@@ -647,9 +652,9 @@ export async function createApp(options: AppOptions): Promise<App> {
     registerService(FrontdoorAuthProviderService, {
       ...createProviderMethods({
         providers: new ProviderService({ ...frontdoorParts, ...providerParts }),
-        lists: new ProviderList({ database, reach }),
+        lists: new ProviderList({ database, frontdoorAccess }),
       }),
-      ...createTypeMethods({ reach, types: providerTypes }),
+      ...createTypeMethods({ frontdoorAccess, types: providerTypes }),
       ...createApiKeyMethods(new ApiKeyService(frontdoorParts)),
       ...createDryRunMethods(
         new DryRunService({

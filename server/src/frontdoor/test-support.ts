@@ -11,7 +11,7 @@ import { findMemberRole } from "../organizations/member-store.ts";
 import { findOrganization, findTenant, insertOrganization } from "../organizations/store.ts";
 import type { Caller, Role } from "../principals/principal.ts";
 import { ApiKeyService } from "./api-keys/service.ts";
-import { createReach } from "./frontdoors/reach.ts";
+import { createFrontdoorAccess } from "./frontdoors/access.ts";
 import { FrontdoorService } from "./frontdoors/service.ts";
 import { FrontendService } from "./frontends/service.ts";
 import { createProviderTypes } from "./provider-types/provider-types.ts";
@@ -64,18 +64,18 @@ export function createRoom(
     findOrganization: (org) => findOrganization(database.reader, org),
     findMemberRole: (userId, orgId) => findMemberRole(database.reader, userId, orgId),
   });
-  const reach = createReach(database.reader, access);
+  const frontdoorAccess = createFrontdoorAccess(database.reader, access);
   const types = createProviderTypes(context);
   const validator = createProviderValidator(types.list);
   const sealer = createSealer([Buffer.alloc(32, 7)]);
-  const common = { database, feed, reach, audit, clock };
+  const common = { database, feed, frontdoorAccess, audit, clock };
   const providers = new ProviderService({ ...common, sealer, types, validator, maxRevisions: 20 });
   return {
     database,
     context,
     feed,
     events,
-    reach,
+    frontdoorAccess,
     types,
     validator,
     sealer,
@@ -86,7 +86,7 @@ export function createRoom(
     apiKeys: new ApiKeyService({ ...common, maxLiveKeys: 3 }),
     dryRuns: new DryRunService({
       reader: database.reader,
-      reach,
+      frontdoorAccess,
       audit,
       sealer,
       types,
@@ -96,7 +96,7 @@ export function createRoom(
       maxRunsPerOrganization: 2,
       ...dryRuns,
     }),
-    lists: new ProviderList({ database, reach, rowsPerStep: 7 }),
+    lists: new ProviderList({ database, frontdoorAccess, rowsPerStep: 7 }),
     async createOrganization(
       state: "enabled" | "disabled" = "enabled",
       name?: string,

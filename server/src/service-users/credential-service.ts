@@ -18,10 +18,10 @@ import { type Access, requireProven } from "../organizations/access.ts";
 import type { Caller } from "../principals/principal.ts";
 import { toPublicJwk } from "../signatures/public-jwk.ts";
 import { generateSigningKeyPair } from "../signatures/signing.ts";
+import { getServiceUserIn, lockWritable, reads, type ServiceUserRef, writes } from "./access.ts";
 import type { ClientSecret, Credential, CredentialKind, KeyPair, OpaqueToken } from "./credential.ts";
 import * as store from "./credential-store.ts";
 import { readPublicJwk } from "./public-jwk.ts";
-import { getServiceUserIn, lockWritable, reads, type ServiceUserRef, writes } from "./reach.ts";
 import type { ServiceUser } from "./service-user.ts";
 import { findServiceUser } from "./store.ts";
 

@@ -4,6 +4,7 @@ import type { ServiceUserService as ServiceUserServiceSchema } from "@vestibule/
 import { fromOptionalTimestamp } from "../lib/proto.ts";
 import { requireCaller } from "../principals/context.ts";
 import type { Role } from "../principals/principal.ts";
+import type { ServiceUserRef } from "./access.ts";
 import {
   type CredentialDraft,
   type CredentialRef,
@@ -11,7 +12,6 @@ import {
   overlapLimits,
 } from "./credential-service.ts";
 import * as messages from "./messages.ts";
-import type { ServiceUserRef } from "./reach.ts";
 import type { ServiceUserPatch, ServiceUserService } from "./service.ts";
 import type { ServiceUser } from "./service-user.ts";
 import type { UsageService } from "./usage-service.ts";

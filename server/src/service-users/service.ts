@@ -16,7 +16,7 @@ import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
 import { type Access, isAtLeast, requireGrantable, requireProven } from "../organizations/access.ts";
 import { keepingAnOwner, lockForGrant } from "../organizations/owners.ts";
 import type { Caller, Role } from "../principals/principal.ts";
-import { getServiceUserIn, lockWritable, reads, type ServiceUserRef, writes } from "./reach.ts";
+import { getServiceUserIn, lockWritable, reads, type ServiceUserRef, writes } from "./access.ts";
 import type { ServiceUser } from "./service-user.ts";
 import * as store from "./store.ts";
 

@@ -2,9 +2,9 @@ import type { Database } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Access } from "../organizations/access.ts";
 import type { Caller } from "../principals/principal.ts";
+import { getServiceUserIn, reads, type ServiceUserRef } from "./access.ts";
 import type { Credential } from "./credential.ts";
 import { findCredentials } from "./credential-store.ts";
-import { getServiceUserIn, reads, type ServiceUserRef } from "./reach.ts";
 import { firstDayOf, toDay } from "./usage.ts";
 import { findCalls } from "./usage-store.ts";
 

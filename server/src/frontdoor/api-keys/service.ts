@@ -15,8 +15,8 @@ import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/pa
 import { hashSecret, newSecret } from "../../lib/secrets.ts";
 import { requireProven } from "../../organizations/access.ts";
 import type { Caller } from "../../principals/principal.ts";
+import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
-import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
 import { lockFrontdoor } from "../frontdoors/store.ts";
 import type { StoredProvider } from "../providers/provider.ts";
 import { getProviderIn, type ProviderRef } from "../providers/service.ts";
@@ -26,7 +26,7 @@ import * as store from "./store.ts";
 export interface ApiKeyServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;
-  readonly reach: Reach;
+  readonly frontdoorAccess: FrontdoorAccess;
   readonly audit: AuditTrail;
   readonly clock: Clock;
   /** How many keys of a provider may be live at once. */
@@ -58,7 +58,7 @@ export class ApiKeyService {
    * Makes a key, and answers it in clear this once.
    *
    * @throws DomainError AUTH_PROVIDER_NOT_FOUND, NOT_AN_API_KEY_PROVIDER, ADDRESS_UNPROVEN,
-   *   TOO_MANY_CREDENTIALS, INVALID_REQUEST and those of `reach`
+   *   TOO_MANY_CREDENTIALS, INVALID_REQUEST and those of `frontdoorAccess`
    */
   async create(
     caller: Caller,
@@ -90,10 +90,10 @@ export class ApiKeyService {
     return { record, key };
   }
 
-  /** Oldest first. @throws DomainError AUTH_PROVIDER_NOT_FOUND, NOT_AN_API_KEY_PROVIDER and those of `reach` */
+  /** Oldest first. @throws DomainError AUTH_PROVIDER_NOT_FOUND, NOT_AN_API_KEY_PROVIDER and those of `frontdoorAccess` */
   async list(caller: Caller, ref: ProviderRef, page: PageRequest): Promise<Page<ApiKey>> {
-    const { reach, database } = this.#options;
-    const frontdoor = await reach.require(caller.principal, ref.frontdoorId, "read");
+    const { frontdoorAccess, database } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, ref.frontdoorId, "read");
     const provider = await getKeyedProvider(database.reader, frontdoor, ref.id);
     const list = ["ListApiKeys", provider.id];
     const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
@@ -117,8 +117,8 @@ export class ApiKeyService {
     verb: string,
     write: (tx: Tx, provider: StoredProvider) => Promise<ApiKey>,
   ): Promise<ApiKey> {
-    const { reach, database, feed, audit } = this.#options;
-    const frontdoor = await reach.require(caller.principal, ref.frontdoorId, "write");
+    const { frontdoorAccess, database, feed, audit } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, ref.frontdoorId, "write");
     return await database.transaction(async (tx) => {
       if ((await lockFrontdoor(tx, frontdoor.id)) === undefined) {
         throw frontdoorNotFound(frontdoor.id, "deleted meanwhile");

@@ -8,15 +8,15 @@ import { invalidField } from "../../lib/invalid-field.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import type { Access } from "../../organizations/access.ts";
 import type { Caller } from "../../principals/principal.ts";
+import { type FrontdoorAccess, frontdoorNotFound } from "./access.ts";
 import type { Frontdoor } from "./frontdoor.ts";
-import { frontdoorNotFound, type Reach } from "./reach.ts";
 import * as store from "./store.ts";
 
 export interface FrontdoorServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;
   readonly access: Access;
-  readonly reach: Reach;
+  readonly frontdoorAccess: FrontdoorAccess;
   readonly audit: AuditTrail;
   readonly clock: Clock;
 }
@@ -61,7 +61,7 @@ export class FrontdoorService {
 
   /** @throws DomainError FRONTDOOR_NOT_FOUND */
   async get(caller: Caller, id: string): Promise<Frontdoor> {
-    return await this.#options.reach.require(caller.principal, id, "read");
+    return await this.#options.frontdoorAccess.require(caller.principal, id, "read");
   }
 
   /** Those of an organization, oldest first. @throws DomainError NOT_AUTHORIZED, INVALID_REQUEST */
@@ -85,8 +85,8 @@ export class FrontdoorService {
    * @throws DomainError FRONTDOOR_NOT_FOUND, NOT_AUTHORIZED
    */
   async delete(caller: Caller, id: string): Promise<void> {
-    const { database, feed, reach, audit, clock } = this.#options;
-    const frontdoor = await reach.require(caller.principal, id, "write");
+    const { database, feed, frontdoorAccess, audit, clock } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, id, "write");
     await database.transaction(async (tx) => {
       if (!(await store.deleteFrontdoor(tx, frontdoor.id, clock.now()))) {
         throw frontdoorNotFound(id, "deleted meanwhile");

@@ -10,8 +10,8 @@ import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import type { Caller } from "../../principals/principal.ts";
+import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
-import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
 import { lockFrontdoor } from "../frontdoors/store.ts";
 import { findProviderIds } from "../providers/store.ts";
 import type { CustomFrontend, FrontendPolicy } from "./frontend.ts";
@@ -34,7 +34,7 @@ export interface FrontendRef {
 export interface FrontendServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;
-  readonly reach: Reach;
+  readonly frontdoorAccess: FrontdoorAccess;
   readonly audit: AuditTrail;
   readonly clock: Clock;
 }
@@ -47,9 +47,9 @@ export class FrontendService {
     this.#options = options;
   }
 
-  /** @throws DomainError HOSTNAME_TAKEN, INVALID_REQUEST and those of `reach` */
+  /** @throws DomainError HOSTNAME_TAKEN, INVALID_REQUEST and those of `frontdoorAccess` */
   async create(caller: Caller, frontdoorId: string, request: FrontendRequest): Promise<CustomFrontend> {
-    const frontdoor = await this.#options.reach.require(caller.principal, frontdoorId, "write");
+    const frontdoor = await this.#options.frontdoorAccess.require(caller.principal, frontdoorId, "write");
     const wanted = toWanted(request);
     const now = this.#options.clock.now();
     const draft = { id: newId(now), frontdoorId: frontdoor.id, ...wanted };
@@ -60,17 +60,17 @@ export class FrontendService {
     });
   }
 
-  /** @throws DomainError CUSTOM_FRONTEND_NOT_FOUND and those of `reach` */
+  /** @throws DomainError CUSTOM_FRONTEND_NOT_FOUND and those of `frontdoorAccess` */
   async get(caller: Caller, ref: FrontendRef): Promise<CustomFrontend> {
-    const { reach, database } = this.#options;
-    const { id: frontdoorId } = await reach.require(caller.principal, ref.frontdoorId, "read");
+    const { frontdoorAccess, database } = this.#options;
+    const { id: frontdoorId } = await frontdoorAccess.require(caller.principal, ref.frontdoorId, "read");
     return await getFrontendIn(database.reader, { frontdoorId, id: ref.id });
   }
 
-  /** Oldest first. @throws DomainError those of `reach` */
+  /** Oldest first. @throws DomainError those of `frontdoorAccess` */
   async list(caller: Caller, frontdoorId: string, page: PageRequest): Promise<Page<CustomFrontend>> {
-    const { reach, database } = this.#options;
-    const frontdoor = await reach.require(caller.principal, frontdoorId, "read");
+    const { frontdoorAccess, database } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, frontdoorId, "read");
     const list = ["ListCustomFrontends", frontdoor.id];
     const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
     const limits = { afterId, limit: page.size + 1 };
@@ -80,7 +80,7 @@ export class FrontendService {
 
   /**
    * @throws DomainError CUSTOM_FRONTEND_NOT_FOUND, PRECONDITION_FAILED, HOSTNAME_TAKEN,
-   *   INVALID_REQUEST and those of `reach`
+   *   INVALID_REQUEST and those of `frontdoorAccess`
    */
   async replace(
     caller: Caller,
@@ -88,7 +88,7 @@ export class FrontendService {
     request: FrontendRequest,
     condition: WriteCondition = {},
   ): Promise<CustomFrontend> {
-    const frontdoor = await this.#options.reach.require(caller.principal, ref.frontdoorId, "write");
+    const frontdoor = await this.#options.frontdoorAccess.require(caller.principal, ref.frontdoorId, "write");
     const wanted = toWanted(request);
     return await this.#write(caller, frontdoor, "replace", async (tx) => {
       const stored = await getFrontendIn(tx, { frontdoorId: frontdoor.id, id: ref.id });
@@ -100,9 +100,9 @@ export class FrontendService {
     });
   }
 
-  /** @throws DomainError CUSTOM_FRONTEND_NOT_FOUND, PRECONDITION_FAILED and those of `reach` */
+  /** @throws DomainError CUSTOM_FRONTEND_NOT_FOUND, PRECONDITION_FAILED and those of `frontdoorAccess` */
   async delete(caller: Caller, ref: FrontendRef, condition: WriteCondition = {}): Promise<void> {
-    const frontdoor = await this.#options.reach.require(caller.principal, ref.frontdoorId, "write");
+    const frontdoor = await this.#options.frontdoorAccess.require(caller.principal, ref.frontdoorId, "write");
     await this.#write(caller, frontdoor, "delete", async (tx) => {
       const frontend = await getFrontendIn(tx, { frontdoorId: frontdoor.id, id: ref.id });
       checkCondition(toFrontendTag(frontend), condition);

@@ -2,21 +2,21 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
 import { DomainError } from "../../lib/errors.ts";
 import { requirePrincipal } from "../../principals/context.ts";
-import type { Reach } from "../frontdoors/reach.ts";
+import type { FrontdoorAccess } from "../frontdoors/access.ts";
 import { toSchemaStruct, toTypeMessage } from "./messages.ts";
 import type { ProviderType } from "./provider-type.ts";
 import type { ProviderTypes } from "./provider-types.ts";
 
 /** Telling which types there are, to whoever may read in the frontdoor. */
 export function createTypeMethods({
-  reach,
+  frontdoorAccess,
   types,
 }: {
-  readonly reach: Reach;
+  readonly frontdoorAccess: FrontdoorAccess;
   readonly types: ProviderTypes;
 }) {
   async function getType(frontdoorId: string, name: string, context: HandlerContext): Promise<ProviderType> {
-    await reach.require(requirePrincipal(context), frontdoorId, "read");
+    await frontdoorAccess.require(requirePrincipal(context), frontdoorId, "read");
     const type = types.find(name);
     if (type === undefined) throw new DomainError("AUTH_PROVIDER_TYPE_NOT_FOUND");
     return type;
@@ -24,7 +24,7 @@ export function createTypeMethods({
 
   return {
     async listAuthProviderTypes({ frontdoorId }, context) {
-      await reach.require(requirePrincipal(context), frontdoorId, "read");
+      await frontdoorAccess.require(requirePrincipal(context), frontdoorId, "read");
       return { authProviderTypes: types.list.map(toTypeMessage) };
     },
     async getAuthProviderType({ frontdoorId, type }, context) {

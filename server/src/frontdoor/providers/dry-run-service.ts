@@ -11,8 +11,8 @@ import { DomainError } from "../../lib/errors.ts";
 import { type EndTurn, FairQueue } from "../../lib/fair-queue.ts";
 import { invalidField } from "../../lib/invalid-field.ts";
 import type { Caller } from "../../principals/principal.ts";
+import type { FrontdoorAccess } from "../frontdoors/access.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
-import type { Reach } from "../frontdoors/reach.ts";
 import { dryRunProvider } from "../provider-types/dry-run.ts";
 import type {
   ProviderCheck,
@@ -40,7 +40,7 @@ export interface DryRunDraft {
 
 export interface DryRunServiceOptions {
   readonly reader: Reader;
-  readonly reach: Reach;
+  readonly frontdoorAccess: FrontdoorAccess;
   readonly audit: AuditTrail;
   readonly sealer: Sealer;
   readonly types: ProviderTypes;
@@ -75,11 +75,11 @@ export class DryRunService {
    *
    * @param signal ends the run early and quietly.
    * @throws DomainError INVALID_REQUEST, AUTH_PROVIDER_NOT_FOUND,
-   *   TOO_MANY_DRY_RUNS and those of `reach`, before the first check
+   *   TOO_MANY_DRY_RUNS and those of `frontdoorAccess`, before the first check
    */
   async *test(caller: Caller, draft: DryRunDraft, signal: AbortSignal): AsyncGenerator<ProviderCheck> {
-    const { reach, audit, validator, findTenant, maxSeconds = 25 } = this.#options;
-    const frontdoor = await reach.require(caller.principal, draft.frontdoorId, "test");
+    const { frontdoorAccess, audit, validator, findTenant, maxSeconds = 25 } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, draft.frontdoorId, "test");
     const { type, provider } = await this.#toInstance(frontdoor, draft);
     const limit = AbortSignal.timeout(maxSeconds * 1000);
     const either = AbortSignal.any([signal, limit]);

@@ -9,7 +9,7 @@ import type { Database, Reader } from "../../db/database.ts";
 import { invalidField } from "../../lib/invalid-field.ts";
 import { fromPageToken, toPageToken } from "../../lib/page-token.ts";
 import type { Caller } from "../../principals/principal.ts";
-import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
+import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";
 import { findChangePlace, lockFrontdoor } from "../frontdoors/store.ts";
 import {
   countMatches,
@@ -54,7 +54,7 @@ export interface ProviderPage {
 
 export interface ProviderListOptions {
   readonly database: Pick<Database, "reader" | "transaction">;
-  readonly reach: Reach;
+  readonly frontdoorAccess: FrontdoorAccess;
   /** How many rows one step to a page in the middle passes. */
   readonly rowsPerStep?: number;
 }
@@ -65,12 +65,12 @@ const attempts = 3;
 /** Lists providers. */
 export class ProviderList {
   readonly #database: ProviderListOptions["database"];
-  readonly #reach: Reach;
+  readonly #frontdoorAccess: FrontdoorAccess;
   readonly #rowsPerStep: number;
 
-  constructor({ database, reach, rowsPerStep = 5000 }: ProviderListOptions) {
+  constructor({ database, frontdoorAccess, rowsPerStep = 5000 }: ProviderListOptions) {
     this.#database = database;
-    this.#reach = reach;
+    this.#frontdoorAccess = frontdoorAccess;
     this.#rowsPerStep = rowsPerStep;
   }
 
@@ -81,7 +81,7 @@ export class ProviderList {
    * @throws DomainError FRONTDOOR_NOT_FOUND, INVALID_REQUEST
    */
   async list(caller: Caller, frontdoorId: string, query: ProviderQuery): Promise<ProviderPage> {
-    const { id } = await this.#reach.require(caller.principal, frontdoorId, "read");
+    const { id } = await this.#frontdoorAccess.require(caller.principal, frontdoorId, "read");
     const { reader } = this.#database;
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       const { seq, page } = await new PageReader(reader, this.#rowsPerStep).read(id, query);

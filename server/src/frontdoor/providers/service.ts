@@ -20,8 +20,8 @@ import { invalidField } from "../../lib/invalid-field.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import { toSortedJson } from "../../lib/sorted-json.ts";
 import type { Caller } from "../../principals/principal.ts";
+import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
-import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
 import { lockFrontdoor } from "../frontdoors/store.ts";
 import type { ProviderData, ProviderType } from "../provider-types/provider-type.ts";
 import type { ProviderTypes } from "../provider-types/provider-types.ts";
@@ -90,7 +90,7 @@ export interface ProviderReplacement extends WriteCondition {
 export interface ProviderServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;
-  readonly reach: Reach;
+  readonly frontdoorAccess: FrontdoorAccess;
   readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly sealer: Sealer;
@@ -126,8 +126,8 @@ export class ProviderService {
 
   /** @throws DomainError FRONTDOOR_NOT_FOUND, AUTH_PROVIDER_NOT_FOUND */
   async get(caller: Caller, ref: ProviderRef): Promise<Provider> {
-    const { reach, database } = this.#options;
-    const frontdoor = await reach.require(caller.principal, ref.frontdoorId, "read");
+    const { frontdoorAccess, database } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, ref.frontdoorId, "read");
     return toProvider(await getProviderIn(database.reader, frontdoor.id, ref.id));
   }
 
@@ -135,11 +135,11 @@ export class ProviderService {
    * Creates a provider, or answers what the first request under the same key
    * was answered.
    *
-   * @throws DomainError NAME_TAKEN, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST and those of `reach`
+   * @throws DomainError NAME_TAKEN, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST and those of `frontdoorAccess`
    */
   async create(caller: Caller, frontdoorId: string, draft: ProviderDraft): Promise<ProviderSummary> {
-    const { reach, database, validator } = this.#options;
-    const frontdoor = await reach.require(caller.principal, frontdoorId, "write");
+    const { frontdoorAccess, database, validator } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, frontdoorId, "write");
     const type = this.#findType(draft.type);
     const name = toName(draft.name);
     const candidate = fromCreate(type, draft.data);
@@ -190,7 +190,7 @@ export class ProviderService {
    * Replaces name and data.
    *
    * @throws DomainError AUTH_PROVIDER_NOT_FOUND, PRECONDITION_FAILED, NAME_TAKEN,
-   *   INVALID_REQUEST and those of `reach`
+   *   INVALID_REQUEST and those of `frontdoorAccess`
    */
   async replace(caller: Caller, ref: ProviderRef, replacement: ProviderReplacement): Promise<Provider> {
     const name = toName(replacement.name);
@@ -227,11 +227,11 @@ export class ProviderService {
   /**
    * Deletes a provider with its revisions and keys.
    *
-   * @throws DomainError AUTH_PROVIDER_NOT_FOUND, PRECONDITION_FAILED and those of `reach`
+   * @throws DomainError AUTH_PROVIDER_NOT_FOUND, PRECONDITION_FAILED and those of `frontdoorAccess`
    */
   async delete(caller: Caller, ref: ProviderRef, condition: WriteCondition): Promise<void> {
-    const { reach, database } = this.#options;
-    const frontdoor = await reach.require(caller.principal, ref.frontdoorId, "write");
+    const { frontdoorAccess, database } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, ref.frontdoorId, "write");
     await database.transaction(async (tx) => {
       const seq = await this.#lock(tx, frontdoor);
       const stored = await getProviderIn(tx, frontdoor.id, ref.id);
@@ -247,10 +247,10 @@ export class ProviderService {
     });
   }
 
-  /** Newest first. @throws DomainError AUTH_PROVIDER_NOT_FOUND and those of `reach` */
+  /** Newest first. @throws DomainError AUTH_PROVIDER_NOT_FOUND and those of `frontdoorAccess` */
   async listRevisions(caller: Caller, ref: ProviderRef, page: PageRequest): Promise<Page<Revision>> {
-    const { reach, database } = this.#options;
-    const frontdoor = await reach.require(caller.principal, ref.frontdoorId, "read");
+    const { frontdoorAccess, database } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, ref.frontdoorId, "read");
     const { id } = await getProviderIn(database.reader, frontdoor.id, ref.id);
     const list = ["ListAuthProviderRevisions", id];
     const [before] = fromPageToken(list, page.token, ["integer"]) ?? [maxRevision];
@@ -265,8 +265,8 @@ export class ProviderService {
     condition: WriteCondition,
     make: (tx: Tx, stored: StoredProvider, type: ProviderType, current: Stored) => Promise<NextState>,
   ): Promise<Provider> {
-    const { reach, database, types, sealer, maxRevisions = maxKeptRevisions } = this.#options;
-    const frontdoor = await reach.require(caller.principal, ref.frontdoorId, "write");
+    const { frontdoorAccess, database, types, sealer, maxRevisions = maxKeptRevisions } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, ref.frontdoorId, "write");
     return await mapNameTaken(
       database.transaction(async (tx) => {
         const seq = await this.#lock(tx, frontdoor);

@@ -52,7 +52,7 @@ describeDatabases("watching providers", (under) => {
     const made = new ProviderWatch({
       reader: room.database.reader,
       feed: room.feed,
-      reach: room.reach,
+      frontdoorAccess: room.frontdoorAccess,
       findTenant: (orgId) => findTenant(room.database.reader, orgId),
       ...options,
     });
@@ -394,11 +394,11 @@ describeDatabases("watching providers", (under) => {
   it("is used up by no tenant for another: the largest gives up its oldest stream, to be resumed", async () => {
     const few = createWatch({ maxStreams: 4 });
     const watchAs = async (caller: Caller, resumeToken = "") => {
-      const { frontdoors, reach } = room;
+      const { frontdoors, frontdoorAccess } = room;
       const orgOf = caller.principal.type === "serviceuser" ? caller.principal.orgId : "";
       const owner = toMachine(orgOf, "manager");
       const id = (await frontdoors.create(owner, "", "")).id;
-      expect((await reach.require(caller.principal, id, "read")).id).toBe(id);
+      expect((await frontdoorAccess.require(caller.principal, id, "read")).id).toBe(id);
       const abort = new AbortController();
       const request = { frontdoorId: id, authenticate: async () => caller.principal, credential: id };
       const events = few.watch(caller, { ...request, resumeToken, signal: abort.signal });

@@ -17,8 +17,8 @@ import { invalidField } from "../../lib/invalid-field.ts";
 import { fromPageToken, toPageToken } from "../../lib/page-token.ts";
 import { SharedPlaces } from "../../lib/shared-places.ts";
 import type { Caller } from "../../principals/principal.ts";
+import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
-import { frontdoorNotFound, type Reach } from "../frontdoors/reach.ts";
 import type { ChangePlace } from "../frontdoors/store.ts";
 import type { Provider, ProviderChange } from "../providers/provider.ts";
 import { Channel } from "./channel.ts";
@@ -48,7 +48,7 @@ export interface WatchRequest {
 export interface ProviderWatchOptions {
   readonly reader: Reader;
   readonly feed: Pick<ChangeFeed, "subscribe">;
-  readonly reach: Reach;
+  readonly frontdoorAccess: FrontdoorAccess;
   /** Whom an organization counts for, where all share what there is. */
   readonly findTenant: (orgId: string) => Promise<string>;
   /** Longest silence of a stream, in milliseconds. */
@@ -74,7 +74,7 @@ interface Waiter {
 /** @see the head of this file */
 export class ProviderWatch {
   readonly #reader: Reader;
-  readonly #reach: Reach;
+  readonly #frontdoorAccess: FrontdoorAccess;
   readonly #heartbeatMs: number;
   readonly #findTenant: ProviderWatchOptions["findTenant"];
   readonly #channels = new Map<string, Channel>();
@@ -87,7 +87,7 @@ export class ProviderWatch {
 
   constructor(options: ProviderWatchOptions) {
     this.#reader = options.reader;
-    this.#reach = options.reach;
+    this.#frontdoorAccess = options.frontdoorAccess;
     this.#heartbeatMs = options.heartbeatMs ?? 15_000;
     this.#findTenant = options.findTenant;
     const { maxStreams: total = 5000, maxStreamsPerCaller: perCaller = 2000 } = options;
@@ -118,12 +118,12 @@ export class ProviderWatch {
   /**
    * The providers of a frontdoor, then every change of them, in order.
    *
-   * @throws DomainError those of `authenticate` and `reach`, at any time;
+   * @throws DomainError those of `authenticate` and `frontdoorAccess`, at any time;
    *   INVALID_REQUEST, TOO_MANY_STREAMS, STREAM_DISPLACED; UNAVAILABLE when
    *   `signal` aborts
    */
   async *watch(caller: Caller, request: WatchRequest): AsyncGenerator<WatchEvent> {
-    const frontdoor = await this.#reach.require(caller.principal, request.frontdoorId, "read");
+    const frontdoor = await this.#frontdoorAccess.require(caller.principal, request.frontdoorId, "read");
     const place = fromResumeToken(frontdoor.id, request.resumeToken);
     const { id, superuser } = caller.principal;
     const tenant = superuser ? undefined : await this.#findTenant(frontdoor.orgId);
@@ -150,7 +150,7 @@ export class ProviderWatch {
     const key = `${frontdoorId} ${request.credential}`;
     const prove = () =>
       this.#proofs.prove(key, async () => {
-        await this.#reach.require(await request.authenticate(), frontdoorId, "read");
+        await this.#frontdoorAccess.require(await request.authenticate(), frontdoorId, "read");
       });
     await waiter.channel.refresh();
     let place = from;

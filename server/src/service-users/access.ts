@@ -1,10 +1,10 @@
 /**
- * Which service users a caller reaches.
+ * Access to service users: which of them a caller may see, and which change.
  *
  * Every operation first asks whether the caller may act in the organization,
  * then works on the pair (organization, service user): an id of another
  * organization is not found. A service user with a role above the caller's is
- * out of its reach: whoever can make a credential for it could act as it.
+ * not the caller's to change: whoever can make a credential for it could act as it.
  */
 import type { Reader, Tx } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";

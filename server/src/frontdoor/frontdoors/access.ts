@@ -1,5 +1,5 @@
 /**
- * Who may do what in a frontdoor: viewers of its organization read, managers
+ * Access to a frontdoor, by role: viewers of its organization read, managers
  * also write. One that does not exist and one of an organization the caller
  * has no role in are told of alike.
  */
@@ -14,13 +14,13 @@ import { findFrontdoor } from "./store.ts";
 export type FrontdoorNeed = "read" | "write" | "test";
 
 /** Decides whether a caller may act in a frontdoor. */
-export interface Reach {
+export interface FrontdoorAccess {
   /** @throws DomainError FRONTDOOR_NOT_FOUND, NOT_AUTHORIZED (too low a role), ORGANIZATION_DISABLED */
   require(caller: Principal, frontdoorId: string, need: FrontdoorNeed): Promise<Frontdoor>;
 }
 
-/** @see {@link Reach} */
-export function createReach(reader: Reader, access: Access): Reach {
+/** @see {@link FrontdoorAccess} */
+export function createFrontdoorAccess(reader: Reader, access: Access): FrontdoorAccess {
   return {
     async require(caller, frontdoorId, need) {
       const frontdoor = await findFrontdoor(reader, frontdoorId.toLowerCase());
