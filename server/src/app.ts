@@ -18,6 +18,7 @@ import { createAuditHandler } from "./audit/handler.ts";
 import { AuditRetention } from "./audit/retention.ts";
 import { AuditService } from "./audit/service.ts";
 import { createBrowsers } from "./auth/browser.ts";
+import { BrowserSignIn } from "./auth/browser-sign-in.ts";
 import { createCallbackRoutes } from "./auth/callback-routes.ts";
 import { deleteExpiredFlows } from "./auth/flow-store.ts";
 import { Flows } from "./auth/flows.ts";
@@ -26,7 +27,6 @@ import { Judge } from "./auth/judge.ts";
 import { deleteSentCodes } from "./auth/sent-code-store.ts";
 import { SignInService } from "./auth/service.ts";
 import { createConfiguredStrategies } from "./auth/strategies/configured.ts";
-import { SignInWeb } from "./auth/web.ts";
 import { InvalidatedCache } from "./changes/cache.ts";
 import type { Config } from "./config/config.ts";
 import { isAddress } from "./config/urls.ts";
@@ -530,7 +530,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     secure: config.publicUrl.startsWith("https:"),
     crossSite: authentication.session.sameSite === "none",
   });
-  const web = new SignInWeb({
+  const browserSignIn = new BrowserSignIn({
     service: signIn,
     sessions,
     authenticator: sessionAuthenticator,
@@ -542,7 +542,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     siteName,
     publicUrl: config.publicUrl,
     strategies,
-    web,
+    browserSignIn,
     authenticator: sessionAuthenticator,
     sessions,
     passkeys,
@@ -611,10 +611,14 @@ export async function createApp(options: AppOptions): Promise<App> {
       }),
     ),
     registerService(AuthService, {
-      ...createTokenMethods({ grants, keyring, clearDeadSession: (header) => web.clearDeadSession(header) }),
+      ...createTokenMethods({
+        grants,
+        keyring,
+        clearDeadSession: (header) => browserSignIn.clearDeadSession(header),
+      }),
       ...createFlowMethods({
         service: signIn,
-        web,
+        browserSignIn,
         frontierHiddenStrategies: authentication.frontierHiddenStrategies,
       }),
       ...createWhoamiMethods({
@@ -730,7 +734,7 @@ export async function createApp(options: AppOptions): Promise<App> {
         readBody: (request) => readBody(request, limits.bodyBytes),
       }),
       ...createCallbackRoutes({
-        web,
+        browserSignIn,
         authenticator: sessionAuthenticator,
         browsers,
         renderResult: pages.renderResult,

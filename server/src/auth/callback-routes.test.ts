@@ -3,18 +3,18 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import type { FunctionRoute, PlainResponse } from "../http/plain-route.ts";
 import { newRequestInfo } from "../sessions/test-support.ts";
+import type { BrowserSignIn } from "./browser-sign-in.ts";
 import { type CallbackResult, createCallbackRoutes } from "./callback-routes.ts";
 import type { Proof } from "./strategy.ts";
 import {
   createFakeMail,
   createFakeProvider,
-  createTestWeb,
+  createTestBrowserSignIn,
   openSignIn,
   publicUrl,
   type SignInParts,
   testBrowsers,
 } from "./test-support.ts";
-import type { SignInWeb } from "./web.ts";
 
 describeDatabases("callback routes", (under) => {
   const clock = { now: () => new Date() };
@@ -28,7 +28,7 @@ describeDatabases("callback routes", (under) => {
   };
   const shown: CallbackResult[] = [];
   let signIn: SignInParts;
-  let web: SignInWeb;
+  let browserSignIn: BrowserSignIn;
   let routes: readonly FunctionRoute[];
 
   function routeOf(method: string, path: string): FunctionRoute {
@@ -39,9 +39,9 @@ describeDatabases("callback routes", (under) => {
 
   beforeAll(async () => {
     signIn = await openSignIn(under.database, { clock, strategies: [mail, google] });
-    web = createTestWeb(signIn);
+    browserSignIn = createTestBrowserSignIn(signIn);
     routes = createCallbackRoutes({
-      web,
+      browserSignIn,
       authenticator: signIn.parts.authenticator,
       browsers: testBrowsers,
       renderResult: (result) => {
@@ -84,7 +84,7 @@ describeDatabases("callback routes", (under) => {
       asked: { email?: string; returnTo?: string; callbackUrl?: string } = {},
     ): Promise<string> {
       const callbackUrl = strategyName === "google" ? (google.callbackUrl ?? "") : "";
-      const { flow, setCookies } = await web.begin(
+      const { flow, setCookies } = await browserSignIn.begin(
         { strategyName, email: "", returnTo: "", callbackUrl, ...asked },
         { header: this.header, info: newRequestInfo(), principal: undefined },
       );
@@ -231,7 +231,7 @@ describeDatabases("callback routes", (under) => {
       const owner = new Browser();
       const begun = await owner.begin("mailotp", { email });
       const browser = new Browser();
-      await web.finish(
+      await browserSignIn.finish(
         { strategyName: "", state: begun, code: mail.sent.get(email) ?? "", stateOptions: {} },
         { header: owner.header, info: newRequestInfo(), principal: undefined },
       );

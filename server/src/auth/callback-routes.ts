@@ -15,8 +15,8 @@ import { toLocation } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { Browsers } from "./browser.ts";
+import type { BrowserSignIn, FinishedInBrowser } from "./browser-sign-in.ts";
 import { findVisitor } from "./visitor.ts";
-import type { SignInWeb, WebFinished } from "./web.ts";
 
 export { callbackPath };
 
@@ -56,7 +56,7 @@ export type RenderResult = (
 ) => PlainResponse | Promise<PlainResponse>;
 
 export interface CallbackRoutesOptions {
-  readonly web: SignInWeb;
+  readonly browserSignIn: BrowserSignIn;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly browsers: Pick<Browsers, "find">;
   readonly renderResult: RenderResult;
@@ -95,8 +95,16 @@ function readOne(parameters: URLSearchParams, name: string): string {
 
 /** Builds the routes: the plain path for GET and POST, and each provider's own for GET. */
 export function createCallbackRoutes(options: CallbackRoutesOptions): readonly FunctionRoute[] {
-  const { web, authenticator, browsers, renderResult, leave, comeAgain, publicUrl, defaultReturnTo } =
-    options;
+  const {
+    browserSignIn,
+    authenticator,
+    browsers,
+    renderResult,
+    leave,
+    comeAgain,
+    publicUrl,
+    defaultReturnTo,
+  } = options;
   const plainUrl = publicUrl + callbackPath;
 
   function sendOn(returnTo: string | undefined, setCookies: readonly string[]): PlainResponse {
@@ -112,17 +120,17 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
   }
 
   async function finish(
-    answer: Parameters<SignInWeb["finish"]>[0],
+    answer: Parameters<BrowserSignIn["finish"]>[0],
     { header, info }: PlainRequest,
-  ): Promise<WebFinished> {
+  ): Promise<FinishedInBrowser> {
     const principal = await findVisitor(authenticator, { header, info });
-    return await web.finish(answer, { header, info, principal });
+    return await browserSignIn.finish(answer, { header, info, principal });
   }
 
   /** What a form needs to finish a flow by code; undefined in any other browser than the flow's own. */
   async function findForm(state: string, header: Headers): Promise<CallbackForm | undefined> {
     const [browser] = browsers.find(header);
-    const { email = "", isSameBrowser } = await web.glance(state, header);
+    const { email = "", isSameBrowser } = await browserSignIn.glance(state, header);
     if (!isSameBrowser || browser === undefined) return undefined;
     return { state, email, formToken: toFormToken(browser, toCallbackPurpose(state)) };
   }
@@ -134,7 +142,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
       return comeAgain(`${new URL(route).pathname}?${query}`);
     }
     const state = readOne(query, "state");
-    const { strategy, returnTo: askedFor } = await web.glance(state, header);
+    const { strategy, returnTo: askedFor } = await browserSignIn.glance(state, header);
     const named = readOne(query, "strategy_name");
     if (named !== "" && named !== strategy.name) throw new DomainError("INVALID_AUTH_STATE");
     if (strategy.attempts === "code" && route === plainUrl) {
@@ -143,7 +151,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
       return await renderResult({ kind: "confirm", form, code: readOne(query, "code") }, request);
     }
     if (query.has("error")) {
-      await web.abandon(state, header, route);
+      await browserSignIn.abandon(state, header, route);
       return await renderResult({ kind: "denied", returnTo: askedFor }, request);
     }
     const [code, issuer] = [readOne(query, "code"), readOne(query, "iss")];
@@ -161,7 +169,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
     const state = readOne(form, "state");
     const isOurs = isFormToken(readOne(form, "token"), browsers.find(header), toCallbackPurpose(state));
     if (!isFromOwnPage(header, publicUrl) || !isOurs) throw new DomainError("CROSS_ORIGIN");
-    const { strategy } = await web.glance(state, header);
+    const { strategy } = await browserSignIn.glance(state, header);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
     const code = readOne(form, "code");
     const asksBeforeTakeOver = !form.has("take_over");

@@ -5,23 +5,23 @@ import { toLocation } from "../http/redirect.ts";
 import { toOptionalStruct } from "../lib/proto.ts";
 import { requestInfoKey } from "../lib/request.ts";
 import { isVoidKey, principalKey } from "../principals/context.ts";
+import type { BrowserAnswer, BrowserRequest, BrowserSignIn } from "./browser-sign-in.ts";
 import type { SignInService } from "./service.ts";
-import type { SignInWeb, WebAnswer, WebRequest } from "./web.ts";
 
 /** What the methods of signing in and out stand on. */
 export interface FlowMethodsOptions {
   readonly service: Pick<SignInService, "strategies">;
-  readonly web: SignInWeb;
+  readonly browserSignIn: BrowserSignIn;
   /** Names that are not listed under Frontier's name: its SDK draws a button for each. */
   readonly frontierHiddenStrategies: readonly string[];
 }
 
 /** What a call brings along, as a browser's request. */
-function toWebRequest({ requestHeader, values }: HandlerContext): WebRequest {
+function toBrowserRequest({ requestHeader, values }: HandlerContext): BrowserRequest {
   return { header: requestHeader, info: values.get(requestInfoKey), principal: values.get(principalKey) };
 }
 
-function answer(context: HandlerContext, { setCookies }: WebAnswer): void {
+function answer(context: HandlerContext, { setCookies }: BrowserAnswer): void {
   for (const cookie of setCookies) context.responseHeader.append("set-cookie", cookie);
   context.responseHeader.set("cache-control", "no-store");
 }
@@ -29,19 +29,20 @@ function answer(context: HandlerContext, { setCookies }: WebAnswer): void {
 /** Clears a session cookie that an open method has overlooked because it is no good any more. */
 async function clearDeadSession(
   { requestHeader, responseHeader }: Pick<HandlerContext, "requestHeader" | "responseHeader">,
-  web: Pick<SignInWeb, "clearDeadSession">,
+  browserSignIn: Pick<BrowserSignIn, "clearDeadSession">,
 ): Promise<void> {
-  for (const cookie of await web.clearDeadSession(requestHeader)) responseHeader.append("set-cookie", cookie);
+  for (const cookie of await browserSignIn.clearDeadSession(requestHeader))
+    responseHeader.append("set-cookie", cookie);
 }
 
 /** The methods of AuthService by which people come in and go out. */
 export function createFlowMethods(options: FlowMethodsOptions) {
-  const { service, web } = options;
+  const { service, browserSignIn } = options;
   const hidden = new Set(options.frontierHiddenStrategies);
 
   return {
     async listAuthStrategies(_request, context) {
-      await clearDeadSession(context, web);
+      await clearDeadSession(context, browserSignIn);
       const isAlias = context.service.typeName !== AuthService.typeName;
       const listed = service.strategies.filter(({ name }) => !(isAlias && hidden.has(name)));
       return {
@@ -54,7 +55,7 @@ export function createFlowMethods(options: FlowMethodsOptions) {
     async authenticate(request, context) {
       const { strategyName, email, returnTo, callbackUrl, redirectOnstart, reauthenticate } = request;
       const asked = { strategyName, email, returnTo, callbackUrl, reauthenticate };
-      const begun = await web.begin(asked, toWebRequest(context));
+      const begun = await browserSignIn.begin(asked, toBrowserRequest(context));
       answer(context, begun);
       const { endpoint, state, stateOptions } = begun.flow;
       if (redirectOnstart && endpoint !== "") context.responseHeader.set("location", toLocation(endpoint));
@@ -70,7 +71,7 @@ export function createFlowMethods(options: FlowMethodsOptions) {
         stateOptions,
         ...(typeof iss === "string" && { issuer: iss }),
       };
-      const finished = await web.finish(answered, toWebRequest(context));
+      const finished = await browserSignIn.finish(answered, toBrowserRequest(context));
       answer(context, finished);
       const { returnTo } = finished;
       if (returnTo !== undefined) context.responseHeader.set("location", toLocation(returnTo));
@@ -78,7 +79,7 @@ export function createFlowMethods(options: FlowMethodsOptions) {
     },
     async authLogout(_request, context) {
       if (context.values.get(isVoidKey)) return {};
-      answer(context, await web.signOut(toWebRequest(context)));
+      answer(context, await browserSignIn.signOut(toBrowserRequest(context)));
       return {};
     },
   } satisfies Partial<ServiceImpl<typeof AuthService>>;

@@ -14,11 +14,11 @@ import { newRequestInfo, openSessions, type SessionParts, unknownDevice } from "
 import { Accounts } from "../users/accounts.ts";
 import type { TakeOver } from "../users/take-over.ts";
 import { createBrowsers } from "./browser.ts";
+import { BrowserSignIn } from "./browser-sign-in.ts";
 import { Flows } from "./flows.ts";
 import { Judge } from "./judge.ts";
 import { type BeginFlow, type FinishFlow, SignInService } from "./service.ts";
 import type { Proof, Strategy } from "./strategy.ts";
-import { SignInWeb } from "./web.ts";
 
 /** The origin that browsers see in tests. */
 export const publicUrl = "https://id.example.org";
@@ -155,8 +155,8 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
 export const testBrowsers = createBrowsers({ secure: true, crossSite: false });
 
 /** The browser's side of {@link openSignIn}. */
-export function createTestWeb({ service, parts }: SignInParts): SignInWeb {
-  return new SignInWeb({
+export function createTestBrowserSignIn({ service, parts }: SignInParts): BrowserSignIn {
+  return new BrowserSignIn({
     service,
     sessions: parts.sessions,
     authenticator: parts.authenticator,

@@ -6,9 +6,9 @@
  * nothing.
  */
 import type { Browsers } from "../auth/browser.ts";
+import type { BrowserSignIn } from "../auth/browser-sign-in.ts";
 import { registrationWindowSeconds } from "../auth/strategies/passkey.ts";
 import { findVisitor } from "../auth/visitor.ts";
-import type { SignInWeb } from "../auth/web.ts";
 import { openForms, readField, readForm } from "../html/forms.ts";
 import type { RenderPage } from "../html/frame.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
@@ -30,7 +30,7 @@ import { explain } from "./texts.ts";
 export interface AccountPagesOptions {
   readonly render: RenderPage;
   readonly offers: Pick<Offers, "mailCode">;
-  readonly web: Pick<SignInWeb, "signOut" | "toClearCookies">;
+  readonly browserSignIn: Pick<BrowserSignIn, "signOut" | "toClearCookies">;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly sessions: Pick<SessionService, "list" | "revoke" | "revokeAll">;
   /** Absent where passkeys are not offered. */
@@ -59,8 +59,18 @@ type Action = (caller: Visitor, form: URLSearchParams) => Promise<keyof typeof d
 
 /** Builds the routes of the account page and its forms. */
 export function createAccountPages(options: AccountPagesOptions): readonly FunctionRoute[] {
-  const { render, offers, web, authenticator, sessions, passkeys, identities, clock, publicUrl, browsers } =
-    options;
+  const {
+    render,
+    offers,
+    browserSignIn,
+    authenticator,
+    sessions,
+    passkeys,
+    identities,
+    clock,
+    publicUrl,
+    browsers,
+  } = options;
 
   function isYoung(session: Session | undefined): boolean {
     const ageMs = clock.now().getTime() - (session?.createdAt.getTime() ?? 0);
@@ -129,7 +139,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
   async function signOut(request: PlainRequest): Promise<PlainResponse> {
     readForm(request, publicUrl, browsers);
     const principal = await findVisitor(authenticator, request);
-    const { setCookies } = await web.signOut({ ...request, principal });
+    const { setCookies } = await browserSignIn.signOut({ ...request, principal });
     return redirect(toPath(loginPaths.login, { done: "signed-out" }), setCookies);
   }
 
@@ -137,7 +147,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
     readForm(request, publicUrl, browsers);
     const caller = await findCaller(request);
     if (caller !== undefined) await sessions.revokeAll(caller, false);
-    return redirect(toPath(loginPaths.login, { done: "everywhere" }), web.toClearCookies());
+    return redirect(toPath(loginPaths.login, { done: "everywhere" }), browserSignIn.toClearCookies());
   }
 
   const routes: FunctionRoute[] = [

@@ -5,8 +5,8 @@
  * only says so. Looking at it changes nothing.
  */
 import type { Browsers } from "../auth/browser.ts";
+import type { BrowserSignIn } from "../auth/browser-sign-in.ts";
 import { findVisitor } from "../auth/visitor.ts";
-import type { SignInWeb } from "../auth/web.ts";
 import { openForms, readField, readForm } from "../html/forms.ts";
 import { type RenderPage, toNotice } from "../html/frame.ts";
 import { html } from "../html/html.ts";
@@ -23,7 +23,7 @@ import { toTakeOverBody } from "./take-over-view.ts";
 
 export interface CheckMailPagesOptions {
   readonly render: RenderPage;
-  readonly web: Pick<SignInWeb, "begin" | "finish" | "glance">;
+  readonly browserSignIn: Pick<BrowserSignIn, "begin" | "finish" | "glance">;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly publicUrl: string;
   readonly browsers: Browsers;
@@ -57,11 +57,16 @@ export function toCheckMailPath(
 
 /** Builds the routes of the page and its forms. */
 export function createCheckMailPages(options: CheckMailPagesOptions): readonly FunctionRoute[] {
-  const { render, web, authenticator, publicUrl, browsers, hasOutbox } = options;
+  const { render, browserSignIn, authenticator, publicUrl, browsers, hasOutbox } = options;
 
   async function show(request: PlainRequest, view: CheckMailView): Promise<PlainResponse> {
     const { state, problem, done, joins } = view;
-    const { email = "", strategy, returnTo, isSameBrowser } = await web.glance(state, request.header);
+    const {
+      email = "",
+      strategy,
+      returnTo,
+      isSameBrowser,
+    } = await browserSignIn.glance(state, request.header);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
     if (!isSameBrowser) return render({ title: "Check your mail", body: toOtherBrowserBody() });
     const forms = openForms(request, browsers);
@@ -117,7 +122,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
     try {
       const asksBeforeTakeOver = !form.has("take_over");
       const answer = { strategyName: "", state, code, stateOptions: {}, asksBeforeTakeOver };
-      const finished = await web.finish(answer, { ...request, principal });
+      const finished = await browserSignIn.finish(answer, { ...request, principal });
       const { returnTo, setCookies, waysToKeep } = finished;
       if (waysToKeep !== undefined) return await ask(request, waysToKeep, form);
       return leave(render, returnTo ?? accountPaths.account, publicUrl, setCookies);
@@ -135,7 +140,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
     form: URLSearchParams,
   ): Promise<PlainResponse> {
     const state = readField(form, "state");
-    const { email = "", returnTo } = await web.glance(state, request.header);
+    const { email = "", returnTo } = await browserSignIn.glance(state, request.header);
     const forms = openForms(request, browsers);
     const action = loginPaths.checkMail;
     const again = { state, code: readField(form, "code"), joins: readField(form, "joins") };
@@ -147,14 +152,14 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
   /** Sends another mail for the address of a flow of this browser. */
   async function resend(request: PlainRequest): Promise<PlainResponse> {
     const form = readForm(request, publicUrl, browsers);
-    const { strategy, email, returnTo, isSameBrowser } = await web.glance(
+    const { strategy, email, returnTo, isSameBrowser } = await browserSignIn.glance(
       readField(form, "state"),
       request.header,
     );
     if (!isSameBrowser || email === undefined) throw new DomainError("INVALID_AUTH_STATE");
     const principal = await findVisitor(authenticator, request);
     const asked = { strategyName: strategy.name, email, returnTo: returnTo ?? "", callbackUrl: "" };
-    const { flow, setCookies } = await web.begin(asked, { ...request, principal });
+    const { flow, setCookies } = await browserSignIn.begin(asked, { ...request, principal });
     return redirect(toPath(loginPaths.checkMail, { state: flow.state, again: "1" }), setCookies);
   }
 

@@ -5,10 +5,10 @@
  * same page, so that another way is one step away.
  */
 import type { Browsers } from "../auth/browser.ts";
+import type { BrowserSignIn } from "../auth/browser-sign-in.ts";
 import { findReturnTo, type RedirectRules } from "../auth/redirects.ts";
 import type { Strategy } from "../auth/strategy.ts";
 import { findVisitor } from "../auth/visitor.ts";
-import type { SignInWeb } from "../auth/web.ts";
 import { openForms, readField, readForm } from "../html/forms.ts";
 import type { RenderPage } from "../html/frame.ts";
 import { goByPage, leave } from "../html/travel.ts";
@@ -25,7 +25,7 @@ export interface LoginPagesOptions {
   readonly render: RenderPage;
   readonly offers: Offers;
   readonly strategies: readonly Pick<Strategy, "name" | "callbackUrl">[];
-  readonly web: Pick<SignInWeb, "begin">;
+  readonly browserSignIn: Pick<BrowserSignIn, "begin">;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly redirects: RedirectRules;
   readonly publicUrl: string;
@@ -56,7 +56,8 @@ function isOpenedElsewhere(header: Headers, publicUrl: string): boolean {
 
 /** Builds the routes of the sign-in page and its two forms. */
 export function createLoginPages(options: LoginPagesOptions): readonly FunctionRoute[] {
-  const { render, offers, web, authenticator, redirects, publicUrl, isSessionStrict, browsers } = options;
+  const { render, offers, browserSignIn, authenticator, redirects, publicUrl, isSessionStrict, browsers } =
+    options;
   // Who began here comes back here, whatever page of an app's comes first in the list.
   const callbackUrls = new Map(options.strategies.map(({ name, callbackUrl }) => [name, callbackUrl]));
 
@@ -140,7 +141,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly FunctionR
     const callbackUrl = callbackUrls.get(strategyName) ?? "";
     const asked = { strategyName, email, returnTo, callbackUrl };
     try {
-      const { flow, setCookies } = await web.begin(asked, { ...request, principal });
+      const { flow, setCookies } = await browserSignIn.begin(asked, { ...request, principal });
       return flow.endpoint === ""
         ? redirect(toPath(loginPaths.checkMail, { state: flow.state }), setCookies)
         : leave(render, flow.endpoint, publicUrl, setCookies);

@@ -12,10 +12,10 @@
  */
 
 import type { Browsers } from "../auth/browser.ts";
+import type { BrowserSignIn } from "../auth/browser-sign-in.ts";
 import type { CallbackResult } from "../auth/callback-routes.ts";
 import type { RedirectRules } from "../auth/redirects.ts";
 import type { Strategy } from "../auth/strategy.ts";
-import type { SignInWeb } from "../auth/web.ts";
 import { assetRoutes } from "../html/assets.ts";
 import { createRenderPage, type RenderPage } from "../html/frame.ts";
 import { toMessageBody } from "../html/message.ts";
@@ -45,7 +45,7 @@ export interface PagesOptions {
   readonly publicUrl: string;
   /** In the order to offer them. */
   readonly strategies: readonly Pick<Strategy, "name" | "callbackUrl">[];
-  readonly web: SignInWeb;
+  readonly browserSignIn: BrowserSignIn;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly sessions: SessionService;
   readonly passkeys: PasskeyService;
@@ -77,11 +77,11 @@ export interface Pages {
 
 /** Builds the pages. */
 export function createPages(options: PagesOptions): Pages {
-  const { siteName, publicUrl, passkeys, web, log } = options;
+  const { siteName, publicUrl, passkeys, browserSignIn, log } = options;
   const render = createRenderPage(siteName);
   const offers = toOffers(options.strategies);
   const guardFailures = createGuard(render, log);
-  const guard = (route: FunctionRoute) => withoutStrays(guardFailures(route), web);
+  const guard = (route: FunctionRoute) => withoutStrays(guardFailures(route), browserSignIn);
   const pages: readonly FunctionRoute[] = [
     { method: "GET", path: "/", handle: () => redirect(accountPaths.account) },
     ...createLoginPages({ ...options, render, offers }),
@@ -127,10 +127,13 @@ function underPublicName(route: FunctionRoute, publicUrl: string): FunctionRoute
 }
 
 /** Rids the browser of session cookies that are not ours, before the page's own are set. */
-function withoutStrays(route: FunctionRoute, web: Pick<SignInWeb, "clearStrays">): FunctionRoute {
+function withoutStrays(
+  route: FunctionRoute,
+  browserSignIn: Pick<BrowserSignIn, "clearStrays">,
+): FunctionRoute {
   async function handle(request: PlainRequest): Promise<PlainResponse> {
     const response = await route.handle(request);
-    const strays = web.clearStrays(request.header);
+    const strays = browserSignIn.clearStrays(request.header);
     if (strays.length === 0) return response;
     const own = [response.headers?.["set-cookie"] ?? []].flat();
     return { ...response, headers: { ...response.headers, "set-cookie": [...new Set([...strays, ...own])] } };

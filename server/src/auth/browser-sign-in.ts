@@ -18,7 +18,7 @@ import type { Browsers } from "./browser.ts";
 import type { BeginFlow, BegunFlow, FinishFlow, FlowGlance, SignInService } from "./service.ts";
 
 /** A request from a browser, or from whatever keeps cookies as one. */
-export interface WebRequest {
+export interface BrowserRequest {
   readonly header: Headers;
   readonly info: RequestInfo;
   /** Who is calling, as far as known. */
@@ -26,18 +26,18 @@ export interface WebRequest {
 }
 
 /** What a browser is to be told besides the answer. */
-export interface WebAnswer {
+export interface BrowserAnswer {
   /** Values of `Set-Cookie`. */
   readonly setCookies: readonly string[];
 }
 
 /** A flow just begun. */
-export interface WebBegun extends WebAnswer {
+export interface BegunInBrowser extends BrowserAnswer {
   readonly flow: BegunFlow;
 }
 
 /** A flow that came to a good end. */
-export interface WebFinished extends WebAnswer {
+export interface FinishedInBrowser extends BrowserAnswer {
   /** Where the person asked to go. */
   readonly returnTo: string | undefined;
   /** Absent when a passkey was registered, which makes no session, and while the person is asked. */
@@ -46,7 +46,7 @@ export interface WebFinished extends WebAnswer {
   readonly waysToKeep: readonly string[] | undefined;
 }
 
-export interface SignInWebOptions {
+export interface BrowserSignInOptions {
   readonly service: SignInService;
   readonly sessions: {
     signOut(caller: Caller & { readonly principal: UserPrincipal }): Promise<void>;
@@ -58,18 +58,18 @@ export interface SignInWebOptions {
 }
 
 /** @see the head of this file */
-export class SignInWeb {
-  readonly #options: SignInWebOptions;
+export class BrowserSignIn {
+  readonly #options: BrowserSignInOptions;
 
-  constructor(options: SignInWebOptions) {
+  constructor(options: BrowserSignInOptions) {
     this.#options = options;
   }
 
   /** Begins a flow, in the browser that asks. @throws DomainError as `SignInService.begin` */
   async begin(
     asked: Pick<BeginFlow, "strategyName" | "email" | "returnTo" | "callbackUrl" | "reauthenticate">,
-    { header, info, principal }: WebRequest,
-  ): Promise<WebBegun> {
+    { header, info, principal }: BrowserRequest,
+  ): Promise<BegunInBrowser> {
     const { service, browsers } = this.#options;
     const browser = browsers.get(header);
     const flow = await service.begin({ ...asked, browser, principal, info });
@@ -80,8 +80,8 @@ export class SignInWeb {
   /** Ends a flow, and signs the browser in. @throws DomainError as `SignInService.finish` */
   async finish(
     answer: Omit<FinishFlow, "browsers" | "principal" | "sessions" | "device" | "info">,
-    request: WebRequest,
-  ): Promise<WebFinished> {
+    request: BrowserRequest,
+  ): Promise<FinishedInBrowser> {
     const { header, info, principal } = request;
     const { service, browsers } = this.#options;
     const { begun, returnTo, waysToKeep } = await service.finish({
@@ -110,7 +110,7 @@ export class SignInWeb {
   }
 
   /** Ends every session that a request comes with, and clears the cookie, dead or not. */
-  async signOut({ header, info, principal }: WebRequest): Promise<WebAnswer> {
+  async signOut({ header, info, principal }: BrowserRequest): Promise<BrowserAnswer> {
     const { sessions, cookies } = this.#options;
     const principals = (await this.findSessions(header)).map(toPrincipal);
     const strays = this.clearStrays(header, principals.length > 0 ? 2 : 1);
