@@ -17,13 +17,13 @@ import { registerService } from "./assembly/services.ts";
 import { createAuditHandler } from "./audit/handler.ts";
 import { AuditRetention } from "./audit/retention.ts";
 import { AuditService } from "./audit/service.ts";
+import { AnswerVerifier } from "./auth/answer-verifier.ts";
 import { createBrowsers } from "./auth/browser.ts";
 import { BrowserSignIn } from "./auth/browser-sign-in.ts";
 import { createCallbackRoutes } from "./auth/callback-routes.ts";
 import { deleteExpiredFlows } from "./auth/flow-store.ts";
 import { Flows } from "./auth/flows.ts";
 import { createFlowMethods } from "./auth/handler.ts";
-import { Judge } from "./auth/judge.ts";
 import { deleteSentCodes } from "./auth/sent-code-store.ts";
 import { SignInService } from "./auth/service.ts";
 import { createConfiguredStrategies } from "./auth/strategies/configured.ts";
@@ -490,7 +490,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       perIpv6Block: limits.begunFlowsPerIpv6BlockPerMinute,
       onLimit: (limit) => usedUp.add(limit),
     }),
-    judge: new Judge({
+    verifier: new AnswerVerifier({
       database,
       flows,
       clock,

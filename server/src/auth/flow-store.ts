@@ -80,7 +80,7 @@ export async function consumeFlow(tx: Tx, id: string, now: Date): Promise<boolea
 }
 
 /**
- * Counts an answer before it is judged. Of any number of concurrent calls no
+ * Counts an answer before it is verified. Of any number of concurrent calls no
  * more than `limit` succeed.
  *
  * @returns how many there are now; undefined when none is left, or the flow is over.
@@ -102,7 +102,7 @@ export async function countAttempt(
   return row && Number(row.attempts);
 }
 
-/** Takes an answer back that could not be judged. */
+/** Takes an answer back that could not be verified. */
 export async function uncountAttempt(tx: Tx, id: string): Promise<void> {
   await tx
     .updateTable("auth_flows")

@@ -23,10 +23,10 @@ import type { Device, LiveSession } from "../sessions/session.ts";
 import type { Admission, MailboxProof, ProvenIdentity, WaitingIdentity } from "../users/accounts.ts";
 import { toEmail } from "../users/email.ts";
 import type { TakeOver } from "../users/take-over.ts";
+import { type AnswerVerifier, isOutage, type VerifiedAnswer } from "./answer-verifier.ts";
 import { isSameBrowser } from "./browser.ts";
 import type { Flow } from "./flow-store.ts";
 import { type FlowSecret, type Flows, newState } from "./flows.ts";
-import { isOutage, type Judge, type Judged } from "./judge.ts";
 import { findReturnTo, getCallbackUrl, isOwnRoute, type RedirectRules } from "./redirects.ts";
 import type { BeginRequest, FinishingUser, Proof, SignedInUser, Strategy } from "./strategy.ts";
 
@@ -111,7 +111,7 @@ export interface SignInServiceOptions {
   readonly flows: Flows;
   /** How many flows of an address may be on their way. */
   readonly flowLimits: Pick<FlowLimits, "take" | "giveBack">;
-  readonly judge: Judge;
+  readonly verifier: AnswerVerifier;
   readonly accounts: {
     admitIdentity(tx: Tx, identity: ProvenIdentity): Promise<Admission | { readonly needs: string }>;
     admitMailbox(tx: Tx, email: string, proof: MailboxProof): Promise<Admission>;
@@ -294,12 +294,12 @@ export class SignInService {
   }
 
   async #finish(request: FinishFlow): Promise<FinishedSignIn> {
-    const { flows, judge } = this.#options;
+    const { flows, verifier } = this.#options;
     const flow = await this.#getFlow(request);
     const strategy = this.#getStrategy(flow.strategy);
     const secret = flows.unseal(flow);
     const user = await this.#findFlowUser(flow, request);
-    const judged = await judge.judge(strategy, flow, {
+    const verified = await verifier.verify(strategy, flow, {
       code: request.code,
       stateOptions: request.stateOptions,
       ...(request.issuer !== undefined && { issuer: request.issuer }),
@@ -311,18 +311,18 @@ export class SignInService {
         ...(user && { user }),
       },
     });
-    if (judged.proof.kind === "registration") {
-      if (judged.proof.userId !== user?.userId) throw new DomainError("INVALID_AUTH_STATE");
+    if (verified.proof.kind === "registration") {
+      if (verified.proof.userId !== user?.userId) throw new DomainError("INVALID_AUTH_STATE");
       this.#endWell(secret);
       return { returnTo: flow.returnTo };
     }
     const about = { waiting: secret.waiting, insideOf: user?.userId };
-    const waysToKeep = request.asksBeforeTakeOver ? await this.#findWaysToKeep(judged.proof, about) : [];
+    const waysToKeep = request.asksBeforeTakeOver ? await this.#findWaysToKeep(verified.proof, about) : [];
     if (waysToKeep.length > 0) {
-      await judged.takeBack();
+      await verified.takeBack();
       return { waysToKeep, returnTo: flow.returnTo };
     }
-    const outcome = await this.#complete(flow, judged, about, request);
+    const outcome = await this.#complete(flow, verified, about, request);
     if ("needs" in outcome) {
       throw await this.#toLinkRequired(flow, outcome, { ...secret, user, info: request.info });
     }
@@ -396,9 +396,14 @@ export class SignInService {
    * Acts on a proof, in one transaction. Two first sign-ins of one person may
    * race: whose account comes second is rolled back and finds the first.
    */
-  async #complete(flow: Flow, judged: Judged, about: MailboxProof, request: FinishFlow): Promise<Outcome> {
+  async #complete(
+    flow: Flow,
+    verified: VerifiedAnswer,
+    about: MailboxProof,
+    request: FinishFlow,
+  ): Promise<Outcome> {
     const { database, flows } = this.#options;
-    const act = () => database.transaction((tx) => this.#act(tx, flow, judged, about, request));
+    const act = () => database.transaction((tx) => this.#act(tx, flow, verified, about, request));
     try {
       return await act().catch((error) => (isUniqueViolation(error) ? act() : Promise.reject(error)));
     } catch (error) {
@@ -408,10 +413,16 @@ export class SignInService {
     }
   }
 
-  async #act(tx: Tx, flow: Flow, judged: Judged, about: MailboxProof, request: FinishFlow): Promise<Outcome> {
+  async #act(
+    tx: Tx,
+    flow: Flow,
+    verified: VerifiedAnswer,
+    about: MailboxProof,
+    request: FinishFlow,
+  ): Promise<Outcome> {
     const { sessions, feed, audit } = this.#options;
-    await judged.settle(tx);
-    const admission = await this.#admit(tx, flow, judged.proof, about);
+    await verified.settle(tx);
+    const admission = await this.#admit(tx, flow, verified.proof, about);
     if ("needs" in admission) return admission;
     const { user, events, changes, takenOver } = admission;
     const begun = await sessions.begin(tx, {

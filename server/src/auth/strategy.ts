@@ -132,7 +132,7 @@ export interface Strategy {
   /**
    * For `code`: whether an answer is meant for a secret that nobody can guess,
    * such as a link's. It then proves nothing but by that secret, is not
-   * counted, and is judged however many wrong codes there were. Absent, every
+   * counted, and is verified however many wrong codes there were. Absent, every
    * answer is a guess.
    */
   isUnguessable?(code: string): boolean;

@@ -13,10 +13,10 @@ import { findLiveSession } from "../sessions/store.ts";
 import { newRequestInfo, openSessions, type SessionParts, unknownDevice } from "../sessions/test-support.ts";
 import { Accounts } from "../users/accounts.ts";
 import type { TakeOver } from "../users/take-over.ts";
+import { AnswerVerifier } from "./answer-verifier.ts";
 import { createBrowsers } from "./browser.ts";
 import { BrowserSignIn } from "./browser-sign-in.ts";
 import { Flows } from "./flows.ts";
-import { Judge } from "./judge.ts";
 import { type BeginFlow, type FinishFlow, SignInService } from "./service.ts";
 import type { Proof, Strategy } from "./strategy.ts";
 
@@ -134,7 +134,7 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
     },
     flows,
     flowLimits: options.flowLimits ?? { take: (key) => ({ key, atMs: 0 }), giveBack: () => {} },
-    judge: new Judge({ database, flows, clock, guesses: limits, wrongCodesPerFlow: 3 }),
+    verifier: new AnswerVerifier({ database, flows, clock, guesses: limits, wrongCodesPerFlow: 3 }),
     accounts: new Accounts({
       signup,
       adminEmails,

@@ -1,11 +1,11 @@
 /**
- * Has a strategy judge an answer, and sees to it that none is judged twice.
+ * Verifies the answer to a flow by its strategy, and none twice.
  *
- * An answer that may be given once ends its flow before it is judged; and a
+ * An answer that may be given once ends its flow before it is verified; and a
  * provider's code is known to all processes to have been sent before it leaves,
  * so that what one provider was told is of no use in a flow of another. One that
- * may be wrong a few times is counted before it is judged, per flow and per
- * mailbox, and forgiven if it was right: so no more are judged than allowed,
+ * may be wrong a few times is counted before it is verified, per flow and per
+ * mailbox, and forgiven if it was right: so no more are verified than allowed,
  * however many come at once, and none while the counts cannot be written. What
  * nobody can guess, a link, has no part in that: it neither counts nor is
  * refused for what did.
@@ -19,7 +19,7 @@ import type { Flows } from "./flows.ts";
 import { consumeCode } from "./sent-code-store.ts";
 import type { FinishRequest, Proof, Strategy } from "./strategy.ts";
 
-export interface JudgeOptions {
+export interface AnswerVerifierOptions {
   readonly database: Database;
   readonly flows: Pick<Flows, "consume">;
   readonly clock: Clock;
@@ -33,7 +33,7 @@ export interface JudgeOptions {
 }
 
 /** A proof, and what is still to be done with the transaction that acts on it. */
-export interface Judged {
+export interface VerifiedAnswer {
   readonly proof: Proof;
   /** @throws DomainError INVALID_FLOW when another answer was faster */
   settle(tx: Tx): Promise<void>;
@@ -53,21 +53,21 @@ export function isOutage(error: unknown): boolean {
 }
 
 /** @see the head of this file */
-export class Judge {
-  readonly #options: JudgeOptions;
+export class AnswerVerifier {
+  readonly #options: AnswerVerifierOptions;
 
-  constructor(options: JudgeOptions) {
+  constructor(options: AnswerVerifierOptions) {
     this.#options = options;
   }
 
   /** @throws DomainError INVALID_FLOW, INVALID_OTP, and what the strategy throws */
-  async judge(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<Judged> {
+  async verify(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<VerifiedAnswer> {
     return strategy.attempts === "once"
-      ? await this.#judgeOnce(strategy, flow, answer)
-      : await this.#judgeCode(strategy, flow, answer);
+      ? await this.#verifyOnce(strategy, flow, answer)
+      : await this.#verifyCode(strategy, flow, answer);
   }
 
-  async #judgeOnce(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<Judged> {
+  async #verifyOnce(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<VerifiedAnswer> {
     const { database, flows, clock } = this.#options;
     const isSending = strategy.callbackUrl !== undefined && answer.code !== "";
     const isFresh = await database.transaction(async (tx) => {
@@ -79,7 +79,7 @@ export class Judge {
     return { proof: await strategy.finish(answer), settle: async () => {}, takeBack: async () => {} };
   }
 
-  async #judgeCode(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<Judged> {
+  async #verifyCode(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<VerifiedAnswer> {
     const { flows, guesses } = this.#options;
     const isGuess = strategy.isUnguessable?.(answer.code) !== true;
     const counted = isGuess ? await this.#count(flow) : undefined;
