@@ -15,7 +15,7 @@ import { readDevice } from "../sessions/device.ts";
 import type { BegunSession } from "../sessions/service.ts";
 import type { LiveSession } from "../sessions/session.ts";
 import type { Browsers } from "./browser.ts";
-import type { BeginFlow, BegunFlow, FinishFlow, FlowGlance, SignInService } from "./service.ts";
+import type { BeginFlow, BegunFlow, FinishFlow, FlowPreview, SignInService } from "./service.ts";
 
 /** A request from a browser, or from whatever keeps cookies as one. */
 export interface BrowserRequest {
@@ -100,8 +100,8 @@ export class BrowserSignIn {
   }
 
   /** Looks at a flow without changing it. @throws DomainError INVALID_FLOW */
-  async glance(state: string, header: Headers): Promise<FlowGlance> {
-    return await this.#options.service.glance(state, this.#options.browsers.find(header));
+  async peek(state: string, header: Headers): Promise<FlowPreview> {
+    return await this.#options.service.peek(state, this.#options.browsers.find(header));
   }
 
   /** Ends a flow that its browser does not want to go on with, as it says at a route of ours. */

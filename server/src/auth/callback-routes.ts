@@ -130,7 +130,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
   /** What a form needs to finish a flow by code; undefined in any other browser than the flow's own. */
   async function findForm(state: string, header: Headers): Promise<CallbackForm | undefined> {
     const [browser] = browsers.find(header);
-    const { email = "", isSameBrowser } = await browserSignIn.glance(state, header);
+    const { email = "", isSameBrowser } = await browserSignIn.peek(state, header);
     if (!isSameBrowser || browser === undefined) return undefined;
     return { state, email, formToken: toFormToken(browser, toCallbackPurpose(state)) };
   }
@@ -142,7 +142,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
       return comeAgain(`${new URL(route).pathname}?${query}`);
     }
     const state = readOne(query, "state");
-    const { strategy, returnTo: askedFor } = await browserSignIn.glance(state, header);
+    const { strategy, returnTo: askedFor } = await browserSignIn.peek(state, header);
     const named = readOne(query, "strategy_name");
     if (named !== "" && named !== strategy.name) throw new DomainError("INVALID_AUTH_STATE");
     if (strategy.attempts === "code" && route === plainUrl) {
@@ -169,7 +169,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
     const state = readOne(form, "state");
     const isOurs = isFormToken(readOne(form, "token"), browsers.find(header), toCallbackPurpose(state));
     if (!isFromOwnPage(header, publicUrl) || !isOurs) throw new DomainError("CROSS_ORIGIN");
-    const { strategy } = await browserSignIn.glance(state, header);
+    const { strategy } = await browserSignIn.peek(state, header);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
     const code = readOne(form, "code");
     const asksBeforeTakeOver = !form.has("take_over");

@@ -225,11 +225,11 @@ describeDatabases("sign-in", (under) => {
     it("is abandoned by its own browser alone", async () => {
       const flow = await beginByMail(newEmail());
       await here.service.abandon(flow.state, [newBrowser()], plainRoute);
-      expect(await here.service.glance(flow.state, flow.browsers)).toMatchObject({ isSameBrowser: true });
+      expect(await here.service.peek(flow.state, flow.browsers)).toMatchObject({ isSameBrowser: true });
       await here.service.abandon(flow.state, flow.browsers, `${plainRoute}/google`);
-      expect(await here.service.glance(flow.state, flow.browsers)).toMatchObject({ isSameBrowser: true });
+      expect(await here.service.peek(flow.state, flow.browsers)).toMatchObject({ isSameBrowser: true });
       await here.service.abandon(flow.state, flow.browsers, plainRoute);
-      await expect(here.service.glance(flow.state, [])).rejects.toMatchObject(expired);
+      await expect(here.service.peek(flow.state, [])).rejects.toMatchObject(expired);
     });
 
     it.each([

@@ -90,8 +90,8 @@ export interface FinishedSignIn {
   readonly waysToKeep?: readonly string[];
 }
 
-/** What can be seen of a flow from outside. */
-export interface FlowGlance {
+/** What a browser may see of a flow before it answers. */
+export interface FlowPreview {
   readonly strategy: Strategy;
   readonly email: string | undefined;
   /** Where the person asked to go in the end. */
@@ -221,7 +221,7 @@ export class SignInService {
   }
 
   /** Looks at a flow without changing it. @throws DomainError INVALID_FLOW */
-  async glance(state: string, browsers: readonly string[]): Promise<FlowGlance> {
+  async peek(state: string, browsers: readonly string[]): Promise<FlowPreview> {
     const flow = await this.#options.flows.findLive(state);
     if (flow === undefined) throw new DomainError("INVALID_FLOW");
     return {

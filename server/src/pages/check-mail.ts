@@ -23,7 +23,7 @@ import { toTakeOverBody } from "./take-over-view.ts";
 
 export interface CheckMailPagesOptions {
   readonly render: RenderPage;
-  readonly browserSignIn: Pick<BrowserSignIn, "begin" | "finish" | "glance">;
+  readonly browserSignIn: Pick<BrowserSignIn, "begin" | "finish" | "peek">;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly publicUrl: string;
   readonly browsers: Browsers;
@@ -61,12 +61,7 @@ export function createCheckMailPages(options: CheckMailPagesOptions): readonly F
 
   async function show(request: PlainRequest, view: CheckMailView): Promise<PlainResponse> {
     const { state, problem, done, joins } = view;
-    const {
-      email = "",
-      strategy,
-      returnTo,
-      isSameBrowser,
-    } = await browserSignIn.glance(state, request.header);
+    const { email = "", strategy, returnTo, isSameBrowser } = await browserSignIn.peek(state, request.header);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
     if (!isSameBrowser) return render({ title: "Check your mail", body: toOtherBrowserBody() });
     const forms = openForms(request, browsers);
@@ -140,7 +135,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
     form: URLSearchParams,
   ): Promise<PlainResponse> {
     const state = readField(form, "state");
-    const { email = "", returnTo } = await browserSignIn.glance(state, request.header);
+    const { email = "", returnTo } = await browserSignIn.peek(state, request.header);
     const forms = openForms(request, browsers);
     const action = loginPaths.checkMail;
     const again = { state, code: readField(form, "code"), joins: readField(form, "joins") };
@@ -152,7 +147,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
   /** Sends another mail for the address of a flow of this browser. */
   async function resend(request: PlainRequest): Promise<PlainResponse> {
     const form = readForm(request, publicUrl, browsers);
-    const { strategy, email, returnTo, isSameBrowser } = await browserSignIn.glance(
+    const { strategy, email, returnTo, isSameBrowser } = await browserSignIn.peek(
       readField(form, "state"),
       request.header,
     );

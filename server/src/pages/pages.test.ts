@@ -25,7 +25,7 @@ function pagesOver(failure: unknown) {
     siteName: "Example",
     publicUrl,
     strategies: [{ name: "mailotp" }, { name: "maillink" }, { name: "google", callbackUrl: ownUrl }],
-    browserSignIn: { begin, glance: fails, finish: fails, clearStrays: () => [] },
+    browserSignIn: { begin, peek: fails, finish: fails, clearStrays: () => [] },
     authenticator: {
       authenticateCookie: fails,
       findCookies: (header: Headers) => findCookies(header, "sid"),
