@@ -48,7 +48,7 @@ describeDatabases("callback routes", (under) => {
         shown.push(result);
         return { status: 299 };
       },
-      leave: (url, setCookies) => ({
+      navigate: (url, setCookies) => ({
         status: 303,
         headers: { location: url, "set-cookie": [...setCookies] },
       }),

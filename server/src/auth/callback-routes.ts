@@ -64,13 +64,13 @@ export interface CallbackRoutesOptions {
    * Sends a browser on after a form of ours. Not always by a redirect: what
    * follows a form is held against its page's `form-action`.
    */
-  readonly leave: (url: string, setCookies: readonly string[]) => PlainResponse;
+  readonly navigate: (url: string, setCookies: readonly string[]) => PlainResponse;
   /**
    * Has the browser load a path anew from a page of ours. Given where session
    * cookies are `SameSite=Strict`: a browser that a provider sends back brings
    * none, nor does it with the redirects that follow.
    */
-  readonly comeAgain?: ((path: string) => PlainResponse) | undefined;
+  readonly reload?: ((path: string) => PlainResponse) | undefined;
   /** Origin that browsers see. */
   readonly publicUrl: string;
   /** Where providers are answered, each at its own URL; the plain one may be among them. */
@@ -100,8 +100,8 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
     authenticator,
     browsers,
     renderResult,
-    leave,
-    comeAgain,
+    navigate,
+    reload,
     publicUrl,
     defaultReturnTo,
   } = options;
@@ -138,8 +138,8 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
   /** @param route the URL that the browser came to */
   async function get(route: string, request: PlainRequest): Promise<PlainResponse> {
     const { query, header } = request;
-    if (comeAgain !== undefined && header.get("sec-fetch-site") === "cross-site") {
-      return comeAgain(`${new URL(route).pathname}?${query}`);
+    if (reload !== undefined && header.get("sec-fetch-site") === "cross-site") {
+      return reload(`${new URL(route).pathname}?${query}`);
     }
     const state = readOne(query, "state");
     const { strategy, returnTo: askedFor } = await browserSignIn.peek(state, header);
@@ -183,7 +183,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
           request,
         );
       }
-      return leave(returnTo ?? defaultReturnTo, setCookies);
+      return navigate(returnTo ?? defaultReturnTo, setCookies);
     } catch (error) {
       return await retry(error, state, request);
     }

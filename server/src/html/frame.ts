@@ -21,7 +21,7 @@ export interface HtmlPage {
   /** Whether it uses passkeys, the one thing that needs a script. */
   readonly usesPasskeys?: boolean;
   /** Where the browser goes by itself, at once. */
-  readonly goesTo?: string;
+  readonly refreshTo?: string;
   /** After how many seconds it is worth trying again, where that is known. */
   readonly retryAfterSeconds?: number | undefined;
   /** Values of `Set-Cookie`. */
@@ -81,7 +81,7 @@ export function createRenderPage(siteName: string): RenderPage {
 }
 
 function toDocument(page: HtmlPage, siteName: string, nonce: string): Html {
-  const { title, body, aside, width = "narrow", usesPasskeys = false, goesTo } = page;
+  const { title, body, aside, width = "narrow", usesPasskeys = false, refreshTo } = page;
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -89,7 +89,7 @@ function toDocument(page: HtmlPage, siteName: string, nonce: string): Html {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta name="robots" content="noindex">
-${goesTo !== undefined && html`<meta http-equiv="refresh" content="${`0; url=${goesTo}`}">`}
+${refreshTo !== undefined && html`<meta http-equiv="refresh" content="${`0; url=${refreshTo}`}">`}
 <title>${title} &middot; ${siteName}</title>
 <link rel="icon" type="image/svg+xml" href="${assetPaths.icon}">
 <link rel="stylesheet" href="${assetPaths.style}" nonce="${nonce}">

@@ -10,7 +10,7 @@ import { findVisitor } from "../auth/visitor.ts";
 import { openForms, readField, readForm } from "../html/forms.ts";
 import { type RenderPage, toNotice } from "../html/frame.ts";
 import { html } from "../html/html.ts";
-import { leave } from "../html/travel.ts";
+import { navigate } from "../html/navigation.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { redirect, toPath } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
@@ -120,7 +120,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
       const finished = await browserSignIn.finish(answer, { ...request, principal });
       const { returnTo, setCookies, waysToKeep } = finished;
       if (waysToKeep !== undefined) return await ask(request, waysToKeep, form);
-      return leave(render, returnTo ?? accountPaths.account, publicUrl, setCookies);
+      return navigate(render, returnTo ?? accountPaths.account, publicUrl, setCookies);
     } catch (error) {
       if (!(error instanceof DomainError) || error.reason !== "INVALID_OTP") throw error;
       request.info.outcome.reason = error.reason;

@@ -11,7 +11,7 @@ import type { Strategy } from "../auth/strategy.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import { openForms, readField, readForm } from "../html/forms.ts";
 import type { RenderPage } from "../html/frame.ts";
-import { goByPage, leave } from "../html/travel.ts";
+import { navigate, navigateByPage } from "../html/navigation.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { redirect, toPath } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
@@ -79,7 +79,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly FunctionR
 
   async function get(request: PlainRequest): Promise<PlainResponse> {
     if (isSessionStrict && request.header.get("sec-fetch-site") === "cross-site") {
-      return goByPage(render, new URL(`${request.path}?${request.query}`, publicUrl));
+      return navigateByPage(render, new URL(`${request.path}?${request.query}`, publicUrl));
     }
     const returnTo = readField(request.query, "return_to");
     const target = findReturnTo(redirects, returnTo) ?? accountPaths.account;
@@ -144,7 +144,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly FunctionR
       const { flow, setCookies } = await browserSignIn.begin(asked, { ...request, principal });
       return flow.endpoint === ""
         ? redirect(toPath(loginPaths.checkMail, { state: flow.state }), setCookies)
-        : leave(render, flow.endpoint, publicUrl, setCookies);
+        : navigate(render, flow.endpoint, publicUrl, setCookies);
     } catch (error) {
       return showRefusal(request, error, { returnTo, email, strategy: strategyName });
     }

@@ -19,7 +19,7 @@ import type { Strategy } from "../auth/strategy.ts";
 import { assetRoutes } from "../html/assets.ts";
 import { createRenderPage, type RenderPage } from "../html/frame.ts";
 import { toMessageBody } from "../html/message.ts";
-import { findPublicUrl, goByPage, leave } from "../html/travel.ts";
+import { findPublicUrl, navigate, navigateByPage } from "../html/navigation.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { redirect } from "../http/redirect.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -68,9 +68,9 @@ export interface Pages {
   /** Draws what somebody sees who came to a path with nothing behind it. */
   renderLost(): PlainResponse;
   /** Has a browser load a path of ours anew, as from our own site; where its session cookies depend on that. */
-  readonly comeAgain: ((path: string) => PlainResponse) | undefined;
+  readonly reload: ((path: string) => PlainResponse) | undefined;
   /** Sends someone on after a form of `/auth/callback`. */
-  leave(url: string, setCookies: readonly string[]): PlainResponse;
+  navigate(url: string, setCookies: readonly string[]): PlainResponse;
   /** A route whose failures are pages as well. */
   guard(route: FunctionRoute): FunctionRoute;
 }
@@ -93,8 +93,8 @@ export function createPages(options: PagesOptions): Pages {
     routes: [...all.map((route) => guard(underPublicName(route, publicUrl))), ...assetRoutes],
     renderResult: createRenderResult(render, options.browsers),
     renderLost: () => render({ status: 404, title: lost.title, body: toMessageBody(lost, toSignIn) }),
-    comeAgain: options.isSessionStrict ? (path) => goByPage(render, new URL(path, publicUrl)) : undefined,
-    leave: (url, setCookies) => leave(render, url, publicUrl, setCookies),
+    reload: options.isSessionStrict ? (path) => navigateByPage(render, new URL(path, publicUrl)) : undefined,
+    navigate: (url, setCookies) => navigate(render, url, publicUrl, setCookies),
     guard,
   };
 }

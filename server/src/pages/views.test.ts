@@ -3,7 +3,7 @@ import { createBrowsers } from "../auth/browser.ts";
 import type { CallbackResult } from "../auth/callback-routes.ts";
 import { openForms } from "../html/forms.ts";
 import { createRenderPage } from "../html/frame.ts";
-import { leave } from "../html/travel.ts";
+import { navigate } from "../html/navigation.ts";
 import type { PlainRequest } from "../http/plain-route.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
@@ -106,7 +106,9 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
   [
     "leave",
     (text) =>
-      String(leave(render, `https://app.example/?q=${encodeURIComponent(text)}'`, "https://id.example").body),
+      String(
+        navigate(render, `https://app.example/?q=${encodeURIComponent(text)}'`, "https://id.example").body,
+      ),
   ],
   [
     "frame",

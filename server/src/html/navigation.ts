@@ -12,21 +12,25 @@ import { html } from "./html.ts";
  * redirects after a form against `form-action`, and where a provider or an app
  * redirects to next is not ours to know.
  */
-export function leave(
+export function navigate(
   render: RenderPage,
   url: string,
   publicUrl: string,
   setCookies: readonly string[] = [],
 ): PlainResponse {
   const target = new URL(url, publicUrl);
-  return target.origin === publicUrl ? redirect(url, setCookies) : goByPage(render, target, setCookies);
+  return target.origin === publicUrl ? redirect(url, setCookies) : navigateByPage(render, target, setCookies);
 }
 
 /** Sends someone to a URL by a page that leads on by itself, and is where that navigation comes from. */
-export function goByPage(render: RenderPage, target: URL, setCookies: readonly string[] = []): PlainResponse {
+export function navigateByPage(
+  render: RenderPage,
+  target: URL,
+  setCookies: readonly string[] = [],
+): PlainResponse {
   return render({
     title: "One moment",
-    goesTo: target.href,
+    refreshTo: target.href,
     setCookies,
     body: html`<section class="card">
 <h1>One moment</h1>

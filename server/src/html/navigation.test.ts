@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import type { PlainRequest } from "../http/plain-route.ts";
 import { createRenderPage } from "./frame.ts";
-import { findPublicUrl, leave } from "./travel.ts";
+import { findPublicUrl, navigate } from "./navigation.ts";
 
 function get(host: string, query = "", method = "GET"): PlainRequest {
   return {
@@ -36,10 +36,10 @@ it("stays where it is behind a proxy that reaches it by loopback, and for forms"
 
 it("leaves by a redirect within the site, and by a page of its own for elsewhere", () => {
   const render = createRenderPage("Site");
-  const within = leave(render, "/account", "https://id.example.org", ["sid=1"]);
+  const within = navigate(render, "/account", "https://id.example.org", ["sid=1"]);
   expect(within).toMatchObject({ status: 303, headers: { location: "/account", "set-cookie": ["sid=1"] } });
-  expect(leave(render, "https://id.example.org/account", "https://id.example.org").status).toBe(303);
-  const away = leave(render, "https://app.example.org/a?b=1&c=2", "https://id.example.org", ["sid=1"]);
+  expect(navigate(render, "https://id.example.org/account", "https://id.example.org").status).toBe(303);
+  const away = navigate(render, "https://app.example.org/a?b=1&c=2", "https://id.example.org", ["sid=1"]);
   expect(away).toMatchObject({ status: 200, headers: { "set-cookie": ["sid=1"] } });
   expect(away.headers).not.toHaveProperty("location");
   expect(away.body).toContain('content="0; url=https://app.example.org/a?b=1&#38;c=2"');
