@@ -8,7 +8,7 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { isUuid, toIdTimeMs } from "../lib/ids.ts";
 import { fromPageToken, type Page, toPageToken } from "../lib/page-token.ts";
-import { SharedPlaces } from "../lib/shared-places.ts";
+import { SharedSlots } from "../lib/shared-slots.ts";
 import type { Principal } from "../principals/principal.ts";
 import {
   findNewestPlace,
@@ -97,7 +97,7 @@ const clockSlackMs = 60_000;
 /** Reads the audit trail. */
 export class AuditService {
   readonly #options: Required<AuditServiceOptions>;
-  readonly #streams: SharedPlaces;
+  readonly #streams: SharedSlots;
 
   constructor(options: AuditServiceOptions) {
     this.#options = {
@@ -109,7 +109,7 @@ export class AuditService {
       ...options,
     };
     const { maxStreams: total, maxStreamsPerCaller: perCaller } = this.#options;
-    this.#streams = new SharedPlaces({ total, perCaller });
+    this.#streams = new SharedSlots({ total, perCaller });
   }
 
   /**
@@ -155,12 +155,12 @@ export class AuditService {
     const { orgId } = await this.#toFilter(caller, query);
     const isForAll = caller.superuser || orgId === undefined;
     const tenant = isForAll ? undefined : await this.#options.findTenant(orgId);
-    const place = this.#streams.take({ caller: caller.id, tenant });
-    if (place === undefined) throw new DomainError("TOO_MANY_STREAMS");
+    const slot = this.#streams.take({ caller: caller.id, tenant });
+    if (slot === undefined) throw new DomainError("TOO_MANY_STREAMS");
     try {
-      yield* this.#follow(query, options, place.signal);
+      yield* this.#follow(query, options, slot.signal);
     } finally {
-      place.release();
+      slot.release();
     }
   }
 

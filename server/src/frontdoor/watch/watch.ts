@@ -15,7 +15,7 @@ import type { Reader } from "../../db/database.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { invalidField } from "../../lib/invalid-field.ts";
 import { fromPageToken, toPageToken } from "../../lib/page-token.ts";
-import { SharedPlaces } from "../../lib/shared-places.ts";
+import { SharedSlots } from "../../lib/shared-slots.ts";
 import type { Caller } from "../../principals/principal.ts";
 import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
@@ -80,7 +80,7 @@ export class ProviderWatch {
   readonly #channels = new Map<string, Channel>();
   readonly #waiters = new Set<Waiter>();
   readonly #bySubject = new Map<string, Set<Waiter>>();
-  readonly #streams: SharedPlaces;
+  readonly #streams: SharedSlots;
   readonly #proofs = new SharedProofs();
   readonly #unsubscribe: () => void;
   #pulse: NodeJS.Timeout | undefined;
@@ -91,7 +91,7 @@ export class ProviderWatch {
     this.#heartbeatMs = options.heartbeatMs ?? 15_000;
     this.#findTenant = options.findTenant;
     const { maxStreams: total = 5000, maxStreamsPerCaller: perCaller = 2000 } = options;
-    this.#streams = new SharedPlaces({ total, perCaller });
+    this.#streams = new SharedSlots({ total, perCaller });
     this.#unsubscribe = options.feed.subscribe({
       onChange: ({ topic, subject }) => {
         if (topic === "frontdoor") void this.#channels.get(subject)?.refresh();

@@ -1,20 +1,20 @@
-/** Who wants a place. */
-export interface PlaceHolder {
+/** Who wants a slot. */
+export interface SlotHolder {
   /** Id of the principal. */
   readonly caller: string;
   /** Those who share one share of all there are; undefined for superusers, who have what is kept for them besides. */
   readonly tenant: string | undefined;
 }
 
-/** A place that was taken. */
-export interface Place {
-  /** Aborts when the place was given to somebody else. */
+/** A slot that was taken. */
+export interface Slot {
+  /** Aborts when the slot was given to somebody else. */
   readonly signal: AbortSignal;
   /** Gives it back. To be done in every case, also after it was given to somebody else. */
   release(): void;
 }
 
-export interface SharedPlacesOptions {
+export interface SharedSlotsOptions {
   /** How many there are, for all together and for one caller. */
   readonly total: number;
   readonly perCaller: number;
@@ -22,13 +22,13 @@ export interface SharedPlacesOptions {
   readonly reserved?: number;
 }
 
-interface TakenPlace extends PlaceHolder {
+interface TakenSlot extends SlotHolder {
   readonly displaced: AbortController;
   isLeaving: boolean;
 }
 
 /**
- * Places, such as those of streams, of which there are so many for everybody.
+ * Slots, such as those of streams, of which there are so many for everybody.
  *
  * When none is left for a tenant, the one with the most gives up its oldest,
  * if it still has more than the newcomer then: nobody can use up all, whatever
@@ -36,18 +36,18 @@ interface TakenPlace extends PlaceHolder {
  * pushing another out. What a tenant gave up and does not let end, since it reads
  * slowly, goes on counting as its own and as nobody else's.
  */
-export class SharedPlaces {
+export class SharedSlots {
   readonly #total: number;
   readonly #perCaller: number;
   readonly #open: number;
   readonly #byCaller = new Map<string, number>();
   /** Oldest first. */
-  readonly #byTenant = new Map<string | undefined, Set<TakenPlace>>();
+  readonly #byTenant = new Map<string | undefined, Set<TakenSlot>>();
   #held = 0;
   /** How many of each tenant's were given to others already, and are not yet given back. */
   readonly #leaving = new Map<string | undefined, number>();
 
-  constructor({ total, perCaller, reserved = Math.floor(total / 10) }: SharedPlacesOptions) {
+  constructor({ total, perCaller, reserved = Math.floor(total / 10) }: SharedSlotsOptions) {
     this.#total = total;
     this.#perCaller = perCaller;
     this.#open = total - reserved;
@@ -58,14 +58,14 @@ export class SharedPlaces {
     return this.#held;
   }
 
-  /** A place, or undefined when there is none for this holder now. */
-  take(holder: PlaceHolder): Place | undefined {
+  /** A slot, or undefined when there is none for this holder now. */
+  take(holder: SlotHolder): Slot | undefined {
     if ((this.#byCaller.get(holder.caller) ?? 0) >= this.#perCaller) return undefined;
     const { tenant } = holder;
     const lingering = this.#leaving.get(tenant) ?? 0;
     if (lingering > 0 && this.#countOf(tenant) + lingering >= this.#open) return undefined;
     if (!this.#hasRoom(holder) && !this.#makeRoom(holder)) return undefined;
-    const taken: TakenPlace = { ...holder, displaced: new AbortController(), isLeaving: false };
+    const taken: TakenSlot = { ...holder, displaced: new AbortController(), isLeaving: false };
     this.#add(taken);
     let isReleased = false;
     return {
@@ -79,16 +79,16 @@ export class SharedPlaces {
     };
   }
 
-  #hasRoom({ tenant }: PlaceHolder): boolean {
+  #hasRoom({ tenant }: SlotHolder): boolean {
     const ofTenants = this.#held - this.#countOf(undefined);
     return this.#held < this.#total && (tenant === undefined || ofTenants < this.#open);
   }
 
-  #makeRoom({ tenant }: PlaceHolder): boolean {
-    const [largest, places] = this.#findLargest();
-    const [oldest] = places;
+  #makeRoom({ tenant }: SlotHolder): boolean {
+    const [largest, slots] = this.#findLargest();
+    const [oldest] = slots;
     if (oldest === undefined) return false;
-    const isFairer = tenant === undefined || (tenant !== largest && places.size > this.#countOf(tenant) + 1);
+    const isFairer = tenant === undefined || (tenant !== largest && slots.size > this.#countOf(tenant) + 1);
     if (!isFairer) return false;
     this.#remove(oldest);
     oldest.isLeaving = true;
@@ -97,10 +97,10 @@ export class SharedPlaces {
     return true;
   }
 
-  #findLargest(): readonly [tenant: string | undefined, places: ReadonlySet<TakenPlace>] {
-    let largest: readonly [string | undefined, ReadonlySet<TakenPlace>] = [undefined, new Set()];
-    for (const [tenant, places] of this.#byTenant) {
-      if (tenant !== undefined && places.size > largest[1].size) largest = [tenant, places];
+  #findLargest(): readonly [tenant: string | undefined, slots: ReadonlySet<TakenSlot>] {
+    let largest: readonly [string | undefined, ReadonlySet<TakenSlot>] = [undefined, new Set()];
+    for (const [tenant, slots] of this.#byTenant) {
+      if (tenant !== undefined && slots.size > largest[1].size) largest = [tenant, slots];
     }
     return largest;
   }
@@ -115,21 +115,21 @@ export class SharedPlaces {
     else this.#leaving.delete(tenant);
   }
 
-  #add(place: TakenPlace): void {
-    const { caller, tenant } = place;
+  #add(slot: TakenSlot): void {
+    const { caller, tenant } = slot;
     this.#byCaller.set(caller, (this.#byCaller.get(caller) ?? 0) + 1);
-    this.#byTenant.set(tenant, (this.#byTenant.get(tenant) ?? new Set()).add(place));
+    this.#byTenant.set(tenant, (this.#byTenant.get(tenant) ?? new Set()).add(slot));
     this.#held += 1;
   }
 
-  #remove(place: TakenPlace): void {
-    const { caller, tenant } = place;
+  #remove(slot: TakenSlot): void {
+    const { caller, tenant } = slot;
     const left = (this.#byCaller.get(caller) ?? 0) - 1;
     if (left > 0) this.#byCaller.set(caller, left);
     else this.#byCaller.delete(caller);
-    const places = this.#byTenant.get(tenant);
-    places?.delete(place);
-    if (places?.size === 0) this.#byTenant.delete(tenant);
+    const slots = this.#byTenant.get(tenant);
+    slots?.delete(slot);
+    if (slots?.size === 0) this.#byTenant.delete(tenant);
     this.#held -= 1;
   }
 }
