@@ -1,10 +1,10 @@
 /**
- * The command line. Reads the process's surroundings once and hands them on;
+ * The command line. Reads the process's environment once and hands it on;
  * a failure that the operator can mend is one clear line, anything else its
  * stack.
  */
 import { parseArgs } from "node:util";
-import { type Command, type Surroundings, UsageError } from "./commands/command.ts";
+import { type Command, type CommandContext, UsageError } from "./commands/command.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { keysCommand } from "./commands/keys.ts";
 import { migrateCommand } from "./commands/migrate.ts";
@@ -107,7 +107,7 @@ async function run(argv: readonly string[]): Promise<void> {
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) throw new UsageError(`unknown command ${name}; ${suggest(name)}try --help`);
   const env = values.config === undefined ? process.env : { ...process.env, VESTIBULE_CONFIG: values.config };
-  const surroundings: Surroundings = {
+  const context: CommandContext = {
     env,
     cwd: process.cwd(),
     isTty: isTty(),
@@ -116,7 +116,7 @@ async function run(argv: readonly string[]): Promise<void> {
     untilStopped,
     onHangUp: (listener) => void process.on("SIGHUP", listener),
   };
-  await command(values.now ? [...rest, "--now"] : rest, surroundings);
+  await command(values.now ? [...rest, "--now"] : rest, context);
 }
 
 // Whoever read our output may go away and a disk below it fill up; that is no reason to stop serving.

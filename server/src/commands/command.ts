@@ -1,7 +1,7 @@
 import type { Clock } from "../lib/clock.ts";
 
-/** What a command gets from outside. */
-export interface Surroundings {
+/** Environment, folder, clock and terminal that a command runs with. */
+export interface CommandContext {
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Folder that relative paths start from. */
   readonly cwd: string;
@@ -17,7 +17,7 @@ export interface Surroundings {
 }
 
 /** A command of the command line. Resolves when done; throws what {@link UsageError} and its kin say. */
-export type Command = (args: readonly string[], surroundings: Surroundings) => Promise<void>;
+export type Command = (args: readonly string[], context: CommandContext) => Promise<void>;
 
 /** The command line makes no sense. */
 export class UsageError extends Error {

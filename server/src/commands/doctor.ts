@@ -26,7 +26,7 @@ import { toDatabaseUrl } from "../storage.ts";
 import { signingKeyPlace } from "../tokens/key-rotation.ts";
 import { findSigner } from "../tokens/signing-key.ts";
 import { findSigningKeys } from "../tokens/store.ts";
-import { type Command, type Surroundings, UsageError } from "./command.ts";
+import { type Command, type CommandContext, UsageError } from "./command.ts";
 
 /** A server would not start; the lines before say why. */
 export class NotFitError extends Error {
@@ -34,10 +34,10 @@ export class NotFitError extends Error {
 }
 
 /** Prints a line for each check. @throws NotFitError when one failed, ConfigError when there is nothing to check. */
-export const doctorCommand: Command = async (args, surroundings) => {
+export const doctorCommand: Command = async (args, context) => {
   if (args.length > 0) throw new UsageError("doctor takes no arguments");
-  const config = loadConfig(surroundings);
-  const report = new Report(surroundings);
+  const config = loadConfig(context);
+  const report = new Report(context);
   report.ok(`configuration: ${config.publicUrl}, listening on ${config.listen.host}:${config.listen.port}`);
   checkProviders(config, report);
   if (config.publicUrl.startsWith("https:") && !config.authentication.session.isBound) {
@@ -46,16 +46,16 @@ export const doctorCommand: Command = async (args, surroundings) => {
     );
   }
   await report.check("data directory", () => checkDataDir(config));
-  await report.check("database", () => checkDatabase(config, surroundings, report));
+  await report.check("database", () => checkDatabase(config, context, report));
   if (report.isFailed) throw new NotFitError("doctor: a server would not start");
 };
 
 /** Lines for a person, and whether one of them was bad. */
 class Report {
-  readonly #print: Surroundings["print"];
+  readonly #print: CommandContext["print"];
   isFailed = false;
 
-  constructor({ print }: Surroundings) {
+  constructor({ print }: CommandContext) {
     this.#print = print;
   }
 
@@ -105,7 +105,7 @@ function checkDataDir({ dataDir }: Config): string {
 
 async function checkDatabase(
   config: Config,
-  surroundings: Surroundings,
+  context: CommandContext,
   report: Report,
 ): Promise<string | undefined> {
   const opened = await findOpenReader({ url: toDatabaseUrl(config), log: silentLog });
@@ -117,7 +117,7 @@ async function checkDatabase(
     await report.check("schema", () =>
       pending.length === 0 ? "up to date" : `the next start applies ${pending.join(", ")}`,
     );
-    await report.check("keys", () => checkKeys(config, opened.reader, surroundings, report));
+    await report.check("keys", () => checkKeys(config, opened.reader, context, report));
     if (pending.length === 0) {
       await report.check("sealed values", () => checkSealed(config, opened.reader));
     }
@@ -139,12 +139,12 @@ async function checkBeforeFirstStart(config: Config, report: Report, state: stri
 async function checkKeys(
   config: Config,
   reader: Reader,
-  surroundings: Surroundings,
+  context: CommandContext,
   report: Report,
 ): Promise<string> {
   const secrets = resolveSecrets(config, { mayGenerate: false });
   const fresh = await compareKeyChecks(reader, secrets);
-  await report.check("signing key", () => checkSigner(reader, secrets, surroundings));
+  await report.check("signing key", () => checkSigner(reader, secrets, context));
   return fresh.length === 0
     ? "match the database"
     : `match; the next start records a new ${fresh.join(", ")}`;
@@ -164,7 +164,7 @@ async function checkSealed(config: Config, reader: Reader): Promise<string> {
   return "all by configured keys";
 }
 
-async function checkSigner(reader: Reader, secrets: Secrets, { clock }: Surroundings): Promise<string> {
+async function checkSigner(reader: Reader, secrets: Secrets, { clock }: CommandContext): Promise<string> {
   const keys = await findSigningKeys(reader);
   const sealer = createSealer(secrets.encryptionKeys);
   for (const { kid, sealedPrivateKey } of keys) sealer.open(signingKeyPlace(kid), sealedPrivateKey);

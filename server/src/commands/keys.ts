@@ -9,63 +9,63 @@ import { reencrypt } from "../encryption/reencryption.ts";
 import { sealedColumns } from "../sealed-columns.ts";
 import { toSigningKeyState } from "../tokens/signing-key.ts";
 import { findSigningKeys } from "../tokens/store.ts";
-import { type Command, type Surroundings, UsageError } from "./command.ts";
+import { type Command, type CommandContext, UsageError } from "./command.ts";
 import { openExisting, withExistingStorage, withStorage } from "./with-storage.ts";
 
 /** @see keysHelp */
-export const keysCommand: Command = async (args, surroundings) => {
+export const keysCommand: Command = async (args, context) => {
   const [action, ...rest] = args;
   switch (action) {
     case "list":
-      return await list(rest, surroundings);
+      return await list(rest, context);
     case "rotate":
-      return await rotate(rest, surroundings);
+      return await rotate(rest, context);
     case "revoke":
-      return await revoke(rest, surroundings);
+      return await revoke(rest, context);
     case "reencrypt":
-      return await reencryptAll(rest, surroundings);
+      return await reencryptAll(rest, context);
     default:
       throw new UsageError("keys: expected list, rotate, revoke or reencrypt");
   }
 };
 
-const list: Command = async (args, surroundings) => {
+const list: Command = async (args, context) => {
   if (args.length > 0) throw new UsageError("keys list takes no arguments");
-  await withExistingStorage("keys list", surroundings, async ({ database }) => {
+  await withExistingStorage("keys list", context, async ({ database }) => {
     const keys = await findSigningKeys(database.reader);
-    const now = surroundings.clock.now();
-    surroundings.print(["KID", "ALG", "STATE", "SIGNS FROM", "RETIRES"].join("\t"));
+    const now = context.clock.now();
+    context.print(["KID", "ALG", "STATE", "SIGNS FROM", "RETIRES"].join("\t"));
     for (const key of keys) {
       const state = toSigningKeyState(key, keys, now);
       const retires = key.retiresAt?.toISOString() ?? "-";
-      surroundings.print([key.kid, key.algorithm, state, key.signsFromAt.toISOString(), retires].join("\t"));
+      context.print([key.kid, key.algorithm, state, key.signsFromAt.toISOString(), retires].join("\t"));
     }
   });
 };
 
-const rotate: Command = async (args, surroundings) => {
+const rotate: Command = async (args, context) => {
   const [flag, ...rest] = args;
   if (rest.length > 0 || (flag !== undefined && flag !== "--now"))
     throw new UsageError("keys rotate [--now]");
-  await withExistingStorage("keys rotate", surroundings, async ({ rotation }) => {
+  await withExistingStorage("keys rotate", context, async ({ rotation }) => {
     const key = await rotation.rotate({ now: flag === "--now" });
-    surroundings.print(`${key.kid} signs from ${key.signsFromAt.toISOString()}`);
+    context.print(`${key.kid} signs from ${key.signsFromAt.toISOString()}`);
   });
 };
 
-const revoke: Command = async (args, surroundings) => {
+const revoke: Command = async (args, context) => {
   const [kid, ...rest] = args;
   if (kid === undefined || rest.length > 0) throw new UsageError("keys revoke <kid>");
-  await withExistingStorage("keys revoke", surroundings, async ({ rotation }) => {
+  await withExistingStorage("keys revoke", context, async ({ rotation }) => {
     if (!(await rotation.revoke(kid))) throw new UsageError(`keys revoke: there is no signing key ${kid}`);
-    surroundings.print(`${kid} is revoked: tokens it signed are refused from now on`);
+    context.print(`${kid} is revoked: tokens it signed are refused from now on`);
   });
 };
 
-const reencryptAll: Command = async (args, surroundings) => {
+const reencryptAll: Command = async (args, context) => {
   if (args.length > 0) throw new UsageError("keys reencrypt takes no arguments");
-  await refuseKeyNobodyHas(surroundings);
-  await withStorage(surroundings, async ({ database, sealer, audit }) => {
+  await refuseKeyNobodyHas(context);
+  await withStorage(context, async ({ database, sealer, audit }) => {
     const { rows, retiredKeyIds } = await reencrypt({
       database,
       sealer,
@@ -77,8 +77,8 @@ const reencryptAll: Command = async (args, surroundings) => {
           details: { successor_id: sealer.keyId },
         }),
     });
-    for (const [name, count] of rows) if (count > 0) surroundings.print(`${name}: ${count} sealed anew`);
-    surroundings.print(
+    for (const [name, count] of rows) if (count > 0) context.print(`${name}: ${count} sealed anew`);
+    context.print(
       retiredKeyIds.length === 0
         ? `everything is sealed with the first key, ${sealer.keyId}, and no other is recorded`
         : `no longer needed: ${retiredKeyIds.join(", ")}; everything is sealed with ${sealer.keyId}`,
@@ -87,8 +87,8 @@ const reencryptAll: Command = async (args, surroundings) => {
 };
 
 /** A running server that does not have the first key could read nothing that is sealed with it. */
-async function refuseKeyNobodyHas(surroundings: Surroundings): Promise<void> {
-  const config = loadConfig(surroundings);
+async function refuseKeyNobodyHas(context: CommandContext): Promise<void> {
+  const config = loadConfig(context);
   const opened = await openExisting("keys reencrypt", config);
   try {
     const fresh = await compareKeyChecks(opened.reader, resolveSecrets(config, { mayGenerate: false }));

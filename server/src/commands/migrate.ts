@@ -3,10 +3,10 @@ import { type Command, UsageError } from "./command.ts";
 import { withStorage } from "./with-storage.ts";
 
 /** Applies what is missing and says what it was. */
-export const migrateCommand: Command = async (args, surroundings) => {
+export const migrateCommand: Command = async (args, context) => {
   if (args.length > 0) throw new UsageError("migrate takes no arguments");
-  await withStorage(surroundings, async ({ applied }) => {
-    for (const name of applied) surroundings.print(`applied ${name}`);
-    if (applied.length === 0) surroundings.print("the schema is up to date");
+  await withStorage(context, async ({ applied }) => {
+    for (const name of applied) context.print(`applied ${name}`);
+    if (applied.length === 0) context.print("the schema is up to date");
   });
 };

@@ -25,12 +25,12 @@ const closeMs = 2_000;
  *
  * @throws GaveUpError when something could not be finished in time.
  */
-export const serveCommand: Command = async (args, surroundings) => {
+export const serveCommand: Command = async (args, context) => {
   if (args.length > 0) throw new UsageError("serve takes no arguments");
-  const { clock, print } = surroundings;
-  const config = loadConfig(surroundings);
+  const { clock, print } = context;
+  const config = loadConfig(context);
   const { log, output } = await createLog(config.log);
-  surroundings.onHangUp(() => log.warn({}, "SIGHUP changes nothing: settings are read at start alone"));
+  context.onHangUp(() => log.warn({}, "SIGHUP changes nothing: settings are read at start alone"));
   prepareDataDir(config.dataDir);
   const tracing = await openTracing(config, log);
   const lock = acquireServerLock(toDatabaseUrl(config));
@@ -42,7 +42,7 @@ export const serveCommand: Command = async (args, surroundings) => {
       log.info({ url: config.publicUrl, listen: `${app.host}:${app.port}` }, "ready");
       if (app.generatedCredential !== undefined) printWelcome(config, app.generatedCredential, print);
       await giveBackMemory();
-      const signal = await surroundings.untilStopped();
+      const signal = await context.untilStopped();
       log.info({ signal }, "stopping: requests in flight may finish");
       await app.close(stopping);
     } finally {

@@ -4,15 +4,15 @@ import { getSchemaState } from "../db/migrate.ts";
 import { findOpenReader, type OpenReader } from "../db/open-reader.ts";
 import { silentLog } from "../lib/log.ts";
 import { openStorage, type Storage, toDatabaseUrl } from "../storage.ts";
-import { type Surroundings, UsageError } from "./command.ts";
+import { type CommandContext, UsageError } from "./command.ts";
 
 /** Opens the configured storage for the time of `work`. Servers on it may go on running. */
 export async function withStorage(
-  surroundings: Surroundings,
+  context: CommandContext,
   work: (storage: Storage) => Promise<void>,
 ): Promise<void> {
-  const config = loadConfig(surroundings);
-  const storage = await openStorage(config, silentLog, surroundings.clock, "command-line");
+  const config = loadConfig(context);
+  const storage = await openStorage(config, silentLog, context.clock, "command-line");
   try {
     await work(storage);
   } finally {
@@ -28,12 +28,12 @@ export async function withStorage(
  */
 export async function withExistingStorage(
   command: string,
-  surroundings: Surroundings,
+  context: CommandContext,
   work: (storage: Storage) => Promise<void>,
 ): Promise<void> {
-  const opened = await openExisting(command, loadConfig(surroundings));
+  const opened = await openExisting(command, loadConfig(context));
   await opened.close();
-  await withStorage(surroundings, work);
+  await withStorage(context, work);
 }
 
 /** Reads a database that a server or `migrate` has made. @throws UsageError where there is none. */

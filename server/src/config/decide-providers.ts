@@ -19,8 +19,8 @@ const githubSite = "https://github.com";
 const oidcScopes = ["openid", "email", "profile"];
 const githubScopes = ["read:user", "user:email"];
 
-/** What else providers depend on. */
-export interface ProviderSurroundings {
+/** Settings outside of `oidc_config` that providers depend on. */
+export interface ProviderConfigContext {
   readonly publicUrl: string;
   /** The lifetime of a flow unless a provider says otherwise, in seconds. */
   readonly flowSeconds: number;
@@ -29,7 +29,7 @@ export interface ProviderSurroundings {
 /** Makes the list; a provider that lacks something is refused by the key it lacks. */
 export function decideProviders(
   given: Given,
-  { publicUrl, flowSeconds }: ProviderSurroundings,
+  { publicUrl, flowSeconds }: ProviderConfigContext,
   problems: Problems,
 ): readonly OidcProviderConfig[] {
   refuseSecondShared(given, problems);

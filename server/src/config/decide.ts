@@ -18,8 +18,8 @@ import type { Environment, Files } from "./read-settings.ts";
 import { readTracing } from "./read-tracing.ts";
 import type { Settings } from "./schema.ts";
 
-/** What else decides, besides the settings. */
-export interface Surroundings extends Files {
+/** Terminal, folder and variables, which decide besides the settings. */
+export interface ConfigContext extends Files {
   /** Whether the log is read by a person on a terminal. */
   readonly isTty: boolean;
   /** For the variables that are no settings of ours: OpenTelemetry's. */
@@ -27,11 +27,11 @@ export interface Surroundings extends Files {
 }
 
 /** Makes the configuration; what is missing or impossible is refused, and then the answer is not to be used. */
-export function decide(settings: Settings, surroundings: Surroundings, problems: Problems): Config {
+export function decide(settings: Settings, context: ConfigContext, problems: Problems): Config {
   const listen = settings.listen ?? { host: "127.0.0.1", port: 7400 };
   const publicUrl = settings.public_url ?? decidePublicUrl(listen, settings, problems);
-  const dataDir = resolve(surroundings.cwd, settings.data_dir ?? "data");
-  const database = decideDatabase(settings, dataDir, surroundings);
+  const dataDir = resolve(context.cwd, settings.data_dir ?? "data");
+  const database = decideDatabase(settings, dataDir, context);
   if (database.dialect === "postgres") requireKeys(settings, problems);
   return {
     listen,
@@ -43,19 +43,19 @@ export function decide(settings: Settings, surroundings: Surroundings, problems:
     smtpUrl: settings.smtp?.url,
     mailFrom: settings.smtp?.from,
     trustedProxies: settings.trusted_proxies ?? [],
-    tls: decideTls(settings, surroundings, problems),
+    tls: decideTls(settings, context, problems),
     hsts: (settings.hsts ?? true) && publicUrl.startsWith("https:"),
     encryptionKeys: settings.encryption_key ?? [],
     cors: { allowedOrigins: settings.cors?.allowed_origins ?? [] },
     egress: { allowCidrs: settings.egress?.allow_cidrs ?? [] },
     limits: decideLimits(settings.limits ?? {}, problems),
     audit: { retentionSeconds: settings.audit?.retention ?? 90 * 24 * 3600 },
-    shutdown: { graceSeconds: settings.shutdown?.grace ?? (surroundings.isTty ? 0 : 5) },
+    shutdown: { graceSeconds: settings.shutdown?.grace ?? (context.isTty ? 0 : 5) },
     log: {
       level: settings.log?.level ?? "info",
-      format: settings.log?.format ?? (surroundings.isTty ? "pretty" : "json"),
+      format: settings.log?.format ?? (context.isTty ? "pretty" : "json"),
     },
-    tracing: readTracing(surroundings.env, surroundings, problems),
+    tracing: readTracing(context.env, context, problems),
     gate: { reasonHeader: settings.gate?.reason_header ?? false },
     authentication: decideAuthentication(settings.authentication ?? {}, publicUrl, problems),
   };
