@@ -10,8 +10,8 @@ import { newId } from "../lib/ids.ts";
 import { readCompactJws, readJsonPart, refuseJws } from "../signatures/compact-jws.ts";
 import { isSignatureOf } from "../signatures/signing.ts";
 import { createBatchedSign } from "./batched-signing.ts";
-import { bothClocks } from "./both-clocks.ts";
 import type { AccessTokenClaims } from "./claims.ts";
+import { clockSkewMetadata } from "./clock-skew.ts";
 import type { Keyring, KeyringSnapshot } from "./keyring.ts";
 
 /** What a token says of its principal; the service adds the rest. */
@@ -103,11 +103,11 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   function checkTimes(claims: AccessTokenClaims): void {
     const now = toEpochSeconds(clock.now());
     if (now >= claims.exp + clockSkewSeconds) {
-      const clocks = bothClocks("token_expired_at", claims.exp, now);
+      const clocks = clockSkewMetadata("token_expired_at", claims.exp, now);
       refuseJws(`token: expired at ${claims.exp}, now is ${now}`, toOwner(claims), clocks);
     }
     if (now < claims.nbf - clockSkewSeconds) {
-      const clocks = bothClocks("token_valid_from", claims.nbf, now);
+      const clocks = clockSkewMetadata("token_valid_from", claims.nbf, now);
       refuseJws(`token: not valid before ${claims.nbf}, now is ${now}`, toOwner(claims), clocks);
     }
   }

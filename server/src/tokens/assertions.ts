@@ -14,7 +14,7 @@ import type { ServiceUserPrincipal } from "../principals/principal.ts";
 import { listNames, type SigningAlgorithm } from "../signatures/algorithms.ts";
 import { type CompactJws, readCompactJws, readJsonPart, refuseJws } from "../signatures/compact-jws.ts";
 import { isSignedByOne } from "../signatures/foreign-jws.ts";
-import { bothClocks } from "./both-clocks.ts";
+import { clockSkewMetadata } from "./clock-skew.ts";
 
 /** The public half of a key pair that a service user signs its assertions with. */
 export interface AssertionKey {
@@ -145,12 +145,12 @@ export function createAssertionAuthenticator(options: AssertionOptions): Asserti
     const now = toEpochSeconds(clock.now());
     const exp = readInstant(claims, "exp", refuse);
     if (exp === undefined) return refuse("no exp");
-    const end = bothClocks("assertion_expires_at", exp, now);
+    const end = clockSkewMetadata("assertion_expires_at", exp, now);
     if (now >= exp + clockSkewSeconds) return refuse(`expired at ${exp}, now is ${now}`, end);
     if (exp > now + longestLifeSeconds) return refuse(`exp ${exp} is over 24 h away, now is ${now}`, end);
     for (const name of ["nbf", "iat"]) {
       const from = readInstant(claims, name, refuse) ?? 0;
-      const start = bothClocks("assertion_valid_from", from, now);
+      const start = clockSkewMetadata("assertion_valid_from", from, now);
       if (from > now + clockSkewSeconds) return refuse(`${name} is ${from}, now is ${now}`, start);
     }
     return exp;

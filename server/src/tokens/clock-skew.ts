@@ -8,7 +8,7 @@ const largestInstant = 8.64e12;
  *
  * Only for what is known to be the caller's: its signature is good.
  */
-export function bothClocks(name: string, epochSeconds: number, now: number): Record<string, string> {
+export function clockSkewMetadata(name: string, epochSeconds: number, now: number): Record<string, string> {
   return { [name]: toInstant(epochSeconds), server_time: toInstant(now) };
 }
 
