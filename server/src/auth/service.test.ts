@@ -10,7 +10,7 @@ import { newId } from "../lib/ids.ts";
 import { hashSecret } from "../lib/secrets.ts";
 import type { CountedFlow } from "../limits/flow-limits.ts";
 import { insertMember } from "../organizations/member-store.ts";
-import { insertOrganization } from "../organizations/store.ts";
+import { findOrganization, insertOrganization, updateOrganizationState } from "../organizations/store.ts";
 import { PasskeyService } from "../passkeys/service.ts";
 import { deletePasskey, insertPasskey } from "../passkeys/store.ts";
 import { holdSession } from "../sessions/store.ts";
@@ -862,6 +862,30 @@ describeDatabases("sign-in", (under) => {
       trojan: "enabled",
       shared: "enabled",
     };
+
+    it("takes no door from the operator with it: the default organization stays, and what was shut is no news", async () => {
+      const { email, userId, trojan } = await openTrojan();
+      const { id } = await under.database.transaction(async (tx) => {
+        await updateOrganizationState(tx, trojan, "disabled", clock.now());
+        const found = await findOrganization(tx, "default");
+        const base = { title: "", metadata: {}, avatar: "", state: "enabled" } as const;
+        const made = {
+          ...base,
+          id: newId(clock.now()),
+          name: "default",
+          createdAt: clock.now(),
+          updatedAt: clock.now(),
+        };
+        if (found === undefined) await insertOrganization(tx, made);
+        const organization = found ?? made;
+        await insertMember(tx, { orgId: organization.id, userId, role: "owner" }, clock.now());
+        return organization;
+      });
+      here.takeOvers.length = 0;
+      await signInByMail(email);
+      expect(here.takeOvers).toMatchObject([{ organizations: 3, disabled: [] }]);
+      expect((await findOrganization(under.database.reader, id))?.state).toBe("enabled");
+    });
 
     it("is taken over by a proof from outside: nothing is left of what was there, and it is told", async () => {
       const trojan = await openTrojan();

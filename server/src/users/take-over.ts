@@ -5,16 +5,16 @@
  * Proven from outside, it may be another person's: they get the account and
  * nothing that was put into it. What opened it, identities, passkeys and
  * sessions, is gone, and so are the memberships: an organization that is left
- * without an owner is disabled.
+ * without an owner is disabled, save the default one.
  */
 import type { AuditEvent } from "../audit/audit.ts";
 import type { Change } from "../changes/topics.ts";
 import type { Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { deleteMember, findOrganizationIds } from "../organizations/member-store.ts";
-import type { Organization } from "../organizations/organization.ts";
+import { defaultOrganizationName, type Organization } from "../organizations/organization.ts";
 import { findLeftOwnerless } from "../organizations/owners.ts";
-import { updateOrganizationState } from "../organizations/store.ts";
+import { findOrganization, updateOrganizationState } from "../organizations/store.ts";
 import * as identities from "./identity-store.ts";
 import * as store from "./store.ts";
 import type { User } from "./user.ts";
@@ -62,6 +62,9 @@ export async function takeOver(tx: Tx, user: User, parts: TakeOverParts): Promis
   });
   const disabled: Organization[] = [];
   for (const orgId of ownerless) {
+    const before = await findOrganization(tx, orgId);
+    // One that somebody disabled before is nothing new; the default one is the superusers' and stays open to them.
+    if (before?.state !== "enabled" || before.name === defaultOrganizationName) continue;
     const organization = await updateOrganizationState(tx, orgId, "disabled", now);
     if (organization !== undefined) disabled.push(organization);
   }
