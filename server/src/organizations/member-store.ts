@@ -98,15 +98,41 @@ export async function findForemostOrganizationIds(
   return rows.map((row) => row.org_id);
 }
 
-/** How many organizations a user owns, disabled ones included. */
+/**
+ * How many organizations a user owns, disabled ones included, and with them
+ * those that they made and left to machines: nobody else answers for these.
+ */
 export async function countOwned(tx: Tx, userId: string): Promise<number> {
-  const row = await tx
+  const owned = await tx
     .selectFrom("memberships")
     .select(({ fn }) => fn.countAll<number>().as("count"))
     .where("user_id", "=", userId)
     .where("role", "=", "owner")
     .executeTakeFirstOrThrow();
-  return Number(row.count);
+  const left = await tx
+    .selectFrom("organizations")
+    .select(({ fn }) => fn.countAll<number>().as("count"))
+    .where("created_by", "=", userId)
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom("service_users")
+          .select("service_users.id")
+          .whereRef("service_users.org_id", "=", "organizations.id")
+          .where("service_users.role", "=", "owner"),
+      ),
+    )
+    .where(({ exists, not, selectFrom }) =>
+      not(
+        exists(
+          selectFrom("memberships")
+            .select("memberships.user_id")
+            .whereRef("memberships.org_id", "=", "organizations.id")
+            .where("memberships.role", "=", "owner"),
+        ),
+      ),
+    )
+    .executeTakeFirstOrThrow();
+  return Number(owned.count) + Number(left.count);
 }
 
 /**

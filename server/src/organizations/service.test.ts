@@ -248,6 +248,24 @@ describeDatabases("organizations, members, projects and users", (under) => {
       }
     });
 
+    it("that a person left to machines go on counting, until another person owns them", async () => {
+      const founder = person(await newUser());
+      const leave = async (another?: string) => {
+        const { id } = await organizations.create(founder, draft());
+        await newMachine(id, "owner");
+        if (another !== undefined) await members.add(root, { org: id, userId: another }, "owner");
+        await members.remove(founder, { org: id, userId: founder.principal.id });
+        return id;
+      };
+      const [first] = [await leave(), await leave(), await leave()];
+      const full = { reason: "TOO_MANY_ORGANIZATIONS" };
+      await expect(organizations.create(founder, draft())).rejects.toMatchObject(full);
+      await members.add(root, { org: first, userId: await newUser() }, "owner");
+      await leave(await newUser());
+      await organizations.create(founder, draft());
+      await expect(organizations.create(founder, draft())).rejects.toMatchObject(full);
+    });
+
     it("come first where they are owned, then by the age of the membership, disabled ones not at all", async () => {
       const user = person(await newUser());
       const join = async (role: Role) => {

@@ -771,8 +771,9 @@ export declare const OrganizationService: GenService<{
    * Creates an organization, enabled.
    *
    * Superusers may, and people, who become its owner: of as many as the setting
-   * `limits.organizations_per_person` says (20), superusers of more. Machines
-   * belong to one organization and may not.
+   * `limits.organizations_per_person` says (20), superusers of more. Those that
+   * a person made and left to machines go on counting. Machines belong to one
+   * organization and may not.
    *
    * Errors: `already_exists` when the name is taken; `resource_exhausted` when
    * the caller owns as many as they may.

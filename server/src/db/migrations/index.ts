@@ -12,6 +12,7 @@ import * as auditActions from "./20261127-audit-actions.ts";
 import * as deletedFrontdoors from "./20261127-deleted-frontdoors.ts";
 import * as knownClients from "./20261129-known-clients.ts";
 import * as organizationFounders from "./20261129-organization-founders.ts";
+import * as organizationsMade from "./20261129-organizations-made.ts";
 import * as restoredOrder from "./20261129-restored-order.ts";
 import * as sentCodes from "./20261129-sent-codes.ts";
 import * as sessionCompanions from "./20261129-session-companions.ts";
@@ -40,4 +41,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261129T194300_organization_founders", up: organizationFounders.up },
   { name: "20261129T195900_known_clients", up: knownClients.up },
   { name: "20261129T200100_restored_order", up: restoredOrder.up },
+  { name: "20261129T204700_organizations_made", up: organizationsMade.up },
 ];
