@@ -10,14 +10,14 @@ import type { Reason } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Caller } from "../principals/principal.ts";
 
-/** Whom or what an event is about. */
+/** Type and id of whom or what an event is about. */
 export interface AuditSubject {
   /** `serviceuser`, `user`, `credential`, `key`, `token`, `organization`, `project`, `signing-key`, … */
   readonly type: string;
   readonly id: string;
 }
 
-/** Something that happened. Never holds a secret. */
+/** An event to be recorded: action, target, details. Never holds a secret. */
 export interface AuditEvent {
   /** `<noun>.<verb>`, e.g. `service_user.create`, `credential.delete`, `token.issue`, `credential.refuse`. */
   readonly action: string;
@@ -43,7 +43,7 @@ export interface AuditRefusal extends AuditEvent {
   readonly detail?: string;
 }
 
-/** Who changes something that nobody called for over the wire. */
+/** Actors that change something which nobody called for over the wire. */
 export type AuditAgent = "server" | "command-line";
 
 /** Takes what is to be recorded. */

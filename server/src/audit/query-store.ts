@@ -6,7 +6,7 @@ import type { AuditRecordRow, Schema } from "../db/schema.ts";
 import type { AuditRecord } from "./record.ts";
 import { toRecord } from "./store.ts";
 
-/** Which records; an absent member means any. */
+/** Filter of audit records; an absent member means any. */
 export interface RecordFilter {
   readonly orgId?: string;
   readonly actorId?: string;
@@ -24,7 +24,7 @@ export interface RecordSpan {
   readonly before?: ListPlace;
 }
 
-/** Where a list stands: newest first by time, then by the order of writing. */
+/** Position in a list of records: newest first by time, then by the order of writing. */
 export interface ListPlace {
   readonly atMs: number;
   readonly seq: number;
@@ -120,7 +120,10 @@ export async function findRecords(
   return { records, next: end && { atMs: end.at, seq: end.seq + 1 } };
 }
 
-/** Where a reader of the trail stands: on a record, which tells whether the trail is still the one it has read. */
+/**
+ * Position of a reader of the trail: on a record, which tells whether the trail
+ * is still the one it has read.
+ */
 export interface TrailPlace extends CommitPlace {
   /** Empty before the first. */
   readonly recordId: string;

@@ -1,6 +1,6 @@
 import type { AuditSubject } from "./audit.ts";
 
-/** Something that happened, as it is kept. */
+/** An audit record, as it is kept. */
 export interface AuditRecord {
   /** UUIDv7. */
   readonly id: string;

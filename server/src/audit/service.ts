@@ -20,7 +20,7 @@ import {
 } from "./query-store.ts";
 import type { AuditRecord } from "./record.ts";
 
-/** Which records a request asks for; empty texts mean any. */
+/** Filter of a request for audit records; empty texts mean any. */
 export interface RecordQuery {
   /** Id or name. */
   readonly org: string;
@@ -64,13 +64,13 @@ export interface AuditServiceOptions {
   readonly maxStreams?: number;
 }
 
-/** What a stream has to say: a record, or only that it is alive. */
+/** A message of the stream of audit records: a record, or only that it is alive. */
 export interface TailEvent {
   readonly record?: AuditRecord;
   readonly resumeToken: string;
 }
 
-/** What a stream is opened with. */
+/** Start, proof and end of a stream of audit records. */
 export interface TailOptions {
   /** Token of the event to go on after; empty to begin now. */
   readonly resumeToken: string;

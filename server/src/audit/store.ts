@@ -161,7 +161,7 @@ export async function deleteRecordsBefore(tx: Tx, horizon: Date, limit: number):
   return Number(result.numDeletedRows);
 }
 
-/** How many records there are. For tests. */
+/** Counts the audit records. For tests. */
 export async function countRecords(reader: Reader): Promise<number> {
   const row = await reader
     .selectFrom("audit_records")

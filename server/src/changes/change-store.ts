@@ -9,7 +9,7 @@ export const changesChannel = "vestibule_changes";
 /** Advisory lock of Postgres that transactions with changes take. */
 const changesLockKey = 7_400_002;
 
-/** How many rows one read of the feed takes. */
+/** Rows that one read of the feed takes. */
 export const pageSize = 500;
 
 /** A row of the feed. */

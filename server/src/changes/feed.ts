@@ -25,12 +25,12 @@ import {
 } from "./change-store.ts";
 import type { Change } from "./topics.ts";
 
-/** What the feed asks of a database: that it can wake this process up, if it can. */
+/** The database as the feed needs it: that it can wake this process up, if it can. */
 export interface FeedDatabase extends Database {
   listen(channel: string, onNotify: () => void): () => Promise<void>;
 }
 
-/** Who wants to know. A change may be told twice. Neither method may throw. */
+/** A subscriber to changes. A change may be told twice. Neither method may throw. */
 export interface ChangeListener {
   onChange(change: Change): void;
   /** Anything may have changed. */

@@ -1,5 +1,5 @@
 /**
- * What can change under a cache. Each topic says what its subject is; a new
+ * Kinds of changes that empty caches. Each topic says what its subject is; a new
  * kind of cached thing adds a line here.
  */
 export type ChangeTopic =
@@ -22,7 +22,7 @@ export type ChangeTopic =
   /** Subject: id of the auth provider. It or its keys changed, or it is gone. */
   | "auth-provider";
 
-/** One thing that changed. */
+/** A change: its topic, and the id of its subject. */
 export interface Change {
   readonly topic: ChangeTopic;
   /** Which one, as the topic says. */

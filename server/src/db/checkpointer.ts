@@ -13,7 +13,7 @@ export interface CheckpointerOptions {
   readonly delayMs?: number;
 }
 
-/** What one checkpoint came to, in pages of the log: how many there were, how many are in the file now. */
+/** Result of one checkpoint, in pages of the log: how many there were, how many are in the file now. */
 export interface Checkpoint {
   readonly pages: number;
   readonly writtenBack: number;

@@ -17,7 +17,7 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import { dialectOf } from "./dialect.ts";
 
-/** Where a reader stands. Before the first row: zeros. */
+/** Position of a reader in commit order. Before the first row: zeros. */
 export interface CommitPlace {
   readonly xact: number;
   readonly seq: number;

@@ -4,7 +4,7 @@ import type { Schema } from "./schema.ts";
 /** A transaction in progress. Services pass it on; only stores look inside. */
 export type Tx = Transaction<Schema>;
 
-/** What reads take: the database or a transaction in progress. */
+/** A handle that queries run on: the database or a transaction in progress. */
 export type Reader = Kysely<Schema>;
 
 /** The database, whichever it is. */

@@ -7,7 +7,7 @@ import { liftTimeoutsStatement } from "./postgres-dialect.ts";
  * Everything else that stores write must mean the same on both.
  */
 
-/** Which database a handle belongs to. */
+/** Tells which database a handle belongs to. */
 export function dialectOf<S>(database: Kysely<S>): "sqlite" | "postgres" {
   return database.getExecutor().adapter instanceof PostgresAdapter ? "postgres" : "sqlite";
 }

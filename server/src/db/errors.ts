@@ -1,9 +1,9 @@
 import { DomainError } from "../lib/errors.ts";
 
 /**
- * Why a database is not opened at all: another server holds it, a newer
- * version made it, its address makes no sense. The message is meant for the
- * operator's terminal; nothing of it reaches a caller.
+ * The database is not opened at all: another server holds it, a newer version
+ * made it, its address makes no sense. The message is meant for the operator's
+ * terminal; nothing of it reaches a caller.
  */
 export class DatabaseRefusedError extends Error {
   override readonly name = "DatabaseRefusedError";

@@ -16,11 +16,11 @@ function toIdentity(path: string): string | undefined {
 }
 
 /**
- * Whether an SQLite file is still what its name leads to. A file that was
- * removed, moved or replaced goes on being read and written by who has it open,
- * and all of that is lost with the process: so it is neither read nor written,
- * and nothing acknowledged, until it is back in its place. The same goes for
- * its log (`-wal`) and the log's index (`-shm`).
+ * Watches whether an SQLite file is still what its name leads to. A file that
+ * was removed, moved or replaced goes on being read and written by who has it
+ * open, and all of that is lost with the process: so it is neither read nor
+ * written, and nothing acknowledged, until it is back in its place. The same
+ * goes for its log (`-wal`) and the log's index (`-shm`).
  */
 export class FilePresence {
   readonly #path: string;

@@ -25,17 +25,17 @@ export interface OpenDatabase extends Database {
   figures(): DatabaseFigures;
 }
 
-/** How transactions ended. `unavailable`: the database was locked, full or gone. */
+/** Outcomes of transactions, for metrics. `unavailable`: the database was locked, full or gone. */
 export type TransactionResult = "committed" | "rolled_back" | "unavailable";
 
-/** What the database has done since it was opened. */
+/** Counts and durations of transactions since the database was opened, for metrics. */
 export interface DatabaseFigures extends DriverFigures {
   readonly transactions: Readonly<Record<TransactionResult, number>>;
   /** From the call to its result, waiting included. */
   readonly durations: Durations;
 }
 
-/** What differs between the two. */
+/** Counts of waiting work, connections and commits, as far as the driver has them. */
 export interface DriverFigures {
   /** Transactions that wait for their turn; on Postgres those, and reads, that wait for a connection. */
   readonly waiting: number;

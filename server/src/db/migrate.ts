@@ -41,7 +41,7 @@ export async function isEmptyDatabase(database: Database): Promise<boolean> {
   return (await countTables(database.reader, "%")) === 0;
 }
 
-/** What a database's schema lacks, for looking at it without changing it. */
+/** Migrations that a database lacks, for looking at it without changing it. */
 export interface SchemaState {
   /** Whether there are no tables at all. */
   readonly isEmpty: boolean;
@@ -49,7 +49,7 @@ export interface SchemaState {
   readonly pending: readonly string[];
 }
 
-/** @throws DatabaseRefusedError when a newer version has migrated the database. */
+/** Reads which migrations a database lacks. @throws DatabaseRefusedError when a newer version has migrated it. */
 export async function getSchemaState(
   reader: Reader,
   migrations: readonly SchemaMigration[] = ourMigrations,

@@ -327,7 +327,7 @@ export interface FrontdoorRow {
   deleted_at: Generated<number | null>;
 }
 
-/** What of a provider lists and conditions ask for; its data is in its newest revision. */
+/** A provider, with what lists and conditions ask for; its data is in its newest revision. */
 export interface AuthProviderRow {
   id: string;
   frontdoor_id: string;
@@ -412,7 +412,7 @@ export interface CustomFrontendProviderRow {
   provider_id: string;
 }
 
-/** What a repeated request is answered. */
+/** The answer to a request with an idempotency key, for its repetition. */
 export interface IdempotencyKeyRow {
   caller_id: string;
   frontdoor_id: string;

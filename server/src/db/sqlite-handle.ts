@@ -22,7 +22,7 @@ export interface SqliteHandleOptions {
   readonly onStatement?: ((sql: string) => void) | undefined;
 }
 
-/** One connection to an SQLite file, with every statement it has seen kept prepared. */
+/** A connection to an SQLite file, with every statement it has seen kept prepared. */
 export class SqliteHandle {
   readonly #database: Sqlite.Database;
   readonly #statements = new LRUCache<string, Sqlite.Statement>({ max: maxStatements });

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /**
- * How many rows one transaction of a sweep takes: some milliseconds' worth, so
- * that it costs more than the commit it waits for.
+ * Rows that one transaction of a sweep takes: some milliseconds' worth, so that
+ * it costs more than the commit it waits for.
  */
 export const rowsPerBatch = 160;
 
@@ -17,7 +17,7 @@ const restFactor = 3;
 const longestCycleMs = 40;
 const shortestRestMs = 1;
 
-/** How a sweep tells and spends time. For tests. */
+/** Clock and pause of a sweep. For tests. */
 export interface SweepPace {
   /** Milliseconds of a clock that never goes back. */
   readonly monotonicMs: () => number;

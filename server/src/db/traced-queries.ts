@@ -4,7 +4,7 @@ import type { Tracing } from "../lib/tracing.ts";
 /** Names of the systems as OpenTelemetry has them. */
 const systems = { sqlite: "sqlite", postgres: "postgresql" } as const;
 
-/** What a transaction is called on a span. */
+/** Names a transaction as a span does. */
 export function toTransactionWork(dialect: "sqlite" | "postgres") {
   const attributes = { "db.system.name": systems[dialect], "db.operation.name": "TRANSACTION" };
   return { name: "TRANSACTION", kind: "database", attributes } as const;

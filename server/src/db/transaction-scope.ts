@@ -7,7 +7,7 @@ interface Unit {
 }
 
 /**
- * What a transaction has around it on either database: the hooks to run once
+ * Keeps what belongs to a transaction on either database: the hooks to run once
  * it has committed, and the knowledge that one is in progress, so that a second
  * one inside it is an error and not a deadlock.
  */

@@ -3,10 +3,7 @@ import ipaddr from "ipaddr.js";
 
 type Address = ipaddr.IPv4 | ipaddr.IPv6;
 
-/**
- * What an address is to the guard: anyone's to reach, the operator's to allow,
- * or nobody's.
- */
+/** Class of an address for outgoing requests: anyone's to reach, the operator's to allow, or nobody's. */
 export type AddressClass = "public" | "internal" | "never";
 
 /** Services of clouds that hand credentials to whoever asks from inside; one of them has a public address. */

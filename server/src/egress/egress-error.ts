@@ -1,4 +1,4 @@
-/** Why an outgoing request was not made, or its answer not taken. */
+/** Reasons for which an outgoing request was not made, or its answer not taken. */
 export type EgressReason =
   /** Not an absolute https URL (or allowed http), or one with a user name or a port that is not for the web. */
   | "url"

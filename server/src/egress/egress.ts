@@ -16,7 +16,7 @@ import { EgressError, type EgressReason } from "./egress-error.ts";
 import { type EgressResponse, exchangeWith } from "./exchange.ts";
 import { createVetting, type Lookup, systemLookup, type VettedUrl } from "./vet.ts";
 
-/** What to send, beyond a plain GET. */
+/** Parts and bounds of an outgoing request, beyond a plain GET. */
 export interface EgressRequest {
   readonly method?: "GET" | "POST";
   readonly headers?: Readonly<Record<string, string>>;
@@ -35,7 +35,7 @@ export interface EgressRequest {
   readonly signal?: AbortSignal;
 }
 
-/** How a fetch ended. */
+/** Outcome of a fetch, for metrics. */
 export type FetchResult = "2xx" | "3xx" | "4xx" | "5xx" | EgressReason;
 
 /** Every {@link FetchResult}. */

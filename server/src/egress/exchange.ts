@@ -7,7 +7,7 @@ import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import { EgressError } from "./egress-error.ts";
 import type { VettedUrl } from "./vet.ts";
 
-/** What is sent. */
+/** A request to be sent to vetted addresses. */
 export interface Exchange {
   readonly target: VettedUrl;
   readonly method: "GET" | "POST";
@@ -20,7 +20,7 @@ export interface Exchange {
   readonly trustedCa: string | undefined;
 }
 
-/** What came back, whatever the status. */
+/** The bounded response to an outgoing request, whatever its status. */
 export interface EgressResponse {
   /** The URL that answered, after redirects. */
   readonly url: string;

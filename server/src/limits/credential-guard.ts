@@ -34,7 +34,7 @@ export interface PresentedProof {
   readonly clientId?: string | undefined;
 }
 
-/** What the guard asks of the counts. Totals are of a rolling minute. */
+/** Counts of failed credentials that the guard asks. Totals are of a rolling minute. */
 export interface FailureCounts {
   total(key: string): number;
   add(key: string): number;
@@ -61,7 +61,7 @@ export interface CredentialGuardOptions {
   readonly onLimit?: (limit: FailureLimit) => void;
 }
 
-/** What is bounded. */
+/** Names of the limits on failed credentials. */
 export type FailureLimit = "client_failures" | "address_failures";
 
 /** Stands before every judgement of a machine's credential. */

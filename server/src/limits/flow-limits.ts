@@ -13,7 +13,7 @@ import { toAddressBlock } from "../http/address-block.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 
-/** What these limits ask of the counts. Totals are of a rolling minute. */
+/** Counts of begun flows that these limits ask. Totals are of a rolling minute. */
 export interface FlowCounts {
   total(key: string): number;
   add(key: string): number;
@@ -32,7 +32,7 @@ export interface FlowLimitsOptions {
   readonly onLimit?: (limit: FlowLimit) => void;
 }
 
-/** What is bounded. */
+/** Names of the limits on begun flows. */
 export type FlowLimit = "address_flows";
 
 /** A beginning that was counted, as JSON can hold it. */

@@ -24,7 +24,7 @@ export interface MailboxLimitsOptions {
   readonly onLimit?: (limit: MailboxLimit) => void;
 }
 
-/** What is bounded. */
+/** Names of the limits on wrong codes and mails. */
 export type MailboxLimit = "mailbox_wrong_codes" | "mailbox_mails" | "address_mails";
 
 /** A guess that has been counted before it was judged. */

@@ -1,7 +1,7 @@
 import type { Tx } from "../db/database.ts";
 import { clockSlackMs } from "../lib/clock.ts";
 
-/** Something that is counted, and how often it may be within the window. */
+/** A counted key, and how often it may be counted within the window. */
 export interface RollingLimit {
   readonly key: string;
   readonly limit: number;

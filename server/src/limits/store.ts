@@ -37,7 +37,7 @@ export async function addCounts(tx: Tx, counts: readonly BucketCount[], now: Dat
   return totals;
 }
 
-/** How many rows one read takes. */
+/** Rows that one read of the counts takes. */
 export const countsPerRead = 1000;
 
 const selectUpdated = prepared((database, { sinceMs }: { sinceMs: number }) =>

@@ -43,7 +43,7 @@ export interface CountingMailer extends Mailer {
   figures(): MailFigures;
 }
 
-/** What became of mails since the start. */
+/** Counts of mails since the start, by outcome, for metrics. */
 export interface MailFigures {
   readonly accepted: number;
   readonly failed: number;

@@ -7,7 +7,7 @@ export interface MailMessage {
   readonly html: string;
 }
 
-/** Whom mail comes from. */
+/** Name and address that mail comes from. */
 export interface MailSender {
   readonly name: string;
   readonly address: string;

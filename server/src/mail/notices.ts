@@ -21,7 +21,7 @@ export function toPasskeyNotice(site: string, event: "added" | "removed", name: 
   );
 }
 
-/** What was in an account before somebody else's proof of its address emptied it. */
+/** Contents of an account before somebody else's proof of its address emptied it. */
 export interface EmptiedAccount {
   /** Names of the strategies whose identities were linked. */
   readonly strategies: readonly string[];
@@ -29,7 +29,7 @@ export interface EmptiedAccount {
   readonly organizations: number;
 }
 
-/** Whoever proved the address has taken an account over that was opened on it before. */
+/** Tells whoever proved an address that the account on it was opened before, and emptied. */
 export function toTakeOverNotice(
   site: string,
   { strategies, passkeys, organizations }: EmptiedAccount,

@@ -3,7 +3,7 @@ import type { MailMessage, MailSender, MailTransport } from "./message.ts";
 /** How long each step of a conversation with the mail server may take, in milliseconds. */
 const stepTimeoutMs = 10_000;
 
-/** Where and how to deliver: what an SMTP URL says. */
+/** A mail server and the sign-in to it: what an SMTP URL says. */
 export interface SmtpServer {
   readonly host: string;
   readonly port: number;

@@ -9,7 +9,7 @@
  * element, and a sheet that those with a dark mode of their own overlook.
  */
 
-/** What a template may name. Absent values leave nothing in their place. */
+/** Values that a mail template may name. Absent values leave nothing in their place. */
 export interface TemplateValues {
   /** What the people who are written to call the place. */
   readonly site: string;

@@ -35,7 +35,7 @@ export interface SessionCaches {
   readonly byId: InvalidatedCache<LiveSession>;
 }
 
-/** What a cached session depends on: for `subjectsOf` of both caches. */
+/** Subjects of changes that drop a session from the caches: for `subjectsOf` of both caches. */
 export function sessionSubjects({ id, userId }: LiveSession): readonly string[] {
   return [id, userId];
 }
@@ -53,7 +53,7 @@ export interface SessionAuthenticatorOptions {
   readonly touches: { record(id: string, at: Date): void };
 }
 
-/** What an access token says of its user. */
+/** Claims of an access token about its user. */
 export interface UserTokenSubject {
   readonly userId: string;
   readonly sessionId: string;

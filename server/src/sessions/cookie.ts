@@ -67,7 +67,7 @@ export interface SessionCookies {
   toClearStrays(): readonly string[];
 }
 
-/** What the browser of a session holds. */
+/** Values of the session cookie and its companion in one browser. */
 export interface SessionCookieValues {
   readonly cookie: string;
   readonly companion: string;

@@ -17,7 +17,7 @@ import { readDevice } from "./device.ts";
 import type { SessionService } from "./service.ts";
 import type { Device, Session } from "./session.ts";
 
-/** What the methods about sessions stand on. */
+/** Parts that the methods about sessions call. */
 export interface SessionMethodsOptions {
   readonly sessions: SessionService;
   readonly cookies: Pick<SessionCookies, "toClearCookies">;

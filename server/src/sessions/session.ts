@@ -38,5 +38,5 @@ export interface LiveSession {
   readonly expiresAt: Date;
 }
 
-/** How many live sessions a user may have; the sign-in after that ends the oldest. */
+/** Most live sessions of a user; the sign-in after that ends the oldest. */
 export const sessionsPerUser = 100;

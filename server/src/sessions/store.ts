@@ -35,7 +35,7 @@ function toDeviceColumns(device: Device) {
   };
 }
 
-/** What is kept of how a session began, for nobody to see. */
+/** Hashes of a session's secrets and the strategy that it began with, for nobody to see. */
 export interface SessionOrigin {
   readonly secretHash: string;
   readonly companionHash: string;

@@ -16,7 +16,7 @@ export interface SessionTouchesOptions {
   readonly flushAfterMs?: number;
 }
 
-/** How far `updated_at` may lag behind, in milliseconds. */
+/** Longest lag of `updated_at`, in milliseconds. */
 export const touchEveryMs = 60_000;
 
 /** How many rows one transaction takes. */

@@ -20,7 +20,7 @@ const systems: readonly (readonly [name: string, pattern: RegExp])[] = [
   ["Linux", /\bLinux\b/],
 ];
 
-/** What a `User-Agent` says of browser and operating system, as far as a person would name them; else empty. */
+/** Reads browser and operating system from a `User-Agent`, as far as a person would name them; else empty. */
 export function readUserAgent(text: string): { readonly browser: string; readonly operatingSystem: string } {
   const find = (names: typeof browsers) => names.find(([, pattern]) => pattern.test(text))?.[0] ?? "";
   return { browser: find(browsers), operatingSystem: find(systems) };

@@ -14,7 +14,7 @@ import type { AccessTokenClaims } from "./claims.ts";
 import { clockSkewMetadata } from "./clock-skew.ts";
 import type { Keyring, KeyringSnapshot } from "./keyring.ts";
 
-/** What a token says of its principal; the service adds the rest. */
+/** Claims of a token about its principal; the service adds the rest. */
 export type AccessTokenSubject = Omit<
   AccessTokenClaims,
   "iss" | "aud" | "iat" | "nbf" | "exp" | "jti" | "gen"

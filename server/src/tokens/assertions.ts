@@ -27,10 +27,10 @@ export interface AssertionKey {
   readonly expiresAt?: Date;
 }
 
-/** What the proof is for; the `auth_via` of tokens made from it. */
+/** Purpose of the proof; the `auth_via` of tokens made from it. */
 export type AssertionUse = "private_key_jwt" | "jwt_bearer";
 
-/** Where keys come from, and what stands behind them. */
+/** Looks up the keys of assertions, and authenticates the service users behind them. */
 export interface AssertionKeySource {
   /** The key of an id, expired or not; undefined when there is none. */
   findAssertionKey(kid: string): Promise<AssertionKey | undefined>;
@@ -38,7 +38,7 @@ export interface AssertionKeySource {
   authenticateKey(key: AssertionKey, authVia: AssertionUse): Promise<ServiceUserPrincipal>;
 }
 
-/** How strictly an assertion is read. */
+/** Strictness with which an assertion is read. */
 export interface AssertionRules {
   /**
    * For Frontier's clients: `aud` and `jti` may be absent and `iss` is free. A

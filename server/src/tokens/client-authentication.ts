@@ -19,7 +19,7 @@ export const clientAuthenticationMethods = [
   "private_key_jwt",
 ] as const;
 
-/** What a request presents. */
+/** Client authentication as a request presents it. */
 export type ClientAuthentication =
   | { readonly method: "client_secret"; readonly id: string; readonly secret: string }
   | { readonly method: "private_key_jwt"; readonly assertion: string; readonly clientId: string | undefined }

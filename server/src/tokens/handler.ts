@@ -4,7 +4,7 @@ import { requestInfoKey } from "../lib/request.ts";
 import type { Grants } from "./grants.ts";
 import type { Keyring } from "./keyring.ts";
 
-/** What the methods about access tokens stand on. */
+/** Parts that the methods about access tokens call. */
 export interface TokenMethodsOptions {
   readonly grants: Grants;
   readonly keyring: Keyring;

@@ -20,10 +20,10 @@ import { generateSigningKeyPair } from "../signatures/signing.ts";
 import { findSigner, isVerifying, type SigningKey } from "./signing-key.ts";
 import { deleteSigningKey, findSigningKeys, insertSigningKey, updateSigningKeyTimes } from "./store.ts";
 
-/** How long a key is published before it signs. */
+/** Time for which a key is published before it signs. */
 export const publishAheadSeconds = 15 * 60;
 
-/** How long a key signs before its successor does. */
+/** Time for which a key signs before its successor does. */
 export const rotationSeconds = 30 * 24 * 3600;
 
 /** How far the clocks of two processes may be apart, in seconds. */
@@ -203,7 +203,7 @@ export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
   };
 }
 
-/** Where the private halves of signing keys are sealed. */
+/** The column in which private halves of signing keys are sealed. */
 export const signingKeyColumn: SealedColumn = {
   purpose: "signing-key",
   table: "signing_keys",
@@ -211,7 +211,7 @@ export const signingKeyColumn: SealedColumn = {
   keyColumns: ["kid"],
 };
 
-/** Where the private half of a signing key is sealed. */
+/** Names the row and column in which the private half of a signing key is sealed. */
 export function signingKeyPlace(kid: string): SealPlace {
   return placeOf(signingKeyColumn, [kid]);
 }

@@ -36,7 +36,7 @@ export interface JwksDocument {
   readonly etag: string;
 }
 
-/** One reading of the stored keys. */
+/** The stored keys as of one reading. */
 export interface KeyringSnapshot {
   /** By `kid`. */
   readonly verifiers: ReadonlyMap<string, OwnPublicKey>;
@@ -49,7 +49,7 @@ export interface KeyringSnapshot {
   findSchedule(now: Date): SigningSchedule | undefined;
 }
 
-/** When signing keys change over. */
+/** Instants at which signing keys change over. */
 export interface SigningSchedule {
   readonly signsFromAt: Date;
   readonly nextSignsFromAt: Date;

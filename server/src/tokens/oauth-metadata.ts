@@ -3,7 +3,7 @@ import { listNames } from "../signatures/algorithms.ts";
 import { clientAuthenticationMethods } from "./client-authentication.ts";
 import { clientCredentialsGrant, jwtBearerGrant } from "./grants.ts";
 
-/** Where the OAuth routes are, below the public URL. */
+/** Paths of the OAuth routes, below the public URL. */
 export const oauthPaths = {
   token: "/oauth2/token",
   introspection: "/oauth2/introspect",

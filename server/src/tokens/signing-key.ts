@@ -15,7 +15,7 @@ export interface SigningKey {
   readonly retiresAt?: Date;
 }
 
-/** What a signing key is doing at an instant. */
+/** State of a signing key at an instant. */
 export type SigningKeyState = "published" | "signing" | "verifying" | "retired";
 
 /**
@@ -41,7 +41,7 @@ export function isVerifying(key: SigningKey, now: Date): boolean {
   return key.retiresAt === undefined || key.retiresAt > now;
 }
 
-/** What `key`, one of `keys`, is doing at `now`. */
+/** Tells the state of `key`, one of `keys`, at `now`. */
 export function toSigningKeyState(key: SigningKey, keys: readonly SigningKey[], now: Date): SigningKeyState {
   if (!isVerifying(key, now)) return "retired";
   if (key.signsFromAt > now) return "published";

@@ -5,7 +5,7 @@ import type { RequestInfo } from "../lib/request.ts";
 import type { Principal, ServiceUserPrincipal, UserPrincipal } from "../principals/principal.ts";
 import type { AccessTokenSubject, AccessTokens, IssuedToken } from "./access-token.ts";
 
-/** Which optional claims tokens carry. */
+/** Settings for the optional claims of access tokens. */
 export interface TokenClaimRules {
   readonly addOrgIds: boolean;
   readonly addUserEmail: boolean;
