@@ -109,8 +109,8 @@ const rooms: Rooms = {
   // Connect, gRPC and gRPC-Web: direct calls, and the adapter for all else.
   "edge/rpc": ["lib", "http", "assembly", "edge/errors", "edge/json", "edge/calls"],
   "edge/rest": ["lib", "http", "assembly", "edge/errors", "edge/json", "edge/calls"],
-  "edge/openapi": ["lib", "http", "assembly", "edge/options", "edge/json", "edge/rest"],
-  "edge/interceptors": ["lib", "principals", "edge/options"],
+  "edge/openapi": ["lib", "http", "assembly", "principals", "edge/options", "edge/json", "edge/rest"],
+  "edge/interceptors": ["lib", "http", "principals", "edge/options"],
   // Health, metrics, reflection.
   "edge/operations": ["lib", "http", "assembly"],
   // The name by which Frontier's clients call us.

@@ -11,6 +11,9 @@ export type PresentedCredential =
 /** Name of the session cookie. */
 export const sessionCookieName = "sid";
 
+/** Headers that carry a credential; no page of another site can set them unasked. */
+export const credentialHeaders: readonly string[] = ["authorization", "x-user-token"];
+
 /**
  * Name of its companion, which only this very host can set, by https
  * (RFC 6265bis §4.1.3.2): a `sid` may have been put into a browser by a

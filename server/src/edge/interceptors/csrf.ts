@@ -2,14 +2,11 @@ import { getOption } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
 import { void_from_other_sites } from "@vestibule/proto/vestibule/v1/options_pb";
+import { findCookies } from "../../http/cookies.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { isVoidKey, principalKey } from "../../principals/context.ts";
+import { credentialHeaders, sessionCookieName } from "../../principals/presented.ts";
 import { getCredentialPolicy } from "../options/credential-policy.ts";
-
-const sessionCookie = /(?:^|;)\s*sid=/;
-
-/** Headers that authenticate in the cookie's place; no foreign page can set them unasked. */
-const credentialHeaders = ["authorization", "x-user-token"];
 
 /** Whose pages may call with the session cookie. */
 export interface CsrfOptions {
@@ -87,7 +84,7 @@ function isProvenByCookie({ contextValues }: AnyRequest): boolean {
 }
 
 function hasCookie({ header }: AnyRequest): boolean {
-  return sessionCookie.test(header.get("cookie") ?? "");
+  return findCookies(header, sessionCookieName).length > 0;
 }
 
 function carriesOtherCredential(request: AnyRequest): boolean {

@@ -4,6 +4,7 @@
  */
 import type { DescField, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { ServiceRegistration } from "../../assembly/services.ts";
+import { sessionCookieName } from "../../principals/presented.ts";
 import { findOpenMessage, isTextual } from "../json/value-types.ts";
 import { getCredentialPolicy } from "../options/credential-policy.ts";
 import { isTagged } from "../rest/answer.ts";
@@ -251,7 +252,12 @@ const securitySchemes = {
   bearer: { type: "http", scheme: "bearer", description: "An access token (JWT) or an opaque token." },
   basic: { type: "http", scheme: "basic", description: "A credential's id and secret (RFC 7617)." },
   userToken: { type: "apiKey", in: "header", name: "X-User-Token", description: "An access token." },
-  session: { type: "apiKey", in: "cookie", name: "sid", description: "The session of a signed-in browser." },
+  session: {
+    type: "apiKey",
+    in: "cookie",
+    name: sessionCookieName,
+    description: "The session of a signed-in browser.",
+  },
 } as const;
 
 /** Shapes that no message has. */
