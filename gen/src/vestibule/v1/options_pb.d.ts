@@ -145,6 +145,16 @@ export declare const RestStyleSchema: GenEnum<RestStyle>;
 export declare const example: GenExtension<FieldOptions, string>;
 
 /**
+ * For a field of a method that exchanges credentials
+ * (CREDENTIAL_POLICY_GRANT): when it is not empty it selects the credential,
+ * which is never the session cookie. Such a call cannot have been made in the
+ * name of a signed-in browser, whichever page it comes from.
+ *
+ * @generated from extension: bool selects_credential = 50604;
+ */
+export declare const selects_credential: GenExtension<FieldOptions, boolean>;
+
+/**
  * Who may call the method without a credential.
  *
  * @generated from extension: vestibule.v1.CredentialPolicy credential_policy = 50601;
@@ -165,4 +175,14 @@ export declare const rest: GenExtension<MethodOptions, Rest>;
  * @generated from extension: bool void_from_other_sites = 50610;
  */
 export declare const void_from_other_sites: GenExtension<MethodOptions, boolean>;
+
+/**
+ * Frontier's clients know the method: it answers under Frontier's name as
+ * well, `raystack.frontier.v1beta1.FrontierService`. What is ours alone stays
+ * under our own name, and what Frontier has in another shape is not pretended
+ * to. No two methods that say so have one name.
+ *
+ * @generated from extension: bool in_frontier = 50611;
+ */
+export declare const in_frontier: GenExtension<MethodOptions, boolean>;
 

@@ -9,7 +9,7 @@ import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
  * Describes the file vestibule/v1/options.proto.
  */
 export const file_vestibule_v1_options = /*@__PURE__*/
-  fileDesc("Chp2ZXN0aWJ1bGUvdjEvb3B0aW9ucy5wcm90bxIMdmVzdGlidWxlLnYxIn4KBFJlc3QSFgoOc3VjY2Vzc19zdGF0dXMYASABKAUSDQoFcGFnZWQYAiABKAgSJgoFc3R5bGUYAyABKA4yFy52ZXN0aWJ1bGUudjEuUmVzdFN0eWxlEhMKC2NvbmRpdGlvbmFsGAQgASgIEhIKCnJlcGVhdGFibGUYBSABKAgqjgEKEENyZWRlbnRpYWxQb2xpY3kSIQodQ1JFREVOVElBTF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIeChpDUkVERU5USUFMX1BPTElDWV9SRVFVSVJFRBABEhoKFkNSRURFTlRJQUxfUE9MSUNZX09QRU4QAhIbChdDUkVERU5USUFMX1BPTElDWV9HUkFOVBADKkAKCVJlc3RTdHlsZRIaChZSRVNUX1NUWUxFX1VOU1BFQ0lGSUVEEAASFwoTUkVTVF9TVFlMRV9GUk9OVElFUhABOjkKB2V4YW1wbGUSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGKuLAyABKAlSB2V4YW1wbGU6bQoRY3JlZGVudGlhbF9wb2xpY3kSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxipiwMgASgOMh4udmVzdGlidWxlLnYxLkNyZWRlbnRpYWxQb2xpY3lSEGNyZWRlbnRpYWxQb2xpY3k6SAoEcmVzdBIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGKqLAyABKAsyEi52ZXN0aWJ1bGUudjEuUmVzdFIEcmVzdDpTChV2b2lkX2Zyb21fb3RoZXJfc2l0ZXMSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxiyiwMgASgIUhJ2b2lkRnJvbU90aGVyU2l0ZXNiBnByb3RvMw", [file_google_protobuf_descriptor]);
+  fileDesc("Chp2ZXN0aWJ1bGUvdjEvb3B0aW9ucy5wcm90bxIMdmVzdGlidWxlLnYxIn4KBFJlc3QSFgoOc3VjY2Vzc19zdGF0dXMYASABKAUSDQoFcGFnZWQYAiABKAgSJgoFc3R5bGUYAyABKA4yFy52ZXN0aWJ1bGUudjEuUmVzdFN0eWxlEhMKC2NvbmRpdGlvbmFsGAQgASgIEhIKCnJlcGVhdGFibGUYBSABKAgqjgEKEENyZWRlbnRpYWxQb2xpY3kSIQodQ1JFREVOVElBTF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIeChpDUkVERU5USUFMX1BPTElDWV9SRVFVSVJFRBABEhoKFkNSRURFTlRJQUxfUE9MSUNZX09QRU4QAhIbChdDUkVERU5USUFMX1BPTElDWV9HUkFOVBADKkAKCVJlc3RTdHlsZRIaChZSRVNUX1NUWUxFX1VOU1BFQ0lGSUVEEAASFwoTUkVTVF9TVFlMRV9GUk9OVElFUhABOjkKB2V4YW1wbGUSHS5nb29nbGUucHJvdG9idWYuRmllbGRPcHRpb25zGKuLAyABKAlSB2V4YW1wbGU6TgoSc2VsZWN0c19jcmVkZW50aWFsEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxisiwMgASgIUhFzZWxlY3RzQ3JlZGVudGlhbDptChFjcmVkZW50aWFsX3BvbGljeRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGKmLAyABKA4yHi52ZXN0aWJ1bGUudjEuQ3JlZGVudGlhbFBvbGljeVIQY3JlZGVudGlhbFBvbGljeTpICgRyZXN0Eh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMYqosDIAEoCzISLnZlc3RpYnVsZS52MS5SZXN0UgRyZXN0OlMKFXZvaWRfZnJvbV9vdGhlcl9zaXRlcxIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLKLAyABKAhSEnZvaWRGcm9tT3RoZXJTaXRlczpBCgtpbl9mcm9udGllchIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGLOLAyABKAhSCmluRnJvbnRpZXJiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * Describes the message vestibule.v1.Rest.
@@ -58,12 +58,23 @@ export const example = /*@__PURE__*/
   extDesc(file_vestibule_v1_options, 0);
 
 /**
+ * For a field of a method that exchanges credentials
+ * (CREDENTIAL_POLICY_GRANT): when it is not empty it selects the credential,
+ * which is never the session cookie. Such a call cannot have been made in the
+ * name of a signed-in browser, whichever page it comes from.
+ *
+ * @generated from extension: bool selects_credential = 50604;
+ */
+export const selects_credential = /*@__PURE__*/
+  extDesc(file_vestibule_v1_options, 1);
+
+/**
  * Who may call the method without a credential.
  *
  * @generated from extension: vestibule.v1.CredentialPolicy credential_policy = 50601;
  */
 export const credential_policy = /*@__PURE__*/
-  extDesc(file_vestibule_v1_options, 1);
+  extDesc(file_vestibule_v1_options, 2);
 
 /**
  * For a method that has a `google.api.http` option.
@@ -71,7 +82,7 @@ export const credential_policy = /*@__PURE__*/
  * @generated from extension: vestibule.v1.Rest rest = 50602;
  */
 export const rest = /*@__PURE__*/
-  extDesc(file_vestibule_v1_options, 2);
+  extDesc(file_vestibule_v1_options, 3);
 
 /**
  * A call that a page of another site may have made with the session cookie of
@@ -80,5 +91,16 @@ export const rest = /*@__PURE__*/
  * @generated from extension: bool void_from_other_sites = 50610;
  */
 export const void_from_other_sites = /*@__PURE__*/
-  extDesc(file_vestibule_v1_options, 3);
+  extDesc(file_vestibule_v1_options, 4);
+
+/**
+ * Frontier's clients know the method: it answers under Frontier's name as
+ * well, `raystack.frontier.v1beta1.FrontierService`. What is ours alone stays
+ * under our own name, and what Frontier has in another shape is not pretended
+ * to. No two methods that say so have one name.
+ *
+ * @generated from extension: bool in_frontier = 50611;
+ */
+export const in_frontier = /*@__PURE__*/
+  extDesc(file_vestibule_v1_options, 5);
 

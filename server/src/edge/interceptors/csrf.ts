@@ -7,6 +7,7 @@ import { DomainError } from "../../lib/errors.ts";
 import { isVoidKey, principalKey } from "../../principals/context.ts";
 import { credentialHeaders, sessionCookieName } from "../../principals/presented.ts";
 import { getCredentialPolicy } from "../options/credential-policy.ts";
+import { selectsCredential } from "../options/credential-selector.ts";
 
 /** Whose pages may call with the session cookie. */
 export interface CsrfOptions {
@@ -91,12 +92,8 @@ function carriesOtherCredential(request: AnyRequest): boolean {
   return credentialHeaders.some((name) => request.header.has(name)) || selectsOtherCredential(request);
 }
 
-/** A grant type selects exactly its own credential, which is never the cookie. */
+/** What a grant is asked with may select another credential than the cookie. */
 function selectsOtherCredential(request: AnyRequest): boolean {
-  return (
-    !request.stream &&
-    getCredentialPolicy(request.method) === "grant" &&
-    "grantType" in request.message &&
-    request.message.grantType !== ""
-  );
+  const isGrant = getCredentialPolicy(request.method) === "grant";
+  return isGrant && !request.stream && selectsCredential(request.method, request.message);
 }

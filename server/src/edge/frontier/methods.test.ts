@@ -1,0 +1,43 @@
+import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
+import { OrganizationService } from "@vestibule/proto/vestibule/v1/organization_service_pb";
+import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
+import { expect, it } from "vitest";
+import { listFrontierMethods } from "./methods.ts";
+
+it("lists what Frontier's clients know, and nothing that is ours alone", () => {
+  const services = [AuthService, ServiceUserService, OrganizationService, FrontierService];
+  const methods = listFrontierMethods(services.map((service) => ({ service, implementation: {} })));
+  expect(methods.map(({ name }) => name).toSorted()).toEqual(
+    [
+      "ListAuthStrategies",
+      "Authenticate",
+      "AuthCallback",
+      "AuthToken",
+      "AuthLogout",
+      "GetJWKs",
+      "GetCurrentUser",
+      "ListSessions",
+      "RevokeSession",
+      "PingUserSession",
+      "CreateServiceUser",
+      "GetServiceUser",
+      "ListServiceUsers",
+      "DeleteServiceUser",
+      "CreateServiceUserCredential",
+      "ListServiceUserCredentials",
+      "DeleteServiceUserCredential",
+      "CreateServiceUserJWK",
+      "ListServiceUserJWKs",
+      "GetServiceUserJWK",
+      "DeleteServiceUserJWK",
+      "CreateServiceUserToken",
+      "ListServiceUserTokens",
+      "DeleteServiceUserToken",
+      "CreateOrganization",
+      "GetOrganization",
+      "ListOrganizationsByCurrentUser",
+      "ListCurrentUserGroups",
+    ].toSorted(),
+  );
+});
