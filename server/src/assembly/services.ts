@@ -1,3 +1,7 @@
+/**
+ * Registrations of services: in these terms a room hands its RPC methods to the
+ * edge. This room owns shapes alone; it builds nothing and knows no noun.
+ */
 import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 

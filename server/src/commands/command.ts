@@ -1,3 +1,8 @@
+/**
+ * Commands of the command line: each takes its arguments and a context, and
+ * throws what the operator is told in one line. They own no rules; what a
+ * command does is done by the rooms it calls, as in the server.
+ */
 import type { Clock } from "../lib/clock.ts";
 
 /** Environment, folder, clock and terminal that a command runs with. */

@@ -1,3 +1,4 @@
+/** Checkpoints of SQLite: the write-ahead log goes back into the file without holding up requests. */
 import { statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { Worker } from "node:worker_threads";

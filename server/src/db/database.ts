@@ -1,3 +1,4 @@
+/** The database as services and stores see it: reads, transactions, and hooks after a commit. */
 import type { Kysely, Transaction } from "kysely";
 import type { Schema } from "./schema.ts";
 

@@ -1,3 +1,4 @@
+/** Failures of both drivers, told apart by what they mean here. */
 import { DomainError } from "../lib/errors.ts";
 
 /**

@@ -1,3 +1,4 @@
+/** Guards a running server against an SQLite file that was moved, removed or replaced under it. */
 import { realpathSync, statSync } from "node:fs";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";

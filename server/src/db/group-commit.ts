@@ -1,3 +1,4 @@
+/** Group commit on SQLite: transactions that are ready together share one wait for the disk. */
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { isSqliteBusy, toUnavailable } from "./errors.ts";

@@ -1,3 +1,4 @@
+/** The one implementation of `Database`, over Kysely; what differs by dialect is handed in. */
 import type { Kysely } from "kysely";
 import { Durations } from "../lib/durations.ts";
 import { DomainError } from "../lib/errors.ts";

@@ -1,3 +1,4 @@
+/** Migrations: which there are, which are missing, and applying them in one transaction. */
 import { sql } from "kysely";
 import { Migrator } from "kysely/migration";
 import { continueOrderStatement } from "./continued-order.ts";

@@ -2,7 +2,7 @@
  * Where every process gets its database from. This room owns the connections,
  * the transactions with their shared commits, the migrations and the lock that
  * keeps a second server off an SQLite file; stores elsewhere hold the queries
- * and see plain Kysely.
+ * and see plain Kysely. Beside the schema it knows no noun.
  */
 import { performance } from "node:perf_hooks";
 import type { Log } from "../lib/log.ts";

@@ -1,3 +1,4 @@
+/** Reading access for commands that look at a database and change nothing, such as `doctor`. */
 import { existsSync } from "node:fs";
 import Sqlite from "better-sqlite3";
 import { Kysely, SqliteDialect } from "kysely";

@@ -1,3 +1,4 @@
+/** Kysely's dialect for Postgres: sessions that are lost or unfit leave the pool. */
 import {
   type CompiledQuery,
   type DatabaseConnection,

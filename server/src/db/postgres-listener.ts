@@ -1,3 +1,4 @@
+/** `LISTEN` on Postgres: wakes the change feed as soon as another process has committed. */
 import type { Client, ClientConfig } from "pg";
 import type { Log } from "../lib/log.ts";
 import type { PostgresSessions } from "./postgres-sessions.ts";

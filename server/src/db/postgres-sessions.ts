@@ -1,3 +1,4 @@
+/** Fitness of sessions with Postgres: after a failover the old ones are not used again. */
 import type { Client, ClientBase, QueryConfig } from "pg";
 import { DomainError } from "../lib/errors.ts";
 import { continueOrderStatement } from "./continued-order.ts";

@@ -1,3 +1,4 @@
+/** Prepared queries: what Kysely builds for hot statements is built and compiled once. */
 import type { Compilable, CompiledQuery, DialectAdapter } from "kysely";
 import type { Reader } from "./database.ts";
 

@@ -1,3 +1,4 @@
+/** The lock that keeps a second server off an SQLite file. */
 import { realpathSync } from "node:fs";
 import Sqlite from "better-sqlite3";
 import { DatabaseRefusedError, isSqliteBusy, toUnavailable } from "./errors.ts";

@@ -1,3 +1,4 @@
+/** Kysely's dialect for SQLite: one connection reads, one writes. */
 import {
   type CompiledQuery,
   type DatabaseConnection,

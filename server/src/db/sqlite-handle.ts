@@ -1,3 +1,4 @@
+/** A connection of `node:sqlite` with its settings and prepared statements. */
 import { chmodSync, closeSync, mkdirSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import Sqlite from "better-sqlite3";

@@ -1,3 +1,4 @@
+/** Sweeps: removal of expired rows in small transactions that hold nobody up. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 /**

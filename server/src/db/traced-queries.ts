@@ -1,3 +1,4 @@
+/** Spans of queries and transactions for OpenTelemetry, without texts or parameters. */
 import type { LogEvent } from "kysely";
 import type { Tracing } from "../lib/tracing.ts";
 

@@ -1,3 +1,4 @@
+/** Transactions in progress, by AsyncLocalStorage: their hooks, and the refusal to nest. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Log } from "../lib/log.ts";
 import type { Tx } from "./database.ts";

@@ -5,7 +5,8 @@
  * subkey that HKDF (RFC 5869) derives for one purpose, with the table, row and
  * column it belongs to as additional data, so that a ciphertext moved to
  * another place does not open there. The first of the configured keys seals,
- * all of them open.
+ * all of them open. The room owns the keys and the check that they are the
+ * database's own; it never decides what is to be sealed.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 import { fromBase64url, toBase64url } from "../lib/base64url.ts";

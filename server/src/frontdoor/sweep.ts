@@ -1,3 +1,7 @@
+/**
+ * The sweep of frontdoors: removes by and by what deleted ones leave, old
+ * changes, idempotency keys and keys that expired long ago.
+ */
 import type { Database } from "../db/database.ts";
 import { sweepInBatches } from "../db/sweep.ts";
 import type { Clock } from "../lib/clock.ts";

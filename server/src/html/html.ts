@@ -2,7 +2,8 @@
  * HTML out of templates that escape whatever is put into them.
  *
  * There is no way to put in a text unescaped: markup comes from templates
- * alone.
+ * alone. The room owns the frame of pages, their policy headers, forms and
+ * form tokens; it has no page of its own.
  */
 
 /** Markup made by {@link html}, and by nothing else. */

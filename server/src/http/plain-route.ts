@@ -2,6 +2,10 @@
  * Routes that are not RPC: an exact method and path, answered either by a
  * function from request to response or, where speed matters, by a handler of
  * Node's own kind. Nouns declare them, the edge serves them.
+ *
+ * The room owns the shapes of requests, answers, cookies, entity tags and
+ * client addresses, and pure helpers around them. It listens to nothing and
+ * knows no route.
  */
 import type { RequestInfo } from "../lib/request.ts";
 import type { NodeRequest, NodeResponse } from "./node-http.ts";

@@ -1,6 +1,10 @@
 /**
- * Stands before every judgement of a machine's credential: bounds how often one
+ * The guard before every judgement of a machine's credential: bounds how often one
  * can be wrong, and puts each refusal into the audit trail.
+ *
+ * This room owns the counts of what strangers could do without end: failures,
+ * sign-ins begun, codes guessed, mails. It never says whether a credential is
+ * good.
  *
  * Failures count per address and client id, and per address; never per client
  * id alone, or a stranger could lock a machine out. Only failures count, and

@@ -5,6 +5,9 @@
  * nothing about a mailbox. One that is not accepted is tried again for a
  * minute. Once a mail has failed for good the mailer is unavailable, to
  * everyone alike, until a probe of the mail server succeeds.
+ *
+ * The room owns texts, transport and the outbox; whether somebody may be
+ * mailed is for others to say.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Log } from "../lib/log.ts";

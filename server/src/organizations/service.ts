@@ -3,7 +3,8 @@
  *
  * Owns the rows of organizations and their state. Members and projects have
  * services of their own beside this one; what hangs on an organization goes
- * with it when it is deleted.
+ * with it when it is deleted. The room signs nobody in and
+ * proves no address: whether one is proven comes with the caller.
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";

@@ -3,7 +3,7 @@
  *
  * Owns the public halves. Adding and removing one is recorded and told to the
  * owner by mail, since whoever adds a passkey to an account has it for good.
- * The ceremonies themselves are the strategy's (`auth/strategies/passkey.ts`).
+ * The ceremonies themselves, and proofs by passkey, are the strategy's (`auth/strategies/passkey.ts`).
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { Database, Tx } from "../db/database.ts";

@@ -3,7 +3,8 @@
  *
  * Owns the rows of service users. Each change, its audit record and its row in
  * the change feed are one transaction. Credentials are next door, in
- * `credential-service.ts`.
+ * `credential-service.ts`. The room issues no access token: it proves who a service
+ * user is, and `tokens/` goes on from there.
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";

@@ -1,6 +1,9 @@
 /**
  * The signature algorithms that are spoken here (RFC 7518 §3.1, RFC 8037 §3.1,
  * RFC 9864). All have a public key; `none` and the symmetric ones do not exist.
+ *
+ * This room owns the cryptography of keys and signatures. It fetches and stores
+ * no key, and never says whom a key belongs to or whether a token's claims hold.
  */
 
 /** `kty` and, where there are several, `crv` of an algorithm's keys. */

@@ -1,3 +1,4 @@
+/** Assertions that were used: each `jti` is consumed once, over all processes (RFC 7523 §3). */
 import type { Tx } from "../db/database.ts";
 import { prepared } from "../db/prepared.ts";
 

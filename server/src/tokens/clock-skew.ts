@@ -1,3 +1,4 @@
+/** Clock skew, told to callers whose token or assertion is refused for its time alone. */
 /** Largest instant that a Date can hold, in seconds since the epoch. */
 const largestInstant = 8.64e12;
 

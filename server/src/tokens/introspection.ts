@@ -1,3 +1,4 @@
+/** Token introspection (RFC 7662), at `/oauth2/introspect`. */
 import { DomainError } from "../lib/errors.ts";
 import { readBearerToken } from "../principals/presented.ts";
 import type { Principal, ServiceUserPrincipal } from "../principals/principal.ts";

@@ -1,3 +1,4 @@
+/** Paths of the OAuth routes, and the authorization server's metadata (RFC 8414). */
 import type { PlainResponse } from "../http/plain-route.ts";
 import { listNames } from "../signatures/algorithms.ts";
 import { clientAuthenticationMethods } from "./client-authentication.ts";

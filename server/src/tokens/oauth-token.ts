@@ -1,3 +1,4 @@
+/** The token endpoint (RFC 6749 §3.2), `/oauth2/token`: one credential in, one access token out. */
 import { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Principal } from "../principals/principal.ts";

@@ -1,3 +1,4 @@
+/** Token revocation (RFC 7009), at `/oauth2/revoke`; `revocations.ts` knows what was revoked. */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Tx } from "../db/database.ts";

@@ -1,3 +1,4 @@
+/** A signing key as stored, and its states: published, signing, verifying, gone. */
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
 import type { PublicJwk } from "../signatures/public-jwk.ts";
 

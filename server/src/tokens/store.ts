@@ -1,3 +1,4 @@
+/** Rows of signing keys. */
 import type { Reader, Tx } from "../db/database.ts";
 import type { SigningKeyRow } from "../db/schema.ts";
 import type { SigningKey } from "./signing-key.ts";

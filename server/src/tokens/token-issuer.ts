@@ -1,4 +1,11 @@
-/** Turns a proven principal into an access token, and notes that it did. */
+/**
+ * Issues access tokens: turns a proven principal into one, and notes that it did.
+ *
+ * This room owns signing keys and their rotation, access tokens and their
+ * revocation, `AuthToken` and the OAuth routes. It proves no credential but
+ * assertions and its own tokens; sessions and secrets are proven by the rooms
+ * that keep them.
+ */
 import type { AuditTrail } from "../audit/audit.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";

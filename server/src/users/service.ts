@@ -2,7 +2,9 @@
  * People, for those who run the platform: the rules.
  *
  * Users come to be by signing in, which is not this room's; here a superuser
- * looks them up, shuts them out and removes them.
+ * looks them up, shuts them out and removes them. The room owns the rows of
+ * users and identities, and says which user a proof belongs to (`accounts.ts`);
+ * it never proves anybody, and keeps no session.
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";

@@ -2,7 +2,8 @@
  * Keys of `API_KEY` providers: the rules.
  *
  * A key is answered by the call that makes it and stored as a hash. It always
- * expires. Keys of a deleted provider go with it.
+ * expires. Keys of a deleted provider go with it. Whether a key on a
+ * request is good, their type says (`provider-types/api-key.ts`).
  */
 import type { AuditTrail } from "../../audit/audit.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";

@@ -1,4 +1,10 @@
-/** Frontdoors: the rules. */
+/**
+ * Frontdoors: the rules.
+ *
+ * Owns the rows of frontdoors, and the access to everything in one
+ * (`access.ts`). It knows nothing of what is in a frontdoor: that is removed
+ * by the sweep (\`frontdoor/sweep.ts\`) once its frontdoor is gone.
+ */
 import type { AuditTrail } from "../../audit/audit.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import type { Database } from "../../db/database.ts";

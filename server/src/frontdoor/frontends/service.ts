@@ -1,4 +1,9 @@
-/** Custom frontends of a frontdoor: the rules. */
+/**
+ * Custom frontends of a frontdoor: the rules.
+ *
+ * Owns the host names, the providers each accepts and its policy. It never
+ * decides over a request to a frontend.
+ */
 import type { AuditTrail } from "../../audit/audit.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import type { Database, Reader, Tx } from "../../db/database.ts";

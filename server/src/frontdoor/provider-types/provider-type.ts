@@ -3,7 +3,7 @@
  *
  * A type only says how its configuration looks and judges one credential by
  * it. Storing, secrets at rest, revisions, rates and audit are the service's,
- * so that a new type cannot forget them.
+ * so that a new type cannot forget them. The room stores nothing.
  */
 import type { PresentedCredential } from "../../principals/presented.ts";
 

@@ -1,3 +1,4 @@
+/** The list of all provider types: a new one is added here. */
 import { createApiKeyType } from "./api-key.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { createGithubType } from "./github.ts";
