@@ -28,6 +28,19 @@ export function counter(name: string, help: string, read: Figure["read"]): Figur
   return { name, help, type: "counter", read };
 }
 
+/** Figures of one name as one figure, with the values of all, where the first of them is. */
+export function mergeFigures(figures: readonly Figure[]): Figure[] {
+  return [...Map.groupBy(figures, ({ name }) => name).values()].map(([first, ...others]) => {
+    if (first === undefined || others.length === 0) return first as Figure;
+    return { ...first, read: async () => (await Promise.all([first, ...others].map(readValues))).flat() };
+  });
+}
+
+async function readValues({ read }: Figure): Promise<readonly FigureValue[]> {
+  const found = await read();
+  return typeof found === "number" ? [{ labels: {}, value: found }] : found;
+}
+
 /** Values under one label, of a closed set. */
 export function byLabel(label: string, values: Readonly<Record<string, number>>): FigureValue[] {
   return Object.entries(values).map(([key, value]) => ({ labels: { [label]: key }, value }));

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { oneAtATime, rowsPerBatch, sweepInBatches } from "./sweep.ts";
+import { rowsPerBatch, sweepInBatches } from "./sweep.ts";
 
 it.each([0, 1, rowsPerBatch - 1, rowsPerBatch, rowsPerBatch * 3 + 1])("removes %d rows", async (rows) => {
   let left = rows;
@@ -44,21 +44,4 @@ it("rests three times as long as a batch took, but holds a pace of 4 000 rows a 
   };
   await sweepInBatches(removeBatch, { monotonicMs: () => nowMs, rest });
   expect(rests).toEqual([6, 15, 21, 21, 1]);
-});
-
-it("starts no second sweep while the first is under way, and another after it, failed or not", async () => {
-  const ends: ((error?: Error) => void)[] = [];
-  const sweep = oneAtATime(
-    () => new Promise((resolve, reject) => ends.push((error) => (error ? reject(error) : resolve()))),
-  );
-  const first = sweep();
-  await sweep();
-  expect(ends).toHaveLength(1);
-  ends[0]?.(new Error("locked"));
-  await expect(first).rejects.toThrow("locked");
-  const second = sweep();
-  ends[1]?.();
-  await second;
-  void sweep();
-  expect(ends).toHaveLength(3);
 });

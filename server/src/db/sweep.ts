@@ -1,5 +1,7 @@
 /** Sweeps: removal of expired rows in small transactions that hold nobody up. */
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Clock } from "../lib/clock.ts";
+import type { Database, Tx } from "./database.ts";
 
 /**
  * Rows that one transaction of a sweep takes: some milliseconds' worth, so that
@@ -49,16 +51,20 @@ export async function sweepInBatches(
   }
 }
 
-/** Makes a sweep that does nothing while the one before is still under way. */
-export function oneAtATime(sweep: () => Promise<void>): () => Promise<void> {
-  let isUnderWay = false;
+/** Removes up to `limit` rows that are over at `now`, and answers how many there were. */
+export type RemoveExpired = (tx: Tx, now: Date, limit: number) => Promise<number>;
+
+/** Makes a sweep of tables whose rows say themselves when they are over. */
+export function createExpirySweep(
+  database: Pick<Database, "transaction">,
+  clock: Clock,
+  ...removals: readonly RemoveExpired[]
+): () => Promise<number> {
   return async () => {
-    if (isUnderWay) return;
-    isUnderWay = true;
-    try {
-      await sweep();
-    } finally {
-      isUnderWay = false;
+    let total = 0;
+    for (const remove of removals) {
+      total += await sweepInBatches((limit) => database.transaction((tx) => remove(tx, clock.now(), limit)));
     }
+    return total;
   };
 }

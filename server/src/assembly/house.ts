@@ -1,0 +1,56 @@
+import type { PlainRoute } from "../http/plain-route.ts";
+import type { Log } from "../lib/log.ts";
+import type { Stopping } from "../lib/stopping.ts";
+import { takeSteps } from "./closing.ts";
+import { type Figure, mergeFigures } from "./figure.ts";
+import type { Room } from "./room.ts";
+import { mergeServices, type ServiceRegistration } from "./services.ts";
+import { Upkeep } from "./upkeep.ts";
+
+/** What all rooms offer together. Ask it for anything once the last has been added. */
+export class House {
+  readonly #rooms: Room[] = [];
+
+  /** Takes a room in with all that are inside of it, and answers it. */
+  add<R extends Room>(room: R): R {
+    for (const inner of room.rooms ?? []) this.add(inner);
+    this.#rooms.push(room);
+    return room;
+  }
+
+  /** @throws Error for a method that two rooms answer */
+  get services(): readonly ServiceRegistration[] {
+    return mergeServices(this.#all(({ services }) => services));
+  }
+
+  get routes(): readonly PlainRoute[] {
+    return this.#all(({ routes }) => routes);
+  }
+
+  get figures(): readonly Figure[] {
+    return mergeFigures(this.#all(({ figures }) => figures));
+  }
+
+  /** Makes what looks after the rooms. */
+  createUpkeep(log: Log): Upkeep {
+    const chores = this.#all((room) => room.chores);
+    return new Upkeep({ chores, sweeps: this.#all(({ sweeps }) => sweeps), log });
+  }
+
+  /** Begins what waits until the port is ours. */
+  start(): void {
+    for (const room of this.#rooms) room.start?.();
+  }
+
+  /** Closes the rooms, once no more requests are taken. Never rejects. */
+  async close(stopping: Stopping): Promise<void> {
+    await takeSteps(
+      stopping,
+      this.#all(({ closing }) => closing),
+    );
+  }
+
+  #all<T>(pick: (room: Room) => readonly T[] | undefined): T[] {
+    return this.#rooms.flatMap((room) => pick(room) ?? []);
+  }
+}
