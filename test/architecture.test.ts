@@ -21,7 +21,7 @@ const rooms: Rooms = {
   egress: ["lib", "http", "config"],
   // Known by type from lib alone; loaded by the command that serves, when it is asked for.
   tracing: ["lib", "config"],
-  db: ["lib"],
+  db: ["lib", "assembly"],
   changes: ["lib", "db"],
   encryption: ["lib", "db"],
   // Algorithms, keys, compact JWS: whoever reviews cryptography opens this.
