@@ -22,7 +22,7 @@ const rooms: Rooms = {
   // Known by type from lib alone; loaded by the command that serves, when it is asked for.
   tracing: ["lib", "config"],
   db: ["lib", "assembly"],
-  changes: ["lib", "db"],
+  changes: ["lib", "assembly", "db"],
   encryption: ["lib", "db"],
   // Algorithms, keys, compact JWS: whoever reviews cryptography opens this.
   signatures: ["lib"],

@@ -1,0 +1,16 @@
+import { byLabel, counter, type Figure, gauge } from "../assembly/figure.ts";
+import type { InvalidatedCache } from "./cache.ts";
+
+/** What metrics show of a room's caches, by their names. */
+export function listCacheFigures(
+  caches: Readonly<Record<string, Pick<InvalidatedCache<object | string>, "size" | "loadCount">>>,
+): Figure[] {
+  const each = (pick: (cache: { size: number; loadCount: number }) => number) =>
+    byLabel("cache", Object.fromEntries(Object.entries(caches).map(([name, cache]) => [name, pick(cache)])));
+  return [
+    gauge("cache_entries", "Entries of a cache.", () => each(({ size }) => size)),
+    counter("cache_loads_total", "Look-ups that the cache had no answer for.", () =>
+      each(({ loadCount }) => loadCount),
+    ),
+  ];
+}
