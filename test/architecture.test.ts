@@ -28,7 +28,7 @@ const rooms: Rooms = {
   signatures: ["lib"],
   principals: ["lib", "http"],
   audit: ["lib", "http", "db", "principals"],
-  limits: ["lib", "http", "db", "principals", "audit"],
+  limits: ["lib", "http", "assembly", "config", "db", "principals", "audit"],
   organizations: ["lib", "db", "changes", "principals", "audit"],
   "service-users": ["lib", "db", "changes", "signatures", "principals", "audit", "organizations"],
   users: ["lib", "config", "db", "changes", "principals", "audit", "organizations"],

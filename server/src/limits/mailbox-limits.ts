@@ -9,7 +9,7 @@ import type { Database, Tx } from "../db/database.ts";
 import { toAddressBlock } from "../http/address-block.ts";
 import type { Clock } from "../lib/clock.ts";
 import { hashSecret } from "../lib/secrets.ts";
-import { giveBackEvent, takeEvents } from "./rolling-count-store.ts";
+import { deleteStaleCounts, giveBackEvent, takeEvents } from "./rolling-count-store.ts";
 
 /** An hour, in milliseconds: the window of all counts here. */
 export const mailboxWindowMs = 3_600_000;
@@ -22,6 +22,11 @@ export interface MailboxLimitsOptions {
   readonly mailsPerAddress: number;
   /** Hears which limit is used up; the caller is told nothing of it. */
   readonly onLimit?: (limit: MailboxLimit) => void;
+}
+
+/** Removes up to `limit` counts that are over, and answers how many there were. */
+export function deleteStaleMailboxCounts(tx: Tx, now: Date, limit: number): Promise<number> {
+  return deleteStaleCounts(tx, now, limit, mailboxWindowMs);
 }
 
 /** Names of the limits on wrong codes and mails. */
