@@ -17,7 +17,7 @@ const rooms: Rooms = {
   assembly: ["lib", "http"],
   config: ["lib", "http"],
   listener: ["lib"],
-  mail: ["lib"],
+  mail: ["lib", "assembly", "config"],
   egress: ["lib", "http", "config"],
   // Known by type from lib alone; loaded by the command that serves, when it is asked for.
   tracing: ["lib", "config"],

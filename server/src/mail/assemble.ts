@@ -1,0 +1,75 @@
+import { join } from "node:path";
+import { byLabel, counter, gauge } from "../assembly/figure.ts";
+import type { Room } from "../assembly/room.ts";
+import type { Config } from "../config/config.ts";
+import { isAddress } from "../config/urls.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Log } from "../lib/log.ts";
+import type { Tracing } from "../lib/tracing.ts";
+import { createMailer, type Mailer, type MailerOptions } from "./mailer.ts";
+import type { MailSender } from "./message.ts";
+import { createNotifier, type Notifier } from "./notifier.ts";
+import { createOutbox } from "./outbox.ts";
+import { createSmtpTransport } from "./smtp.ts";
+
+type MailSettings = Pick<Config, "smtpUrl" | "mailFrom" | "dataDir" | "publicUrl" | "adminEmails">;
+
+/** What outgoing mail stands on. */
+export interface MailParts {
+  readonly settings: MailSettings;
+  /** What the people who come here call the place. */
+  readonly siteName: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly tracing: Tracing | undefined;
+  readonly wait: MailerOptions["wait"];
+}
+
+/** Outgoing mail. */
+export interface MailRoom extends Room {
+  readonly mailer: Mailer;
+  readonly notifier: Notifier;
+}
+
+/** Puts mail together, by the configured mail server or into files. */
+export async function assembleMail(parts: MailParts): Promise<MailRoom> {
+  const { settings, siteName, clock, log, tracing, wait } = parts;
+  const { smtpUrl, dataDir, adminEmails } = settings;
+  const from = toSender(settings, siteName);
+  const transport =
+    smtpUrl === undefined
+      ? createOutbox({ folder: join(dataDir, "outbox"), from, clock, log })
+      : await createSmtpTransport({ url: smtpUrl, from });
+  const mailer = createMailer({ transport, log, tracing, wait });
+  return {
+    mailer,
+    notifier: createNotifier({ mailer, siteName, adminEmails, log }),
+    figures: [
+      gauge(
+        "mail_available",
+        "1 while mail can be sent, 0 from a failure until the mail server is back.",
+        () => Number(mailer.isAvailable()),
+      ),
+      gauge(
+        "mails_waiting",
+        "Mails on their way, those that are tried again among them.",
+        () => mailer.figures().waiting,
+      ),
+      counter("mails_total", "Mails by what became of them.", () => {
+        const { accepted, failed } = mailer.figures();
+        return byLabel("result", { accepted, failed });
+      }),
+    ],
+    // Before what waits for a mail, such as a sign-in: it goes on when the mail is given up.
+    closing: [{ name: "mail", moment: "work", ms: 1_000, run: () => mailer.close() }],
+  };
+}
+
+function toSender({ mailFrom, publicUrl }: MailSettings, siteName: string): MailSender {
+  const { hostname } = new URL(publicUrl);
+  return {
+    name: mailFrom?.name ?? siteName,
+    // A name: no mail server takes an address for a domain.
+    address: mailFrom?.address ?? `no-reply@${isAddress(hostname) ? "localhost" : hostname}`,
+  };
+}
