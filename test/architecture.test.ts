@@ -18,7 +18,7 @@ const rooms: Rooms = {
   config: ["lib", "http"],
   listener: ["lib"],
   mail: ["lib", "assembly", "config"],
-  egress: ["lib", "http", "config"],
+  egress: ["lib", "http", "assembly", "config"],
   // Known by type from lib alone; loaded by the command that serves, when it is asked for.
   tracing: ["lib", "config"],
   db: ["lib", "assembly"],
