@@ -29,7 +29,7 @@ const rooms: Rooms = {
   principals: ["lib", "http"],
   audit: ["lib", "http", "db", "principals"],
   limits: ["lib", "http", "assembly", "config", "db", "principals", "audit"],
-  organizations: ["lib", "db", "changes", "principals", "audit"],
+  organizations: ["lib", "assembly", "db", "changes", "principals", "audit"],
   "service-users": ["lib", "db", "changes", "signatures", "principals", "audit", "organizations"],
   users: ["lib", "config", "db", "changes", "principals", "audit", "organizations"],
   tokens: ["lib", "http", "db", "changes", "encryption", "signatures", "principals", "audit", "limits"],

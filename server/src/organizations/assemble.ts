@@ -1,0 +1,72 @@
+import { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
+import { OrganizationService as OrganizationServiceSchema } from "@vestibule/proto/vestibule/v1/organization_service_pb";
+import type { Room } from "../assembly/room.ts";
+import { registerService } from "../assembly/services.ts";
+import type { AuditTrail } from "../audit/audit.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import type { Database } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Role } from "../principals/principal.ts";
+import { type Access, createAccess } from "./access.ts";
+import { createFrontierHandler, createOrganizationHandler } from "./handler.ts";
+import { MemberService } from "./member-service.ts";
+import { findEnabledMemberships, findForemostOrganizationIds, findMemberRole } from "./member-store.ts";
+import type { Organization } from "./organization.ts";
+import type { OwnershipLimit } from "./owners.ts";
+import { createFindVisibleProject, type FindVisibleProject, ProjectService } from "./project-service.ts";
+import { OrganizationService } from "./service.ts";
+import { findOrganization, findTenant } from "./store.ts";
+
+/** How many of a person's organizations an access token names at most. */
+const claimedOrganizations = 100;
+
+/** What organizations stand on. */
+export interface OrganizationParts {
+  readonly database: Database;
+  readonly feed: ChangeFeed;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+  readonly limits: OwnershipLimit;
+}
+
+/** What others ask of organizations. */
+export interface OrganizationsRoom extends Room {
+  readonly access: Access;
+  findState(orgId: string): Promise<Organization["state"] | undefined>;
+  /** Whom an organization counts for, where all share what there is. */
+  findTenant(orgId: string): Promise<string>;
+  isMember(userId: string, orgId: string): Promise<boolean>;
+  /** Of enabled organizations, a bounded number of them. */
+  findForemostIds(userId: string): Promise<readonly string[]>;
+  /** In enabled organizations. */
+  findMemberships(userId: string): Promise<readonly { readonly orgId: string; readonly role: Role }[]>;
+  readonly findVisibleProject: FindVisibleProject;
+}
+
+/** Puts organizations, their members and their projects together. */
+export function assembleOrganizations(parts: OrganizationParts): OrganizationsRoom {
+  const { reader } = parts.database;
+  const access = createAccess({
+    findOrganization: (idOrName) => findOrganization(reader, idOrName),
+    findMemberRole: (userId, orgId) => findMemberRole(reader, userId, orgId),
+  });
+  const organizations = new OrganizationService({ ...parts, access });
+  const members = new MemberService({ ...parts, access });
+  const projects = new ProjectService({ ...parts, access });
+  return {
+    access,
+    findState: async (orgId) => (await findOrganization(reader, orgId))?.state,
+    findTenant: (orgId) => findTenant(reader, orgId),
+    isMember: async (userId, orgId) => (await findMemberRole(reader, userId, orgId)) !== undefined,
+    findForemostIds: (userId) => findForemostOrganizationIds(reader, userId, claimedOrganizations),
+    findMemberships: (userId) => findEnabledMemberships(reader, userId),
+    findVisibleProject: createFindVisibleProject(reader),
+    services: [
+      registerService(
+        OrganizationServiceSchema,
+        createOrganizationHandler({ organizations, members, projects }),
+      ),
+      registerService(FrontierService, createFrontierHandler(organizations)),
+    ],
+  };
+}
