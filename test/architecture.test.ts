@@ -30,7 +30,7 @@ const rooms: Rooms = {
   audit: ["lib", "http", "db", "principals"],
   limits: ["lib", "http", "assembly", "config", "db", "principals", "audit"],
   organizations: ["lib", "assembly", "db", "changes", "principals", "audit"],
-  "service-users": ["lib", "db", "changes", "signatures", "principals", "audit", "organizations"],
+  "service-users": ["lib", "assembly", "db", "changes", "signatures", "principals", "audit", "organizations"],
   users: ["lib", "config", "db", "changes", "principals", "audit", "organizations"],
   tokens: ["lib", "http", "db", "changes", "encryption", "signatures", "principals", "audit", "limits"],
   sessions: ["lib", "http", "config", "db", "changes", "principals", "audit"],

@@ -110,18 +110,19 @@ export class UsageRecorder {
    * Removes counts older than {@link usageKeptDays}, and those of days that a
    * clock was in which ran ahead, a few at a time; does nothing twice a day.
    */
-  async sweep(): Promise<void> {
+  async sweep(): Promise<number> {
     const now = this.#clock.now();
     const today = toDay(now);
-    if (this.#sweptDay === today) return;
+    if (this.#sweptDay === today) return 0;
     const from = firstDayOf(usageKeptDays, now);
     // Another process may be in the next day already.
     const to = toDay(new Date(now.getTime() + clockSlackMs));
-    await sweepInBatches(async (limit) => {
+    const removed = await sweepInBatches(async (limit) => {
       if (this.#isClosed) return 0;
       return await this.#database.transaction((tx) => deleteCallsOutside(tx, from, to, limit));
     });
     this.#sweptDay = today;
+    return removed;
   }
 
   /** Writes what is there, once, and schedules nothing any more. */
