@@ -33,7 +33,7 @@ const rooms: Rooms = {
   "service-users": ["lib", "assembly", "db", "changes", "signatures", "principals", "audit", "organizations"],
   users: ["lib", "config", "db", "changes", "principals", "audit", "organizations"],
   tokens: ["lib", "http", "db", "changes", "encryption", "signatures", "principals", "audit", "limits"],
-  sessions: ["lib", "http", "config", "db", "changes", "principals", "audit"],
+  sessions: ["lib", "http", "assembly", "config", "db", "changes", "principals", "audit"],
   passkeys: ["lib", "db", "principals", "audit"],
   auth: [
     "lib",
