@@ -34,7 +34,7 @@ const rooms: Rooms = {
   users: ["lib", "config", "db", "changes", "principals", "audit", "organizations"],
   tokens: ["lib", "http", "db", "changes", "encryption", "signatures", "principals", "audit", "limits"],
   sessions: ["lib", "http", "assembly", "config", "db", "changes", "principals", "audit"],
-  passkeys: ["lib", "db", "principals", "audit"],
+  passkeys: ["lib", "assembly", "db", "principals", "audit"],
   auth: [
     "lib",
     "http",
