@@ -31,7 +31,7 @@ const rooms: Rooms = {
   limits: ["lib", "http", "assembly", "config", "db", "principals", "audit"],
   organizations: ["lib", "assembly", "db", "changes", "principals", "audit"],
   "service-users": ["lib", "assembly", "db", "changes", "signatures", "principals", "audit", "organizations"],
-  users: ["lib", "config", "db", "changes", "principals", "audit", "organizations"],
+  users: ["lib", "assembly", "config", "db", "changes", "principals", "audit", "organizations"],
   tokens: ["lib", "http", "db", "changes", "encryption", "signatures", "principals", "audit", "limits"],
   sessions: ["lib", "http", "assembly", "config", "db", "changes", "principals", "audit"],
   passkeys: ["lib", "assembly", "db", "principals", "audit"],

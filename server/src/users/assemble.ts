@@ -1,0 +1,57 @@
+import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import type { User as UserMessage } from "@vestibule/proto/vestibule/v1/user_pb";
+import { UserService as UserServiceSchema } from "@vestibule/proto/vestibule/v1/user_service_pb";
+import type { Room } from "../assembly/room.ts";
+import { registerService } from "../assembly/services.ts";
+import type { AuditTrail } from "../audit/audit.ts";
+import { InvalidatedCache } from "../changes/cache.ts";
+import { listCacheFigures } from "../changes/cache-figures.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import type { Database } from "../db/database.ts";
+import { Accounts, type AccountsOptions } from "./accounts.ts";
+import { createUserHandler, toUserMessage } from "./handler.ts";
+import { createIdentityMethods } from "./identity-handler.ts";
+import { IdentityService, type IdentityServiceOptions } from "./identity-service.ts";
+import { UserService } from "./service.ts";
+import { findUser } from "./store.ts";
+
+/** Bound of the cache: entries, not bytes. */
+const cachedUsers = 10_000;
+
+/** What people stand on. */
+export interface UserParts extends AccountsOptions {
+  readonly database: Database;
+  readonly feed: ChangeFeed;
+  readonly audit: AuditTrail;
+  /** Tells an owner of an identity that was parted from the account. Best effort: must not throw. */
+  readonly onUnlink: IdentityServiceOptions["notify"];
+}
+
+/** What others ask of people. */
+export interface UsersRoom extends Room {
+  readonly accounts: Accounts;
+  readonly identities: IdentityService;
+  /** A user as answered. */
+  findMessage(id: string): Promise<UserMessage | undefined>;
+}
+
+/** Puts people together, their accounts and their identities. */
+export function assembleUsers(parts: UserParts): UsersRoom {
+  const { database, feed, audit, hasPasskey, onUnlink } = parts;
+  const messages = new InvalidatedCache<UserMessage>({ feed, topics: ["user"], maxEntries: cachedUsers });
+  const identities = new IdentityService({ database, audit, hasPasskey, notify: onUnlink });
+  const loadMessage = async (id: string) => {
+    const found = await findUser(database.reader, id);
+    return found && toUserMessage(found);
+  };
+  return {
+    accounts: new Accounts(parts),
+    identities,
+    findMessage: (id) => messages.get(id, loadMessage),
+    services: [
+      registerService(UserServiceSchema, createUserHandler(new UserService(parts))),
+      registerService(AuthService, createIdentityMethods(identities)),
+    ],
+    figures: listCacheFigures({ user_messages: messages }),
+  };
+}
