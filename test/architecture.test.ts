@@ -39,6 +39,7 @@ const rooms: Rooms = {
     "lib",
     "http",
     "html",
+    "assembly",
     "config",
     "mail",
     "egress",

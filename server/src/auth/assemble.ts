@@ -1,0 +1,86 @@
+import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import type { Room } from "../assembly/room.ts";
+import { registerService } from "../assembly/services.ts";
+import type { AuthenticationConfig } from "../config/config.ts";
+import { createExpirySweep } from "../db/sweep.ts";
+import type { Sealer } from "../encryption/sealer.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { MailboxLimits } from "../limits/mailbox-limits.ts";
+import type { SessionAuthenticator } from "../sessions/authenticator.ts";
+import type { SessionCookies } from "../sessions/cookie.ts";
+import type { SessionService } from "../sessions/service.ts";
+import { AnswerVerifier } from "./answer-verifier.ts";
+import { type Browsers, createBrowsers } from "./browser.ts";
+import { BrowserSignIn } from "./browser-sign-in.ts";
+import { deleteExpiredFlows } from "./flow-store.ts";
+import { Flows } from "./flows.ts";
+import { createFlowMethods } from "./handler.ts";
+import { deleteSentCodes } from "./sent-code-store.ts";
+import { SignInService, type SignInServiceOptions } from "./service.ts";
+import { type ConfiguredStrategiesOptions, createConfiguredStrategies } from "./strategies/configured.ts";
+import type { Strategy } from "./strategy.ts";
+
+/** What signing in stands on. */
+export interface SignInParts
+  extends Omit<SignInServiceOptions, "strategies" | "redirects" | "flows" | "verifier" | "sessions">,
+    Pick<ConfiguredStrategiesOptions, "siteName" | "mailer" | "egress" | "passkeys"> {
+  readonly authentication: AuthenticationConfig;
+  /** Origin that browsers see. */
+  readonly publicUrl: string;
+  readonly sealer: Sealer;
+  readonly clock: Clock;
+  readonly mailboxLimits: MailboxLimits;
+  readonly wrongCodesPerFlow: number;
+  readonly sessions: SessionService;
+  readonly cookies: SessionCookies;
+  readonly authenticator: SessionAuthenticator;
+}
+
+/** What the pages are drawn over. */
+export interface SignInRoom extends Room {
+  /** In the order to offer them. */
+  readonly strategies: readonly Strategy[];
+  readonly browsers: Browsers;
+  readonly browserSignIn: BrowserSignIn;
+}
+
+/** Puts signing in together, with the strategies that are configured. */
+export function assembleSignIn(parts: SignInParts): SignInRoom {
+  const { database, clock, authentication, mailboxLimits, sessions, cookies, authenticator } = parts;
+  const { sameSite, headers } = authentication.session;
+  const strategies = createConfiguredStrategies({ ...parts, mailAllowance: mailboxLimits });
+  const flows = new Flows(parts);
+  const service = new SignInService({
+    ...parts,
+    strategies,
+    redirects: authentication,
+    flows,
+    verifier: new AnswerVerifier({ ...parts, flows, guesses: mailboxLimits }),
+  });
+  const browsers = createBrowsers({
+    secure: parts.publicUrl.startsWith("https:"),
+    crossSite: sameSite === "none",
+  });
+  const browserSignIn = new BrowserSignIn({
+    service,
+    sessions,
+    authenticator,
+    cookies,
+    deviceHeaders: headers,
+    browsers,
+  });
+  const { frontierHiddenStrategies } = authentication;
+  return {
+    strategies,
+    browsers,
+    browserSignIn,
+    services: [
+      registerService(AuthService, createFlowMethods({ service, browserSignIn, frontierHiddenStrategies })),
+    ],
+    sweeps: [
+      { kind: "flows", run: createExpirySweep(database, clock, deleteExpiredFlows) },
+      { kind: "sent_codes", run: createExpirySweep(database, clock, deleteSentCodes) },
+    ],
+    closing: [{ name: "sign-ins", moment: "work", ms: 2_000, run: () => service.drain() }],
+  };
+}
