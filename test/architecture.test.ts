@@ -26,7 +26,7 @@ const rooms: Rooms = {
   encryption: ["lib", "db"],
   // Algorithms, keys, compact JWS: whoever reviews cryptography opens this.
   signatures: ["lib"],
-  principals: ["lib", "http"],
+  principals: ["lib", "http", "assembly"],
   audit: ["lib", "http", "db", "principals"],
   limits: ["lib", "http", "assembly", "config", "db", "principals", "audit"],
   organizations: ["lib", "assembly", "db", "changes", "principals", "audit"],
