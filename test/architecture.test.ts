@@ -27,7 +27,7 @@ const rooms: Rooms = {
   // Algorithms, keys, compact JWS: whoever reviews cryptography opens this.
   signatures: ["lib"],
   principals: ["lib", "http", "assembly"],
-  audit: ["lib", "http", "db", "principals"],
+  audit: ["lib", "http", "assembly", "db", "principals"],
   limits: ["lib", "http", "assembly", "config", "db", "principals", "audit"],
   organizations: ["lib", "assembly", "db", "changes", "principals", "audit"],
   "service-users": ["lib", "assembly", "db", "changes", "signatures", "principals", "audit", "organizations"],
