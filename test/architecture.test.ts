@@ -98,7 +98,7 @@ const rooms: Rooms = {
     "frontdoor/providers",
   ],
   frontdoor: ["lib", "db", "frontdoor/providers", "frontdoor/api-keys", "frontdoor/watch"],
-  pages: ["lib", "http", "html", "principals", "users", "sessions", "passkeys", "auth"],
+  pages: ["lib", "http", "html", "assembly", "principals", "users", "sessions", "passkeys", "auth"],
   // What goes wrong, in the words of each wire: the one place that translates refusals.
   "edge/errors": ["lib"],
   // What the schema says of a method beside its shape.
