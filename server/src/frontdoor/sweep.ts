@@ -23,7 +23,7 @@ const expiredKeysKeptMs = 90 * 86_400_000;
 export function createFrontdoorSweep(
   database: Pick<Database, "transaction">,
   clock: Clock,
-): () => Promise<void> {
+): () => Promise<number> {
   return async () => {
     const before = (ms: number) => new Date(clock.now().getTime() - ms);
     const sweeps = [
@@ -31,11 +31,13 @@ export function createFrontdoorSweep(
       [deleteIdempotencyKeysBefore, before(0)],
       [deleteApiKeysExpiredBefore, before(expiredKeysKeptMs)],
     ] as const;
+    let total = 0;
     for (const [remove, horizon] of sweeps) {
-      await sweepInBatches((limit) => database.transaction((tx) => remove(tx, horizon, limit)));
+      total += await sweepInBatches((limit) => database.transaction((tx) => remove(tx, horizon, limit)));
     }
     await sweepInBatches((limit) =>
       database.transaction(async (tx) => ((await removeFromDeletedFrontdoor(tx, limit)) ? limit : 0)),
     );
+    return total;
   };
 }

@@ -1,5 +1,6 @@
+import type { Sweep } from "../assembly/upkeep.ts";
 import type { Database } from "../db/database.ts";
-import { sweepInBatches } from "../db/sweep.ts";
+import { createExpirySweep } from "../db/sweep.ts";
 import type { Clock } from "../lib/clock.ts";
 import { deleteUsedAssertions } from "./assertion-store.ts";
 import { deleteRevokedTokens } from "./revocation-store.ts";
@@ -8,11 +9,10 @@ import { deleteRevokedTokens } from "./revocation-store.ts";
 const spareMs = 3_600_000;
 
 /** Makes what removes revocations and used assertions that have expired by themselves. */
-export function createTokenSweep(database: Pick<Database, "transaction">, clock: Clock): () => Promise<void> {
-  return async () => {
-    const horizon = new Date(clock.now().getTime() - spareMs);
-    for (const remove of [deleteUsedAssertions, deleteRevokedTokens]) {
-      await sweepInBatches((limit) => database.transaction((tx) => remove(tx, horizon, limit)));
-    }
-  };
+export function createTokenSweeps(database: Pick<Database, "transaction">, clock: Clock): readonly Sweep[] {
+  const lateClock = { now: () => new Date(clock.now().getTime() - spareMs) };
+  return [
+    { kind: "used_assertions", run: createExpirySweep(database, lateClock, deleteUsedAssertions) },
+    { kind: "revoked_tokens", run: createExpirySweep(database, lateClock, deleteRevokedTokens) },
+  ];
 }

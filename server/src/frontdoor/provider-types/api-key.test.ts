@@ -49,6 +49,18 @@ test("a key ends at its instant", async () => {
   });
 });
 
+test("notes whose key let somebody in, and no other; a dry run uses none", async () => {
+  const { context, decideOn, key, type } = setUp();
+  await decideOn(key);
+  expect(context.usedKeys).toEqual(["key-1"]);
+  await decideOn(newSecret("vstk"));
+  await decideOn(key, { ...provider, id: "p2" });
+  await runTest(type, provider, { apiKey: key });
+  context.pass(60);
+  await decideOn(key);
+  expect(context.usedKeys).toEqual(["key-1"]);
+});
+
 test("refuses another provider's key, an unknown one and none of ours", async () => {
   const { decideOn, key } = setUp();
   expect(await decideOn(key, { ...provider, id: "p2" })).toMatchObject({ reason: "unknown_credential" });
@@ -62,7 +74,7 @@ test("tells a mistyped key without looking it up", async () => {
   const { context, key } = setUp();
   const type = createApiKeyType({
     ...context,
-    apiKeys: { findApiKey: () => Promise.reject(new Error("looked up")) },
+    apiKeys: { ...context.apiKeys, findApiKey: () => Promise.reject(new Error("looked up")) },
   });
   const mistyped = `${key.slice(0, -1)}${key.endsWith("A") ? "B" : "A"}`;
   expect(await type.authenticate(provider, { kind: "api_key", key: mistyped })).toMatchObject({
@@ -74,13 +86,10 @@ test("tells a mistyped key without looking it up", async () => {
 test("a store that is down lets nobody in; a defect is thrown", async () => {
   const { context, key } = setUp();
   const withError = (error: Error) =>
-    createApiKeyType({ ...context, apiKeys: { findApiKey: () => Promise.reject(error) } }).authenticate(
-      provider,
-      {
-        kind: "api_key",
-        key,
-      },
-    );
+    createApiKeyType({
+      ...context,
+      apiKeys: { ...context.apiKeys, findApiKey: () => Promise.reject(error) },
+    }).authenticate(provider, { kind: "api_key", key });
   expect(await withError(new DomainError("UNAVAILABLE"))).toMatchObject({
     allowed: false,
     reason: "unavailable",

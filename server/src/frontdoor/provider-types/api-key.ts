@@ -37,8 +37,12 @@ export function createApiKeyType(context: ProviderTypeContext): ProviderType {
     normalise: (data) => ({ ...data, header: getHeader(data).toLowerCase() }),
     accepts: (data) => ({ issuers: [], keyHeader: getHeader(data).toLowerCase(), own: false }),
     async authenticate(provider, credential) {
-      if (credential.kind === "api_key") return await judge(provider, credential.key);
-      return await decide(async () => refuse("wrong_kind", "this provider takes an API key in its header"));
+      if (credential.kind !== "api_key") {
+        return await decide(async () => refuse("wrong_kind", "this provider takes an API key in its header"));
+      }
+      const decision = await judge(provider, credential.key);
+      if (decision.allowed) context.apiKeys.noteUse(decision.identity.subject);
+      return decision;
     },
     async *test(provider, sample) {
       yield (await describeHeader(provider.data)).check;

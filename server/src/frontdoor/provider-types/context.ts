@@ -20,6 +20,8 @@ export interface ApiKeySource {
    * @throws DomainError UNAVAILABLE
    */
   findApiKey(providerId: string, keyHash: string): Promise<StoredApiKey | undefined>;
+  /** The key let somebody in, now. Never waits, never throws. */
+  noteUse(id: string): void;
 }
 
 /** One of this service's own principals, proven and enabled. */

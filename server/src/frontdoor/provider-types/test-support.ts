@@ -16,6 +16,8 @@ export interface TestContext extends ProviderTypeContext {
   pass(seconds: number): void;
   /** By key hash. */
   readonly storedKeys: Map<string, StoredApiKey & { readonly providerId: string }>;
+  /** Ids of the keys that let somebody in, in that order. */
+  readonly usedKeys: string[];
   /** By token, cookie or secret. */
   readonly principals: Map<string, OwnPrincipal | DomainError>;
 }
@@ -28,6 +30,7 @@ export function createTestContext(
   const clock = { now: () => new Date(nowMs) };
   const egress = createTestEgress(options.names);
   const storedKeys: TestContext["storedKeys"] = new Map();
+  const usedKeys: string[] = [];
   const principals: TestContext["principals"] = new Map();
   return {
     publicUrl: "https://auth.example.com",
@@ -36,6 +39,7 @@ export function createTestContext(
     clock,
     clockSkewSeconds: 60,
     storedKeys,
+    usedKeys,
     principals,
     pass: (seconds) => {
       nowMs += seconds * 1000;
@@ -45,6 +49,7 @@ export function createTestContext(
         const found = storedKeys.get(hash);
         return found?.providerId === providerId ? found : undefined;
       },
+      noteUse: (id) => void usedKeys.push(id),
     },
     own: {
       issuer: "https://auth.example.com",

@@ -1,0 +1,35 @@
+import type { Room } from "../assembly/room.ts";
+import { type ApiKeyParts, assembleApiKeys } from "./api-keys/assemble.ts";
+import { assembleFrontdoors } from "./frontdoors/assemble.ts";
+import { assembleFrontends } from "./frontends/assemble.ts";
+import { assembleProviderTypes, type ProviderTypeParts } from "./provider-types/assemble.ts";
+import { assembleProviders, type ProviderParts } from "./providers/assemble.ts";
+import { createFrontdoorSweep } from "./sweep.ts";
+import { assembleWatch, type WatchParts } from "./watch/assemble.ts";
+
+/** What frontdoors stand on, with all that is in them. */
+export type FrontdoorParts = Parameters<typeof assembleFrontdoors>[0] &
+  Omit<ApiKeyParts, "frontdoorAccess"> &
+  Omit<ProviderTypeParts, "frontdoorAccess" | "apiKeys"> &
+  Omit<ProviderParts, "frontdoorAccess" | "types" | "validator"> &
+  Omit<WatchParts, "frontdoorAccess">;
+
+/** Puts the rooms of frontdoors together, from the bottom up. */
+export function assembleFrontdoor(parts: FrontdoorParts): Room {
+  const frontdoors = assembleFrontdoors(parts);
+  const { frontdoorAccess } = frontdoors;
+  const apiKeys = assembleApiKeys({ ...parts, frontdoorAccess });
+  const providerTypes = assembleProviderTypes({ ...parts, frontdoorAccess, apiKeys });
+  const { types, validator } = providerTypes;
+  return {
+    rooms: [
+      frontdoors,
+      apiKeys,
+      providerTypes,
+      assembleProviders({ ...parts, frontdoorAccess, types, validator }),
+      assembleFrontends({ ...parts, frontdoorAccess }),
+      assembleWatch({ ...parts, frontdoorAccess }),
+    ],
+    sweeps: [{ kind: "frontdoor_rows", run: createFrontdoorSweep(parts.database, parts.clock) }],
+  };
+}

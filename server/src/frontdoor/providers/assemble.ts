@@ -1,0 +1,34 @@
+import { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
+import type { Room } from "../../assembly/room.ts";
+import { registerService } from "../../assembly/services.ts";
+import { createDryRunMethods } from "./dry-run-handler.ts";
+import { DryRunService, type DryRunServiceOptions } from "./dry-run-service.ts";
+import { createProviderMethods } from "./handler.ts";
+import { ProviderList } from "./list.ts";
+import { ProviderService, type ProviderServiceOptions } from "./service.ts";
+
+/** What providers stand on. */
+export interface ProviderParts extends ProviderServiceOptions, Pick<DryRunServiceOptions, "findTenant"> {
+  /** Longest time of a call. */
+  readonly requestSeconds: number;
+  /** Aborts when the server begins to stop. */
+  readonly stopping: AbortSignal;
+}
+
+/** Puts providers together: their definitions, lists and dry runs. */
+export function assembleProviders(parts: ProviderParts): Room {
+  const { database, requestSeconds, stopping } = parts;
+  const dryRuns = new DryRunService({
+    ...parts,
+    reader: database.reader,
+    maxSeconds: Math.min(25, requestSeconds * 0.8),
+  });
+  return {
+    services: [
+      registerService(FrontdoorAuthProviderService, {
+        ...createProviderMethods({ providers: new ProviderService(parts), lists: new ProviderList(parts) }),
+        ...createDryRunMethods(dryRuns, stopping),
+      }),
+    ],
+  };
+}
