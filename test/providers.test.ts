@@ -108,7 +108,7 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
     expect((await person.call("AuthCallback", { state, code })).json.message).toBe("invalid flow or expired");
 
     const linkMail = await waitForMail(server, email, before);
-    expect(linkMail.replaceAll("=\n", "")).toContain('lets the account at "acme"');
+    expect(linkMail.replaceAll("=\n", "")).toContain("lets the account at Acme");
     const linkCode = findCode(linkMail);
     const link = { state: metadata.state, code: linkCode };
     const stranger = new Person(server);

@@ -238,7 +238,7 @@ describe("an address that nobody has proven", () => {
     expect([await stateOf(alone.org), await stateOf(shared.org)]).toEqual(["disabled", "enabled"]);
 
     const told = await waitForMail(b, email, before, (mail) => mail.includes("was emptied"));
-    expect(told.replaceAll("=\n", "")).toMatch(/account at "github"[\s\S]*memberships in organizations: 2/);
+    expect(told.replaceAll("=\n", "")).toMatch(/account at GitHub[\s\S]*memberships in organizations: 2/);
     const toRoot = await waitForMail(b, "root@example.org", before, (mail) =>
       mail.includes("disabled for want"),
     );
@@ -305,7 +305,7 @@ describe("an address that nobody has proven", () => {
       const person = new Visitor(a);
       const asked = await typeCode(person, email);
       expect([asked.status, person.cookies.has("sid")]).toEqual([200, false]);
-      expect(asked.text).toContain("Sign in with GitHub first to keep what is there");
+      expect(asked.text).toContain("Sign in with GitHub first");
       expect((await squatter.call("GetCurrentUser")).status).toBe(200);
       // It leads to GitHub.
       const provider = formOf(asked, "/login/with");
@@ -329,7 +329,7 @@ describe("an address that nobody has proven", () => {
       const { pathname, search } = findLink(await waitForMail(a, email, before, hasCode));
       const confirm = formOf(await person.send(pathname + search), "/auth/callback");
       const asked = await post(person, "/auth/callback", confirm);
-      expect(asked.text).toContain("Sign in with GitHub first to keep what is there");
+      expect(asked.text).toContain("Sign in with GitHub first");
       expect([(await squatter.call("GetCurrentUser")).status, person.cookies.has("sid")]).toEqual([
         200,
         false,

@@ -1,4 +1,5 @@
 /** What the owner of an account is told by mail when something about signing in to it has changed. */
+import { toProviderLabel } from "../lib/provider-label.ts";
 import { renderMail } from "./template.ts";
 
 /** A mail's texts. */
@@ -35,7 +36,7 @@ export function toTakeOverNotice(
   { strategies, passkeys, organizations }: EmptiedAccount,
 ): Notice {
   const gone = [
-    ...strategies.map((strategy) => `the account at "${strategy}" that was linked to it`),
+    ...strategies.map((strategy) => `the account at ${toProviderLabel(strategy)} that was linked to it`),
     ...(passkeys > 0 ? [`passkeys: ${passkeys}`] : []),
     ...(organizations > 0 ? [`memberships in organizations: ${organizations}`] : []),
     "all sessions from before",
@@ -70,7 +71,7 @@ export function toUnlinkNotice(site: string, strategy: string, email: string): N
   return toNotice(
     site,
     "A way to sign in was removed",
-    `Your account at "${strategy}"${account} does not sign you in any more.`,
+    `Your account at ${toProviderLabel(strategy)}${account} does not sign you in any more.`,
     "If that was not you, sign in, end your other sessions and look at your account.",
   );
 }

@@ -1,13 +1,14 @@
 import type { FormKit } from "../html/forms.ts";
 import { toNotice } from "../html/frame.ts";
 import { type Html, html } from "../html/html.ts";
+import { toProviderLabel } from "../lib/provider-label.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import { maxPasskeyName, maxPasskeys } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Identity } from "../users/identity-store.ts";
 import { loginPaths } from "./login-view.ts";
 import { ownStrategies } from "./offers.ts";
-import { toAgoText, toDateText, toExactText, toProviderLabel } from "./texts.ts";
+import { toAgoText, toDateText, toExactText } from "./texts.ts";
 
 /** Paths of the account page and of the forms on it. */
 export const accountPaths = {

@@ -15,11 +15,12 @@ import { navigate, navigateByPage } from "../html/navigation.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { redirect, toPath } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
+import { toProviderLabel } from "../lib/provider-label.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import { accountPaths } from "./account-view.ts";
 import { type LoginView, loginPaths, toLoginBody } from "./login-view.ts";
 import { type Offers, ownStrategies } from "./offers.ts";
-import { explain, toProviderLabel, toStatus } from "./texts.ts";
+import { explain, toStatus } from "./texts.ts";
 
 export interface LoginPagesOptions {
   readonly render: RenderPage;

@@ -3,9 +3,9 @@
 import type { FormKit } from "../html/forms.ts";
 import { type Html, html } from "../html/html.ts";
 import { toPath } from "../http/redirect.ts";
+import { toProviderLabel } from "../lib/provider-label.ts";
 import { loginPaths } from "./login-view.ts";
 import { ownStrategies } from "./offers.ts";
-import { toProviderLabel } from "./texts.ts";
 
 /** What is asked, and how to go on without. */
 export interface TakeOverView {
@@ -37,15 +37,15 @@ ${forms.hidden(loginPaths.provider, { return_to: returnTo })}
 ${providers.map(
   (
     name,
-  ) => html`<button class="primary" name="strategy" value="${name}">Sign in with ${toProviderLabel(name)} first to keep what is there</button>
+  ) => html`<button class="primary" name="strategy" value="${name}">Sign in with ${toProviderLabel(name)} first</button>
 `,
 )}</form>`
 }
 ${
   waysToKeep.includes(ownStrategies.passkey) &&
-  html`<p><a class="button primary" href="${toPath(loginPaths.login, { return_to: returnTo })}">Sign in with a passkey first to keep what is there</a></p>`
+  html`<p><a class="button primary" href="${toPath(loginPaths.login, { return_to: returnTo })}">Sign in with a passkey first</a></p>`
 }
-<p>If you did not, somebody else used your address. Go on, and the account is yours alone: whatever was put into it is removed.</p>
+<p class="otherwise">If you did not, somebody else used your address. Go on, and the account is yours alone: whatever was put into it is removed.</p>
 <form method="post" action="${action}">
 ${fields}
 <input type="hidden" name="take_over" value="1">

@@ -125,23 +125,6 @@ export function toStatus({ kind }: Pick<DomainError, "kind">): number {
   return statusByKind[kind];
 }
 
-const wellKnown: Readonly<Record<string, string>> = {
-  google: "Google",
-  github: "GitHub",
-  gitlab: "GitLab",
-  microsoft: "Microsoft",
-  apple: "Apple",
-};
-
-/** What to call an identity provider, of whose strategy only the name is known. */
-export function toProviderLabel(strategyName: string): string {
-  const spaced = strategyName.replace(/[-_]+/g, " ").trim();
-  return (
-    wellKnown[strategyName] ??
-    (spaced === "" ? strategyName : spaced.charAt(0).toUpperCase() + spaced.slice(1))
-  );
-}
-
 const dateFormat = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeZone: "UTC" });
 const exactFormat = new Intl.DateTimeFormat("en-GB", {
   dateStyle: "medium",

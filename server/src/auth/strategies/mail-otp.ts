@@ -7,6 +7,7 @@
  */
 import { DomainError } from "../../lib/errors.ts";
 import type { Metadata } from "../../lib/metadata.ts";
+import { toProviderLabel } from "../../lib/provider-label.ts";
 import type { Mailer } from "../../mail/mailer.ts";
 import type { MailMessage } from "../../mail/message.ts";
 import { type MailTemplate, renderMail } from "../../mail/template.ts";
@@ -46,7 +47,7 @@ export const mailOtpTemplate: MailTemplate = {
  * have asked for it.
  */
 function toJoining({ subject, body }: MailTemplate, strategyName: string): MailTemplate {
-  const warning = `It also lets the account at "${strategyName}" that you have just used sign in as you from then on. If you have used none, tell the code to nobody.`;
+  const warning = `It also lets the account at ${toProviderLabel(strategyName)} that you have just used sign in as you from then on. If you have used none, tell the code to nobody.`;
   return { subject, body: `${body.trimEnd()}\n\n${warning}` };
 }
 
