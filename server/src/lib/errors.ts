@@ -56,7 +56,7 @@ export const reasons = {
   CROSS_ORIGIN: ["permission_denied", "not authorized"],
   CONSENT_NEEDED: [
     "permission_denied",
-    "nobody is made a member without their consent: owners will invite them, and until then a superuser adds them",
+    "nobody is made a member without their consent: ask a superuser to add them",
   ],
   NOT_FOUND: ["not_found", "not found"],
   USER_NOT_FOUND: ["not_found", "user doesn't exist"],
@@ -77,7 +77,10 @@ export const reasons = {
   HOSTNAME_TAKEN: ["already_exists", "host name is taken"],
   PASSKEY_TAKEN: ["already_exists", "this passkey is registered already"],
   ALREADY_MEMBER: ["already_exists", "already a member"],
-  LAST_OWNER: ["failed_precondition", "the last owner of an organization cannot be removed"],
+  LAST_OWNER: [
+    "failed_precondition",
+    "an organization must keep an owner that is enabled, make another one first",
+  ],
   LAST_WAY_IN: ["failed_precondition", "nothing else would open the account"],
   DEFAULT_ORGANIZATION: [
     "failed_precondition",
@@ -90,7 +93,10 @@ export const reasons = {
     "the trail no longer holds the record that was read last: the database was restored",
   ],
   ORGANIZATION_DISABLED: ["failed_precondition", "org is disabled"],
-  TOO_MANY_ORGANIZATIONS: ["resource_exhausted", "a person cannot own more organizations"],
+  TOO_MANY_ORGANIZATIONS: [
+    "resource_exhausted",
+    "a person cannot own more organizations: delete one, or have a superuser add another",
+  ],
   TOO_MANY_PASSKEYS: ["resource_exhausted", "too many passkeys, remove one first"],
   TOO_MANY_CREDENTIALS: ["resource_exhausted", "too many live credentials, delete unused ones first"],
   TOO_MANY_FAILURES: ["resource_exhausted", "too many failed attempts, try again later"],

@@ -34,16 +34,17 @@ const mostNamed = 20;
 /**
  * Refuses what left organizations without an owner, by name; nothing if there are none.
  *
+ * @param wayOut what else the caller may do than make another owner, as a clause of the text.
  * @throws DomainError LAST_OWNER; the transaction must then roll back.
  */
-export async function refuseOwnerless(tx: Tx, orgIds: readonly string[]): Promise<void> {
+export async function refuseOwnerless(tx: Tx, orgIds: readonly string[], wayOut = ""): Promise<void> {
   if (orgIds.length === 0) return;
   const told = orgIds.slice(0, mostNamed);
   const names = (await findOrganizationNames(tx, told)).join(", ");
   const more = orgIds.length > told.length ? ` and ${orgIds.length - told.length} more` : "";
   const [, text] = reasons.LAST_OWNER;
   throw new DomainError("LAST_OWNER", {
-    message: `${text}: ${names}${more}`,
+    message: `${text}${wayOut}: ${names}${more}`,
     metadata: { org_ids: told.join(",") },
   });
 }
@@ -78,7 +79,9 @@ export async function requireRoomToOwn(
   { organizationsPerPerson }: OwnershipLimit,
 ): Promise<void> {
   if (caller.superuser || (await countOwned(tx, userId)) < organizationsPerPerson) return;
-  throw new DomainError("TOO_MANY_ORGANIZATIONS");
+  throw new DomainError("TOO_MANY_ORGANIZATIONS", {
+    message: `a person cannot own more than ${organizationsPerPerson} organizations: delete one, or have a superuser add another`,
+  });
 }
 
 /**

@@ -112,7 +112,7 @@ export class UserService {
       const { result: user, ownerless } = await findLeftOwnerless(tx, orgIds, () =>
         store.updateUserState(tx, id, state, this.#clock.now()),
       );
-      if (!allowsOwnerless) await refuseOwnerless(tx, ownerless);
+      if (!allowsOwnerless) await refuseOwnerless(tx, ownerless, " or set allow_ownerless");
       if (user === undefined) throw new DomainError("USER_NOT_FOUND");
       const ended = state === "enabled" ? await this.#endSessions(tx, id) : [];
       await this.#audit.record(tx, caller, {
