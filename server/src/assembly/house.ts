@@ -1,3 +1,10 @@
+/**
+ * The house: all rooms of one server, asked as one for services, routes,
+ * figures, upkeep and closing.
+ *
+ * This room owns the shapes in which rooms offer their parts, and what is done
+ * with all of them alike. It knows no noun, and builds no part of any.
+ */
 import type { PlainRoute } from "../http/plain-route.ts";
 import type { Log } from "../lib/log.ts";
 import type { Stopping } from "../lib/stopping.ts";

@@ -1,7 +1,4 @@
-/**
- * Registrations of services: in these terms a room hands its RPC methods to the
- * edge. This room owns shapes alone; it builds nothing and knows no noun.
- */
+/** Registrations of services: in these terms a room hands its RPC methods to the edge. */
 import type { DescService } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 
