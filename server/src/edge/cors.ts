@@ -1,5 +1,6 @@
 import { cors as connectCors } from "@connectrpc/connect";
-import { findHeader, type NodeRequest, type NodeResponse, toRawPath } from "../http/node-http.ts";
+import { findHeader, type NodeRequest, type NodeResponse } from "../http/node-http.ts";
+import type { PlainRoute } from "../http/plain-route.ts";
 
 const allowedHeaders = [
   ...connectCors.allowedHeaders,
@@ -23,6 +24,13 @@ const exposedHeaders = [
 /** How long a browser may keep a preflight's answer; browsers cap it themselves. */
 const preflightSeconds = 7200;
 
+/** @param routes plain ones at the request's path, if there are */
+type ApplyCors = (
+  request: NodeRequest,
+  response: NodeResponse,
+  routes?: Iterable<Pick<PlainRoute, "readsNoCookie">>,
+) => boolean;
+
 /**
  * Cross-origin sharing with exact origins and credentials (Fetch §3.2).
  *
@@ -30,11 +38,9 @@ const preflightSeconds = 7200;
  * request itself, a preflight. Other origins get no header at all, so their
  * browsers show them nothing.
  */
-export function createCors(
-  allowedOrigins: readonly string[],
-): (request: NodeRequest, response: NodeResponse) => boolean {
+export function createCors(allowedOrigins: readonly string[]): ApplyCors {
   const allowed = new Set(allowedOrigins);
-  return (request, response) => {
+  return (request, response, routes = []) => {
     if (allowed.size > 0) {
       response.setHeader("vary", "Origin");
     }
@@ -42,7 +48,8 @@ export function createCors(
     const isAllowed = origin !== undefined && allowed.has(origin);
     if (isAllowed) {
       response.setHeader("access-control-allow-origin", origin);
-      if (!isUncredentialed(request)) response.setHeader("access-control-allow-credentials", "true");
+      const readsNoCookie = [...routes].some((route) => route.readsNoCookie);
+      if (!readsNoCookie) response.setHeader("access-control-allow-credentials", "true");
     }
     if (origin === undefined || !isPreflight(request)) {
       if (isAllowed) response.setHeader("access-control-expose-headers", exposedHeaders);
@@ -57,11 +64,6 @@ export function createCors(
     response.end();
     return true;
   };
-}
-
-/** The OAuth routes read no cookie, so a page has none to send there. */
-function isUncredentialed(request: NodeRequest): boolean {
-  return toRawPath(request.url).startsWith("/oauth2/");
 }
 
 function isPreflight(request: NodeRequest): boolean {

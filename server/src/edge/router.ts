@@ -155,7 +155,7 @@ export function createEdge(options: EdgeOptions): Edge {
     const rest = routes === undefined && rpc === undefined ? findRest(request) : undefined;
     const route = routes !== undefined || rpc !== undefined ? path : (rest?.label ?? otherRoute);
     const hasService = () => servicePaths.has(toServicePath(path));
-    if (applyCors(request, response)) {
+    if (applyCors(request, response, routes?.values())) {
       return route;
     }
     if (refusal !== undefined) {

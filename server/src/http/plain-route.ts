@@ -40,6 +40,8 @@ interface RouteBase {
   readonly path: string;
   /** Shape of its refusals: `{"code","message"}` unless it is an OAuth 2 route (RFC 6749 §5.2). */
   readonly refusals?: "oauth";
+  /** No cookie is read, so pages of other origins have none to send along (Fetch §3.2.5). */
+  readonly readsNoCookie?: true;
 }
 
 /** A route from request to response. A DomainError becomes `{"code","message"}`. */

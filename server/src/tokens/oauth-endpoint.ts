@@ -35,6 +35,7 @@ export function toOauthRoute(
     method: "POST",
     path,
     refusals: "oauth",
+    readsNoCookie: true,
     raw: async (request, response, info) => {
       const { headers } = request;
       const body = await readBody(request);
