@@ -1,6 +1,8 @@
 /**
  * The edge: every request of either HTTP version enters here and is handed to
- * a plain route, an RPC handler, or nobody.
+ * a plain route, an RPC handler, REST, or nobody. Here is what every request
+ * goes through (its id, its line of the log, cross-origin sharing, its turn);
+ * each kind of answer has a folder of its own, and none of them knows this one.
  *
  * Routes are matched on the raw path, in this order: plain routes, RPC
  * methods, REST, methods that a known service does not have. Nothing is decoded
@@ -8,8 +10,6 @@
  * no rule of any noun; it turns requests into calls and refusals into answers.
  */
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { Interceptor } from "@connectrpc/connect";
-import { Health as HealthService } from "@vestibule/proto/grpc/health/v1/health_pb";
 import type { ServiceRegistration } from "../assembly/services.ts";
 import type { Cidr } from "../http/cidr.ts";
 import { createClientAddressRule } from "../http/client-address.ts";
@@ -19,7 +19,7 @@ import type { FunctionRoute, PlainRoute } from "../http/plain-route.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
-import { type RequestInfo, requestInfoKey } from "../lib/request.ts";
+import type { RequestInfo } from "../lib/request.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { logRequest } from "./access-log.ts";
 import type { Admission } from "./admission.ts";
@@ -30,13 +30,12 @@ import type { Guests } from "./errors/guests.ts";
 import { createTranslator } from "./errors/translate.ts";
 import { createFrontierAlias } from "./frontier/alias.ts";
 import { setStrictTransport } from "./hsts.ts";
-import { createAuthenticateInterceptor, type PrincipalChain } from "./interceptors/authenticate.ts";
-import { createCsrfInterceptors } from "./interceptors/csrf.ts";
-import { createRequestValidator } from "./interceptors/validate.ts";
+import type { PrincipalChain } from "./interceptors/authenticate.ts";
+import { createInterceptors } from "./interceptors/interceptors.ts";
 import { createOpenApiRoute } from "./openapi/route.ts";
-import { createHealthRoutes, createHealthService, type Health } from "./operations/health.ts";
+import type { Health } from "./operations/health.ts";
 import { type Metrics, otherRoute } from "./operations/metrics.ts";
-import { createReflection } from "./operations/reflection.ts";
+import { createOperations } from "./operations/operations.ts";
 import { sendRefusal, servePlainRoute } from "./plain-route.ts";
 import { joinRepeatedCredentials } from "./repeated-credentials.ts";
 import { createRequestInfoReader } from "./request-info.ts";
@@ -121,22 +120,23 @@ export interface Edge {
  *   method that nobody answers
  */
 export function createEdge(options: EdgeOptions): Edge {
-  const { rpcs, findRest, warmUp } = createCalls(options);
-  const plain = indexRoutes([
-    ...options.routes,
-    ...createHealthRoutes(options.health),
-    options.metrics.route,
-    createOpenApiRoute(options),
-  ]);
+  const alias = createFrontierAlias(options.frontierMethods, options.services);
+  const operations = createOperations(
+    options,
+    [...options.services, alias].map(({ service }) => service),
+  );
+  const { rpcs, findRest, warmUp } = createCalls(
+    options,
+    [...options.services, ...operations.services],
+    alias,
+  );
+  const plain = indexRoutes([...options.routes, ...operations.routes, createOpenApiRoute(options)]);
   const servicePaths = new Set([...rpcs.keys()].map(toServicePath));
   const readInfo = createRequestInfoReader(options);
   const findClient = createClientAddressRule(options.trustedProxies);
   const turnsOf = createTurns();
   const applyCors = createCors(options.allowedOrigins);
   const { log, metrics, tracing, limits, publicOrigin, lost, strictTransport, admission } = options;
-  const vital = new Set(["/healthz", "/ping", options.metrics.route.path]);
-  /** What is asked to know how the process is, and is answered however it is. */
-  const isVital = ({ url = "" }: NodeRequest) => vital.has(url) || url.startsWith(healthPath);
 
   /** Answers the request, or refuses it; the result names its route for the metrics. */
   function dispatch(
@@ -218,7 +218,7 @@ export function createEdge(options: EdgeOptions): Edge {
         response.destroy();
       }
     };
-    if (admission.isOpenAt(beganAtMs) || isVital(request)) {
+    if (admission.isOpenAt(beganAtMs) || operations.isVital(request.url)) {
       answer();
     } else {
       admission.enter({
@@ -246,29 +246,22 @@ function hasEnded(response: NodeResponse): boolean {
   return "stream" in response ? response.stream.destroyed : response.destroyed;
 }
 
-const healthPath = `/${HealthService.typeName}/`;
-
-/** Has each call's work done in its turn. */
-const takeTurns: Interceptor = (next) => (request) => {
-  const { doWork } = request.contextValues.get(requestInfoKey);
-  return doWork === undefined ? next(request) : doWork(() => next(request));
-};
-
-/** How the services are called: over RPC by path, and over REST. */
-function createCalls(options: EdgeOptions): {
+/**
+ * How the services are called: over RPC by path, and those of ours over REST.
+ *
+ * @param own all that are called by their own names
+ */
+function createCalls(
+  options: EdgeOptions,
+  own: readonly ServiceRegistration[],
+  alias: ServiceRegistration,
+): {
   rpcs: Map<string, Rpc>;
   findRest: FindRest;
   warmUp: () => Promise<void>;
 } {
-  const alias = createFrontierAlias(options.frontierMethods, options.services);
-  const shown = [...options.services, alias].map(({ service }) => service);
-  const health = createHealthService(
-    options.health,
-    shown.map(({ typeName }) => typeName),
-  );
-  const own = [...options.services, health, ...createReflection([...shown, health.service])];
-  const validator = createRequestValidator();
-  const csrf = createCsrfInterceptors({
+  const interceptors = createInterceptors({
+    principals: options.principals,
     origins: [options.publicOrigin, ...options.allowedOrigins],
     crossSite: options.cookieCrossesSites,
   });
@@ -278,18 +271,12 @@ function createCalls(options: EdgeOptions): {
       bodyBytes: options.limits.bodyBytes,
       guests: options.guests,
     }),
-    interceptors: [
-      takeTurns,
-      csrf.beforeProof,
-      createAuthenticateInterceptor(options.principals),
-      csrf.afterProof,
-      validator.interceptor,
-    ],
+    interceptors: interceptors.chain,
     bodyBytes: options.limits.bodyBytes,
     ...(options.guests !== undefined && { registry: options.guests.registry }),
     limits: new CallLimits({
       requestSeconds: options.limits.requestSeconds,
-      shutdownSignal: options.shutdownSignal && toUnavailable(options.shutdownSignal),
+      shutdownSignal: options.shutdownSignal,
     }),
   };
   const rpcs = new Map([...createRpcs(own, rpc), ...createRpcs([alias], { ...rpc, protoFieldNames: true })]);
@@ -297,17 +284,8 @@ function createCalls(options: EdgeOptions): {
   return {
     rpcs,
     findRest: createRest({ ...rpc, services, publicOrigin }),
-    warmUp: () => validator.warm(own.map(({ service }) => service)),
+    warmUp: () => interceptors.warm(own.map(({ service }) => service)),
   };
-}
-
-/** The same signal with a reason that callers may see, whatever its own. */
-function toUnavailable(signal: AbortSignal): AbortSignal {
-  const controller = new AbortController();
-  const abort = () => controller.abort(new DomainError("UNAVAILABLE", { detail: "shutting down" }));
-  if (signal.aborted) abort();
-  signal.addEventListener("abort", abort, { once: true });
-  return controller.signal;
 }
 
 function indexRoutes(routes: readonly PlainRoute[]): Map<string, Map<string, PlainRoute>> {

@@ -1,11 +1,12 @@
 import type { NodeResponse } from "../../http/node-http.ts";
+import { DomainError } from "../../lib/errors.ts";
 import { CallLimit } from "./call-limit.ts";
 
 /** What bounds all calls. */
 export interface CallLimitsOptions {
   /** Longest time of a unary call, in seconds. */
   readonly requestSeconds: number;
-  /** Aborts when the process must end. */
+  /** Aborts when the process must end; calls then end as `unavailable`. */
   readonly shutdownSignal?: AbortSignal | undefined;
 }
 
@@ -13,16 +14,17 @@ export interface CallLimitsOptions {
 export class CallLimits {
   /** Longest time of a unary call, in milliseconds. */
   readonly requestMs: number;
+  /** Aborts with what callers are told when the process must end. */
   readonly shutdownSignal: AbortSignal | undefined;
   readonly #underWay = new Set<CallLimit>();
 
   constructor({ requestSeconds, shutdownSignal }: CallLimitsOptions) {
     this.requestMs = requestSeconds * 1000;
-    this.shutdownSignal = shutdownSignal;
+    this.shutdownSignal = shutdownSignal && toUnavailable(shutdownSignal);
     const stopAll = () => {
-      for (const limit of this.#underWay) limit.stop(shutdownSignal?.reason);
+      for (const limit of this.#underWay) limit.stop(this.shutdownSignal?.reason);
     };
-    shutdownSignal?.addEventListener("abort", stopAll, { once: true });
+    this.shutdownSignal?.addEventListener("abort", stopAll, { once: true });
   }
 
   /**
@@ -45,4 +47,13 @@ export class CallLimits {
       limit.end();
     }
   }
+}
+
+/** The same signal with a reason that callers may see, whatever its own. */
+function toUnavailable(signal: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  const abort = () => controller.abort(new DomainError("UNAVAILABLE", { detail: "shutting down" }));
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  return controller.signal;
 }
