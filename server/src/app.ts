@@ -65,33 +65,39 @@ export async function createApp(options: AppOptions): Promise<App> {
   });
 }
 
+/** Adds what the nouns stand on: the database, limits, mail, and the way out. */
+async function addGround(house: House, options: AppOptions, siteName: string) {
+  const { config, storage, log, clock, tracing } = options;
+  const { database, feed, audit } = storage;
+  const { limits, authentication } = config;
+  house.add(assembleDatabase(database));
+  house.add(await assembleChanges(feed));
+  const { guard, flowLimits, mailboxLimits } = house.add(
+    await assembleLimits({ database, audit, clock, log, limits }),
+  );
+  const { mailer, notifier } = house.add(
+    await assembleMail({ settings: config, siteName, clock, log, tracing, wait: options.waitForMail }),
+  );
+  const { oidcProviders } = authentication;
+  const { egress, documents } = house.add(
+    assembleEgress({ egress: config.egress, oidcProviders, clock, log, tracing }),
+  );
+  return { guard, flowLimits, mailboxLimits, mailer, notifier, egress, documents };
+}
+
 /**
  * Adds all rooms, each after those that it stands on.
  *
  * @param stopping aborts when the server begins to stop.
  */
 async function addRooms(house: House, options: AppOptions, stopping: AbortSignal) {
-  const { config, storage, log, clock, tracing } = options;
+  const { config, storage, log, clock } = options;
   const { database, feed, audit, sealer, rotation, secrets } = storage;
   const { publicUrl, adminEmails, limits, authentication } = config;
   const siteName = authentication.passkey?.rpDisplayName ?? new URL(publicUrl).host;
   const ground = { database, feed, audit, clock, log };
+  const { guard, notifier, ...means } = await addGround(house, options, siteName);
 
-  house.add(assembleDatabase(database));
-  house.add(await assembleChanges(feed));
-  const { guard, ...bounds } = house.add(await assembleLimits({ ...ground, limits }));
-  const { mailer, notifier } = house.add(
-    await assembleMail({ settings: config, siteName, clock, log, tracing, wait: options.waitForMail }),
-  );
-  const { egress, documents } = house.add(
-    assembleEgress({
-      egress: config.egress,
-      oidcProviders: authentication.oidcProviders,
-      clock,
-      log,
-      tracing,
-    }),
-  );
   const organizations = house.add(assembleOrganizations({ ...ground, limits }));
   const { access, findTenant } = organizations;
   const serviceUsers = house.add(
@@ -135,13 +141,11 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
   const { browserSignIn, strategies, browsers } = house.add(
     assembleSignIn({
       ...ground,
-      ...bounds,
+      ...means,
       sealer,
       authentication,
       publicUrl,
       siteName,
-      mailer,
-      egress,
       wrongCodesPerFlow: limits.wrongCodesPerFlow,
       sessions,
       cookies,
@@ -174,10 +178,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
   );
   const principals = house.add(
     assemblePrincipals({
-      basic: judges.basic,
-      opaqueToken: judges.opaqueToken,
-      accessToken: async (token) => (await judges.accessToken(token)).principal,
-      session: judges.session,
+      judges,
       findSessionCookies: authenticator.findCookies,
       findUser: users.findMessage,
       findServiceUser: serviceUsers.findMessage,
@@ -200,8 +201,8 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       access,
       sealer,
       publicUrl,
-      egress,
-      documents,
+      egress: means.egress,
+      documents: means.documents,
       clockSkewSeconds: authentication.clockSkewSeconds,
       issuer: authentication.token.issuer,
       judges,

@@ -19,9 +19,22 @@ export interface PrincipalsRoom extends Room {
   authenticateStream(header: Headers): Promise<Principal>;
 }
 
+/** What finding out who is calling stands on. */
+export interface PrincipalParts extends Pick<Authenticators, "findSessionCookies">, WhoamiOptions {
+  /** As of `Authenticators`, but that an access token is answered with what it says as well. */
+  readonly judges: Required<Pick<Authenticators, "basic" | "opaqueToken" | "session">> & {
+    accessToken(token: string): Promise<{ readonly principal: Principal }>;
+  };
+}
+
 /** Puts together who is calling. */
-export function assemblePrincipals(parts: Authenticators & WhoamiOptions): PrincipalsRoom {
-  const chain = createPrincipalChain(parts);
+export function assemblePrincipals(parts: PrincipalParts): PrincipalsRoom {
+  const { judges, findSessionCookies } = parts;
+  const chain = createPrincipalChain({
+    ...judges,
+    accessToken: async (token) => (await judges.accessToken(token)).principal,
+    ...(findSessionCookies && { findSessionCookies }),
+  });
   return {
     chain,
     async authenticateStream(header) {

@@ -159,17 +159,8 @@ function describe({ kind, id, title, serviceUserId }: Credential): string {
   return `${kindNames[kind]} ${id} ${JSON.stringify(title)} of service user ${serviceUserId}`;
 }
 
-/** @see {@link ServiceUserAuthenticator} */
-export function createServiceUserAuthenticator(options: {
-  readonly source: CredentialSource;
-  readonly caches: CredentialCaches;
-  readonly usage: UseRecorder;
-  readonly clock: Clock;
-}): ServiceUserAuthenticator {
-  const { source, caches, usage, clock } = options;
-  // Credentials are replaced in their cache, never changed, so a key lives as long as its row is cached.
-  const publicKeys = new WeakMap<KeyPair, KeyObject>();
-
+/** Finds what proofs are held against, in memory first. */
+function createLookup(source: CredentialSource, caches: CredentialCaches) {
   function findCredential(id: string): Promise<Credential | undefined> {
     return caches.credentials.get(id, () => source.findCredential(id));
   }
@@ -196,12 +187,6 @@ export function createServiceUserAuthenticator(options: {
     return found ?? refuse("unknown opaque token");
   }
 
-  function checkExpiry(credential: Credential): void {
-    if (isExpired(credential, clock.now())) {
-      refuseKnown(credential, `expired at ${credential.expiresAt?.toISOString()}`);
-    }
-  }
-
   function peekHolder(id: string): Holder | undefined {
     const serviceUser = caches.serviceUsers.peek(id);
     const organizationState = serviceUser && caches.organizationStates.peek(serviceUser.orgId);
@@ -219,16 +204,38 @@ export function createServiceUserAuthenticator(options: {
     return organizationState && { serviceUser, organizationState };
   }
 
-  /** @param credentialId of what was presented, for the audit. */
-  function checkEnabled({ serviceUser, organizationState }: Holder, credentialId: string): void {
-    const { id, orgId } = serviceUser;
-    if (serviceUser.state !== "disabled" && organizationState === "enabled") return;
-    const owner = { type: "serviceuser", id, orgId, credentialId } as const;
-    if (serviceUser.state === "disabled") {
-      throw new DomainError("PRINCIPAL_DISABLED", { detail: `service user ${id} is disabled`, owner });
+  return { findCredential, peekMatchingSecret, getMatchingSecret, getToken, peekHolder, findHolder };
+}
+
+/** @param credentialId of what was presented, for the audit. */
+function checkEnabled({ serviceUser, organizationState }: Holder, credentialId: string): void {
+  const { id, orgId } = serviceUser;
+  if (serviceUser.state !== "disabled" && organizationState === "enabled") return;
+  const owner = { type: "serviceuser", id, orgId, credentialId } as const;
+  if (serviceUser.state === "disabled") {
+    throw new DomainError("PRINCIPAL_DISABLED", { detail: `service user ${id} is disabled`, owner });
+  }
+  const detail = `organization ${orgId} of service user ${id} is disabled`;
+  throw new DomainError("ORGANIZATION_DISABLED", { detail, owner });
+}
+
+/** @see {@link ServiceUserAuthenticator} */
+export function createServiceUserAuthenticator(options: {
+  readonly source: CredentialSource;
+  readonly caches: CredentialCaches;
+  readonly usage: UseRecorder;
+  readonly clock: Clock;
+}): ServiceUserAuthenticator {
+  const { source, caches, usage, clock } = options;
+  const lookup = createLookup(source, caches);
+  const { findCredential, getToken, peekHolder, findHolder } = lookup;
+  // Credentials are replaced in their cache, never changed, so a key lives as long as its row is cached.
+  const publicKeys = new WeakMap<KeyPair, KeyObject>();
+
+  function checkExpiry(credential: Credential): void {
+    if (isExpired(credential, clock.now())) {
+      refuseKnown(credential, `expired at ${credential.expiresAt?.toISOString()}`);
     }
-    const detail = `organization ${orgId} of service user ${id} is disabled`;
-    throw new DomainError("ORGANIZATION_DISABLED", { detail, owner });
   }
 
   /** The end of every proof: the credential fits, all else is asked here. */
@@ -275,7 +282,8 @@ export function createServiceUserAuthenticator(options: {
       if (!isUuid(id)) refuse("client id is not a UUID");
       if (isOpaqueToken(secret)) return await authenticateOpaqueToken(secret, id.toLowerCase());
       const key = id.toLowerCase();
-      const credential = peekMatchingSecret(key, secret) ?? (await getMatchingSecret(key, secret));
+      const credential =
+        lookup.peekMatchingSecret(key, secret) ?? (await lookup.getMatchingSecret(key, secret));
       const { serviceUserId } = credential;
       const holder = peekHolder(serviceUserId) ?? (await findHolder(serviceUserId));
       return admit(credential, holder, { authVia: "client_credentials", credentialKind: "client_secret" });

@@ -72,11 +72,50 @@ function readResponse(stateOptions: Metadata): Record<string, unknown> {
   });
 }
 
+function toResult(ceremony: Ceremony, ceremonyOptions: object): BeginResult {
+  // Through JSON: absent members must be absent, not undefined.
+  const plain = JSON.parse(JSON.stringify(ceremonyOptions));
+  return { stateOptions: { options: plain, type: ceremony.type }, secret: { ...ceremony } };
+}
+
+/** What every answer of an authenticator has to fit. */
+interface Expectations {
+  readonly expectedOrigin: string[];
+  readonly expectedRPID: string;
+  readonly requireUserVerification: boolean;
+}
+
+/** Verifies an assertion of a passkey, and answers its counter. @throws DomainError INVALID_FLOW */
+async function verifyAssertion(
+  expectations: Expectations,
+  challenge: string,
+  answer: AuthenticationResponseJSON,
+  passkey: Passkey,
+): Promise<number> {
+  const credential: WebAuthnCredential = {
+    id: passkey.credentialId,
+    publicKey: passkey.publicKey,
+    // Judged below: the library would refuse every regression alike.
+    counter: 0,
+  };
+  const { verifyAuthenticationResponse } = await import("@simplewebauthn/server");
+  const result = await verifyAuthenticationResponse({
+    response: answer,
+    expectedChallenge: challenge,
+    credential,
+    ...expectations,
+  }).catch((error) => {
+    throw refuse(`passkey ${passkey.id}: ${describe(error)}`, error);
+  });
+  if (!result.verified) throw refuse(`passkey ${passkey.id}: bad signature`);
+  return result.authenticationInfo.newCounter;
+}
+
 /** Strategy `passkey`. */
 export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy {
   const { rpDisplayName, rpId, rpOrigins, flowSeconds, passkeys, clock, log } = options;
   const timeout = flowSeconds * 1000;
-  const expectations = {
+  const expectations: Expectations = {
     expectedOrigin: [...rpOrigins],
     expectedRPID: rpId,
     requireUserVerification: true,
@@ -120,12 +159,6 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
     return toResult({ type: "login", challenge: request.challenge }, request);
   }
 
-  function toResult(ceremony: Ceremony, ceremonyOptions: object): BeginResult {
-    // Through JSON: absent members must be absent, not undefined.
-    const plain = JSON.parse(JSON.stringify(ceremonyOptions));
-    return { stateOptions: { options: plain, type: ceremony.type }, secret: { ...ceremony } };
-  }
-
   async function finishRegistration(
     challenge: string,
     response: Record<string, unknown>,
@@ -158,7 +191,7 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
     const passkey = isCredentialId(answer.id) ? await options.findByCredentialId(answer.id) : undefined;
     if (passkey === undefined) throw refuse("passkey: unknown credential");
     await checkUserHandle(passkey, answer);
-    const counter = await verify(challenge, answer, passkey);
+    const counter = await verifyAssertion(expectations, challenge, answer, passkey);
     judgeCounter(passkey, counter);
     await passkeys.noteUse(passkey.id, counter);
     return { kind: "passkey", userId: passkey.userId, passkeyId: passkey.id };
@@ -170,30 +203,6 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
     const { userHandle } = answer.response ?? {};
     if (owner === undefined || userHandle !== owner.handle)
       throw refuse("passkey: another user's handle, or none");
-  }
-
-  async function verify(
-    challenge: string,
-    answer: AuthenticationResponseJSON,
-    passkey: Passkey,
-  ): Promise<number> {
-    const credential: WebAuthnCredential = {
-      id: passkey.credentialId,
-      publicKey: passkey.publicKey,
-      // Judged below: the library would refuse every regression alike.
-      counter: 0,
-    };
-    const { verifyAuthenticationResponse } = await import("@simplewebauthn/server");
-    const result = await verifyAuthenticationResponse({
-      response: answer,
-      expectedChallenge: challenge,
-      credential,
-      ...expectations,
-    }).catch((error) => {
-      throw refuse(`passkey ${passkey.id}: ${describe(error)}`, error);
-    });
-    if (!result.verified) throw refuse(`passkey ${passkey.id}: bad signature`);
-    return result.authenticationInfo.newCounter;
   }
 
   /**
