@@ -1,6 +1,13 @@
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { findUnusedPermissions, findViolations, type Rooms, readSources } from "./parts/architecture.ts";
+import {
+  findLongFunctions,
+  findUnusedPermissions,
+  findUnwired,
+  findViolations,
+  type Rooms,
+  readSources,
+} from "./parts/architecture.ts";
 
 /**
  * Who knows whom, exactly: an import that is not here fails, and so does a
@@ -220,6 +227,19 @@ test("the table permits nothing that no import uses", () => {
   expect(findUnusedPermissions(readSources(serverSources), rooms)).toEqual([]);
 });
 
+test("every part is built by somebody, and every room is in the house", () => {
+  expect(findUnwired(readSources(serverSources))).toEqual([]);
+});
+
+test.each(["server", "clients", "scripts", "test/parts"])(
+  "no function in %s has over 150 lines",
+  (folder) => {
+    const sources = readSources(join(import.meta.dirname, "..", folder));
+    expect(sources.length).toBeGreaterThan(3);
+    expect(findLongFunctions(sources, 150)).toEqual([]);
+  },
+);
+
 test("the table itself runs one way", () => {
   const below = (room: string): string[] => (rooms[room] ?? []).flatMap((other) => [other, ...below(other)]);
   for (const room of Object.keys(rooms)) expect(below(room)).not.toContain(room);
@@ -307,6 +327,50 @@ test("names permissions that nothing uses and rooms that are not there", () => {
   ];
   const table = { lib: [], db: ["lib", "config"], attic: [] };
   expect(findUnusedPermissions(sources, table)).toEqual(["db does not use config", "there is no room attic"]);
+});
+
+test("names parts that nobody builds, and rooms that are not in the house", () => {
+  const sources = [
+    {
+      path: "app.ts",
+      text: `
+        import { assembleTokens } from "./tokens/assemble.ts";
+        import { assembleUsers } from "./users/assemble.ts";
+        const tokens = house.add(await assembleTokens());
+        const users = assembleUsers();`,
+    },
+    {
+      path: "tokens/assemble.ts",
+      text: `
+        import type { Sweeper } from "./sweeper.ts";
+        import { Keyring } from "./keyring.ts";
+        import * as store from "./store.ts";
+        export function assembleTokens() {}`,
+    },
+    { path: "tokens/keyring.ts", text: "export class Keyring {} export class Touches {}" },
+    { path: "tokens/store.ts", text: "export function findKeys() {}" },
+    { path: "tokens/sweeper.ts", text: "export function createSweeper() {} export interface Sweeper {}" },
+    { path: "users/assemble.ts", text: "export function assembleUsers() {}" },
+    { path: "mail/assemble.ts", text: "export function assembleMail() {}" },
+  ];
+  expect(findUnwired(sources)).toEqual([
+    "tokens/keyring.ts: Touches is used by nothing that serves",
+    "tokens/sweeper.ts: createSweeper is used by nothing that serves",
+    "mail/assemble.ts: assembleMail is used by nothing that serves",
+    "app.ts: assembleUsers is not added to the house",
+  ]);
+});
+
+test("measures functions of every kind", () => {
+  const sources = [
+    { path: "a.ts", text: "const f = () => {\n\n};\nfunction g() {}\nclass A {\n  m() {\n\n  }\n}" },
+    { path: "b.tsx", text: "export function B() {\n\n  return <p />;\n}" },
+  ];
+  expect(findLongFunctions(sources, 2)).toEqual([
+    "a.ts:1: a function of 3 lines",
+    "a.ts:6: a function of 3 lines",
+    "b.tsx:1: a function of 4 lines",
+  ]);
 });
 
 test("a folder with a row of its own is a room, whatever lies around it", () => {

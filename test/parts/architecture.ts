@@ -32,11 +32,12 @@ export interface Module {
   readonly usesConsole: boolean;
 }
 
-/** Reads every `.ts` file below `root` that serves: no test, and nothing that only tests import. */
+/** Reads every `.ts` and `.tsx` file below `root` that serves: no test, and nothing that only tests import. */
 export function readSources(root: string): Source[] {
   return readdirSync(root, { recursive: true, encoding: "utf8" })
     .map((path) => path.replaceAll("\\", "/"))
-    .filter((path) => path.endsWith(".ts") && !/(\.test|\.d|(^|\/)test-support)\.ts$/.test(path))
+    .filter((path) => /\.tsx?$/.test(path) && !/(\.test|\.d|(^|\/)test-support)\.tsx?$/.test(path))
+    .filter((path) => !/(^|\/)(node_modules|dist)\//.test(path))
     .toSorted()
     .map((path) => ({ path, text: readFileSync(join(root, path), "utf8") }));
 }
@@ -63,6 +64,85 @@ export function findUnusedPermissions(sources: readonly Source[], rooms: Rooms):
     const known = used.get(room);
     if (known === undefined) return [`there is no room ${room}`];
     return allowed.filter((other) => !known.has(other)).map((other) => `${room} does not use ${other}`);
+  });
+}
+
+/**
+ * Parts that nobody builds, a sentence each: a class or function that a module
+ * exports and neither another nor it itself uses, and a room's `assemble.ts` whose room neither
+ * the root adds to the house nor the room around it.
+ */
+export function findUnwired(sources: readonly Source[]): string[] {
+  const uses = sources.flatMap(importedNames);
+  const isUsed = (path: string, name: string) =>
+    uses.some((use) => use.path === path && (use.name === name || use.name === "*"));
+  const unused = sources.flatMap((source) =>
+    exportedParts(source)
+      .filter((name) => !isUsed(source.path, name))
+      .map((name) => `${source.path}: ${name} is used by nothing that serves`),
+  );
+  return [...unused, ...sources.filter(({ path }) => !path.includes("/")).flatMap(findUnadded)];
+}
+
+/** Calls of `assemble…` at the root whose room does not go into the house. */
+function findUnadded(source: Source): string[] {
+  const rooms: Node[] = [];
+  const added = new Set<unknown>();
+  visit(parse(source), (node) => {
+    if (node.type !== "CallExpression") return;
+    const callee = node.callee as Node;
+    if (callee.type === "Identifier" && /^assemble/.test(String(callee.name))) rooms.push(node);
+    if (callee.type !== "MemberExpression" || !isIdentifier(callee.property, "add")) return;
+    for (const room of node.arguments as Node[])
+      added.add(room.type === "AwaitExpression" ? room.argument : room);
+  });
+  return rooms
+    .filter((room) => !added.has(room) && !isIdentifier(room.callee, "assembleEdge"))
+    .map(({ callee }) => `${source.path}: ${(callee as Node).name} is not added to the house`);
+}
+
+/** Names that a module imports of others in the tree; `*` for all. */
+function importedNames(source: Source): { readonly path: string; readonly name: string }[] {
+  const found: { path: string; name: string }[] = [];
+  visit(parse(source), (node) => {
+    const specifier = specifierOf(node);
+    if (specifier === undefined || !specifier.startsWith(".")) return;
+    const path = posix.join(posix.dirname(source.path), specifier);
+    const names = ((node.specifiers ?? []) as Node[]).map(({ imported, local }) => imported ?? local);
+    const isWhole =
+      names.length === 0 || (node.specifiers as Node[]).some(({ type }) => /Namespace/.test(type));
+    for (const name of isWhole ? ["*"] : names.map((each) => String((each as Node).name)))
+      found.push({ path, name });
+  });
+  return found;
+}
+
+/** Classes and functions that a module exports where they stand, and does not use itself. */
+function exportedParts(source: Source): string[] {
+  const found: string[] = [];
+  const mentions = new Map<string, number>();
+  visit(parse(source), (node) => {
+    if (node.type === "Identifier")
+      mentions.set(String(node.name), (mentions.get(String(node.name)) ?? 0) + 1);
+    if (node.type !== "ExportNamedDeclaration" || !isNode(node.declaration)) return;
+    const { type, id } = node.declaration;
+    if (/^(ClassDeclaration|FunctionDeclaration)$/.test(type) && isNode(id)) found.push(String(id.name));
+  });
+  return found.filter((name) => mentions.get(name) === 1);
+}
+
+/** Functions longer than `most` lines, a sentence each. */
+export function findLongFunctions(sources: readonly Source[], most: number): string[] {
+  return sources.flatMap((source) => {
+    const lineAt = (offset: unknown) => source.text.slice(0, Number(offset)).split("\n").length;
+    const found: string[] = [];
+    visit(parse(source), (node) => {
+      if (!/^(FunctionDeclaration|FunctionExpression|ArrowFunctionExpression)$/.test(node.type)) return;
+      const line = lineAt(node.start);
+      const lines = lineAt(node.end) - line + 1;
+      if (lines > most) found.push(`${source.path}:${line}: a function of ${lines} lines`);
+    });
+    return found;
   });
 }
 
@@ -120,7 +200,7 @@ function toModule(source: Source, rooms: Rooms): Module {
   const specifiers: string[] = [];
   let readsEnvironment = false;
   let usesConsole = false;
-  visit(parseAst(source.text, { lang: "ts" }) as unknown as Node, (node) => {
+  visit(parse(source), (node) => {
     const specifier = specifierOf(node);
     if (specifier !== undefined) specifiers.push(specifier);
     readsEnvironment ||= isEnvironment(node);
@@ -138,6 +218,10 @@ function toModule(source: Source, rooms: Rooms): Module {
     readsEnvironment,
     usesConsole,
   };
+}
+
+function parse({ path, text }: Source): Node {
+  return parseAst(text, { lang: path.endsWith(".tsx") ? "tsx" : "ts" }) as unknown as Node;
 }
 
 function visit(value: unknown, see: (node: Node) => void): void {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AuditRetention } from "../../server/src/audit/retention.ts";
-import { countRecords } from "../../server/src/audit/store.ts";
+import { countRecords } from "../../server/src/audit/test-support.ts";
 import { DatabaseAuditTrail } from "../../server/src/audit/trail.ts";
 import { migrate } from "../../server/src/db/migrate.ts";
 import { openDatabase } from "../../server/src/db/open-database.ts";

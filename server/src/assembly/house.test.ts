@@ -22,9 +22,16 @@ it("puts a service together whose methods several rooms answer", () => {
   const house = new House();
   const check = () => ({});
   const list = () => ({});
-  house.add({ services: [registerService(Health, { check })] });
+  async function* watch() {}
+  house.add({ services: [registerService(Health, { check, watch })] });
   house.add({ services: [registerService(Health, { list })] });
-  expect(house.services).toEqual([{ service: Health, implementation: { check, list } }]);
+  expect(house.services).toEqual([{ service: Health, implementation: { check, list, watch } }]);
+});
+
+it("refuses to leave a method of its services without an answer", () => {
+  const house = new House();
+  house.add({ services: [registerService(Health, { check: () => ({}), list: () => ({}) })] });
+  expect(() => house.services).toThrow("no handler for grpc.health.v1.Health.Watch");
 });
 
 it("refuses a method that two rooms answer", () => {

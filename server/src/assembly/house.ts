@@ -11,7 +11,7 @@ import type { Stopping } from "../lib/stopping.ts";
 import { takeSteps } from "./closing.ts";
 import { type Figure, mergeFigures } from "./figure.ts";
 import type { Room } from "./room.ts";
-import { mergeServices, type ServiceRegistration } from "./services.ts";
+import { listUnansweredMethods, mergeServices, type ServiceRegistration } from "./services.ts";
 import { Upkeep } from "./upkeep.ts";
 
 /** What all rooms offer together. Ask it for anything once the last has been added. */
@@ -25,9 +25,12 @@ export class House {
     return room;
   }
 
-  /** @throws Error for a method that two rooms answer */
+  /** @throws Error for a method that two rooms answer, or none */
   get services(): readonly ServiceRegistration[] {
-    return mergeServices(this.#all(({ services }) => services));
+    const services = mergeServices(this.#all((room) => room.services));
+    const unanswered = listUnansweredMethods(services);
+    if (unanswered.length > 0) throw new Error(`no handler for ${unanswered.join(", ")}`);
+    return services;
   }
 
   get routes(): readonly PlainRoute[] {

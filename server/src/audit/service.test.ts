@@ -9,7 +9,8 @@ import { findRecords, type RecordFilter } from "./query-store.ts";
 import type { AuditRecord } from "./record.ts";
 import { AuditRetention } from "./retention.ts";
 import { AuditService, type AuditServiceOptions, type RecordQuery, type TailEvent } from "./service.ts";
-import { countRecords, insertRecords, toRow } from "./store.ts";
+import { insertRecords, toRow } from "./store.ts";
+import { countRecords } from "./test-support.ts";
 import { DatabaseAuditTrail } from "./trail.ts";
 
 const superuser: Principal = {

@@ -160,12 +160,3 @@ export async function deleteRecordsBefore(tx: Tx, horizon: Date, limit: number):
     .executeTakeFirst();
   return Number(result.numDeletedRows);
 }
-
-/** Counts the audit records. For tests. */
-export async function countRecords(reader: Reader): Promise<number> {
-  const row = await reader
-    .selectFrom("audit_records")
-    .select((eb) => eb.fn.countAll<number>().as("count"))
-    .executeTakeFirstOrThrow();
-  return Number(row.count);
-}
