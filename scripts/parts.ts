@@ -2,23 +2,23 @@
  * `npm run outside` and `npm run soak`: the parts of a folder, a file each, one
  * after the other, each with a line of its own.
  *
- * Arguments: names of parts, to run those alone; `--quick` for what takes
- * minutes; `--all` to fail where something is missing. A failed case always
- * fails the run.
+ * `--help` says what arguments there are, and of each part what it needs and
+ * whether that is here. A failed case always fails the run.
  */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
 import { MissingTool, type Part, type PartContext } from "../test/parts/part.ts";
 import { stopOwnPostgres } from "../test/parts/postgres.ts";
 import { findMissingToolchain } from "../test/parts/toolchains.ts";
 import { buildIfStale } from "./build.ts";
 
 const [folder = "", ...args] = process.argv.slice(2);
-const asked = args.filter((arg) => !arg.startsWith("--"));
-const quick = args.includes("--quick");
-const all = args.includes("--all");
+const { asked, quick, all, help } = readArguments();
+/** When a part is ended that names no limit of its own. */
+const usualLimitMinutes = 15;
 
 type Verdict = "passed" | "failed" | "missing" | "left out";
 
@@ -30,10 +30,49 @@ interface Outcome {
   readonly failures?: readonly string[];
 }
 
+function readArguments() {
+  const flag = { type: "boolean", default: false } as const;
+  try {
+    const options = { quick: flag, all: flag, help: { ...flag, short: "h" } } as const;
+    const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+    return { asked: positionals, ...values };
+  } catch (error) {
+    // What follows the first sentence is about options that begin with a dash.
+    const [what] = describe(error).split(". ");
+    console.error(`${what}; try --help`);
+    process.exit(1);
+  }
+}
+
+async function loadPart(name: string): Promise<Part> {
+  return ((await import(pathToFileURL(join(folder, `${name}.ts`)).href)) as { default: Part }).default;
+}
+
+/** Prints the arguments there are, and of each part what it needs, takes and lacks. */
+async function printHelp(): Promise<void> {
+  console.log(`npm run ${basename(folder)} -- [--quick] [--all] [part …]
+
+Runs parts one after the other, all of them if none is named. ${folder}/<part>.ts says what
+each does. What it needs beside these languages is installed at its first run.
+
+  --quick  only what takes minutes
+  --all    fail where something is missing
+
+Parts:`);
+  for (const name of names) {
+    const { needs, quick: isQuick, limitMinutes = usualLimitMinutes } = await loadPart(name);
+    const facts = [`at most ${limitMinutes} minutes`];
+    if (isQuick === false) facts.push("left out by --quick");
+    for (const toolchain of needs) {
+      const missing = await findMissingToolchain(toolchain);
+      facts.push(missing === undefined ? `needs ${toolchain}` : `needs ${toolchain}, which is missing`);
+    }
+    console.log(`  ${name.padEnd(18)} ${facts.join(", ")}`);
+  }
+}
+
 async function runPart(name: string): Promise<Outcome> {
-  const { default: part } = (await import(pathToFileURL(join(folder, `${name}.ts`)).href)) as {
-    default: Part;
-  };
+  const part = await loadPart(name);
   if (quick && part.quick === false) return { verdict: "left out", summary: "takes longer than --quick" };
   for (const toolchain of part.needs) {
     const missing = await findMissingToolchain(toolchain);
@@ -44,7 +83,7 @@ async function runPart(name: string): Promise<Outcome> {
 
 async function runCases(name: string, part: Part): Promise<Outcome> {
   const scratch = mkdtempSync(join(tmpdir(), `vestibule-${name}-`));
-  const limitMinutes = part.limitMinutes ?? 15;
+  const { limitMinutes = usualLimitMinutes } = part;
   const timeUp = new AbortController();
   const timer = setTimeout(() => timeUp.abort(), limitMinutes * 60_000);
   const failures: string[] = [];
@@ -111,6 +150,10 @@ if (unknown !== undefined) {
   console.error(`there is no part ${unknown} in ${folder}; there are ${names.join(", ")}`);
   process.exit(1);
 }
+if (help) {
+  await printHelp();
+  process.exit(0);
+}
 
 await buildIfStale();
 const startedAt = performance.now();
@@ -118,6 +161,8 @@ const seconds = (since: number) => `${((performance.now() - since) / 1000).toFix
 const totals: Record<Verdict, number> = { passed: 0, failed: 0, missing: 0, "left out": 0 };
 for (const name of asked.length > 0 ? asked : names) {
   const partStartedAt = performance.now();
+  // Its outcome takes the line's place.
+  if (process.stdout.isTTY) process.stdout.write(`running  ${name}\r`);
   const {
     verdict,
     summary,

@@ -121,3 +121,21 @@ test("parts can be chosen, and an unknown one is refused", () => {
     lines: [expect.stringMatching(/^there is no part c in \S+; there are a, b$/)],
   });
 });
+
+test("help runs nothing, and says what each part needs, takes and lacks", () => {
+  const { code, lines } = run({ a: failing, b: withoutTool, c: slow }, "--help");
+  expect({ code, parts: lines.slice(lines.indexOf("Parts:")) }).toEqual({
+    code: 0,
+    parts: [
+      "Parts:",
+      "  a                  at most 15 minutes",
+      "  b                  at most 15 minutes, needs go, which is missing",
+      "  c                  at most 15 minutes, left out by --quick",
+    ],
+  });
+});
+
+test("an option that does not exist runs nothing", () => {
+  const { code, lines } = run({ a: passing }, "--quik");
+  expect({ code, line: lines[0] }).toEqual({ code: 1, line: expect.stringMatching(/--quik'; try --help$/) });
+});

@@ -53,9 +53,9 @@ export async function installGoTool(target: string): Promise<string> {
 }
 
 /**
- * The folder of a Go module, for what it has beside its programs; Go's own cache keeps it.
+ * The folder of a Go module as it was published, for what it has beside its programs; Go's own cache keeps it.
  *
- * @param target module and exact version.
+ * @param target module and exact version; Go holds it to its checksum database.
  * @throws MissingTool with Go's answer.
  */
 export async function findGoModule(target: string): Promise<string> {
@@ -79,18 +79,6 @@ export async function buildGoModule(folder: string, output: string, packagePath 
   });
   if (built.code !== 0) throw new Error(`go build in ${folder}:\n${built.stderr}`);
   return output;
-}
-
-/**
- * The folder of a Go module as it was published, in the cache of Go itself.
- *
- * @param target module and exact version; Go holds it to its checksum database.
- * @throws MissingTool with Go's answer.
- */
-export async function downloadGoModule(target: string): Promise<string> {
-  const ran = await runProgram("go", ["mod", "download", "-json", target], { env: goEnvironment });
-  if (ran.code !== 0) throw new MissingTool(`go: ${clientAnswer(ran)}`);
-  return (JSON.parse(ran.stdout) as { Dir: string }).Dir;
 }
 
 /**
