@@ -1,3 +1,9 @@
+/**
+ * This room makes calls of handlers in this process, for whoever has a message
+ * and wants an answer: their way through the interceptors, what handlers see of
+ * them, how long they may take. It knows no protocol: it neither reads requests
+ * nor writes answers.
+ */
 import type { DescMessage } from "@bufbuild/protobuf";
 import {
   create,

@@ -5,6 +5,9 @@
  * status and as an OAuth 2 error, and beside it a shorter one for the reasons
  * that have a word of their own. What is not a DomainError leaves as
  * `internal` with a fixed text, whatever it was.
+ *
+ * This room translates, for calls in `translate.ts`; it decides nothing, and
+ * sends nothing but to the log.
  */
 import type { DescMessage } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";

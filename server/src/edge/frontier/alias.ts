@@ -4,7 +4,8 @@
  * A service descriptor built at start: Frontier's service name over our own
  * methods and messages, whose field names and numbers are Frontier's. It is a
  * real file descriptor, so that reflection shows it; the handlers are the ones
- * of our services, not copies.
+ * of our services, not copies. Nothing is answered here in another way than
+ * under our own name.
  */
 import { create, createFileRegistry, type DescFile, type DescMethod } from "@bufbuild/protobuf";
 import {

@@ -1,4 +1,7 @@
 /**
+ * This room reads JSON of RPC and of REST and names every place in it that does
+ * not fit its message. It knows neither paths nor headers, and writes no JSON.
+ *
  * JSON that means one thing only (RFC 8259 §4, RFC 7493). A parser of its own,
  * for two faults of `JSON.parse`: it keeps the last of two equal keys, which
  * lets two readers of one body see different requests; and V8 13.6 reads a key

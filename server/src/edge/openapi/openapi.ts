@@ -1,6 +1,7 @@
 /**
  * The OpenAPI 3.1 document of what REST serves, made from the same descriptors
- * and annotations, so that it cannot say anything else.
+ * and annotations, so that it cannot say anything else. It reads schemas alone:
+ * never a request, never a handler.
  */
 import type { DescField, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { ServiceRegistration } from "../../assembly/services.ts";

@@ -1,3 +1,7 @@
+/**
+ * This room reads what the schema says of a method beside its shape, the
+ * options of `vestibule.v1`, once for each method. It never acts upon them.
+ */
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { credential_policy, CredentialPolicy as Option } from "@vestibule/proto/vestibule/v1/options_pb";
 

@@ -2,6 +2,8 @@
  * The bridge between Node's HTTP servers and RPC handlers, in the three
  * protocols that share a path: Connect, gRPC and gRPC-Web. Calls of the plain
  * kind are answered directly (`direct-call.ts`), all others by the adapter.
+ * What a call means is the interceptors' and handlers' matter, which never see
+ * how it came.
  */
 import type { DescMethod, DescMethodUnary, Registry } from "@bufbuild/protobuf";
 import {
