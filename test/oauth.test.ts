@@ -130,7 +130,7 @@ describe.each(["sqlite", "postgres"] as const)("the OAuth routes, %s", (database
   let server: TestServer;
   let machine: Machine;
   beforeAll(async () => {
-    server = await startServer({ database });
+    server = await startServer({ database, config: { limits: { organizations_per_person: 200 } } });
     machine = await createMachine(server);
   });
   afterAll(() => server[Symbol.asyncDispose]());
