@@ -62,6 +62,12 @@ export interface Listener {
   connections(): number;
 }
 
+/**
+ * How many connections the kernel may have made that are not accepted yet; `net.core.somaxconn` may allow fewer. Who comes
+ * when there are more hears nothing, and tries again a second later.
+ */
+const backlog = 4_096;
+
 /** Probes a silent peer after this long, so that one that vanished is found although nothing is sent. */
 const tcpKeepAliveMs = 30_000;
 
@@ -221,7 +227,7 @@ function createSecureServer(
 function bind(server: Server, { host, port }: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, backlog }, () => {
       server.off("error", reject);
       resolve();
     });
@@ -236,7 +242,7 @@ async function drain(server: Server, connections: Connections, graceMs: number, 
     connections.destroyAll();
   }, graceMs);
   connections.windDown();
-  const { ended } = await stopAccepting(server);
+  const { ended } = await stopAccepting(server, backlog);
   await Promise.all([ended, connections.drain()]);
   clearTimeout(grace);
   return cutOff;

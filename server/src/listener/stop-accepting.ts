@@ -9,8 +9,8 @@ interface Handle {
   getpeername?(out: object): number;
 }
 
-/** On a busy machine some turns may pass before the place is free. */
-const mostTries = 200;
+/** On a busy machine some turns may pass before the place is free, on top of those that take what has come. */
+const spareTurns = 200;
 
 /**
  * Closes a listening socket without cutting anybody off.
@@ -23,15 +23,19 @@ const mostTries = 200;
  *
  * Where the place cannot be had the socket is just closed.
  *
+ * @param backlog how many connections may wait to be accepted, which Node does one in a turn.
  * @returns a promise of the end of all connections that were accepted.
  */
-export async function stopAccepting(server: Server): Promise<{ readonly ended: Promise<void> }> {
+export async function stopAccepting(
+  server: Server,
+  backlog: number,
+): Promise<{ readonly ended: Promise<void> }> {
   const { listen } = handleOf(server);
   const address = server.address();
   let place: Socket | undefined;
   if (listen !== undefined && typeof address === "object" && address !== null) {
     handleOf(server).listen?.(0);
-    for (let tries = 0; tries < mostTries && place === undefined; tries += 1) {
+    for (let tries = 0; tries < backlog + spareTurns && place === undefined; tries += 1) {
       place = await takePlace(address.address, address.port);
       if (place === undefined) await nextTurn();
     }
