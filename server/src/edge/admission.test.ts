@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { Admission } from "./admission.ts";
 
 /** A door whose time, turns and timers are the test's. */
-function setUp() {
+function setUp({ refusalMs = 0 } = {}) {
   let nowMs = 10_000;
   let turns: (() => void)[] = [];
   let timers: { readonly atMs: number; readonly callback: () => void }[] = [];
@@ -24,7 +24,11 @@ function setUp() {
         nowMs += workMs;
       };
       if (admission.isOpenAt(nowMs)) return begin();
-      admission.enter({ atMs: nowMs, begin, refuse: () => void refused.push(name) });
+      const refuse = () => {
+        refused.push(name);
+        nowMs += refusalMs;
+      };
+      admission.enter({ atMs: nowMs, begin, refuse });
     },
     pass(ms: number) {
       nowMs += ms;
@@ -61,11 +65,51 @@ describe("Admission", () => {
     expect(begun).toEqual(names(0, 20));
     expect(admission.waitingCount).toBe(50);
     await turn();
-    expect(begun).toEqual(names(0, 60));
+    expect(begun).toEqual(names(0, 36));
     arrive("later");
-    await turn();
+    for (let turns = 0; turns < 4; turns += 1) await turn();
     expect(begun).toEqual([...names(0, 70), "later"]);
     expect(admission.refusedCount).toBe(0);
+  });
+
+  it("counts to a slice what requests do in ticks and microtasks", async () => {
+    const { admission, begun, pass, turn } = setUp();
+    admission.noteConnection();
+    for (const name of names(0, 20)) {
+      const work = async () => {
+        await undefined;
+        pass(5);
+      };
+      const begin = () => {
+        begun.push(name);
+        process.nextTick(() => process.nextTick(work));
+      };
+      admission.enter({ atMs: 10_000, begin, refuse: () => {} });
+    }
+    await turn();
+    await turn();
+    // The last begins while the one before is at it.
+    expect(begun.length).toBeGreaterThanOrEqual(4);
+    expect(begun.length).toBeLessThanOrEqual(6);
+  });
+
+  it.each([
+    { afterMs: 0.1, least: 150, most: 200 },
+    { afterMs: 0.5, least: 30, most: 40 },
+    { afterMs: 10, least: 16, most: 16 },
+  ])("begins as many as take a short turn when each takes $afterMs ms later", async (example) => {
+    const { arrive, begun, pass, turn } = setUp();
+    arrive("first", 21);
+    let last = 0;
+    for (let turns = 0; turns < 200; turns += 1) {
+      for (let missing = 300; missing > 0; missing -= 1) arrive("waits", 0.001);
+      const before = begun.length;
+      await turn();
+      last = begun.length - before;
+      pass(last * example.afterMs);
+    }
+    expect(last).toBeGreaterThanOrEqual(example.least);
+    expect(last).toBeLessThanOrEqual(example.most);
   });
 
   it("refuses what has waited for more than a second, and what comes while the first has", async () => {
@@ -78,10 +122,12 @@ describe("Admission", () => {
     expect(begun).toEqual(["first"]);
     expect(admission.refusedCount).toBe(2);
     // Held back: a connection that is refused is quiet for a second.
-    expect(refused).toEqual([]);
-    pass(1_000);
-    expect(refused).toEqual(["third", "second"]);
+    pass(999);
     await turn();
+    expect(refused).toEqual([]);
+    pass(1);
+    await turn();
+    expect(refused).toEqual(["third", "second"]);
     arrive("fourth");
     expect(begun).toEqual(["first", "fourth"]);
   });
@@ -95,45 +141,75 @@ describe("Admission", () => {
     expect(begun).toEqual(["first", "second"]);
   });
 
-  it("lets no more than so many wait, and holds no more than so many refusals back", async () => {
-    const { admission, arrive, refused } = setUp();
+  it("lets no more than so many wait, and holds no more than so many refusals back for long", async () => {
+    const { admission, arrive, refused, turn } = setUp();
     arrive("first", 30);
-    for (const name of names(0, 2_000)) arrive(name);
-    expect([admission.waitingCount, admission.refusedCount]).toEqual([2_000, 0]);
-    for (const name of names(2_000, 4_000)) arrive(name);
-    expect([admission.waitingCount, admission.refusedCount]).toEqual([2_000, 2_000]);
+    for (const name of names(0, 8_000)) arrive(name, 0);
+    expect([admission.waitingCount, admission.refusedCount]).toEqual([8_000, 0]);
+    for (const name of names(8_000, 12_000)) arrive(name);
+    expect([admission.waitingCount, admission.refusedCount]).toEqual([8_000, 4_000]);
+    await turn();
     expect(refused).toEqual([]);
-    arrive("one too many");
-    expect(refused).toEqual(["one too many"]);
+    // A turn has begun sixteen.
+    for (const name of names(12_000, 12_017)) arrive(name);
+    await turn();
+    expect(refused).toEqual(["8000"]);
   });
 
-  it("begins more where reading takes longer, within bounds", async () => {
-    const { arrive, begun, pass, turn } = setUp();
-    for (const name of names(0, 220)) arrive(name);
-    expect(begun).toHaveLength(20);
-    pass(25);
+  it("refuses in slices as well", async () => {
+    const { arrive, pass, refused, turn } = setUp({ refusalMs: 1 });
+    arrive("first", 30);
+    for (const name of names(0, 100)) arrive(name);
+    pass(1_001);
+    for (let turns = 0; turns < 10; turns += 1) await turn();
+    pass(1_000);
     await turn();
-    // It is 45 ms since the turn was opened.
-    expect(begun).toHaveLength(20 + 90);
-    pass(400);
-    await turn();
-    expect(begun).toHaveLength(20 + 90 + 100);
+    expect(refused).toEqual(names(0, 5));
+    for (let turns = 0; turns < 20; turns += 1) await turn();
+    expect(refused).toEqual(names(0, 100));
   });
 
   it("takes the connections that wait before it begins anything, but not for ever", async () => {
     const { admission, arrive, begun, pass, turn } = setUp();
     admission.noteConnection();
     arrive("first");
-    for (let ms = 0; ms < 20; ms += 1) {
+    for (let ms = 0; ms < 100; ms += 1) {
       await turn();
       expect(begun).toEqual([]);
       pass(1);
       admission.noteConnection();
     }
     await turn();
+    expect(begun).toEqual([]);
+    admission.noteConnection();
+    await turn();
     expect(begun).toEqual(["first"]);
     arrive("second");
     await turn();
     expect(begun).toEqual(["first", "second"]);
+  });
+
+  it("then leaves as much time to what waits, however many connections come", async () => {
+    const { admission, arrive, begun, pass, turn } = setUp();
+    admission.noteConnection();
+    for (const name of names(0, 1_000)) arrive(name);
+    const phases: { begins: boolean; turns: number }[] = [];
+    for (let turns = 0; turns < 250; turns += 1) {
+      pass(1);
+      admission.noteConnection();
+      const before = begun.length;
+      await turn();
+      const begins = begun.length > before;
+      const last = phases.at(-1);
+      if (last?.begins === begins) last.turns += 1;
+      else phases.push({ begins, turns: 1 });
+    }
+    // A turn that begins sixteen takes 17 ms: with seven of them the 100 ms are paid back, and the last counts to what follows.
+    expect(phases.slice(0, 4)).toEqual([
+      { begins: false, turns: 100 },
+      { begins: true, turns: 7 },
+      { begins: false, turns: 84 },
+      { begins: true, turns: 7 },
+    ]);
   });
 });
