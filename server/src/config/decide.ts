@@ -44,7 +44,7 @@ export function decide(settings: Settings, context: ConfigContext, problems: Pro
     mailFrom: settings.smtp?.from,
     trustedProxies: settings.trusted_proxies ?? [],
     tls: decideTls(settings, context, problems),
-    hsts: (settings.hsts ?? true) && publicUrl.startsWith("https:"),
+    hsts: decideHsts(settings, publicUrl, problems),
     encryptionKeys: settings.encryption_key ?? [],
     cors: { allowedOrigins: settings.cors?.allowed_origins ?? [] },
     egress: { allowCidrs: settings.egress?.allow_cidrs ?? [] },
@@ -67,6 +67,15 @@ function decidePublicUrl(listen: ListenConfig, settings: Settings, problems: Pro
   }
   const hasTls = settings.tls?.cert !== undefined || problems.isRefused("tls");
   return new URL(`${hasTls ? "https" : "http"}://localhost:${listen.port}`).origin;
+}
+
+/** Browsers heed it by https alone (RFC 6797 §8.1): whoever asks for it by http believes in what is not there. */
+function decideHsts({ hsts }: Settings, publicUrl: string, problems: Problems): boolean {
+  const isHttps = publicUrl.startsWith("https:");
+  if (hsts === true && !isHttps && !problems.isRefused("public_url")) {
+    problems.refuse("hsts", "can be true only when public_url is https");
+  }
+  return isHttps && (hsts ?? true);
 }
 
 function decideDatabase(settings: Settings, dataDir: string, { cwd }: Files): DatabaseConfig {

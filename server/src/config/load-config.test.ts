@@ -538,6 +538,12 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
     { yaml: "cors: { allowed_origins: [https://app.example.com] }" },
   ],
   [
+    "strict transport by http",
+    { yaml: "hsts: true" },
+    "hsts: can be true only when public_url is https",
+    { yaml: "hsts: true\npublic_url: https://id.example.com" },
+  ],
+  [
     "a wildcard callback",
     ofAuthentication("callback_urls: ['https://*.example.com/cb']"),
     "authentication.callback_urls[0]: must be an absolute http or https URL",
