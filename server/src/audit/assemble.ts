@@ -10,7 +10,7 @@ import { AuditRetention } from "./retention.ts";
 import { AuditService, type AuditServiceOptions } from "./service.ts";
 import type { DatabaseAuditTrail } from "./trail.ts";
 
-/** What reading and keeping the audit trail stands on. */
+/** Parts that reading and keeping the audit trail are built from. */
 export interface AuditParts
   extends Pick<AuditServiceOptions, "access" | "findTenant" | "onDoubt">,
     Pick<AuditHandlerOptions, "authenticate" | "stopping"> {

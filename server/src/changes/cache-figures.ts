@@ -1,7 +1,7 @@
 import { byLabel, counter, type Figure, gauge } from "../assembly/figure.ts";
 import type { InvalidatedCache } from "./cache.ts";
 
-/** What metrics show of a room's caches, by their names. */
+/** Lists the metrics of a room's caches, by their names. */
 export function listCacheFigures(
   caches: Readonly<Record<string, Pick<InvalidatedCache<object | string>, "size" | "loadCount">>>,
 ): Figure[] {

@@ -9,7 +9,7 @@ import { createEgress, type Egress, fetchResults } from "./egress.ts";
 import { createJsonCache, type JsonCache } from "./json-cache.ts";
 import { toOperatorOrigins } from "./operator-origins.ts";
 
-/** What the way out stands on. */
+/** Parts that the guarded fetch is built from. */
 export interface EgressParts {
   readonly egress: EgressConfig;
   /** By configuring them the operator allowed them, wherever they are. */

@@ -14,7 +14,7 @@ import { KnownClients } from "./known-clients.ts";
 import { deleteStaleMailboxCounts, type MailboxLimit, MailboxLimits } from "./mailbox-limits.ts";
 import { SharedCounts } from "./shared-counts.ts";
 
-/** What limits stand on. */
+/** Parts that the limits are built from. */
 export interface LimitsParts {
   readonly database: Database;
   readonly audit: Pick<AuditTrail, "refuse">;
@@ -23,7 +23,7 @@ export interface LimitsParts {
   readonly limits: LimitsConfig;
 }
 
-/** What bounds others. */
+/** The limits, for the rooms that ask them. */
 export interface LimitsRoom extends Room {
   readonly guard: CredentialGuard;
   readonly flowLimits: FlowLimits;

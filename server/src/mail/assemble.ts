@@ -14,7 +14,7 @@ import { createSmtpTransport } from "./smtp.ts";
 
 type MailSettings = Pick<Config, "smtpUrl" | "mailFrom" | "dataDir" | "publicUrl" | "adminEmails">;
 
-/** What outgoing mail stands on. */
+/** Parts that outgoing mail is built from. */
 export interface MailParts {
   readonly settings: MailSettings;
   /** What the people who come here call the place. */

@@ -34,7 +34,7 @@ import { SessionTouches } from "./touches.ts";
 /** Bound of each cache: entries, not bytes. */
 const cachedSessions = 50_000;
 
-/** What sessions stand on. */
+/** Parts that sessions are built from. */
 export interface SessionParts extends Pick<SessionSource, "isUser"> {
   readonly database: Database;
   readonly feed: ChangeFeed;

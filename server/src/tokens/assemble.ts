@@ -37,7 +37,7 @@ import { findSigningKeys } from "./store.ts";
 import { createTokenSweeps } from "./sweep.ts";
 import { createTokenIssuer, type TokenIssuerOptions } from "./token-issuer.ts";
 
-/** What access tokens stand on. */
+/** Parts that tokens, grants and the OAuth routes are built from. */
 export interface TokenParts
   extends Pick<TokenIssuerOptions, "findUserOrganizationIds" | "findVisibleProject">,
     Pick<RevocationEndpointOptions, "deleteOpaqueToken" | "deleteSession">,

@@ -2,7 +2,7 @@ import { type Figure, gauge } from "../assembly/figure.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { KeyringSnapshot, SigningSchedule } from "./keyring.ts";
 
-/** What is looked at of keys and feed. */
+/** Keys and feed, as far as their metrics look at them. */
 export interface KeyFigureSources {
   readonly keyring: { get(): Promise<Pick<KeyringSnapshot, "findSchedule">> };
   readonly feed: { isConfirmed(): boolean };
