@@ -352,12 +352,22 @@ test("names parts that nobody builds, and rooms that are not in the house", () =
     { path: "tokens/sweeper.ts", text: "export function createSweeper() {} export interface Sweeper {}" },
     { path: "users/assemble.ts", text: "export function assembleUsers() {}" },
     { path: "mail/assemble.ts", text: "export function assembleMail() {}" },
+    {
+      path: "gate/assemble.ts",
+      text: `
+        import { assembleLogin } from "./login/assemble.ts";
+        const login = assembleLogin();
+        const logout = assembleLogin();
+        const gate = { rooms: [login, assembleLogin()] };`,
+    },
+    { path: "gate/login/assemble.ts", text: "export function assembleLogin() {}" },
   ];
   expect(findUnwired(sources)).toEqual([
     "tokens/keyring.ts: Touches is used by nothing that serves",
     "tokens/sweeper.ts: createSweeper is used by nothing that serves",
     "mail/assemble.ts: assembleMail is used by nothing that serves",
     "app.ts: assembleUsers is not added to the house",
+    "gate/assemble.ts: assembleLogin is not added to the house",
   ]);
 });
 

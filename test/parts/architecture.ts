@@ -69,8 +69,8 @@ export function findUnusedPermissions(sources: readonly Source[], rooms: Rooms):
 
 /**
  * Parts that nobody builds, a sentence each: a class or function that a module
- * exports and neither another nor it itself uses, and a room's `assemble.ts` whose room neither
- * the root adds to the house nor the room around it.
+ * exports and neither another nor it itself uses, and a room that is put
+ * together and added neither to the house nor to the room around it.
  */
 export function findUnwired(sources: readonly Source[]): string[] {
   const uses = sources.flatMap(importedNames);
@@ -81,23 +81,31 @@ export function findUnwired(sources: readonly Source[]): string[] {
       .filter((name) => !isUsed(source.path, name))
       .map((name) => `${source.path}: ${name} is used by nothing that serves`),
   );
-  return [...unused, ...sources.filter(({ path }) => !path.includes("/")).flatMap(findUnadded)];
+  return [...unused, ...sources.flatMap(findUnadded)];
 }
 
-/** Calls of `assemble…` at the root whose room does not go into the house. */
+/** Calls of `assemble…` whose room goes neither into the house nor among the `rooms` of the one around it. */
 function findUnadded(source: Source): string[] {
-  const rooms: Node[] = [];
-  const added = new Set<unknown>();
+  const built: Node[] = [];
+  const added: Node[] = [];
+  const variables = new Map<unknown, Node>();
   visit(parse(source), (node) => {
+    if (node.type === "VariableDeclarator") variables.set((node.id as Node).name, node.init as Node);
+    if (node.type === "Property" && isIdentifier(node.key, "rooms") && isNode(node.value)) {
+      added.push(...((node.value.elements ?? []) as Node[]));
+    }
     if (node.type !== "CallExpression") return;
     const callee = node.callee as Node;
-    if (callee.type === "Identifier" && /^assemble/.test(String(callee.name))) rooms.push(node);
-    if (callee.type !== "MemberExpression" || !isIdentifier(callee.property, "add")) return;
-    for (const room of node.arguments as Node[])
-      added.add(room.type === "AwaitExpression" ? room.argument : room);
+    // The edge is no room: it shows what is in the house.
+    if (/^assemble(?!Edge$)/.test(String(callee.name))) built.push(node);
+    if (isIdentifier(callee.property, "add")) added.push(...(node.arguments as Node[]));
   });
-  return rooms
-    .filter((room) => !added.has(room) && !isIdentifier(room.callee, "assembleEdge"))
+  const isIn = added.map((room) => {
+    const value = room.type === "Identifier" ? variables.get(room.name) : room;
+    return value?.type === "AwaitExpression" ? value.argument : value;
+  });
+  return built
+    .filter((room) => !isIn.includes(room))
     .map(({ callee }) => `${source.path}: ${(callee as Node).name} is not added to the house`);
 }
 
