@@ -135,12 +135,23 @@ export class Admission {
     this.#isTurnOpen = true;
     this.#begun = 0;
     this.#turnBeganAtMs = nowMs;
-    this.#onTurn(() => void this.#endTurn());
+    this.#onTurn(() => this.#endTurn());
   }
 
-  /** Ends one turn, and does in the next what is left to do. */
-  async #endTurn(): Promise<void> {
+  #endTurn(): void {
     this.#turnEndsAtMs = 0;
+    if (this.#isAccepting || this.#waiting.length > 0 || this.#held.length > 0) void this.#goOn();
+    else this.#closeTurn();
+  }
+
+  #closeTurn(): void {
+    this.#isTurnOpen = false;
+    this.#acceptedMs = 0;
+    this.#owesWork = false;
+  }
+
+  /** Does for a slice what is to be done, and has the next turn do what is left. */
+  async #goOn(): Promise<void> {
     const nowMs = this.#now();
     const tookMs = nowMs - this.#turnBeganAtMs;
     this.#turnBeganAtMs = nowMs;
@@ -151,13 +162,8 @@ export class Admission {
     }
     const isDone = this.#waiting.length === 0 && !this.#isRefusalDue() && !this.#isAccepting;
     this.#isAccepting = false;
-    if (isDone) {
-      this.#isTurnOpen = false;
-      this.#acceptedMs = 0;
-      this.#owesWork = false;
-    } else {
-      this.#onTurn(() => void this.#endTurn());
-    }
+    if (isDone) this.#closeTurn();
+    else this.#onTurn(() => this.#endTurn());
   }
 
   /** Has slices begin as many requests as make turns of {@link turnMs}. */
