@@ -112,24 +112,41 @@ describe("Admission", () => {
     expect(last).toBeLessThanOrEqual(example.most);
   });
 
-  it("refuses what has waited for more than a second, and what comes while the first has", async () => {
-    const { admission, arrive, begun, refused, pass, turn } = setUp();
+  it("catches up after its machine was held up, and refuses nothing", async () => {
+    const { admission, arrive, begun, pass, turn } = setUp();
     arrive("first", 30);
-    arrive("second");
+    for (const name of names(0, 64)) arrive(name);
+    for (let pauses = 0; pauses < 3; pauses += 1) {
+      pass(1_500);
+      arrive(`after pause ${pauses}`);
+      await turn();
+    }
+    for (let turns = 0; turns < 4; turns += 1) await turn();
+    expect(begun).toHaveLength(68);
+    expect(admission.refusedCount).toBe(0);
+  });
+
+  it("refuses what has waited for a second once that has been so for another, and what comes meanwhile", async () => {
+    const { admission, arrive, begun, refused, pass, turn } = setUp();
+    for (const name of names(0, 200)) arrive(name, 25);
+    for (let turns = 0; turns < 80; turns += 1) {
+      await turn();
+      arrive(`meanwhile ${turns}`, 25);
+    }
+    expect(begun).toEqual(names(0, 81));
+    expect(admission.refusedCount).toBe(0);
+    await turn();
+    const refusedAtFirst = admission.refusedCount;
+    expect(refusedAtFirst).toBeGreaterThanOrEqual(119);
+    // What came within the last second goes on waiting.
+    expect(admission.waitingCount).toBeGreaterThanOrEqual(39);
     pass(1_001);
-    arrive("third");
-    await turn();
-    expect(begun).toEqual(["first"]);
-    expect(admission.refusedCount).toBe(2);
+    arrive("too late");
+    expect(admission.refusedCount).toBe(refusedAtFirst + 1);
     // Held back: a connection that is refused is quiet for a second.
-    pass(999);
-    await turn();
     expect(refused).toEqual([]);
-    pass(1);
     await turn();
-    expect(refused).toEqual(["third", "second"]);
-    arrive("fourth");
-    expect(begun).toEqual(["first", "fourth"]);
+    expect(refused[0]).toBe("81");
   });
 
   it("begins what has waited for a second and no more", async () => {
@@ -157,16 +174,15 @@ describe("Admission", () => {
   });
 
   it("refuses in slices as well", async () => {
-    const { arrive, pass, refused, turn } = setUp({ refusalMs: 1 });
-    arrive("first", 30);
-    for (const name of names(0, 100)) arrive(name);
-    pass(1_001);
-    for (let turns = 0; turns < 10; turns += 1) await turn();
+    const { admission, arrive, pass, refused, turn } = setUp({ refusalMs: 1 });
+    for (const name of names(0, 200)) arrive(name, 25);
+    for (let turns = 0; turns < 81; turns += 1) await turn();
+    expect(admission.refusedCount).toBe(119);
     pass(1_000);
     await turn();
-    expect(refused).toEqual(names(0, 5));
-    for (let turns = 0; turns < 20; turns += 1) await turn();
-    expect(refused).toEqual(names(0, 100));
+    expect(refused).toEqual(names(81, 86));
+    for (let turns = 0; turns < 30; turns += 1) await turn();
+    expect(refused).toEqual(names(81, 200));
   });
 
   it("takes the connections that wait before it begins anything, but not for ever", async () => {

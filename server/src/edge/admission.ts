@@ -21,6 +21,14 @@ const acceptMs = 100;
 const longestWaitMs = 1_000;
 const mostWaiting = 8_000;
 
+/**
+ * For how long the first in the queue must have waited too long before anything
+ * is refused for that, and how much of one turn counts to it at most: a process
+ * that was held up (a pause of its machine) has no more to do than it can.
+ */
+const latenessMs = 1_000;
+const mostOfTurnMs = 100;
+
 /** For how long a refusal is held back, unless there are more than so many. */
 const holdMs = 1_000;
 const mostHeld = 4_000;
@@ -50,8 +58,9 @@ export interface AdmissionOptions {
  * them: so a turn stays short, and what is not at this door (health, metrics)
  * goes on. Most of a request's work comes after it was begun (signatures,
  * commits, answers), so how many a slice begins follows from how long turns take
- * for each that was begun. What has waited for {@link longestWaitMs} is refused,
- * and so is what comes while the first in the queue has, or while too many wait.
+ * for each that was begun. Once the first in the queue has been late for
+ * {@link latenessMs}, what has waited for {@link longestWaitMs} is refused, and so
+ * is what comes meanwhile; and at once what comes while too many wait.
  *
  * To refuse costs a good part of what the cheapest answers cost. So a refusal
  * is held back for a second, in which its connection brings nothing else: five
@@ -77,6 +86,8 @@ export class Admission {
   #busyMs = 0;
   #done = 0;
   #isTimerSet = false;
+  /** For how long turns have found the first in the queue late, less the time since; at most {@link latenessMs}. */
+  #lateMs = 0;
 
   /** Whether this turn has brought a connection. */
   #isAccepting = false;
@@ -125,8 +136,8 @@ export class Admission {
       return;
     }
     const { first } = this.#waiting;
-    const isLate = first !== undefined && this.#isLate(first, this.#now());
-    if (isLate || this.#waiting.length >= mostWaiting) this.#hold(arrival);
+    const isRefused = first !== undefined && this.#isOverdue(first, this.#now());
+    if (isRefused || this.#waiting.length >= mostWaiting) this.#hold(arrival);
     else this.#waiting.push(arrival);
   }
 
@@ -146,6 +157,7 @@ export class Admission {
 
   #closeTurn(): void {
     this.#isTurnOpen = false;
+    this.#lateMs = 0;
     this.#acceptedMs = 0;
     this.#owesWork = false;
   }
@@ -156,6 +168,7 @@ export class Admission {
     const tookMs = nowMs - this.#turnBeganAtMs;
     this.#turnBeganAtMs = nowMs;
     this.#adapt(tookMs);
+    this.#noteLateness(nowMs, Math.min(tookMs, mostOfTurnMs));
     if (!this.#goesOnAccepting(tookMs)) {
       await this.#beginSlice(nowMs + sliceMs);
       await this.#refuseSlice();
@@ -175,6 +188,14 @@ export class Admission {
     this.#begun = 0;
   }
 
+  #noteLateness(nowMs: number, countedMs: number): void {
+    const { first } = this.#waiting;
+    const isLate = first !== undefined && isLateAt(first, nowMs);
+    this.#lateMs = isLate
+      ? Math.min(this.#lateMs + countedMs, latenessMs)
+      : Math.max(this.#lateMs - countedMs, 0);
+  }
+
   /** Whether this turn begins nothing, since it brought a connection and there may be more. */
   #goesOnAccepting(tookMs: number): boolean {
     const goesOn = this.#isAccepting && !this.#owesWork;
@@ -189,7 +210,7 @@ export class Admission {
     for (let nowMs = this.#now(); nowMs < endsAtMs && this.#begun < this.#mostBegun; nowMs = this.#now()) {
       const first = this.#waiting.shift();
       if (first === undefined) return;
-      if (this.#isLate(first, nowMs)) {
+      if (this.#isOverdue(first, nowMs)) {
         this.#hold(first);
         continue;
       }
@@ -218,8 +239,8 @@ export class Admission {
     );
   }
 
-  #isLate({ atMs }: Arrival, nowMs: number): boolean {
-    return nowMs - atMs > longestWaitMs;
+  #isOverdue(arrival: Arrival, nowMs: number): boolean {
+    return this.#lateMs >= latenessMs && isLateAt(arrival, nowMs);
   }
 
   #isRefusalDue(): boolean {
@@ -231,6 +252,10 @@ export class Admission {
     this.#refused += 1;
     this.#held.push({ atMs: this.#now(), refuse });
   }
+}
+
+function isLateAt({ atMs }: Arrival, nowMs: number): boolean {
+  return nowMs - atMs > longestWaitMs;
 }
 
 /** Resolves once all is done that can be at once. A body is read in ticks, which come after all microtasks. */
