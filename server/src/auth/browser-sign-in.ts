@@ -5,7 +5,7 @@
  * session is begun, replaced and ended in one way.
  */
 import type { SessionHeadersConfig } from "../config/config.ts";
-import { findCookies } from "../http/cookies.ts";
+import { findCookies } from "../http/node-http.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { sessionCookieName } from "../principals/presented.ts";
 import type { Caller, Principal, UserPrincipal } from "../principals/principal.ts";

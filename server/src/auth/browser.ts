@@ -6,7 +6,7 @@
  * one browser: that whoever ends a sign-in is who began it.
  */
 import { randomBytes } from "node:crypto";
-import { findCookies } from "../http/cookies.ts";
+import { findCookies } from "../http/node-http.ts";
 import { fromBase64url, toBase64url } from "../lib/base64url.ts";
 import { hashSecret } from "../lib/secrets.ts";
 

@@ -1,9 +1,9 @@
 /** Serves plain routes: reads what they ask for, sends what they answer or are refused with. */
 
-import { LazyHeaders } from "../http/lazy-headers.ts";
 import {
   hasBody,
   isGone,
+  LazyHeaders,
   type NodeRequest,
   type NodeResponse,
   noBody,
@@ -11,8 +11,8 @@ import {
   toRawPath,
   toRawQuery,
 } from "../http/node-http.ts";
-import { sendPlain } from "../http/plain-answer.ts";
 import type { PlainRequest, PlainRoute } from "../http/plain-route.ts";
+import { sendPlain } from "../http/plain-route.ts";
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { toDomainError, toOauthError, toPlainError } from "./errors/errors.ts";

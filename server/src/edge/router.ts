@@ -13,9 +13,14 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { ServiceRegistration } from "../assembly/services.ts";
 import type { Cidr } from "../http/cidr.ts";
 import { createClientAddressRule } from "../http/client-address.ts";
-import { answerAfterBody, type NodeRequest, type NodeResponse, toRawPath } from "../http/node-http.ts";
-import { sendPlain } from "../http/plain-answer.ts";
-import type { FunctionRoute, PlainRoute } from "../http/plain-route.ts";
+import {
+  answerAfterBody,
+  joinRepeatedCredentials,
+  type NodeRequest,
+  type NodeResponse,
+  toRawPath,
+} from "../http/node-http.ts";
+import { type FunctionRoute, type PlainRoute, sendPlain } from "../http/plain-route.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -30,14 +35,12 @@ import type { Guests } from "./errors/guests.ts";
 import { createTranslator } from "./errors/translate.ts";
 import { createFrontierAlias } from "./frontier/alias.ts";
 import { setStrictTransport } from "./hsts.ts";
-import type { PrincipalChain } from "./interceptors/authenticate.ts";
-import { createInterceptors } from "./interceptors/interceptors.ts";
+import { createInterceptors, type PrincipalChain } from "./interceptors/interceptors.ts";
 import { createOpenApiRoute } from "./openapi/route.ts";
 import type { Health } from "./operations/health.ts";
 import { type Metrics, otherRoute } from "./operations/metrics.ts";
 import { createOperations } from "./operations/operations.ts";
 import { sendRefusal, servePlainRoute } from "./plain-route.ts";
-import { joinRepeatedCredentials } from "./repeated-credentials.ts";
 import { createRequestInfoReader } from "./request-info.ts";
 import { beginRequestSpan, toTracedAnswer } from "./request-span.ts";
 import { createRest, type FindRest } from "./rest/rest.ts";

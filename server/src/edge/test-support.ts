@@ -9,7 +9,7 @@ import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import { requirePrincipal } from "../principals/context.ts";
 import type { Principal } from "../principals/principal.ts";
-import type { PrincipalChain } from "./interceptors/authenticate.ts";
+import type { PrincipalChain } from "./interceptors/interceptors.ts";
 import { createHealth, type Health } from "./operations/health.ts";
 import { createMetrics, type Metrics } from "./operations/metrics.ts";
 import { createEdge, type EdgeOptions, type RequestListener } from "./router.ts";

@@ -1,5 +1,6 @@
 /** Entity tags, and the conditions that name them (RFC 9110 §8.8.3, §13.1). */
 import { hash } from "node:crypto";
+import { DomainError } from "../lib/errors.ts";
 
 /** Each tag of a list; commas may stand inside one. */
 const tagPattern = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g;
@@ -37,4 +38,28 @@ function listTags(list: string): string[] {
 
 function toOpaque(tag: string): string {
   return tag.replace(/^W\//, "");
+}
+
+/** What binds a write to the state its author has read (RFC 9110 §13.1), as sent. */
+export interface WriteCondition {
+  /** `If-Match`. */
+  readonly ifMatch?: string;
+  /** `If-None-Match`: `*` for a write that must not find anything. */
+  readonly ifNoneMatch?: string;
+}
+
+/** The conditions that a request carries. */
+export function readCondition(header: Headers): WriteCondition {
+  const [ifMatch, ifNoneMatch] = [header.get("if-match"), header.get("if-none-match")];
+  return { ...(ifMatch !== null && { ifMatch }), ...(ifNoneMatch !== null && { ifNoneMatch }) };
+}
+
+/**
+ * Holds what a write has found against its conditions.
+ *
+ * @throws DomainError PRECONDITION_FAILED
+ */
+export function checkCondition(tag: string, { ifMatch, ifNoneMatch }: WriteCondition): void {
+  if (ifMatch !== undefined && !isMatch(ifMatch, tag)) throw new DomainError("PRECONDITION_FAILED");
+  if (isNoneMatch(ifNoneMatch, tag)) throw new DomainError("PRECONDITION_FAILED");
 }

@@ -1,6 +1,7 @@
 /**
- * What the rest of the edge needs of Node's two HTTP servers, which call the
- * same handler for HTTP/1.1 and, by the compatibility API, for HTTP/2.
+ * Reads requests of Node's two HTTP servers, which call the same handler for
+ * HTTP/1.1 and, by the compatibility API, for HTTP/2: target, headers, cookies,
+ * peer, body.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
@@ -53,6 +54,107 @@ export function toWebHeaders(request: NodeRequest): Headers {
   const authority = findHeader(request, ":authority");
   if (authority !== undefined) headers.set("host", authority);
   return headers;
+}
+
+/**
+ * A request's headers as the fetch API has them, made of Node's when somebody
+ * wants more than to read one: most calls look at three, and copying all of
+ * them costs as much as the rest of a cheap call.
+ */
+export class LazyHeaders implements Headers {
+  readonly #request: NodeRequest;
+  #copied: Headers | undefined;
+
+  constructor(request: NodeRequest) {
+    this.#request = request;
+  }
+
+  get(name: string): string | null {
+    if (this.#copied !== undefined) return this.#copied.get(name);
+    const lowerCased = name.toLowerCase();
+    const value = this.#request.headers[lowerCased];
+    if (typeof value === "string") return value;
+    // HTTP/2 has the host elsewhere, which the copy knows.
+    return value === undefined && lowerCased !== "host" ? null : this.#headers.get(name);
+  }
+
+  has(name: string): boolean {
+    return this.get(name) !== null;
+  }
+
+  append(name: string, value: string): void {
+    this.#headers.append(name, value);
+  }
+
+  set(name: string, value: string): void {
+    this.#headers.set(name, value);
+  }
+
+  delete(name: string): void {
+    this.#headers.delete(name);
+  }
+
+  getSetCookie(): string[] {
+    return this.#headers.getSetCookie();
+  }
+
+  forEach(callback: (value: string, name: string, headers: Headers) => void): void {
+    for (const [name, value] of this.#headers) callback(value, name, this);
+  }
+
+  keys(): ReturnType<Headers["keys"]> {
+    return this.#headers.keys();
+  }
+
+  values(): ReturnType<Headers["values"]> {
+    return this.#headers.values();
+  }
+
+  entries(): ReturnType<Headers["entries"]> {
+    return this.#headers.entries();
+  }
+
+  [Symbol.iterator](): ReturnType<Headers["entries"]> {
+    return this.#headers.entries();
+  }
+
+  get #headers(): Headers {
+    this.#copied ??= toWebHeaders(this.#request);
+    return this.#copied;
+  }
+}
+
+/**
+ * Values of the cookies of a name; a request may carry several.
+ *
+ * Before a name stand spaces and tabs, and nothing else is taken off: to a
+ * browser another kind of space belongs to the name, which any neighbour under
+ * the same domain may then set, whatever prefix follows (RFC 6265bis §4.1.3).
+ */
+export function findCookies(header: Headers, name: string): string[] {
+  const cookies = (header.get("cookie") ?? "")
+    .split(";")
+    .map((pair) => pair.replace(/^[ \t]+/, "").trimEnd());
+  return cookies.filter((pair) => pair.startsWith(`${name}=`)).map((pair) => pair.slice(name.length + 1));
+}
+
+/**
+ * Puts all `Authorization` headers of a request into one, with commas between.
+ *
+ * Node keeps the first of several and drops the rest unseen, on both HTTP
+ * versions. A proxy in front may have judged another one, and a bad credential
+ * would go unnoticed beside a good one. Joined they are no credential of any
+ * kind, and refused as such.
+ */
+export function joinRepeatedCredentials(request: NodeRequest): void {
+  const { headers, rawHeaders } = request;
+  if (headers.authorization === undefined) return;
+  const values: string[] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const each = rawHeaders[at];
+    if (each?.length === 13 && each.toLowerCase() === "authorization") values.push(rawHeaders[at + 1] ?? "");
+  }
+  if (values.length > 1) headers.authorization = values.join(", ");
 }
 
 /** The peer's address as the socket has it; empty when the connection is gone or has none. */

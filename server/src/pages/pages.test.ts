@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createBrowsers } from "../auth/browser.ts";
 import { toFormToken } from "../html/form-token.ts";
-import { findCookies } from "../http/cookies.ts";
+import { findCookies } from "../http/node-http.ts";
 import type { PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { DomainError } from "../lib/errors.ts";
 import { createPages, type PagesOptions } from "./pages.ts";

@@ -7,7 +7,7 @@
  * by the composition root, and a kind without one is refused.
  */
 
-import { findCookies } from "../http/cookies.ts";
+import { findCookies } from "../http/node-http.ts";
 import { DomainError } from "../lib/errors.ts";
 import {
   type FindSessionCookies,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { findCookies } from "../http/cookies.ts";
+import { findCookies } from "../http/node-http.ts";
 import { isFromBrowser, readPresentedCredentials } from "./presented.ts";
 
 function basic(text: string | Buffer): string {

@@ -10,7 +10,7 @@
  */
 import { hash } from "node:crypto";
 import type { InvalidatedCache } from "../changes/cache.ts";
-import { findCookies } from "../http/cookies.ts";
+import { findCookies } from "../http/node-http.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { createLru } from "../lib/lru.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { findCookies } from "../http/cookies.ts";
+import { findCookies } from "../http/node-http.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Principal } from "../principals/principal.ts";
 import { createGrants, type GrantRequest, jwtBearerGrant } from "./grants.ts";

@@ -2,7 +2,7 @@ import { getOption } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
 import { void_from_other_sites } from "@vestibule/proto/vestibule/v1/options_pb";
-import { findCookies } from "../../http/cookies.ts";
+import { findCookies } from "../../http/node-http.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { isVoidKey, principalKey } from "../../principals/context.ts";
 import { credentialHeaders, sessionCookieName } from "../../principals/presented.ts";

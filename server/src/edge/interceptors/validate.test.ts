@@ -3,16 +3,28 @@ import {
   FieldDescriptorProto_Type,
   FieldOptionsSchema,
   FileDescriptorProtoSchema,
+  hasCustomJsonRepresentation,
 } from "@bufbuild/protobuf/wkt";
 import { FieldRulesSchema, field as rules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { ConnectError, createClient, createRouterTransport } from "@connectrpc/connect";
 import { BadRequestSchema } from "@vestibule/proto/google/rpc/error_details_pb";
-import { ListAuthProvidersRequestSchema } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
+import { AuditService } from "@vestibule/proto/vestibule/v1/audit_service_pb";
+import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import {
+  FrontdoorAuthProviderService,
+  ListAuthProvidersRequestSchema,
+} from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
+import {
+  CreateCustomFrontendRequestSchema,
+  FrontdoorService,
+} from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
+import { OrganizationService } from "@vestibule/proto/vestibule/v1/organization_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
+import { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import { describe, expect, it } from "vitest";
 import { silentLog } from "../../lib/log.ts";
 import { createTranslator } from "../errors/translate.ts";
-import { createRequestValidator } from "./validate.ts";
+import { createRequestValidator, findBound, findOverlong } from "./validate.ts";
 
 const validator = createRequestValidator();
 validator.warm([ServiceUserService]);
@@ -123,5 +135,54 @@ describe("createRequestValidator", () => {
     });
     await expect(read(request)).rejects.toMatchObject({ reason: "INVALID_REQUEST" });
     expect(seen).toEqual(["default"]);
+  });
+});
+
+const services = [
+  AuditService,
+  AuthService,
+  FrontdoorAuthProviderService,
+  FrontdoorService,
+  OrganizationService,
+  ServiceUserService,
+  UserService,
+];
+
+/** Paths of all lists and maps in a message that have no bound. */
+function listUnbounded(type: DescMessage, path: string): string[] {
+  return type.fields.flatMap((field) => {
+    const at = `${path}.${field.name}`;
+    if (field.fieldKind === "map") return [at];
+    if (field.fieldKind === "list" && (field.listKind === "message" || findBound(field) === undefined)) {
+      return [at];
+    }
+    return field.fieldKind === "message" && !hasCustomJsonRepresentation(field.message)
+      ? listUnbounded(field.message, at)
+      : [];
+  });
+}
+
+describe("findOverlong", () => {
+  it.each([
+    [50, []],
+    [51, ["auth_provider_ids"]],
+  ])("finds a list by its length: %d items", (length, expected) => {
+    const request = create(CreateCustomFrontendRequestSchema, { authProviderIds: Array(length).fill("") });
+    const found = findOverlong(CreateCustomFrontendRequestSchema, request);
+    expect(found.map(({ field }) => field)).toEqual(expected);
+  });
+
+  it("finds those in a message of the message, and says how many they may have", () => {
+    const policy = { publicPaths: Array(101).fill("/"), emailPatterns: Array(300_000).fill("") };
+    const request = create(CreateCustomFrontendRequestSchema, { policy });
+    expect(findOverlong(CreateCustomFrontendRequestSchema, request)).toEqual([
+      { field: "policy.public_paths", description: "must contain no more than 100 item(s)" },
+      { field: "policy.email_patterns", description: "must contain no more than 100 item(s)" },
+    ]);
+  });
+
+  it("knows a bound for every list that a request can have", () => {
+    const inputs = services.flatMap(({ methods }) => methods.map(({ input }) => input));
+    expect(inputs.flatMap((input) => listUnbounded(input, input.name))).toEqual([]);
   });
 });

@@ -11,8 +11,8 @@ import {
   type Registry,
 } from "@bufbuild/protobuf";
 import { DomainError, type FieldViolation } from "../../lib/errors.ts";
-import { parseStrictJson } from "./strict-json.ts";
-import { findTypeErrors, isJsonObject, type Reading } from "./type-errors.ts";
+import { isJsonObject, parseStrictJson } from "./strict-json.ts";
+import { findTypeErrors, type Reading } from "./type-errors.ts";
 
 /** Fields by either of their names, others dropped, as Frontier does; refusals name them as the schema does. */
 const reading: Reading = { ignoresUnknown: true, nameOf: (field) => field.name };

@@ -225,3 +225,8 @@ function parseString(quoted: string): string {
 function notJson(): DomainError {
   return new DomainError("INVALID_REQUEST", { message: "request body is not valid JSON" });
 }
+
+/** A JSON object, neither null nor an array. */
+export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -2,16 +2,12 @@
  * Finds what in a JSON value does not fit a message: asked only once the
  * parser has refused it, so that the answer can name every place.
  */
-import type { DescField, DescMessage, DescOneof, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, DescOneof, JsonValue } from "@bufbuild/protobuf";
 import { hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
 import type { FieldViolation } from "../../lib/errors.ts";
 import { joinPath, toViolation, violationLimit } from "./refusals.ts";
+import { isJsonObject } from "./strict-json.ts";
 import { describeType, isValueOf } from "./value-types.ts";
-
-/** A JSON object, neither null nor an array. */
-export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
 
 /** How the JSON was read that is looked into. */
 export interface Reading {

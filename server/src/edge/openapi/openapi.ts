@@ -10,9 +10,8 @@ import { findOpenMessage, isTextual } from "../json/value-types.ts";
 import { getCredentialPolicy } from "../options/credential-policy.ts";
 import { isTagged } from "../rest/answer.ts";
 import { type Binding, readBindings, type Style } from "../rest/binding.ts";
-import { leafOf } from "../rest/field-path.ts";
+import { isOutputOnly, leafOf } from "../rest/field-path.ts";
 import { hasLinks } from "../rest/links.ts";
-import { isOutputOnly } from "../rest/output-only.ts";
 import type { JsonSchema } from "./rules.ts";
 import { type Comments, isRequired, SchemaComponents } from "./schemas.ts";
 

@@ -1,7 +1,6 @@
 import { Registry } from "prom-client";
 import { describe, expect, it } from "vitest";
-import { createMetrics } from "./metrics.ts";
-import { RequestFigures } from "./request-figures.ts";
+import { createMetrics, RequestFigures } from "./metrics.ts";
 
 describe("createMetrics", () => {
   it("counts a finished request by route, code and credential", async () => {

@@ -2,7 +2,7 @@ import { type JsonObject, type JsonValue, type Message, toJson } from "@bufbuild
 import { isNoneMatch, toWeakTag } from "../../http/entity-tag.ts";
 import type { PlainResponse } from "../../http/plain-route.ts";
 import type { CallAnswer } from "../calls/unary-call.ts";
-import { isJsonObject } from "../json/type-errors.ts";
+import { isJsonObject } from "../json/strict-json.ts";
 import type { Binding } from "./binding.ts";
 import { hasLinks, type LinkSource, toPageLinks, toSelfLink } from "./links.ts";
 import type { AnswerType } from "./media-types.ts";

@@ -1,7 +1,17 @@
-import type { DescField, DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { isJsonObject } from "../json/type-errors.ts";
+/**
+ * Finds fields of request messages by the names that paths, queries and bodies
+ * have for them, and drops those that only answers have.
+ */
+import {
+  type DescField,
+  type DescMessage,
+  getOption,
+  type JsonObject,
+  type JsonValue,
+} from "@bufbuild/protobuf";
+import { FieldBehavior, field_behavior } from "@vestibule/proto/google/api/field_behavior_pb";
+import { isJsonObject } from "../json/strict-json.ts";
 import { findOpenMessage, isTextual } from "../json/value-types.ts";
-import { isOutputOnly } from "./output-only.ts";
 
 /** A field inside a message, by the fields that lead to it; the last one is it. */
 export type FieldPath = readonly [DescField, ...DescField[]];
@@ -63,4 +73,78 @@ export function openParent(root: JsonObject, path: FieldPath): JsonObject | unde
 export function setField(object: JsonObject, field: DescField, value: JsonValue): void {
   const spelled = findKey(object, field) ?? (Object.hasOwn(object, field.name) ? field.name : field.jsonName);
   object[spelled] = value;
+}
+
+/** Where a message has fields that only answers have, at any depth. */
+interface Plan {
+  /** Names of its own, in both spellings. */
+  readonly dropped: readonly string[];
+  /** Fields whose messages have them, in both spellings. */
+  readonly nested: ReadonlyMap<string, DescField>;
+}
+
+/** Decoding an option costs more than reading a parameter. */
+const known = new WeakMap<DescField, boolean>();
+
+/** Whether only answers have the field. */
+export function isOutputOnly(field: DescField): boolean {
+  const isKnown = known.get(field) ?? getOption(field, field_behavior).includes(FieldBehavior.OUTPUT_ONLY);
+  known.set(field, isKnown);
+  return isKnown;
+}
+
+const plans = new WeakMap<DescMessage, Plan>();
+
+/**
+ * Removes the output-only fields (AIP-203) from the JSON of a message, in place
+ * and at every depth: a client may send back what it was sent.
+ */
+export function dropOutputOnly(type: DescMessage, value: JsonValue): void {
+  const { dropped, nested } = getPlan(type);
+  if (!isJsonObject(value) || (dropped.length === 0 && nested.size === 0)) return;
+  for (const name of dropped) delete value[name];
+  for (const [name, field] of nested) {
+    if (Object.hasOwn(value, name)) dropInField(field, value[name] as JsonValue);
+  }
+}
+
+/** The same in the JSON of one field, list or map included. */
+export function dropInField(field: DescField, value: JsonValue): void {
+  const type = field.message;
+  if (type === undefined) return;
+  if (field.fieldKind === "list" && Array.isArray(value)) {
+    for (const item of value) dropOutputOnly(type, item);
+  } else if (field.fieldKind === "map" && isJsonObject(value)) {
+    for (const item of Object.values(value)) dropOutputOnly(type, item);
+  } else {
+    dropOutputOnly(type, value);
+  }
+}
+
+function getPlan(type: DescMessage): Plan {
+  let plan = plans.get(type);
+  if (plan === undefined) {
+    plan = {
+      dropped: type.fields.filter(isOutputOnly).flatMap(toKeys),
+      nested: new Map(
+        type.fields
+          .filter((field) => !isOutputOnly(field) && field.message && hasOutputOnly(field.message, new Set()))
+          .flatMap((field) => toKeys(field).map((key) => [key, field] as const)),
+      ),
+    };
+    plans.set(type, plan);
+  }
+  return plan;
+}
+
+function hasOutputOnly(type: DescMessage, seen: Set<DescMessage>): boolean {
+  if (seen.has(type)) return false;
+  seen.add(type);
+  return type.fields.some(
+    (field) => isOutputOnly(field) || (field.message !== undefined && hasOutputOnly(field.message, seen)),
+  );
+}
+
+function toKeys({ name, jsonName }: DescField): string[] {
+  return name === jsonName ? [name] : [name, jsonName];
 }

@@ -11,6 +11,7 @@
  *
  * @see google/api/http.proto, "Path template syntax"
  */
+import { isDots } from "./request-target.ts";
 
 /** One segment of a template: a literal as written, or a wildcard. */
 export type Segment = { readonly literal: string } | { readonly wildcard: "*" | "**" };
@@ -101,9 +102,4 @@ function readSegment(part: string): Segment {
 
 function isRest(segment: Segment): boolean {
   return "wildcard" in segment && segment.wildcard === "**";
-}
-
-/** Whether a segment stands for a place in the hierarchy and not for a name (RFC 3986 §3.3). */
-export function isDots(segment: string): boolean {
-  return segment === "." || segment === "..";
 }

@@ -13,12 +13,14 @@ import {
 } from "@bufbuild/protobuf";
 import { DomainError, type FieldViolation } from "../../lib/errors.ts";
 import { invalidValues, toViolation } from "../json/refusals.ts";
-import { parseStrictJson } from "../json/strict-json.ts";
-import { findFieldTypeErrors, findTypeErrors, isJsonObject } from "../json/type-errors.ts";
+import { isJsonObject, parseStrictJson } from "../json/strict-json.ts";
+import { findFieldTypeErrors, findTypeErrors } from "../json/type-errors.ts";
 import { textToJson } from "../json/value-types.ts";
 import type { Binding } from "./binding.ts";
 import { toClientPath } from "./client-path.ts";
 import {
+  dropInField,
+  dropOutputOnly,
   type FieldPath,
   findKey,
   findTextField,
@@ -27,8 +29,7 @@ import {
   setField,
   toSchemaPath,
 } from "./field-path.ts";
-import { dropInField, dropOutputOnly } from "./output-only.ts";
-import { parseQuery } from "./query.ts";
+import { parseQuery } from "./request-target.ts";
 import type { PathValue } from "./route-table.ts";
 
 /** What of a request makes its message. */

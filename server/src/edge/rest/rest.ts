@@ -6,7 +6,7 @@
  * This layer knows no service: one that is annotated is served. It owns every
  * path under the first literal segment of an annotation, and answers those
  * that are no route in its own words. Paths are compared as they were sent;
- * see `request-path.ts` for what never matches.
+ * see `request-target.ts` for what never matches.
  */
 import type { Interceptor } from "@connectrpc/connect";
 import type { ServiceRegistration } from "../../assembly/services.ts";
@@ -19,14 +19,11 @@ import {
   toRawPath,
   toRawQuery,
 } from "../../http/node-http.ts";
-import { sendPlain } from "../../http/plain-answer.ts";
-import type { PlainResponse } from "../../http/plain-route.ts";
+import { type PlainResponse, sendPlain } from "../../http/plain-route.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { RequestInfo } from "../../lib/request.ts";
-import { CallContext } from "../calls/call-context.ts";
-import type { CallLimit } from "../calls/call-limit.ts";
-import type { CallLimits } from "../calls/call-limits.ts";
-import { createUnaryCall, type UnaryCall } from "../calls/unary-call.ts";
+import type { CallLimit, CallLimits } from "../calls/call-limits.ts";
+import { CallContext, createUnaryCall, type UnaryCall } from "../calls/unary-call.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
 import { toRestAnswer } from "./answer.ts";
@@ -35,7 +32,7 @@ import { withClientPaths } from "./client-path.ts";
 import { type RefusalContext, toRestError } from "./errors.ts";
 import { checkBodyType, chooseAnswerType } from "./media-types.ts";
 import { readRequestMessage } from "./request-message.ts";
-import { splitRequestPath } from "./request-path.ts";
+import { splitRequestPath } from "./request-target.ts";
 import { type PathValue, RouteTable } from "./route-table.ts";
 
 /** What REST is made of. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { parsePathTemplate } from "./path-template.ts";
-import { splitRequestPath } from "./request-path.ts";
+import { splitRequestPath } from "./request-target.ts";
 import { RouteTable } from "./route-table.ts";
 
 function tableOf(...routes: readonly string[]): RouteTable<string> {

@@ -5,7 +5,7 @@
  * a literal goes before `*`, and `*` before `**`.
  */
 import type { PathTemplate, Variable } from "./path-template.ts";
-import type { RequestPath } from "./request-path.ts";
+import type { RequestPath } from "./request-target.ts";
 
 /** Stands for every HTTP method, behind those that are named. */
 export const anyMethod = "*";

@@ -9,7 +9,7 @@ import { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/fron
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { registerService } from "../../assembly/services.ts";
 import { type RunningEdge, startEdge } from "../test-support.ts";
-import { longestDelayMs } from "./deadline.ts";
+import { longestDelayMs } from "./direct-wire.ts";
 
 /** What handlers were left with, in milliseconds. */
 const left: (number | undefined)[] = [];

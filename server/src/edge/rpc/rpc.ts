@@ -13,12 +13,12 @@ import {
   createServiceImplSpec,
   type Interceptor,
 } from "@connectrpc/connect";
-import type {
-  UniversalHandler,
-  UniversalServerRequest,
-  UniversalServerResponse,
+import {
+  createAsyncIterable,
+  type UniversalHandler,
+  type UniversalServerRequest,
+  type UniversalServerResponse,
 } from "@connectrpc/connect/protocol";
-import { createAsyncIterable } from "@connectrpc/connect/protocol";
 import { compressionGzip, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { ServiceRegistration } from "../../assembly/services.ts";
 import {
@@ -32,15 +32,13 @@ import {
 import type { Log } from "../../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import { untilAborted } from "../../lib/until-aborted.ts";
-import { CallLimit } from "../calls/call-limit.ts";
-import type { CallLimits } from "../calls/call-limits.ts";
+import { CallLimit, type CallLimits } from "../calls/call-limits.ts";
 import { findOwnStatus } from "../errors/errors.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
 import { createJsonDecoder } from "../json/request-json.ts";
-import { boundDeadline } from "./deadline.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
-import { hasOwnHeaders, respondTrailersOnly, setHeaders, toFields } from "./direct-wire.ts";
+import { boundDeadline, hasOwnHeaders, respondTrailersOnly, setHeaders, toFields } from "./direct-wire.ts";
 
 /** What building RPC handlers takes. */
 export interface RpcOptions {

@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { CustomFrontendPolicy } from "@vestibule/proto/vestibule/v1/frontdoor_pb";
 import type { FrontdoorService as FrontdoorServiceSchema } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
-import { readCondition } from "../../http/write-condition.ts";
+import { readCondition } from "../../http/entity-tag.ts";
 import { defaultPageSize } from "../../lib/page-token.ts";
 import { requireCaller } from "../../principals/context.ts";
 import type { ProviderData } from "../provider-types/provider-type.ts";

@@ -3,7 +3,7 @@ import type {
   FrontdoorAuthProviderService,
   ListAuthProvidersRequest,
 } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
-import { readCondition } from "../../http/write-condition.ts";
+import { readCondition } from "../../http/entity-tag.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { defaultPageSize } from "../../lib/page-token.ts";
 import { requireCaller } from "../../principals/context.ts";

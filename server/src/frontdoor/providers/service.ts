@@ -12,7 +12,7 @@ import type { Database, Reader, Tx } from "../../db/database.ts";
 import { isUniqueViolation } from "../../db/errors.ts";
 import { placeOf } from "../../encryption/sealed-column.ts";
 import type { Sealer } from "../../encryption/sealer.ts";
-import { checkCondition, type WriteCondition } from "../../http/write-condition.ts";
+import { checkCondition, type WriteCondition } from "../../http/entity-tag.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";

@@ -7,7 +7,7 @@ import { principalKey } from "../../principals/context.ts";
 import type { Principal } from "../../principals/principal.ts";
 import { createTranslator } from "../errors/translate.ts";
 import { machine } from "../test-support.ts";
-import { createAuthenticateInterceptor } from "./authenticate.ts";
+import { createAuthenticateInterceptor } from "./interceptors.ts";
 
 function connect(principal: Principal | undefined) {
   const policies: string[] = [];

@@ -1,9 +1,9 @@
 /**
- * A request's path, taken apart without normalising anything: what is spelled
- * in an unusual way matches no route, so that no two spellings of one
- * hierarchy reach a handler.
+ * Takes a request's path and query apart (RFC 9112 §3.2), normalising nothing:
+ * what is spelled in an unusual way matches no route, so that no two spellings
+ * of one hierarchy reach a handler.
  */
-import { isDots } from "./path-template.ts";
+import { DomainError } from "../../lib/errors.ts";
 
 /** A path in its segments. */
 export interface RequestPath {
@@ -55,6 +55,11 @@ export function decodePercent(text: string): string | undefined {
   }
 }
 
+/** Whether a segment stands for a place in the hierarchy and not for a name (RFC 3986 §3.3). */
+export function isDots(segment: string): boolean {
+  return segment === "." || segment === "..";
+}
+
 /** Slashes of either kind and control characters. */
 function hasForbidden(text: string): boolean {
   for (let index = 0; index < text.length; index++) {
@@ -62,4 +67,35 @@ function hasForbidden(text: string): boolean {
     if (code < 0x20 || code === 0x2f || code === 0x5c || code === 0x7f) return true;
   }
   return false;
+}
+
+/** A parameter of a query, decoded. */
+export interface Parameter {
+  readonly name: string;
+  readonly value: string;
+}
+
+/**
+ * Reads a query in the order it was written; a plus is a space.
+ *
+ * @throws {DomainError} INVALID_REQUEST for an escape that is not UTF-8
+ */
+export function parseQuery(query: string): Parameter[] {
+  return query
+    .split("&")
+    .filter((part) => part !== "")
+    .map((part) => {
+      const equals = part.indexOf("=");
+      return equals < 0
+        ? { name: decode(part), value: "" }
+        : { name: decode(part.slice(0, equals)), value: decode(part.slice(equals + 1)) };
+    });
+}
+
+function decode(text: string): string {
+  const decoded = decodePercent(text.replaceAll("+", " "));
+  if (decoded === undefined) {
+    throw new DomainError("INVALID_REQUEST", { message: "query has an escape that is not UTF-8" });
+  }
+  return decoded;
 }
