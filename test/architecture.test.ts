@@ -231,6 +231,24 @@ test("every part is built by somebody, and every room is in the house", () => {
   expect(findUnwired(readSources(serverSources))).toEqual([]);
 });
 
+test("what is stored as JSON is read by its column alone", () => {
+  const parsing = readSources(serverSources).filter(({ text }) => /\bJSON\.parse\(/.test(text));
+  expect(parsing.map(({ path }) => path)).toEqual([
+    // Answers of a provider, of an authenticator; each is checked, or made by ourselves.
+    "auth/strategies/github.ts",
+    "auth/strategies/passkey.ts",
+    "db/json-column.ts",
+    // Texts of a request that it has found to be well-formed.
+    "edge/json/strict-json.ts",
+    // Examples in our own schemas.
+    "edge/openapi/schemas.ts",
+    // What others send: an object or nothing.
+    "egress/fetch-json.ts",
+    "lib/page-token.ts",
+    "signatures/compact-jws.ts",
+  ]);
+});
+
 test.each(["server", "clients", "scripts", "test/parts"])(
   "no function in %s has over 150 lines",
   (folder) => {

@@ -1,5 +1,6 @@
 import type { Selectable } from "kysely";
 import type { Reader, Tx } from "../db/database.ts";
+import { jsonColumn, jsonTexts } from "../db/json-column.ts";
 import { prepared } from "../db/prepared.ts";
 import type { AuditRecordRow } from "../db/schema.ts";
 import type { AuditSubject } from "./audit.ts";
@@ -28,6 +29,8 @@ const columns = [
   "user_agent",
   "details",
 ] as const satisfies readonly (keyof AuditRecordRow)[];
+
+const detailsColumn = jsonColumn("audit_records.details", jsonTexts);
 
 type Value = string | number | null;
 
@@ -74,7 +77,7 @@ export function toRow(record: AuditRecord): RecordRow {
     record.detail ?? null,
     record.clientAddress ?? null,
     record.userAgent ?? null,
-    Object.keys(record.details).length === 0 ? null : JSON.stringify(record.details),
+    Object.keys(record.details).length === 0 ? null : detailsColumn.encode(record.details),
   ];
 }
 
@@ -104,7 +107,7 @@ export function toRecord(row: Selectable<AuditRecordRow>): AuditRecord {
     at: new Date(row.at),
     action: row.action,
     result: row.result,
-    details: row.details === null ? {} : JSON.parse(row.details),
+    details: row.details === null ? {} : detailsColumn.decode(row.details),
     ...present({
       requestId: row.request_id,
       actor: toSubject(row.actor_type, row.actor_id),

@@ -1,6 +1,8 @@
 /** Sign-ins on their way: rows that live for minutes, found by a state that only their browser was told. */
 import { randomBytes } from "node:crypto";
+import { z } from "zod";
 import type { Database, Tx } from "../db/database.ts";
+import { instant, jsonColumn, jsonObject, type MembersOf } from "../db/json-column.ts";
 import { placeOf, type SealedColumn } from "../encryption/sealed-column.ts";
 import type { Sealer, SealPlace } from "../encryption/sealer.ts";
 import { toBase64url } from "../lib/base64url.ts";
@@ -42,6 +44,24 @@ export const flowColumn: SealedColumn = {
   keyColumns: ["id"],
 };
 
+const secretColumn = jsonColumn<FlowSecret>(
+  "auth_flows.sealed_secret",
+  z.object({
+    strategy: jsonObject,
+    counted: z.exactOptional(z.object({ key: z.string(), at: instant } satisfies MembersOf<CountedFlow>)),
+    waiting: z.exactOptional(
+      z.object({
+        issuer: z.string(),
+        subject: z.string(),
+        email: z.exactOptional(z.string()),
+        title: z.exactOptional(z.string()),
+        avatar: z.exactOptional(z.string()),
+        strategy: z.string(),
+      } satisfies MembersOf<WaitingIdentity>),
+    ),
+  } satisfies MembersOf<FlowSecret>),
+);
+
 function toPlace(flowId: string): SealPlace {
   return placeOf(flowColumn, [flowId]);
 }
@@ -67,7 +87,7 @@ export class Flows {
   async keep(state: string, { secret, flowSeconds, ...draft }: NewFlow): Promise<string> {
     const createdAt = this.#clock.now();
     const id = newId(createdAt);
-    const sealedSecret = this.#sealer.seal(toPlace(id), Buffer.from(JSON.stringify(secret)));
+    const sealedSecret = this.#sealer.seal(toPlace(id), Buffer.from(secretColumn.encode(secret)));
     const expiresAt = new Date(createdAt.getTime() + flowSeconds * 1000);
     const flow = { ...draft, id, sealedSecret, createdAt, expiresAt };
     await this.#database.transaction((tx) => store.insertFlow(tx, flow, hashSecret(state)));
@@ -82,7 +102,7 @@ export class Flows {
 
   /** What a flow keeps under seal. */
   unseal({ id, sealedSecret }: store.Flow): FlowSecret {
-    return JSON.parse(this.#sealer.open(toPlace(id), sealedSecret).toString("utf8"));
+    return secretColumn.decode(this.#sealer.open(toPlace(id), sealedSecret).toString("utf8"));
   }
 
   /** Ends a flow for good: of any number of concurrent calls one is answered true, and none once it is over. */

@@ -295,10 +295,10 @@ describeDatabases("sign-in", (under) => {
       take(address: string) {
         if (address === "192.0.2.99") throw new DomainError("TOO_MANY_FLOWS", { retryAfterSeconds: 7 });
         open.push(address);
-        return { key: address, atMs: nowMs };
+        return { key: address, at: new Date(nowMs) };
       },
-      giveBack({ key, atMs }: CountedFlow) {
-        expect(atMs).toBeLessThanOrEqual(nowMs);
+      giveBack({ key, at }: CountedFlow) {
+        expect(at.getTime()).toBeLessThanOrEqual(nowMs);
         open.splice(open.indexOf(key), 1);
       },
     };

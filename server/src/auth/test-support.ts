@@ -133,7 +133,7 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
       authorizedRedirectUrls: ["https://app.example.org/home"],
     },
     flows,
-    flowLimits: options.flowLimits ?? { take: (key) => ({ key, atMs: 0 }), giveBack: () => {} },
+    flowLimits: options.flowLimits ?? { take: (key) => ({ key, at: new Date(0) }), giveBack: () => {} },
     verifier: new AnswerVerifier({ database, flows, clock, guesses: limits, wrongCodesPerFlow: 3 }),
     accounts: new Accounts({
       signup,

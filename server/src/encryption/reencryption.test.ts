@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import type { Database, Tx } from "../db/database.ts";
+import { jsonColumn, jsonTexts } from "../db/json-column.ts";
 import type { Clock } from "../lib/clock.ts";
 import { verifyKeyChecks } from "./key-checks.ts";
 import { ReencryptionError, reencrypt } from "./reencryption.ts";
@@ -33,7 +34,7 @@ const revisions: SealedColumn = {
   column: "sealed_secrets",
   keyColumns: ["provider_id", "revision"],
   toRowId: ([id, revision]) => `${id}/${revision}`,
-  byProperty: true,
+  byProperty: jsonColumn("auth_provider_revisions.sealed_secrets", jsonTexts),
 };
 const columns = [keys, requests, revisions];
 

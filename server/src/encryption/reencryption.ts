@@ -84,9 +84,9 @@ function reseal(sealer: Sealer, sealed: SealedColumn, row: SealedRow): string {
     return sealer.seal(place, sealer.open(place, text));
   };
   try {
-    if (byProperty !== true) return anew(row.sealed);
-    const entries = Object.entries(JSON.parse(row.sealed) as Record<string, string>);
-    return JSON.stringify(Object.fromEntries(entries.map(([name, text]) => [name, anew(text, name)])));
+    if (byProperty === undefined) return anew(row.sealed);
+    const entries = Object.entries(byProperty.decode(row.sealed));
+    return byProperty.encode(Object.fromEntries(entries.map(([name, text]) => [name, anew(text, name)])));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new ReencryptionError(`${table}.${column} of ${row.key.join(", ")} cannot be opened: ${why}`, {

@@ -21,7 +21,7 @@ function isSealedOtherwise(
 ): RawBuilder<boolean> {
   const prefixes = keyIds.map(toPrefix);
   const name = sql.ref(column);
-  if (byProperty !== true) {
+  if (byProperty === undefined) {
     const [length = 0] = prefixes.map((prefix) => prefix.length);
     return sql<boolean>`substr(${name}, 1, ${sql.lit(length)}) not in (${sql.join(prefixes)})`;
   }

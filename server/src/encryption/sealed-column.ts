@@ -1,3 +1,4 @@
+import type { JsonColumn } from "../db/json-column.ts";
 import type { Schema } from "../db/schema.ts";
 import type { SealPlace, SealPurpose } from "./sealer.ts";
 
@@ -17,8 +18,8 @@ export interface SealedColumn {
   readonly keyColumns: readonly string[];
   /** What names a row to the seal. One primary key of text is its own id. */
   readonly toRowId?: (key: RowKey) => string;
-  /** Whether the column is a JSON object whose every property is a sealed value, sealed for that property. */
-  readonly byProperty?: true;
+  /** Of a column that is a JSON object whose every property is a sealed value, sealed for that property. */
+  readonly byProperty?: JsonColumn<Readonly<Record<string, string>>>;
 }
 
 /** The place of a value in a sealed column. @param property of a column that is sealed by property */

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
+import type { JsonObject, JsonValue } from "./json.ts";
 import { checkMetadata, metadataBytes, metadataLevels } from "./metadata.ts";
 
 /** An object of `levels` levels, itself included, objects and lists by turns. */
-function nested(levels: number): Record<string, unknown> {
-  let value: unknown = 1;
+function nested(levels: number): JsonObject {
+  let value: JsonValue = 1;
   for (let level = levels; level > 1; level--) value = level % 2 === 0 ? [value] : { a: value };
   return { a: value };
 }

@@ -1,7 +1,8 @@
 import { DomainError } from "./errors.ts";
+import type { JsonObject } from "./json.ts";
 
 /** Free-form data of a caller's, kept as given. */
-export type Metadata = Readonly<Record<string, unknown>>;
+export type Metadata = JsonObject;
 
 /** Largest metadata, in bytes of JSON. */
 export const metadataBytes = 16 * 1024;

@@ -35,10 +35,10 @@ export interface FlowLimitsOptions {
 /** Names of the limits on begun flows. */
 export type FlowLimit = "address_flows";
 
-/** A beginning that was counted, as JSON can hold it. */
+/** A beginning that was counted. */
 export interface CountedFlow {
   readonly key: string;
-  readonly atMs: number;
+  readonly at: Date;
 }
 
 /** @see the head of this file */
@@ -62,13 +62,13 @@ export class FlowLimits {
         detail: `this address began ${limit} sign-ins within a minute that did not end`,
       });
     }
-    const atMs = clock.now().getTime();
+    const at = clock.now();
     counts.add(key);
-    return { key, atMs };
+    return { key, at };
   }
 
   /** It came to a good end, or was none. To be called once. */
-  giveBack({ key, atMs }: CountedFlow): void {
-    this.#options.counts.giveBack(key, new Date(atMs));
+  giveBack({ key, at }: CountedFlow): void {
+    this.#options.counts.giveBack(key, at);
   }
 }

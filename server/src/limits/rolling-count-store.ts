@@ -1,4 +1,6 @@
+import { z } from "zod";
 import type { Tx } from "../db/database.ts";
+import { jsonColumn } from "../db/json-column.ts";
 import { clockSlackMs } from "../lib/clock.ts";
 
 /** A counted key, and how often it may be counted within the window. */
@@ -7,11 +9,14 @@ export interface RollingLimit {
   readonly limit: number;
 }
 
+/** Milliseconds since the epoch: they are only ever compared. */
+const eventsColumn = jsonColumn<readonly number[]>("rolling_counts.events", z.array(z.int()));
+
 /**
  * Events of a key, oldest first. One statement makes the row or locks it until
  * `tx` ends, so that none is swept in between.
  */
-async function lockEvents(tx: Tx, key: string, expiresAt: number): Promise<number[]> {
+async function lockEvents(tx: Tx, key: string, expiresAt: number): Promise<readonly number[]> {
   const row = await tx
     .insertInto("rolling_counts")
     .values({ key, events: "[]", expires_at: expiresAt })
@@ -20,13 +25,13 @@ async function lockEvents(tx: Tx, key: string, expiresAt: number): Promise<numbe
     )
     .returning("events")
     .executeTakeFirstOrThrow();
-  return JSON.parse(row.events);
+  return eventsColumn.decode(row.events);
 }
 
 async function writeEvents(tx: Tx, key: string, events: readonly number[], windowMs: number): Promise<void> {
   await tx
     .updateTable("rolling_counts")
-    .set({ events: JSON.stringify(events), expires_at: (events.at(-1) ?? 0) + windowMs })
+    .set({ events: eventsColumn.encode(events), expires_at: (events.at(-1) ?? 0) + windowMs })
     .where("key", "=", key)
     .execute();
 }

@@ -1,7 +1,10 @@
 import type { Reader, Tx } from "../db/database.ts";
+import { jsonColumn, jsonObject } from "../db/json-column.ts";
 import type { ProjectRow } from "../db/schema.ts";
 import { isUuid } from "../lib/ids.ts";
 import type { Project, ProjectPrincipal } from "./organization.ts";
+
+const metadataColumn = jsonColumn("projects.metadata", jsonObject);
 
 function toProject(row: ProjectRow): Project {
   return {
@@ -9,7 +12,7 @@ function toProject(row: ProjectRow): Project {
     orgId: row.org_id,
     name: row.name,
     title: row.title,
-    metadata: JSON.parse(row.metadata),
+    metadata: metadataColumn.decode(row.metadata),
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),
   };
@@ -28,7 +31,7 @@ export async function insertProject(tx: Tx, project: Project): Promise<void> {
       org_id: project.orgId,
       name: project.name,
       title: project.title,
-      metadata: JSON.stringify(project.metadata),
+      metadata: metadataColumn.encode(project.metadata),
       created_at: project.createdAt.getTime(),
       updated_at: project.updatedAt.getTime(),
     })

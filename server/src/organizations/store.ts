@@ -1,16 +1,19 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
+import { jsonColumn, jsonObject } from "../db/json-column.ts";
 import type { OrganizationRow } from "../db/schema.ts";
 import { isUuid } from "../lib/ids.ts";
 import type { Role } from "../principals/principal.ts";
 import { defaultOrganizationName, type Organization } from "./organization.ts";
+
+const metadataColumn = jsonColumn("organizations.metadata", jsonObject);
 
 function toOrganization(row: Omit<OrganizationRow, "created_by">): Organization {
   return {
     id: row.id,
     name: row.name,
     title: row.title,
-    metadata: JSON.parse(row.metadata),
+    metadata: metadataColumn.decode(row.metadata),
     avatar: row.avatar,
     state: row.state,
     createdAt: new Date(row.created_at),
@@ -23,7 +26,7 @@ function toRow(organization: Organization): Omit<OrganizationRow, "created_by"> 
     id: organization.id,
     name: organization.name,
     title: organization.title,
-    metadata: JSON.stringify(organization.metadata),
+    metadata: metadataColumn.encode(organization.metadata),
     avatar: organization.avatar,
     state: organization.state,
     created_at: organization.createdAt.getTime(),

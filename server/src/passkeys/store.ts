@@ -1,7 +1,11 @@
+import { z } from "zod";
 import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
+import { jsonColumn } from "../db/json-column.ts";
 import type { PasskeyRow } from "../db/schema.ts";
 import type { Passkey } from "./passkey.ts";
+
+const transportsColumn = jsonColumn<readonly string[]>("passkeys.transports", z.array(z.string()));
 
 function toPasskey(row: PasskeyRow): Passkey {
   return {
@@ -10,7 +14,7 @@ function toPasskey(row: PasskeyRow): Passkey {
     credentialId: row.credential_id,
     publicKey: new Uint8Array(Buffer.from(row.public_key, "base64url")),
     counter: row.counter,
-    transports: JSON.parse(row.transports),
+    transports: transportsColumn.decode(row.transports),
     isSynced: row.synced === 1,
     name: row.name,
     createdAt: new Date(row.created_at),
@@ -72,7 +76,7 @@ export async function insertPasskey(tx: Tx, passkey: Passkey): Promise<void> {
       credential_id: passkey.credentialId,
       public_key: Buffer.from(passkey.publicKey).toString("base64url"),
       counter: passkey.counter,
-      transports: JSON.stringify(passkey.transports),
+      transports: transportsColumn.encode(passkey.transports),
       synced: passkey.isSynced ? 1 : 0,
       name: passkey.name,
       created_at: passkey.createdAt.getTime(),

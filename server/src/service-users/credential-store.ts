@@ -1,10 +1,14 @@
 import { sql } from "kysely";
 import type { Reader, Tx } from "../db/database.ts";
+import { jsonColumn } from "../db/json-column.ts";
 import { prepared } from "../db/prepared.ts";
 import type { ServiceUserCredentialRow, ServiceUserRow } from "../db/schema.ts";
+import { type PublicJwk, publicJwkSchema } from "../signatures/public-jwk.ts";
 import type { ClientSecret, Credential, CredentialKind, KeyPair, OpaqueToken } from "./credential.ts";
 
 type CredentialRow = ServiceUserCredentialRow & Pick<ServiceUserRow, "org_id">;
+
+const publicJwkColumn = jsonColumn<PublicJwk>("service_user_credentials.public_jwk", publicJwkSchema);
 
 function selectCredentials(database: Reader) {
   return database
@@ -35,7 +39,11 @@ function toCredential(row: CredentialRow): Credential {
     case "token":
       return { ...base, kind: "token", secretHash: row.secret_hash ?? "" } satisfies OpaqueToken;
     case "key":
-      return { ...base, kind: "key", publicJwk: JSON.parse(row.public_jwk ?? "{}") } satisfies KeyPair;
+      return {
+        ...base,
+        kind: "key",
+        publicJwk: publicJwkColumn.decode(row.public_jwk ?? ""),
+      } satisfies KeyPair;
   }
 }
 
@@ -49,7 +57,7 @@ export async function insertCredential(tx: Tx, credential: Credential): Promise<
       kind: credential.kind,
       title: credential.title,
       secret_hash: credential.kind === "key" ? null : credential.secretHash,
-      public_jwk: credential.kind === "key" ? JSON.stringify(credential.publicJwk) : null,
+      public_jwk: credential.kind === "key" ? publicJwkColumn.encode(credential.publicJwk) : null,
       bootstrap: credential.kind === "secret" && credential.bootstrap ? 1 : 0,
       created_at: credential.createdAt.getTime(),
       expires_at: credential.expiresAt?.getTime() ?? null,

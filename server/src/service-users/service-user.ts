@@ -1,3 +1,4 @@
+import type { Metadata } from "../lib/metadata.ts";
 import type { Role } from "../principals/principal.ts";
 
 /** A machine: a non-human account of one organization. */
@@ -5,7 +6,7 @@ export interface ServiceUser {
   readonly id: string;
   readonly orgId: string;
   readonly title: string;
-  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly metadata: Metadata;
   readonly role: Role;
   readonly state: "enabled" | "disabled";
   /** May do everything, everywhere: the bootstrap service user. */

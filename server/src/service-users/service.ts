@@ -12,7 +12,7 @@ import type { Database, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
-import { checkMetadata } from "../lib/metadata.ts";
+import { checkMetadata, type Metadata } from "../lib/metadata.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
 import { type Access, isAtLeast, requireGrantable, requireProven } from "../organizations/access.ts";
 import { keepingAnOwner, lockForGrant } from "../organizations/owners.ts";
@@ -24,7 +24,7 @@ import * as store from "./store.ts";
 /** The writable part of a service user. */
 export interface ServiceUserDraft {
   readonly title: string;
-  readonly metadata: Readonly<Record<string, unknown>>;
+  readonly metadata: Metadata;
   readonly role: Role;
 }
 

@@ -1,15 +1,18 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
+import { jsonColumn, jsonObject } from "../db/json-column.ts";
 import { prepared } from "../db/prepared.ts";
 import type { ServiceUserRow } from "../db/schema.ts";
 import type { ServiceUser } from "./service-user.ts";
+
+const metadataColumn = jsonColumn("service_users.metadata", jsonObject);
 
 function toServiceUser(row: ServiceUserRow): ServiceUser {
   return {
     id: row.id,
     orgId: row.org_id,
     title: row.title,
-    metadata: JSON.parse(row.metadata),
+    metadata: metadataColumn.decode(row.metadata),
     role: row.role,
     state: row.state,
     superuser: row.superuser === 1,
@@ -27,7 +30,7 @@ export async function insertServiceUser(tx: Tx, serviceUser: ServiceUser): Promi
       id: serviceUser.id,
       org_id: serviceUser.orgId,
       title: serviceUser.title,
-      metadata: JSON.stringify(serviceUser.metadata),
+      metadata: metadataColumn.encode(serviceUser.metadata),
       role: serviceUser.role,
       state: serviceUser.state,
       superuser: serviceUser.superuser ? 1 : 0,
@@ -100,7 +103,7 @@ export async function updateServiceUser(tx: Tx, serviceUser: ServiceUser): Promi
     .updateTable("service_users")
     .set({
       title: serviceUser.title,
-      metadata: JSON.stringify(serviceUser.metadata),
+      metadata: metadataColumn.encode(serviceUser.metadata),
       role: serviceUser.role,
       state: serviceUser.state,
       updated_at: serviceUser.updatedAt.getTime(),

@@ -1,6 +1,7 @@
 /** Public keys as this service stores and shows them, its own and those of service users. */
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { calculateJwkThumbprint } from "jose";
+import { z } from "zod";
 import type { SigningAlgorithm } from "./algorithms.ts";
 
 /** Canonical members only (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2). */
@@ -16,6 +17,19 @@ export interface PublicJwk {
   readonly x?: string;
   readonly y?: string;
 }
+
+/** The same as a schema, for those who store one. */
+export const publicJwkSchema = z.object({
+  kty: z.enum(["RSA", "EC", "OKP"]),
+  alg: z.enum(["ES256", "RS256", "EdDSA"]),
+  use: z.literal("sig"),
+  kid: z.string(),
+  n: z.exactOptional(z.string()),
+  e: z.exactOptional(z.string()),
+  crv: z.exactOptional(z.enum(["P-256", "Ed25519"])),
+  x: z.exactOptional(z.string()),
+  y: z.exactOptional(z.string()),
+} satisfies Record<keyof PublicJwk, z.ZodType>);
 
 const algorithmsByType: Record<string, SigningAlgorithm> = { rsa: "RS256", ec: "ES256", ed25519: "EdDSA" };
 

@@ -1,13 +1,17 @@
 /** Rows of signing keys. */
 import type { Reader, Tx } from "../db/database.ts";
+import { jsonColumn } from "../db/json-column.ts";
 import type { SigningKeyRow } from "../db/schema.ts";
+import { type PublicJwk, publicJwkSchema } from "../signatures/public-jwk.ts";
 import type { SigningKey } from "./signing-key.ts";
+
+const publicJwkColumn = jsonColumn<PublicJwk>("signing_keys.public_jwk", publicJwkSchema);
 
 function toSigningKey(row: SigningKeyRow): SigningKey {
   return {
     kid: row.kid,
     algorithm: row.algorithm,
-    publicJwk: JSON.parse(row.public_jwk),
+    publicJwk: publicJwkColumn.decode(row.public_jwk),
     sealedPrivateKey: row.sealed_private_key,
     createdAt: new Date(row.created_at),
     signsFromAt: new Date(row.signs_from_at),
@@ -34,7 +38,7 @@ export async function insertSigningKey(tx: Tx, key: SigningKey): Promise<void> {
     .values({
       kid: key.kid,
       algorithm: key.algorithm,
-      public_jwk: JSON.stringify(key.publicJwk),
+      public_jwk: publicJwkColumn.encode(key.publicJwk),
       sealed_private_key: key.sealedPrivateKey,
       created_at: key.createdAt.getTime(),
       signs_from_at: key.signsFromAt.getTime(),

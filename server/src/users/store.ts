@@ -1,9 +1,12 @@
 import { randomBytes } from "node:crypto";
 import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
+import { jsonColumn, jsonObject } from "../db/json-column.ts";
 import { prepared } from "../db/prepared.ts";
 import type { UserRow } from "../db/schema.ts";
 import type { User } from "./user.ts";
+
+const metadataColumn = jsonColumn("users.metadata", jsonObject);
 
 function toUser(row: UserRow): User {
   return {
@@ -12,7 +15,7 @@ function toUser(row: UserRow): User {
     title: row.title,
     email: row.email,
     emailProven: row.email_proven === 1,
-    metadata: JSON.parse(row.metadata),
+    metadata: metadataColumn.decode(row.metadata),
     avatar: row.avatar,
     state: row.state,
     createdAt: new Date(row.created_at),
@@ -31,7 +34,7 @@ export async function insertUser(tx: Tx, user: User): Promise<void> {
       email: user.email,
       email_proven: user.emailProven ? 1 : 0,
       passkey_handle: randomBytes(32).toString("base64url"),
-      metadata: JSON.stringify(user.metadata),
+      metadata: metadataColumn.encode(user.metadata),
       avatar: user.avatar,
       state: user.state,
       created_at: user.createdAt.getTime(),

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Metadata } from "../../lib/metadata.ts";
 import type { Mailer } from "../../mail/mailer.ts";
 import type { MailMessage } from "../../mail/message.ts";
 import type { BeginRequest, Strategy } from "../strategy.ts";
@@ -35,7 +36,7 @@ function setUp(isAvailable = true, linkBody = mailLinkTemplate.body) {
   return { otp, link, sent };
 }
 
-function finish(strategy: Strategy, secret: Readonly<Record<string, unknown>>, code: string) {
+function finish(strategy: Strategy, secret: Metadata, code: string) {
   const flow = { id: "f", email: "ann@example.org", callbackUrl: request.callbackUrl, secret };
   return strategy.finish({ code, stateOptions: {}, flow });
 }
@@ -142,7 +143,7 @@ describe("maillink", () => {
   it("tells what a link carries from what can be guessed, and takes each for itself alone", async () => {
     const { link, otp, sent } = setUp();
     // Padded with what typing ignores, a code can have a link's form, if its last symbol ends 256 bits.
-    let [secret, code]: [Readonly<Record<string, unknown>>, string] = [{}, ""];
+    let [secret, code]: [Metadata, string] = [{}, ""];
     while (!/[48MQY]$/.test(code)) {
       const begun = await link.begin(request);
       await begun.afterwards?.();

@@ -17,10 +17,10 @@ export function normalizeCode(typed: string): string {
 }
 
 /** What a flow keeps of a secret it has sent out: nothing that could be sent again. */
-export interface SecretDigest {
+export type SecretDigest = {
   readonly salt: string;
   readonly digest: string;
-}
+};
 
 function digestOf(salt: string, secret: string): Buffer {
   return createHash("sha256").update(salt).update("\0").update(secret).digest();

@@ -6,6 +6,7 @@ import {
 } from "../../../../test/parts/identity-provider.ts";
 import { createEgress } from "../../egress/egress.ts";
 import { silentLog } from "../../lib/log.ts";
+import type { Metadata } from "../../lib/metadata.ts";
 import type { BeginResult, Strategy } from "../strategy.ts";
 import { createOidcStrategy, type OidcStrategyOptions, toIdentity } from "./oidc.ts";
 
@@ -52,7 +53,7 @@ async function codeFrom(begun: BeginResult): Promise<URL> {
   return await walkRedirects(begun.endpoint ?? "", callbackUrl);
 }
 
-function finish(strategy: Strategy, secret: Readonly<Record<string, unknown>>, back: URL, issuer?: string) {
+function finish(strategy: Strategy, secret: Metadata, back: URL, issuer?: string) {
   const flow = { id: "f", callbackUrl, secret };
   const code = back.searchParams.get("code") ?? "";
   return strategy.finish({ code, stateOptions: {}, flow, ...(issuer !== undefined && { issuer }) });

@@ -5,6 +5,7 @@ import { describeDatabases } from "../../../../test/parts/databases.ts";
 import type { AuditEvent, AuditTrail } from "../../audit/audit.ts";
 import type { Database } from "../../db/database.ts";
 import { newId } from "../../lib/ids.ts";
+import type { JsonValue } from "../../lib/json.ts";
 import { silentLog } from "../../lib/log.ts";
 import { PasskeyService } from "../../passkeys/service.ts";
 import { findPasskeyByCredentialId, findPasskeyOwner, findPasskeys } from "../../passkeys/store.ts";
@@ -109,7 +110,7 @@ describeDatabases("passkeys", (under) => {
     ...(user && { user }),
   });
   const finish = (begun: BeginResult, answer: unknown, user?: FinishingUser) =>
-    strategy.finish({ code: "", stateOptions: { options: answer }, flow: flowOf(begun, user) });
+    strategy.finish({ code: "", stateOptions: { options: answer as JsonValue }, flow: flowOf(begun, user) });
 
   async function register(
     user: FinishingUser,

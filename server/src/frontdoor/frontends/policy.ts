@@ -1,6 +1,7 @@
 /** What a custom frontend may be told: host names, paths and patterns in the one form they are compared in. */
 import { DomainError, type FieldViolation } from "../../lib/errors.ts";
-import type { JsonValue, ProviderData } from "../provider-types/provider-type.ts";
+import type { JsonValue } from "../../lib/json.ts";
+import type { ProviderData } from "../provider-types/provider-type.ts";
 import type { FrontendPolicy } from "./frontend.ts";
 
 const label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";

@@ -1,10 +1,21 @@
+import { z } from "zod";
 import type { Reader, Tx } from "../../db/database.ts";
+import { jsonColumn, jsonObject, type MembersOf } from "../../db/json-column.ts";
 import type { CustomFrontendRow } from "../../db/schema.ts";
 import { isUuid } from "../../lib/ids.ts";
-import type { CustomFrontend } from "./frontend.ts";
+import type { CustomFrontend, FrontendPolicy } from "./frontend.ts";
 
 /** What is stored of a frontend; whether it is active is found out by reading. */
 export type FrontendDraft = Omit<CustomFrontend, "isActive">;
+
+const policyColumn = jsonColumn<FrontendPolicy>(
+  "custom_frontends.policy",
+  z.object({
+    publicPaths: z.array(z.string()),
+    emailPatterns: z.array(z.string()),
+    requiredClaims: jsonObject,
+  } satisfies MembersOf<FrontendPolicy>),
+);
 
 async function toFrontends(reader: Reader, rows: readonly CustomFrontendRow[]): Promise<CustomFrontend[]> {
   if (rows.length === 0) return [];
@@ -27,7 +38,7 @@ async function toFrontends(reader: Reader, rows: readonly CustomFrontendRow[]): 
       frontdoorId: row.frontdoor_id,
       hostname: row.hostname,
       providerIds: own.map(({ id }) => id),
-      policy: JSON.parse(row.policy),
+      policy: policyColumn.decode(row.policy),
       isActive: own.some(({ enabled }) => enabled === 1),
     };
   });
@@ -66,7 +77,7 @@ export async function insertFrontend(tx: Tx, frontend: FrontendDraft, now: Date)
       id: frontend.id,
       frontdoor_id: frontend.frontdoorId,
       hostname: frontend.hostname,
-      policy: JSON.stringify(frontend.policy),
+      policy: policyColumn.encode(frontend.policy),
       created_at: now.getTime(),
       updated_at: now.getTime(),
     })
@@ -80,7 +91,7 @@ export async function updateFrontend(tx: Tx, frontend: FrontendDraft, now: Date)
     .updateTable("custom_frontends")
     .set({
       hostname: frontend.hostname,
-      policy: JSON.stringify(frontend.policy),
+      policy: policyColumn.encode(frontend.policy),
       updated_at: now.getTime(),
     })
     .where("id", "=", frontend.id)

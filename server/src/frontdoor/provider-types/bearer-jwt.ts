@@ -8,11 +8,11 @@
  */
 import { type Clock, toEpochSeconds } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
+import type { JsonValue } from "../../lib/json.ts";
 import { isSignatureAlgorithm, type SignatureAlgorithm } from "../../signatures/algorithms.ts";
 import { type CompactJws, readCompactJws, readJsonPart } from "../../signatures/compact-jws.ts";
 import { isSignedByOne } from "../../signatures/foreign-jws.ts";
 import { findSigningKeys, type KeySource } from "../../signatures/key-set.ts";
-import type { JsonValue } from "./provider-type.ts";
 import { refuse } from "./refused.ts";
 
 /** The claims of a token whose signature is good. */

@@ -1,5 +1,6 @@
 /** Reading a provider's data, which its schema has accepted. */
-import type { JsonValue, ProviderData } from "./provider-type.ts";
+import type { JsonValue } from "../../lib/json.ts";
+import type { ProviderData } from "./provider-type.ts";
 
 /** A text of the data; undefined when absent. */
 export function findText(data: ProviderData, name: string): string | undefined {

@@ -2,8 +2,9 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Provider } from "oidc-provider";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { JsonValue } from "../../lib/json.ts";
 import { createOidcType } from "./oidc.ts";
-import type { JsonValue, ProviderData } from "./provider-type.ts";
+import type { ProviderData } from "./provider-type.ts";
 import {
   createTestContext,
   makeKey,

@@ -5,6 +5,7 @@
  * it. Storing, secrets at rest, revisions, rates and audit are the service's,
  * so that a new type cannot forget them. The room stores nothing.
  */
+import type { JsonObject } from "../../lib/json.ts";
 import type { PresentedCredential } from "../../principals/presented.ts";
 
 /** Every type, in the order they are listed. */
@@ -13,17 +14,8 @@ export const providerTypeNames = ["OIDC", "GOOGLE", "GITHUB", "API_KEY", "JWT", 
 /** Name of a type, as stored and on the wire. */
 export type ProviderTypeName = (typeof providerTypeNames)[number];
 
-/** Any JSON value. */
-export type JsonValue =
-  | null
-  | boolean
-  | number
-  | string
-  | readonly JsonValue[]
-  | { readonly [key: string]: JsonValue };
-
 /** A provider's configuration. What is stored and shown is what was written. */
-export type ProviderData = Readonly<Record<string, JsonValue>>;
+export type ProviderData = JsonObject;
 
 /** What a secret field reads as; on a write it means "the stored one". */
 export const secretMask = "********";

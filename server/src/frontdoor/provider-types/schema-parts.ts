@@ -1,7 +1,8 @@
 /** Pieces that the types' schemas share, and what a refusal by one of their patterns says. */
 
+import type { JsonValue } from "../../lib/json.ts";
 import { signatureAlgorithms } from "../../signatures/algorithms.ts";
-import type { JsonValue, ProviderTypeName } from "./provider-type.ts";
+import type { ProviderTypeName } from "./provider-type.ts";
 
 type Schema = { readonly [key: string]: JsonValue };
 

@@ -7,9 +7,9 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { FieldViolation } from "../../lib/errors.ts";
+import type { JsonValue } from "../../lib/json.ts";
 import {
   changedEndpointFields,
-  type JsonValue,
   type ProviderData,
   type ProviderType,
   secretMask,

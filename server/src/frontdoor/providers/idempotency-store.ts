@@ -1,5 +1,7 @@
 import type { Reader, Tx } from "../../db/database.ts";
 import type { SealedColumn } from "../../encryption/sealed-column.ts";
+import { answerColumn } from "./columns.ts";
+import type { ProviderSummary } from "./provider.ts";
 
 /** Where what requests were is kept: their secrets could be guessed from a bare hash. */
 export const idempotencyColumn: SealedColumn = {
@@ -20,8 +22,7 @@ export interface IdempotencyRef {
 /** The first request under a key, and what it was answered. */
 export interface IdempotentAnswer {
   readonly sealedRequest: string;
-  /** JSON. */
-  readonly answer: string;
+  readonly answer: ProviderSummary;
 }
 
 /** What a key stands for, if it does still. */
@@ -38,7 +39,7 @@ export async function findIdempotentAnswer(
     .where("key", "=", ref.key)
     .where("expires_at", ">", now.getTime())
     .executeTakeFirst();
-  return row && { sealedRequest: row.sealed_request, answer: row.answer };
+  return row && { sealedRequest: row.sealed_request, answer: answerColumn.decode(row.answer) };
 }
 
 /** Stores what a key stands for until then, in place of what it stood for. */
@@ -48,7 +49,11 @@ export async function upsertIdempotentAnswer(
   { sealedRequest, answer }: IdempotentAnswer,
   expiresAt: Date,
 ): Promise<void> {
-  const own = { sealed_request: sealedRequest, answer, expires_at: expiresAt.getTime() };
+  const own = {
+    sealed_request: sealedRequest,
+    answer: answerColumn.encode(answer),
+    expires_at: expiresAt.getTime(),
+  };
   await tx
     .insertInto("idempotency_keys")
     .values({ caller_id: ref.callerId, frontdoor_id: ref.frontdoorId, key: ref.key, ...own })

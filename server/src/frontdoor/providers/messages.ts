@@ -8,8 +8,8 @@ import {
   type AuthProviderSummary,
   AuthProviderSummarySchema,
 } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_pb";
+import type { JsonValue } from "../../lib/json.ts";
 import { toStruct } from "../../lib/proto.ts";
-import type { JsonValue } from "../provider-types/provider-type.ts";
 import { withMasks } from "./definition.ts";
 import type { Provider, ProviderSummary, Revision } from "./provider.ts";
 

@@ -4,6 +4,7 @@
  */
 import { placeOf, type SealedColumn } from "../../encryption/sealed-column.ts";
 import type { Sealer, SealPlace } from "../../encryption/sealer.ts";
+import { sealedSecretsColumn, secretColumn } from "./columns.ts";
 import type { Secrets } from "./definition.ts";
 import type { SealedSecrets } from "./provider.ts";
 
@@ -20,7 +21,7 @@ export const providerSecretsColumn: SealedColumn = {
   column: "sealed_secrets",
   keyColumns: ["provider_id", "revision"],
   toRowId: ([providerId, revision]) => `${providerId}/${revision}`,
-  byProperty: true,
+  byProperty: sealedSecretsColumn,
 };
 
 function toPlace({ providerId, revision }: SecretsOwner, field: string): SealPlace {
@@ -32,7 +33,7 @@ export function sealSecrets(sealer: Sealer, owner: SecretsOwner, secrets: Secret
   return Object.fromEntries(
     Object.entries(secrets).map(([field, secret]) => [
       field,
-      sealer.seal(toPlace(owner, field), Buffer.from(JSON.stringify(secret))),
+      sealer.seal(toPlace(owner, field), Buffer.from(secretColumn.encode(secret))),
     ]),
   );
 }
@@ -42,7 +43,7 @@ export function openSecrets(sealer: Sealer, owner: SecretsOwner, sealed: SealedS
   return Object.fromEntries(
     Object.entries(sealed).map(([field, text]) => [
       field,
-      JSON.parse(sealer.open(toPlace(owner, field), text).toString("utf8")),
+      secretColumn.decode(sealer.open(toPlace(owner, field), text).toString("utf8")),
     ]),
   );
 }

@@ -435,6 +435,15 @@ describeDatabases("auth providers", (under) => {
       expect((await create({ ...key, name: "free" })).name).toBe("free");
     });
 
+    it("answers nothing that is not a provider", async () => {
+      const key = { idempotencyKey: "k-6" };
+      await create(key);
+      await under.database.transaction((tx) =>
+        tx.updateTable("idempotency_keys").set({ answer: '{"id":"x"}' }).where("key", "=", "k-6").execute(),
+      );
+      await expect(create(key)).rejects.toThrow("idempotency_keys.answer");
+    });
+
     it("stands for its request for 24 hours", async () => {
       const key = { idempotencyKey: "k-3" };
       await create(key);
@@ -444,6 +453,22 @@ describeDatabases("auth providers", (under) => {
       expect(await reasonOf(create(key))).toBe("NAME_TAKEN");
       expect((await create({ ...key, name: "later" })).name).toBe("later");
     });
+  });
+
+  it.each([
+    ["data", "[]"],
+    ["data", "{"],
+    ["sealed_secrets", '{"clientSecret":{}}'],
+  ] as const)("are not shown with %s that is damaged: %s", async (column, text) => {
+    const { id } = await create();
+    await under.database.transaction((tx) =>
+      tx
+        .updateTable("auth_provider_revisions")
+        .set({ [column]: text })
+        .where("provider_id", "=", id)
+        .execute(),
+    );
+    await expect(room.providers.get(viewer, refTo(id))).rejects.toThrow(`auth_provider_revisions.${column}`);
   });
 
   it("are deleted with revisions, out of the frontends that accepted them", async () => {

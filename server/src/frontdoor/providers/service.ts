@@ -402,10 +402,10 @@ export class ProviderService {
         if (!sealer.open(place, found.sealedRequest).equals(request)) {
           throw new DomainError("IDEMPOTENCY_KEY_REUSED");
         }
-        return JSON.parse(found.answer);
+        return found.answer;
       },
       async store(tx: Tx, answer: ProviderSummary): Promise<void> {
-        const stored = { sealedRequest: sealer.seal(place, request), answer: JSON.stringify(answer) };
+        const stored = { sealedRequest: sealer.seal(place, request), answer };
         await upsertIdempotentAnswer(tx, ref, stored, new Date(clock.now().getTime() + idempotencyMs));
       },
     };

@@ -3,6 +3,7 @@ import { prepared } from "../../db/prepared.ts";
 import type { AuthProviderRevisionRow } from "../../db/schema.ts";
 import { isUuid, newId } from "../../lib/ids.ts";
 import type { ProviderTypeName } from "../provider-types/provider-type.ts";
+import { changesColumn, dataColumn, payloadColumn, sealedSecretsColumn } from "./columns.ts";
 import type { ProviderChange, ProviderSummary, Revision, StoredProvider } from "./provider.ts";
 
 const selectProvider = prepared((database, { id }: { id: string }) =>
@@ -36,8 +37,8 @@ export async function findProvider(reader: Reader, id: string): Promise<StoredPr
       type: row.type as ProviderTypeName,
       enabled: row.enabled === 1,
       revision: row.revision,
-      data: JSON.parse(row.data),
-      sealedSecrets: JSON.parse(row.sealed_secrets),
+      data: dataColumn.decode(row.data),
+      sealedSecrets: sealedSecretsColumn.decode(row.sealed_secrets),
       createdAt: new Date(row.created_at),
     }
   );
@@ -142,11 +143,11 @@ function toRevision(row: AuthProviderRevisionRow): Revision {
     revision: row.revision,
     name: row.name,
     enabled: row.enabled === 1,
-    data: JSON.parse(row.data),
-    sealedSecrets: JSON.parse(row.sealed_secrets),
+    data: dataColumn.decode(row.data),
+    sealedSecrets: sealedSecretsColumn.decode(row.sealed_secrets),
     change: row.change,
     ...(row.restored_revision !== null && { restoredRevision: row.restored_revision }),
-    changes: JSON.parse(row.changes),
+    changes: changesColumn.decode(row.changes),
     author: { type: row.author_type, id: row.author_id },
     createdAt: new Date(row.created_at),
   };
@@ -160,11 +161,11 @@ async function insertRevision(tx: Tx, revision: Revision): Promise<void> {
       revision: revision.revision,
       name: revision.name,
       enabled: revision.enabled ? 1 : 0,
-      data: JSON.stringify(revision.data),
-      sealed_secrets: JSON.stringify(revision.sealedSecrets),
+      data: dataColumn.encode(revision.data),
+      sealed_secrets: sealedSecretsColumn.encode(revision.sealedSecrets),
       change: revision.change,
       restored_revision: revision.restoredRevision ?? null,
-      changes: JSON.stringify(revision.changes),
+      changes: changesColumn.encode(revision.changes),
       author_type: revision.author.type,
       author_id: revision.author.id,
       created_at: revision.createdAt.getTime(),
@@ -227,7 +228,7 @@ export async function insertChange(tx: Tx, change: Omit<ProviderChange, "mark">,
       event,
       provider_id: id,
       revision,
-      payload: JSON.stringify(payload),
+      payload: payloadColumn.encode(payload),
       created_at: now.getTime(),
     })
     .execute();

@@ -2,6 +2,7 @@ import type { Reader, Tx } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
 import { type ChangePlace, isSamePlace } from "../frontdoors/store.ts";
 import type { ProviderTypeName } from "../provider-types/provider-type.ts";
+import { dataColumn, payloadColumn, sealedSecretsColumn } from "../providers/columns.ts";
 import { withMasks } from "../providers/definition.ts";
 import type { Provider, ProviderChange } from "../providers/provider.ts";
 
@@ -45,7 +46,7 @@ export async function findChangesAfter(
       seq: row.seq,
       mark: row.mark,
       event: row.event,
-      provider: { ...JSON.parse(row.payload), id: row.provider_id, revision: row.revision },
+      provider: { ...payloadColumn.decode(row.payload), id: row.provider_id, revision: row.revision },
     },
     size: row.payload.length,
   }));
@@ -138,7 +139,7 @@ function toProviders({
       type: type as ProviderTypeName,
       enabled: enabled === 1,
       revision,
-      data: withMasks(JSON.parse(data), Object.keys(JSON.parse(sealed))),
+      data: withMasks(dataColumn.decode(data), Object.keys(sealedSecretsColumn.decode(sealed))),
     },
   ];
 }
