@@ -15,6 +15,8 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { connect } from "node:net";
@@ -48,6 +50,7 @@ interface Program {
 const frames: Readonly<Record<ProxyName, (config: string, folder: string) => string>> = {
   nginx: (config, folder) => `
 daemon off;
+${process.getuid?.() === 0 ? "user root;" : ""}
 pid ${folder}/pid;
 error_log stderr warn;
 worker_processes 1;
@@ -88,13 +91,20 @@ function kill({ pid }: ChildProcess): void {
  *
  * @param config nginx: what stands in `http`; HAProxy: all but `global`; Caddy: all but the global options.
  * @param port the one that `config` listens on, at 127.0.0.1.
+ * @param files what `config` reads from `/etc/<proxy>/`, by name.
  * @throws Error with all it printed when it does not start.
  */
-export async function startProxy(name: ProxyName, config: string, port: number): Promise<TestProxy> {
+export async function startProxy(
+  name: ProxyName,
+  config: string,
+  port: number,
+  files: Readonly<Record<string, string>> = {},
+): Promise<TestProxy> {
   const { path, env } = await findProxy(name);
   const folder = mkdtempSync(join(tmpdir(), `vestibule-${name}-`));
   const file = join(folder, "config");
-  writeFileSync(file, frames[name](config, folder));
+  for (const [each, text] of Object.entries(files)) writeFileSync(join(folder, each), text);
+  writeFileSync(file, frames[name](config, folder).replaceAll(`/etc/${name}/`, `${folder}/`));
   const child = spawn(path, argumentsOf[name](file, folder), {
     env: { ...process.env, HOME: folder, ...env },
     stdio: ["ignore", "pipe", "pipe"],
@@ -164,29 +174,46 @@ function isExecutable(path: string): boolean {
 const base = /^lib(c6|c-bin|gcc-s1|stdc\+\+6|crypt1)$/;
 
 async function unpack(name: ProxyName): Promise<Program> {
-  const packages = [name, ...(await listLibraries(name))];
-  const { stdout: versions } = await run("apt-cache", ["policy", ...packages]);
-  const key = createHash("sha256").update(versions).digest("hex").slice(0, 16);
-  const caches = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
-  const folder = join(caches, "vestibule-proxies", `${name}-${key}`);
-  if (!existsSync(folder)) {
-    mkdirSync(join(folder, ".."), { recursive: true });
-    // It has its name only once it is whole.
-    const fresh = mkdtempSync(`${folder}.`);
-    try {
-      await run("apt-get", ["download", ...packages], { cwd: fresh });
-      const files = readdirSync(fresh).filter((file) => file.endsWith(".deb"));
-      for (const file of files) await run("dpkg", ["-x", file, "root"], { cwd: fresh });
-      if (!existsSync(folder)) renameSync(fresh, folder);
-    } finally {
-      rmSync(fresh, { recursive: true, force: true });
-    }
-  }
+  const caches = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "vestibule-proxies");
+  const folder = findRecent(caches, name) ?? (await fetchPackages(caches, name));
   const root = join(folder, "root");
   const path = ["usr/sbin", "usr/bin"].map((place) => join(root, place, name)).find(isExecutable);
   if (path === undefined) throw new Error(`the package has no program of that name`);
   const libraries = ["usr/lib", "lib"].flatMap((place) => listArchitectures(join(root, place)));
   return { path, env: { LD_LIBRARY_PATH: libraries.join(delimiter) } };
+}
+
+/** What apt had within a day: asking it again takes seconds. */
+function findRecent(caches: string, name: ProxyName): string | undefined {
+  if (!existsSync(caches)) return undefined;
+  const isOwn = new RegExp(`^${name}-[0-9a-f]{16}$`);
+  const folders = readdirSync(caches)
+    .filter((each) => isOwn.test(each))
+    .map((each) => join(caches, each));
+  return folders.find((folder) => Date.now() - statSync(folder).mtimeMs < 86_400_000);
+}
+
+async function fetchPackages(caches: string, name: ProxyName): Promise<string> {
+  const packages = [name, ...(await listLibraries(name))];
+  const { stdout: versions } = await run("apt-cache", ["policy", ...packages]);
+  const key = createHash("sha256").update(versions).digest("hex").slice(0, 16);
+  const folder = join(caches, `${name}-${key}`);
+  if (existsSync(folder)) {
+    utimesSync(folder, new Date(), new Date());
+    return folder;
+  }
+  mkdirSync(caches, { recursive: true });
+  // It has its name only once it is whole.
+  const fresh = mkdtempSync(`${folder}.`);
+  try {
+    await run("apt-get", ["download", ...packages], { cwd: fresh });
+    const files = readdirSync(fresh).filter((file) => file.endsWith(".deb"));
+    for (const file of files) await run("dpkg", ["-x", file, "root"], { cwd: fresh });
+    if (!existsSync(folder)) renameSync(fresh, folder);
+  } finally {
+    rmSync(fresh, { recursive: true, force: true });
+  }
+  return folder;
 }
 
 /** `/usr/lib/x86_64-linux-gnu` and the like. */
@@ -198,12 +225,26 @@ function listArchitectures(folder: string): string[] {
 }
 
 /** The libraries that a package needs, and those that they need. */
-async function listLibraries(name: string, found = new Set<string>()): Promise<string[]> {
-  const { stdout } = await run("apt-cache", ["depends", name]);
-  for (const [, library = ""] of stdout.matchAll(/^ *(?:Pre)?Depends: (lib\S+)$/gm)) {
-    if (base.test(library) || found.has(library)) continue;
-    found.add(library);
-    await listLibraries(library, found);
+async function listLibraries(name: string): Promise<string[]> {
+  // One look for all: each takes apt a good part of a second.
+  const { stdout } = await run("apt-cache", ["depends", "--recurse", "--important", name]);
+  const needs = new Map<string, string[]>();
+  let needed: string[] = [];
+  for (const line of stdout.split("\n")) {
+    const [, library] = /^ *\|?(?:Pre)?Depends: (lib\S+)$/.exec(line) ?? [];
+    if (library !== undefined) needed.push(library);
+    if (!/^\S/.test(line)) continue;
+    needed = [];
+    needs.set(line, needed);
   }
+  const found = new Set<string>();
+  const visit = (each: string) => {
+    for (const library of needs.get(each) ?? []) {
+      if (base.test(library) || found.has(library)) continue;
+      found.add(library);
+      visit(library);
+    }
+  };
+  visit(name);
   return [...found];
 }
