@@ -5,7 +5,7 @@
  * This room owns the shapes in which rooms offer their parts, and what is done
  * with all of them alike. It knows no noun, and builds no part of any.
  */
-import type { PlainRoute } from "../http/plain-route.ts";
+import type { PlainRoute, PrefixRoute } from "../http/plain-route.ts";
 import type { Log } from "../lib/log.ts";
 import type { Stopping } from "../lib/stopping.ts";
 import { takeSteps } from "./closing.ts";
@@ -35,6 +35,10 @@ export class House {
 
   get routes(): readonly PlainRoute[] {
     return this.#all(({ routes }) => routes);
+  }
+
+  get prefixRoutes(): readonly PrefixRoute[] {
+    return this.#all(({ prefixRoutes }) => prefixRoutes);
   }
 
   get figures(): readonly Figure[] {

@@ -6,7 +6,7 @@
  * looked after, counted and closed. `app.ts` names the rooms in order and adds
  * each to the {@link House}, which does that for all alike.
  */
-import type { PlainRoute } from "../http/plain-route.ts";
+import type { PlainRoute, PrefixRoute } from "../http/plain-route.ts";
 import type { ClosingStep } from "./closing.ts";
 import type { Figure } from "./figure.ts";
 import type { ServiceRegistration } from "./services.ts";
@@ -19,6 +19,7 @@ export interface Room {
   /** Several rooms may answer methods of one service; none answers another's. */
   readonly services?: readonly ServiceRegistration[];
   readonly routes?: readonly PlainRoute[];
+  readonly prefixRoutes?: readonly PrefixRoute[];
   /** What metrics show. Figures of one name in several rooms are shown as one. */
   readonly figures?: readonly Figure[];
   readonly chores?: readonly Chore[];

@@ -9,7 +9,10 @@ import { createEdge, type Edge, type EdgeOptions } from "./router.ts";
 
 /** What the edge stands on, besides what the rooms offer. */
 export interface EdgeParts
-  extends Omit<EdgeOptions, "routes" | "services" | "frontierMethods" | "health" | "admission" | "metrics"> {
+  extends Omit<
+    EdgeOptions,
+    "routes" | "prefixRoutes" | "services" | "frontierMethods" | "health" | "admission" | "metrics"
+  > {
   /** With all rooms in it. */
   readonly house: House;
   readonly databaseDialect: string;
@@ -27,7 +30,7 @@ export interface EdgeRoom extends Edge {
 /** Puts the edge together over what the rooms offer. */
 export function assembleEdge(parts: EdgeParts): EdgeRoom {
   const { house, tracing } = parts;
-  const { services, routes } = house;
+  const { services, routes, prefixRoutes } = house;
   const health = createHealth();
   const admission = new Admission({ monotonicMs: () => performance.now() });
   const metrics = createMetrics();
@@ -39,6 +42,7 @@ export function assembleEdge(parts: EdgeParts): EdgeRoom {
   const edge = createEdge({
     ...parts,
     routes,
+    prefixRoutes,
     services,
     frontierMethods: listFrontierMethods(services),
     health,

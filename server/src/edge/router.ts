@@ -4,7 +4,7 @@
  * goes through (its id, its line of the log, cross-origin sharing, its turn);
  * each kind of answer has a folder of its own, and none of them knows this one.
  *
- * Routes are matched on the raw path, in this order: plain routes, RPC
+ * Routes are matched on the raw path, in this order: prefixes, plain routes, RPC
  * methods, REST, methods that a known service does not have. Nothing is decoded
  * or normalised first, so that no two spellings reach one handler. The edge holds
  * no rule of any noun; it turns requests into calls and refusals into answers.
@@ -18,9 +18,10 @@ import {
   joinRepeatedCredentials,
   type NodeRequest,
   type NodeResponse,
+  sayContinue,
   toRawPath,
 } from "../http/node-http.ts";
-import { type FunctionRoute, type PlainRoute, sendPlain } from "../http/plain-route.ts";
+import { type FunctionRoute, type PlainRoute, type PrefixRoute, sendPlain } from "../http/plain-route.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -41,6 +42,7 @@ import type { Health } from "./operations/health.ts";
 import { type Metrics, otherRoute } from "./operations/metrics.ts";
 import { createOperations } from "./operations/operations.ts";
 import { sendRefusal, servePlainRoute } from "./plain-route.ts";
+import { findAnswerer, servePrefixRoute } from "./prefix-route.ts";
 import { createRequestInfoReader } from "./request-info.ts";
 import { beginRequestSpan, toTracedAnswer } from "./request-span.ts";
 import { createRest, type FindRest } from "./rest/rest.ts";
@@ -52,6 +54,7 @@ import { createTurns } from "./turns.ts";
 export interface EdgeOptions {
   /** Health, ping, metrics and the OpenAPI document come on their own. */
   readonly routes: readonly PlainRoute[];
+  readonly prefixRoutes: readonly PrefixRoute[];
   /** Our own services. Health, reflection and Frontier's alias come on their own. */
   readonly services: readonly ServiceRegistration[];
   /** Answers people, not programs, who come by a browser to a path with nothing behind it. */
@@ -139,7 +142,8 @@ export function createEdge(options: EdgeOptions): Edge {
   const findClient = createClientAddressRule(options.trustedProxies);
   const turnsOf = createTurns();
   const applyCors = createCors(options.allowedOrigins);
-  const { log, metrics, tracing, limits, publicOrigin, lost, strictTransport, admission } = options;
+  const { log, metrics, tracing, limits, publicOrigin, lost, strictTransport, admission, prefixRoutes } =
+    options;
 
   /** Answers the request, or refuses it; the result names its route for the metrics. */
   function dispatch(
@@ -148,8 +152,14 @@ export function createEdge(options: EdgeOptions): Edge {
     info: RequestInfo,
     refusal?: DomainError,
   ): string {
+    const answerer = findAnswerer(prefixRoutes, request.url);
+    if (answerer !== undefined) {
+      servePrefixRoute(answerer, request, response, info, { log, refusal });
+      return answerer.label;
+    }
+    sayContinue(request, response);
     const path = toRawPath(request.url);
-    if (strictTransport) setStrictTransport(response, path);
+    if (strictTransport) setStrictTransport(response);
     const routes = plain.get(path);
     const found = routes && findRoute(routes, request);
     // The others' answers have it in their head with all else (`sendPlain`).

@@ -90,6 +90,7 @@ export function createOptions(overrides: Partial<EdgeOptions> = {}): EdgeOptions
   const { log, lines } = createMemoryLog();
   return {
     routes: [],
+    prefixRoutes: [],
     services: stubServices,
     frontierMethods: [AuthService.method.authToken, AuthService.method.getCurrentUser],
     principals: stubChain,
@@ -142,6 +143,8 @@ export async function startEdge(overrides: Partial<EdgeOptions> = {}): Promise<R
 
 async function startHttp1(handle: RequestListener) {
   const server = createHttp1({ keepAlive: false, optimizeEmptyRequests: true }, handle);
+  // As the listener has it.
+  server.on("checkContinue", handle);
   const url = await listen(server);
   const close = () =>
     new Promise((resolve) => {
@@ -153,6 +156,7 @@ async function startHttp1(handle: RequestListener) {
 
 async function startHttp2(handle: RequestListener) {
   const server = createHttp2(handle);
+  server.on("checkContinue", handle);
   const sessions = new Set<{ destroy(): void }>();
   server.on("session", (session) => {
     sessions.add(session);

@@ -27,8 +27,13 @@ export function toRawQuery(target: string | undefined): string {
   return splitTarget(target)[1];
 }
 
-function splitTarget(target = ""): readonly [path: string, query: string] {
-  const local = target.startsWith("/") ? target : target.replace(/^https?:\/\/[^/?#]*/i, "");
+/** A request target as sent, the absolute form without what comes before the path (RFC 9112 §3.2). Never throws. */
+export function toOriginForm(target = ""): string {
+  return target.startsWith("/") ? target : target.replace(/^https?:\/\/[^/?#]*/i, "");
+}
+
+function splitTarget(target?: string): readonly [path: string, query: string] {
+  const local = toOriginForm(target);
   const mark = local.indexOf("?");
   return mark < 0 ? [local, ""] : [local.slice(0, mark), local.slice(mark + 1)];
 }
@@ -257,4 +262,13 @@ export function hasBody(request: NodeRequest): boolean {
 
 function tooLarge(limitBytes: number): DomainError {
   return new DomainError("REQUEST_TOO_LARGE", { message: `request is larger than ${limitBytes} bytes` });
+}
+
+/**
+ * Tells a client to go on with its body, if it waits for that (RFC 9110
+ * §10.1.1): to be called once, before the body is read. One of HTTP/1.0 knows
+ * no interim answers.
+ */
+export function sayContinue(request: NodeRequest, response: NodeResponse): void {
+  if (request.headers.expect !== undefined && request.httpVersion !== "1.0") response.writeContinue();
 }

@@ -7,6 +7,7 @@
  * client addresses, and pure helpers around them. It listens to nothing and
  * knows no route.
  */
+import type { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { NodeRequest, NodeResponse } from "./node-http.ts";
 
@@ -60,6 +61,30 @@ export interface RawRoute extends RouteBase {
 
 /** A route outside RPC. */
 export type PlainRoute = FunctionRoute | RawRoute;
+
+/**
+ * A part of the paths that a room has to itself, whatever the method.
+ *
+ * It is asked before all other routes, and what those have in common is left
+ * out: no preflight is answered and no header set, no body read or waited for,
+ * and nobody told to go on with one (`100 Continue`, RFC 9110 §15.2.1).
+ */
+export interface PrefixRoute {
+  /** What its paths begin with, and the room may leave to others. */
+  readonly prefix: string;
+  /** @param target in origin form (RFC 9112 §3.2.1) as sent, with its query; undefined leaves it to others */
+  find(target: string): PrefixAnswerer | undefined;
+}
+
+/** What answers under a {@link PrefixRoute}. Each ends the response in every case. */
+export interface PrefixAnswerer {
+  /** Template of its paths, of a closed set: for metrics and the log. */
+  readonly label: string;
+  /** What this throws or rejects with, before anything was sent, is refused. */
+  answer(request: NodeRequest, response: NodeResponse, info: RequestInfo): void | Promise<void>;
+  /** Answers a request that is not to be begun, or has failed. Must not throw. */
+  refuse(request: NodeRequest, response: NodeResponse, info: RequestInfo, refusal: DomainError): void;
+}
 
 /**
  * Sends an answer whole. `Vary` adds to what is set already; a body on HEAD

@@ -9,7 +9,11 @@ export type ListenerRequest = IncomingMessage | Http2ServerRequest;
 /** An answer on either protocol. */
 export type ListenerResponse = ServerResponse | Http2ServerResponse;
 
-/** What answers every request. A throw or a rejection becomes a 500 with a fixed text. */
+/**
+ * What answers every request. A throw or a rejection becomes a 500 with a fixed
+ * text. A client that waits to be told to go on with its body (RFC 9110
+ * §10.1.1) waits for the handler to say so.
+ */
 export type RequestHandler = (request: ListenerRequest, response: ListenerResponse) => void | Promise<void>;
 
 /**

@@ -56,7 +56,7 @@ export function createHttp1Server(
   let isWindingDown = false;
   let isDraining = false;
   const guarded = guardHandler(handler, log);
-  const server = createServer(serverOptions(limits), (request, response) => {
+  const take = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
     const connection = connections.get(socket) ?? { answering: [] };
     connection.answering.push(response);
@@ -70,7 +70,10 @@ export function createHttp1Server(
     const fault = findFault(request);
     if (fault === undefined) guarded(request, response);
     else refuseRequest(request, response, fault);
-  });
+  };
+  const server = createServer(serverOptions(limits), take);
+  // Node would tell every client to go on with its body, also those that are answered without it.
+  server.on("checkContinue", take);
 
   function refuseRequest(request: IncomingMessage, response: ServerResponse, [status, fault]: Fault): void {
     const { httpVersion, socket } = request;

@@ -42,7 +42,7 @@ export function createHttp2Server(
     for (const { watch } of sessions.values()) watch.check();
   }, checkIntervalMs(limits));
   const guarded = guardHandler(handler, log);
-  const server = createServer(serverOptions(limits), (request, response) => {
+  const take = (request: Http2ServerRequest, response: Http2ServerResponse) => {
     if (isUnboundHeader(request, limits)) {
       tell(request, 0, "HEADER_TOO_LARGE");
       request.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
@@ -51,7 +51,10 @@ export function createHttp2Server(
     } else {
       guarded(request, response);
     }
-  });
+  };
+  const server = createServer(serverOptions(limits), take);
+  // As on HTTP/1.1: whether a client is told to go on with its body is for the handler to say.
+  server.on("checkContinue", take);
 
   function refuse(
     request: Http2ServerRequest,

@@ -53,6 +53,20 @@ describe("clear text", () => {
     expect(await get({ port, headers })).toEqual({ status: 200, text: "over 1.1" });
   });
 
+  it("tells nobody by itself to go on with a body", async () => {
+    const { port } = await startListener();
+    const raw = await openRaw(port);
+    raw.socket.write("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    await raw.until("hello");
+    expect(raw.received()).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
+    const stream = openHttp2(port).request({ ":method": "POST", expect: "100-continue" });
+    const statuses: unknown[] = [];
+    stream.on("headers", (head) => statuses.push(head[":status"]));
+    stream.on("response", (head) => statuses.push(head[":status"]));
+    await new Promise((resolve) => stream.resume().on("end", resolve));
+    expect(statuses).toEqual([200]);
+  });
+
   it("recognises a preface that comes byte by byte", async () => {
     const { port } = await startListener();
     const raw = await openRaw(port);
