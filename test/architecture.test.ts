@@ -249,6 +249,12 @@ test("what is stored as JSON is read by its column alone", () => {
   ]);
 });
 
+test("what is wrong with a request is put into words in one place", () => {
+  const own = /new DomainError\(\s*"INVALID_REQUEST",\s*\{\s*(message|violations)/;
+  const wording = readSources(serverSources).filter(({ text }) => own.test(text));
+  expect(wording.map(({ path }) => path)).toEqual(["lib/invalid-request.ts"]);
+});
+
 test.each(["server", "clients", "scripts", "test/parts"])(
   "no function in %s has over 150 lines",
   (folder) => {

@@ -7,6 +7,7 @@ import type { Reader } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { isUuid, toIdTimeMs } from "../lib/ids.ts";
+import { invalidField } from "../lib/invalid-request.ts";
 import { fromPageToken, type Page, toPageToken } from "../lib/page-token.ts";
 import { SharedSlots } from "../lib/shared-slots.ts";
 import type { Principal } from "../principals/principal.ts";
@@ -319,10 +320,6 @@ function fromResumeToken(name: readonly string[], token: string): TrailPlace | u
     const position = fromPageToken(name, token, ["integer", "integer", "text"]);
     return position && { xact: position[0], seq: position[1], recordId: position[2] };
   } catch {
-    const description = "must be the resume_token of a stream with the same filters";
-    throw new DomainError("INVALID_REQUEST", {
-      message: `resume_token: ${description}`,
-      violations: [{ field: "resume_token", description }],
-    });
+    throw invalidField("resume_token", "must be the resume_token of a stream with the same filters");
   }
 }

@@ -13,6 +13,7 @@ import { isFromOwnPage } from "../http/own-origin.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { toLocation } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
+import { invalidRequest } from "../lib/invalid-request.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { Browsers } from "./browser.ts";
 import type { BrowserSignIn, FinishedInBrowser } from "./browser-sign-in.ts";
@@ -163,7 +164,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
   async function post(request: PlainRequest): Promise<PlainResponse> {
     const { header, body } = request;
     if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(header.get("content-type") ?? "")) {
-      throw new DomainError("INVALID_REQUEST", { message: "must be a form" });
+      throw invalidRequest("must be a form");
     }
     const form = new URLSearchParams(Buffer.from(body).toString("utf8"));
     const state = readOne(form, "state");

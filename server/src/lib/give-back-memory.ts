@@ -6,7 +6,7 @@ import { runInNewContext } from "node:vm";
 type CollectGarbage = (options: { type: "major"; flavor: "last-resort" }) => void;
 
 /** What Node queued for some call of `process.nextTick`, kept for ever; see `keepTick`. */
-let tick: object | undefined;
+let _tick: object | undefined;
 
 /**
  * Collects garbage once, and gives the pages it took back to the system. For
@@ -38,5 +38,5 @@ export async function giveBackMemory(): Promise<void> {
  * quarter of a cheap one.
  */
 async function keepTick(): Promise<void> {
-  tick ??= await new Promise<object>((resolve) => process.nextTick(() => resolve(executionAsyncResource())));
+  _tick ??= await new Promise<object>((resolve) => process.nextTick(() => resolve(executionAsyncResource())));
 }

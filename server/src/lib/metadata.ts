@@ -1,4 +1,4 @@
-import { DomainError } from "./errors.ts";
+import { invalidField } from "./invalid-request.ts";
 import type { JsonObject } from "./json.ts";
 
 /** Free-form data of a caller's, kept as given. */
@@ -17,20 +17,13 @@ export const metadataLevels = 20;
 /** @throws DomainError INVALID_REQUEST naming `field` when it is too large or too deep. */
 export function checkMetadata(field: string, metadata: Metadata): void {
   if (!isWithin(metadata, metadataLevels))
-    throw refusal(field, `must be at most ${metadataLevels} levels deep`);
+    throw invalidField(field, `must be at most ${metadataLevels} levels deep`);
   if (Buffer.byteLength(JSON.stringify(metadata)) > metadataBytes) {
-    throw refusal(field, `must be at most ${metadataBytes} bytes as JSON`);
+    throw invalidField(field, `must be at most ${metadataBytes} bytes as JSON`);
   }
 }
 
 function isWithin(value: unknown, levels: number): boolean {
   if (typeof value !== "object" || value === null) return true;
   return levels > 0 && Object.values(value).every((each) => isWithin(each, levels - 1));
-}
-
-function refusal(field: string, description: string): DomainError {
-  return new DomainError("INVALID_REQUEST", {
-    message: `${field}: ${description}`,
-    violations: [{ field, description }],
-  });
 }

@@ -6,7 +6,8 @@
  * grants nothing: the caller's rights are judged anew for every page.
  */
 import { hash } from "node:crypto";
-import { DomainError } from "./errors.ts";
+import type { DomainError } from "./errors.ts";
+import { invalidField } from "./invalid-request.ts";
 
 /** Sort key of the last row of a page: texts and whole numbers. */
 export type PagePosition = readonly (string | number)[];
@@ -67,11 +68,7 @@ function parse(token: string): readonly unknown[] {
 }
 
 function refusal(): DomainError {
-  const description = "must be the next_page_token of the same list";
-  return new DomainError("INVALID_REQUEST", {
-    message: `page_token: ${description}`,
-    violations: [{ field: "page_token", description }],
-  });
+  return invalidField("page_token", "must be the next_page_token of the same list");
 }
 
 /** Which page of a list. */

@@ -12,7 +12,7 @@ import type { Database, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
-import { invalidField } from "../lib/invalid-field.ts";
+import { invalidField } from "../lib/invalid-request.ts";
 import { hashSecret, newSecret } from "../lib/secrets.ts";
 import { type Access, requireProven } from "../organizations/access.ts";
 import type { Caller } from "../principals/principal.ts";

@@ -1,4 +1,4 @@
-import { invalidField } from "../lib/invalid-field.ts";
+import { invalidField } from "../lib/invalid-request.ts";
 import { listNames } from "../signatures/algorithms.ts";
 import { type PublicJwk, toPublicJwk } from "../signatures/public-jwk.ts";
 import { type Jwk, readPublicKey, UnusableKey } from "../signatures/public-key.ts";

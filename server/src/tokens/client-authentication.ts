@@ -3,6 +3,7 @@
  * (RFC 6749 §2.3). Reading only; the judging is `proofs.ts`'s.
  */
 import { DomainError } from "../lib/errors.ts";
+import { invalidRequest } from "../lib/invalid-request.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { readAuthorization } from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
@@ -29,7 +30,7 @@ export type ClientAuthentication =
   | { readonly method: "unreadable"; readonly detail: string };
 
 function invalid(message: string): DomainError {
-  return new DomainError("INVALID_REQUEST", { message });
+  return invalidRequest(message);
 }
 
 /** Both halves are form-encoded here, unlike everywhere else (RFC 6749 §2.3.1). */

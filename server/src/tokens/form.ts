@@ -3,7 +3,8 @@
  * once, every escape is whole and of UTF-8, and there are few fields. A lenient
  * reader and a strict one in front of it could see two different requests.
  */
-import { DomainError } from "../lib/errors.ts";
+import type { DomainError } from "../lib/errors.ts";
+import { invalidRequest } from "../lib/invalid-request.ts";
 
 /** Fields by name. One that was sent empty counts as absent (RFC 6749 §3.1). */
 export type Form = ReadonlyMap<string, string>;
@@ -12,7 +13,7 @@ export type Form = ReadonlyMap<string, string>;
 const mostFields = 32;
 
 function invalid(message: string): DomainError {
-  return new DomainError("INVALID_REQUEST", { message });
+  return invalidRequest(message);
 }
 
 /** Undoes form encoding. @throws DomainError INVALID_REQUEST */

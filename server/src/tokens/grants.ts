@@ -7,6 +7,7 @@
  * endpoint are OAuth's own, in `oauth-token.ts`.
  */
 import { DomainError } from "../lib/errors.ts";
+import { invalidRequest } from "../lib/invalid-request.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import {
   type FindSessionCookies,
@@ -84,7 +85,7 @@ export function createGrants(options: GrantOptions): Grants {
     const { clientId, clientSecret, assertion } = request;
     if (clientSecret !== "" && assertion !== "") {
       // RFC 6749 §2.3: which of the two was meant is not ours to guess.
-      throw new DomainError("INVALID_REQUEST", { message: "more than one client authentication method" });
+      throw invalidRequest("more than one client authentication method");
     }
     if (assertion !== "") {
       const principal = await proofs.assertion(info, assertion, "private_key_jwt", assertionRules);

@@ -1,5 +1,6 @@
 /** Token introspection (RFC 7662), at `/oauth2/introspect`. */
 import { DomainError } from "../lib/errors.ts";
+import { invalidRequest } from "../lib/invalid-request.ts";
 import { readBearerToken } from "../principals/presented.ts";
 import type { Principal, ServiceUserPrincipal } from "../principals/principal.ts";
 import type { AccessTokenClaims } from "./claims.ts";
@@ -84,7 +85,7 @@ export function createIntrospectionEndpoint(options: IntrospectionOptions): Oaut
       throw new DomainError("NOT_AUTHORIZED", { detail: "only service users introspect" });
     }
     const token = form.get("token");
-    if (token === undefined) throw new DomainError("INVALID_REQUEST", { message: "token is missing" });
+    if (token === undefined) throw invalidRequest("token is missing");
     const good = await findGoodToken(judges, token);
     if (good === undefined || !(await maySee(caller, good.principal))) return inactive;
     const said = good.claims ?? toOpaqueAnswer(good.principal);

@@ -5,7 +5,7 @@
  */
 import type { NodeRequest } from "../http/node-http.ts";
 import type { RawRoute } from "../http/plain-route.ts";
-import { DomainError } from "../lib/errors.ts";
+import { invalidRequest } from "../lib/invalid-request.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { type Form, isFormType, readForm } from "./form.ts";
 
@@ -40,9 +40,7 @@ export function toOauthRoute(
       const { headers } = request;
       const body = await readBody(request);
       if (!isFormType(headers["content-type"])) {
-        throw new DomainError("INVALID_REQUEST", {
-          message: "content-type must be application/x-www-form-urlencoded",
-        });
+        throw invalidRequest("content-type must be application/x-www-form-urlencoded");
       }
       const project = headers["x-project"];
       const asked: OauthRequest = {

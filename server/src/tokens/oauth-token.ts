@@ -1,5 +1,6 @@
 /** The token endpoint (RFC 6749 §3.2), `/oauth2/token`: one credential in, one access token out. */
 import { DomainError } from "../lib/errors.ts";
+import { invalidRequest } from "../lib/invalid-request.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Principal } from "../principals/principal.ts";
 import { type ClientAuthentication, proveClient, readClientAuthentication } from "./client-authentication.ts";
@@ -43,8 +44,7 @@ export function createTokenEndpoint(options: {
     client: ClientAuthentication,
   ): Promise<Principal> {
     const assertion = form.get("assertion");
-    if (assertion === undefined)
-      throw new DomainError("INVALID_REQUEST", { message: "assertion is missing" });
+    if (assertion === undefined) throw invalidRequest("assertion is missing");
     const clientId = client.method === "none" ? client.clientId : (await proveOauthClient(info, client)).id;
     const principal = await proveGrant(info, assertion);
     if (clientId !== undefined && clientId.toLowerCase() !== principal.id) {
@@ -63,8 +63,7 @@ export function createTokenEndpoint(options: {
 
   return async ({ form, authorization, project, info }) => {
     const grantType = form.get("grant_type");
-    if (grantType === undefined)
-      throw new DomainError("INVALID_REQUEST", { message: "grant_type is missing" });
+    if (grantType === undefined) throw invalidRequest("grant_type is missing");
     const client = readClientAuthentication(form, authorization);
     let principal: Principal;
     if (grantType === clientCredentialsGrant) principal = await proveOauthClient(info, client);

@@ -2,7 +2,7 @@
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Tx } from "../db/database.ts";
-import { DomainError } from "../lib/errors.ts";
+import { invalidRequest } from "../lib/invalid-request.ts";
 import type { Caller, Principal } from "../principals/principal.ts";
 import type { AccessTokenClaims } from "./claims.ts";
 import { proveClient, readClientAuthentication } from "./client-authentication.ts";
@@ -70,7 +70,7 @@ export function createRevocationEndpoint(options: RevocationEndpointOptions): Oa
   return async ({ form, authorization, info }) => {
     const principal = await proveClient(proofs, info, readClientAuthentication(form, authorization));
     const token = form.get("token");
-    if (token === undefined) throw new DomainError("INVALID_REQUEST", { message: "token is missing" });
+    if (token === undefined) throw invalidRequest("token is missing");
     const good = await findGoodToken(judges, token);
     if (good === undefined || !isSame(good.principal, principal)) return "";
     const caller = { principal, request: info };

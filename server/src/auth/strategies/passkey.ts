@@ -15,6 +15,7 @@ import type {
 } from "@simplewebauthn/server";
 import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
+import { invalidField } from "../../lib/invalid-request.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Metadata } from "../../lib/metadata.ts";
 import type { Passkey } from "../../passkeys/passkey.ts";
@@ -65,11 +66,10 @@ function readResponse(stateOptions: Metadata): Record<string, unknown> {
   } catch {
     // Falls through to the one refusal.
   }
-  const description = "must be the authenticator's answer, as an object or as JSON in a string";
-  throw new DomainError("INVALID_REQUEST", {
-    message: `state_options.options: ${description}`,
-    violations: [{ field: "state_options.options", description }],
-  });
+  throw invalidField(
+    "state_options.options",
+    "must be the authenticator's answer, as an object or as JSON in a string",
+  );
 }
 
 function toResult(ceremony: Ceremony, ceremonyOptions: object): BeginResult {

@@ -6,6 +6,7 @@
  */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { DomainError } from "../../lib/errors.ts";
+import { invalidRequest } from "../../lib/invalid-request.ts";
 
 /** The answer to a call that took longer than it may. */
 export function deadlineExceeded(): ConnectError {
@@ -47,9 +48,7 @@ function explainInternal(error: ConnectError): DomainError | ConnectError {
     return new ConnectError("a message is compressed and no header says how", Code.Internal);
   }
   const message = internalTexts.find(([start]) => error.rawMessage.startsWith(start))?.[1];
-  return message === undefined
-    ? new DomainError("INTERNAL", { cause: error })
-    : new DomainError("INVALID_REQUEST", { message });
+  return message === undefined ? new DomainError("INTERNAL", { cause: error }) : invalidRequest(message);
 }
 
 const internalTexts = [
@@ -74,7 +73,7 @@ function explainInvalid(error: ConnectError): DomainError {
   // What reads JSON for the library (`request-json.ts`) says itself what it refuses.
   if (error.cause instanceof DomainError) return error.cause;
   const message = fixedTexts.find(([start]) => error.rawMessage.startsWith(start))?.[1];
-  return new DomainError("INVALID_REQUEST", { message: message ?? "request body cannot be read" });
+  return invalidRequest(message ?? "request body cannot be read");
 }
 
 /** How texts of the library begin, and what is said in their place. */

@@ -17,6 +17,7 @@ import {
 } from "@connectrpc/connect";
 import { codeToString } from "@connectrpc/connect/protocol-connect";
 import { DomainError } from "../../lib/errors.ts";
+import { invalidRequest } from "../../lib/invalid-request.ts";
 import type { Log } from "../../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import { untilAborted } from "../../lib/until-aborted.ts";
@@ -108,7 +109,7 @@ export function createTranslator(options: TranslatorOptions): Translator {
       });
       if (context.requestMethod === "GET" && !hasReadableMessage(context.url)) {
         const message = "the parameter message is not valid base64url";
-        throw translate(new DomainError("INVALID_REQUEST", { message }), info, procedure);
+        throw translate(invalidRequest(message), info, procedure);
       }
     },
   };

@@ -14,7 +14,8 @@ import { hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import { field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Interceptor } from "@connectrpc/connect";
-import { DomainError, type FieldViolation } from "../../lib/errors.ts";
+import type { DomainError, FieldViolation } from "../../lib/errors.ts";
+import { invalidFields, violationLimit } from "../../lib/invalid-request.ts";
 import { findMalformed } from "./well-formed.ts";
 
 /** Holds request messages against the rules in the schema. */
@@ -77,26 +78,16 @@ export function createRequestValidator(): RequestValidator {
   };
 }
 
-/** Most violations that one refusal names. */
-const violationLimit = 50;
-
 function refuseAny(violations: readonly FieldViolation[]): void {
-  const [first] = violations;
-  if (first === undefined) return;
-  throw new DomainError("INVALID_REQUEST", {
-    message: `${first.field}: ${first.description}`,
-    violations: violations.slice(0, violationLimit),
-  });
+  if (violations.length > 0) throw invalidFields(violations);
 }
 
 function toRefusal(violations: readonly Violation[]): DomainError {
-  const fields = violations.slice(0, violationLimit).map(toFieldViolation);
   const [first] = violations;
-  const message = first === undefined ? undefined : toMessage(first);
-  return new DomainError("INVALID_REQUEST", {
-    violations: fields,
-    ...(message !== undefined && { message }),
-  });
+  const fields = violations.slice(0, violationLimit).map(toFieldViolation);
+  return first !== undefined && isCustom(first)
+    ? invalidFields(fields, () => first.message)
+    : invalidFields(fields);
 }
 
 function toFieldViolation(violation: Violation): FieldViolation {
@@ -108,11 +99,6 @@ function toDescription({ message }: Violation): string {
   const list = /^must be in list \[(.*)\]$/.exec(message)?.[1];
   if (list !== undefined) return `must be one of ${list.split(", ").filter(Boolean).join(", ")}`;
   return message === "must be at least 1 characters" ? "must not be empty" : message;
-}
-
-function toMessage(violation: Violation): string {
-  const field = pathToString(violation.field);
-  return field === "" || isCustom(violation) ? violation.message : `${field}: ${toDescription(violation)}`;
 }
 
 /** Whether the schema states the rule in its own words (`cel`), and with them its text. */

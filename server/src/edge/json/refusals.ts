@@ -1,8 +1,5 @@
-/** The refusals that only REST has words for: values of its paths, parameters and bodies. */
-import { DomainError, type FieldViolation } from "../../lib/errors.ts";
-
-/** Most values that one refusal names; a hostile body could be wrong in a hundred thousand places. */
-export const violationLimit = 50;
+/** What refusals of values call them: those of REST's paths and parameters, and of JSON. */
+import type { FieldViolation } from "../../lib/errors.ts";
 
 /** Longest name of a property that is repeated to its sender, in characters. */
 const nameLength = 200;
@@ -14,15 +11,6 @@ export function toViolation(path: string, description: string): FieldViolation {
     field: name.length > nameLength ? `${name.slice(0, nameLength).toWellFormed()}…` : name.toWellFormed(),
     description,
   };
-}
-
-/** INVALID_REQUEST for one property or several; its message names the first. */
-export function invalidValues(violations: readonly FieldViolation[]): DomainError {
-  const [first] = violations;
-  return new DomainError("INVALID_REQUEST", {
-    violations: violations.slice(0, violationLimit),
-    ...(first !== undefined && { message: `Value for ${first.field} ${first.description}` }),
-  });
 }
 
 /** Path of a property in an object; the object's own for a property without a name. */

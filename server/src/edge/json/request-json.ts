@@ -10,7 +10,8 @@ import {
   type MessageShape,
   type Registry,
 } from "@bufbuild/protobuf";
-import { DomainError, type FieldViolation } from "../../lib/errors.ts";
+import { DomainError } from "../../lib/errors.ts";
+import { invalidFields, invalidRequest } from "../../lib/invalid-request.ts";
 import { isJsonObject, parseStrictJson } from "./strict-json.ts";
 import { findTypeErrors, type Reading } from "./type-errors.ts";
 
@@ -29,14 +30,15 @@ export function readJson<Desc extends DescMessage>(
   registry?: Registry,
 ): MessageShape<Desc> {
   const json = parse(bytes);
-  if (!isJsonObject(json)) throw new DomainError("INVALID_REQUEST", { message: notJson });
+  if (!isJsonObject(json)) throw invalidRequest(notJson);
   try {
     return fromJson(type, json, {
       ignoreUnknownFields: true,
       ...(registry !== undefined && { registry }),
     });
   } catch {
-    throw invalidFields(findTypeErrors(type, json, reading));
+    const found = findTypeErrors(type, json, reading);
+    throw found.length > 0 ? invalidFields(found) : invalidRequest(notJson);
   }
 }
 
@@ -63,16 +65,8 @@ function parse(bytes: Uint8Array): JsonValue {
   try {
     return parseStrictJson(bytes);
   } catch (error) {
+    // Named as the schema's rules are, not as REST names its values.
     const isAboutFields = error instanceof DomainError && error.violations.length > 0;
     throw isAboutFields ? invalidFields(error.violations) : error;
   }
-}
-
-/** In the words of the schema's rules: the message names the first. */
-function invalidFields(violations: readonly FieldViolation[]): DomainError {
-  const [first] = violations;
-  return new DomainError("INVALID_REQUEST", {
-    violations,
-    message: first === undefined ? notJson : `${first.field}: ${first.description}`,
-  });
 }

@@ -9,8 +9,9 @@
  * key.
  */
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { DomainError } from "../../lib/errors.ts";
-import { invalidValues, joinPath, toViolation } from "./refusals.ts";
+import type { DomainError } from "../../lib/errors.ts";
+import { invalidRequest, invalidValues } from "../../lib/invalid-request.ts";
+import { joinPath, toViolation } from "./refusals.ts";
 
 /** Deepest nesting of objects and arrays. */
 const depthLimit = 64;
@@ -39,7 +40,7 @@ function decode(bytes: Uint8Array): string {
   try {
     return utf8.decode(bytes);
   } catch {
-    throw new DomainError("INVALID_REQUEST", { message: "request body is not valid UTF-8" });
+    throw invalidRequest("request body is not valid UTF-8");
   }
 }
 
@@ -83,9 +84,7 @@ class Parser {
   #value(): JsonValue {
     this.#count++;
     if (this.#count > valueLimit) {
-      throw new DomainError("INVALID_REQUEST", {
-        message: `request body has more than ${valueLimit} values`,
-      });
+      throw invalidRequest(`request body has more than ${valueLimit} values`);
     }
     switch (this.#next()) {
       case openBrace:
@@ -131,9 +130,7 @@ class Parser {
   /** Goes into an object or array, and returns its place in the path. */
   #enter(): number {
     if (this.#path.length === depthLimit) {
-      throw new DomainError("INVALID_REQUEST", {
-        message: `request body is nested deeper than ${depthLimit} levels`,
-      });
+      throw invalidRequest(`request body is nested deeper than ${depthLimit} levels`);
     }
     this.#at++;
     return this.#path.push("") - 1;
@@ -223,7 +220,7 @@ function parseString(quoted: string): string {
 }
 
 function notJson(): DomainError {
-  return new DomainError("INVALID_REQUEST", { message: "request body is not valid JSON" });
+  return invalidRequest("request body is not valid JSON");
 }
 
 /** A JSON object, neither null nor an array. */

@@ -5,7 +5,8 @@
 import type { DescField, DescMessage, DescOneof, JsonValue } from "@bufbuild/protobuf";
 import { hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
 import type { FieldViolation } from "../../lib/errors.ts";
-import { joinPath, toViolation, violationLimit } from "./refusals.ts";
+import { violationLimit } from "../../lib/invalid-request.ts";
+import { joinPath, toViolation } from "./refusals.ts";
 import { isJsonObject } from "./strict-json.ts";
 import { describeType, isValueOf } from "./value-types.ts";
 

@@ -8,7 +8,8 @@ import {
   ScalarType,
 } from "@bufbuild/protobuf";
 import { hasCustomJsonRepresentation, isWrapperDesc } from "@bufbuild/protobuf/wkt";
-import { invalidValues, toViolation } from "./refusals.ts";
+import { invalidValues } from "../../lib/invalid-request.ts";
+import { toViolation } from "./refusals.ts";
 
 const scalarTypes = {
   [ScalarType.DOUBLE]: "number",

@@ -11,8 +11,9 @@ import {
   type JsonValue,
   type Message,
 } from "@bufbuild/protobuf";
-import { DomainError, type FieldViolation } from "../../lib/errors.ts";
-import { invalidValues, toViolation } from "../json/refusals.ts";
+import type { DomainError, FieldViolation } from "../../lib/errors.ts";
+import { invalidRequest, invalidValues } from "../../lib/invalid-request.ts";
+import { toViolation } from "../json/refusals.ts";
 import { isJsonObject, parseStrictJson } from "../json/strict-json.ts";
 import { findFieldTypeErrors, findTypeErrors } from "../json/type-errors.ts";
 import { textToJson } from "../json/value-types.ts";
@@ -64,7 +65,7 @@ export function readRequestMessage(binding: Binding, parts: RequestParts): Messa
 function readBody({ body, method }: Binding, bytes: Uint8Array): JsonObject {
   if (bytes.byteLength === 0) return {};
   if (body === "none") {
-    throw new DomainError("INVALID_REQUEST", { message: "this operation takes no request body" });
+    throw invalidRequest("this operation takes no request body");
   }
   const value = parseStrictJson(bytes);
   if (body !== "message") {
@@ -154,7 +155,5 @@ function explain(binding: Binding, json: JsonObject): DomainError {
     found.push(...findFieldTypeErrors(body, json[body.jsonName] ?? null));
   }
   if (found.length === 0) found.push(...findTypeErrors(method.input, json));
-  return found.length > 0
-    ? invalidValues(found)
-    : new DomainError("INVALID_REQUEST", { message: "request is not valid for this operation" });
+  return found.length > 0 ? invalidValues(found) : invalidRequest("request is not valid for this operation");
 }

@@ -3,7 +3,7 @@
  * what is spelled in an unusual way matches no route, so that no two spellings
  * of one hierarchy reach a handler.
  */
-import { DomainError } from "../../lib/errors.ts";
+import { invalidRequest } from "../../lib/invalid-request.ts";
 
 /** A path in its segments. */
 export interface RequestPath {
@@ -95,7 +95,7 @@ export function parseQuery(query: string): Parameter[] {
 function decode(text: string): string {
   const decoded = decodePercent(text.replaceAll("+", " "));
   if (decoded === undefined) {
-    throw new DomainError("INVALID_REQUEST", { message: "query has an escape that is not UTF-8" });
+    throw invalidRequest("query has an escape that is not UTF-8");
   }
   return decoded;
 }

@@ -11,7 +11,7 @@ import type { Database, Reader, Tx } from "../../db/database.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
-import { invalidField } from "../../lib/invalid-field.ts";
+import { invalidField } from "../../lib/invalid-request.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import { hashSecret, newSecret } from "../../lib/secrets.ts";
 import { requireProven } from "../../organizations/access.ts";

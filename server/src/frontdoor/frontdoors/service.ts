@@ -10,7 +10,7 @@ import type { ChangeFeed } from "../../changes/feed.ts";
 import type { Database } from "../../db/database.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { newId } from "../../lib/ids.ts";
-import { invalidField } from "../../lib/invalid-field.ts";
+import { invalidField } from "../../lib/invalid-request.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import type { Access } from "../../organizations/access.ts";
 import type { Caller } from "../../principals/principal.ts";

@@ -1,5 +1,6 @@
 /** What a custom frontend may be told: host names, paths and patterns in the one form they are compared in. */
-import { DomainError, type FieldViolation } from "../../lib/errors.ts";
+import type { FieldViolation } from "../../lib/errors.ts";
+import { invalidFields } from "../../lib/invalid-request.ts";
 import type { JsonValue } from "../../lib/json.ts";
 import type { ProviderData } from "../provider-types/provider-type.ts";
 import type { FrontendPolicy } from "./frontend.ts";
@@ -30,7 +31,7 @@ const maxClaimLength = 512;
 export function toHostname(text: string): string {
   const hostname = text.toLowerCase();
   if (hostnamePattern.test(hostname) && schemes.every((scheme) => isShown(scheme, hostname))) return hostname;
-  throw invalid([
+  throw invalidFields([
     {
       field: "hostname",
       description:
@@ -70,7 +71,7 @@ export function toPolicy(policy: FrontendPolicy): FrontendPolicy {
     ),
     ...findClaimProblems(policy.requiredClaims),
   ];
-  if (violations.length > 0) throw invalid(violations);
+  if (violations.length > 0) throw invalidFields(violations);
   return {
     publicPaths: policy.publicPaths,
     emailPatterns: policy.emailPatterns.map((pattern) => pattern.toLowerCase()),
@@ -108,12 +109,4 @@ function isClaimValue(value: JsonValue): boolean {
   return typeof value === "string"
     ? value.length <= maxClaimLength
     : ["number", "boolean"].includes(typeof value);
-}
-
-function invalid(violations: readonly FieldViolation[]): DomainError {
-  const [first] = violations;
-  return new DomainError("INVALID_REQUEST", {
-    violations,
-    ...(first && { message: `${first.field}: ${first.description}` }),
-  });
 }

@@ -12,6 +12,7 @@ import { checkCondition, toTag, type WriteCondition } from "../../http/entity-ta
 import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
+import { invalidField } from "../../lib/invalid-request.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import type { Caller } from "../../principals/principal.ts";
 import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";
@@ -170,11 +171,7 @@ async function checkProviders(
 }
 
 function invalidProvider(index: number, description: string): DomainError {
-  const field = `auth_provider_ids[${index}]`;
-  return new DomainError("INVALID_REQUEST", {
-    message: `${field}: ${description}`,
-    violations: [{ field, description }],
-  });
+  return invalidField(`auth_provider_ids[${index}]`, description);
 }
 
 async function getFrontendIn(reader: Reader, { frontdoorId, id }: FrontendRef): Promise<CustomFrontend> {

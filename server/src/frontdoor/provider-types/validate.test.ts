@@ -2,11 +2,12 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { describe, expect, test } from "vitest";
 import { within } from "../../../../test/parts/within.ts";
+import { invalidValues } from "../../lib/invalid-request.ts";
 import type { ProviderTypeName } from "./provider-type.ts";
 import { changedEndpointFields, providerTypeNames } from "./provider-type.ts";
 import { createProviderTypes } from "./provider-types.ts";
 import { createTestContext, makeKey } from "./test-support.ts";
-import { createProviderValidator, toInvalidDataError } from "./validate.ts";
+import { createProviderValidator } from "./validate.ts";
 
 const types = createProviderTypes(createTestContext());
 const validator = createProviderValidator(types.list);
@@ -198,7 +199,7 @@ test("tells everything at once, and the guide's text first", () => {
     "data.secret",
   ]);
   expect(JSON.stringify(violations)).not.toContain("canary");
-  const error = toInvalidDataError(validator.validate("OIDC", { ...oidc, scopes: 1 }));
+  const error = invalidValues(validator.validate("OIDC", { ...oidc, scopes: 1 }));
   expect([error.kind, error.message]).toEqual(["invalid_argument", "Value for data.scopes must be of array"]);
 });
 

@@ -7,7 +7,7 @@
  */
 import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
-import { DomainError, type FieldViolation } from "../../lib/errors.ts";
+import type { FieldViolation } from "../../lib/errors.ts";
 import type { ProviderType, ProviderTypeName } from "./provider-type.ts";
 import { patternTexts } from "./schema-parts.ts";
 
@@ -64,16 +64,6 @@ function createAjv(): Ajv2020 {
   // What is stored must be fetchable: a URI that is no URL (its port above 65535) is refused as well.
   ajv.addFormat("uri", (text: string) => isUri(text) === true && URL.canParse(text));
   return ajv;
-}
-
-/** The refusal of a definition with these violations: the first is its message, all are its details. */
-export function toInvalidDataError(violations: readonly FieldViolation[]): DomainError {
-  const [first] = violations;
-  if (first === undefined) return new DomainError("INVALID_REQUEST");
-  return new DomainError("INVALID_REQUEST", {
-    message: `Value for ${first.field} ${first.description}`,
-    violations,
-  });
 }
 
 /** What makes data unfit to be looked at any closer. */

@@ -7,6 +7,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { FieldViolation } from "../../lib/errors.ts";
+import { invalidValues } from "../../lib/invalid-request.ts";
 import type { JsonValue } from "../../lib/json.ts";
 import {
   changedEndpointFields,
@@ -14,7 +15,7 @@ import {
   type ProviderType,
   secretMask,
 } from "../provider-types/provider-type.ts";
-import { type ProviderValidator, toInvalidDataError } from "../provider-types/validate.ts";
+import type { ProviderValidator } from "../provider-types/validate.ts";
 import type { FieldChange } from "./provider.ts";
 
 /** Secrets in clear, by property. */
@@ -78,7 +79,7 @@ export function checkCandidate(
   candidate: Candidate,
 ): void {
   const violations = [...toEmptyViolations(candidate), ...validator.validate(type.name, candidate.data)];
-  if (violations.length > 0) throw toInvalidDataError(violations);
+  if (violations.length > 0) throw invalidValues(violations);
   if (stored !== undefined) checkKept(type, stored, candidate);
 }
 
@@ -93,7 +94,7 @@ export function checkKept(type: ProviderType, stored: Stored, { data, kept }: Ca
   const changed = changedEndpointFields(type, withSecrets(stored.data, stored.secrets), data);
   if (changed.length === 0) return;
   const fields = changed.map((field) => `data.${field}`).join(", ");
-  throw toInvalidDataError(toViolations(kept, `must be given anew, not kept, when ${fields} changes`));
+  throw invalidValues(toViolations(kept, `must be given anew, not kept, when ${fields} changes`));
 }
 
 /** Takes the secrets out of data. */
@@ -156,7 +157,7 @@ function toChange(
 /** Refuses the mask where there is nothing to keep. @throws DomainError INVALID_REQUEST */
 export function refuseEmpty(candidate: Candidate): void {
   const violations = toEmptyViolations(candidate);
-  if (violations.length > 0) throw toInvalidDataError(violations);
+  if (violations.length > 0) throw invalidValues(violations);
 }
 
 function listEmpty(type: ProviderType, data: ProviderData, stored: Secrets): string[] {

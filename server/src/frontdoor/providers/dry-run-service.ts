@@ -9,7 +9,7 @@ import type { Reader } from "../../db/database.ts";
 import type { Sealer } from "../../encryption/sealer.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { type EndTurn, FairQueue } from "../../lib/fair-queue.ts";
-import { invalidField } from "../../lib/invalid-field.ts";
+import { invalidField } from "../../lib/invalid-request.ts";
 import type { Caller } from "../../principals/principal.ts";
 import type { FrontdoorAccess } from "../frontdoors/access.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";

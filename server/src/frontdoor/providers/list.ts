@@ -6,7 +6,7 @@
  * up nobody else; a cursor begins where the page before ended.
  */
 import type { Database, Reader } from "../../db/database.ts";
-import { invalidField } from "../../lib/invalid-field.ts";
+import { invalidField } from "../../lib/invalid-request.ts";
 import { fromPageToken, toPageToken } from "../../lib/page-token.ts";
 import type { Caller } from "../../principals/principal.ts";
 import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";

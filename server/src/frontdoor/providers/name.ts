@@ -3,7 +3,7 @@
  * spellings of one text cannot be two providers. Letters of different scripts
  * that merely look alike stay different.
  */
-import { invalidField } from "../../lib/invalid-field.ts";
+import { invalidField } from "../../lib/invalid-request.ts";
 
 /** Longest name, in characters. */
 const maxLength = 100;

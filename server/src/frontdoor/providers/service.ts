@@ -16,7 +16,7 @@ import { checkCondition, type WriteCondition } from "../../http/entity-tag.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
-import { invalidField } from "../../lib/invalid-field.ts";
+import { invalidField, invalidRequest } from "../../lib/invalid-request.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import { toSortedJson } from "../../lib/sorted-json.ts";
 import type { Caller } from "../../principals/principal.ts";
@@ -386,9 +386,7 @@ export class ProviderService {
   ) {
     if (key === undefined) return undefined;
     if (!/^[\x21-\x7e]{1,255}$/.test(key)) {
-      throw new DomainError("INVALID_REQUEST", {
-        message: "Idempotency-Key must be of 1 to 255 visible ASCII characters",
-      });
+      throw invalidRequest("Idempotency-Key must be of 1 to 255 visible ASCII characters");
     }
     const { sealer, clock } = this.#options;
     const ref: IdempotencyRef = { callerId: principal.id, frontdoorId: frontdoor.id, key };

@@ -13,7 +13,7 @@ import { performance } from "node:perf_hooks";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import type { Reader } from "../../db/database.ts";
 import { DomainError } from "../../lib/errors.ts";
-import { invalidField } from "../../lib/invalid-field.ts";
+import { invalidField } from "../../lib/invalid-request.ts";
 import { fromPageToken, toPageToken } from "../../lib/page-token.ts";
 import { SharedSlots } from "../../lib/shared-slots.ts";
 import type { Caller } from "../../principals/principal.ts";
