@@ -14,6 +14,7 @@ import { OrganizationService } from "@vestibule/proto/vestibule/v1/organization_
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { type Action, type ActionSpec, actions } from "../server/src/audit/actions.ts";
 import { SoftAuthenticator } from "./parts/authenticator.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
 import { type IdentityProvider, startIdentityProvider, walkRedirects } from "./parts/identity-provider.ts";
@@ -38,6 +39,21 @@ const changesNothing = new Set([
   "FrontdoorAuthProviderService/TestAuthProvider", // asks a provider, stores nothing
   "FrontdoorAuthProviderService/WatchAuthProviderTest",
 ]);
+
+/** Actions that no method and no route here makes. */
+const notByCall: readonly Action[] = [
+  "user.prove_email", // by signing in anew, like the next
+  "user.take_over",
+  "passkey.counter_regression",
+  "sign_in.refuse",
+  "credential.refuse",
+  "auth_provider.test", // changes nothing
+  "signing_key.create", // by the server itself, like the next
+  "signing_key.hasten",
+  "signing_key.revoke",
+  "signing_key.delete",
+  "encryption_key.retire", // by the command line
+];
 
 const email = "ada@example.org";
 const userAgent = "coverage/1";
@@ -73,7 +89,7 @@ afterAll(async () => {
 type Headers = Record<string, string>;
 
 /** What a step is expected to have recorded: the action, and type and id of its target if it has one. */
-type Recorded = readonly [action: string, type?: string, id?: string | undefined];
+type Recorded = readonly [action: Action, type?: string, id?: string | undefined];
 
 interface Step {
   /** `Service/Method`, or the path of an OAuth route. */
@@ -524,6 +540,7 @@ it("leaves the records of each change, no more and no fewer", async () => {
     credentialKind: "client_secret",
     credentialId: server.clientId,
   };
+  const recordedActions = new Set<Action>();
   for (const [index, step] of steps.entries()) {
     const requestId = `coverage-${index}`;
     const answer = await step.run({ "user-agent": userAgent, "x-request-id": requestId });
@@ -544,9 +561,17 @@ it("leaves the records of each change, no more and no fewer", async () => {
     await expect
       .poll(() => find(requestId), { interval: 20, message: step.call })
       .toHaveLength(recorded.length);
-    expect(await find(requestId), step.call).toMatchObject(expected);
-    if (step.org === undefined) for (const { orgId } of await find(requestId)) expect(orgId).toBeUndefined();
+    const found = await find(requestId);
+    expect(found, step.call).toMatchObject(expected);
+    for (const { action, orgId, details = {} } of found) {
+      recordedActions.add(action);
+      if (step.org === undefined) expect(orgId).toBeUndefined();
+      const { details: needed = [], more = [] }: ActionSpec = actions[action];
+      expect(Object.keys(details), action).toEqual(expect.arrayContaining([...needed]));
+      expect([...needed, ...more], action).toEqual(expect.arrayContaining(Object.keys(details)));
+    }
   }
+  expect([...recordedActions, ...notByCall].toSorted()).toEqual(Object.keys(actions).toSorted());
   // Nothing came later to one of them.
   for (const [index, step] of steps.entries()) {
     expect(await find(`coverage-${index}`), step.call).toHaveLength(step.records().length);
@@ -554,7 +579,9 @@ it("leaves the records of each change, no more and no fewer", async () => {
 });
 
 /** Oldest first. */
-async function find(requestId: string): Promise<{ orgId?: string }[]> {
+async function find(
+  requestId: string,
+): Promise<{ action: Action; orgId?: string; details?: Record<string, string> }[]> {
   const message = { request_id: requestId };
   const { json } = await postJson(
     server,

@@ -75,9 +75,9 @@ function note(trail: DatabaseAuditTrail): void {
   } as unknown as Caller;
   trail.note(caller, {
     action: "token.issue",
-    target: { type: "token", id: tokenId },
+    target: tokenId,
     orgId: id,
-    details: {},
+    details: { auth_via: "client_credentials", credential_id: id },
   });
 }
 

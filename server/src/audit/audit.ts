@@ -10,27 +10,20 @@ import type { Tx } from "../db/database.ts";
 import type { Reason } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Caller } from "../principals/principal.ts";
+import type { Action, Recorded, RefusedAction } from "./actions.ts";
 
-/** Type and id of whom or what an event is about. */
+/** Type and id of whom or what a record is about. */
 export interface AuditSubject {
   /** `serviceuser`, `user`, `credential`, `key`, `token`, `organization`, `project`, `signing-key`, … */
   readonly type: string;
   readonly id: string;
 }
 
-/** An event to be recorded: action, target, details. Never holds a secret. */
-export interface AuditEvent {
-  /** `<noun>.<verb>`, e.g. `service_user.create`, `credential.delete`, `token.issue`, `credential.refuse`. */
-  readonly action: string;
-  readonly target?: AuditSubject;
-  /** Organization it happened in; absent for what concerns the platform. */
-  readonly orgId?: string;
-  /** What changed or was asked for, as short texts; values that could be secret are left out. */
-  readonly details?: Readonly<Record<string, string>>;
-}
+/** A change or success to be recorded, as {@link actions} has it. Values that could be secret are left out. */
+export type AuditEvent = Recorded<Exclude<Action, RefusedAction>>;
 
 /** A refusal: why, for the owner of the credential, not for the caller. */
-export interface AuditRefusal extends AuditEvent {
+export type AuditRefusal = Recorded<RefusedAction> & {
   readonly reason: Reason;
   /** Who the credential belongs to, as far as known. */
   readonly actor?: AuditSubject;
@@ -42,7 +35,7 @@ export interface AuditRefusal extends AuditEvent {
   readonly isUnknown?: boolean;
   /** Operator's detail: expired, disabled, wrong secret, unknown id, … */
   readonly detail?: string;
-}
+};
 
 /** Actors that change something which nobody called for over the wire. */
 export type AuditAgent = "server" | "command-line";

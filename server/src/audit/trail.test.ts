@@ -62,13 +62,13 @@ describeDatabases("the audit trail", (under) => {
     const trail = createTrail(under.database);
     await under.database.transaction((tx) =>
       trail.record(tx, caller, {
-        action: "whole.create",
-        target: { type: "serviceuser", id: "su-2" },
+        action: "service_user.create",
+        target: "su-2",
         orgId: "o-1",
-        details: { title: "Robot" },
+        details: { title: "Robot", role: "owner" },
       }),
     );
-    expect(await find("whole.create")).toEqual([
+    expect(await find("service_user.create")).toEqual([
       {
         id: expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f]{4}-7/),
         at,
@@ -77,13 +77,13 @@ describeDatabases("the audit trail", (under) => {
         credentialKind: "access_token",
         credentialId: "c-1",
         tokenId: "t-1",
-        action: "whole.create",
+        action: "service_user.create",
         target: { type: "serviceuser", id: "su-2" },
         orgId: "o-1",
         result: "success",
         clientAddress: "192.0.2.1",
         userAgent: "curl/8",
-        details: { title: "Robot" },
+        details: { title: "Robot", role: "owner" },
       },
     ]);
   });
@@ -93,18 +93,20 @@ describeDatabases("the audit trail", (under) => {
     const told = vi.fn();
     trail.onCommitted(told);
     const failing = under.database.transaction(async (tx) => {
-      await trail.record(tx, caller, { action: "undone.create" });
+      await trail.record(tx, caller, { action: "user.create", target: "u-1" });
       throw new Error("undone");
     });
     await expect(failing).rejects.toThrow("undone");
-    expect(await find("undone.create")).toEqual([]);
+    expect(await find("user.create")).toEqual([]);
     expect(told).not.toHaveBeenCalled();
   });
 
   it("names the server itself as actor of its own changes", async () => {
     const trail = createTrail(under.database);
-    await under.database.transaction((tx) => trail.recordOwn(tx, "server", { action: "own.rotate" }));
-    expect(await find("own.rotate")).toMatchObject([{ actor: { type: "system", id: "server" } }]);
+    await under.database.transaction((tx) =>
+      trail.recordOwn(tx, "server", { action: "signing_key.delete", target: "k-1" }),
+    );
+    expect(await find("signing_key.delete")).toMatchObject([{ actor: { type: "system", id: "server" } }]);
   });
 
   it("stores notes in their order within 100 ms, whatever their number", async () => {
@@ -114,12 +116,16 @@ describeDatabases("the audit trail", (under) => {
       const committed = new Promise<void>((resolve) => void trail.onCommitted(resolve));
       const notedAtMs = performance.now();
       for (let count = 0; count < 99; count += 1)
-        trail.note(caller, { action: "many.issue", details: { count: String(noted++) } });
+        trail.note(caller, {
+          action: "session.revoke_all",
+          target: "u-1",
+          details: { revoked: String(noted++) },
+        });
       await committed;
       return performance.now() - notedAtMs;
     });
     await trail.flush();
-    expect((await find("many.issue")).map(({ details }) => details.count)).toEqual(
+    expect((await find("session.revoke_all")).map(({ details }) => details.revoked)).toEqual(
       Array.from({ length: noted }, (_, index) => String(index)),
     );
   });
@@ -127,7 +133,7 @@ describeDatabases("the audit trail", (under) => {
   it("stores a refusal with its reason, and what is known of its credential", async () => {
     const trail = createTrail(under.database);
     trail.refuse(request, {
-      action: "one.refuse",
+      action: "sign_in.refuse",
       reason: "NOT_AUTHENTICATED",
       detail: "wrong client secret",
       actor: { type: "serviceuser", id: "su-9" },
@@ -136,10 +142,10 @@ describeDatabases("the audit trail", (under) => {
     });
     trail.refuse(
       { ...request, requestId: "", userAgent: "" },
-      { action: "one.refuse", reason: "NOT_AUTHENTICATED" },
+      { action: "sign_in.refuse", reason: "NOT_AUTHENTICATED" },
     );
     await trail.close();
-    const [known, unknown] = await find("one.refuse");
+    const [known, unknown] = await find("sign_in.refuse");
     expect(known).toMatchObject({
       result: "refused",
       reason: "NOT_AUTHENTICATED",
@@ -155,33 +161,36 @@ describeDatabases("the audit trail", (under) => {
 
   it("names the former owner of a credential that is gone, and of no other", async () => {
     const trail = createTrail(under.database);
-    const ids = { deleted: newId(at), live: newId(at), unknown: newId(at), bootstrap: newId(at) };
-    const making = (id: string, details: Record<string, string>) => ({
-      action: "credential.create",
-      target: { type: "credential", id },
-      orgId: "o-7",
-      details,
-    });
+    const ids = { deleted: newId(at), live: newId(at), unknown: newId(at), passkey: newId(at) };
     await under.database.transaction(async (tx) => {
       for (const id of [ids.deleted, ids.live])
-        await trail.record(tx, caller, making(id, { service_user_id: "su-7", title: "CI" }));
-      await trail.record(tx, caller, making(ids.bootstrap, { title: "Bootstrap" }));
+        await trail.record(tx, caller, {
+          action: "credential.create",
+          target: id,
+          orgId: "o-7",
+          details: { service_user_id: "su-7", title: "CI" },
+        });
+      await trail.record(tx, caller, {
+        action: "passkey.add",
+        target: ids.passkey,
+        details: { name: "phone" },
+      });
     });
     const refuse = (credentialId: string, credentialKind: string, isUnknown: boolean) =>
       trail.refuse(request, {
-        action: "former.refuse",
+        action: "credential.refuse",
         reason: "NOT_AUTHENTICATED",
         detail: "unknown client id",
         credentialKind,
         credentialId,
-        target: { type: "credential", id: credentialId },
+        target: credentialId,
         ...(isUnknown && { isUnknown }),
       });
     refuse(ids.unknown, "client_secret", true);
     refuse(ids.deleted, "client_secret", true);
     refuse(ids.deleted, "key_pair", true);
     refuse(ids.live, "client_secret", false);
-    refuse(ids.bootstrap, "client_secret", true);
+    refuse(ids.passkey, "client_secret", true);
     await trail.flush();
     const owned = (detail: string) => ({
       actor: { type: "serviceuser", id: "su-7" },
@@ -189,7 +198,7 @@ describeDatabases("the audit trail", (under) => {
       detail: `${detail}: client secret ${ids.deleted} "CI" of service user su-7`,
     });
     const unowned = { actor: undefined, orgId: undefined, detail: "unknown client id" };
-    const found = await find("former.refuse");
+    const found = await find("credential.refuse");
     expect(found.map(({ actor, orgId, detail }) => ({ actor, orgId, detail }))).toEqual([
       unowned,
       owned("deleted"),
@@ -204,26 +213,28 @@ describeDatabases("the audit trail", (under) => {
     trail.note(
       { ...caller, request: { ...request, userAgent: "a\u0000b\ud800" } },
       {
-        action: "hostile.issue",
-        target: { type: "x", id: "\u0000".repeat(5000) },
-        details: { "\u0000": "y".repeat(5000) },
+        action: "passkey.rename",
+        target: "\u0000".repeat(5000),
+        details: { "\u0000": "y".repeat(5000) } as unknown as { name: string },
       },
     );
     await trail.flush();
-    const [record] = await find("hostile.issue");
+    const [record] = await find("passkey.rename");
     expect(record).toMatchObject({ userAgent: "a b\ufffd", details: { " ": "y".repeat(512) } });
     expect(record?.target?.id).toBe(" ".repeat(200));
   });
 
   it("writes what waits when it is closed, and takes nothing after", async () => {
     const trail = createTrail(under.database, { flushAfterMs: 3_600_000 });
-    trail.note(caller, { action: "last.issue" });
+    trail.note(caller, { action: "session.revoke", target: "s-1" });
     await trail.close();
-    trail.note(caller, { action: "last.issue" });
-    expect(await find("last.issue")).toHaveLength(1);
+    trail.note(caller, { action: "session.revoke", target: "s-1" });
+    expect(await find("session.revoke")).toHaveLength(1);
     expect(trail.lostCount).toBe(1);
   });
 });
+
+const ended = { action: "session.revoke", target: "s-1" } as const;
 
 describe("the audit trail under a steady load", () => {
   it("makes one transaction of what was noted in its time, and not one after another", async () => {
@@ -232,13 +243,13 @@ describe("the audit trail under a steady load", () => {
       transaction: async () => {
         transactions += 1;
         await new Promise((resolve) => setTimeout(resolve, 1));
-        trail.note(caller, { action: "steady.issue" });
+        trail.note(caller, ended);
       },
     } as unknown as Database;
     // A rest of an hour is for what could not be written: none of this may wait for that.
     const trail = createTrail(database, { flushAfterMs: 20, retryAfterMs: 3_600_000 });
     const beganAtMs = performance.now();
-    trail.note(caller, { action: "steady.issue" });
+    trail.note(caller, ended);
     await eventually(() => expect(transactions).toBeGreaterThan(4));
     expect(transactions).toBeLessThanOrEqual((performance.now() - beganAtMs) / 20 + 1);
     database.transaction = async () => undefined as never;
@@ -249,11 +260,11 @@ describe("the audit trail under a steady load", () => {
     const database = {
       transaction: async () => {
         transactions += 1;
-        if (transactions === 1) trail.note(caller, { action: "late.issue" });
+        if (transactions === 1) trail.note(caller, ended);
       },
     } as unknown as Database;
     const trail = createTrail(database);
-    trail.note(caller, { action: "late.issue" });
+    trail.note(caller, ended);
     await trail.close();
     expect([transactions, trail.lostCount]).toEqual([2, 0]);
   });
@@ -279,7 +290,7 @@ describe("the audit trail without its database", () => {
       isDown ? new DomainError("UNAVAILABLE") : undefined,
     );
     const trail = createTrail(database, { retryAfterMs: 1 });
-    trail.note(caller, { action: "kept.issue" });
+    trail.note(caller, ended);
     await trail.flush();
     await trail.flush();
     expect(written()).toBe(0);
@@ -293,7 +304,7 @@ describe("the audit trail without its database", () => {
     const error = vi.fn();
     const log: Log = { ...silentLog, error };
     const trail = createTrail(database, { log, maxBuffered: 10, retryAfterMs: 3_600_000 });
-    for (let count = 0; count < 15; count += 1) trail.note(caller, { action: "full.issue" });
+    for (let count = 0; count < 15; count += 1) trail.note(caller, ended);
     expect(trail.lostCount).toBe(5);
     await trail.close();
     expect(error).toHaveBeenLastCalledWith({ lost: 10, sinceStart: 15 }, "audit records were lost");
@@ -305,10 +316,10 @@ describe("the audit trail without its database", () => {
       isBroken ? new Error("constraint") : undefined,
     );
     const trail = createTrail(database);
-    trail.note(caller, { action: "poison.issue" });
+    trail.note(caller, ended);
     await trail.flush();
     isBroken = false;
-    trail.note(caller, { action: "good.issue" });
+    trail.note(caller, ended);
     await trail.flush();
     expect({ lost: trail.lostCount, written: written() }).toEqual({ lost: 1, written: 1 });
   });

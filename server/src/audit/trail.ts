@@ -14,6 +14,7 @@ import { newId } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Caller } from "../principals/principal.ts";
+import { findTargetType } from "./actions.ts";
 import type { AuditAgent, AuditEvent, AuditRefusal, AuditSubject, AuditTrail } from "./audit.ts";
 import { nameFormerOwner } from "./former-owners.ts";
 import type { AuditRecord } from "./record.ts";
@@ -153,27 +154,34 @@ export class DatabaseAuditTrail implements AuditTrail {
     for (const listener of this.#listeners) listener();
   }
 
-  #toRecord(event: AuditEvent, result: AuditRecord["result"], rest: Partial<AuditRecord>): AuditRecord {
+  #toRecord(
+    event: AuditEvent | AuditRefusal,
+    result: AuditRecord["result"],
+    rest: Partial<AuditRecord>,
+  ): AuditRecord {
     const at = this.#clock.now();
-    const { action, target, orgId, details } = event;
+    const { action, orgId, details } = event;
     return {
       ...rest,
       id: newId(at),
       at,
-      action: toShortText(action),
+      action,
       result,
-      target: target && { type: toShortText(target.type), id: toShortText(target.id) },
+      target: toTarget(event),
       orgId,
       details: toDetails(details),
     };
   }
 
   #bufferSuppressed({ addressBlock, count, sinceAt }: SuppressedRefusals): void {
-    const action = "credential.refuse";
-    const details = { suppressed: String(count), since: sinceAt.toISOString() };
+    const refused = {
+      action: "credential.refuse",
+      reason: "TOO_MANY_FAILURES",
+      details: { suppressed: String(count), since: sinceAt.toISOString() },
+    } as const;
     const detail = "refusals that were counted, not recorded one by one";
     const origin = { clientAddress: toShortText(addressBlock), detail };
-    this.#push(toRow(this.#toRecord({ action, details }, "refused", origin)));
+    this.#push(toRow(this.#toRecord(refused, "refused", origin)));
   }
 
   #push(record: RecordRow): void {
@@ -251,6 +259,12 @@ export class DatabaseAuditTrail implements AuditTrail {
     if (lost > 0) this.#log.error({ lost, sinceStart: this.#lost }, "audit records were lost");
     this.#reportedLost = this.#lost;
   }
+}
+
+function toTarget({ action, target }: AuditEvent | AuditRefusal): AuditSubject | undefined {
+  if (target === undefined) return undefined;
+  const { type, id } = typeof target === "string" ? { type: findTargetType(action), id: target } : target;
+  return type === undefined ? undefined : { type, id: toShortText(id) };
 }
 
 function fromRequest({ requestId, clientAddress, userAgent }: RequestInfo): Partial<AuditRecord> {

@@ -445,7 +445,7 @@ export class SignInService {
     for (const event of events) await audit.record(tx, caller, event);
     await audit.record(tx, caller, {
       action: "session.create",
-      target: { type: "session", id: begun.session.id },
+      target: begun.session.id,
       details: { strategy: flow.strategy, replaced: String(request.sessions.length) },
     });
     await feed.append(tx, ...changes, ...begun.changes);

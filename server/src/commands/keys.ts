@@ -73,7 +73,7 @@ const reencryptAll: Command = async (args, context) => {
       recordRetired: (tx, keyId) =>
         audit.recordOwn(tx, "command-line", {
           action: "encryption_key.retire",
-          target: { type: "encryption-key", id: keyId },
+          target: keyId,
           details: { successor_id: sealer.keyId },
         }),
     });

@@ -206,7 +206,7 @@ describe("what is recorded", () => {
         detail: "disabled",
         credentialKind: "client_secret",
         credentialId: clientId,
-        target: { type: "credential", id: clientId },
+        target: clientId,
         actor: { type: "serviceuser", id: machine.id },
         orgId: machine.orgId,
       },
@@ -219,7 +219,7 @@ describe("what is recorded", () => {
     const proof = { kind: "client_secret", clientId: machine.id };
     const judged = guard.judge(requestFrom("192.0.2.1"), proof, () => Promise.reject(refusal));
     await expect(judged).rejects.toBe(refusal);
-    expect(refusals).toMatchObject([{ credentialId: otherClientId, target: { id: otherClientId } }]);
+    expect(refusals).toMatchObject([{ credentialId: otherClientId, target: otherClientId }]);
   });
 
   it("one that was not judged any more", async () => {

@@ -158,7 +158,7 @@ export function createCredentialGuard(options: CredentialGuardOptions): Credenti
       ...(detail !== undefined && { detail }),
       ...(owner && { actor: { type: owner.type, id: owner.id } }),
       ...(owner?.orgId !== undefined && { orgId: owner.orgId }),
-      ...(credentialId !== undefined && { credentialId, target: { type: "credential", id: credentialId } }),
+      ...(credentialId !== undefined && { credentialId, target: credentialId }),
     });
   }
 

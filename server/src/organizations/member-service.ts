@@ -61,7 +61,7 @@ export class MemberService {
         await store.insertMember(tx, { orgId, userId, role }, this.#clock.now());
         await this.#audit.record(tx, caller, {
           action: "member.add",
-          target: { type: "user", id: userId },
+          target: userId,
           orgId,
           details: { role },
         });
@@ -115,7 +115,7 @@ export class MemberService {
       if (before.role === role) return before;
       await this.#audit.record(tx, caller, {
         action: "member.set_role",
-        target: { type: "user", id: userId },
+        target: userId,
         orgId,
         details: { role, previous_role: before.role },
       });
@@ -137,7 +137,7 @@ export class MemberService {
       if (!isMember) throw new DomainError("MEMBER_NOT_FOUND");
       await this.#audit.record(tx, caller, {
         action: "member.remove",
-        target: { type: "user", id: userId },
+        target: userId,
         orgId: organization.id,
       });
     });

@@ -72,7 +72,7 @@ export class ProjectService {
         await store.insertProject(tx, project);
         await this.#audit.record(tx, caller, {
           action: "project.create",
-          target: { type: "project", id: project.id },
+          target: project.id,
           orgId: organization.id,
           details: { name: project.name },
         });
@@ -105,7 +105,7 @@ export class ProjectService {
       await store.deleteProject(tx, project.id);
       await this.#audit.record(tx, caller, {
         action: "project.delete",
-        target: { type: "project", id: project.id },
+        target: project.id,
         orgId: organization.id,
         details: { name: project.name },
       });

@@ -89,7 +89,7 @@ export class OrganizationService {
         }
         await this.#audit.record(tx, caller, {
           action: "organization.create",
-          target: { type: "organization", id: organization.id },
+          target: organization.id,
           orgId: organization.id,
           details: { name: organization.name },
         });
@@ -147,7 +147,7 @@ export class OrganizationService {
       if (updated === undefined) throw new DomainError("NOT_AUTHORIZED", { detail: "unknown organization" });
       await this.#audit.record(tx, caller, {
         action: state === "enabled" ? "organization.enable" : "organization.disable",
-        target: { type: "organization", id: organization.id },
+        target: organization.id,
         orgId: organization.id,
       });
       await this.#feed.append(tx, { topic: "organization", subject: organization.id });
@@ -166,7 +166,7 @@ export class OrganizationService {
       }
       await this.#audit.record(tx, caller, {
         action: "organization.delete",
-        target: { type: "organization", id: organization.id },
+        target: organization.id,
         orgId: organization.id,
         details: { name: organization.name },
       });

@@ -2,7 +2,6 @@ import { randomBytes } from "node:crypto";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { raceForUser } from "../../../test/parts/races.ts";
-import type { AuditEvent } from "../audit/audit.ts";
 import type { Database } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Caller } from "../principals/principal.ts";
@@ -35,7 +34,7 @@ async function reasonOf(call: Promise<unknown>): Promise<string | undefined> {
 
 describeDatabases("passkeys of a person", (under) => {
   let now: Date;
-  let events: AuditEvent[];
+  let events: SessionParts["events"];
   let mails: string[];
   let sessions: SessionParts;
   let passkeys: PasskeyService;
@@ -131,9 +130,7 @@ describeDatabases("passkeys of a person", (under) => {
       const added = await passkeys.add(owner, fresh);
       expect(added).toEqual({ ...fresh, id: expect.any(String), name: "Passkey", createdAt: now });
       expect(await passkeys.list(owner)).toEqual([added]);
-      expect(events).toEqual([
-        { action: "passkey.add", target: { type: "passkey", id: added.id }, details: { name: "Passkey" } },
-      ]);
+      expect(events).toEqual([{ action: "passkey.add", target: added.id, details: { name: "Passkey" } }]);
       expect(mails).toEqual([`${owner.email} added Passkey`]);
     });
 
@@ -231,7 +228,7 @@ describeDatabases("passkeys of a person", (under) => {
       expect(events).toEqual([
         {
           action: "passkey.rename",
-          target: { type: "passkey", id: added.id },
+          target: added.id,
           details: { name: "Ada’s phone" },
         },
       ]);
@@ -259,7 +256,7 @@ describeDatabases("passkeys of a person", (under) => {
       mails.length = 0;
       await passkeys.delete(owner, added.id.toUpperCase());
       expect(await passkeys.list(owner)).toEqual([]);
-      expect(events).toEqual([{ action: "passkey.remove", target: { type: "passkey", id: added.id } }]);
+      expect(events).toEqual([{ action: "passkey.remove", target: added.id }]);
       expect(mails).toEqual([`${owner.email} removed Phone`]);
       // The same device may be registered anew.
       await passkeys.add(owner, newPasskey(owner.userId, { credentialId: added.credentialId }));
@@ -353,7 +350,7 @@ describeDatabases("passkeys of a person", (under) => {
         .toEqual([
           {
             action: "passkey.counter_regression",
-            target: { type: "passkey", id: added.id },
+            target: added.id,
             details: { user: owner.userId, counters: "stored 5, presented 4" },
           },
         ]);

@@ -73,7 +73,7 @@ export class PasskeyService {
         await store.insertPasskey(tx, passkey);
         await this.#audit.record(tx, caller, {
           action: "passkey.add",
-          target: { type: "passkey", id: passkey.id },
+          target: passkey.id,
           details: { name: passkey.name },
         });
         return { passkey, email: owner.email };
@@ -103,7 +103,7 @@ export class PasskeyService {
       if (passkey === undefined) throw new DomainError("PASSKEY_NOT_FOUND");
       await this.#audit.record(tx, caller, {
         action: "passkey.rename",
-        target: { type: "passkey", id: passkey.id },
+        target: passkey.id,
         details: { name },
       });
       return passkey;
@@ -122,7 +122,7 @@ export class PasskeyService {
       if (passkey === undefined) throw new DomainError("PASSKEY_NOT_FOUND");
       if (all.length === 1 && !(await this.#hasOtherWayIn(tx, user.id))) throw new DomainError("LAST_WAY_IN");
       await store.deletePasskey(tx, id, user.id);
-      await this.#audit.record(tx, caller, { action: "passkey.remove", target: { type: "passkey", id } });
+      await this.#audit.record(tx, caller, { action: "passkey.remove", target: id });
       return passkey.name;
     });
     this.#notify(user.email, "removed", name);
@@ -135,7 +135,7 @@ export class PasskeyService {
       .transaction((tx) =>
         this.#audit.recordOwn(tx, "server", {
           action: "passkey.counter_regression",
-          target: { type: "passkey", id: passkey.id },
+          target: passkey.id,
           details: { user: passkey.userId, counters },
         }),
       )

@@ -56,10 +56,12 @@ describe.each<Dialect>(["sqlite", "postgres"])("the bootstrap credential (%s)", 
     expect(room.changes).toEqual([]);
     expect(room.events).toEqual([]);
     await start(second);
-    expect(room.events.map(({ action, target }) => [action, target?.id])).toEqual([
+    expect(room.events.map(({ action, target }) => [action, target])).toEqual([
       ["credential.delete", first.clientId],
       ["credential.create", second.clientId],
     ]);
+    const owned = { service_user_id: expect.any(String), title: "Bootstrap" };
+    expect(room.events.map(({ details }) => details)).toEqual([owned, owned]);
     expect(room.changes).toContainEqual({ topic: "credential", subject: first.clientId });
     await expect(prove(first)).rejects.toMatchObject(refused);
     await prove(second);

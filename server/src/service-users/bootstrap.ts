@@ -25,6 +25,9 @@ export interface BootstrapCredential {
   readonly clientSecret: string;
 }
 
+/** What the superuser and its credential are called. */
+const title = "Bootstrap";
+
 /** Advisory lock of Postgres: of processes that start together, one makes what is missing. */
 const bootstrapLockKey = 7_400_003;
 
@@ -52,9 +55,14 @@ export async function ensureBootstrap(options: {
   const { database, feed, audit, clock, configured } = options;
   const now = clock.now();
 
-  async function record(tx: Tx, action: string, type: string, id: string, orgId: string): Promise<void> {
-    const details = { title: "Bootstrap" };
-    await audit.recordOwn(tx, "server", { action, target: { type, id }, orgId, details });
+  async function record(
+    tx: Tx,
+    action: "credential.create" | "credential.delete",
+    id: string,
+    superuser: ServiceUser,
+  ): Promise<void> {
+    const details = { service_user_id: superuser.id, title };
+    await audit.recordOwn(tx, "server", { action, target: id, orgId: superuser.orgId, details });
   }
 
   async function ensureOrganization(tx: Tx): Promise<Organization> {
@@ -82,7 +90,7 @@ export async function ensureBootstrap(options: {
     const made: ServiceUser = {
       id: newId(now),
       orgId: organization.id,
-      title: "Bootstrap",
+      title,
       metadata: {},
       role: "owner",
       state: "enabled",
@@ -91,7 +99,12 @@ export async function ensureBootstrap(options: {
       updatedAt: now,
     };
     await store.insertServiceUser(tx, made);
-    await record(tx, "service_user.create", "serviceuser", made.id, made.orgId);
+    await audit.recordOwn(tx, "server", {
+      action: "service_user.create",
+      target: made.id,
+      orgId: made.orgId,
+      details: { title, role: made.role },
+    });
     return made;
   }
 
@@ -102,12 +115,12 @@ export async function ensureBootstrap(options: {
       serviceUserId: superuser.id,
       orgId: superuser.orgId,
       kind: "secret",
-      title: "Bootstrap",
+      title,
       secretHash: hashSecret(credential.clientSecret),
       bootstrap: true,
       createdAt: now,
     });
-    await record(tx, "credential.create", "credential", id, superuser.orgId);
+    await record(tx, "credential.create", id, superuser);
   }
 
   async function ensureConfigured(
@@ -127,7 +140,7 @@ export async function ensureBootstrap(options: {
     );
     for (const one of replaced) {
       await credentials.deleteCredential(tx, one.id);
-      await record(tx, "credential.delete", "credential", one.id, superuser.orgId);
+      await record(tx, "credential.delete", one.id, superuser);
     }
     await insert(tx, superuser, credential);
     await feed.append(tx, ...replaced.map(({ id: subject }) => ({ topic: "credential", subject }) as const));

@@ -53,13 +53,13 @@ describeDatabases("credentials", (under) => {
       expect(room.events).toEqual([
         {
           action: `${noun}.create`,
-          target: { type: noun, id },
+          target: id,
           orgId: org,
           details: { service_user_id: ref.id, title: `a ${kind}` },
         },
         {
           action: `${noun}.delete`,
-          target: { type: noun, id },
+          target: id,
           orgId: org,
           details: { service_user_id: ref.id, title: `a ${kind}` },
         },
@@ -187,7 +187,7 @@ describeDatabases("credentials", (under) => {
       expect(stored.find(({ id }) => id === record.id)).toEqual(record);
       expect(room.events.at(-1)).toEqual({
         action: "credential.rotate",
-        target: { type: "credential", id: old },
+        target: old,
         orgId: org,
         details: {
           service_user_id: ref.id,

@@ -72,7 +72,11 @@ export interface CredentialLifetimes {
 }
 
 /** What the audit calls each kind. */
-const nouns: Record<CredentialKind, string> = { secret: "credential", key: "key", token: "token" };
+const actionsOf = {
+  secret: { create: "credential.create", delete: "credential.delete" },
+  key: { create: "key.create", delete: "key.delete" },
+  token: { create: "token.create", delete: "token.delete" },
+} as const satisfies Record<CredentialKind, object>;
 
 type CredentialOf<K extends CredentialKind> = Extract<Credential, { kind: K }>;
 
@@ -176,7 +180,10 @@ export class CredentialService {
       const found = await store.findCredential(tx, ref.credentialId.toLowerCase());
       const credential = requireOf(target, kind, found);
       await store.deleteCredential(tx, credential.id);
-      await this.#record(tx, caller, "delete", credential);
+      await this.#audit.record(tx, caller, {
+        action: actionsOf[credential.kind].delete,
+        ...toRecorded(credential),
+      });
       await this.#feed.append(tx, { topic: "credential", subject: credential.id });
     });
   }
@@ -218,7 +225,12 @@ export class CredentialService {
         ...(expiresAt && { expiresAt }),
       };
       await this.#insert(tx, record, now);
-      await this.#record(tx, caller, "rotate", replaced, { successor_id: record.id });
+      const { details, ...about } = toRecorded(replaced);
+      await this.#audit.record(tx, caller, {
+        action: "credential.rotate",
+        ...about,
+        details: { ...details, successor_id: record.id },
+      });
       await this.#feed.append(tx, { topic: "credential", subject: replaced.id });
       return { record, secret, replaced };
     });
@@ -244,7 +256,10 @@ export class CredentialService {
       const base = { ...owner, id, title, createdAt: now, ...(expiresAt && { expiresAt }) };
       const credential = { ...own, ...base } as unknown as CredentialOf<Own["kind"]>;
       await this.#insert(tx, credential, now);
-      await this.#record(tx, caller, "create", credential);
+      await this.#audit.record(tx, caller, {
+        action: actionsOf[credential.kind].create,
+        ...toRecorded(credential),
+      });
       return credential;
     });
   }
@@ -269,26 +284,6 @@ export class CredentialService {
     const liveCount = await store.countLiveCredentials(tx, serviceUserId, now);
     if (liveCount >= this.#maxLive) throw new DomainError("TOO_MANY_CREDENTIALS");
     await store.insertCredential(tx, credential);
-  }
-
-  async #record(
-    tx: Tx,
-    caller: Caller,
-    verb: "create" | "delete" | "rotate",
-    { id, kind, title, expiresAt, serviceUserId, orgId }: Credential,
-    details: Readonly<Record<string, string>> = {},
-  ): Promise<void> {
-    await this.#audit.record(tx, caller, {
-      action: `${nouns[kind]}.${verb}`,
-      target: { type: nouns[kind], id },
-      orgId,
-      details: {
-        service_user_id: serviceUserId,
-        title,
-        ...(expiresAt && { expires_at: expiresAt.toISOString() }),
-        ...details,
-      },
-    });
   }
 
   async #getOrg(caller: Caller, org: string): Promise<string> {
@@ -328,4 +323,10 @@ function checkOverlap(overlapSeconds: number): void {
 function endOfOverlap(old: ClientSecret, now: Date, overlapSeconds: number): Date {
   const end = new Date(now.getTime() + overlapSeconds * 1000);
   return old.expiresAt !== undefined && old.expiresAt < end ? old.expiresAt : end;
+}
+
+/** What a record of a change of a credential carries. */
+function toRecorded({ id, title, expiresAt, serviceUserId, orgId }: Credential) {
+  const ends = expiresAt && { expires_at: expiresAt.toISOString() };
+  return { target: id, orgId, details: { service_user_id: serviceUserId, title, ...ends } };
 }

@@ -93,7 +93,7 @@ describeDatabases("service users", (under) => {
     ]);
     expect(room.events[1]).toEqual({
       action: "service_user.update",
-      target: { type: "serviceuser", id },
+      target: id,
       orgId: org,
       details: { role: "manager", previous_role: "viewer" },
     });

@@ -8,7 +8,7 @@
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
-import type { Database, Tx } from "../db/database.ts";
+import type { Database } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
@@ -85,7 +85,11 @@ export class ServiceUserService {
       // What every new one is, nobody has to grant.
       if (role !== "viewer") await lockForGrant(tx, caller.principal, serviceUser.orgId, least(role));
       await store.insertServiceUser(tx, serviceUser);
-      await this.#record(tx, caller, "service_user.create", serviceUser, { title, role });
+      await this.#audit.record(tx, caller, {
+        action: "service_user.create",
+        ...toPlace(serviceUser),
+        details: { title, role },
+      });
     });
     return serviceUser;
   }
@@ -138,7 +142,11 @@ export class ServiceUserService {
       const orgId = granted.organization.id;
       if (role !== undefined) await lockForGrant(tx, caller.principal, orgId, least(role));
       const [before, after] = role === undefined ? await change() : await keepingAnOwner(tx, orgId, change);
-      await this.#record(tx, caller, "service_user.update", after, describePatch(before, patch));
+      await this.#audit.record(tx, caller, {
+        action: "service_user.update",
+        ...toPlace(after),
+        details: describePatch(before, patch),
+      });
       await this.#feed.append(tx, { topic: "service-user", subject: after.id });
       return after;
     });
@@ -159,7 +167,7 @@ export class ServiceUserService {
       const after = { ...before, state, updatedAt: this.#clock.now() };
       await store.updateServiceUser(tx, after);
       const action = state === "enabled" ? "service_user.enable" : "service_user.disable";
-      await this.#record(tx, caller, action, after);
+      await this.#audit.record(tx, caller, { action, ...toPlace(after) });
       await this.#feed.append(tx, { topic: "service-user", subject: after.id });
       return after;
     });
@@ -180,20 +188,19 @@ export class ServiceUserService {
         await store.deleteServiceUser(tx, found.id);
         return found;
       });
-      await this.#record(tx, caller, "service_user.delete", target, { title: target.title });
+      await this.#audit.record(tx, caller, {
+        action: "service_user.delete",
+        ...toPlace(target),
+        details: { title: target.title },
+      });
       await this.#feed.append(tx, { topic: "service-user", subject: target.id });
     });
   }
+}
 
-  async #record(
-    tx: Tx,
-    caller: Caller,
-    action: string,
-    { id, orgId }: ServiceUser,
-    details: Readonly<Record<string, string>> = {},
-  ): Promise<void> {
-    await this.#audit.record(tx, caller, { action, target: { type: "serviceuser", id }, orgId, details });
-  }
+/** What a record is about, and in which organization it happened. */
+function toPlace({ id, orgId }: ServiceUser) {
+  return { target: id, orgId };
 }
 
 /** The least role that may give a service user this one. */
@@ -206,7 +213,7 @@ function superuserProtected(what: string): DomainError {
 }
 
 /** What the audit keeps of a change. Metadata is free-form, so its contents stay out. */
-function describePatch(before: ServiceUser, patch: ServiceUserPatch): Record<string, string> {
+function describePatch(before: ServiceUser, patch: ServiceUserPatch) {
   return {
     ...(patch.title === undefined ? {} : { title: patch.title }),
     ...(patch.metadata === undefined ? {} : { metadata: "replaced" }),

@@ -111,7 +111,7 @@ export class SessionService {
     const id = sessionId.toLowerCase();
     await this.#database.transaction(async (tx) => {
       if (!(await store.deleteSession(tx, id, userId))) throw new DomainError("SESSION_NOT_FOUND");
-      await this.#audit.record(tx, caller, { action: "session.revoke", target: { type: "session", id } });
+      await this.#audit.record(tx, caller, { action: "session.revoke", target: id });
       await this.#feed.append(tx, { topic: "session", subject: id });
     });
   }
@@ -123,7 +123,7 @@ export class SessionService {
       const changes = await this.endAll(tx, userId, keepCurrent ? sessionId : undefined);
       await this.#audit.record(tx, caller, {
         action: "session.revoke_all",
-        target: { type: "user", id: userId },
+        target: userId,
         details: { revoked: String(changes.length) },
       });
       await this.#feed.append(tx, ...changes);
@@ -138,7 +138,7 @@ export class SessionService {
       if (!(await store.deleteSession(tx, sessionId, userId))) return;
       await this.#audit.record(tx, caller, {
         action: "session.sign_out",
-        target: { type: "session", id: sessionId },
+        target: sessionId,
       });
       await this.#feed.append(tx, { topic: "session", subject: sessionId });
     });

@@ -1,5 +1,5 @@
 /** The sessions room over a database, put together as the server does it. For tests only. */
-import type { AuditEvent, AuditTrail } from "../audit/audit.ts";
+import type { AuditEvent, AuditRefusal, AuditTrail } from "../audit/audit.ts";
 import { InvalidatedCache } from "../changes/cache.ts";
 import { ChangeFeed } from "../changes/feed.ts";
 import type { OpenDatabase } from "../db/kysely-database.ts";
@@ -23,7 +23,7 @@ export interface SessionParts {
   readonly touches: SessionTouches;
   readonly audit: AuditTrail;
   /** What the audit trail was handed, refusals included. */
-  readonly events: AuditEvent[];
+  readonly events: (AuditEvent | AuditRefusal)[];
   close(): Promise<void>;
 }
 
@@ -46,7 +46,7 @@ export async function openSessions(
 ): Promise<SessionParts> {
   const feed = new ChangeFeed({ database, clock, log: silentLog });
   await feed.start();
-  const events: AuditEvent[] = [];
+  const events: (AuditEvent | AuditRefusal)[] = [];
   const audit: AuditTrail = {
     record: async (_tx, _caller, event) => void events.push(event),
     recordOwn: async (_tx, _agent, event) => void events.push(event),

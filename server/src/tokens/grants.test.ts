@@ -301,7 +301,7 @@ describe("tokens by grant", () => {
     expect(events).toEqual([
       {
         action: "token.issue",
-        target: { type: "token", id: "j1" },
+        target: "j1",
         orgId,
         details: { auth_via: "client_credentials", credential_id: expect.any(String) },
       },

@@ -59,7 +59,7 @@ describeDatabases("key rotation", (under) => {
       clock,
       audit: {
         recordOwn: async (_tx, agent, { action, target }) =>
-          void recorded.push(`${agent} ${action} ${target?.id}`),
+          void recorded.push(`${agent} ${action} ${target}`),
       },
       agent: "server",
       algorithm,

@@ -79,12 +79,6 @@ function addSeconds(instant: Date, seconds: number): Date {
 export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
   const { database, feed, sealer, clock, audit, agent, algorithm, longestTokenSeconds } = options;
 
-  async function record(tx: Tx, verb: string, kid: string, signsFromAt?: Date): Promise<void> {
-    const details = signsFromAt && { algorithm, signs_from: signsFromAt.toISOString() };
-    const target = { type: "signing-key", id: kid };
-    await audit.recordOwn(tx, agent, { action: `signing_key.${verb}`, target, ...(details && { details }) });
-  }
-
   async function newKey(signsFromAt: Date): Promise<SigningKey> {
     const { privateKey, publicKey } = await generateSigningKeyPair(algorithm);
     const kid = await toThumbprint(publicKey);
@@ -110,7 +104,13 @@ export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
     if (waiting === undefined) await insertSigningKey(tx, successor);
     else await updateSigningKeyTimes(tx, successor.kid, { signsFromAt });
     const isChanged = signsFromAt.getTime() !== waiting?.signsFromAt.getTime();
-    if (isChanged) await record(tx, waiting === undefined ? "create" : "hasten", successor.kid, signsFromAt);
+    if (isChanged) {
+      await audit.recordOwn(tx, agent, {
+        action: waiting === undefined ? "signing_key.create" : "signing_key.hasten",
+        target: successor.kid,
+        details: { algorithm, signs_from: signsFromAt.toISOString() },
+      });
+    }
     for (const key of keys) {
       if (key.kid === successor.kid || key.retiresAt !== undefined) continue;
       await updateSigningKeyTimes(tx, key.kid, { retiresAt: addSeconds(signsFromAt, longestTokenSeconds) });
@@ -174,7 +174,8 @@ export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
         for (const [index, key] of keys.entries()) {
           const retiresAt = findLaterRetirement(keys, index);
           if (!isVerifying(key, now)) {
-            if (await deleteSigningKey(tx, key.kid)) await record(tx, "delete", key.kid);
+            if (await deleteSigningKey(tx, key.kid))
+              await audit.recordOwn(tx, agent, { action: "signing_key.delete", target: key.kid });
           } else if (retiresAt !== undefined) await updateSigningKeyTimes(tx, key.kid, { retiresAt });
         }
         if (isDue(keys)) await succeed(tx, keys, { ...fresh, signsFromAt: nextSignsFromAt(keys, false) });
@@ -191,7 +192,7 @@ export function createKeyRotation(options: KeyRotationOptions): KeyRotation {
       return await exclusively(async (tx, keys) => {
         const wasSigning = findSigner(keys, clock.now())?.kid === kid;
         if (!(await deleteSigningKey(tx, kid))) return false;
-        await record(tx, "revoke", kid);
+        await audit.recordOwn(tx, agent, { action: "signing_key.revoke", target: kid });
         const rest = keys.filter((key) => key.kid !== kid);
         if (wasSigning) await succeed(tx, rest, { ...fresh, signsFromAt: takeOverAt(rest) });
         else if (!rest.some((key) => key.retiresAt === undefined)) {

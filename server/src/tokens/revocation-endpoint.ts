@@ -40,7 +40,7 @@ export function createRevocationEndpoint(options: RevocationEndpointOptions): Oa
     const { principal } = caller;
     await audit.record(tx, caller, {
       action: "token.revoke",
-      target: { type: "token", id: tokenId },
+      target: tokenId,
       ...(principal.type === "serviceuser" && { orgId: principal.orgId }),
     });
   }

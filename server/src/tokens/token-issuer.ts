@@ -104,7 +104,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
         { principal, request },
         {
           action: "token.issue",
-          target: { type: "token", id: issued.jti },
+          target: issued.jti,
           ...(principal.type === "serviceuser" && { orgId: principal.orgId }),
           details: { auth_via: principal.authVia, credential_id: subject.credential_id ?? "" },
         },

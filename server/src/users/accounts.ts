@@ -206,7 +206,7 @@ export class Accounts {
       updatedAt: now,
     };
     await store.insertUser(tx, user);
-    return { user, events: [toEvent("user.create", user)], changes: [] };
+    return { user, events: [{ action: "user.create", target: user.id }], changes: [] };
   }
 
   /** The mailbox of an account was proven that was not proven a moment ago. */
@@ -223,7 +223,7 @@ export class Accounts {
     await store.markEmailProven(tx, user.id, this.#options.clock.now());
     return {
       user: { ...user, emailProven: true },
-      events: [toEvent("user.prove_email", user)],
+      events: [{ action: "user.prove_email", target: user.id }],
       changes: [{ topic: "user", subject: user.id }],
     };
   }
@@ -238,17 +238,14 @@ export class Accounts {
     if (known !== undefined) return admission;
     const createdAt = this.#options.clock.now();
     await identities.insertIdentity(tx, { issuer, subject, userId: user.id, strategy, email, createdAt });
-    return { ...admission, events: [...events, toEvent("identity.join", user, { issuer, strategy })] };
+    const joined = { action: "identity.join", target: user.id, details: { issuer, strategy } } as const;
+    return { ...admission, events: [...events, joined] };
   }
 }
 
 function requireEnabled({ id, state }: User): void {
   if (state === "enabled") return;
   throw new DomainError("PRINCIPAL_DISABLED", { detail: "user is disabled", owner: { type: "user", id } });
-}
-
-function toEvent(action: string, { id }: User, details?: Record<string, string>): AuditEvent {
-  return { action, target: { type: "user", id }, ...(details && { details }) };
 }
 
 /** A unique handle that looks like the address: its local part, and something random behind it. */

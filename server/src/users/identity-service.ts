@@ -51,7 +51,7 @@ export class IdentityService {
       await deleteIdentity(tx, { issuer, subject });
       await audit.record(tx, caller, {
         action: "identity.unlink",
-        target: { type: "user", id: user.id },
+        target: user.id,
         details: { issuer, strategy: found.strategy },
       });
       return found;

@@ -115,11 +115,17 @@ export class UserService {
       if (!allowsOwnerless) await refuseOwnerless(tx, ownerless, " or set allow_ownerless");
       if (user === undefined) throw new DomainError("USER_NOT_FOUND");
       const ended = state === "enabled" ? await this.#endSessions(tx, id) : [];
-      await this.#audit.record(tx, caller, {
-        action: state === "enabled" ? "user.enable" : "user.disable",
-        target: { type: "user", id },
-        ...(ownerless.length > 0 && { details: { ownerless_org_ids: ownerless.join(",") } }),
-      });
+      await this.#audit.record(
+        tx,
+        caller,
+        state === "enabled"
+          ? { action: "user.enable", target: id }
+          : {
+              action: "user.disable",
+              target: id,
+              ...(ownerless.length > 0 && { details: { ownerless_org_ids: ownerless.join(",") } }),
+            },
+      );
       await this.#feed.append(tx, { topic: "user", subject: id }, ...ended);
       return user;
     });
@@ -135,7 +141,7 @@ export class UserService {
       const orgIds = await findOrganizationIds(tx, id);
       const { ownerless } = await findLeftOwnerless(tx, orgIds, () => store.deleteUser(tx, id));
       await refuseOwnerless(tx, ownerless);
-      await this.#audit.record(tx, caller, { action: "user.delete", target: { type: "user", id } });
+      await this.#audit.record(tx, caller, { action: "user.delete", target: id });
       await this.#feed.append(tx, { topic: "user", subject: id });
     });
   }

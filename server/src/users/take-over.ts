@@ -95,12 +95,11 @@ function toEvents(
   orgIds: readonly string[],
   sessions: number,
 ): readonly AuditEvent[] {
-  const target = { type: "user", id: userId };
   const details = { because: "user.take_over" };
   return [
     {
       action: "user.take_over",
-      target,
+      target: userId,
       details: {
         identities: strategies.join(","),
         passkeys: String(passkeys),
@@ -108,12 +107,9 @@ function toEvents(
         organizations: String(organizations),
       },
     },
-    ...orgIds.map((orgId) => ({ action: "member.remove", target, orgId, details })),
-    ...disabled.map(({ id }) => ({
-      action: "organization.disable",
-      target: { type: "organization", id },
-      orgId: id,
-      details,
-    })),
+    ...orgIds.map((orgId) => ({ action: "member.remove", target: userId, orgId, details }) as const),
+    ...disabled.map(
+      ({ id }) => ({ action: "organization.disable", target: id, orgId: id, details }) as const,
+    ),
   ];
 }

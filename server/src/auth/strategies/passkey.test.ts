@@ -22,7 +22,7 @@ describeDatabases("passkeys", (under) => {
   let database: Database;
   let passkeys: PasskeyService;
   let strategy: Strategy;
-  let events: AuditEvent[];
+  let events: (Pick<AuditEvent, "action"> & { details?: object | undefined })[];
   let mails: string[];
   let now: Date;
   let isSessionLive = true;

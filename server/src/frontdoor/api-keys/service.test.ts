@@ -48,7 +48,7 @@ describeDatabases("API keys", (under) => {
     expect(await findApiKey(reader, id, hashSecret(key))).toEqual(record);
     expect(await findApiKey(reader, frontdoorId, hashSecret(key))).toBeUndefined();
     expect(await findApiKey(reader, id, hashSecret(`${key}x`))).toBeUndefined();
-    expect(room.events).toMatchObject([{ action: "api_key.create", target: { id: record.id } }]);
+    expect(room.events).toMatchObject([{ action: "api_key.create", target: record.id }]);
     expect(JSON.stringify(room.events)).not.toContain(key);
   });
 

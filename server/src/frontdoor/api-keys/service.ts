@@ -70,7 +70,7 @@ export class ApiKeyService {
     const now = clock.now();
     checkExpiry(expiresAt, now);
     const key = newSecret("vstk");
-    const record = await this.#write(caller, ref, "create", async (tx, { id: providerId }) => {
+    const record = await this.#write(caller, ref, "api_key.create", async (tx, { id: providerId }) => {
       requireProven(caller.principal);
       if ((await store.countLiveApiKeys(tx, providerId, now)) >= maxLiveKeys) {
         throw new DomainError("TOO_MANY_CREDENTIALS", {
@@ -105,7 +105,7 @@ export class ApiKeyService {
 
   /** Deletes a key; it is refused at once. @throws DomainError API_KEY_NOT_FOUND and those of `list` */
   async delete(caller: Caller, ref: ProviderRef, keyId: string): Promise<void> {
-    await this.#write(caller, ref, "delete", async (tx, provider) => {
+    await this.#write(caller, ref, "api_key.delete", async (tx, provider) => {
       const deleted = await store.deleteApiKey(tx, provider.id, keyId.toLowerCase());
       if (deleted === undefined) throw new DomainError("API_KEY_NOT_FOUND");
       return deleted;
@@ -115,7 +115,7 @@ export class ApiKeyService {
   async #write(
     caller: Caller,
     ref: ProviderRef,
-    verb: string,
+    action: "api_key.create" | "api_key.delete",
     write: (tx: Tx, provider: StoredProvider) => Promise<ApiKey>,
   ): Promise<ApiKey> {
     const { frontdoorAccess, database, feed, audit } = this.#options;
@@ -127,8 +127,8 @@ export class ApiKeyService {
       const provider = await getKeyedProvider(tx, frontdoor, ref.id);
       const key = await write(tx, provider);
       await audit.record(tx, caller, {
-        action: `api_key.${verb}`,
-        target: { type: "api-key", id: key.id },
+        action,
+        target: key.id,
         orgId: frontdoor.orgId,
         details: {
           frontdoor: frontdoor.id,

@@ -57,7 +57,7 @@ export class FrontdoorService {
       await store.insertFrontdoor(tx, frontdoor);
       await audit.record(tx, caller, {
         action: "frontdoor.create",
-        target: { type: "frontdoor", id: frontdoor.id },
+        target: frontdoor.id,
         orgId: organization.id,
         details: { name },
       });
@@ -99,7 +99,7 @@ export class FrontdoorService {
       }
       await audit.record(tx, caller, {
         action: "frontdoor.delete",
-        target: { type: "frontdoor", id: frontdoor.id },
+        target: frontdoor.id,
         orgId: frontdoor.orgId,
         details: { name: frontdoor.name },
       });

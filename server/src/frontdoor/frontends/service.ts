@@ -58,7 +58,7 @@ export class FrontendService {
     const wanted = toWanted(request);
     const now = this.#options.clock.now();
     const draft = { id: newId(now), frontdoorId: frontdoor.id, ...wanted };
-    return await this.#write(caller, frontdoor, "create", async (tx) => {
+    return await this.#write(caller, frontdoor, "custom_frontend.create", async (tx) => {
       await checkProviders(tx, draft);
       await store.insertFrontend(tx, draft, now);
       return await getFrontendIn(tx, draft);
@@ -95,7 +95,7 @@ export class FrontendService {
   ): Promise<CustomFrontend> {
     const frontdoor = await this.#options.frontdoorAccess.require(caller.principal, ref.frontdoorId, "write");
     const wanted = toWanted(request);
-    return await this.#write(caller, frontdoor, "replace", async (tx) => {
+    return await this.#write(caller, frontdoor, "custom_frontend.replace", async (tx) => {
       const stored = await getFrontendIn(tx, { frontdoorId: frontdoor.id, id: ref.id });
       checkCondition(toFrontendTag(stored), condition);
       const draft = { id: stored.id, frontdoorId: frontdoor.id, ...wanted };
@@ -108,7 +108,7 @@ export class FrontendService {
   /** @throws DomainError CUSTOM_FRONTEND_NOT_FOUND, PRECONDITION_FAILED and those of `frontdoorAccess` */
   async delete(caller: Caller, ref: FrontendRef, condition: WriteCondition = {}): Promise<void> {
     const frontdoor = await this.#options.frontdoorAccess.require(caller.principal, ref.frontdoorId, "write");
-    await this.#write(caller, frontdoor, "delete", async (tx) => {
+    await this.#write(caller, frontdoor, "custom_frontend.delete", async (tx) => {
       const frontend = await getFrontendIn(tx, { frontdoorId: frontdoor.id, id: ref.id });
       checkCondition(toFrontendTag(frontend), condition);
       await store.deleteFrontend(tx, frontend.id);
@@ -120,7 +120,7 @@ export class FrontendService {
   async #write(
     caller: Caller,
     frontdoor: Frontdoor,
-    verb: string,
+    action: "custom_frontend.create" | "custom_frontend.replace" | "custom_frontend.delete",
     write: (tx: Tx) => Promise<CustomFrontend>,
   ): Promise<CustomFrontend> {
     const { database, feed, audit } = this.#options;
@@ -130,8 +130,8 @@ export class FrontendService {
         if (seq === undefined) throw frontdoorNotFound(frontdoor.id, "deleted meanwhile");
         const frontend = await write(tx);
         await audit.record(tx, caller, {
-          action: `custom_frontend.${verb}`,
-          target: { type: "custom-frontend", id: frontend.id },
+          action,
+          target: frontend.id,
           orgId: frontdoor.orgId,
           details: {
             frontdoor: frontdoor.id,

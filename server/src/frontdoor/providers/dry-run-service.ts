@@ -92,7 +92,7 @@ export class DryRunService {
       if (endTurn === undefined) throw new DomainError("TOO_MANY_DRY_RUNS");
       audit.note(caller, {
         action: "auth_provider.test",
-        ...(provider.id !== undefined && { target: { type: "auth-provider", id: provider.id } }),
+        ...(provider.id !== undefined && { target: provider.id }),
         orgId: frontdoor.orgId,
         details: { frontdoor: frontdoor.id, type: type.name },
       });

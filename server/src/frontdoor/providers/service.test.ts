@@ -61,9 +61,7 @@ describeDatabases("auth providers", (under) => {
       const rows = await under.database.reader.selectFrom(table).selectAll().execute();
       expect(JSON.stringify(rows)).not.toContain("canary-secret");
     }
-    expect(room.events).toMatchObject([
-      { action: "auth_provider.create", target: { type: "auth-provider", id: made.id }, orgId },
-    ]);
+    expect(room.events).toMatchObject([{ action: "auth_provider.create", target: made.id, orgId }]);
     expect(JSON.stringify(room.events)).not.toContain("canary");
   });
 

@@ -6,6 +6,7 @@
  * A write that changes nothing makes none of them.
  */
 import { hash } from "node:crypto";
+import type { Action } from "../../audit/actions.ts";
 import type { AuditTrail } from "../../audit/audit.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import type { Database, Reader, Tx } from "../../db/database.ts";
@@ -116,6 +117,32 @@ interface NextState {
   readonly restoredRevision?: number;
 }
 
+/** The same for a provider that there is. */
+interface ChangedState extends NextState {
+  readonly change: keyof typeof actionOf;
+}
+
+const actionOf = {
+  update: "auth_provider.update",
+  replace: "auth_provider.replace",
+  rollback: "auth_provider.rollback",
+} as const satisfies Record<Exclude<RevisionChange, "create">, Action>;
+
+/** What the record of a change carries. */
+function toRecorded(frontdoor: Frontdoor, { id, name, type, enabled, revision }: Provider) {
+  return {
+    target: id,
+    orgId: frontdoor.orgId,
+    details: {
+      frontdoor: frontdoor.id,
+      name,
+      type,
+      enabled: String(enabled),
+      revision: String(revision),
+    },
+  };
+}
+
 /** Manages auth providers. */
 export class ProviderService {
   readonly #options: ProviderServiceOptions;
@@ -138,7 +165,7 @@ export class ProviderService {
    * @throws DomainError NAME_TAKEN, IDEMPOTENCY_KEY_REUSED, INVALID_REQUEST and those of `frontdoorAccess`
    */
   async create(caller: Caller, frontdoorId: string, draft: ProviderDraft): Promise<ProviderSummary> {
-    const { frontdoorAccess, database, validator } = this.#options;
+    const { frontdoorAccess, database, validator, audit } = this.#options;
     const frontdoor = await frontdoorAccess.require(caller.principal, frontdoorId, "write");
     const type = this.#findType(draft.type);
     const name = toName(draft.name);
@@ -157,11 +184,12 @@ export class ProviderService {
         const revision = this.#toRevision(caller, { id: summary.id, number: 1 }, next, []);
         const write = { frontdoorId: frontdoor.id, provider: summary, revision, changeSeq: seq + 1 };
         await store.insertProvider(tx, write);
-        await this.#publish(tx, caller, frontdoor, {
-          seq: seq + 1,
-          event: "created",
-          provider: { ...summary, revision: 1, data: withMasks(state.data, Object.keys(state.secrets)) },
-          action: "create",
+        const data = withMasks(state.data, Object.keys(state.secrets));
+        const provider = { ...summary, revision: 1, data };
+        await this.#publish(tx, frontdoor, { seq: seq + 1, event: "created", provider });
+        await audit.record(tx, caller, {
+          action: "auth_provider.create",
+          ...toRecorded(frontdoor, provider),
         });
         await repetition?.store(tx, summary);
         await this.#append(tx, frontdoor, summary.id);
@@ -230,19 +258,16 @@ export class ProviderService {
    * @throws DomainError AUTH_PROVIDER_NOT_FOUND, PRECONDITION_FAILED and those of `frontdoorAccess`
    */
   async delete(caller: Caller, ref: ProviderRef, condition: WriteCondition): Promise<void> {
-    const { frontdoorAccess, database } = this.#options;
+    const { frontdoorAccess, database, audit } = this.#options;
     const frontdoor = await frontdoorAccess.require(caller.principal, ref.frontdoorId, "write");
     await database.transaction(async (tx) => {
       const seq = await this.#lock(tx, frontdoor);
       const stored = await getProviderIn(tx, frontdoor.id, ref.id);
       checkCondition(toEntityTag(stored.revision), condition);
       await store.deleteProvider(tx, stored);
-      await this.#publish(tx, caller, frontdoor, {
-        seq: seq + 1,
-        event: "deleted",
-        provider: { ...toSummary(stored), revision: stored.revision, data: {} },
-        action: "delete",
-      });
+      const provider = { ...toSummary(stored), revision: stored.revision, data: {} };
+      await this.#publish(tx, frontdoor, { seq: seq + 1, event: "deleted", provider });
+      await audit.record(tx, caller, { action: "auth_provider.delete", ...toRecorded(frontdoor, provider) });
       await this.#append(tx, frontdoor, stored.id);
     });
   }
@@ -263,9 +288,16 @@ export class ProviderService {
     caller: Caller,
     ref: ProviderRef,
     condition: WriteCondition,
-    make: (tx: Tx, stored: StoredProvider, type: ProviderType, current: Stored) => Promise<NextState>,
+    make: (tx: Tx, stored: StoredProvider, type: ProviderType, current: Stored) => Promise<ChangedState>,
   ): Promise<Provider> {
-    const { frontdoorAccess, database, types, sealer, maxRevisions = maxKeptRevisions } = this.#options;
+    const {
+      frontdoorAccess,
+      database,
+      types,
+      sealer,
+      maxRevisions = maxKeptRevisions,
+      audit,
+    } = this.#options;
     const frontdoor = await frontdoorAccess.require(caller.principal, ref.frontdoorId, "write");
     return await mapNameTaken(
       database.transaction(async (tx) => {
@@ -289,12 +321,12 @@ export class ProviderService {
           revision: number,
           data: withMasks(next.state.data, Object.keys(next.state.secrets)),
         };
-        await this.#publish(tx, caller, frontdoor, {
-          seq: seq + 1,
-          event: "updated",
-          provider,
-          action: next.change,
-          details: { changed: changes.map(({ field }) => field).join(", ") },
+        await this.#publish(tx, frontdoor, { seq: seq + 1, event: "updated", provider });
+        const { details, ...about } = toRecorded(frontdoor, provider);
+        await audit.record(tx, caller, {
+          action: actionOf[next.change],
+          ...about,
+          details: { ...details, changed: changes.map(({ field }) => field).join(", ") },
         });
         await this.#append(tx, frontdoor, stored.id);
         return provider;
@@ -330,36 +362,13 @@ export class ProviderService {
     };
   }
 
-  /** Tells watchers and the audit. */
+  /** Tells watchers. */
   async #publish(
     tx: Tx,
-    caller: Caller,
     frontdoor: Frontdoor,
-    told: {
-      readonly seq: number;
-      readonly event: ProviderEvent;
-      readonly provider: Provider;
-      readonly action: string;
-      readonly details?: Readonly<Record<string, string>>;
-    },
+    told: { readonly seq: number; readonly event: ProviderEvent; readonly provider: Provider },
   ): Promise<void> {
-    const { audit, clock } = this.#options;
-    const { seq, event, provider, action, details } = told;
-    await store.insertChange(tx, { frontdoorId: frontdoor.id, seq, event, provider }, clock.now());
-    const { id, name, type, enabled, revision } = provider;
-    await audit.record(tx, caller, {
-      action: `auth_provider.${action}`,
-      target: { type: "auth-provider", id },
-      orgId: frontdoor.orgId,
-      details: {
-        frontdoor: frontdoor.id,
-        name,
-        type,
-        enabled: String(enabled),
-        revision: String(revision),
-        ...details,
-      },
-    });
+    await store.insertChange(tx, { frontdoorId: frontdoor.id, ...told }, this.#options.clock.now());
   }
 
   async #append(tx: Tx, frontdoor: Frontdoor, providerId: string): Promise<void> {
