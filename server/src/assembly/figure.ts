@@ -1,5 +1,5 @@
 /** What parts of the server keep count of, in terms of Prometheus; `edge/` shows it. */
-import type { Durations } from "../lib/durations.ts";
+import type { Durations } from "../lib/counts.ts";
 
 /** A value of a metric under labels; histograms name the series it belongs to. */
 export interface FigureValue {

@@ -1,6 +1,6 @@
+import { Tally } from "../lib/counts.ts";
 import type { Log } from "../lib/log.ts";
 import { oneAtATime } from "../lib/one-at-a-time.ts";
-import { Tally } from "../lib/tally.ts";
 import { byLabel, counter, type Figure } from "./figure.ts";
 
 /** How often rooms are looked after, in milliseconds. */

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Durations } from "../lib/durations.ts";
+import { Durations } from "../lib/counts.ts";
 import { assembleDatabase } from "./assemble.ts";
 import type { DatabaseFigures } from "./kysely-database.ts";
 

@@ -1,8 +1,7 @@
 /** The one implementation of `Database`, over Kysely; what differs by dialect is handed in. */
 import type { Kysely } from "kysely";
-import { Durations } from "../lib/durations.ts";
+import { Durations, Tally } from "../lib/counts.ts";
 import { DomainError } from "../lib/errors.ts";
-import { Tally } from "../lib/tally.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import type { Database, Reader, Tx } from "./database.ts";
 import type { Schema } from "./schema.ts";

@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, type Metric, Registry } from "prom-client";
 import { type Figure, type FigureValue, toHistogram } from "../../assembly/figure.ts";
 import type { PlainRoute } from "../../http/plain-route.ts";
-import { Durations } from "../../lib/durations.ts";
+import { Durations } from "../../lib/counts.ts";
 import type { RequestOutcome } from "../../lib/request.ts";
 
 /** Label of every request that no route knows. */
