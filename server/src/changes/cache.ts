@@ -1,5 +1,5 @@
-import { performance } from "node:perf_hooks";
 import type { LRUCache } from "lru-cache";
+import { systemMonotonicMs } from "../lib/clock.ts";
 import { createLru } from "../lib/lru.ts";
 import type { ChangeFeed } from "./feed.ts";
 import type { Change, ChangeTopic } from "./topics.ts";
@@ -47,7 +47,7 @@ export class InvalidatedCache<V extends NonNullable<unknown>> {
     this.#entries = createLru<string, V>(options.maxEntries, {
       ttl: options.maxAgeMs ?? 0,
       ttlResolution: 0,
-      perf: { now: options.monotonicMs ?? (() => performance.now()) },
+      perf: { now: options.monotonicMs ?? systemMonotonicMs },
       dispose: (value, key) => this.#forgetDependent(key, value),
     });
     this.#unsubscribe = options.feed.subscribe({

@@ -9,9 +9,8 @@
  * caches then step aside. A process that lost its place, because the database
  * was restored or it fell behind what has been pruned, resets its caches.
  */
-import { performance } from "node:perf_hooks";
 import type { Database, Tx } from "../db/database.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, systemMonotonicMs } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import {
   changesChannel,
@@ -80,7 +79,7 @@ export class ChangeFeed {
     this.#database = options.database;
     this.#clock = options.clock;
     this.#log = options.log;
-    this.#monotonicMs = options.monotonicMs ?? (() => performance.now());
+    this.#monotonicMs = options.monotonicMs ?? systemMonotonicMs;
     this.#pollIntervalMs = options.pollIntervalMs ?? (options.database.dialect === "sqlite" ? 250 : 500);
   }
 

@@ -4,7 +4,8 @@
  * keeps a second server off an SQLite file; stores elsewhere hold the queries
  * and see plain Kysely. Beside the schema it knows no noun.
  */
-import { performance } from "node:perf_hooks";
+
+import { systemMonotonicMs } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { DatabaseRefusedError } from "./errors.ts";
@@ -40,7 +41,7 @@ export interface OpenDatabaseOptions {
  */
 export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDatabase> {
   const { url, log, tracing } = options;
-  const monotonicMs = options.monotonicMs ?? (() => performance.now());
+  const monotonicMs = options.monotonicMs ?? systemMonotonicMs;
   if (isPostgresUrl(url)) {
     const {
       poolSize = 10,

@@ -1,5 +1,6 @@
 import { byLabel, counter, type Figure, gauge } from "../assembly/figure.ts";
 import type { House } from "../assembly/house.ts";
+import { systemMonotonicMs } from "../lib/clock.ts";
 import { version } from "../lib/version.ts";
 import { Admission } from "./admission.ts";
 import { listFrontierMethods } from "./frontier/methods.ts";
@@ -32,7 +33,7 @@ export function assembleEdge(parts: EdgeParts): EdgeRoom {
   const { house, tracing } = parts;
   const { services, routes, prefixRoutes } = house;
   const health = createHealth();
-  const admission = new Admission({ monotonicMs: () => performance.now() });
+  const admission = new Admission({ monotonicMs: systemMonotonicMs });
   const metrics = createMetrics();
   metrics.show([
     ...listProcessFigures(parts, health, admission),

@@ -7,6 +7,11 @@ export interface Clock {
 /** The machine's clock. */
 export const systemClock: Clock = { now: () => new Date() };
 
+/** Milliseconds of a clock that never goes back: for how long something takes. */
+export function systemMonotonicMs(): number {
+  return performance.now();
+}
+
 /**
  * By how much the clocks of processes may differ, in milliseconds. What lies
  * further ahead was noted by a clock that was wrong and has been set back.

@@ -10,6 +10,7 @@
  * mailed is for others to say.
  */
 import { setTimeout as sleep } from "node:timers/promises";
+import { systemMonotonicMs } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import type { MailMessage, MailTransport } from "./message.ts";
@@ -88,7 +89,7 @@ function judgeMailbox(error: unknown): "refused" | "deferred" | undefined {
 /** @see {@link Mailer} */
 export function createMailer(options: MailerOptions): CountingMailer {
   const { transport, log, tracing } = options;
-  const monotonicMs = options.monotonicMs ?? (() => performance.now());
+  const monotonicMs = options.monotonicMs ?? systemMonotonicMs;
   const wait = options.wait ?? ((ms, signal) => sleep(ms, undefined, { signal, ref: false }));
   const closing = new AbortController();
   let isAvailable = true;

@@ -7,6 +7,7 @@
  * alone waits for nothing.
  */
 import type { KeyObject } from "node:crypto";
+import { systemMonotonicMs } from "../lib/clock.ts";
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
 import { signWith } from "../signatures/signing.ts";
 
@@ -29,7 +30,7 @@ interface Job {
 
 /** @see the head of this file */
 export function createBatchedSign(options: BatchedSigningOptions = {}): Sign {
-  const { signOne = signWith, sliceMs = 5, monotonicMs = () => performance.now() } = options;
+  const { signOne = signWith, sliceMs = 5, monotonicMs = systemMonotonicMs } = options;
   let jobs: Job[] = [];
 
   function signJobs(): void {

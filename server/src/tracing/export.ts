@@ -13,6 +13,7 @@ import {
   type SpanProcessor,
 } from "@opentelemetry/sdk-trace";
 import type { OtlpConfig, SpanBatchConfig } from "../config/config.ts";
+import { systemMonotonicMs } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { SpanFigures } from "../lib/tracing.ts";
 import { version } from "../lib/version.ts";
@@ -65,7 +66,7 @@ export class SpanOutlet implements SpanProcessor {
     this.#exporter = exporter;
     this.#mostWaiting = batch.mostWaiting;
     this.#log = log;
-    this.#monotonicMs = monotonicMs ?? (() => performance.now());
+    this.#monotonicMs = monotonicMs ?? systemMonotonicMs;
     this.#batches = new BatchSpanProcessor({
       exporter: {
         export: (spans, done) => this.#export(spans, done),
