@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { readDevice } from "./device.ts";
-import { readUserAgent } from "./user-agent.ts";
+import { readDevice, readUserAgent } from "./device.ts";
 
 const names = {
   clientIp: "x-forwarded-for",

@@ -2,7 +2,6 @@ import { isUtf8 } from "node:buffer";
 import type { SessionHeadersConfig } from "../config/config.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Device } from "./session.ts";
-import { readUserAgent } from "./user-agent.ts";
 
 /** Longest place or address that is kept, in characters. */
 const longestText = 100;
@@ -42,4 +41,32 @@ export function readDevice(names: SessionHeadersConfig, header: Headers, info: R
     latitude: read(names.clientLatitude),
     longitude: read(names.clientLongitude),
   };
+}
+
+/** Names in the order to look for: many a browser also names those it descends from. */
+const browsers: readonly (readonly [name: string, pattern: RegExp])[] = [
+  ["Edge", /\bEdg(?:e|A|iOS)?\//],
+  ["Opera", /\b(?:OPR|Opera|OPiOS|OPT)\//],
+  ["Samsung Internet", /\bSamsungBrowser\//],
+  ["Vivaldi", /\bVivaldi\//],
+  ["Yandex", /\bYaBrowser\//],
+  ["Firefox", /\b(?:Firefox|FxiOS)\//],
+  ["Chrome", /\b(?:Chrome|Chromium|HeadlessChrome|CriOS)\//],
+  ["Safari", /\bVersion\/[\d.]+.*\bSafari\//],
+  ["curl", /^curl\//],
+];
+
+const systems: readonly (readonly [name: string, pattern: RegExp])[] = [
+  ["Android", /\bAndroid\b/],
+  ["iOS", /\b(?:iPhone|iPad|iPod)\b/],
+  ["ChromeOS", /\bCrOS\b/],
+  ["Windows", /\bWindows\b/],
+  ["macOS", /\bMac(?:intosh| OS X)\b/],
+  ["Linux", /\bLinux\b/],
+];
+
+/** Reads browser and operating system from a `User-Agent`, as far as a person would name them; else empty. */
+export function readUserAgent(text: string): { readonly browser: string; readonly operatingSystem: string } {
+  const find = (names: typeof browsers) => names.find(([, pattern]) => pattern.test(text))?.[0] ?? "";
+  return { browser: find(browsers), operatingSystem: find(systems) };
 }
