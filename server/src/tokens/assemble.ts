@@ -7,7 +7,6 @@ import type { ChangeFeed } from "../changes/feed.ts";
 import type { AuthenticationConfig } from "../config/config.ts";
 import type { Database } from "../db/database.ts";
 import type { Sealer } from "../encryption/sealer.ts";
-import { readBody } from "../http/node-http.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { CredentialGuard } from "../limits/credential-guard.ts";
 import type { FindSessionCookies } from "../principals/presented.ts";
@@ -66,7 +65,7 @@ export interface TokensRoom extends Room {
 
 /** Puts access tokens together: keys, revocations, grants and the OAuth routes. Makes the first key where there is none. */
 export async function assembleTokens(parts: TokenParts): Promise<TokensRoom> {
-  const { database, feed, rotation, clock, authentication, guard, sessions, bodyBytes } = parts;
+  const { database, feed, rotation, clock, authentication, guard, sessions } = parts;
   const { issuer, claims } = authentication.token;
   await rotation.maintain();
   const keyring = createKeyring({
@@ -106,7 +105,6 @@ export async function assembleTokens(parts: TokenParts): Promise<TokensRoom> {
         tokenIssuer,
         issuer,
         revocations,
-        readBody: (request) => readBody(request, bodyBytes),
       }),
     ],
     figures: listKeyFigures({ keyring, feed, clock }),

@@ -7,7 +7,7 @@ import { invalidRequest } from "../lib/invalid-request.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { readAuthorization } from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
-import { decodeFormText, type Form } from "./form.ts";
+import { decodeFormText, type Form } from "./oauth-endpoint.ts";
 import type { Proofs } from "./proofs.ts";
 
 /** RFC 7523 §2.2. */

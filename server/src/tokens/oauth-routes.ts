@@ -6,7 +6,6 @@
  * `private_key_jwt`, at introspection and revocation also by a Bearer token.
  * `scope` is accepted and ignored. Nothing here reads a cookie.
  */
-import type { NodeRequest } from "../http/node-http.ts";
 import type { PlainRoute } from "../http/plain-route.ts";
 import { createIntrospectionEndpoint, type IntrospectionOptions } from "./introspection.ts";
 import { toOauthRoute } from "./oauth-endpoint.ts";
@@ -19,18 +18,18 @@ export interface OauthRoutesOptions extends IntrospectionOptions, RevocationEndp
   readonly tokenIssuer: TokenIssuer;
   /** Origin that clients see, without a slash at its end. */
   readonly publicUrl: string;
-  /** Reads a whole body; throws REQUEST_TOO_LARGE beyond the limit. */
-  readonly readBody: (request: NodeRequest) => Promise<Buffer>;
+  /** Longest body that is read. */
+  readonly bodyBytes: number;
 }
 
 /** Token, introspection, revocation and metadata. */
 export function createOauthRoutes(options: OauthRoutesOptions): PlainRoute[] {
-  const { proofs, tokenIssuer, readBody, issuer, publicUrl } = options;
+  const { proofs, tokenIssuer, bodyBytes, issuer, publicUrl } = options;
   const metadata = toMetadataAnswer(issuer, publicUrl);
   return [
-    toOauthRoute(oauthPaths.token, createTokenEndpoint({ proofs, issuer: tokenIssuer }), readBody),
-    toOauthRoute(oauthPaths.introspection, createIntrospectionEndpoint(options), readBody),
-    toOauthRoute(oauthPaths.revocation, createRevocationEndpoint(options), readBody),
+    toOauthRoute(oauthPaths.token, createTokenEndpoint({ proofs, issuer: tokenIssuer }), bodyBytes),
+    toOauthRoute(oauthPaths.introspection, createIntrospectionEndpoint(options), bodyBytes),
+    toOauthRoute(oauthPaths.revocation, createRevocationEndpoint(options), bodyBytes),
     { method: "GET", path: oauthPaths.metadata, handle: () => metadata },
   ];
 }

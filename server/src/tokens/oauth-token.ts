@@ -4,9 +4,8 @@ import { invalidRequest } from "../lib/invalid-request.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Principal } from "../principals/principal.ts";
 import { type ClientAuthentication, proveClient, readClientAuthentication } from "./client-authentication.ts";
-import type { Form } from "./form.ts";
 import { clientCredentialsGrant, jwtBearerGrant } from "./grants.ts";
-import type { OauthEndpoint } from "./oauth-endpoint.ts";
+import type { Form, OauthEndpoint } from "./oauth-endpoint.ts";
 import type { Proofs } from "./proofs.ts";
 import type { TokenIssuer } from "./token-issuer.ts";
 

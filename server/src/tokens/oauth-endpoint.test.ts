@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isFormType, readForm } from "./form.ts";
+import { isFormType, readForm } from "./oauth-endpoint.ts";
 
 const read = (text: string) => Object.fromEntries(readForm(Buffer.from(text)));
 
