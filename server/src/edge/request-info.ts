@@ -1,9 +1,22 @@
+/**
+ * What the edge knows of a request at its head, and what it tells of it once it
+ * is over: one line of the log, and a span where there are traces.
+ */
 import type { Cidr } from "../http/cidr.ts";
 import { createClientAddressRule } from "../http/client-address.ts";
-import { findHeader, type NodeRequest, toPeerAddress } from "../http/node-http.ts";
+import {
+  findHeader,
+  type NodeRequest,
+  type NodeResponse,
+  toPeerAddress,
+  toRawPath,
+} from "../http/node-http.ts";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
+import type { Log } from "../lib/log.ts";
 import type { DoWork, RequestInfo } from "../lib/request.ts";
+import type { RequestSpan, TracedAnswer, Tracing } from "../lib/tracing.ts";
+import { otherRoute } from "./operations/metrics.ts";
 
 const requestIdPattern = /^[A-Za-z0-9._-]{1,128}$/;
 
@@ -35,4 +48,78 @@ export function createRequestInfoReader(options: {
       doWork,
     };
   };
+}
+
+/** Longest path that is logged, in characters. */
+const pathLength = 512;
+
+/** What there is to say of a request that is over. */
+export interface FinishedRequest {
+  readonly request: NodeRequest;
+  readonly response: NodeResponse;
+  readonly info: RequestInfo;
+  readonly span: RequestSpan | undefined;
+  readonly route: string;
+  /** From its head to the end of its answer, in milliseconds. */
+  readonly ms: number;
+}
+
+/** Logs the one line of a request. Headers, query and bodies are never logged: they may hold secrets. */
+export function logRequest(log: Log, { request, response, info, span, route, ms }: FinishedRequest): void {
+  const { code, principal, credentialKind, reason, detail } = info.outcome;
+  const path = toRawPath(request.url).slice(0, pathLength);
+  const fields: Record<string, unknown> = {
+    requestId: info.requestId,
+    method: request.method,
+    path,
+    http: request.httpVersion,
+    status: response.headersSent ? response.statusCode : 0,
+    code,
+    ms: Math.round(ms * 10) / 10,
+    client: info.clientAddress,
+  };
+  // What there is nothing to say of is left out here: a line is made for every request.
+  if (principal !== undefined) fields.principal = principal;
+  if (credentialKind !== undefined) fields.credentialKind = credentialKind;
+  if (reason !== undefined) fields.reason = reason;
+  if (detail !== undefined) fields.detail = detail;
+  // Said where it is more than the path: the template of a REST route.
+  if (route !== path && route !== otherRoute) fields.route = route;
+  if (span !== undefined) {
+    fields.trace_id = span.traceId;
+    fields.span_id = span.spanId;
+  }
+  log.info(fields, "request");
+}
+
+/** Begins the span of a request. */
+export function beginRequestSpan(tracing: Tracing, request: NodeRequest, info: RequestInfo): RequestSpan {
+  return tracing.beginRequest({
+    method: request.method ?? "",
+    httpVersion: request.httpVersion,
+    fromTrustedProxy: info.fromTrustedProxy,
+    traceparent: findHeader(request, "traceparent"),
+    tracestate: findHeader(request, "tracestate"),
+  });
+}
+
+/** What a span says of an answer that is over. */
+export function toTracedAnswer(
+  { request, response, info }: { request: NodeRequest; response: NodeResponse; info: RequestInfo },
+  route: string,
+  isRpc: boolean,
+): TracedAnswer {
+  const isKnown = route !== otherRoute;
+  return {
+    route: isKnown ? route : undefined,
+    path: isKnown ? toRawPath(request.url) : undefined,
+    rpcSystem: isRpc ? toRpcSystem(request) : undefined,
+    status: response.headersSent ? response.statusCode : 0,
+    outcome: info.outcome,
+  };
+}
+
+/** gRPC-Web is gRPC in another frame. */
+function toRpcSystem(request: NodeRequest): "connectrpc" | "grpc" {
+  return findHeader(request, "content-type")?.startsWith("application/grpc") ? "grpc" : "connectrpc";
 }
