@@ -5,9 +5,8 @@
  * service user and the organization that have to hear of the refusal.
  */
 import type { Reader } from "../db/database.ts";
-import type { AuditRecord } from "./record.ts";
+import { type AuditRecord, toLongText } from "./record.ts";
 import { findFirstRecordAbout } from "./store.ts";
-import { toLongText } from "./texts.ts";
 
 /** What is told of each kind: how its actions begin, as which kind it is presented, what it is called. */
 const kinds = [

@@ -17,10 +17,9 @@ import type { Caller } from "../principals/principal.ts";
 import { findTargetType } from "./actions.ts";
 import type { AuditAgent, AuditEvent, AuditRefusal, AuditSubject, AuditTrail } from "./audit.ts";
 import { nameFormerOwner } from "./former-owners.ts";
-import type { AuditRecord } from "./record.ts";
+import { type AuditRecord, toDetails, toLongText, toShortText } from "./record.ts";
 import { RefusalThrottle, type SuppressedRefusals } from "./refusal-throttle.ts";
 import { insertRecords, type RecordRow, toRow } from "./store.ts";
-import { toDetails, toLongText, toShortText } from "./texts.ts";
 
 export interface DatabaseAuditTrailOptions {
   readonly database: Database;
