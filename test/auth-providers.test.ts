@@ -128,8 +128,14 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
         publicPaths: ["/health", "/assets/*"],
         emailPatterns: ["*@example.com"],
         requiredClaims: { groups: ["staff"] },
+        protectedPaths: [],
+        corsPreflight: false,
+        sessionMaxAge: 86_400,
       },
       status: "ACTIVE",
+      authorization: "JUDGE",
+      scheme: "https",
+      assertionHeader: "",
     });
     expect(await run(remove)).toBeNull();
     variables.ID = await createProvider(variables.F ?? "", { name: "keys", type: "API_KEY", data: {} });
@@ -266,6 +272,69 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
       const again = { headers: { "if-none-match": String(public_.headers.etag) } };
       expect((await send(`${server.url}${pathname}`, again)).status).toBe(304);
     }
+  });
+
+  it("let custom frontends say all that a gate asks, and nothing that it could not hold", async () => {
+    const door = await createDoor();
+    const said = {
+      hostname: "*.apps.example.com",
+      authProviderIds: [await createProvider(door)],
+      policy: {
+        publicPaths: [],
+        emailPatterns: [],
+        requiredClaims: {},
+        protectedPaths: ["/admin/*"],
+        corsPreflight: true,
+        sessionMaxAge: 2_592_000,
+        apiKeyRate: { requests: 1_000_000, perSeconds: 86_400 },
+      },
+      authorization: "PASS",
+      scheme: "https",
+      assertionHeader: "X-JWT-Assertion",
+    };
+    const path = `/frontdoor/${door}/custom-frontends`;
+    const made = await call("POST", path, { body: said });
+    expect(made).toMatchObject({ status: 201, json: said });
+    const one = `${path}/${made.json.id}`;
+    expect((await call("GET", one)).json).toEqual(made.json);
+    // What a replacement does not say is as if it had never been said.
+    const bare = await call("PUT", one, { body: { hostname: "app.example.com" } });
+    expect(bare.json).toMatchObject({
+      policy: { protectedPaths: [], corsPreflight: false, sessionMaxAge: 86_400 },
+      authorization: "JUDGE",
+      scheme: "https",
+      assertionHeader: "",
+    });
+    expect(bare.json.policy.apiKeyRate).toBeUndefined();
+    const { policy } = said;
+    for (const [wrong, where] of [
+      [{ hostname: "*.com" }, "hostname"],
+      [{ authorization: "judge" }, "authorization"],
+      [{ scheme: "ftp" }, "scheme"],
+      [{ scheme: "http" }, "scheme"],
+      [{ assertionHeader: "Authorization" }, "assertionHeader"],
+      [{ assertionHeader: `X-${"a".repeat(63)}` }, "assertionHeader"],
+      [{ policy: { ...policy, publicPaths: ["/health"] } }, "policy.protectedPaths"],
+      [{ policy: { ...policy, protectedPaths: ["/a/../b"] } }, "policy.protectedPaths[0]"],
+      [{ policy: { ...policy, protectedPaths: Array(101).fill("/a") } }, "policy.protectedPaths"],
+      [{ policy: { ...policy, sessionMaxAge: 59 } }, "policy.sessionMaxAge"],
+      [{ policy: { ...policy, sessionMaxAge: 2_592_001 } }, "policy.sessionMaxAge"],
+      [{ policy: { ...policy, sessionMaxAge: -1 } }, "policy.sessionMaxAge"],
+      [{ policy: { ...policy, apiKeyRate: {} } }, "policy.apiKeyRate.requests"],
+      [
+        { policy: { ...policy, apiKeyRate: { requests: 1, perSeconds: 86_401 } } },
+        "policy.apiKeyRate.perSeconds",
+      ],
+      [
+        { policy: { ...policy, apiKeyRate: { requests: 1_000_001, perSeconds: 1 } } },
+        "policy.apiKeyRate.requests",
+      ],
+    ] as const) {
+      const refused = await call("PUT", one, { body: { ...said, ...wrong } });
+      expect(refused, where).toMatchObject({ status: 400, json: { error: "invalid_request" } });
+      expect(refused.json.details[0].field, refused.text).toBe(where);
+    }
+    expect((await call("GET", one)).json).toEqual(bare.json);
   });
 
   it("and custom frontends are read again, and written, by their tags", async () => {

@@ -397,10 +397,15 @@ export interface AuthProviderApiKeyRow {
 export interface CustomFrontendRow {
   id: string;
   frontdoor_id: string;
-  /** Lower case. */
+  /** Lower case; `*.` stands for one label. */
   hostname: string;
   /** JSON object. */
   policy: string;
+  /** What becomes of a visitor's `Authorization`. */
+  authorization_use: "JUDGE" | "PASS";
+  scheme: "https" | "http";
+  /** As written; empty for none. */
+  assertion_header: string;
   created_at: number;
   updated_at: number;
 }

@@ -13,6 +13,7 @@ import type { Caller, Role } from "../principals/principal.ts";
 import { ApiKeyService } from "./api-keys/service.ts";
 import { createFrontdoorAccess } from "./frontdoors/access.ts";
 import { FrontdoorService } from "./frontdoors/service.ts";
+import { defaultPolicy, type FrontendDefinition } from "./frontends/frontend.ts";
 import { FrontendService } from "./frontends/service.ts";
 import { createProviderTypes } from "./provider-types/provider-types.ts";
 import { createTestContext, type TestContext } from "./provider-types/test-support.ts";
@@ -110,6 +111,19 @@ export function createRoom(
       );
       return id;
     },
+  };
+}
+
+/** A frontend of which nothing else is said. */
+export function toFrontendDefinition(said: Partial<FrontendDefinition>): FrontendDefinition {
+  return {
+    hostname: "app.example.com",
+    providerIds: [],
+    policy: defaultPolicy,
+    authorization: "JUDGE",
+    scheme: "https",
+    assertionHeader: "",
+    ...said,
   };
 }
 

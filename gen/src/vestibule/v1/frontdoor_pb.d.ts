@@ -82,8 +82,10 @@ export declare type CustomFrontend = Message<"vestibule.v1.CustomFrontend"> & {
 
   /**
    * As browsers send it in `Host`: in lower case, international names as `xn--`,
-   * with a port only if it is neither 80 nor 443. Unique in the frontdoor; other
-   * frontdoors may have it too, as a proxy names the frontdoor it asks.
+   * with a port only if it is neither 80 nor 443. `*.apps.example.com` stands for
+   * every host one label below `apps.example.com` that no other frontend of the
+   * frontdoor names exactly. Unique in the frontdoor; other frontdoors may have
+   * it too, as a proxy names the frontdoor it asks.
    *
    * @generated from field: string hostname = 3;
    */
@@ -111,6 +113,32 @@ export declare type CustomFrontend = Message<"vestibule.v1.CustomFrontend"> & {
    * @generated from field: string status = 6;
    */
   status: string;
+
+  /**
+   * What becomes of the visitor's `Authorization` header. `JUDGE`: the providers
+   * judge it before anything else, and what they have judged never reaches the
+   * app. `PASS`: it proves nothing and goes on to the app as it is, for apps with
+   * tokens of their own.
+   *
+   * @generated from field: string authorization = 7;
+   */
+  authorization: string;
+
+  /**
+   * `https`, or `http` for a host name of this machine alone: what browsers use
+   * there, whatever a proxy says.
+   *
+   * @generated from field: string scheme = 8;
+   */
+  scheme: string;
+
+  /**
+   * A second header that carries the signed assertion to the app, beside
+   * `X-Vestibule-Assertion`; empty for none.
+   *
+   * @generated from field: string assertion_header = 9;
+   */
+  assertionHeader: string;
 };
 
 /**
@@ -128,7 +156,7 @@ export declare type CustomFrontendPolicy = Message<"vestibule.v1.CustomFrontendP
   /**
    * Paths that need no identity: exact ones, or everything below one that ends
    * in `/*`. Only a path in its normal form ever matches, so a path with dot
-   * segments, `//`, `\`, `;` or an encoded `/ \ . ; %` is refused here too.
+   * segments, `//`, `\`, `;` or an encoded `/ \ . ; % #` is refused here too.
    *
    * @generated from field: repeated string public_paths = 1;
    */
@@ -151,6 +179,40 @@ export declare type CustomFrontendPolicy = Message<"vestibule.v1.CustomFrontendP
    * @generated from field: google.protobuf.Struct required_claims = 3;
    */
   requiredClaims?: JsonObject | undefined;
+
+  /**
+   * The inverse of `public_paths`, in the same form: these alone need an
+   * identity, and every other path is public. Only one of the two may be given;
+   * with neither every path needs an identity. A path that is not in its normal
+   * form is denied.
+   *
+   * @generated from field: repeated string protected_paths = 4;
+   */
+  protectedPaths: string[];
+
+  /**
+   * Lets preflights of CORS through to the app, which answers them: `OPTIONS`
+   * with `Origin` and `Access-Control-Request-Method`. They carry no credential,
+   * and are told of no identity.
+   *
+   * @generated from field: bool cors_preflight = 5;
+   */
+  corsPreflight: boolean;
+
+  /**
+   * After how many seconds at most a person signs in again, however busy the
+   * session at this frontend is: 60 to 2592000 (30 days), 86400 (a day) if 0.
+   *
+   * @generated from field: int32 session_max_age = 6;
+   */
+  sessionMaxAge: number;
+
+  /**
+   * How often each API key may come in here; as often as it likes if absent.
+   *
+   * @generated from field: vestibule.v1.ApiKeyRate api_key_rate = 7;
+   */
+  apiKeyRate?: ApiKeyRate | undefined;
 };
 
 /**
@@ -158,4 +220,31 @@ export declare type CustomFrontendPolicy = Message<"vestibule.v1.CustomFrontendP
  * Use `create(CustomFrontendPolicySchema)` to create a new message.
  */
 export declare const CustomFrontendPolicySchema: GenMessage<CustomFrontendPolicy>;
+
+/**
+ * So many requests in so much time, for each API key by itself.
+ *
+ * @generated from message vestibule.v1.ApiKeyRate
+ */
+export declare type ApiKeyRate = Message<"vestibule.v1.ApiKeyRate"> & {
+  /**
+   * How many requests: 1 to 1000000.
+   *
+   * @generated from field: int32 requests = 1;
+   */
+  requests: number;
+
+  /**
+   * In how many seconds: 1 to 86400 (a day).
+   *
+   * @generated from field: int32 per_seconds = 2;
+   */
+  perSeconds: number;
+};
+
+/**
+ * Describes the message vestibule.v1.ApiKeyRate.
+ * Use `create(ApiKeyRateSchema)` to create a new message.
+ */
+export declare const ApiKeyRateSchema: GenMessage<ApiKeyRate>;
 

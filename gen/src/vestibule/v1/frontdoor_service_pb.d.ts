@@ -217,7 +217,8 @@ export declare type CreateCustomFrontendRequest = Message<"vestibule.v1.CreateCu
 
   /**
    * Host name that the frontend answers at, with a port only where a browser
-   * shows one. Kept in lower case; unique in the frontdoor.
+   * shows one; or `*.` and a domain of at least two labels, for every host one
+   * label below it. Kept in lower case; unique in the frontdoor.
    *
    * @generated from field: string hostname = 2;
    */
@@ -250,6 +251,31 @@ export declare type CreateCustomFrontendRequest = Message<"vestibule.v1.CreateCu
    * @generated from field: string status = 6;
    */
   status: string;
+
+  /**
+   * `JUDGE` (if empty) or `PASS`: what becomes of the visitor's `Authorization`
+   * header, see CustomFrontend.
+   *
+   * @generated from field: string authorization = 7;
+   */
+  authorization: string;
+
+  /**
+   * `https` (if empty), or `http`, which only `localhost`, names below it and
+   * addresses in 127.0.0.0/8 may be.
+   *
+   * @generated from field: string scheme = 8;
+   */
+  scheme: string;
+
+  /**
+   * Name of a second header for the signed assertion, such as `X-JWT-Assertion`,
+   * `Cf-Access-Jwt-Assertion` or `X-Goog-Iap-Jwt-Assertion`: of letters, digits
+   * and hyphens, and none that has another meaning. Empty for none.
+   *
+   * @generated from field: string assertion_header = 9;
+   */
+  assertionHeader: string;
 };
 
 /**
@@ -433,6 +459,27 @@ export declare type ReplaceCustomFrontendRequest = Message<"vestibule.v1.Replace
    * @generated from field: string status = 6;
    */
   status: string;
+
+  /**
+   * As of CreateCustomFrontend.
+   *
+   * @generated from field: string authorization = 7;
+   */
+  authorization: string;
+
+  /**
+   * As of CreateCustomFrontend.
+   *
+   * @generated from field: string scheme = 8;
+   */
+  scheme: string;
+
+  /**
+   * As of CreateCustomFrontend.
+   *
+   * @generated from field: string assertion_header = 9;
+   */
+  assertionHeader: string;
 };
 
 /**

@@ -3,10 +3,16 @@ import { describeDatabases } from "../../../../test/parts/databases.ts";
 import { deleteOrganization, findOrganization } from "../../organizations/store.ts";
 import type { Caller } from "../../principals/principal.ts";
 import { removeFromDeletedFrontdoor } from "../deleted-frontdoor-store.ts";
-import { toFrontendTag } from "../frontends/service.ts";
 import type { ProviderQuery } from "../providers/list.ts";
 import { createFrontdoorSweep } from "../sweep.ts";
-import { createRoom, reasonOf, refusalOf, type TestRoom, toMachine } from "../test-support.ts";
+import {
+  createRoom,
+  reasonOf,
+  refusalOf,
+  type TestRoom,
+  toFrontendDefinition,
+  toMachine,
+} from "../test-support.ts";
 
 const page = { size: 50, token: "" };
 const everything: ProviderQuery = {
@@ -22,7 +28,7 @@ function sum(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((total, count) => total + count, 0);
 }
 
-describeDatabases("frontdoors and their custom frontends", (under) => {
+describeDatabases("frontdoors", (under) => {
   let room: TestRoom;
   let orgId: string;
   let manager: Caller;
@@ -82,9 +88,8 @@ describeDatabases("frontdoors and their custom frontends", (under) => {
         const ref = { frontdoorId: id, id: provider.id };
         await room.providers.update(manager, ref, { enabled: false });
         await room.apiKeys.create(manager, ref, { title: "" });
-        const policy = { publicPaths: [], emailPatterns: [], requiredClaims: {} };
-        const hostname = `${provider.id}.example`;
-        await room.frontends.create(manager, id, { hostname, providerIds: [provider.id], policy });
+        const said = { hostname: `${provider.id}.example`, providerIds: [provider.id] };
+        await room.frontends.create(manager, id, toFrontendDefinition(said));
       }
       return id;
     }
@@ -184,124 +189,6 @@ describeDatabases("frontdoors and their custom frontends", (under) => {
           message: `Frontdoor ${id} not found`,
         });
       }
-    });
-  });
-
-  describe("custom frontends", () => {
-    let frontdoorId: string;
-    const policy = { publicPaths: ["/health"], emailPatterns: [], requiredClaims: {} };
-    const request = (rest: object = {}) => ({
-      hostname: "App.example.com",
-      providerIds: [],
-      policy,
-      ...rest,
-    });
-    const create = (rest: object = {}) => room.frontends.create(manager, frontdoorId, request(rest));
-    const newProvider = async (name: string, enabled = true) => {
-      const draft = { name, type: "API_KEY", enabled, data: {} };
-      return (await room.providers.create(manager, frontdoorId, draft)).id;
-    };
-
-    beforeEach(async () => {
-      frontdoorId = (await room.frontdoors.create(manager, "", "")).id;
-    });
-
-    it("keep their providers in order, and are active while one is enabled", async () => {
-      const [off, on] = [await newProvider("off", false), await newProvider("on")];
-      const made = await create({ providerIds: [on, off.toUpperCase()] });
-      expect(made).toMatchObject({
-        hostname: "app.example.com",
-        providerIds: [on, off],
-        isActive: true,
-        policy,
-      });
-      const ref = { frontdoorId, id: made.id };
-      await room.providers.update(manager, { frontdoorId, id: on }, { enabled: false });
-      expect(await room.frontends.get(viewer, ref)).toMatchObject({ isActive: false });
-      const replaced = await room.frontends.replace(
-        manager,
-        ref,
-        request({ hostname: "b.example", providerIds: [off] }),
-      );
-      expect(replaced).toMatchObject({
-        id: made.id,
-        hostname: "b.example",
-        providerIds: [off],
-        isActive: false,
-      });
-      await room.frontends.delete(manager, ref);
-      expect(await reasonOf(room.frontends.get(manager, ref))).toBe("CUSTOM_FRONTEND_NOT_FOUND");
-      expect(await reasonOf(room.frontends.delete(manager, ref))).toBe("CUSTOM_FRONTEND_NOT_FOUND");
-    });
-
-    it("have host names of their own in a frontdoor, whatever their case", async () => {
-      const raced = await Promise.allSettled(Array.from({ length: 5 }, () => create()));
-      expect(raced.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
-      expect(await reasonOf(create({ hostname: "APP.EXAMPLE.COM" }))).toBe("HOSTNAME_TAKEN");
-      const { id } = await create({ hostname: "b.example" });
-      expect(await reasonOf(room.frontends.replace(manager, { frontdoorId, id }, request()))).toBe(
-        "HOSTNAME_TAKEN",
-      );
-      const other = (await room.frontdoors.create(manager, "", "")).id;
-      expect((await room.frontends.create(manager, other, request())).hostname).toBe("app.example.com");
-    });
-
-    it("accept providers of their own frontdoor only, each once", async () => {
-      const own = await newProvider("own");
-      const other = (await room.frontdoors.create(manager, "", "")).id;
-      const draft = { name: "foreign", type: "API_KEY", enabled: true, data: {} };
-      const foreign = (await room.providers.create(manager, other, draft)).id;
-      for (const providerIds of [
-        [own, foreign],
-        [own, own],
-        [own, "nonsense"],
-      ]) {
-        expect(await refusalOf(create({ providerIds }))).toMatchObject({
-          violations: [{ field: "auth_provider_ids[1]" }],
-        });
-      }
-      expect((await room.frontends.list(viewer, frontdoorId, page)).items).toEqual([]);
-    });
-
-    it("are not overwritten by who has read an older state, its providers' included", async () => {
-      const provider = await newProvider("on");
-      const made = await create({ providerIds: [provider] });
-      const ref = { frontdoorId, id: made.id };
-      const replace = (ifMatch: string, hostname: string) =>
-        room.frontends.replace(manager, ref, request({ hostname, providerIds: [provider] }), { ifMatch });
-      const first = toFrontendTag(made);
-      const second = toFrontendTag(await replace(first, "b.example"));
-      expect(second).not.toBe(first);
-      for (const stale of [first, `W/${second}`, "", "1"]) {
-        expect(await reasonOf(replace(stale, "never.example"))).toBe("PRECONDITION_FAILED");
-        expect(await reasonOf(room.frontends.delete(manager, ref, { ifMatch: stale }))).toBe(
-          "PRECONDITION_FAILED",
-        );
-      }
-      await room.providers.update(manager, { frontdoorId, id: provider }, { enabled: false });
-      expect(await reasonOf(replace(second, "never.example"))).toBe("PRECONDITION_FAILED");
-      const third = toFrontendTag(await room.frontends.get(viewer, ref));
-      const raced = await Promise.allSettled([replace(third, "c.example"), replace(third, "d.example")]);
-      expect(raced.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
-      expect(await reasonOf(room.frontends.delete(manager, ref, { ifNoneMatch: "*" }))).toBe(
-        "PRECONDITION_FAILED",
-      );
-      await room.frontends.delete(manager, ref, { ifMatch: "*" });
-    });
-
-    it("are written by managers and read by viewers, where they belong", async () => {
-      const { id } = await create();
-      const other = (await room.frontdoors.create(manager, "", "")).id;
-      expect(await reasonOf(room.frontends.create(viewer, frontdoorId, request()))).toBe("NOT_AUTHORIZED");
-      expect(await reasonOf(room.frontends.delete(viewer, { frontdoorId, id }))).toBe("NOT_AUTHORIZED");
-      expect(await reasonOf(room.frontends.get(manager, { frontdoorId: other, id }))).toBe(
-        "CUSTOM_FRONTEND_NOT_FOUND",
-      );
-      const stranger = toMachine(await room.createOrganization(), "owner");
-      expect(await reasonOf(room.frontends.get(stranger, { frontdoorId, id }))).toBe("FRONTDOOR_NOT_FOUND");
-      expect((await room.frontends.list(viewer, frontdoorId, page)).items.map((each) => each.id)).toEqual([
-        id,
-      ]);
     });
   });
 });

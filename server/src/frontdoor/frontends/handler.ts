@@ -1,19 +1,30 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { CustomFrontendPolicy } from "@vestibule/proto/vestibule/v1/frontdoor_pb";
-import type { FrontdoorService as FrontdoorServiceSchema } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
+import type {
+  CreateCustomFrontendRequest,
+  FrontdoorService as FrontdoorServiceSchema,
+  ReplaceCustomFrontendRequest,
+} from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
 import { readCondition } from "../../http/entity-tag.ts";
 import { defaultPageSize } from "../../lib/page-token.ts";
 import { requireCaller } from "../../principals/context.ts";
 import type { ProviderData } from "../provider-types/provider-type.ts";
-import type { CustomFrontend } from "./frontend.ts";
+import {
+  type AuthorizationUse,
+  type CustomFrontend,
+  defaultPolicy,
+  type FrontendDefinition,
+  type FrontendPolicy,
+  type FrontendScheme,
+} from "./frontend.ts";
 import { toFrontendMessage } from "./messages.ts";
-import { type FrontendRequest, type FrontendService, toFrontendTag } from "./service.ts";
+import { type FrontendService, toFrontendTag } from "./service.ts";
 
 /** The custom frontends of a frontdoor, of `vestibule.v1.FrontdoorService`. */
 export function createFrontendMethods(frontends: FrontendService) {
   return {
     async createCustomFrontend(request, context) {
-      const wanted = toFrontendRequest(request);
+      const wanted = toDefinition(request);
       const frontend = await frontends.create(requireCaller(context), request.frontdoorId, wanted);
       const { id, frontdoorId } = frontend;
       context.responseHeader.set("location", `/frontdoor/${frontdoorId}/custom-frontends/${id}`);
@@ -28,7 +39,7 @@ export function createFrontendMethods(frontends: FrontendService) {
       return answerFrontend(await frontends.get(requireCaller(context), ref), context);
     },
     async replaceCustomFrontend(request, context) {
-      const wanted = toFrontendRequest(request);
+      const wanted = toDefinition(request);
       const condition = readCondition(context.requestHeader);
       const frontend = await frontends.replace(requireCaller(context), request, wanted, condition);
       return answerFrontend(frontend, context);
@@ -45,19 +56,30 @@ function answerFrontend(frontend: CustomFrontend, { responseHeader }: HandlerCon
   return { customFrontend: toFrontendMessage(frontend) };
 }
 
-function toFrontendRequest(request: {
-  readonly hostname: string;
-  readonly authProviderIds: readonly string[];
-  readonly policy?: CustomFrontendPolicy | undefined;
-}): FrontendRequest {
-  const { hostname, authProviderIds, policy } = request;
+function toDefinition(
+  request: CreateCustomFrontendRequest | ReplaceCustomFrontendRequest,
+): FrontendDefinition {
   return {
-    hostname,
-    providerIds: authProviderIds,
-    policy: {
-      publicPaths: policy?.publicPaths ?? [],
-      emailPatterns: policy?.emailPatterns ?? [],
-      requiredClaims: (policy?.requiredClaims ?? {}) as ProviderData,
-    },
+    hostname: request.hostname,
+    providerIds: request.authProviderIds,
+    policy: toPolicy(request.policy),
+    // The schema lets nothing else through.
+    authorization: (request.authorization || "JUDGE") as AuthorizationUse,
+    scheme: (request.scheme || "https") as FrontendScheme,
+    assertionHeader: request.assertionHeader,
+  };
+}
+
+function toPolicy(policy: CustomFrontendPolicy | undefined): FrontendPolicy {
+  if (policy === undefined) return defaultPolicy;
+  const { publicPaths, protectedPaths, emailPatterns, corsPreflight, apiKeyRate: rate } = policy;
+  return {
+    publicPaths,
+    protectedPaths,
+    emailPatterns,
+    requiredClaims: (policy.requiredClaims ?? {}) as ProviderData,
+    corsPreflight,
+    sessionMaxAge: policy.sessionMaxAge || defaultPolicy.sessionMaxAge,
+    ...(rate && { apiKeyRate: { requests: rate.requests, perSeconds: rate.perSeconds } }),
   };
 }

@@ -8,17 +8,22 @@ import type { CustomFrontend } from "./frontend.ts";
 
 /** A custom frontend as callers see it. */
 export function toFrontendMessage(frontend: CustomFrontend): CustomFrontendMessage {
-  const { publicPaths, emailPatterns, requiredClaims } = frontend.policy;
+  const { publicPaths, protectedPaths, emailPatterns, requiredClaims, ...policy } = frontend.policy;
   return create(CustomFrontendSchema, {
     id: frontend.id,
     frontdoorId: frontend.frontdoorId,
     hostname: frontend.hostname,
     authProviderIds: [...frontend.providerIds],
     policy: {
+      ...policy,
       publicPaths: [...publicPaths],
+      protectedPaths: [...protectedPaths],
       emailPatterns: [...emailPatterns],
       requiredClaims: toStruct(requiredClaims),
     },
+    authorization: frontend.authorization,
+    scheme: frontend.scheme,
+    assertionHeader: frontend.assertionHeader,
     status: frontend.isActive ? "ACTIVE" : "INACTIVE",
   });
 }

@@ -14,21 +14,17 @@ import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
 import { invalidField } from "../../lib/invalid-request.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
+import { toSortedJson } from "../../lib/sorted-json.ts";
 import type { Caller } from "../../principals/principal.ts";
 import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { lockFrontdoor } from "../frontdoors/store.ts";
+import { isFreeHeader } from "../provider-types/schema-parts.ts";
 import { findProviderIds } from "../providers/store.ts";
-import type { CustomFrontend, FrontendPolicy } from "./frontend.ts";
-import { toHostname, toPolicy } from "./policy.ts";
+import type { CustomFrontend, FrontendDefinition } from "./frontend.ts";
+import { isLoopback, toHostname } from "./hostname.ts";
+import { toPolicy } from "./policy.ts";
 import * as store from "./store.ts";
-
-/** What a caller says of a frontend. */
-export interface FrontendRequest {
-  readonly hostname: string;
-  readonly providerIds: readonly string[];
-  readonly policy: FrontendPolicy;
-}
 
 /** A frontend as a request names it. */
 export interface FrontendRef {
@@ -53,7 +49,7 @@ export class FrontendService {
   }
 
   /** @throws DomainError HOSTNAME_TAKEN, INVALID_REQUEST and those of `frontdoorAccess` */
-  async create(caller: Caller, frontdoorId: string, request: FrontendRequest): Promise<CustomFrontend> {
+  async create(caller: Caller, frontdoorId: string, request: FrontendDefinition): Promise<CustomFrontend> {
     const frontdoor = await this.#options.frontdoorAccess.require(caller.principal, frontdoorId, "write");
     const wanted = toWanted(request);
     const now = this.#options.clock.now();
@@ -90,7 +86,7 @@ export class FrontendService {
   async replace(
     caller: Caller,
     ref: FrontendRef,
-    request: FrontendRequest,
+    request: FrontendDefinition,
     condition: WriteCondition = {},
   ): Promise<CustomFrontend> {
     const frontdoor = await this.#options.frontdoorAccess.require(caller.principal, ref.frontdoorId, "write");
@@ -149,15 +145,30 @@ export class FrontendService {
 }
 
 /** The entity tag of all that is shown of a frontend, whether it is active included. */
-export function toFrontendTag({ hostname, providerIds, policy, isActive }: CustomFrontend): string {
-  return toTag(JSON.stringify([hostname, providerIds, policy, isActive]));
+export function toFrontendTag({ id, frontdoorId, ...shown }: CustomFrontend): string {
+  return toTag(toSortedJson(shown));
 }
 
-function toWanted({ hostname, providerIds, policy }: FrontendRequest): FrontendRequest {
-  const ids = providerIds.map((id) => id.toLowerCase());
+function toWanted(request: FrontendDefinition): FrontendDefinition {
+  const ids = request.providerIds.map((id) => id.toLowerCase());
   const twice = ids.findIndex((id, index) => ids.indexOf(id) !== index);
   if (twice >= 0) throw invalidProvider(twice, "must not be given twice");
-  return { hostname: toHostname(hostname), providerIds: ids, policy: toPolicy(policy) };
+  const hostname = toHostname(request.hostname);
+  if (request.scheme === "http" && !isLoopback(hostname)) {
+    throw invalidField("scheme", "must be https: http is for localhost and 127.0.0.1 alone");
+  }
+  if (request.assertionHeader !== "" && !isAssertionHeader(request.assertionHeader)) {
+    throw invalidField(
+      "assertion_header",
+      "must be a header name of letters, digits and hyphens such as X-JWT-Assertion, without another meaning",
+    );
+  }
+  return { ...request, hostname, providerIds: ids, policy: toPolicy(request.policy) };
+}
+
+/** Not where API keys come from unless their provider says otherwise, either. */
+function isAssertionHeader(name: string): boolean {
+  return isFreeHeader(name) && name.toLowerCase() !== "x-api-key";
 }
 
 async function checkProviders(

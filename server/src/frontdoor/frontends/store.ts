@@ -1,21 +1,71 @@
+import { sql } from "kysely";
 import { z } from "zod";
 import type { Reader, Tx } from "../../db/database.ts";
 import { jsonColumn, jsonObject, type MembersOf } from "../../db/json-column.ts";
+import { prepared } from "../../db/prepared.ts";
 import type { CustomFrontendRow } from "../../db/schema.ts";
 import { isUuid } from "../../lib/ids.ts";
-import type { CustomFrontend, FrontendPolicy } from "./frontend.ts";
+import type { ProviderTypeName } from "../provider-types/provider-type.ts";
+import { dataColumn } from "../providers/columns.ts";
+import {
+  type ApiKeyRate,
+  type CustomFrontend,
+  defaultPolicy,
+  type FrontendAtHost,
+  type FrontendPolicy,
+} from "./frontend.ts";
+import { toWildcard } from "./hostname.ts";
 
 /** What is stored of a frontend; whether it is active is found out by reading. */
 export type FrontendDraft = Omit<CustomFrontend, "isActive">;
 
-const policyColumn = jsonColumn<FrontendPolicy>(
+/** What was stored before a member came lacks it, and reads as if it had not been said. */
+type StoredPolicy = Pick<FrontendPolicy, "publicPaths" | "emailPatterns" | "requiredClaims"> &
+  Partial<FrontendPolicy>;
+
+const texts = z.array(z.string());
+
+const policyColumn = jsonColumn<StoredPolicy>(
   "custom_frontends.policy",
   z.object({
-    publicPaths: z.array(z.string()),
-    emailPatterns: z.array(z.string()),
+    publicPaths: texts,
+    protectedPaths: z.exactOptional(texts),
+    emailPatterns: texts,
     requiredClaims: jsonObject,
+    corsPreflight: z.exactOptional(z.boolean()),
+    sessionMaxAge: z.exactOptional(z.int()),
+    apiKeyRate: z.exactOptional(
+      z.object({ requests: z.int(), perSeconds: z.int() } satisfies MembersOf<ApiKeyRate>),
+    ),
   } satisfies MembersOf<FrontendPolicy>),
 );
+
+function toFrontend(
+  row: CustomFrontendRow,
+  providers: readonly { readonly id: string; readonly enabled: boolean }[],
+): CustomFrontend {
+  return {
+    id: row.id,
+    frontdoorId: row.frontdoor_id,
+    hostname: row.hostname,
+    providerIds: providers.map(({ id }) => id),
+    policy: { ...defaultPolicy, ...policyColumn.decode(row.policy) },
+    authorization: row.authorization_use,
+    scheme: row.scheme,
+    assertionHeader: row.assertion_header,
+    isActive: providers.some(({ enabled }) => enabled),
+  };
+}
+
+function toColumns({ hostname, policy, authorization, scheme, assertionHeader }: FrontendDraft) {
+  return {
+    hostname,
+    policy: policyColumn.encode(policy),
+    authorization_use: authorization,
+    scheme,
+    assertion_header: assertionHeader,
+  };
+}
 
 async function toFrontends(reader: Reader, rows: readonly CustomFrontendRow[]): Promise<CustomFrontend[]> {
   if (rows.length === 0) return [];
@@ -33,14 +83,10 @@ async function toFrontends(reader: Reader, rows: readonly CustomFrontendRow[]): 
     .execute();
   return rows.map((row) => {
     const own = accepted.filter(({ frontend_id: id }) => id === row.id);
-    return {
-      id: row.id,
-      frontdoorId: row.frontdoor_id,
-      hostname: row.hostname,
-      providerIds: own.map(({ id }) => id),
-      policy: policyColumn.decode(row.policy),
-      isActive: own.some(({ enabled }) => enabled === 1),
-    };
+    return toFrontend(
+      row,
+      own.map(({ id, enabled }) => ({ id, enabled: enabled === 1 })),
+    );
   });
 }
 
@@ -69,6 +115,71 @@ export async function findFrontends(
   return await toFrontends(reader, rows);
 }
 
+const selectAtHost = prepared(
+  (database, { frontdoorId, host, wildcard }: { frontdoorId: string; host: string; wildcard: string }) =>
+    database
+      .selectFrom((inner) =>
+        inner
+          .selectFrom("custom_frontends")
+          .selectAll()
+          .where("frontdoor_id", "=", frontdoorId)
+          .where(sql<boolean>`hostname in (${host}, ${wildcard})`)
+          // An asterisk sorts before all that a host name begins with.
+          .orderBy("hostname", "desc")
+          .limit(sql.lit(1))
+          .as("f"),
+      )
+      .innerJoin("frontdoors as d", "d.id", "f.frontdoor_id")
+      .innerJoin("organizations as o", "o.id", "d.org_id")
+      .leftJoin("custom_frontend_providers as a", "a.frontend_id", "f.id")
+      .leftJoin("auth_providers as p", "p.id", "a.provider_id")
+      .leftJoin("auth_provider_revisions as r", (join) =>
+        join.onRef("r.provider_id", "=", "p.id").onRef("r.revision", "=", "p.revision"),
+      )
+      .selectAll("f")
+      .select(["d.org_id", "o.state", "p.id as provider_id", "p.type", "p.enabled", "p.revision", "r.data"])
+      .where("d.deleted_at", "is", null)
+      .orderBy("a.position"),
+);
+
+/**
+ * The frontend of a frontdoor that answers at a host: the one that names it,
+ * else the one whose wildcard it fits. With its providers, in one statement, so
+ * that no decision mixes what never was at one moment.
+ *
+ * @param frontdoorId in lower case.
+ * @param host in lower case, without the port that its scheme has by itself.
+ */
+export async function findFrontendAtHost(
+  reader: Reader,
+  frontdoorId: string,
+  host: string,
+): Promise<FrontendAtHost | undefined> {
+  if (!isUuid(frontdoorId)) return undefined;
+  const rows = await selectAtHost.all(reader, { frontdoorId, host, wildcard: toWildcard(host) });
+  const [first] = rows;
+  if (first === undefined) return undefined;
+  const providers = rows.flatMap(({ provider_id: id, type, enabled, revision, data }) =>
+    id === null || revision === null || data === null
+      ? []
+      : [
+          {
+            id,
+            type: type as ProviderTypeName,
+            enabled: enabled === 1,
+            revision,
+            data: dataColumn.decode(data),
+          },
+        ],
+  );
+  return {
+    ...toFrontend(first, providers),
+    orgId: first.org_id,
+    isOpen: first.state === "enabled",
+    providers,
+  };
+}
+
 /** Stores a new frontend. @throws a unique violation when the host name is taken */
 export async function insertFrontend(tx: Tx, frontend: FrontendDraft, now: Date): Promise<void> {
   await tx
@@ -76,8 +187,7 @@ export async function insertFrontend(tx: Tx, frontend: FrontendDraft, now: Date)
     .values({
       id: frontend.id,
       frontdoor_id: frontend.frontdoorId,
-      hostname: frontend.hostname,
-      policy: policyColumn.encode(frontend.policy),
+      ...toColumns(frontend),
       created_at: now.getTime(),
       updated_at: now.getTime(),
     })
@@ -89,11 +199,7 @@ export async function insertFrontend(tx: Tx, frontend: FrontendDraft, now: Date)
 export async function updateFrontend(tx: Tx, frontend: FrontendDraft, now: Date): Promise<void> {
   await tx
     .updateTable("custom_frontends")
-    .set({
-      hostname: frontend.hostname,
-      policy: policyColumn.encode(frontend.policy),
-      updated_at: now.getTime(),
-    })
+    .set({ ...toColumns(frontend), updated_at: now.getTime() })
     .where("id", "=", frontend.id)
     .execute();
   await tx.deleteFrom("custom_frontend_providers").where("frontend_id", "=", frontend.id).execute();

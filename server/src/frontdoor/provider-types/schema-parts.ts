@@ -27,6 +27,14 @@ function ignoringCase(pattern: string): string {
   return pattern.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`);
 }
 
+const headerPattern = new RegExp(headerName);
+const takenHeaderPattern = new RegExp(ignoringCase(takenHeader));
+
+/** Whether a text is a header's name that means nothing to anybody on the way, and so may be given a meaning. */
+export function isFreeHeader(name: string): boolean {
+  return headerPattern.test(name) && !takenHeaderPattern.test(name);
+}
+
 /** What a value must be that one of the patterns refuses. */
 export const patternTexts: ReadonlyMap<string, string> = new Map([
   [httpUrl, "must be an https URL without user name or fragment"],

@@ -2,7 +2,15 @@ import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../../test/parts/databases.ts";
 import type { Caller } from "../../principals/principal.ts";
 import type { ProviderData } from "../provider-types/provider-type.ts";
-import { createRoom, oidcData, reasonOf, refusalOf, type TestRoom, toMachine } from "../test-support.ts";
+import {
+  createRoom,
+  oidcData,
+  reasonOf,
+  refusalOf,
+  type TestRoom,
+  toFrontendDefinition,
+  toMachine,
+} from "../test-support.ts";
 import { findListState } from "./list-store.ts";
 import { openSecrets } from "./secrets.ts";
 import { findProvider } from "./store.ts";
@@ -472,8 +480,7 @@ describeDatabases("auth providers", (under) => {
   it("are deleted with revisions, out of the frontends that accepted them", async () => {
     const { id } = await create();
     const { id: other } = await create({ name: "other" });
-    const policy = { publicPaths: [], emailPatterns: [], requiredClaims: {} };
-    const wanted = { hostname: "app.example.com", providerIds: [id, other], policy };
+    const wanted = toFrontendDefinition({ providerIds: [id, other] });
     const frontend = await room.frontends.create(manager, frontdoorId, wanted);
     await room.providers.delete(manager, refTo(id), {});
     expect(await reasonOf(room.providers.get(manager, refTo(id)))).toBe("AUTH_PROVIDER_NOT_FOUND");
