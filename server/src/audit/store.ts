@@ -2,6 +2,7 @@ import type { Selectable } from "kysely";
 import type { Reader, Tx } from "../db/database.ts";
 import { jsonColumn, jsonTexts } from "../db/json-column.ts";
 import { prepared } from "../db/prepared.ts";
+import { removeRows } from "../db/remove-rows.ts";
 import type { AuditRecordRow } from "../db/schema.ts";
 import type { AuditSubject } from "./audit.ts";
 import type { AuditRecord } from "./record.ts";
@@ -143,23 +144,16 @@ export async function findFirstRecordAbout(
   return row && toRecord(row);
 }
 
-/**
- * Removes up to `limit` of the oldest records from before `horizon`. Answers
- * how many there were.
- */
+/** Removes up to `limit` of the oldest records from before `horizon`, and answers how many there were. */
 export async function deleteRecordsBefore(tx: Tx, horizon: Date, limit: number): Promise<number> {
-  const isOld = tx.selectFrom("audit_records").where("at", "<", horizon.getTime());
-  const last = await isOld
-    .select(["at", "seq"])
-    .orderBy("at")
-    .orderBy("seq")
-    .offset(limit - 1)
-    .limit(1)
-    .executeTakeFirst();
-  const end = last ?? { at: horizon.getTime(), seq: 0 };
-  const result = await tx
-    .deleteFrom("audit_records")
-    .where((eb) => eb(eb.refTuple("at", "seq"), "<=", eb.tuple(end.at, end.seq)))
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
+  return await removeRows(
+    tx,
+    {
+      table: "audit_records",
+      key: ["at", "seq"],
+      where: (eb) => eb("at", "<", horizon.getTime()),
+      orderBy: "at",
+    },
+    limit,
+  );
 }

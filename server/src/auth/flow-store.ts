@@ -1,5 +1,6 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { prepared } from "../db/prepared.ts";
+import { removeOld } from "../db/remove-rows.ts";
 import type { AuthFlowRow } from "../db/schema.ts";
 
 /** A sign-in on its way, as stored. One that has been finished is gone. */
@@ -117,18 +118,5 @@ export async function deleteFlow(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom("auth_flows").where("id", "=", id).execute();
 }
 
-/** Removes up to `limit` flows that were over at `now`. Answers how many there were. */
-export async function deleteExpiredFlows(tx: Tx, now: Date, limit: number): Promise<number> {
-  const result = await tx
-    .deleteFrom("auth_flows")
-    .where("id", "in", (expired) =>
-      expired
-        .selectFrom("auth_flows")
-        .select("id")
-        .where("expires_at", "<=", now.getTime())
-        .orderBy("expires_at")
-        .limit(limit),
-    )
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
-}
+/** Removes flows that are over. */
+export const deleteExpiredFlows = removeOld("auth_flows", ["id"], "expires_at");

@@ -1,5 +1,6 @@
 import type { Tx } from "../db/database.ts";
 import { prepared } from "../db/prepared.ts";
+import { removeOld } from "../db/remove-rows.ts";
 import { hashSecret } from "../lib/secrets.ts";
 
 /** How long it is known that a provider's code was sent, in milliseconds: far longer than any such code is good for. */
@@ -21,18 +22,5 @@ export async function consumeCode(tx: Tx, code: string, now: Date): Promise<bool
   return (await insert.run(tx, { codeHash: hashSecret(code), expiresAt: now.getTime() + sentCodeMs })) === 1;
 }
 
-/** Forgets up to `limit` codes whose day was over at `now`. Answers how many there were. */
-export async function deleteSentCodes(tx: Tx, now: Date, limit: number): Promise<number> {
-  const result = await tx
-    .deleteFrom("sent_codes")
-    .where("code_hash", "in", (expired) =>
-      expired
-        .selectFrom("sent_codes")
-        .select("code_hash")
-        .where("expires_at", "<=", now.getTime())
-        .orderBy("expires_at")
-        .limit(limit),
-    )
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
-}
+/** Forgets codes whose day is over. */
+export const deleteSentCodes = removeOld("sent_codes", ["code_hash"], "expires_at");

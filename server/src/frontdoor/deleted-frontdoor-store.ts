@@ -4,7 +4,8 @@
  */
 import type { Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
-import { deleteIdempotencyKeysOf } from "./providers/idempotency-store.ts";
+import { type Removal, removeRows } from "../db/remove-rows.ts";
+import type { Schema } from "../db/schema.ts";
 
 /**
  * Removes up to about `limit` rows of one deleted frontdoor, the frontdoor's
@@ -21,8 +22,8 @@ export async function removeFromDeletedFrontdoor(tx: Tx, limit: number): Promise
     .$call(forUpdate(tx))
     .executeTakeFirst();
   if (gone === undefined) return false;
-  const isFull = (await removeProviders(tx, gone.id, limit)) || (await removeOthers(tx, gone.id, limit));
-  if (!isFull) await tx.deleteFrom("frontdoors").where("id", "=", gone.id).execute();
+  const hasMore = (await removeProviders(tx, gone.id, limit)) || (await removeOthers(tx, gone.id, limit));
+  if (!hasMore) await tx.deleteFrom("frontdoors").where("id", "=", gone.id).execute();
   return true;
 }
 
@@ -37,62 +38,43 @@ async function removeProviders(tx: Tx, frontdoorId: string, limit: number): Prom
     .execute();
   if (rows.length === 0) return false;
   const ids = rows.map(({ id }) => id);
-  if ((await removeKeys(tx, ids, limit)) === limit) return true;
-  if ((await removeRevisions(tx, ids, limit)) === limit) return true;
-  await tx.deleteFrom("auth_providers").where("id", "in", ids).execute();
+  const hasMore =
+    (await isFull(tx, limit, {
+      table: "auth_provider_api_keys",
+      key: ["id"],
+      where: (eb) => eb("provider_id", "in", ids),
+    })) ||
+    (await isFull(tx, limit, {
+      table: "auth_provider_revisions",
+      key: ["provider_id", "revision"],
+      where: (eb) => eb("provider_id", "in", ids),
+    }));
+  if (!hasMore) await tx.deleteFrom("auth_providers").where("id", "in", ids).execute();
   return true;
-}
-
-async function removeKeys(tx: Tx, providerIds: readonly string[], limit: number): Promise<number> {
-  const some = tx
-    .selectFrom("auth_provider_api_keys")
-    .select("id")
-    .where("provider_id", "in", providerIds)
-    .limit(limit);
-  const result = await tx.deleteFrom("auth_provider_api_keys").where("id", "in", some).executeTakeFirst();
-  return Number(result.numDeletedRows);
-}
-
-async function removeRevisions(tx: Tx, providerIds: readonly string[], limit: number): Promise<number> {
-  const some = tx
-    .selectFrom("auth_provider_revisions")
-    .select(["provider_id", "revision"])
-    .where("provider_id", "in", providerIds)
-    .limit(limit);
-  const result = await tx
-    .deleteFrom("auth_provider_revisions")
-    .where((eb) => eb(eb.refTuple("provider_id", "revision"), "in", some.$asTuple("provider_id", "revision")))
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
 }
 
 /** What else grows without end, in turn. True when there may be more of it. */
 async function removeOthers(tx: Tx, frontdoorId: string, limit: number): Promise<boolean> {
-  for (const remove of [removeChanges, removeFrontends, deleteIdempotencyKeysOf]) {
-    if ((await remove(tx, frontdoorId, limit)) === limit) return true;
-  }
-  return false;
+  return (
+    (await isFull(tx, limit, {
+      table: "auth_provider_changes",
+      key: ["frontdoor_id", "seq"],
+      where: (eb) => eb("frontdoor_id", "=", frontdoorId),
+    })) ||
+    (await isFull(tx, limit, {
+      table: "custom_frontends",
+      key: ["id"],
+      where: (eb) => eb("frontdoor_id", "=", frontdoorId),
+    })) ||
+    (await isFull(tx, limit, {
+      table: "idempotency_keys",
+      key: ["caller_id", "frontdoor_id", "key"],
+      where: (eb) => eb("frontdoor_id", "=", frontdoorId),
+    }))
+  );
 }
 
-async function removeChanges(tx: Tx, frontdoorId: string, limit: number): Promise<number> {
-  const some = tx
-    .selectFrom("auth_provider_changes")
-    .select(["frontdoor_id", "seq"])
-    .where("frontdoor_id", "=", frontdoorId)
-    .limit(limit);
-  const result = await tx
-    .deleteFrom("auth_provider_changes")
-    .where((eb) => eb(eb.refTuple("frontdoor_id", "seq"), "in", some.$asTuple("frontdoor_id", "seq")))
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
-}
-
-async function removeFrontends(tx: Tx, frontdoorId: string, limit: number): Promise<number> {
-  const some = tx
-    .selectFrom("custom_frontends")
-    .select("id")
-    .where("frontdoor_id", "=", frontdoorId)
-    .limit(limit);
-  const result = await tx.deleteFrom("custom_frontends").where("id", "in", some).executeTakeFirst();
-  return Number(result.numDeletedRows);
+/** Removes up to `limit` rows. True when there were as many, and may be more. */
+async function isFull<T extends keyof Schema>(tx: Tx, limit: number, removal: Removal<T>): Promise<boolean> {
+  return (await removeRows(tx, removal, limit)) === limit;
 }

@@ -1,4 +1,5 @@
 import type { Reader, Tx } from "../db/database.ts";
+import { removeOld } from "../db/remove-rows.ts";
 
 /** A client that has proven itself, and the block of addresses it came from. */
 export interface KnownClient {
@@ -53,20 +54,10 @@ export async function findKnownClients(reader: Reader, block: string, limit: num
 /** How long a client is known that does not come again. */
 const knownForMs = 24 * 3600 * 1000;
 
-/** Removes up to `limit` clients that have not come for a day. Answers how many there were. */
-export async function deleteForgottenClients(tx: Tx, now: Date, limit: number): Promise<number> {
-  const horizon = now.getTime() - knownForMs;
-  const last = await tx
-    .selectFrom("known_clients")
-    .select("seen_at")
-    .where("seen_at", "<=", horizon)
-    .orderBy("seen_at")
-    .offset(limit - 1)
-    .limit(1)
-    .executeTakeFirst();
-  const result = await tx
-    .deleteFrom("known_clients")
-    .where("seen_at", "<=", last === undefined ? horizon : last.seen_at)
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
-}
+/** Removes clients that have not come for a day. */
+export const deleteForgottenClients = removeOld(
+  "known_clients",
+  ["block", "client_id"],
+  "seen_at",
+  knownForMs,
+);

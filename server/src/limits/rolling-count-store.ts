@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Tx } from "../db/database.ts";
 import { jsonColumn } from "../db/json-column.ts";
+import { removeOld } from "../db/remove-rows.ts";
 import { clockSlackMs } from "../lib/clock.ts";
 
 /** A counted key, and how often it may be counted within the window. */
@@ -77,6 +78,8 @@ export async function giveBackEvent(tx: Tx, key: string, at: Date, windowMs: num
   if (index >= 0) await writeEvents(tx, key, events.toSpliced(index, 1), windowMs);
 }
 
+const deleteExpiredCounts = removeOld("rolling_counts", ["key"], "expires_at");
+
 /**
  * Removes up to `limit` keys whose events have all left the window. Answers how
  * many there were. What a clock that ran ahead has left stays for one window more.
@@ -87,18 +90,5 @@ export async function deleteStaleCounts(tx: Tx, now: Date, limit: number, window
     .set({ expires_at: now.getTime() + windowMs })
     .where("expires_at", ">", now.getTime() + windowMs + clockSlackMs)
     .execute();
-  const result = await tx
-    .deleteFrom("rolling_counts")
-    .where("key", "in", (stale) =>
-      stale
-        .selectFrom("rolling_counts")
-        .select("key")
-        .where("expires_at", "<=", now.getTime())
-        .orderBy("expires_at")
-        .limit(limit),
-    )
-    // Again outside: on Postgres a row may have been counted in since it was selected.
-    .where("expires_at", "<=", now.getTime())
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
+  return await deleteExpiredCounts(tx, now, limit);
 }

@@ -1,5 +1,6 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { prepared } from "../db/prepared.ts";
+import { removeRows } from "../db/remove-rows.ts";
 import type { BucketCount } from "./window-counts.ts";
 
 const addCount = prepared(
@@ -64,26 +65,17 @@ export async function findCountsUpdatedSince(
 }
 
 /**
- * Removes up to `limit` buckets that have not changed since `from`, and all that
- * have after `to`: those are of a clock that ran ahead. Answers how many there were.
+ * Removes up to `limit` buckets that have not changed since `from`, or have after
+ * `to`: those are of a clock that ran ahead. Answers how many there were.
  */
 export async function deleteCountsOutside(tx: Tx, from: Date, to: Date, limit: number): Promise<number> {
-  const last = await tx
-    .selectFrom("rate_counts")
-    .select("updated_at")
-    .where("updated_at", "<", from.getTime())
-    .orderBy("updated_at")
-    .offset(limit - 1)
-    .limit(1)
-    .executeTakeFirst();
-  const result = await tx
-    .deleteFrom("rate_counts")
-    .where((eb) =>
-      eb.or([
-        eb("updated_at", "<", last === undefined ? from.getTime() : last.updated_at + 1),
-        eb("updated_at", ">", to.getTime()),
-      ]),
-    )
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
+  return await removeRows(
+    tx,
+    {
+      table: "rate_counts",
+      key: ["key", "bucket_at"],
+      where: ({ eb, or }) => or([eb("updated_at", "<", from.getTime()), eb("updated_at", ">", to.getTime())]),
+    },
+    limit,
+  );
 }

@@ -1,5 +1,6 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { dialectOf, forUpdate } from "../db/dialect.ts";
+import { removeRows } from "../db/remove-rows.ts";
 import { clockSlackMs } from "../lib/clock.ts";
 
 /** Calls of one credential on one day. */
@@ -111,22 +112,15 @@ export async function findCalls(
   }));
 }
 
-/** Removes some rows of days before `from` or after `to`, at most `limit`; answers how many. */
+/** Removes up to `limit` rows of days before `from` or after `to`, and answers how many there were. */
 export async function deleteCallsOutside(tx: Tx, from: string, to: string, limit: number): Promise<number> {
-  const key = ["service_user_id", "credential_id", "day"] as const;
-  const result = await tx
-    .deleteFrom("service_user_usage")
-    .where(({ eb, refTuple, selectFrom }) =>
-      eb(
-        refTuple(...key),
-        "in",
-        selectFrom("service_user_usage")
-          .select(key)
-          .where(({ eb, or }) => or([eb("day", "<", from), eb("day", ">", to)]))
-          .limit(limit)
-          .$asTuple(...key),
-      ),
-    )
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
+  return await removeRows(
+    tx,
+    {
+      table: "service_user_usage",
+      key: ["service_user_id", "credential_id", "day"],
+      where: ({ eb, or }) => or([eb("day", "<", from), eb("day", ">", to)]),
+    },
+    limit,
+  );
 }

@@ -1,6 +1,7 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
 import { prepared } from "../db/prepared.ts";
+import { removeOld } from "../db/remove-rows.ts";
 import type { SessionRow } from "../db/schema.ts";
 import type { Device, LiveSession, Session } from "./session.ts";
 
@@ -218,18 +219,5 @@ export async function touchSessions(tx: Tx, uses: readonly { id: string; at: Dat
   }
 }
 
-/** Removes up to `limit` sessions that were over at `now`. Answers how many there were. */
-export async function deleteExpiredSessions(tx: Tx, now: Date, limit: number): Promise<number> {
-  const result = await tx
-    .deleteFrom("sessions")
-    .where("id", "in", (expired) =>
-      expired
-        .selectFrom("sessions")
-        .select("id")
-        .where("expires_at", "<=", now.getTime())
-        .orderBy("expires_at")
-        .limit(limit),
-    )
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
-}
+/** Removes sessions that are over. */
+export const deleteExpiredSessions = removeOld("sessions", ["id"], "expires_at");

@@ -1,6 +1,7 @@
 /** Assertions that were used: each `jti` is consumed once, over all processes (RFC 7523 §3). */
 import type { Tx } from "../db/database.ts";
 import { prepared } from "../db/prepared.ts";
+import { removeOld } from "../db/remove-rows.ts";
 
 const insert = prepared((database, row: { id: string; expiresAt: number }) =>
   database
@@ -18,18 +19,5 @@ export async function consumeAssertion(tx: Tx, id: string, expiresAt: Date): Pro
   return (await insert.run(tx, { id, expiresAt: expiresAt.getTime() })) === 1;
 }
 
-/** Forgets up to `limit` assertions that had expired at `horizon`. Answers how many there were. */
-export async function deleteUsedAssertions(tx: Tx, horizon: Date, limit: number): Promise<number> {
-  const result = await tx
-    .deleteFrom("used_assertions")
-    .where("id", "in", (expired) =>
-      expired
-        .selectFrom("used_assertions")
-        .select("id")
-        .where("expires_at", "<=", horizon.getTime())
-        .orderBy("expires_at")
-        .limit(limit),
-    )
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
-}
+/** Forgets assertions that have expired. */
+export const deleteUsedAssertions = removeOld("used_assertions", ["id"], "expires_at");

@@ -1,5 +1,6 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { prepared } from "../db/prepared.ts";
+import { removeOld } from "../db/remove-rows.ts";
 
 /** A revoked access token, until it expires by itself. */
 export interface RevokedToken {
@@ -36,18 +37,5 @@ export async function findRevokedTokens(reader: Reader, now: Date, limit: number
   return rows.map((row) => ({ jti: row.jti, expiresAt: new Date(row.expires_at) }));
 }
 
-/** Forgets up to `limit` revocations of tokens that had expired at `horizon`. Answers how many there were. */
-export async function deleteRevokedTokens(tx: Tx, horizon: Date, limit: number): Promise<number> {
-  const result = await tx
-    .deleteFrom("revoked_tokens")
-    .where("jti", "in", (expired) =>
-      expired
-        .selectFrom("revoked_tokens")
-        .select("jti")
-        .where("expires_at", "<=", horizon.getTime())
-        .orderBy("expires_at")
-        .limit(limit),
-    )
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
-}
+/** Forgets revocations of tokens that have expired. */
+export const deleteRevokedTokens = removeOld("revoked_tokens", ["jti"], "expires_at");

@@ -1,5 +1,6 @@
 import type { Reader, Tx } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
+import { removeOld } from "../../db/remove-rows.ts";
 import type { AuthProviderApiKeyRow } from "../../db/schema.ts";
 import { clockSlackMs } from "../../lib/clock.ts";
 import { isUuid } from "../../lib/ids.ts";
@@ -108,18 +109,13 @@ export async function touchApiKeys(
   }
 }
 
-/** Removes up to `limit` keys that expired before `horizon`, and answers how many there were. */
-export async function deleteApiKeysExpiredBefore(tx: Tx, horizon: Date, limit: number): Promise<number> {
-  const result = await tx
-    .deleteFrom("auth_provider_api_keys")
-    .where("id", "in", (expired) =>
-      expired
-        .selectFrom("auth_provider_api_keys")
-        .select("id")
-        .where("expires_at", "<", horizon.getTime())
-        .orderBy("expires_at")
-        .limit(limit),
-    )
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
-}
+/** How long an expired key is kept to be looked at, in milliseconds. */
+const expiredKeysKeptMs = 90 * 86_400_000;
+
+/** Removes keys that expired long ago. */
+export const deleteExpiredApiKeys = removeOld(
+  "auth_provider_api_keys",
+  ["id"],
+  "expires_at",
+  expiredKeysKeptMs,
+);

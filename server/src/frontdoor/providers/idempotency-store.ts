@@ -1,4 +1,5 @@
 import type { Reader, Tx } from "../../db/database.ts";
+import { removeOld } from "../../db/remove-rows.ts";
 import type { SealedColumn } from "../../encryption/sealed-column.ts";
 import { answerColumn } from "./columns.ts";
 import type { ProviderSummary } from "./provider.ts";
@@ -61,35 +62,9 @@ export async function upsertIdempotentAnswer(
     .execute();
 }
 
-/** Removes up to `limit` of those that stand for nothing any more, and answers how many there were. */
-export async function deleteIdempotencyKeysBefore(tx: Tx, now: Date, limit: number): Promise<number> {
-  return await deleteSome(tx, limit, (keys) => keys.where("expires_at", "<=", now.getTime()));
-}
-
-/** Removes up to `limit` of a frontdoor's, and answers how many there were. */
-export async function deleteIdempotencyKeysOf(tx: Tx, frontdoorId: string, limit: number): Promise<number> {
-  return await deleteSome(tx, limit, (keys) => keys.where("frontdoor_id", "=", frontdoorId));
-}
-
-async function deleteSome(
-  tx: Tx,
-  limit: number,
-  choose: (keys: ReturnType<typeof selectKeys>) => ReturnType<typeof selectKeys>,
-): Promise<number> {
-  const some = choose(selectKeys(tx)).limit(limit);
-  const result = await tx
-    .deleteFrom("idempotency_keys")
-    .where((eb) =>
-      eb(
-        eb.refTuple("caller_id", "frontdoor_id", "key"),
-        "in",
-        some.$asTuple("caller_id", "frontdoor_id", "key"),
-      ),
-    )
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
-}
-
-function selectKeys(tx: Tx) {
-  return tx.selectFrom("idempotency_keys").select(["caller_id", "frontdoor_id", "key"]);
-}
+/** Removes those that stand for nothing any more. */
+export const deleteExpiredIdempotencyKeys = removeOld(
+  "idempotency_keys",
+  ["caller_id", "frontdoor_id", "key"],
+  "expires_at",
+);

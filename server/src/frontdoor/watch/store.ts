@@ -1,5 +1,6 @@
-import type { Reader, Tx } from "../../db/database.ts";
+import type { Reader } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
+import { removeOld } from "../../db/remove-rows.ts";
 import { type ChangePlace, isSamePlace } from "../frontdoors/store.ts";
 import type { ProviderTypeName } from "../provider-types/provider-type.ts";
 import { dataColumn, payloadColumn, sealedSecretsColumn } from "../providers/columns.ts";
@@ -144,17 +145,13 @@ function toProviders({
   ];
 }
 
-/** Removes up to `limit` changes from before `horizon`, and answers how many there were. */
-export async function deleteChangesBefore(tx: Tx, horizon: Date, limit: number): Promise<number> {
-  const old = tx
-    .selectFrom("auth_provider_changes")
-    .select(["frontdoor_id", "seq"])
-    .where("created_at", "<", horizon.getTime())
-    .orderBy("created_at")
-    .limit(limit);
-  const result = await tx
-    .deleteFrom("auth_provider_changes")
-    .where((eb) => eb(eb.refTuple("frontdoor_id", "seq"), "in", old.$asTuple("frontdoor_id", "seq")))
-    .executeTakeFirst();
-  return Number(result.numDeletedRows);
-}
+/** How long a stream may be away and still go on where it was, in milliseconds. */
+const changesKeptMs = 3_600_000;
+
+/** Removes changes that no stream goes on from any more. */
+export const deleteOldChanges = removeOld(
+  "auth_provider_changes",
+  ["frontdoor_id", "seq"],
+  "created_at",
+  changesKeptMs,
+);

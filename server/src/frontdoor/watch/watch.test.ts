@@ -184,7 +184,7 @@ describeDatabases("watching providers", (under) => {
       const old = await takeToken(stream);
       await rename(id, "b");
       const sweep = createFrontdoorSweep(under.database, room.context.clock);
-      room.context.pass(3600);
+      room.context.pass(3599);
       await sweep();
       expect(await take(open(old), 2)).toEqual(["alive", "updated b"]);
       room.context.pass(1);
