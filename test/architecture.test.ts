@@ -33,7 +33,7 @@ const rooms: Rooms = {
   encryption: ["lib", "db"],
   // Algorithms, keys, compact JWS: whoever reviews cryptography opens this.
   signatures: ["lib"],
-  principals: ["lib", "http", "assembly"],
+  principals: ["lib", "assembly", "signatures"],
   audit: ["lib", "http", "assembly", "db", "principals"],
   limits: ["lib", "http", "assembly", "config", "db", "principals", "audit"],
   organizations: ["lib", "assembly", "db", "changes", "principals", "audit"],
@@ -50,7 +50,6 @@ const rooms: Rooms = {
     "signatures",
     "principals",
     "audit",
-    "limits",
   ],
   sessions: ["lib", "http", "assembly", "config", "db", "changes", "principals", "audit"],
   passkeys: ["lib", "assembly", "db", "principals", "audit"],

@@ -15,7 +15,6 @@ import type { Clock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
 import type { Tracing } from "./lib/tracing.ts";
 import { assembleLimits } from "./limits/assemble.ts";
-import { guardChain } from "./limits/guarded-chain.ts";
 import { assembleMail } from "./mail/assemble.ts";
 import { assembleOrganizations } from "./organizations/assemble.ts";
 import { assemblePages } from "./pages/assemble.ts";
@@ -26,6 +25,7 @@ import { type App, serve } from "./serving.ts";
 import { assembleSessions } from "./sessions/assemble.ts";
 import type { Storage } from "./storage.ts";
 import { assembleTokens } from "./tokens/assemble.ts";
+import { assembleGrants } from "./tokens/assemble-grants.ts";
 import { assembleUsers } from "./users/assemble.ts";
 import { hasWayInWithoutPasskey } from "./users/identity-service.ts";
 import { findUser } from "./users/store.ts";
@@ -85,25 +85,19 @@ async function addGround(house: House, options: AppOptions, siteName: string) {
   return { guard, flowLimits, mailboxLimits, mailer, notifier, egress, documents };
 }
 
-/**
- * Adds all rooms, each after those that it stands on.
- *
- * @param stopping aborts when the server begins to stop.
- */
-async function addRooms(house: House, options: AppOptions, stopping: AbortSignal) {
-  const { config, storage, log, clock } = options;
-  const { database, feed, audit, sealer, rotation, secrets } = storage;
-  const { publicUrl, adminEmails, limits, authentication } = config;
-  const siteName = authentication.passkey?.rpDisplayName ?? new URL(publicUrl).host;
-  const ground = { database, feed, audit, clock, log };
-  const { guard, notifier, ...means } = await addGround(house, options, siteName);
+type Ground = Awaited<ReturnType<typeof addGround>>;
 
+/** Adds who there is: organizations, the machines and the people in them. */
+function addPrincipals(house: House, options: AppOptions, { notifier }: Ground) {
+  const { config, storage, log, clock } = options;
+  const { database, feed, audit, secrets } = storage;
+  const { publicUrl, adminEmails, limits, authentication } = config;
+  const ground = { database, feed, audit, clock, log };
   const organizations = house.add(assembleOrganizations({ ...ground, limits }));
-  const { access, findTenant } = organizations;
   const serviceUsers = house.add(
     assembleServiceUsers({
       ...ground,
-      access,
+      access: organizations.access,
       lifetimes: authentication.credentials,
       findOrganizationState: organizations.findState,
     }),
@@ -118,7 +112,6 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       isUser: async (id) => (await findUser(database.reader, id)) !== undefined,
     }),
   );
-  const { sessions, cookies, authenticator } = people;
   const passkeys = house.add(
     assemblePasskeys({
       ...ground,
@@ -132,12 +125,30 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       ...ground,
       signup: authentication.signup,
       adminEmails,
-      endSessions: (tx, userId) => sessions.endAll(tx, userId),
+      endSessions: (tx, userId) => people.sessions.endAll(tx, userId),
       forgetPasskeys: passkeys.deleteAll,
       hasPasskey: passkeys.hasPasskey,
       onUnlink: notifier.tellOfUnlinking,
     }),
   );
+  return { organizations, serviceUsers, people, passkeys, users };
+}
+
+/**
+ * Adds all rooms, each after those that it stands on.
+ *
+ * @param stopping aborts when the server begins to stop.
+ */
+async function addRooms(house: House, options: AppOptions, stopping: AbortSignal) {
+  const { config, storage, log, clock } = options;
+  const { database, feed, audit, sealer, rotation } = storage;
+  const { publicUrl, limits, authentication } = config;
+  const siteName = authentication.passkey?.rpDisplayName ?? new URL(publicUrl).host;
+  const ground = { database, feed, audit, clock, log };
+  const means = await addGround(house, options, siteName);
+  const { organizations, serviceUsers, people, passkeys, users } = addPrincipals(house, options, means);
+  const { access, findTenant } = organizations;
+  const { sessions, cookies, authenticator } = people;
   const { browserSignIn, strategies, browsers } = house.add(
     assembleSignIn({
       ...ground,
@@ -154,20 +165,40 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       passkeys,
       holdPasskey: passkeys.hold,
       accounts: users.accounts,
-      onTakeOver: notifier.tellOfTakeOver,
+      onTakeOver: means.notifier.tellOfTakeOver,
     }),
   );
-  const { judges } = house.add(
+  const tokens = house.add(
     await assembleTokens({
       ...ground,
       sealer,
       rotation,
       authentication,
       publicUrl,
+      assertionKeys: serviceUsers.assertionKeys,
+      subjects: { ...serviceUsers.subjects, ...people.subjects },
+    }),
+  );
+  const findSessionCookies = authenticator.findCookies;
+  const { judge, guarded, chain } = house.add(
+    assemblePrincipals({
+      judges: { ...serviceUsers.judges, ...people.judges, ...tokens.judges },
+      guard: means.guard,
+      findSessionCookies,
+      findUser: users.findMessage,
+      findServiceUser: serviceUsers.findMessage,
+    }),
+  );
+  house.add(
+    assembleGrants({
+      ...ground,
+      authentication,
+      publicUrl,
       bodyBytes: limits.bodyBytes,
-      guard,
-      serviceUsers: serviceUsers.authenticator,
-      sessions: authenticator,
+      tokens,
+      judge,
+      guarded,
+      findSessionCookies,
       isMember: organizations.isMember,
       findUserOrganizationIds: organizations.findForemostIds,
       findVisibleProject: organizations.findVisibleProject,
@@ -176,15 +207,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       clearDeadSession: (header) => browserSignIn.clearDeadSession(header),
     }),
   );
-  const principals = house.add(
-    assemblePrincipals({
-      judges,
-      findSessionCookies: authenticator.findCookies,
-      findUser: users.findMessage,
-      findServiceUser: serviceUsers.findMessage,
-    }),
-  );
-  const streams = { authenticate: principals.authenticateStream, stopping, findTenant };
+  const streams = { authenticate: chain.authenticateAgain, stopping, findTenant };
   house.add(
     assembleAudit({
       ...ground,
@@ -205,7 +228,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       documents: means.documents,
       clockSkewSeconds: authentication.clockSkewSeconds,
       issuer: authentication.token.issuer,
-      judges,
+      judge,
       findMemberships: organizations.findMemberships,
       requestSeconds: limits.requestTimeSeconds,
     }),
@@ -230,5 +253,5 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
     }),
   );
   const { ensureBootstrap } = serviceUsers;
-  return { principals: guardChain(principals.chain, guard), renderLost, ensureBootstrap };
+  return { principals: chain, renderLost, ensureBootstrap };
 }

@@ -2,10 +2,11 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { AuditRefusal } from "../audit/audit.ts";
 import { DomainError, type Reason } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { createPrincipalChain } from "../principals/chain.ts";
+import { createPrincipalChain, type PrincipalChain } from "../principals/chain.ts";
+import type { PresentedCredential } from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
+import { createTestJudge } from "../principals/test-support.ts";
 import { type CredentialGuard, createCredentialGuard } from "./credential-guard.ts";
-import { guardChain } from "./guarded-chain.ts";
 import { WindowCounts } from "./window-counts.ts";
 
 const machine: Principal = {
@@ -52,19 +53,30 @@ function requestFrom(clientAddress: string): RequestInfo {
   return { requestId: "r", clientAddress, fromTrustedProxy: false, userAgent: "", outcome: {} };
 }
 
+/** The guard before a judge that says the same of every credential. */
+function guardOver(judge: () => Promise<Principal>) {
+  return guard({ judge: async () => ({ principal: await judge() }) });
+}
+
+function secretOf(id: string): PresentedCredential {
+  return { kind: "basic", id, secret: "s" };
+}
+
 /** Presents a secret; answers `ok` or the reason of the refusal. */
 async function present(
   address: string,
   id: string | undefined,
   isGood: boolean,
-  kind = "client_secret",
+  kind: "access_token" | "opaque_token" | "session" = "access_token",
 ): Promise<Reason | "ok"> {
+  const presented: PresentedCredential =
+    id !== undefined ? secretOf(id) : kind === "session" ? { kind, cookie: "c" } : { kind, token: "t" };
   const judge = async () => {
     if (isGood) return machine;
     throw new DomainError("NOT_AUTHENTICATED", { detail: "wrong client secret" });
   };
   try {
-    await guard.judge(requestFrom(address), { kind, clientId: id }, judge);
+    await guardOver(judge).judge(presented, requestFrom(address));
     return "ok";
   } catch (error) {
     if (error instanceof DomainError) return error.reason;
@@ -106,11 +118,7 @@ describe("failures of one client from one address", () => {
   it("say when to try again", async () => {
     await failTimes(20, "192.0.2.1", () => clientId);
     nowMs += 10_000;
-    const refused = guard.judge(
-      requestFrom("192.0.2.1"),
-      { kind: "client_secret", clientId },
-      async () => machine,
-    );
+    const refused = guardOver(async () => machine).judge(secretOf(clientId), requestFrom("192.0.2.1"));
     await expect(refused).rejects.toMatchObject({ kind: "resource_exhausted", retryAfterSeconds: 55 });
   });
 
@@ -160,9 +168,10 @@ describe("failures of one address", () => {
 
   it("include tokens and what cannot be read, of which a good one is never refused", async () => {
     for (let count = 0; count < 99; count += 1) await present("192.0.2.1", undefined, false, "access_token");
-    expect(() => guard.refuse(requestFrom("192.0.2.1"), { kind: "malformed" }, "basic: no colon")).toThrow(
-      expect.objectContaining({ reason: "NOT_AUTHENTICATED" }),
-    );
+    const unreadable = { kind: "malformed", detail: "basic: no colon" } as const;
+    await expect(
+      guardOver(async () => machine).judge(unreadable, requestFrom("192.0.2.1")),
+    ).rejects.toMatchObject({ reason: "NOT_AUTHENTICATED" });
     expect(await present("192.0.2.1", undefined, false, "access_token")).toBe("TOO_MANY_FAILURES");
     expect(await present("192.0.2.1", undefined, true, "access_token")).toBe("ok");
     expect(await present("192.0.2.1", undefined, true, "opaque_token")).toBe("ok");
@@ -177,9 +186,8 @@ describe("what does not count", () => {
     ["a malformed request", new DomainError("INVALID_REQUEST")],
   ])("%s", async (_, failure) => {
     for (let count = 0; count < 120; count += 1) {
-      const judged = guard.judge(requestFrom("192.0.2.1"), { kind: "client_secret", clientId }, () =>
-        Promise.reject(failure),
-      );
+      const { judge } = guardOver(() => Promise.reject(failure));
+      const judged = judge(secretOf(clientId), requestFrom("192.0.2.1"));
       await expect(judged).rejects.toBe(failure);
     }
     expect(await present("192.0.2.1", clientId, true)).toBe("ok");
@@ -197,7 +205,7 @@ describe("what is recorded", () => {
     const owner = { type: "serviceuser", id: machine.id, orgId: machine.orgId } as const;
     const refusal = new DomainError("PRINCIPAL_DISABLED", { detail: "disabled", owner });
     const request = requestFrom("192.0.2.1");
-    const judged = guard.judge(request, { kind: "client_secret", clientId }, () => Promise.reject(refusal));
+    const judged = guardOver(() => Promise.reject(refusal)).judge(secretOf(clientId), request);
     await expect(judged).rejects.toBe(refusal);
     expect(refusals).toEqual([
       {
@@ -216,8 +224,8 @@ describe("what is recorded", () => {
   it("the credential itself where its holder's id was presented in its place", async () => {
     const owner = { type: "serviceuser", id: machine.id, credentialId: otherClientId } as const;
     const refusal = new DomainError("NOT_AUTHENTICATED", { owner });
-    const proof = { kind: "client_secret", clientId: machine.id };
-    const judged = guard.judge(requestFrom("192.0.2.1"), proof, () => Promise.reject(refusal));
+    const { judge } = guardOver(() => Promise.reject(refusal));
+    const judged = judge(secretOf(machine.id), requestFrom("192.0.2.1"));
     await expect(judged).rejects.toBe(refusal);
     expect(refusals).toMatchObject([{ credentialId: otherClientId, target: otherClientId }]);
   });
@@ -233,19 +241,29 @@ describe("what is recorded", () => {
   });
 });
 
-describe("a guarded chain", () => {
-  const chain = createPrincipalChain({
+describe("a chain behind the guard", () => {
+  const judge = createTestJudge({
     basic: async (_, secret) => {
       if (secret === "right") return machine;
       throw new DomainError("NOT_AUTHENTICATED", { detail: "wrong client secret" });
     },
+    accessToken: async (token) => {
+      if (token === "good.b.c") return { ...machine, id: "other", credentialKind: "access_token" };
+      throw new DomainError("NOT_AUTHENTICATED", { detail: "bad token" });
+    },
   });
-  const basic = (secret: string) =>
-    new Headers({ authorization: `Basic ${Buffer.from(`${clientId}:${secret}`).toString("base64")}` });
+  const findSessionCookies = () => [];
+  const basic = (secret: string, token?: string) => {
+    const authorization = `Basic ${Buffer.from(`${clientId}:${secret}`).toString("base64")}`;
+    return new Headers({ authorization, ...(token && { "x-user-token": token }) });
+  };
+  let chain: PrincipalChain;
+  beforeEach(() => {
+    chain = createPrincipalChain({ judge, guarded: guard(judge), findSessionCookies });
+  });
 
   it("limits by the id in the header", async () => {
-    const guarded = guardChain(chain, guard);
-    const ask = (secret: string) => guarded.authenticate(basic(secret), "required", requestFrom("192.0.2.1"));
+    const ask = (secret: string) => chain.authenticate(basic(secret), "required", requestFrom("192.0.2.1"));
     expect(await ask("right")).toBe(machine);
     for (let count = 0; count < 20; count += 1) {
       await expect(ask("wrong")).rejects.toMatchObject({ reason: "NOT_AUTHENTICATED" });
@@ -253,21 +271,43 @@ describe("a guarded chain", () => {
     await expect(ask("right")).rejects.toMatchObject({ reason: "TOO_MANY_FAILURES" });
   });
 
+  it("notes the principal, and the kind of what is refused, in an open method too", async () => {
+    const request = requestFrom("192.0.2.1");
+    await chain.authenticate(basic("right"), "required", request);
+    expect(request.outcome).toEqual({
+      principal: `serviceuser:${machine.id}`,
+      credentialKind: "client_secret",
+    });
+    for (const policy of ["required", "open"] as const) {
+      const refused = requestFrom("192.0.2.1");
+      await chain.authenticate(basic("wrong"), policy, refused).catch(() => undefined);
+      expect(refused.outcome).toEqual({ credentialKind: "client_secret" });
+    }
+  });
+
   it("records nothing where nothing was presented, or where a method overlooks it", async () => {
-    const guarded = guardChain(chain, guard);
-    const none = guarded.authenticate(new Headers(), "required", requestFrom("192.0.2.1"));
+    const none = chain.authenticate(new Headers(), "required", requestFrom("192.0.2.1"));
     await expect(none).rejects.toMatchObject({ reason: "NOT_AUTHENTICATED" });
-    expect(await guarded.authenticate(basic("wrong"), "open", requestFrom("192.0.2.1"))).toBeUndefined();
-    expect(await guarded.authenticate(basic("wrong"), "grant", requestFrom("192.0.2.1"))).toBeUndefined();
+    expect(await chain.authenticate(basic("wrong"), "open", requestFrom("192.0.2.1"))).toBeUndefined();
+    expect(await chain.authenticate(basic("wrong"), "grant", requestFrom("192.0.2.1"))).toBeUndefined();
+    await expect(chain.authenticateAgain(basic("wrong"))).rejects.toMatchObject({ detail: /wrong/ });
     expect(refusals).toEqual([]);
   });
 
   it("records what cannot be read", async () => {
-    const guarded = guardChain(chain, guard);
     const header = new Headers({ authorization: "Basic ***" });
-    await expect(guarded.authenticate(header, "required", requestFrom("192.0.2.1"))).rejects.toMatchObject({
+    await expect(chain.authenticate(header, "required", requestFrom("192.0.2.1"))).rejects.toMatchObject({
       reason: "NOT_AUTHENTICATED",
     });
     expect(refusals).toMatchObject([{ credentialKind: "malformed", detail: "basic: not base64 of UTF-8" }]);
+  });
+
+  it.each([
+    ["bad.b.c", { credentialKind: "access_token", detail: "bad token" }],
+    ["good.b.c", { credentialKind: "client_secret", detail: "two credentials name different principals" }],
+  ])("records of two credentials the one that is refused: %s", async (token, expected) => {
+    const asked = chain.authenticate(basic("right", token), "required", requestFrom("192.0.2.1"));
+    await expect(asked).rejects.toMatchObject({ reason: "NOT_AUTHENTICATED" });
+    expect(refusals).toMatchObject([expected]);
   });
 });

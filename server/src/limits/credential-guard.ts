@@ -1,6 +1,6 @@
 /**
- * The guard before every judgement of a machine's credential: bounds how often one
- * can be wrong, and puts each refusal into the audit trail.
+ * The guard before the judge of credentials: bounds how often one can be wrong,
+ * and puts each refusal into the audit trail.
  *
  * This room owns the counts of what strangers could do without end: failures,
  * sign-ins begun, codes guessed, mails. It never says whether a credential is
@@ -21,20 +21,18 @@
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import { toAddressBlock } from "../http/address-block.ts";
-import { DomainError, type ErrorKind } from "../lib/errors.ts";
+import { DomainError } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
 import { createLru } from "../lib/lru.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { type Principal, toPrincipalLabel } from "../principals/principal.ts";
+import { type CredentialJudge, type GuardedJudge, isRefusal } from "../principals/judge.ts";
+import { credentialKindNames, type PresentedCredential } from "../principals/presented.ts";
+import { toPrincipalLabel } from "../principals/principal.ts";
 
-/** A credential as it is presented. */
-export interface PresentedProof {
-  /** `client_secret`, `opaque_token`, `key_pair`, `access_token`, `session`; noted for log, metrics and audit. */
+/** What was refused: the kind as it is noted, and the client id of a secret. */
+interface RefusedCredential {
   readonly kind: string;
-  /**
-   * Of a secret that is presented with one, as it is presented. Recorded only
-   * if it is an id, for it might be a secret in the wrong field.
-   */
+  /** As it is presented. Recorded only if it is an id, for it might be a secret in the wrong field. */
   readonly clientId?: string | undefined;
 }
 
@@ -68,28 +66,16 @@ export interface CredentialGuardOptions {
 /** Names of the limits on failed credentials. */
 export type FailureLimit = "client_failures" | "address_failures";
 
-/** Stands before every judgement of a machine's credential. */
-export interface CredentialGuard {
-  /**
-   * Has a credential judged, and notes in the request's outcome whose it was.
-   *
-   * @throws DomainError TOO_MANY_FAILURES, and what `judge` throws
-   */
-  judge(request: RequestInfo, proof: PresentedProof, judge: () => Promise<Principal>): Promise<Principal>;
-  /** Refuses what was presented and needs no judging: it could not be read. */
-  refuse(request: RequestInfo, proof: PresentedProof, detail: string): never;
-}
-
-/** Kinds of refusal that say something about a credential; all others, such as an outage, do not count. */
-const failures: ReadonlySet<ErrorKind> = new Set([
-  "unauthenticated",
-  "permission_denied",
-  "not_found",
-  "failed_precondition",
-]);
+/** Puts the guard before a judge. All that one guard stands before share its limits. */
+export type CredentialGuard = (judge: CredentialJudge) => GuardedJudge;
 
 /** Bounds of what is remembered, in entries. */
 const rememberedAddresses = 10_000;
+
+function toRefused(presented: PresentedCredential): RefusedCredential {
+  const clientId = presented.kind === "basic" ? presented.id : undefined;
+  return { kind: credentialKindNames[presented.kind], clientId };
+}
 
 function toClient(block: string, clientId: string) {
   return { block, clientId: clientId.toLowerCase() };
@@ -146,7 +132,7 @@ export function createCredentialGuard(options: CredentialGuardOptions): Credenti
     return ofAddress > perAddress ? tooMany(addressKey, perAddress) : undefined;
   }
 
-  function record(request: RequestInfo, { kind, clientId }: PresentedProof, refusal: DomainError): void {
+  function record(request: RequestInfo, { kind, clientId }: RefusedCredential, refusal: DomainError): void {
     const { reason, detail, owner, unknownCredentialId } = refusal;
     const presentedId = clientId !== undefined && isUuid(clientId) ? clientId.toLowerCase() : undefined;
     const credentialId = owner?.credentialId ?? unknownCredentialId ?? presentedId;
@@ -165,42 +151,46 @@ export function createCredentialGuard(options: CredentialGuardOptions): Credenti
   /** Counts and records a refusal; answers what the caller is to hear. */
   async function onRefused(
     request: RequestInfo,
-    proof: PresentedProof,
+    presented: PresentedCredential,
     refusal: DomainError,
   ): Promise<DomainError> {
-    record(request, proof, refusal);
-    if (proof.kind === "session") return refusal;
-    return (await count(toBlock(request.clientAddress), proof.clientId)) ?? refusal;
+    const refused = toRefused(presented);
+    record(request, refused, refusal);
+    if (presented.kind === "session") return refusal;
+    return (await count(toBlock(request.clientAddress), refused.clientId)) ?? refusal;
   }
 
-  return {
-    async judge(request, proof, judge) {
+  function refuse(request: RequestInfo, detail: string, presented?: PresentedCredential): never {
+    const { credentialKind: kind = "malformed" } = request.outcome;
+    const refusal = new DomainError("NOT_AUTHENTICATED", { detail });
+    record(request, presented === undefined ? { kind } : toRefused(presented), refusal);
+    // Nothing was guessed: what this process counts is enough.
+    const addressKey = `address ${toBlock(request.clientAddress)}`;
+    if (counts.add(addressKey) > perAddress) throw tooMany(addressKey, perAddress);
+    throw refusal;
+  }
+
+  return (guarded) => ({
+    refuse,
+    async judge(presented, request) {
+      if (presented.kind === "malformed") return refuse(request, presented.detail);
       const { outcome } = request;
-      outcome.credentialKind = proof.kind;
+      outcome.credentialKind = credentialKindNames[presented.kind];
       const block = toBlock(request.clientAddress);
-      const usedUp = proof.clientId === undefined ? undefined : await findUsedUp(block, proof.clientId);
+      const usedUp = presented.kind === "basic" ? await findUsedUp(block, presented.id) : undefined;
       if (usedUp !== undefined) {
-        record(request, proof, usedUp);
+        record(request, toRefused(presented), usedUp);
         throw usedUp;
       }
       try {
-        const principal = await judge();
-        outcome.credentialKind = principal.credentialKind;
-        outcome.principal = toPrincipalLabel(principal);
-        if (proof.clientId !== undefined) goodClients.note(toClient(block, proof.clientId));
-        return principal;
+        const proof = await guarded.judge(presented);
+        outcome.credentialKind = proof.principal.credentialKind;
+        outcome.principal = toPrincipalLabel(proof.principal);
+        if (presented.kind === "basic") goodClients.note(toClient(block, presented.id));
+        return proof;
       } catch (error) {
-        if (error instanceof DomainError && failures.has(error.kind))
-          throw await onRefused(request, proof, error);
-        throw error;
+        throw isRefusal(error) ? await onRefused(request, presented, error) : error;
       }
     },
-    refuse(request, proof, detail) {
-      // Nothing was guessed: what this process counts is enough.
-      record(request, proof, new DomainError("NOT_AUTHENTICATED", { detail }));
-      const addressKey = `address ${toBlock(request.clientAddress)}`;
-      if (counts.add(addressKey) > perAddress) throw tooMany(addressKey, perAddress);
-      throw new DomainError("NOT_AUTHENTICATED", { detail });
-    },
-  };
+  });
 }

@@ -2,122 +2,88 @@
  * Who is calling.
  *
  * Turns the credentials on a request into one principal. A credential that is
- * present but bad fails the request; it never falls through to another. This
- * room judges no credential itself: each kind has an authenticator, handed in
- * by the composition root, and a kind without one is refused.
+ * present but bad fails the request; it never falls through to another.
  */
-
-import { findCookies } from "../http/node-http.ts";
 import { DomainError } from "../lib/errors.ts";
+import type { RequestInfo } from "../lib/request.ts";
+import { type CredentialJudge, type GuardedJudge, isRefusal, judgeAll, refuseMixed } from "./judge.ts";
 import {
+  credentialKindNames,
   type FindSessionCookies,
-  type PresentedCredential,
+  type HeaderCredential,
   readPresentedCredentials,
-  sessionCookieName,
 } from "./presented.ts";
-import { type Principal, toPrincipalLabel } from "./principal.ts";
-
-/** Judge a credential of one kind each; all throw DomainError when it is bad. */
-export interface Authenticators {
-  /** A client secret, or an opaque token under its own or its service user's id. */
-  basic?(id: string, secret: string): Promise<Principal>;
-  accessToken?(token: string): Promise<Principal>;
-  opaqueToken?(token: string): Promise<Principal>;
-  session?(cookie: string): Promise<Principal>;
-  /** Of a request's session cookies those that count; absent, all do. */
-  readonly findSessionCookies?: FindSessionCookies;
-}
+import type { Principal } from "./principal.ts";
 
 /** What a method asks for; see `vestibule.v1.CredentialPolicy`. */
 export type CredentialPolicy = "required" | "open" | "grant";
 
-/** Where the principal and what is known of its credential are noted for log and audit. */
-export interface AuthenticationNote {
-  principal?: string;
-  credentialKind?: string;
-}
-
 /** Turns requests into principals. */
 export interface PrincipalChain {
-  /** Every credential of a request that counts, not yet judged. @throws DomainError UNAVAILABLE */
-  findPresented(header: Headers): Promise<PresentedCredential[]>;
-  /** The one principal of all that is presented, or DomainError (NOT_AUTHENTICATED, …). */
-  judge(presented: readonly PresentedCredential[], note: AuthenticationNote): Promise<Principal>;
   /**
-   * - `required`: a principal, or DomainError (NOT_AUTHENTICATED, …).
-   * - `open`: the principal if the credentials are good, else undefined.
-   * - `grant`: always undefined; the method judges by its own rules.
+   * - `required`: a principal, or DomainError (NOT_AUTHENTICATED, TOO_MANY_FAILURES, …).
+   * - `open`: the principal if the credentials are good, else undefined. What
+   *   is overlooked tells nothing, so it is neither counted nor recorded.
+   * - `grant`: always undefined; the method asks the judge by its own rules.
+   *
+   * @param request in whose outcome the kind of the credential is noted, also of one that is then refused
    */
   authenticate(
     header: Headers,
     policy: CredentialPolicy,
-    note: AuthenticationNote,
+    request: RequestInfo,
   ): Promise<Principal | undefined>;
+  /**
+   * Proves the caller of a stream anew from what its request carried. Not
+   * behind the guard: a stream whose token expires has made one call, not a
+   * failed one.
+   *
+   * @throws DomainError NOT_AUTHENTICATED, …
+   */
+  authenticateAgain(header: Headers): Promise<Principal>;
 }
 
-/** Refusals that an open method overlooks; an outage is not one of them. */
-const overlooked = new Set(["unauthenticated", "permission_denied", "not_found", "failed_precondition"]);
+/** What a chain asks. */
+export interface ChainOptions {
+  readonly judge: CredentialJudge;
+  readonly guarded: GuardedJudge;
+  /** Of a request's session cookies those that count. */
+  readonly findSessionCookies: FindSessionCookies;
+}
 
 /** @see {@link PrincipalChain} */
-export function createPrincipalChain(authenticators: Authenticators): PrincipalChain {
-  const { findSessionCookies = (header: Headers) => findCookies(header, sessionCookieName) } = authenticators;
-
-  async function judgeOne(credential: PresentedCredential): Promise<Principal> {
-    switch (credential.kind) {
-      case "basic":
-        if (authenticators.basic === undefined) break;
-        return await authenticators.basic(credential.id, credential.secret);
-      case "access_token":
-        if (authenticators.accessToken === undefined) break;
-        return await authenticators.accessToken(credential.token);
-      case "opaque_token":
-        if (authenticators.opaqueToken === undefined) break;
-        return await authenticators.opaqueToken(credential.token);
-      case "session":
-        if (authenticators.session === undefined) break;
-        return await authenticators.session(credential.cookie);
-      case "malformed":
-        throw new DomainError("NOT_AUTHENTICATED", { detail: credential.detail });
+export function createPrincipalChain({ judge, guarded, findSessionCookies }: ChainOptions): PrincipalChain {
+  async function findGood(presented: readonly HeaderCredential[], { outcome }: RequestInfo) {
+    const [first] = presented;
+    if (first !== undefined) outcome.credentialKind = credentialKindNames[first.kind];
+    try {
+      return await judgeAll(judge, presented);
+    } catch (error) {
+      if (isRefusal(error)) return undefined;
+      throw error;
     }
-    throw new DomainError("NOT_AUTHENTICATED", { detail: `no ${credential.kind} is accepted` });
-  }
-
-  async function findPresented(header: Headers): Promise<PresentedCredential[]> {
-    return readPresentedCredentials(header, await findSessionCookies(header));
-  }
-
-  async function judge(
-    presented: readonly PresentedCredential[],
-    note: AuthenticationNote,
-  ): Promise<Principal> {
-    const [first, ...others] = presented;
-    if (first === undefined) throw new DomainError("NOT_AUTHENTICATED", { detail: "no credential" });
-    note.credentialKind = first.kind;
-    const principal = await judgeOne(first);
-    note.credentialKind = principal.credentialKind;
-    for (const other of others) {
-      const further = await judgeOne(other);
-      if (further.type !== principal.type || further.id !== principal.id) {
-        throw new DomainError("NOT_AUTHENTICATED", { detail: "two credentials name different principals" });
-      }
-    }
-    note.principal = toPrincipalLabel(principal);
-    return principal;
   }
 
   return {
-    findPresented,
-    judge,
-    async authenticate(header, policy, note) {
+    async authenticate(header, policy, request) {
       if (policy === "grant") return undefined;
-      const presented = await findPresented(header);
-      if (policy === "required") return await judge(presented, note);
-      try {
-        return await judge(presented, note);
-      } catch (error) {
-        if (error instanceof DomainError && overlooked.has(error.kind)) return undefined;
-        throw error;
-      }
+      const cookies = findSessionCookies(header);
+      // A promise costs more than most requests need it for.
+      const presented = readPresentedCredentials(
+        header,
+        cookies instanceof Promise ? await cookies : cookies,
+      );
+      if (policy === "open") return await findGood(presented, request);
+      if (presented.length === 0) throw new DomainError("NOT_AUTHENTICATED", { detail: "no credential" });
+      return (await judgeAll(guarded, presented, request)) ?? refuseMixed(guarded, presented, request);
+    },
+    async authenticateAgain(header) {
+      const principal = await judgeAll(
+        judge,
+        readPresentedCredentials(header, await findSessionCookies(header)),
+      );
+      if (principal === undefined) throw new DomainError("NOT_AUTHENTICATED");
+      return principal;
     },
   };
 }

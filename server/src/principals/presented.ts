@@ -1,12 +1,56 @@
 import { isUtf8 } from "node:buffer";
 
-/** A credential as it stands on a request, not yet judged. */
-export type PresentedCredential =
-  | { readonly kind: "basic"; readonly id: string; readonly secret: string }
-  | { readonly kind: "access_token"; readonly token: string }
-  | { readonly kind: "opaque_token"; readonly token: string }
-  | { readonly kind: "session"; readonly cookie: string }
-  | { readonly kind: "malformed"; readonly detail: string };
+/** What an assertion proves; the `auth_via` of tokens made from it. */
+export type AssertionUse = "private_key_jwt" | "jwt_bearer";
+
+/** Strictness with which an assertion is read. */
+export interface AssertionRules {
+  /**
+   * For Frontier's clients: `aud` and `jti` may be absent and `iss` is free. A
+   * present `aud` must match all the same, a present `jti` is single use.
+   */
+  readonly relaxed: boolean;
+}
+
+/** What there is of each kind of credential: a new kind is a line here, its name below, and a judge in its noun's room. */
+interface CredentialParts {
+  /** A client secret, or an opaque token under its own or its service user's id. */
+  basic: { readonly id: string; readonly secret: string };
+  access_token: { readonly token: string };
+  opaque_token: { readonly token: string };
+  /** A session cookie's value. */
+  session: { readonly cookie: string };
+  /** Of a key pair (RFC 7523). On no header: the grants alone present it. */
+  assertion: { readonly assertion: string; readonly use: AssertionUse; readonly rules: AssertionRules };
+  /** What cannot be read, or has no place where it stands: always refused, `detail` says for what. */
+  malformed: { readonly detail: string };
+}
+
+/** Kind of a credential as it is presented. */
+export type CredentialKind = keyof CredentialParts;
+
+/** A credential as it is presented, not yet judged; of the kinds named, or any. */
+export type PresentedCredential<K extends CredentialKind = CredentialKind> = {
+  [P in K]: { readonly kind: P } & CredentialParts[P];
+}[K];
+
+/** What the headers of a request can present. */
+export type HeaderCredential = PresentedCredential<Exclude<CredentialKind, "assertion">>;
+
+/** What stands in `Authorization`. */
+export type AuthorizationCredential = PresentedCredential<
+  "basic" | "access_token" | "opaque_token" | "malformed"
+>;
+
+/** As what each kind is noted in log, metrics and audit. */
+export const credentialKindNames: Readonly<Record<CredentialKind, string>> = {
+  basic: "client_secret",
+  access_token: "access_token",
+  opaque_token: "opaque_token",
+  session: "session",
+  assertion: "key_pair",
+  malformed: "malformed",
+};
 
 /** Name of the session cookie. */
 export const sessionCookieName = "sid";
@@ -22,7 +66,9 @@ export const credentialHeaders: readonly string[] = ["authorization", "x-user-to
 export const companionCookieName = "__Host-vestibule-bind";
 
 /** Tells tokens apart: three parts between dots are a JWT (RFC 7515 §7.1), opaque ones contain no dot. */
-export function readBearerToken(token: string): PresentedCredential {
+export function readBearerToken(
+  token: string,
+): PresentedCredential<"access_token" | "opaque_token" | "malformed"> {
   if (token === "") return { kind: "malformed", detail: "empty bearer token" };
   if (token.split(".").length === 3) return { kind: "access_token", token };
   return { kind: "opaque_token", token };
@@ -31,7 +77,7 @@ export function readBearerToken(token: string): PresentedCredential {
 const base64Pattern = /^[A-Za-z0-9+/]+={0,2}$/;
 
 /** Splits at the first colon: user names have none, passwords may (RFC 7617 §2). */
-function fromBasic(encoded: string): PresentedCredential {
+function fromBasic(encoded: string): PresentedCredential<"basic" | "malformed"> {
   const bytes = Buffer.from(encoded, "base64");
   if (!base64Pattern.test(encoded) || !isUtf8(bytes))
     return { kind: "malformed", detail: "basic: not base64 of UTF-8" };
@@ -42,7 +88,7 @@ function fromBasic(encoded: string): PresentedCredential {
 }
 
 /** Reads the value of `Authorization`. Schemes are case-insensitive (RFC 9110 §11.1). */
-export function readAuthorization(header: string): PresentedCredential {
+export function readAuthorization(header: string): AuthorizationCredential {
   const value = header.trim();
   const space = value.indexOf(" ");
   const scheme = (space < 0 ? value : value.slice(0, space)).toLowerCase();
@@ -69,8 +115,8 @@ export type FindSessionCookies = (header: Headers) => readonly string[] | Promis
 export function readPresentedCredentials(
   header: Headers,
   sessionCookies: readonly string[],
-): PresentedCredential[] {
-  const presented: PresentedCredential[] = [];
+): HeaderCredential[] {
+  const presented: HeaderCredential[] = [];
   const authorization = header.get("authorization");
   if (authorization !== null) presented.push(readAuthorization(authorization));
   const userToken = header.get("x-user-token");

@@ -11,11 +11,13 @@ import type { Database, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { Access } from "../organizations/access.ts";
+import type { AssertionKeySource } from "../principals/assertion-key.ts";
+import type { TokenSubjects } from "../principals/claims.ts";
+import type { KindJudges } from "../principals/judge.ts";
 import {
   type CredentialCaches,
   type CredentialSource,
   createServiceUserAuthenticator,
-  type ServiceUserAuthenticator,
   tokenSubjects,
 } from "./authenticator.ts";
 import { type BootstrapCredential, ensureBootstrap } from "./bootstrap.ts";
@@ -45,7 +47,10 @@ export interface ServiceUserParts extends Pick<CredentialSource, "findOrganizati
 
 /** What others ask of service users. */
 export interface ServiceUsersRoom extends Room {
-  readonly authenticator: ServiceUserAuthenticator;
+  readonly judges: Pick<KindJudges, "basic" | "opaque_token">;
+  /** Whose an access token of a service user is. */
+  readonly subjects: Pick<TokenSubjects, "app/serviceuser">;
+  readonly assertionKeys: AssertionKeySource;
   /** A service user as answered. */
   findMessage(id: string): Promise<ServiceUserMessage | undefined>;
   /** Removes the row of a credential; does nothing when it is gone. */
@@ -75,7 +80,12 @@ export function assembleServiceUsers(parts: ServiceUserParts): ServiceUsersRoom 
   const credentials = new CredentialService(parts);
   const usages = new UsageService(parts);
   return {
-    authenticator,
+    judges: {
+      basic: async ({ id, secret }) => ({ principal: await authenticator.authenticateSecret(id, secret) }),
+      opaque_token: async ({ token }) => ({ principal: await authenticator.authenticateOpaqueToken(token) }),
+    },
+    subjects: { "app/serviceuser": authenticator.authenticateTokenSubject },
+    assertionKeys: authenticator,
     findMessage: async (id) => {
       const found = await findServiceUser(reader, id);
       return found && toServiceUserMessage(found);

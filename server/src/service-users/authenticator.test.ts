@@ -65,7 +65,7 @@ const tokenWays = (["secret", "token", "key"] as const).map(
     credentialKind: "access_token",
     prove: (authenticator, { id, serviceUserId }) =>
       authenticator.authenticateTokenSubject({
-        serviceUserId,
+        id: serviceUserId,
         credentialId: id,
         authVia: "client_credentials",
         tokenId: "jti",
@@ -281,7 +281,7 @@ describeDatabases("proofs of service users", (under) => {
     const made = await make("secret");
     const other = await createMachine(room, org);
     const subject = {
-      serviceUserId: other.id,
+      id: other.id,
       credentialId: made.id,
       authVia: "jwt_bearer",
       tokenId: "j",

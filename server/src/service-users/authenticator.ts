@@ -18,8 +18,9 @@ import type { Clock } from "../lib/clock.ts";
 import { type CredentialOwner, DomainError } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
 import { hashSecret, isMistyped, isSecretOf } from "../lib/secrets.ts";
-import type { AuthVia, ServiceUserPrincipal } from "../principals/principal.ts";
-import type { SigningAlgorithm } from "../signatures/algorithms.ts";
+import type { AssertionKeySource } from "../principals/assertion-key.ts";
+import type { TokenSubject } from "../principals/claims.ts";
+import type { ServiceUserPrincipal } from "../principals/principal.ts";
 import { toPublicKey } from "../signatures/public-jwk.ts";
 import {
   type Credential,
@@ -66,41 +67,6 @@ export interface UseRecorder {
   recordUse(credentialId: string, serviceUserId: string, at: Date): void;
 }
 
-/** What an access token says of its service user. */
-export interface ServiceUserTokenSubject {
-  readonly serviceUserId: string;
-  readonly credentialId: string;
-  readonly authVia: AuthVia;
-  readonly tokenId: string;
-}
-
-/** A key that a service user signs assertions with. */
-export interface AssertionKey {
-  readonly credentialId: string;
-  readonly serviceUserId: string;
-  readonly orgId: string;
-  /** The one algorithm it is used with, whatever a header says. */
-  readonly algorithm: SigningAlgorithm;
-  readonly publicKey: KeyObject;
-  readonly expiresAt?: Date;
-}
-
-/** What judging assertions needs: keys by id, and the principal once a signature is good. */
-export interface AssertionKeySource {
-  /** The key of an id; undefined when there is none. May have expired. */
-  findAssertionKey(kid: string): Promise<AssertionKey | undefined>;
-  /**
-   * The holder of a key whose signature was verified.
-   *
-   * @throws DomainError NOT_AUTHENTICATED (expired, deleted, another's), PRINCIPAL_DISABLED,
-   *   ORGANIZATION_DISABLED
-   */
-  authenticateKey(
-    key: Pick<AssertionKey, "credentialId" | "serviceUserId">,
-    authVia: AuthVia,
-  ): Promise<ServiceUserPrincipal>;
-}
-
 /** Proves service users. */
 export interface ServiceUserAuthenticator extends AssertionKeySource {
   /**
@@ -113,7 +79,7 @@ export interface ServiceUserAuthenticator extends AssertionKeySource {
   /** @throws DomainError as {@link authenticateSecret} */
   authenticateOpaqueToken(token: string): Promise<ServiceUserPrincipal>;
   /** @throws DomainError USER_NOT_FOUND besides the others, when the service user was deleted. */
-  authenticateTokenSubject(subject: ServiceUserTokenSubject): Promise<ServiceUserPrincipal>;
+  authenticateTokenSubject(subject: TokenSubject): Promise<ServiceUserPrincipal>;
 }
 
 /** What a kind of credential is called where an operator reads it. */
@@ -315,7 +281,7 @@ export function createServiceUserAuthenticator(options: {
       return admit(found, holder, { authVia, credentialKind: "key_pair" });
     },
 
-    async authenticateTokenSubject({ serviceUserId, credentialId, authVia, tokenId }) {
+    async authenticateTokenSubject({ id: serviceUserId, credentialId, authVia, tokenId }) {
       const holder = peekHolder(serviceUserId) ?? (await findHolder(serviceUserId));
       if (holder === undefined) throw new DomainError("USER_NOT_FOUND");
       const { serviceUser } = holder;

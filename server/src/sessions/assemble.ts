@@ -11,6 +11,8 @@ import type { Database, Tx } from "../db/database.ts";
 import { createExpirySweep } from "../db/sweep.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import type { TokenSubjects } from "../principals/claims.ts";
+import type { KindJudges } from "../principals/judge.ts";
 import {
   createSessionAuthenticator,
   type SessionAuthenticator,
@@ -54,6 +56,9 @@ export interface SessionsRoom extends Room {
   readonly sessions: SessionService;
   readonly cookies: SessionCookies;
   readonly authenticator: SessionAuthenticator;
+  readonly judges: Pick<KindJudges, "session">;
+  /** Whose an access token of a person is. */
+  readonly subjects: Pick<TokenSubjects, "app/user">;
   find(id: string): Promise<LiveSession | undefined>;
   /** Whether a user's session is still there, until `tx` ends. */
   hold(tx: Tx, id: string, userId: string): Promise<boolean>;
@@ -70,25 +75,30 @@ export function assembleSessions(parts: SessionParts): SessionsRoom {
   const caches = createCaches(feed);
   const find = (id: string) => findLiveSession(reader, id);
   const sessions = new SessionService({ ...parts, cookies, validitySeconds: session.validitySeconds });
+  const authenticator = createSessionAuthenticator({
+    cookies,
+    isBound: session.isBound,
+    source: {
+      findByHash: (secretHash) => findLiveSessionByHash(reader, secretHash),
+      findById: find,
+      isUser,
+    },
+    caches,
+    clock,
+    adminEmails: parts.adminEmails,
+    touches,
+  });
   return {
     sessions,
     cookies,
     find,
     hold: holdSession,
     delete: deleteSession,
-    authenticator: createSessionAuthenticator({
-      cookies,
-      isBound: session.isBound,
-      source: {
-        findByHash: (secretHash) => findLiveSessionByHash(reader, secretHash),
-        findById: find,
-        isUser,
-      },
-      caches,
-      clock,
-      adminEmails: parts.adminEmails,
-      touches,
-    }),
+    authenticator,
+    judges: {
+      session: async ({ cookie }) => ({ principal: await authenticator.authenticateCookie(cookie) }),
+    },
+    subjects: { "app/user": authenticator.authenticateTokenSubject },
     services: [
       registerService(
         AuthService,

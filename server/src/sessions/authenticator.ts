@@ -15,8 +15,9 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { createLru } from "../lib/lru.ts";
 import { hashSecret } from "../lib/secrets.ts";
+import type { TokenSubject } from "../principals/claims.ts";
 import { companionCookieName, isFromBrowser, sessionCookieName } from "../principals/presented.ts";
-import type { AuthVia, UserPrincipal } from "../principals/principal.ts";
+import type { UserPrincipal } from "../principals/principal.ts";
 import type { SessionCookies } from "./cookie.ts";
 import type { LiveSession } from "./session.ts";
 import { touchEveryMs } from "./touches.ts";
@@ -53,20 +54,12 @@ export interface SessionAuthenticatorOptions {
   readonly touches: { record(id: string, at: Date): void };
 }
 
-/** Claims of an access token about its user. */
-export interface UserTokenSubject {
-  readonly userId: string;
-  readonly sessionId: string;
-  readonly authVia: AuthVia;
-  readonly tokenId: string;
-}
-
 /** Proves people. */
 export interface SessionAuthenticator {
   /** @throws DomainError NOT_AUTHENTICATED (also for every kind of damaged cookie), PRINCIPAL_DISABLED */
   authenticateCookie(cookie: string): Promise<UserPrincipal>;
   /** @throws DomainError as above, and USER_NOT_FOUND when the user was deleted. */
-  authenticateTokenSubject(subject: UserTokenSubject): Promise<UserPrincipal>;
+  authenticateTokenSubject(subject: TokenSubject): Promise<UserPrincipal>;
   /**
    * The session cookies of a request that count, where they are bound: next to
    * a companion those it belongs to, and without one all, unless a browser made
@@ -177,7 +170,7 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
       return toPrincipal(session, { authVia: "session", credentialKind: "session" });
     },
 
-    async authenticateTokenSubject({ userId, sessionId, authVia, tokenId }) {
+    async authenticateTokenSubject({ id: userId, credentialId: sessionId, authVia, tokenId }) {
       const session = await caches.byId.get(sessionId, source.findById);
       if (session === undefined || session.userId !== userId) {
         if (!(await source.isUser(userId))) throw new DomainError("USER_NOT_FOUND");

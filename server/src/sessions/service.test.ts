@@ -92,7 +92,7 @@ describeDatabases("sessions", (under) => {
     await within(1000, async () => {
       const user = await addUser(under.database);
       const { cookie, session } = await signIn(user.id);
-      const subject = { userId: user.id, sessionId: session.id, authVia: "session", tokenId: "t" } as const;
+      const subject = { id: user.id, credentialId: session.id, authVia: "session", tokenId: "t" } as const;
       for (const parts of [here, there]) {
         await prove(cookie, parts);
         const principal = await parts.authenticator.authenticateTokenSubject(subject);
@@ -120,7 +120,7 @@ describeDatabases("sessions", (under) => {
   it("follows the user: disabled, enabled, deleted", async () => {
     const user = await addUser(under.database);
     const { cookie, session } = await signIn(user.id);
-    const subject = { userId: user.id, sessionId: session.id, authVia: "session", tokenId: "t" } as const;
+    const subject = { id: user.id, credentialId: session.id, authVia: "session", tokenId: "t" } as const;
     const change = (work: Parameters<typeof under.database.transaction>[0]) =>
       under.database.transaction(async (tx) => {
         await work(tx);
@@ -144,7 +144,7 @@ describeDatabases("sessions", (under) => {
   it("does not lend a session to another user's token", async () => {
     const [one, two] = [await addUser(under.database), await addUser(under.database)];
     const { session } = await signIn(one.id);
-    const subject = { userId: two.id, sessionId: session.id, authVia: "session", tokenId: "t" } as const;
+    const subject = { id: two.id, credentialId: session.id, authVia: "session", tokenId: "t" } as const;
     await expect(here.authenticator.authenticateTokenSubject(subject)).rejects.toMatchObject(
       notAuthenticated,
     );

@@ -7,10 +7,11 @@ import { toBase64url } from "../lib/base64url.ts";
 import { type Clock, toEpochSeconds } from "../lib/clock.ts";
 import type { CredentialOwner } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
+import type { AccessTokenClaims, TokenSubjects } from "../principals/claims.ts";
+import type { KindJudge } from "../principals/judge.ts";
 import { readCompactJws, readJsonPart, refuseJws } from "../signatures/compact-jws.ts";
 import { isSignatureOf } from "../signatures/signing.ts";
 import { createBatchedSign } from "./batched-signing.ts";
-import type { AccessTokenClaims } from "./claims.ts";
 import { clockSkewMetadata } from "./clock-skew.ts";
 import type { Keyring, KeyringSnapshot } from "./keyring.ts";
 
@@ -147,5 +148,18 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
       if (await isRevoked(claims.jti)) refuseJws("token: revoked", toOwner(claims));
       return claims;
     },
+  };
+}
+
+/** Judges access tokens: by their signature, and by whom they stand for. */
+export function createAccessTokenJudge(
+  accessTokens: Pick<AccessTokens, "verify">,
+  subjects: TokenSubjects,
+): KindJudge<"access_token"> {
+  return async ({ token }) => {
+    const claims = await accessTokens.verify(token);
+    const { sub: id, credential_id: credentialId = "", auth_via: authVia, jti: tokenId } = claims;
+    const principal = await subjects[claims.sub_type]({ id, credentialId, authVia, tokenId });
+    return { principal, claims };
   };
 }

@@ -1,72 +1,50 @@
-import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import type { Room } from "../assembly/room.ts";
-import { registerService } from "../assembly/services.ts";
-import type { AuditTrail } from "../audit/audit.ts";
 import { InvalidatedCache } from "../changes/cache.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { AuthenticationConfig } from "../config/config.ts";
 import type { Database } from "../db/database.ts";
 import type { Sealer } from "../encryption/sealer.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { CredentialGuard } from "../limits/credential-guard.ts";
-import type { FindSessionCookies } from "../principals/presented.ts";
-import { createAccessTokens } from "./access-token.ts";
+import type { AssertionKeySource } from "../principals/assertion-key.ts";
+import type { TokenSubjects } from "../principals/claims.ts";
+import type { KindJudge, KindJudges } from "../principals/judge.ts";
+import { type AccessTokens, createAccessTokenJudge, createAccessTokens } from "./access-token.ts";
 import { consumeAssertion } from "./assertion-store.ts";
-import { type AssertionKeySource, createAssertionAuthenticator } from "./assertions.ts";
-import {
-  type AllJudges,
-  createCredentialJudges,
-  type ServiceUserJudges,
-  type SessionJudges,
-} from "./credential-judges.ts";
-import { createGrants } from "./grants.ts";
-import { createTokenMethods, type TokenMethodsOptions } from "./handler.ts";
-import type { IntrospectionOptions } from "./introspection.ts";
-import { createJwksHandler } from "./jwks.ts";
+import { createAssertionAuthenticator } from "./assertions.ts";
 import { listKeyFigures } from "./key-figures.ts";
 import type { KeyRotation } from "./key-rotation.ts";
-import { createKeyring } from "./keyring.ts";
+import { createKeyring, type Keyring } from "./keyring.ts";
 import { oauthPaths } from "./oauth-metadata.ts";
-import { createOauthRoutes } from "./oauth-routes.ts";
-import { createProofs } from "./proofs.ts";
-import type { RevocationEndpointOptions } from "./revocation-endpoint.ts";
 import { findRevokedTokens, insertRevokedToken, isRevokedToken } from "./revocation-store.ts";
 import { Revocations } from "./revocations.ts";
 import { findSigningKeys } from "./store.ts";
 import { createTokenSweeps } from "./sweep.ts";
-import { createTokenIssuer, type TokenIssuerOptions } from "./token-issuer.ts";
 
-/** Parts that tokens, grants and the OAuth routes are built from. */
-export interface TokenParts
-  extends Pick<TokenIssuerOptions, "findUserOrganizationIds" | "findVisibleProject">,
-    Pick<RevocationEndpointOptions, "deleteOpaqueToken" | "deleteSession">,
-    Pick<IntrospectionOptions, "isMember">,
-    Pick<TokenMethodsOptions, "clearDeadSession"> {
+/** Parts that access tokens are built from. */
+export interface TokenParts {
   readonly database: Database;
   readonly feed: ChangeFeed;
   readonly sealer: Sealer;
   readonly rotation: KeyRotation;
-  readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly authentication: AuthenticationConfig;
   /** Origin that clients see, without a slash at its end. */
   readonly publicUrl: string;
-  /** Longest body of a request to the OAuth routes. */
-  readonly bodyBytes: number;
-  readonly guard: CredentialGuard;
-  readonly serviceUsers: ServiceUserJudges & AssertionKeySource;
-  readonly sessions: SessionJudges & { readonly findCookies: FindSessionCookies };
+  readonly assertionKeys: AssertionKeySource;
+  readonly subjects: TokenSubjects;
 }
 
-/** Whoever has a credential asks these whose it is. */
+/** Access tokens, and judges of what this room proves: them, and assertions. */
 export interface TokensRoom extends Room {
-  readonly judges: AllJudges;
+  readonly accessTokens: AccessTokens;
+  readonly keyring: Keyring;
+  readonly revocations: Revocations;
+  readonly judges: Pick<KindJudges, "access_token" | "assertion">;
 }
 
-/** Puts access tokens together: keys, revocations, grants and the OAuth routes. Makes the first key where there is none. */
+/** Puts access tokens together: keys, revocations, their proof. Makes the first key where there is none. */
 export async function assembleTokens(parts: TokenParts): Promise<TokensRoom> {
-  const { database, feed, rotation, clock, authentication, guard, sessions } = parts;
-  const { issuer, claims } = authentication.token;
+  const { database, feed, rotation, clock, authentication } = parts;
   await rotation.maintain();
   const keyring = createKeyring({
     cache: new InvalidatedCache({ feed, topics: ["signing-keys"], maxEntries: 1 }),
@@ -84,29 +62,14 @@ export async function assembleTokens(parts: TokenParts): Promise<TokensRoom> {
     clockSkewSeconds: authentication.clockSkewSeconds,
     isRevoked: (jti) => revocations.isRevoked(jti),
   });
-  const judges = createCredentialJudges(accessTokens, parts.serviceUsers, sessions, createAssertions(parts));
-  const proofs = createProofs(judges, guard);
-  const tokenIssuer = createTokenIssuer({ ...parts, accessTokens, claims });
-  const grants = createGrants({
-    proofs,
-    issuer: tokenIssuer,
-    assertionRules: { relaxed: authentication.assertions === "frontier" },
-    findSessionCookies: sessions.findCookies,
-  });
   return {
-    judges,
-    services: [registerService(AuthService, createTokenMethods({ ...parts, grants, keyring }))],
-    routes: [
-      { method: "GET", path: oauthPaths.jwks, handle: createJwksHandler(keyring) },
-      ...createOauthRoutes({
-        ...parts,
-        proofs,
-        judges,
-        tokenIssuer,
-        issuer,
-        revocations,
-      }),
-    ],
+    accessTokens,
+    keyring,
+    revocations,
+    judges: {
+      access_token: createAccessTokenJudge(accessTokens, parts.subjects),
+      assertion: createAssertionJudge(parts),
+    },
     figures: listKeyFigures({ keyring, feed, clock }),
     chores: [
       { name: "upkeep of signing keys", run: () => rotation.maintain() },
@@ -130,12 +93,16 @@ function createRevocations({ database, feed, clock, authentication }: TokenParts
   });
 }
 
-function createAssertions({ database, serviceUsers, clock, authentication, publicUrl }: TokenParts) {
-  return createAssertionAuthenticator({
-    keys: serviceUsers,
+function createAssertionJudge(parts: TokenParts): KindJudge<"assertion"> {
+  const { database, assertionKeys, clock, authentication, publicUrl } = parts;
+  const assertions = createAssertionAuthenticator({
+    keys: assertionKeys,
     clock,
     audiences: [authentication.token.issuer, publicUrl + oauthPaths.token],
     clockSkewSeconds: authentication.clockSkewSeconds,
     consume: (id, expiresAt) => database.transaction((tx) => consumeAssertion(tx, id, expiresAt)),
+  });
+  return async ({ assertion, use, rules }) => ({
+    principal: await assertions.authenticate(assertion, use, rules),
   });
 }

@@ -1,8 +1,9 @@
 import { createHmac, generateKeyPairSync } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { DomainError } from "../lib/errors.ts";
+import type { AssertionRules } from "../principals/presented.ts";
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
-import { type AssertionRules, createAssertionAuthenticator } from "./assertions.ts";
+import { createAssertionAuthenticator } from "./assertions.ts";
 import {
   credentialId,
   encodeParts,

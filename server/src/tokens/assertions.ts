@@ -6,46 +6,17 @@
  * is the key's own. An assertion is good once: its `jti` is consumed in the
  * database all processes share.
  */
-import { hash, type KeyObject } from "node:crypto";
+import { hash } from "node:crypto";
 import { type Clock, toEpochSeconds } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
+import type { AssertionKey, AssertionKeySource } from "../principals/assertion-key.ts";
+import type { AssertionRules, AssertionUse } from "../principals/presented.ts";
 import type { ServiceUserPrincipal } from "../principals/principal.ts";
-import { listNames, type SigningAlgorithm } from "../signatures/algorithms.ts";
+import { listNames } from "../signatures/algorithms.ts";
 import { type CompactJws, readCompactJws, readJsonPart, refuseJws } from "../signatures/compact-jws.ts";
 import { isSignedByOne } from "../signatures/foreign-jws.ts";
 import { clockSkewMetadata } from "./clock-skew.ts";
-
-/** The public half of a key pair that a service user signs its assertions with. */
-export interface AssertionKey {
-  readonly serviceUserId: string;
-  readonly orgId: string;
-  readonly credentialId: string;
-  /** The one algorithm the key is good for. */
-  readonly algorithm: SigningAlgorithm;
-  readonly publicKey: KeyObject;
-  readonly expiresAt?: Date;
-}
-
-/** Purpose of the proof; the `auth_via` of tokens made from it. */
-export type AssertionUse = "private_key_jwt" | "jwt_bearer";
-
-/** Looks up the keys of assertions, and authenticates the service users behind them. */
-export interface AssertionKeySource {
-  /** The key of an id, expired or not; undefined when there is none. */
-  findAssertionKey(kid: string): Promise<AssertionKey | undefined>;
-  /** @throws DomainError when the key is gone or expired, or its service user cannot act. */
-  authenticateKey(key: AssertionKey, authVia: AssertionUse): Promise<ServiceUserPrincipal>;
-}
-
-/** Strictness with which an assertion is read. */
-export interface AssertionRules {
-  /**
-   * For Frontier's clients: `aud` and `jti` may be absent and `iss` is free. A
-   * present `aud` must match all the same, a present `jti` is single use.
-   */
-  readonly relaxed: boolean;
-}
 
 export interface AssertionOptions {
   readonly keys: AssertionKeySource;

@@ -1,14 +1,18 @@
 /**
  * How a client of the OAuth routes says who it is: by exactly one method
- * (RFC 6749 §2.3). Reading only; the judging is `proofs.ts`'s.
+ * (RFC 6749 §2.3). Reading only; whose it is says the judge.
  */
 import { DomainError } from "../lib/errors.ts";
 import { invalidRequest } from "../lib/invalid-request.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { readAuthorization } from "../principals/presented.ts";
+import type { GuardedJudge } from "../principals/judge.ts";
+import {
+  type AuthorizationCredential,
+  type PresentedCredential,
+  readAuthorization,
+} from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
 import { decodeFormText, type Form } from "./oauth-endpoint.ts";
-import type { Proofs } from "./proofs.ts";
 
 /** RFC 7523 §2.2. */
 export const jwtAssertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -21,50 +25,43 @@ export const clientAuthenticationMethods = [
 ] as const;
 
 /** Client authentication as a request presents it. */
-export type ClientAuthentication =
-  | { readonly method: "client_secret"; readonly id: string; readonly secret: string }
-  | { readonly method: "private_key_jwt"; readonly assertion: string; readonly clientId: string | undefined }
-  | { readonly method: "access_token" | "opaque_token"; readonly token: string }
-  /** A client that only names itself. */
-  | { readonly method: "none"; readonly clientId: string | undefined }
-  | { readonly method: "unreadable"; readonly detail: string };
+export interface ClientAuthentication {
+  /** Absent for a client that only names itself. */
+  readonly presented?: AuthorizationCredential | PresentedCredential<"assertion">;
+  /** `client_id`, where it stands alone or beside an assertion. */
+  readonly clientId?: string | undefined;
+}
 
 function invalid(message: string): DomainError {
   return invalidRequest(message);
 }
 
 /** Both halves are form-encoded here, unlike everywhere else (RFC 6749 §2.3.1). */
-function fromBasic(id: string, secret: string): ClientAuthentication {
-  try {
-    return { method: "client_secret", id: decodeFormText(id), secret: decodeFormText(secret) };
-  } catch {
-    return { method: "unreadable", detail: "basic: id and secret are not form-encoded" };
-  }
-}
-
-function fromHeader(authorization: string): ClientAuthentication {
+function fromHeader(authorization: string): AuthorizationCredential {
   const presented = readAuthorization(authorization);
-  switch (presented.kind) {
-    case "basic":
-      return fromBasic(presented.id, presented.secret);
-    case "access_token":
-    case "opaque_token":
-      return { method: presented.kind, token: presented.token };
-    case "malformed":
-      return { method: "unreadable", detail: presented.detail };
-    case "session":
-      return { method: "unreadable", detail: "a session is no client authentication" };
+  if (presented.kind !== "basic") return presented;
+  try {
+    return { kind: "basic", id: decodeFormText(presented.id), secret: decodeFormText(presented.secret) };
+  } catch {
+    return { kind: "malformed", detail: "basic: id and secret are not form-encoded" };
   }
 }
 
+/** Assertions are read strictly: the relaxation for Frontier's clients is AuthToken's alone. */
 function fromAssertion(form: Form): ClientAuthentication {
   const type = form.get("client_assertion_type");
   const assertion = form.get("client_assertion");
   if (type === undefined || assertion === undefined) {
     throw invalid("client_assertion and client_assertion_type come together");
   }
-  if (type !== jwtAssertionType) return { method: "unreadable", detail: "unknown client_assertion_type" };
-  return { method: "private_key_jwt", assertion, clientId: form.get("client_id") };
+  if (type !== jwtAssertionType) {
+    return { presented: { kind: "malformed", detail: "unknown client_assertion_type" } };
+  }
+  const rules = { relaxed: false };
+  return {
+    presented: { kind: "assertion", assertion, use: "private_key_jwt", rules },
+    clientId: form.get("client_id"),
+  };
 }
 
 /**
@@ -86,52 +83,32 @@ export function readClientAuthentication(
   if (hasAssertion) return fromAssertion(form);
   if (secret !== undefined) {
     if (clientId === undefined) throw invalid("client_secret without client_id");
-    return { method: "client_secret", id: clientId, secret };
+    return { presented: { kind: "basic", id: clientId, secret } };
   }
-  if (authorization === undefined) return { method: "none", clientId };
+  if (authorization === undefined) return { clientId };
   const presented = fromHeader(authorization);
-  if (clientId !== undefined && presented.method === "client_secret" && presented.id !== clientId) {
+  if (clientId !== undefined && presented.kind === "basic" && presented.id !== clientId) {
     throw invalid("client_id is not the one in the Authorization header");
   }
-  return presented;
+  return { presented };
 }
 
 /**
- * Proves the client. Assertions are read strictly: the relaxation for
- * Frontier's clients is AuthToken's alone.
+ * Proves the client.
  *
- * @throws DomainError NOT_AUTHENTICATED and what else proofs throw; also for a client that only names itself
+ * @throws DomainError NOT_AUTHENTICATED and what else the judge throws; also for a client that only names itself
  */
-export function proveClient(
-  proofs: Proofs,
+export async function proveClient(
+  guarded: GuardedJudge,
   request: RequestInfo,
-  authentication: ClientAuthentication,
+  { presented, clientId }: ClientAuthentication,
 ): Promise<Principal> {
-  switch (authentication.method) {
-    case "client_secret":
-      return proofs.basic(request, authentication.id, authentication.secret);
-    case "private_key_jwt":
-      return proveByKey(proofs, request, authentication.assertion, authentication.clientId);
-    case "access_token":
-      return proofs.accessToken(request, authentication.token);
-    case "opaque_token":
-      return proofs.opaqueToken(request, authentication.token);
-    case "none":
-      throw new DomainError("NOT_AUTHENTICATED", { detail: "no client authentication" });
-    case "unreadable":
-      return proofs.refuse(request, authentication.detail);
+  if (presented === undefined) {
+    throw new DomainError("NOT_AUTHENTICATED", { detail: "no client authentication" });
   }
-}
-
-async function proveByKey(
-  proofs: Proofs,
-  request: RequestInfo,
-  assertion: string,
-  clientId: string | undefined,
-): Promise<Principal> {
-  const principal = await proofs.assertion(request, assertion, "private_key_jwt", { relaxed: false });
+  const { principal } = await guarded.judge(presented, request);
   if (clientId !== undefined && clientId.toLowerCase() !== principal.id) {
-    return proofs.refuse(request, "client_id is not the assertion's service user");
+    return guarded.refuse(request, "client_id is not the assertion's service user");
   }
   return principal;
 }

@@ -9,15 +9,16 @@
 import { DomainError } from "../lib/errors.ts";
 import { invalidRequest } from "../lib/invalid-request.ts";
 import type { RequestInfo } from "../lib/request.ts";
+import { type GuardedJudge, judgeAll, refuseMixed } from "../principals/judge.ts";
 import {
+  type AssertionRules,
+  type AssertionUse,
   type FindSessionCookies,
   type PresentedCredential,
   readPresentedCredentials,
 } from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
 import type { IssuedToken } from "./access-token.ts";
-import type { AssertionRules } from "./assertions.ts";
-import type { Proofs } from "./proofs.ts";
 import type { TokenIssuer } from "./token-issuer.ts";
 
 /** RFC 6749 §4.4. */
@@ -42,7 +43,7 @@ export interface Grant {
 }
 
 export interface GrantOptions {
-  readonly proofs: Proofs;
+  readonly guarded: GuardedJudge;
   readonly issuer: TokenIssuer;
   readonly assertionRules: AssertionRules;
   /** Of a request's session cookies those that count. */
@@ -63,77 +64,69 @@ function nothingPresented(): DomainError {
   return new DomainError("NOT_AUTHENTICATED", { detail: "no credential for the grant" });
 }
 
+/** The one credential of a kind in the headers; what cannot be read is to be refused, not overlooked. */
+function getAuthorization(header: Headers, kind: "basic" | "access_token"): PresentedCredential {
+  const presented = readPresentedCredentials(header, []).find(
+    (one) => one.kind === "malformed" || one.kind === kind,
+  );
+  if (presented === undefined) throw nothingPresented();
+  return presented;
+}
+
+/** It would renew itself for ever, or is an assertion that nobody named. */
+function refuseTokens(presented: PresentedCredential): PresentedCredential {
+  if (presented.kind !== "access_token") return presented;
+  const detail = "an access token or assertion gives no token without a grant type";
+  return { kind: "malformed", detail };
+}
+
 /** @see {@link Grants} */
 export function createGrants(options: GrantOptions): Grants {
-  const { proofs, issuer, assertionRules, findSessionCookies } = options;
+  const { guarded, issuer, assertionRules, findSessionCookies } = options;
 
-  /** The one credential in `Authorization`; a header that cannot be read is refused, not overlooked. */
-  function getAuthorization(
-    { header }: GrantRequest,
-    info: RequestInfo,
-    kinds: readonly PresentedCredential["kind"][],
-  ): PresentedCredential {
-    const presented = readPresentedCredentials(header, []).find(
-      ({ kind }) => kind === "malformed" || kinds.includes(kind),
-    );
-    if (presented === undefined) throw nothingPresented();
-    if (presented.kind === "malformed") return proofs.refuse(info, presented.detail);
-    return presented;
+  async function judge(presented: PresentedCredential, info: RequestInfo): Promise<Principal> {
+    return (await guarded.judge(presented, info)).principal;
+  }
+
+  function toAssertion(assertion: string, use: AssertionUse): PresentedCredential {
+    return { kind: "assertion", assertion, use, rules: assertionRules };
   }
 
   async function proveClient(request: GrantRequest, info: RequestInfo): Promise<Principal> {
-    const { clientId, clientSecret, assertion } = request;
+    const { clientId, clientSecret, assertion, header } = request;
     if (clientSecret !== "" && assertion !== "") {
       // RFC 6749 §2.3: which of the two was meant is not ours to guess.
       throw invalidRequest("more than one client authentication method");
     }
     if (assertion !== "") {
-      const principal = await proofs.assertion(info, assertion, "private_key_jwt", assertionRules);
+      const principal = await judge(toAssertion(assertion, "private_key_jwt"), info);
       if (clientId !== "" && clientId.toLowerCase() !== principal.id) {
-        return proofs.refuse(info, "client_id is not the assertion's service user");
+        return guarded.refuse(info, "client_id is not the assertion's service user");
       }
       return principal;
     }
-    if (clientId !== "" || clientSecret !== "") return await proofs.basic(info, clientId, clientSecret);
-    const basic = getAuthorization(request, info, ["basic"]);
-    return await proveAny(basic, info);
+    if (clientId !== "" || clientSecret !== "") {
+      return await judge({ kind: "basic", id: clientId, secret: clientSecret }, info);
+    }
+    return await judge(getAuthorization(header, "basic"), info);
   }
 
-  async function proveByAssertion(request: GrantRequest, info: RequestInfo): Promise<Principal> {
-    let { assertion } = request;
-    if (assertion === "") {
-      const bearer = getAuthorization(request, info, ["access_token"]);
-      if (bearer.kind === "access_token") assertion = bearer.token;
-    }
-    return await proofs.assertion(info, assertion, "jwt_bearer", assertionRules);
-  }
-
-  async function proveAny(credential: PresentedCredential, info: RequestInfo): Promise<Principal> {
-    switch (credential.kind) {
-      case "basic":
-        return await proofs.basic(info, credential.id, credential.secret);
-      case "opaque_token":
-        return await proofs.opaqueToken(info, credential.token);
-      case "session":
-        return await proofs.session(info, credential.cookie);
-      case "access_token":
-        return proofs.refuse(info, "an access token or assertion gives no token without a grant type");
-      case "malformed":
-        return proofs.refuse(info, credential.detail);
-    }
+  async function proveByAssertion(
+    { assertion, header }: GrantRequest,
+    info: RequestInfo,
+  ): Promise<Principal> {
+    if (assertion !== "") return await judge(toAssertion(assertion, "jwt_bearer"), info);
+    const bearer = getAuthorization(header, "access_token");
+    return await judge(
+      bearer.kind === "access_token" ? toAssertion(bearer.token, "jwt_bearer") : bearer,
+      info,
+    );
   }
 
   async function proveByHeaders({ header }: GrantRequest, info: RequestInfo): Promise<Principal> {
-    const [first, ...others] = readPresentedCredentials(header, await findSessionCookies(header));
-    if (first === undefined) throw nothingPresented();
-    const principal = await proveAny(first, info);
-    for (const other of others) {
-      const further = await proveAny(other, info);
-      if (further.type !== principal.type || further.id !== principal.id) {
-        return proofs.refuse(info, "two credentials name different principals");
-      }
-    }
-    return principal;
+    const presented = readPresentedCredentials(header, await findSessionCookies(header)).map(refuseTokens);
+    if (presented.length === 0) throw nothingPresented();
+    return (await judgeAll(guarded, presented, info)) ?? refuseMixed(guarded, presented, info);
   }
 
   async function prove(request: GrantRequest, info: RequestInfo): Promise<Principal> {

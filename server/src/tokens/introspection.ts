@@ -1,24 +1,14 @@
 /** Token introspection (RFC 7662), at `/oauth2/introspect`. */
 import { DomainError } from "../lib/errors.ts";
 import { invalidRequest } from "../lib/invalid-request.ts";
+import { type CredentialJudge, type GuardedJudge, isRefusal, type Proof } from "../principals/judge.ts";
 import { readBearerToken } from "../principals/presented.ts";
 import type { Principal, ServiceUserPrincipal } from "../principals/principal.ts";
-import type { AccessTokenClaims } from "./claims.ts";
 import { proveClient, readClientAuthentication } from "./client-authentication.ts";
 import type { OauthEndpoint } from "./oauth-endpoint.ts";
-import type { CredentialJudges, Proofs } from "./proofs.ts";
 
 /** What is said of every token that is no good, of a foreign one and of garbage (RFC 7662 §2.2). */
 const inactive = '{"active":false}';
-
-/** A good token: whose it is, and if it is an access token what it says. */
-export interface GoodToken {
-  readonly principal: Principal;
-  readonly claims?: AccessTokenClaims;
-}
-
-/** Judges tokens the way requests with them are judged. */
-export type TokenJudges = Pick<CredentialJudges, "accessToken" | "opaqueToken">;
 
 /**
  * Judges a token of either kind.
@@ -26,23 +16,20 @@ export type TokenJudges = Pick<CredentialJudges, "accessToken" | "opaqueToken">;
  * @returns undefined for one that would be refused on a request.
  * @throws DomainError UNAVAILABLE when that cannot be told now
  */
-export async function findGoodToken(judges: TokenJudges, token: string): Promise<GoodToken | undefined> {
-  const presented = readBearerToken(token);
+export async function findGoodToken(judge: CredentialJudge, token: string): Promise<Proof | undefined> {
   try {
-    if (presented.kind === "access_token") return await judges.accessToken(token);
-    if (presented.kind === "opaque_token") return { principal: await judges.opaqueToken(token) };
-    return undefined;
+    return await judge.judge(readBearerToken(token));
   } catch (error) {
-    if (error instanceof DomainError && error.kind !== "unavailable" && error.kind !== "internal") {
-      return undefined;
-    }
+    if (isRefusal(error)) return undefined;
     throw error;
   }
 }
 
 export interface IntrospectionOptions {
-  readonly proofs: Proofs;
-  readonly judges: TokenJudges;
+  /** For the token. */
+  readonly judge: CredentialJudge;
+  /** For the client. */
+  readonly guarded: GuardedJudge;
   readonly issuer: string;
   /** Whether a user is a member of an organization. */
   readonly isMember: (userId: string, orgId: string) => Promise<boolean>;
@@ -56,7 +43,7 @@ export interface IntrospectionOptions {
  * superusers, learn that it is good; to everyone else it looks like garbage.
  */
 export function createIntrospectionEndpoint(options: IntrospectionOptions): OauthEndpoint {
-  const { proofs, judges, issuer, isMember } = options;
+  const { judge, guarded, issuer, isMember } = options;
 
   async function maySee(caller: ServiceUserPrincipal, owner: Principal): Promise<boolean> {
     if (caller.superuser) return true;
@@ -80,13 +67,13 @@ export function createIntrospectionEndpoint(options: IntrospectionOptions): Oaut
   }
 
   return async ({ form, authorization, info }) => {
-    const caller = await proveClient(proofs, info, readClientAuthentication(form, authorization));
+    const caller = await proveClient(guarded, info, readClientAuthentication(form, authorization));
     if (caller.type !== "serviceuser") {
       throw new DomainError("NOT_AUTHORIZED", { detail: "only service users introspect" });
     }
     const token = form.get("token");
     if (token === undefined) throw invalidRequest("token is missing");
-    const good = await findGoodToken(judges, token);
+    const good = await findGoodToken(judge, token);
     if (good === undefined || !(await maySee(caller, good.principal))) return inactive;
     const said = good.claims ?? toOpaqueAnswer(good.principal);
     return JSON.stringify({ active: true, token_type: "Bearer", ...said });

@@ -11,9 +11,9 @@ import { toBase64url } from "../lib/base64url.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { createLru } from "../lib/lru.ts";
+import type { AccessTokenClaims } from "../principals/claims.ts";
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
 import { toPublicKey } from "../signatures/public-jwk.ts";
-import type { AccessTokenClaims } from "./claims.ts";
 import { keyringSubject, rotationSeconds, signingKeyPlace } from "./key-rotation.ts";
 import { findSigner, isVerifying, type SigningKey } from "./signing-key.ts";
 

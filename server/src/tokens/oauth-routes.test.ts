@@ -3,13 +3,13 @@ import { describe, expect, it } from "vitest";
 import type { Tx } from "../db/database.ts";
 import type { NodeRequest, NodeResponse } from "../http/node-http.ts";
 import { DomainError } from "../lib/errors.ts";
+import type { AccessTokenClaims } from "../principals/claims.ts";
 import type { Principal, ServiceUserPrincipal } from "../principals/principal.ts";
-import type { AccessTokenClaims } from "./claims.ts";
+import { createTestJudge } from "../principals/test-support.ts";
 import { jwtAssertionType } from "./client-authentication.ts";
 import { jwtBearerGrant } from "./grants.ts";
 import { toOauthRoute } from "./oauth-endpoint.ts";
 import { createOauthRoutes } from "./oauth-routes.ts";
-import { createProofs } from "./proofs.ts";
 import {
   createMemoryAudit,
   createTestGuard,
@@ -81,32 +81,23 @@ function arrange() {
     if (found === undefined) throw new DomainError("NOT_AUTHENTICATED", { detail: "unknown" });
     return found;
   };
-  const judges = {
-    basic: async (id: string, secret: string) => find(secret === "good" ? id : "nobody"),
-    opaqueToken: async (token: string) => {
+  const judge = createTestJudge({
+    basic: async (id, secret) => find(secret === "good" ? id : "nobody"),
+    opaqueToken: async (token) => {
       const principal = find(token) as ServiceUserPrincipal;
       return { ...principal, credentialId: `opaque-${token}`, credentialExpiresAt: new Date(5_000_999) };
     },
-    accessToken: async (token: string) => {
-      const principal = find(token.split(".")[0] ?? "");
-      return { principal, claims: { ...claims, sub: principal.id } };
+    accessToken: async (token) => find(token.split(".")[0] ?? ""),
+    claims,
+    assertion: async (assertion, use, rules) => {
+      expect(rules).toEqual({ relaxed: false });
+      return { ...(find(assertion) as ServiceUserPrincipal), authVia: use };
     },
-    assertions: {
-      authenticate: async (
-        assertion: string,
-        use: "private_key_jwt" | "jwt_bearer",
-        rules: { relaxed: boolean },
-      ) => {
-        expect(rules).toEqual({ relaxed: false });
-        return { ...(find(assertion) as ServiceUserPrincipal), authVia: use };
-      },
-    },
-  };
-  const proofs = createProofs(judges, createTestGuard(audit.trail));
+  });
   const projects: (string | undefined)[] = [];
   const routes = createOauthRoutes({
-    proofs,
-    judges,
+    judge,
+    guarded: createTestGuard(audit.trail)(judge),
     issuer: "https://id.example.org",
     publicUrl: "https://id.example.org",
     tokenIssuer: createTokenIssuer({

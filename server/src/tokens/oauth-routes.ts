@@ -24,10 +24,10 @@ export interface OauthRoutesOptions extends IntrospectionOptions, RevocationEndp
 
 /** Token, introspection, revocation and metadata. */
 export function createOauthRoutes(options: OauthRoutesOptions): PlainRoute[] {
-  const { proofs, tokenIssuer, bodyBytes, issuer, publicUrl } = options;
+  const { guarded, tokenIssuer, bodyBytes, issuer, publicUrl } = options;
   const metadata = toMetadataAnswer(issuer, publicUrl);
   return [
-    toOauthRoute(oauthPaths.token, createTokenEndpoint({ proofs, issuer: tokenIssuer }), bodyBytes),
+    toOauthRoute(oauthPaths.token, createTokenEndpoint({ guarded, issuer: tokenIssuer }), bodyBytes),
     toOauthRoute(oauthPaths.introspection, createIntrospectionEndpoint(options), bodyBytes),
     toOauthRoute(oauthPaths.revocation, createRevocationEndpoint(options), bodyBytes),
     { method: "GET", path: oauthPaths.metadata, handle: () => metadata },

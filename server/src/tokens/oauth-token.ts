@@ -2,15 +2,12 @@
 import { DomainError } from "../lib/errors.ts";
 import { invalidRequest } from "../lib/invalid-request.ts";
 import type { RequestInfo } from "../lib/request.ts";
+import { type GuardedJudge, isRefusal } from "../principals/judge.ts";
 import type { Principal } from "../principals/principal.ts";
 import { type ClientAuthentication, proveClient, readClientAuthentication } from "./client-authentication.ts";
 import { clientCredentialsGrant, jwtBearerGrant } from "./grants.ts";
 import type { Form, OauthEndpoint } from "./oauth-endpoint.ts";
-import type { Proofs } from "./proofs.ts";
 import type { TokenIssuer } from "./token-issuer.ts";
-
-/** Refusals that say the assertion is no good, or whoever it stands for (RFC 6749 §5.2). */
-const badGrantKinds = new Set(["unauthenticated", "permission_denied", "not_found", "failed_precondition"]);
 
 /**
  * The token endpoint (RFC 6749 §3.2).
@@ -22,16 +19,19 @@ const badGrantKinds = new Set(["unauthenticated", "permission_denied", "not_foun
  * @throws DomainError INVALID_GRANT for an assertion, whatever is wrong with it
  */
 export function createTokenEndpoint(options: {
-  readonly proofs: Proofs;
+  readonly guarded: GuardedJudge;
   readonly issuer: TokenIssuer;
 }): OauthEndpoint {
-  const { proofs, issuer } = options;
+  const { guarded, issuer } = options;
 
+  /** RFC 6749 §5.2: whatever is wrong with the assertion, or with whom it stands for. */
   async function proveGrant(info: RequestInfo, assertion: string): Promise<Principal> {
+    const rules = { relaxed: false };
     try {
-      return await proofs.assertion(info, assertion, "jwt_bearer", { relaxed: false });
+      return (await guarded.judge({ kind: "assertion", assertion, use: "jwt_bearer", rules }, info))
+        .principal;
     } catch (error) {
-      if (!(error instanceof DomainError) || !badGrantKinds.has(error.kind)) throw error;
+      if (!isRefusal(error)) throw error;
       const { detail = error.reason, metadata } = error;
       throw new DomainError("INVALID_GRANT", { cause: error, detail, metadata });
     }
@@ -44,20 +44,22 @@ export function createTokenEndpoint(options: {
   ): Promise<Principal> {
     const assertion = form.get("assertion");
     if (assertion === undefined) throw invalidRequest("assertion is missing");
-    const clientId = client.method === "none" ? client.clientId : (await proveOauthClient(info, client)).id;
+    const clientId =
+      client.presented === undefined ? client.clientId : (await proveOauthClient(info, client)).id;
     const principal = await proveGrant(info, assertion);
     if (clientId !== undefined && clientId.toLowerCase() !== principal.id) {
-      return proofs.refuse(info, "the client is not the assertion's service user");
+      return guarded.refuse(info, "the client is not the assertion's service user");
     }
     return principal;
   }
 
   /** At this endpoint an access token is no client authentication: it would renew itself for ever. */
   function proveOauthClient(info: RequestInfo, client: ClientAuthentication): Promise<Principal> {
-    if (client.method === "access_token" || client.method === "opaque_token") {
-      return proofs.refuse(info, "Bearer is no client authentication");
+    const kind = client.presented?.kind;
+    if (kind === "access_token" || kind === "opaque_token") {
+      return guarded.refuse(info, "Bearer is no client authentication");
     }
-    return proveClient(proofs, info, client);
+    return proveClient(guarded, info, client);
   }
 
   return async ({ form, authorization, project, info }) => {

@@ -3,17 +3,19 @@ import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Tx } from "../db/database.ts";
 import { invalidRequest } from "../lib/invalid-request.ts";
+import type { AccessTokenClaims } from "../principals/claims.ts";
+import type { CredentialJudge, GuardedJudge } from "../principals/judge.ts";
 import type { Caller, Principal } from "../principals/principal.ts";
-import type { AccessTokenClaims } from "./claims.ts";
 import { proveClient, readClientAuthentication } from "./client-authentication.ts";
-import { findGoodToken, type TokenJudges } from "./introspection.ts";
+import { findGoodToken } from "./introspection.ts";
 import type { OauthEndpoint } from "./oauth-endpoint.ts";
-import type { Proofs } from "./proofs.ts";
 import type { Revocations } from "./revocations.ts";
 
 export interface RevocationEndpointOptions {
-  readonly proofs: Proofs;
-  readonly judges: TokenJudges;
+  /** For the token. */
+  readonly judge: CredentialJudge;
+  /** For the client. */
+  readonly guarded: GuardedJudge;
   readonly database: Pick<Database, "transaction">;
   readonly revocations: Pick<Revocations, "revoke">;
   readonly feed: Pick<ChangeFeed, "append">;
@@ -34,7 +36,7 @@ function isSame(one: Principal, other: Principal): boolean {
  * no good anyway, answers the same and changes nothing (§2.2).
  */
 export function createRevocationEndpoint(options: RevocationEndpointOptions): OauthEndpoint {
-  const { proofs, judges, database, revocations, feed, deleteOpaqueToken, deleteSession, audit } = options;
+  const { judge, guarded, database, revocations, feed, deleteOpaqueToken, deleteSession, audit } = options;
 
   async function record(tx: Tx, caller: Caller, tokenId: string): Promise<void> {
     const { principal } = caller;
@@ -68,10 +70,10 @@ export function createRevocationEndpoint(options: RevocationEndpointOptions): Oa
   }
 
   return async ({ form, authorization, info }) => {
-    const principal = await proveClient(proofs, info, readClientAuthentication(form, authorization));
+    const principal = await proveClient(guarded, info, readClientAuthentication(form, authorization));
     const token = form.get("token");
     if (token === undefined) throw invalidRequest("token is missing");
-    const good = await findGoodToken(judges, token);
+    const good = await findGoodToken(judge, token);
     if (good === undefined || !isSame(good.principal, principal)) return "";
     const caller = { principal, request: info };
     const { claims, principal: owner } = good;

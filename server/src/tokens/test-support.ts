@@ -3,10 +3,10 @@ import { generateKeyPairSync, type KeyObject, randomUUID, sign } from "node:cryp
 import type { AuditEvent, AuditRefusal, AuditTrail } from "../audit/audit.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { type CredentialGuard, createCredentialGuard } from "../limits/credential-guard.ts";
+import type { AssertionKey } from "../principals/assertion-key.ts";
 import type { ServiceUserPrincipal } from "../principals/principal.ts";
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
 import { signWith } from "../signatures/signing.ts";
-import type { AssertionKey } from "./assertions.ts";
 
 export const serviceUserId = "019a0000-0000-7000-8000-000000000001";
 export const credentialId = "019a0000-0000-7000-8000-000000000003";

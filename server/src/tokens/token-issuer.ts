@@ -9,6 +9,7 @@
 import type { AuditTrail } from "../audit/audit.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
+import { findExpiry } from "../principals/judge.ts";
 import type { Principal, ServiceUserPrincipal, UserPrincipal } from "../principals/principal.ts";
 import type { AccessTokenSubject, AccessTokens, IssuedToken } from "./access-token.ts";
 
@@ -97,9 +98,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       const own =
         principal.type === "user" ? await toUserSubject(principal) : toServiceUserSubject(principal);
       const subject = project ? await addProject(own, principal, project) : own;
-      const notAfterAt =
-        principal.type === "user" ? principal.sessionExpiresAt : principal.credentialExpiresAt;
-      const issued = await accessTokens.issue(subject, notAfterAt);
+      const issued = await accessTokens.issue(subject, findExpiry({ principal }));
       audit.note(
         { principal, request },
         {

@@ -8,10 +8,11 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { DomainError } from "../../lib/errors.ts";
-import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
+import { requestInfoKey } from "../../lib/request.ts";
+import type { PrincipalChain as Chain } from "../../principals/chain.ts";
 import { principalKey } from "../../principals/context.ts";
-import { type Principal, toPrincipalLabel } from "../../principals/principal.ts";
-import { type CredentialPolicy, getCredentialPolicy } from "../options/credential-policy.ts";
+import { toPrincipalLabel } from "../../principals/principal.ts";
+import { getCredentialPolicy } from "../options/credential-policy.ts";
 import { type CsrfOptions, createCsrfInterceptors } from "./csrf.ts";
 import { createRequestValidator } from "./validate.ts";
 
@@ -49,21 +50,8 @@ const takeTurns: Interceptor = (next) => (request) => {
   return doWork === undefined ? next(request) : doWork(() => next(request));
 };
 
-/** Turns the credentials on a request into a principal. */
-export interface PrincipalChain {
-  /**
-   * Throws for a bad credential, save that `open` overlooks it; undefined
-   * where there is no principal and the policy allows that.
-   *
-   * @param request in whose outcome the principal's label and the kind of
-   *   credential are noted, also of one that is then refused
-   */
-  authenticate(
-    header: Headers,
-    policy: CredentialPolicy,
-    request: RequestInfo,
-  ): Promise<Principal | undefined>;
-}
+/** Turns requests into principals. */
+export type PrincipalChain = Pick<Chain, "authenticate">;
 
 /** Proves who is calling, as the method's option demands, and puts it under `principalKey`. */
 export function createAuthenticateInterceptor(chain: PrincipalChain): Interceptor {

@@ -1,7 +1,7 @@
 import type { Egress } from "../../egress/egress.ts";
 import type { JsonCache } from "../../egress/json-cache.ts";
 import type { Clock } from "../../lib/clock.ts";
-import type { PresentedCredential } from "../../principals/presented.ts";
+import type { HeaderCredential } from "../../principals/presented.ts";
 import type { Role } from "../../principals/principal.ts";
 
 /** A key of an `API_KEY` provider as stored. */
@@ -40,7 +40,7 @@ export interface OwnPrincipals {
   /** `iss` of this service's access tokens. */
   readonly issuer: string;
   /** @throws DomainError when the credential is bad, its principal may not act, or neither can be told. */
-  identify(credential: PresentedCredential): Promise<OwnPrincipal>;
+  identify(credential: HeaderCredential): Promise<OwnPrincipal>;
 }
 
 /** What the types need of the rest of the service. */

@@ -1,6 +1,8 @@
 import { expect, it } from "vitest";
 import { DomainError } from "../../lib/errors.ts";
+import type { AccessTokenClaims } from "../../principals/claims.ts";
 import type { Principal, UserPrincipal } from "../../principals/principal.ts";
+import { createTestJudge } from "../../principals/test-support.ts";
 import { createOwnPrincipals } from "./own-principals.ts";
 
 const ends = new Date("2026-11-22T12:00:00Z");
@@ -30,12 +32,13 @@ function create(emailProven = true) {
   const proven = { ...person, emailProven };
   return createOwnPrincipals({
     issuer: "https://id.example.com",
-    judges: {
+    judge: createTestJudge({
       basic: async () => machine,
       opaqueToken: async () => machine,
-      accessToken: async () => ({ principal: proven, claims: { exp: 60 } }),
+      accessToken: async () => proven,
       session: async () => proven,
-    },
+      claims: { exp: 60 } as AccessTokenClaims,
+    }),
     findMemberships: async () => [{ orgId: "o", role: "owner" }],
   });
 }

@@ -6,7 +6,7 @@
  * so that a new type cannot forget them. The room stores nothing.
  */
 import type { JsonObject } from "../../lib/json.ts";
-import type { PresentedCredential } from "../../principals/presented.ts";
+import type { HeaderCredential } from "../../principals/presented.ts";
 
 /** Every type, in the order they are listed. */
 export const providerTypeNames = ["OIDC", "GOOGLE", "GITHUB", "API_KEY", "JWT", "VESTIBULE"] as const;
@@ -31,7 +31,7 @@ export interface ProviderInstance {
 }
 
 /** A credential as it stands on a request that asks to come in. */
-export type ProviderCredential = PresentedCredential | { readonly kind: "api_key"; readonly key: string };
+export type ProviderCredential = HeaderCredential | { readonly kind: "api_key"; readonly key: string };
 
 /** Which credentials of a request belong to a provider. */
 export interface AcceptedCredentials {

@@ -1,6 +1,6 @@
 /** `VESTIBULE`: this service's own sessions, access tokens and service users. */
-import { DomainError } from "../../lib/errors.ts";
-import type { PresentedCredential } from "../../principals/presented.ts";
+import { isRefusal } from "../../principals/judge.ts";
+import { type HeaderCredential, readBearerToken } from "../../principals/presented.ts";
 import { roles } from "../../principals/principal.ts";
 import { runStep, toSampleCheck, toWrongSample } from "./checks.ts";
 import type { OwnPrincipal, ProviderTypeContext } from "./context.ts";
@@ -19,15 +19,15 @@ const about = {
 export function createVestibuleType(context: ProviderTypeContext): ProviderType {
   const { own } = context;
 
-  function judge(provider: ProviderInstance, credential: PresentedCredential): Promise<ProviderDecision> {
+  function judge(provider: ProviderInstance, credential: HeaderCredential): Promise<ProviderDecision> {
     return decide(async () => toIdentity(await getPrincipal(credential), provider));
   }
 
-  async function getPrincipal(credential: PresentedCredential): Promise<OwnPrincipal> {
+  async function getPrincipal(credential: HeaderCredential): Promise<OwnPrincipal> {
     try {
       return await own.identify(credential);
     } catch (error) {
-      if (!(error instanceof DomainError) || !refusedKinds.has(error.kind)) throw error;
+      if (!isRefusal(error)) throw error;
       if (error.kind === "unauthenticated") {
         refuse(
           "unknown_credential",
@@ -58,18 +58,10 @@ export function createVestibuleType(context: ProviderTypeContext): ProviderType 
       yield (await describeAdmission(provider)).check;
       if (sample.apiKey !== undefined)
         yield toWrongSample("this type takes no API keys: present a token as the sample");
-      if (sample.token !== undefined) yield toSampleCheck(await judge(provider, toCredential(sample.token)));
+      if (sample.token !== undefined)
+        yield toSampleCheck(await judge(provider, readBearerToken(sample.token)));
     },
   };
-}
-
-/** Refusals that are an answer to the credential; an outage and a defect are not. */
-const refusedKinds = new Set(["unauthenticated", "permission_denied", "not_found", "failed_precondition"]);
-
-/** Three parts between dots are an access token (RFC 7515 §7.1), anything else an opaque one. */
-function toCredential(token: string): PresentedCredential {
-  const kind = token.split(".").length === 3 ? "access_token" : "opaque_token";
-  return { kind, token };
 }
 
 function lowerIds(ids: readonly string[] | undefined) {

@@ -1,4 +1,4 @@
-import type { AuthVia } from "../principals/principal.ts";
+import type { AuthVia, Principal } from "./principal.ts";
 
 /**
  * The claims of an access token: those of RFC 9068 §2.2 first, then the ones
@@ -31,3 +31,23 @@ export interface AccessTokenClaims {
   readonly session_id?: string;
   readonly project_id?: string;
 }
+
+/** What an access token of known good signature says of whom it stands for. */
+export interface TokenSubject {
+  /** `sub`. */
+  readonly id: string;
+  /** `credential_id`: of the credential or session that the token was made from; empty where it says none. */
+  readonly credentialId: string;
+  readonly authVia: AuthVia;
+  /** `jti`. */
+  readonly tokenId: string;
+}
+
+/**
+ * Prove whom an access token stands for, by its `sub_type`; each throws
+ * DomainError where that principal may not act any more, or what the token was
+ * made from is gone.
+ */
+export type TokenSubjects = {
+  readonly [T in AccessTokenClaims["sub_type"]]: (subject: TokenSubject) => Promise<Principal>;
+};
