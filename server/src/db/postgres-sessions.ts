@@ -74,7 +74,7 @@ export class PostgresSessions {
     const lifetimeMs = this.#lifetimeMs * (0.75 + 0.25 * this.#options.random());
     this.#sessions.set(client, { generation, endsAtMs: this.#options.monotonicMs() + lifetimeMs });
     this.#follow(client);
-    this.#judge((await ask<Particulars>(particulars)).rows[0]);
+    this.#check((await ask<Particulars>(particulars)).rows[0]);
     await ask(continueOrderStatement);
     return lifetimeMs;
   }
@@ -102,7 +102,7 @@ export class PostgresSessions {
     return () => this.#listeners.delete(listener);
   }
 
-  #judge(found: Particulars | undefined): void {
+  #check(found: Particulars | undefined): void {
     if (!found?.takesWrites) throw this.#refuse("the server takes no writes");
     if (found.home === null && this.#home === undefined) return;
     this.#home ??= found.home ?? undefined;

@@ -78,7 +78,7 @@ const sending = {
  * 5321 §4.2.1): `refused` for good, or `deferred`. Anyone can type an address
  * that a good server does not take; that must not shut out everybody else.
  */
-function judgeMailbox(error: unknown): "refused" | "deferred" | undefined {
+function findMailboxFault(error: unknown): "refused" | "deferred" | undefined {
   const { responseCode, command } = (error ?? {}) as { responseCode?: unknown; command?: unknown };
   if (typeof responseCode !== "number") return undefined;
   if (command === "RCPT TO" && responseCode >= 500) return "refused";
@@ -129,7 +129,7 @@ export function createMailer(options: MailerOptions): CountingMailer {
       } catch (error) {
         const pauseMs = retryPausesMs[attempt] ?? Number.POSITIVE_INFINITY;
         const isTooLate = monotonicMs() - beganAtMs + pauseMs > patienceMs;
-        if (judgeMailbox(error) === "refused" || isTooLate || closing.signal.aborted) throw error;
+        if (findMailboxFault(error) === "refused" || isTooLate || closing.signal.aborted) throw error;
         log.warn({ err: describe(error), attempt: attempt + 1 }, "mail was not accepted; will try again");
         await wait(pauseMs, closing.signal);
       }
@@ -147,7 +147,7 @@ export function createMailer(options: MailerOptions): CountingMailer {
         accepted += 1;
       } catch (error) {
         failed += 1;
-        if (judgeMailbox(error) === undefined && !closing.signal.aborted) becomeUnavailable(error);
+        if (findMailboxFault(error) === undefined && !closing.signal.aborted) becomeUnavailable(error);
         throw error;
       } finally {
         waiting -= 1;

@@ -192,7 +192,7 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
     if (passkey === undefined) throw refuse("passkey: unknown credential");
     await checkUserHandle(passkey, answer);
     const counter = await verifyAssertion(expectations, challenge, answer, passkey);
-    judgeCounter(passkey, counter);
+    checkCounter(passkey, counter);
     await passkeys.noteUse(passkey.id, counter);
     return { kind: "passkey", userId: passkey.userId, passkeyId: passkey.id };
   }
@@ -210,7 +210,7 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
    * device has no business being copied and is refused; synced ones keep no
    * reliable counter, so theirs is only noted.
    */
-  function judgeCounter(passkey: Passkey, counter: number): void {
+  function checkCounter(passkey: Passkey, counter: number): void {
     if (passkey.counter === 0 || counter > passkey.counter) return;
     log.warn({ passkey: passkey.id, stored: passkey.counter, counter }, "a passkey's counter went back");
     passkeys.noteCounterRegression(passkey, counter);

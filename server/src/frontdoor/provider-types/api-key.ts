@@ -26,7 +26,7 @@ const longestKey = 512;
 
 /** Makes the type. */
 export function createApiKeyType(context: ProviderTypeContext): ProviderType {
-  const judge = (provider: ProviderInstance, key: string): Promise<ProviderDecision> =>
+  const decideOn = (provider: ProviderInstance, key: string): Promise<ProviderDecision> =>
     decide(async () => toIdentity(await getKey(provider, key, context.apiKeys), context.clock.now()));
 
   return {
@@ -40,7 +40,7 @@ export function createApiKeyType(context: ProviderTypeContext): ProviderType {
       if (credential.kind !== "api_key") {
         return await decide(async () => refuse("wrong_kind", "this provider takes an API key in its header"));
       }
-      const decision = await judge(provider, credential.key);
+      const decision = await decideOn(provider, credential.key);
       if (decision.allowed) context.apiKeys.noteUse(decision.identity.subject);
       return decision;
     },
@@ -48,7 +48,7 @@ export function createApiKeyType(context: ProviderTypeContext): ProviderType {
       yield (await describeHeader(provider.data)).check;
       if (sample.token !== undefined)
         yield toWrongSample("this type takes no tokens: present a key as the sample");
-      if (sample.apiKey !== undefined) yield toSampleCheck(await judge(provider, sample.apiKey));
+      if (sample.apiKey !== undefined) yield toSampleCheck(await decideOn(provider, sample.apiKey));
     },
   };
 }

@@ -27,7 +27,7 @@ function rulesFor(keys: readonly TestKey[], rules: Partial<BearerRules> = {}): B
 const clock = { clock: { now: () => start }, clockSkewSeconds: 60 };
 
 /** `accepted`, or the reason of the refusal. */
-async function judge(token: string, rules = rulesFor([key, rsaKey])): Promise<string> {
+async function decideOn(token: string, rules = rulesFor([key, rsaKey])): Promise<string> {
   try {
     await verifyBearerJwt(token, rules, clock);
     return "accepted";
@@ -47,7 +47,7 @@ describe("the token itself", () => {
     ["an access token", key.sign(goodClaims, { typ: "at+jwt" })],
     ["an access token, in full", key.sign(goodClaims, { typ: "application/AT+JWT" })],
   ])("accepts %s", async (_, token) => {
-    expect(await judge(token)).toBe("accepted");
+    expect(await decideOn(token)).toBe("accepted");
   });
 
   test.each([
@@ -66,7 +66,7 @@ describe("the token itself", () => {
     ["a logout token", key.sign(goodClaims, { typ: "logout+jwt" }), "wrong_token_type"],
     ["a typ that is no text", key.sign(goodClaims, { typ: 1 }), "wrong_token_type"],
   ])("refuses %s", async (_, token, reason) => {
-    expect(await judge(token)).toBe(reason);
+    expect(await decideOn(token)).toBe(reason);
   });
 });
 
@@ -95,30 +95,30 @@ describe("the signature", () => {
     ["a kid that is no text", key.sign(goodClaims, { kid: 1 }), "unknown_key"],
     ["another's signature", makeKey("k1").sign(goodClaims), "bad_signature"],
   ])("refuses %s", async (_, token, reason) => {
-    expect(await judge(token)).toBe(reason);
+    expect(await decideOn(token)).toBe(reason);
   });
 
   test("refuses changed claims", async () => {
     const [header, , signature] = key.sign(goodClaims).split(".");
     const changed = `${header}.${encode({ ...goodClaims, sub: "admin" })}.${signature}`;
-    expect(await judge(changed)).toBe("bad_signature");
+    expect(await decideOn(changed)).toBe("bad_signature");
   });
 
   test("refuses a signature in another encoding (DER)", async () => {
     const signed = `${encode({ alg: "ES256", kid: "k1" })}.${encode(goodClaims)}`;
     const signature = sign("sha256", Buffer.from(signed), key.privateKey).toString("base64url");
-    expect(await judge(`${signed}.${signature}`)).toBe("bad_signature");
+    expect(await decideOn(`${signed}.${signature}`)).toBe("bad_signature");
   });
 
   test("takes only allowed algorithms", async () => {
     const rules = rulesFor([key, rsaKey], { algorithms: ["RS256"] });
-    expect(await judge(rsaKey.sign(goodClaims), rules)).toBe("accepted");
-    expect(await judge(key.sign(goodClaims), rules)).toBe("wrong_algorithm");
+    expect(await decideOn(rsaKey.sign(goodClaims), rules)).toBe("accepted");
+    expect(await decideOn(key.sign(goodClaims), rules)).toBe("wrong_algorithm");
   });
 
   test("takes a key for the algorithm that its set names, and no other", async () => {
     const pinned = { ...rsaKey, jwk: { ...rsaKey.jwk, alg: "PS256" } };
-    expect(await judge(rsaKey.sign(goodClaims), rulesFor([pinned]))).toBe("unknown_key");
+    expect(await decideOn(rsaKey.sign(goodClaims), rulesFor([pinned]))).toBe("unknown_key");
   });
 
   test.each([
@@ -130,19 +130,19 @@ describe("the signature", () => {
     ["that is nothing", undefined],
   ])("passes over a key %s", async (_, change) => {
     const changed = { ...key, jwk: change === undefined ? (null as never) : { ...key.jwk, ...change } };
-    expect(await judge(key.sign(goodClaims), rulesFor([changed]))).toBe("unknown_key");
-    expect(await judge(rsaKey.sign(goodClaims), rulesFor([changed, rsaKey]))).toBe("accepted");
+    expect(await decideOn(key.sign(goodClaims), rulesFor([changed]))).toBe("unknown_key");
+    expect(await decideOn(rsaKey.sign(goodClaims), rulesFor([changed, rsaKey]))).toBe("accepted");
   });
 
   test("passes over RSA keys that are too short", async () => {
     const weak = makeKey("w", "RS256", 1024);
-    expect(await judge(weak.sign(goodClaims), rulesFor([weak]))).toBe("unknown_key");
+    expect(await decideOn(weak.sign(goodClaims), rulesFor([weak]))).toBe("unknown_key");
   });
 
   test("without a kid takes the only fitting key, never one of several", async () => {
     const token = key.sign(goodClaims, { kid: undefined });
-    expect(await judge(token, rulesFor([key, rsaKey]))).toBe("accepted");
-    expect(await judge(token, rulesFor([key, makeKey("k2")]))).toBe("unknown_key");
+    expect(await decideOn(token, rulesFor([key, rsaKey]))).toBe("accepted");
+    expect(await decideOn(token, rulesFor([key, makeKey("k2")]))).toBe("unknown_key");
   });
 
   test("asks for newer keys once when one is missing", async () => {
@@ -154,8 +154,8 @@ describe("the signature", () => {
       return newer;
     };
     const keys = { get: async () => old, refresh };
-    expect(await judge(key.sign(goodClaims), rulesFor([], { keys }))).toBe("accepted");
-    expect(await judge(rsaKey.sign(goodClaims), rulesFor([], { keys }))).toBe("unknown_key");
+    expect(await decideOn(key.sign(goodClaims), rulesFor([], { keys }))).toBe("accepted");
+    expect(await decideOn(rsaKey.sign(goodClaims), rulesFor([], { keys }))).toBe("unknown_key");
     expect(refreshed).toBe(2);
   });
 });
@@ -186,7 +186,7 @@ describe("the claims", () => {
     ["an empty subject", { sub: "" }, "claim_mismatch"],
     ["a number as subject", { sub: 1 }, "claim_mismatch"],
   ])("%s", async (_, change, outcome) => {
-    expect(await judge(key.sign({ ...goodClaims, ...change }))).toBe(outcome);
+    expect(await decideOn(key.sign({ ...goodClaims, ...change }))).toBe(outcome);
   });
 
   test.each<[string, object, string]>([
@@ -197,7 +197,7 @@ describe("the claims", () => {
     ["several audiences without azp", { aud: ["api", "b"] }, "wrong_audience"],
   ])("made for a client: %s", async (_, change, outcome) => {
     const rules = rulesFor([key], { authorizedParty: "api" });
-    expect(await judge(key.sign({ ...goodClaims, ...change }), rules)).toBe(outcome);
+    expect(await decideOn(key.sign({ ...goodClaims, ...change }), rules)).toBe(outcome);
   });
 
   test.each<[string, BearerRules["requiredClaims"], object, string]>([
@@ -214,7 +214,7 @@ describe("the claims", () => {
     ["a missing claim", { team: "a" }, {}, "claim_mismatch"],
     ["a claim every object has", { constructor: "a" }, {}, "claim_mismatch"],
   ])("required: %s", async (_, requiredClaims, change, outcome) => {
-    expect(await judge(key.sign({ ...goodClaims, ...change }), rulesFor([key], { requiredClaims }))).toBe(
+    expect(await decideOn(key.sign({ ...goodClaims, ...change }), rulesFor([key], { requiredClaims }))).toBe(
       outcome,
     );
   });

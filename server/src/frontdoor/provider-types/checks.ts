@@ -67,7 +67,7 @@ export function fetchDocument(
 }
 
 /** Whether a key set has keys for the algorithms, and how many of which. */
-export function judgeKeySet(
+export function checkKeySet(
   document: RemoteJson,
   algorithms: readonly SignatureAlgorithm[],
 ): Promise<Step<RemoteJson>> {
@@ -152,7 +152,7 @@ export function toSampleCheck(decision: ProviderDecision): ProviderCheck {
 }
 
 /** The check of a sample that earlier failures leave unjudged. */
-export const unjudgedSample: ProviderCheck = {
+export const untriedSample: ProviderCheck = {
   name: "sample",
   ok: false,
   detail: "not judged: the checks before it have to pass first",

@@ -40,7 +40,7 @@ export function createGoogleType(context: ProviderTypeContext, issuer = googleIs
     };
   }
 
-  function judge(token: string, data: ProviderData, rules: BearerRules): Promise<ProviderDecision> {
+  function decideOn(token: string, data: ProviderData, rules: BearerRules): Promise<ProviderDecision> {
     return decide(async () => {
       const claims = await verifyBearerJwt(token, rules, context);
       return toGoogleIdentity(toIdentity(claims), findTexts(data, "hostedDomains"));
@@ -55,7 +55,7 @@ export function createGoogleType(context: ProviderTypeContext, issuer = googleIs
     normalise: (data) => ({ ...data, ...lowerDomains(data) }),
     accepts: () => ({ issuers, own: false }),
     async authenticate({ data }, credential) {
-      if (credential.kind === "access_token") return await judge(credential.token, data, toRules(data));
+      if (credential.kind === "access_token") return await decideOn(credential.token, data, toRules(data));
       return await decide(async () =>
         refuse("wrong_kind", "this provider takes a Google ID token as bearer token"),
       );
@@ -71,7 +71,7 @@ export function createGoogleType(context: ProviderTypeContext, issuer = googleIs
         redirectUri: `${context.publicUrl}/auth/callback`,
       };
       return testIssuer({ egress: context.egress, signal }, tested, sample, (token, keySet) =>
-        judge(token, data, { ...toRules(data), keys: createFixedKeys(keySet) }),
+        decideOn(token, data, { ...toRules(data), keys: createFixedKeys(keySet) }),
       );
     },
   };

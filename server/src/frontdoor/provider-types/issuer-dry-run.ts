@@ -1,18 +1,18 @@
 import type { RemoteJson } from "../../egress/fetch-json.ts";
 import type { SignatureAlgorithm } from "../../signatures/algorithms.ts";
 import {
+  checkKeySet,
   type DryRun,
   failStep,
   fetchDocument,
   inventedCode,
-  judgeKeySet,
   probeTokenEndpoint,
   resolveName,
   runStep,
   type Step,
   toSampleCheck,
   toWrongSample,
-  unjudgedSample,
+  untriedSample,
   vetEndpoints,
 } from "./checks.ts";
 import { findIssuerProblem } from "./discovery.ts";
@@ -39,20 +39,20 @@ const endpointNames = {
  * The dry run of an issuer: name, discovery document, issuer, keys, endpoints,
  * PKCE, client and sample. What needs a step that failed is left out.
  *
- * @param judge decides about a token by the key set just fetched.
+ * @param decideOn decides about a token by the key set just fetched.
  */
 export async function* testIssuer(
   run: DryRun,
   tested: IssuerUnderTest,
   sample: ProviderSample,
-  judge: (token: string, keySet: RemoteJson) => Promise<ProviderDecision>,
+  decideOn: (token: string, keySet: RemoteJson) => Promise<ProviderDecision>,
 ): AsyncGenerator<ProviderCheck> {
   const keySet = yield* testDocuments(run, tested);
   if (sample.apiKey !== undefined) {
     yield toWrongSample("this type takes no API keys: present a token as the sample");
   }
   if (sample.token === undefined) return;
-  yield keySet === undefined ? unjudgedSample : toSampleCheck(await judge(sample.token, keySet));
+  yield keySet === undefined ? untriedSample : toSampleCheck(await decideOn(sample.token, keySet));
 }
 
 async function* testDocuments(
@@ -68,7 +68,7 @@ async function* testDocuments(
   const document = discovery.value;
   if (document === undefined) return undefined;
 
-  const issuer = await judgeIssuer(document, tested.issuer);
+  const issuer = await checkIssuer(document, tested.issuer);
   yield issuer.check;
   if (issuer.value === undefined) return undefined;
 
@@ -76,14 +76,14 @@ async function* testDocuments(
   yield keySet.check;
   const endpoints = await vetEndpoints(run, document, endpointNames);
   yield endpoints.check;
-  if (tested.supportsPkce) yield (await judgePkce(document)).check;
+  if (tested.supportsPkce) yield (await checkPkce(document)).check;
   if (tested.clientSecret !== undefined && endpoints.value !== undefined) {
     yield (await tryClient(run, document, tested, tested.clientSecret)).check;
   }
   return keySet.value;
 }
 
-function judgeIssuer(document: RemoteJson, issuer: string): Promise<Step<true>> {
+function checkIssuer(document: RemoteJson, issuer: string): Promise<Step<true>> {
   return runStep("issuer", async () => {
     const problem = findIssuerProblem(document, issuer);
     if (problem !== undefined) failStep(problem);
@@ -102,10 +102,10 @@ async function fetchKeySet(
     );
   }
   const fetched = await fetchDocument(run, "jwks", document.jwks_uri);
-  return fetched.value === undefined ? fetched : await judgeKeySet(fetched.value, algorithms);
+  return fetched.value === undefined ? fetched : await checkKeySet(fetched.value, algorithms);
 }
 
-function judgePkce(document: RemoteJson): Promise<Step<true>> {
+function checkPkce(document: RemoteJson): Promise<Step<true>> {
   return runStep("pkce", async () => {
     const methods = document.code_challenge_methods_supported;
     if (methods === undefined)

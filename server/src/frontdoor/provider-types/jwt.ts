@@ -3,13 +3,13 @@ import type { RemoteJson } from "../../egress/fetch-json.ts";
 import { createFixedKeys, createRemoteKeys } from "../../signatures/key-set.ts";
 import { type BearerRules, verifyBearerJwt } from "./bearer-jwt.ts";
 import {
+  checkKeySet,
   type DryRun,
   fetchDocument,
-  judgeKeySet,
   resolveName,
   toSampleCheck,
   toWrongSample,
-  unjudgedSample,
+  untriedSample,
 } from "./checks.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { findText, findTexts, getText, memoByData, toCanonicalUrl } from "./data.ts";
@@ -29,7 +29,7 @@ const about = {
 export function createJwtType(context: ProviderTypeContext): ProviderType {
   const toRules = memoByData((data) => makeRules(data, context));
 
-  function judge(token: string, rules: BearerRules): Promise<ProviderDecision> {
+  function decideOn(token: string, rules: BearerRules): Promise<ProviderDecision> {
     return decide(async () => toIdentity(await verifyBearerJwt(token, rules, context)));
   }
 
@@ -45,7 +45,7 @@ export function createJwtType(context: ProviderTypeContext): ProviderType {
     normalise,
     accepts: (data) => ({ issuers: [getText(data, "issuer")], own: false }),
     async authenticate({ data }, credential) {
-      if (credential.kind === "access_token") return await judge(credential.token, toRules(data));
+      if (credential.kind === "access_token") return await decideOn(credential.token, toRules(data));
       return await decide(async () => refuse("wrong_kind", "this provider takes a JWT as bearer token"));
     },
     async *test({ data }, sample, signal) {
@@ -54,9 +54,11 @@ export function createJwtType(context: ProviderTypeContext): ProviderType {
         yield toWrongSample("this type takes no API keys: present a token as the sample");
       }
       if (sample.token === undefined) return;
-      if (keySet === undefined) yield unjudgedSample;
+      if (keySet === undefined) yield untriedSample;
       else
-        yield toSampleCheck(await judge(sample.token, { ...toRules(data), keys: createFixedKeys(keySet) }));
+        yield toSampleCheck(
+          await decideOn(sample.token, { ...toRules(data), keys: createFixedKeys(keySet) }),
+        );
     },
   };
 }
@@ -84,7 +86,7 @@ async function* testKeys(
   const algorithms = getAlgorithms(data, "algorithms");
   const url = findText(data, "jwksUri");
   if (url === undefined) {
-    const inline = await judgeKeySet(getInlineKeySet(data), algorithms);
+    const inline = await checkKeySet(getInlineKeySet(data), algorithms);
     yield inline.check;
     return inline.value;
   }
@@ -92,7 +94,7 @@ async function* testKeys(
   yield name.check;
   if (name.value === undefined) return undefined;
   const fetched = await fetchDocument(run, "jwks", url);
-  const keySet = fetched.value === undefined ? fetched : await judgeKeySet(fetched.value, algorithms);
+  const keySet = fetched.value === undefined ? fetched : await checkKeySet(fetched.value, algorithms);
   yield keySet.check;
   return keySet.value;
 }

@@ -32,7 +32,7 @@ const defaultScopes = ["openid", "email", "profile"];
 export function createOidcType(context: ProviderTypeContext): ProviderType {
   const toRules = memoByData((data) => makeRules(data, context));
 
-  function judge(token: string, rules: BearerRules): Promise<ProviderDecision> {
+  function decideOn(token: string, rules: BearerRules): Promise<ProviderDecision> {
     return decide(async () => toIdentity(await verifyBearerJwt(token, rules, context)));
   }
 
@@ -44,7 +44,7 @@ export function createOidcType(context: ProviderTypeContext): ProviderType {
     normalise,
     accepts: (data) => ({ issuers: [getText(data, "issuer")], own: false }),
     async authenticate({ data }, credential) {
-      if (credential.kind === "access_token") return await judge(credential.token, toRules(data));
+      if (credential.kind === "access_token") return await decideOn(credential.token, toRules(data));
       return await decide(async () => refuse("wrong_kind", "this provider takes a JWT as bearer token"));
     },
     test({ data }, sample, signal) {
@@ -58,7 +58,7 @@ export function createOidcType(context: ProviderTypeContext): ProviderType {
         redirectUri: `${context.publicUrl}/auth/callback`,
       };
       return testIssuer({ egress: context.egress, signal }, tested, sample, (token, keySet) =>
-        judge(token, { ...toRules(data), keys: createFixedKeys(keySet) }),
+        decideOn(token, { ...toRules(data), keys: createFixedKeys(keySet) }),
       );
     },
   };

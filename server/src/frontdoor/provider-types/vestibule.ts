@@ -19,7 +19,7 @@ const about = {
 export function createVestibuleType(context: ProviderTypeContext): ProviderType {
   const { own } = context;
 
-  function judge(provider: ProviderInstance, credential: HeaderCredential): Promise<ProviderDecision> {
+  function decideOn(provider: ProviderInstance, credential: HeaderCredential): Promise<ProviderDecision> {
     return decide(async () => toIdentity(await getPrincipal(credential), provider));
   }
 
@@ -49,7 +49,7 @@ export function createVestibuleType(context: ProviderTypeContext): ProviderType 
     normalise: (data) => ({ ...data, ...lowerIds(findTexts(data, "allowedOrgIds")) }),
     accepts: () => ({ issuers: [own.issuer], own: true }),
     async authenticate(provider, credential) {
-      if (credential.kind !== "api_key") return await judge(provider, credential);
+      if (credential.kind !== "api_key") return await decideOn(provider, credential);
       return await decide(async () =>
         refuse("wrong_kind", "this provider takes this service's own credentials, no API keys"),
       );
@@ -59,7 +59,7 @@ export function createVestibuleType(context: ProviderTypeContext): ProviderType 
       if (sample.apiKey !== undefined)
         yield toWrongSample("this type takes no API keys: present a token as the sample");
       if (sample.token !== undefined)
-        yield toSampleCheck(await judge(provider, readBearerToken(sample.token)));
+        yield toSampleCheck(await decideOn(provider, readBearerToken(sample.token)));
     },
   };
 }
