@@ -17,6 +17,10 @@ export interface InvalidatedCacheOptions<V> {
    * change removes it too, such as the organisation of a service user.
    */
   readonly subjectsOf?: (value: V) => readonly string[];
+  /** Whether a value is kept; one that is not goes to those who asked, and to nobody after them. All are, if absent. */
+  readonly isKept?: (value: V) => boolean;
+  /** As how many entries a value counts, from 1; one, if absent. */
+  readonly weigh?: (value: V) => number;
   /** Milliseconds of a clock that never goes back. For `maxAgeMs`. */
   readonly monotonicMs?: () => number;
 }
@@ -32,6 +36,7 @@ export class InvalidatedCache<V extends NonNullable<unknown>> {
   readonly #feed: InvalidatedCacheOptions<V>["feed"];
   readonly #topics: ReadonlySet<ChangeTopic>;
   readonly #subjectsOf: ((value: V) => readonly string[]) | undefined;
+  readonly #isKept: (value: V) => boolean;
   readonly #entries: LRUCache<string, V>;
   /** Subject → the keys of those entries that depend on it. */
   readonly #dependents = new Map<string, Set<string>>();
@@ -44,11 +49,13 @@ export class InvalidatedCache<V extends NonNullable<unknown>> {
     this.#feed = options.feed;
     this.#topics = new Set(options.topics);
     this.#subjectsOf = options.subjectsOf;
+    this.#isKept = options.isKept ?? (() => true);
     this.#entries = createLru<string, V>(options.maxEntries, {
       ttl: options.maxAgeMs ?? 0,
       ttlResolution: 0,
       perf: { now: options.monotonicMs ?? systemMonotonicMs },
       dispose: (value, key) => this.#forgetDependent(key, value),
+      ...(options.weigh && { sizeCalculation: options.weigh }),
     });
     this.#unsubscribe = options.feed.subscribe({
       onChange: (change) => this.#onChange(change),
@@ -105,7 +112,8 @@ export class InvalidatedCache<V extends NonNullable<unknown>> {
     this.#loadCount += 1;
     const loading = load(key).then(
       (value) => {
-        if (this.#endLoad(key, loading) && value !== undefined) this.#keep(key, value);
+        const isValid = this.#endLoad(key, loading);
+        if (isValid && value !== undefined && this.#isKept(value)) this.#keep(key, value);
         return value;
       },
       (error: unknown) => {

@@ -3,7 +3,7 @@ import { LRUCache } from "lru-cache";
 /** What the library takes besides a bound. */
 type Options<K extends {}, V extends {}> = Pick<
   LRUCache.Options<K, V, unknown>,
-  "dispose" | "perf" | "ttl" | "ttlResolution"
+  "dispose" | "perf" | "sizeCalculation" | "ttl" | "ttlResolution"
 >;
 
 /**
