@@ -1,5 +1,6 @@
 /** Who is a member of an organization, and as what: the rules. */
 import type { AuditTrail } from "../audit/audit.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database } from "../db/database.ts";
 import { isUniqueViolation } from "../db/errors.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -13,6 +14,7 @@ import { keepingAnOwner, lockForGrant, type OwnershipLimit, requireRoomToOwn } f
 
 export interface MemberServiceOptions {
   readonly database: Database;
+  readonly feed: Pick<ChangeFeed, "append">;
   readonly access: Access;
   readonly audit: AuditTrail;
   readonly clock: Clock;
@@ -31,6 +33,7 @@ const governs = { role: "owner", writes: true } as const;
 /** Manages the members of organizations. */
 export class MemberService {
   readonly #database: Database;
+  readonly #feed: MemberServiceOptions["feed"];
   readonly #access: Access;
   readonly #audit: AuditTrail;
   readonly #clock: Clock;
@@ -38,6 +41,7 @@ export class MemberService {
 
   constructor(options: MemberServiceOptions) {
     this.#database = options.database;
+    this.#feed = options.feed;
     this.#access = options.access;
     this.#audit = options.audit;
     this.#clock = options.clock;
@@ -67,6 +71,7 @@ export class MemberService {
         });
         const member = await store.findMember(tx, orgId, userId);
         if (member === undefined) throw new DomainError("USER_NOT_FOUND");
+        await this.#feed.append(tx, { topic: "user", subject: userId });
         return member;
       });
     } catch (error) {
@@ -119,6 +124,7 @@ export class MemberService {
         orgId,
         details: { role, previous_role: before.role },
       });
+      await this.#feed.append(tx, { topic: "user", subject: userId });
       return { ...before, role };
     });
   }
@@ -140,6 +146,7 @@ export class MemberService {
         target: userId,
         orgId: organization.id,
       });
+      await this.#feed.append(tx, { topic: "user", subject: userId });
     });
   }
 }
