@@ -5,7 +5,7 @@
 export type ChangeTopic =
   /** Subject: id of the service user. Disabled, enabled, deleted, or its role changed. */
   | "service-user"
-  /** Subject: id of the credential. Deleted, rotated or its expiry changed. */
+  /** Subject: id of the credential: deleted, rotated, or its expiry changed; or of the API key: made or deleted. */
   | "credential"
   /** Subject: id of the organisation. Disabled, enabled, deleted. */
   | "organization"
@@ -13,14 +13,12 @@ export type ChangeTopic =
   | "signing-keys"
   /** Subject: `jti` of a revoked access token. */
   | "token"
-  /** Subject: id of the user. */
+  /** Subject: id of the user. They or one of their memberships changed. */
   | "user"
   /** Subject: id of the session. */
   | "session"
   /** Subject: id of the frontdoor. It, one of its providers or custom frontends changed, or is gone. */
-  | "frontdoor"
-  /** Subject: id of the auth provider. It or its keys changed, or it is gone. */
-  | "auth-provider";
+  | "frontdoor";
 
 /** A change: its topic, and the id of its subject. */
 export interface Change {

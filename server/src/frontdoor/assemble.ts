@@ -3,6 +3,7 @@ import { type ApiKeyParts, assembleApiKeys } from "./api-keys/assemble.ts";
 import { assembleFrontdoors } from "./frontdoors/assemble.ts";
 import { assembleFrontends } from "./frontends/assemble.ts";
 import { assembleProviderTypes, type ProviderTypeParts } from "./provider-types/assemble.ts";
+import type { ProviderTypes } from "./provider-types/provider-types.ts";
 import { assembleProviders, type ProviderParts } from "./providers/assemble.ts";
 import { createFrontdoorSweep } from "./sweep.ts";
 import { assembleWatch, type WatchParts } from "./watch/assemble.ts";
@@ -14,14 +15,20 @@ export type FrontdoorParts = Parameters<typeof assembleFrontdoors>[0] &
   Omit<ProviderParts, "frontdoorAccess" | "types" | "validator"> &
   Omit<WatchParts, "frontdoorAccess">;
 
+/** What the gate judges by. */
+export interface FrontdoorRoom extends Room {
+  readonly types: ProviderTypes;
+}
+
 /** Puts the rooms of frontdoors together, from the bottom up. */
-export function assembleFrontdoor(parts: FrontdoorParts): Room {
+export function assembleFrontdoor(parts: FrontdoorParts): FrontdoorRoom {
   const frontdoors = assembleFrontdoors(parts);
   const { frontdoorAccess } = frontdoors;
   const apiKeys = assembleApiKeys({ ...parts, frontdoorAccess });
   const providerTypes = assembleProviderTypes({ ...parts, frontdoorAccess, apiKeys });
   const { types, validator } = providerTypes;
   return {
+    types,
     rooms: [
       frontdoors,
       apiKeys,

@@ -137,7 +137,7 @@ export class ApiKeyService {
           expires_at: key.expiresAt.toISOString(),
         },
       });
-      await feed.append(tx, { topic: "auth-provider", subject: provider.id });
+      await feed.append(tx, { topic: "credential", subject: key.id });
       return key;
     });
   }

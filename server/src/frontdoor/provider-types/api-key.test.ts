@@ -34,6 +34,9 @@ test("lets a key of the provider in", async () => {
       groups: [],
       claims: { sub: "key-1", title: "ci" },
       expiresAt,
+      name: "ci",
+      dependsOn: ["key-1"],
+      noteUse: expect.any(Function),
     },
   });
 });
@@ -49,15 +52,12 @@ test("a key ends at its instant", async () => {
   });
 });
 
-test("notes whose key let somebody in, and no other; a dry run uses none", async () => {
+test("judging notes no use; whoever lets somebody in by it does", async () => {
   const { context, decideOn, key, type } = setUp();
-  await decideOn(key);
-  expect(context.usedKeys).toEqual(["key-1"]);
-  await decideOn(newSecret("vstk"));
-  await decideOn(key, { ...provider, id: "p2" });
+  const decision = await decideOn(key);
   await runTest(type, provider, { apiKey: key });
-  context.pass(60);
-  await decideOn(key);
+  expect(context.usedKeys).toEqual([]);
+  if (decision.allowed) decision.identity.noteUse?.();
   expect(context.usedKeys).toEqual(["key-1"]);
 });
 

@@ -27,7 +27,7 @@ const longestKey = 512;
 /** Makes the type. */
 export function createApiKeyType(context: ProviderTypeContext): ProviderType {
   const decideOn = (provider: ProviderInstance, key: string): Promise<ProviderDecision> =>
-    decide(async () => toIdentity(await getKey(provider, key, context.apiKeys), context.clock.now()));
+    decide(async () => toIdentity(await getKey(provider, key, context.apiKeys), context));
 
   return {
     ...about,
@@ -40,9 +40,7 @@ export function createApiKeyType(context: ProviderTypeContext): ProviderType {
       if (credential.kind !== "api_key") {
         return await decide(async () => refuse("wrong_kind", "this provider takes an API key in its header"));
       }
-      const decision = await decideOn(provider, credential.key);
-      if (decision.allowed) context.apiKeys.noteUse(decision.identity.subject);
-      return decision;
+      return await decideOn(provider, credential.key);
     },
     async *test(provider, sample) {
       yield (await describeHeader(provider.data)).check;
@@ -85,7 +83,11 @@ async function getKey({ id }: ProviderInstance, key: string, keys: ApiKeySource)
   );
 }
 
-function toIdentity({ id, title, expiresAt }: StoredApiKey, now: Date): ProviderIdentity {
+function toIdentity(
+  { id, title, expiresAt }: StoredApiKey,
+  { clock, apiKeys }: Pick<ProviderTypeContext, "clock" | "apiKeys">,
+): ProviderIdentity {
+  const now = clock.now();
   if (expiresAt !== undefined && expiresAt <= now) {
     refuse(
       "expired",
@@ -94,11 +96,14 @@ function toIdentity({ id, title, expiresAt }: StoredApiKey, now: Date): Provider
   }
   return {
     subject: id,
+    name: title,
     emailVerified: false,
     organizations: [],
     groups: [],
     claims: { sub: id, title },
     ...(expiresAt !== undefined && { expiresAt }),
+    dependsOn: [id],
+    noteUse: () => apiKeys.noteUse(id),
   };
 }
 

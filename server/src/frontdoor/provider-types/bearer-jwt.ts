@@ -13,6 +13,7 @@ import { isSignatureAlgorithm, type SignatureAlgorithm } from "../../signatures/
 import { type CompactJws, readCompactJws, readJsonPart } from "../../signatures/compact-jws.ts";
 import { isSignedByOne } from "../../signatures/foreign-jws.ts";
 import { findSigningKeys, type KeySource } from "../../signatures/key-set.ts";
+import { findMissingClaim } from "./claims.ts";
 import { refuse } from "./refused.ts";
 
 /** The claims of a token whose signature is good. */
@@ -42,9 +43,6 @@ const longestToken = 16_384;
 
 /** Values of `typ` of ID and access tokens, in lower case; every other kind, our gate's assertion too, is refused (RFC 8725 §3.11). */
 const tokenTypes = new Set(["jwt", "at+jwt", "application/jwt", "application/at+jwt"]);
-
-/** Claims whose text is a list with spaces between (RFC 6749 §3.3). */
-const spacedClaims = new Set(["scope", "scp"]);
 
 /**
  * Answers the claims of a good token; `sub` is a text that is not empty.
@@ -187,16 +185,13 @@ function checkAudience(claims: JwtClaims, { audiences, authorizedParty }: Bearer
 }
 
 function checkRequired(claims: JwtClaims, required: BearerRules["requiredClaims"]): void {
-  for (const [name, wanted] of Object.entries(required)) {
-    const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
-    const held = spacedClaims.has(name) && typeof value === "string" ? value.split(" ") : [value].flat();
-    if ([wanted].flat().every((one) => held.includes(one))) continue;
-    const found = value === undefined ? "is not in the token" : "has another value";
-    refuse(
-      "claim_mismatch",
-      `the required claim ${toShown(name)} ${found}: have the issuer set it, or change requiredClaims`,
-    );
-  }
+  const missing = findMissingClaim(claims, required);
+  if (missing === undefined) return;
+  const found = Object.hasOwn(claims, missing) ? "has another value" : "is not in the token";
+  refuse(
+    "claim_mismatch",
+    `the required claim ${toShown(missing)} ${found}: have the issuer set it, or change requiredClaims`,
+  );
 }
 
 /** A value from outside, short and in quotes, as details show it. */

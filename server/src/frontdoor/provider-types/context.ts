@@ -33,6 +33,8 @@ export interface OwnPrincipal {
   /** In enabled organizations. */
   readonly memberships: readonly { readonly orgId: string; readonly role: Role }[];
   readonly expiresAt?: Date;
+  /** Ids of the user, session, token, … that it was found by, and of its organizations. */
+  readonly dependsOn: readonly string[];
 }
 
 /** This service's own chain of credentials, for the `VESTIBULE` type. */

@@ -6,20 +6,31 @@ import type { ProviderData, ProviderIdentity } from "./provider-type.ts";
 const longestEmail = 320;
 
 /**
- * Who a token's claims say it is for: `sub`, `email` with `email_verified`
+ * Who a token's claims say it is for: `sub`, `name`, `email` with `email_verified`
  * (OpenID Connect Core §5.1), `groups`, `organizations` and `org_id`.
  */
 export function toIdentity(claims: JwtClaims): ProviderIdentity {
-  const { sub, email, email_verified: emailVerified, groups, organizations, org_id: orgId, exp } = claims;
+  const {
+    sub,
+    name,
+    email,
+    email_verified: emailVerified,
+    groups,
+    organizations,
+    org_id: orgId,
+    exp,
+  } = claims;
   const hasEmail = typeof email === "string" && email !== "" && email.length <= longestEmail;
   const named = [...toTexts(organizations), ...toTexts([orgId])];
   return {
     subject: String(sub),
+    ...(typeof name === "string" && name !== "" && { name }),
     ...(hasEmail && { email }),
     emailVerified: hasEmail && emailVerified === true,
     organizations: [...new Set(named)],
     groups: toTexts(groups),
     claims: claims as ProviderData,
     ...(typeof exp === "number" && { expiresAt: new Date(exp * 1000) }),
+    dependsOn: [],
   };
 }

@@ -35,17 +35,25 @@ async function setUp(data: ProviderData = {}) {
 describe("judging a token", () => {
   test("answers who it is for", async () => {
     const { claims, decideOn, provider, type } = await setUp();
-    const told = { email: "a@example.com", email_verified: true, groups: ["g", 1], org_id: "org" };
+    const told = {
+      name: "Alice",
+      email: "a@example.com",
+      email_verified: true,
+      groups: ["g", 1],
+      org_id: "org",
+    };
     expect(await decideOn(key.sign({ ...claims, ...told }))).toEqual({
       allowed: true,
       identity: {
         subject: "u1",
+        name: "Alice",
         email: "a@example.com",
         emailVerified: true,
         organizations: ["org"],
         groups: ["g"],
         claims: { ...claims, ...told },
         expiresAt: new Date((startSeconds + 600) * 1000),
+        dependsOn: [],
       },
     });
     expect(type.accepts(provider.data)).toEqual({ issuers: [claims.iss], own: false });

@@ -35,7 +35,7 @@ function create(emailProven = true) {
     judge: createTestJudge({
       basic: async () => machine,
       opaqueToken: async () => machine,
-      accessToken: async () => proven,
+      accessToken: async () => ({ ...proven, tokenId: "t" }),
       session: async () => proven,
       claims: { exp: 60 } as AccessTokenClaims,
     }),
@@ -49,6 +49,7 @@ it("knows a machine by its organization, until its credential ends", async () =>
     id: "m",
     emailVerified: false,
     memberships: [{ orgId: "o", role: "viewer" }],
+    dependsOn: ["m", "c", "o"],
   };
   for (const credential of [
     { kind: "basic", id: "i", secret: "s" },
@@ -66,6 +67,7 @@ it("knows a person by address and memberships, until the token ends", async () =
     email: "p@example.org",
     emailVerified: true,
     memberships: [{ orgId: "o", role: "owner" }],
+    dependsOn: ["p", "t", "s", "o"],
     expiresAt: new Date(60_000),
   });
   expect(await create(false).identify({ kind: "session", cookie: "c" })).toMatchObject({

@@ -1,6 +1,6 @@
 /** This service's own principals, for providers of type `VESTIBULE`: who a credential of ours is. */
 import { type CredentialJudge, findExpiry } from "../../principals/judge.ts";
-import type { Role } from "../../principals/principal.ts";
+import type { Principal, Role } from "../../principals/principal.ts";
 import type { OwnPrincipal, OwnPrincipals } from "./context.ts";
 
 export interface OwnPrincipalsOptions {
@@ -25,11 +25,18 @@ export function createOwnPrincipals(options: OwnPrincipalsOptions): OwnPrincipal
       if (principal.type === "serviceuser") {
         const { orgId, role } = principal;
         const memberships: { orgId: string; role: Role }[] = [{ orgId, role }];
-        return { ...common, type: "serviceuser", emailVerified: false, memberships };
+        const dependsOn = listIds(principal, [principal.credentialId, orgId]);
+        return { ...common, type: "serviceuser", emailVerified: false, memberships, dependsOn };
       }
       const { email, emailProven: emailVerified } = principal;
       const memberships = await findMemberships(principal.id);
-      return { ...common, type: "user", email, emailVerified, memberships };
+      const orgIds = memberships.map(({ orgId }) => orgId);
+      const dependsOn = listIds(principal, [principal.sessionId, ...orgIds]);
+      return { ...common, type: "user", email, emailVerified, memberships, dependsOn };
     },
   };
+}
+
+function listIds({ id, tokenId }: Principal, others: readonly string[]): readonly string[] {
+  return tokenId === undefined ? [id, ...others] : [id, tokenId, ...others];
 }

@@ -47,6 +47,8 @@ export interface AcceptedCredentials {
 export interface ProviderIdentity {
   /** Unique within the provider: the `sub` of a token, the id of a key or principal. */
   readonly subject: string;
+  /** As people call it; absent where nobody says. */
+  readonly name?: string;
   readonly email?: string;
   /** False whenever the issuer did not vouch for the address. */
   readonly emailVerified: boolean;
@@ -56,6 +58,10 @@ export interface ProviderIdentity {
   readonly claims: ProviderData;
   /** When the credential itself ends, if it says so. */
   readonly expiresAt?: Date;
+  /** Ids of what this was read from in this service: once one of them changes it has to be judged anew. */
+  readonly dependsOn: readonly string[];
+  /** Notes that it let somebody in, now; judging does not. Never waits, never throws. Absent where nobody counts. */
+  noteUse?(): void;
 }
 
 /** Why a credential was turned down; stable, for logs, metrics and explanations. */

@@ -13,6 +13,7 @@ const principal: OwnPrincipal = {
   email: "a@example.com",
   emailVerified: true,
   memberships: [{ orgId: home, role: "viewer" }],
+  dependsOn: ["u1", home],
 };
 
 function setUp(data: ProviderData = {}, memberships = principal.memberships) {
@@ -40,6 +41,7 @@ test("takes this service's own tokens, secrets and sessions, and no API key", as
       organizations: [home],
       groups: [],
       claims: { sub: "u1", sub_type: "app/user", email: "a@example.com", email_verified: true },
+      dependsOn: ["u1", home, home],
     },
   });
   expect(await type.authenticate(provider, { kind: "session", cookie: "opaque" })).toMatchObject({
@@ -57,6 +59,18 @@ test.each([
   ["down", "unavailable"],
 ])("a credential that is %s: %s", async (token, reason) => {
   expect(await setUp().decideOn(token)).toMatchObject({ allowed: false, reason });
+});
+
+test("tells of the organizations by which somebody comes in, and of no other", async () => {
+  const memberships: OwnPrincipal["memberships"] = [
+    { orgId: home, role: "manager" },
+    { orgId: other, role: "owner" },
+  ];
+  const admitted = (data: ProviderData) => setUp(data, memberships).decideOn("opaque");
+  expect(await admitted({})).toMatchObject({ identity: { organizations: [home] } });
+  expect(await admitted({ allowedOrgIds: [home, other], allowedRoles: ["owner"] })).toMatchObject({
+    identity: { organizations: [other], dependsOn: expect.arrayContaining([home, other]) },
+  });
 });
 
 test.each<[string, ProviderData, OwnPrincipal["memberships"], boolean]>([

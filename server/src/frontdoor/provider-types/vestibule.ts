@@ -88,10 +88,13 @@ function describeAdmission(provider: ProviderInstance) {
 
 /** One membership has to have both: the role counts in the organization it is held in. */
 function toIdentity(principal: OwnPrincipal, provider: ProviderInstance): ProviderIdentity {
-  const { type, id, email, emailVerified, memberships, expiresAt } = principal;
+  const { type, id, email, emailVerified, memberships, expiresAt, dependsOn } = principal;
   const orgIds = getAllowedOrgIds(provider);
   const allowedRoles = getAllowedRoles(provider);
-  if (!memberships.some(({ orgId, role }) => orgIds.includes(orgId) && allowedRoles.includes(role))) {
+  const admitted = memberships.filter(
+    ({ orgId, role }) => orgIds.includes(orgId) && allowedRoles.includes(role),
+  );
+  if (admitted.length === 0) {
     refuse(
       "not_permitted",
       "its principal has none of the allowed roles in an allowed organization: give it one, or change the provider",
@@ -101,7 +104,8 @@ function toIdentity(principal: OwnPrincipal, provider: ProviderInstance): Provid
     subject: id,
     ...(email !== undefined && { email }),
     emailVerified: email !== undefined && emailVerified,
-    organizations: memberships.map(({ orgId }) => orgId),
+    // The others are nobody's business here.
+    organizations: admitted.map(({ orgId }) => orgId),
     groups: [],
     claims: {
       sub: id,
@@ -109,6 +113,8 @@ function toIdentity(principal: OwnPrincipal, provider: ProviderInstance): Provid
       ...(email !== undefined && { email, email_verified: emailVerified }),
     },
     ...(expiresAt !== undefined && { expiresAt }),
+    // An allowed organization that comes to be enabled again counts at once, too.
+    dependsOn: [...dependsOn, ...orgIds],
   };
 }
 

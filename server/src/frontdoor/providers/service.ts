@@ -192,7 +192,7 @@ export class ProviderService {
           ...toRecorded(frontdoor, provider),
         });
         await repetition?.store(tx, summary);
-        await this.#append(tx, frontdoor, summary.id);
+        await this.#options.feed.append(tx, { topic: "frontdoor", subject: frontdoor.id });
         return summary;
       }),
     );
@@ -268,7 +268,7 @@ export class ProviderService {
       const provider = { ...toSummary(stored), revision: stored.revision, data: {} };
       await this.#publish(tx, frontdoor, { seq: seq + 1, event: "deleted", provider });
       await audit.record(tx, caller, { action: "auth_provider.delete", ...toRecorded(frontdoor, provider) });
-      await this.#append(tx, frontdoor, stored.id);
+      await this.#options.feed.append(tx, { topic: "frontdoor", subject: frontdoor.id });
     });
   }
 
@@ -328,7 +328,7 @@ export class ProviderService {
           ...about,
           details: { ...details, changed: changes.map(({ field }) => field).join(", ") },
         });
-        await this.#append(tx, frontdoor, stored.id);
+        await this.#options.feed.append(tx, { topic: "frontdoor", subject: frontdoor.id });
         return provider;
       }),
     );
@@ -369,15 +369,6 @@ export class ProviderService {
     told: { readonly seq: number; readonly event: ProviderEvent; readonly provider: Provider },
   ): Promise<void> {
     await store.insertChange(tx, { frontdoorId: frontdoor.id, ...told }, this.#options.clock.now());
-  }
-
-  async #append(tx: Tx, frontdoor: Frontdoor, providerId: string): Promise<void> {
-    const { feed } = this.#options;
-    await feed.append(
-      tx,
-      { topic: "auth-provider", subject: providerId },
-      { topic: "frontdoor", subject: frontdoor.id },
-    );
   }
 
   #findType(name: string): ProviderType {

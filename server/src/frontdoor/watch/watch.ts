@@ -95,7 +95,7 @@ export class ProviderWatch {
     this.#unsubscribe = options.feed.subscribe({
       onChange: ({ topic, subject }) => {
         if (topic === "frontdoor") void this.#channels.get(subject)?.refresh();
-        else if (topic !== "auth-provider") this.#doubt(subject);
+        else this.#doubt(subject);
       },
       onReset: () => {
         this.#proofs.doubt();
