@@ -11,6 +11,7 @@ import type { Config } from "./config/config.ts";
 import { assembleDatabase } from "./db/assemble.ts";
 import { assembleEgress } from "./egress/assemble.ts";
 import { assembleFrontdoor } from "./frontdoor/assemble.ts";
+import { assembleGate } from "./gate/assemble.ts";
 import type { Clock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
 import type { Tracing } from "./lib/tracing.ts";
@@ -217,7 +218,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       onDoubt: (listener) => feed.subscribe({ onChange: listener, onReset: listener }),
     }),
   );
-  house.add(
+  const { types } = house.add(
     assembleFrontdoor({
       ...ground,
       ...streams,
@@ -231,6 +232,13 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       judge,
       findMemberships: organizations.findMemberships,
       requestSeconds: limits.requestTimeSeconds,
+    }),
+  );
+  house.add(
+    assembleGate({
+      ...ground,
+      types,
+      isOwnSession: (cookie) => cookies.decode(cookie) !== undefined,
     }),
   );
   const { renderLost } = house.add(

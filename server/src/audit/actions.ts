@@ -103,6 +103,14 @@ export const actions = {
   "custom_frontend.delete": { target: "custom-frontend", org: true, details: frontend },
   "api_key.create": { target: "api-key", org: true, details: apiKey },
   "api_key.delete": { target: "api-key", org: true, details: apiKey },
+  "gate.deny": {
+    target: "custom-frontend",
+    org: true,
+    maybe: ["target", "org"],
+    details: ["frontdoor"],
+    more: ["host"],
+    refuses: true,
+  },
 
   "signing_key.create": { target: "signing-key", details: ["algorithm", "signs_from"] },
   "signing_key.hasten": { target: "signing-key", details: ["algorithm", "signs_from"] },

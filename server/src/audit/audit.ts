@@ -7,7 +7,6 @@
  * the records and their retention; it never changes one, and knows no noun.
  */
 import type { Tx } from "../db/database.ts";
-import type { Reason } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Caller } from "../principals/principal.ts";
 import type { Action, Recorded, RefusedAction } from "./actions.ts";
@@ -24,7 +23,8 @@ export type AuditEvent = Recorded<Exclude<Action, RefusedAction>>;
 
 /** A refusal: why, for the owner of the credential, not for the caller. */
 export type AuditRefusal = Recorded<RefusedAction> & {
-  readonly reason: Reason;
+  /** Out of the table of reasons, or of the gate's. */
+  readonly reason: string;
   /** Who the credential belongs to, as far as known. */
   readonly actor?: AuditSubject;
   /** Kind of the refused credential: `basic`, `access_token`, … */

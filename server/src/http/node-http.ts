@@ -137,10 +137,19 @@ export class LazyHeaders implements Headers {
  * the same domain may then set, whatever prefix follows (RFC 6265bis §4.1.3).
  */
 export function findCookies(header: Headers, name: string): string[] {
-  const cookies = (header.get("cookie") ?? "")
-    .split(";")
-    .map((pair) => pair.replace(/^[ \t]+/, "").trimEnd());
-  return cookies.filter((pair) => pair.startsWith(`${name}=`)).map((pair) => pair.slice(name.length + 1));
+  return findCookiesIn(header.get("cookie") ?? "", name);
+}
+
+/** As {@link findCookies}, on one line of `Cookie`. */
+export function findCookiesIn(line: string, name: string): string[] {
+  return splitCookies(line)
+    .filter((pair) => pair.startsWith(`${name}=`))
+    .map((pair) => pair.slice(name.length + 1));
+}
+
+/** The pairs on one line of `Cookie`, each with its name in front. */
+export function splitCookies(line: string): string[] {
+  return line.split(";").map((pair) => pair.replace(/^[ \t]+/, "").trimEnd());
 }
 
 /**

@@ -1,0 +1,98 @@
+/**
+ * Has a frontend's providers judge a credential: those that it is for, in their
+ * order, until one vouches for it.
+ */
+import type {
+  ProviderCredential,
+  ProviderIdentity,
+  ProviderRefusal,
+} from "../../frontdoor/provider-types/provider-type.ts";
+import type { Log } from "../../lib/log.ts";
+import type { GateFrontend, GateProvider } from "../directory/frontend.ts";
+import { readCredential, type VisitorCredential } from "./credentials.ts";
+import { readIssuer } from "./issuer.ts";
+
+/** What a provider said. */
+export type ProviderAnswer =
+  | { readonly provider: GateProvider; readonly identity: ProviderIdentity }
+  | { readonly provider: GateProvider; readonly refusal: ProviderRefusal };
+
+/** What judging came to. */
+export type Judgement =
+  | { readonly isGood: true; readonly provider: GateProvider; readonly identity: ProviderIdentity }
+  | {
+      readonly isGood: false;
+      /** Whether one of those that might have vouched for it could not be asked. */
+      readonly isUnavailable: boolean;
+      /** For operators; never a secret. */
+      readonly detail: string;
+    };
+
+/** Judges a credential. @param onAnswer hears each provider's answer, for explanations */
+export type JudgeCredential = (
+  frontend: GateFrontend,
+  presented: VisitorCredential,
+  onAnswer?: (answer: ProviderAnswer) => void,
+) => Promise<Judgement>;
+
+const noProviders: readonly GateProvider[] = [];
+
+/** Providers that a credential is for, in the order they are asked. */
+export function findProviders(
+  { byIssuer, byKeyHeader, own }: Pick<GateFrontend, "byIssuer" | "byKeyHeader" | "own">,
+  header: string,
+  credential: ProviderCredential,
+): readonly GateProvider[] {
+  switch (credential.kind) {
+    case "api_key":
+      return byKeyHeader.get(header) ?? noProviders;
+    case "access_token": {
+      const issuer = readIssuer(credential.token);
+      return (issuer !== undefined && byIssuer.get(issuer)) || noProviders;
+    }
+    case "basic":
+    case "opaque_token":
+      return own;
+    case "session":
+    case "malformed":
+      return noProviders;
+  }
+}
+
+/** @see the head of this file */
+export function createJudge(log: Log): JudgeCredential {
+  async function ask(provider: GateProvider, credential: ProviderCredential): Promise<ProviderAnswer> {
+    try {
+      const decision = await provider.type.authenticate(provider.instance, credential);
+      if (decision.allowed) return { provider, identity: decision.identity };
+      return { provider, refusal: decision };
+    } catch (error) {
+      log.error({ err: error, provider: provider.id }, "a provider could not judge a credential");
+      return {
+        provider,
+        refusal: { allowed: false, reason: "unavailable", detail: "it failed: see the log" },
+      };
+    }
+  }
+
+  return async (frontend, presented, onAnswer) => {
+    const credential = readCredential(presented);
+    if (credential.kind === "malformed") {
+      return { isGood: false, isUnavailable: false, detail: credential.detail };
+    }
+    const providers = findProviders(frontend, presented.header, credential);
+    const refusals: string[] = [];
+    let isUnavailable = false;
+    for (const provider of providers) {
+      const answer = await ask(provider, credential);
+      onAnswer?.(answer);
+      if ("identity" in answer) return { isGood: true, provider, identity: answer.identity };
+      const { reason, detail } = answer.refusal;
+      isUnavailable ||= reason === "unavailable";
+      refusals.push(`${provider.id} (${reason}): ${detail}`);
+    }
+    const detail =
+      refusals.length > 0 ? refusals.join("; ") : `no accepted provider is for this ${credential.kind}`;
+    return { isGood: false, isUnavailable, detail };
+  };
+}

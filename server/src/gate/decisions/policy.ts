@@ -1,0 +1,55 @@
+/**
+ * What a frontend's policy says, step by step: of an ask before anybody is
+ * judged, and of whoever a provider vouches for. Pure.
+ */
+import { findMissingClaim } from "../../frontdoor/provider-types/claims.ts";
+import type { ProviderIdentity } from "../../frontdoor/provider-types/provider-type.ts";
+import type { GateAsk, VisitorHeaders } from "../asks/ask.ts";
+import type { GateFrontend } from "../directory/frontend.ts";
+import type { GateReason } from "./reasons.ts";
+
+/** What needs no identity: let through, or refused whoever asks. undefined where somebody has to be judged. */
+export function decideWithoutIdentity(
+  frontend: Pick<GateFrontend, "isOpen" | "paths" | "letsPreflightsThrough">,
+  { path, method, headers }: Pick<GateAsk, "path" | "method" | "headers">,
+): GateReason | undefined {
+  if (!frontend.isOpen) return "FRONTDOOR_CLOSED";
+  switch (frontend.paths(path)) {
+    case "abnormal":
+      return "ABNORMAL_PATH";
+    case "public":
+      return "PUBLIC_PATH";
+    case "protected":
+      break;
+  }
+  const isLetThrough = frontend.letsPreflightsThrough && method === "OPTIONS" && isPreflight(headers);
+  return isLetThrough ? "CORS_PREFLIGHT" : undefined;
+}
+
+/** Whether a browser asks by it if it may ask (Fetch §3.2.2): it never carries a credential. */
+function isPreflight(headers: VisitorHeaders): boolean {
+  let hasOrigin = false;
+  let hasMethod = false;
+  for (let at = 0; at < headers.length; at += 2) {
+    if (headers[at] === "origin") hasOrigin = true;
+    else if (headers[at] === "access-control-request-method") hasMethod = true;
+  }
+  return hasOrigin && hasMethod;
+}
+
+/** Why somebody a provider vouches for may not come in; undefined when they may. */
+export function findPolicyRefusal(
+  { emails, requiredClaims }: Pick<GateFrontend, "emails" | "requiredClaims">,
+  identity: ProviderIdentity,
+): { readonly reason: GateReason; readonly detail: string } | undefined {
+  const { email, emailVerified, claims } = identity;
+  if (emails !== undefined) {
+    if (email === undefined || !emailVerified) {
+      return { reason: "EMAIL_NOT_ALLOWED", detail: "the provider vouches for no address" };
+    }
+    if (!emails(email)) return { reason: "EMAIL_NOT_ALLOWED", detail: "no pattern fits the address" };
+  }
+  const missing = findMissingClaim(claims, requiredClaims);
+  if (missing === undefined) return undefined;
+  return { reason: "CLAIM_MISSING", detail: `the claim ${JSON.stringify(missing)} is missing or another` };
+}

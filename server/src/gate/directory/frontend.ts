@@ -1,0 +1,111 @@
+/** A custom frontend as the gate needs it: with its providers, sorted by what they judge. */
+import type {
+  ApiKeyRate,
+  FrontendAtHost,
+  FrontendPolicy,
+  FrontendScheme,
+} from "../../frontdoor/frontends/frontend.ts";
+import type {
+  AcceptedCredentials,
+  ProviderInstance,
+  ProviderType,
+} from "../../frontdoor/provider-types/provider-type.ts";
+import type { ProviderTypes } from "../../frontdoor/provider-types/provider-types.ts";
+import { hashSecret } from "../../lib/secrets.ts";
+import { createEmailRule, type EmailRule } from "./email-patterns.ts";
+import { createPathRule, type PathRule } from "./paths.ts";
+
+/** Names of the cookie with a session at a frontend, by its scheme. */
+export const gateSessionCookies = { https: "__Host-vestibule", http: "vestibule_gate" } as const;
+
+/** A provider, ready to judge. */
+export interface GateProvider {
+  readonly id: string;
+  readonly type: ProviderType;
+  readonly instance: ProviderInstance;
+}
+
+/** Who may come in at a host, ready to be asked. Never changes: what is stored anew is made anew. */
+export interface GateFrontend {
+  readonly id: string;
+  readonly frontdoorId: string;
+  readonly orgId: string;
+  /** As stored; a wildcard stands for the hosts it fits. */
+  readonly hostname: string;
+  readonly scheme: FrontendScheme;
+  /** A second header for the assertion, as written; empty for none. */
+  readonly assertionHeader: string;
+  /** Tells it from itself after any change to it or to one of its providers. */
+  readonly version: string;
+  /** False while the frontdoor's organization is disabled. */
+  readonly isOpen: boolean;
+  readonly paths: PathRule;
+  readonly letsPreflightsThrough: boolean;
+  readonly emails: EmailRule | undefined;
+  readonly requiredClaims: FrontendPolicy["requiredClaims"];
+  /** Name of the cookie with a session at this frontend. */
+  readonly sessionCookie: string;
+  /** Whether `Authorization` is the gate's; if not it goes on to the app, and proves nothing. */
+  readonly judgesAuthorization: boolean;
+  /** How often each API key may come in; undefined without bound. */
+  readonly keyRate: ApiKeyRate | undefined;
+  /** By `iss`, each in the order they are asked. */
+  readonly byIssuer: ReadonlyMap<string, readonly GateProvider[]>;
+  /** By the header that carries their keys, in lower case. */
+  readonly byKeyHeader: ReadonlyMap<string, readonly GateProvider[]>;
+  /** Those that judge what this service hands out besides JWTs. */
+  readonly own: readonly GateProvider[];
+}
+
+/** Two readings of one version are alike in everything that the gate decides by. */
+export function versionOf(read: FrontendAtHost): string {
+  return hashSecret(JSON.stringify(read));
+}
+
+/** Makes a frontend ready to be asked. @param version as {@link versionOf} says */
+export function toGateFrontend(
+  read: FrontendAtHost,
+  version: string,
+  types: Pick<ProviderTypes, "get">,
+): GateFrontend {
+  const { id, frontdoorId, orgId, hostname, policy, scheme } = read;
+  const byIssuer = new Map<string, GateProvider[]>();
+  const byKeyHeader = new Map<string, GateProvider[]>();
+  const own: GateProvider[] = [];
+  for (const provider of read.providers) {
+    if (!provider.enabled) continue;
+    const type = types.get(provider.type);
+    const accepted: AcceptedCredentials = type.accepts(provider.data);
+    const instance = { id: provider.id, orgId, data: provider.data };
+    const ready: GateProvider = { id: provider.id, type, instance };
+    for (const issuer of accepted.issuers) append(byIssuer, issuer, ready);
+    if (accepted.keyHeader !== undefined) append(byKeyHeader, accepted.keyHeader, ready);
+    if (accepted.own) own.push(ready);
+  }
+  return {
+    id,
+    frontdoorId,
+    orgId,
+    hostname,
+    version,
+    scheme,
+    assertionHeader: read.assertionHeader,
+    isOpen: read.isOpen,
+    paths: createPathRule(policy),
+    letsPreflightsThrough: policy.corsPreflight,
+    sessionCookie: gateSessionCookies[scheme],
+    judgesAuthorization: read.authorization === "JUDGE",
+    keyRate: policy.apiKeyRate,
+    emails: policy.emailPatterns.length === 0 ? undefined : createEmailRule(policy.emailPatterns),
+    requiredClaims: policy.requiredClaims,
+    byIssuer,
+    byKeyHeader,
+    own,
+  };
+}
+
+function append<T>(lists: Map<string, T[]>, key: string, value: T): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
+}
