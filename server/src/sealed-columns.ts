@@ -1,6 +1,6 @@
 /** Every column that holds sealed values: a room that seals into another one adds it here. */
 import { flowColumn } from "./auth/flows.ts";
-import type { SealedColumn } from "./encryption/sealed-column.ts";
+import type { SealedColumn } from "./encryption/sealer.ts";
 import { idempotencyColumn } from "./frontdoor/providers/idempotency-store.ts";
 import { providerSecretsColumn } from "./frontdoor/providers/secrets.ts";
 import { signingKeyColumn } from "./tokens/key-rotation.ts";

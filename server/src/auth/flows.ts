@@ -1,10 +1,10 @@
 /** Sign-ins on their way: rows that live for minutes, found by a state that only their browser was told. */
+
 import { randomBytes } from "node:crypto";
 import { z } from "zod";
 import type { Database, Tx } from "../db/database.ts";
 import { instant, jsonColumn, jsonObject, type MembersOf } from "../db/json-column.ts";
-import { placeOf, type SealedColumn } from "../encryption/sealed-column.ts";
-import type { Sealer, SealPlace } from "../encryption/sealer.ts";
+import { placeOf, type SealedColumn, type Sealer, type SealPlace } from "../encryption/sealer.ts";
 import { toBase64url } from "../lib/base64url.ts";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";

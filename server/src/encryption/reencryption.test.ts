@@ -5,9 +5,15 @@ import { jsonColumn, jsonTexts } from "../db/json-column.ts";
 import type { Clock } from "../lib/clock.ts";
 import { verifyKeyChecks } from "./key-checks.ts";
 import { ReencryptionError, reencrypt } from "./reencryption.ts";
-import { placeOf, type RowKey, type SealedColumn } from "./sealed-column.ts";
 import { isAnySealedOtherwise, replaceSealed } from "./sealed-column-store.ts";
-import { createSealer, encryptionKeyId, type Sealer } from "./sealer.ts";
+import {
+  createSealer,
+  encryptionKeyId,
+  placeOf,
+  type RowKey,
+  type SealedColumn,
+  type Sealer,
+} from "./sealer.ts";
 import { findKeyChecks, removeKeyChecks } from "./store.ts";
 
 const clock: Clock = { now: () => new Date("2026-01-01T00:00:00Z") };

@@ -11,14 +11,13 @@
 import type { Database, Tx } from "../db/database.ts";
 import { lockForTransaction } from "../db/dialect.ts";
 import { keyCheckLockKey } from "./key-checks.ts";
-import { placeOf, type SealedColumn } from "./sealed-column.ts";
 import {
   findSealedOtherwise,
   isAnySealedOtherwise,
   replaceSealed,
   type SealedRow,
 } from "./sealed-column-store.ts";
-import type { Sealer } from "./sealer.ts";
+import { placeOf, type SealedColumn, type Sealer } from "./sealer.ts";
 import { findKeyChecks, removeKeyCheck } from "./store.ts";
 
 /** A value cannot be sealed anew, or another process goes on sealing with another key. */

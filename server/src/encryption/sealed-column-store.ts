@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from "kysely";
 import type { Reader, Tx } from "../db/database.ts";
-import type { RowKey, SealedColumn } from "./sealed-column.ts";
+import type { RowKey, SealedColumn } from "./sealer.ts";
 
 /** A row of a sealed column. */
 export interface SealedRow {

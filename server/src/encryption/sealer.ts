@@ -9,6 +9,8 @@
  * database's own; it never decides what is to be sealed.
  */
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import type { JsonColumn } from "../db/json-column.ts";
+import type { Schema } from "../db/schema.ts";
 import { fromBase64url, toBase64url } from "../lib/base64url.ts";
 
 /** Which kind of secret is sealed: each has a subkey of its own. */
@@ -96,5 +98,36 @@ export function createSealer(keys: readonly Buffer[]): Sealer {
       decipher.setAuthTag(ciphertext.subarray(-tagBytes));
       return Buffer.concat([decipher.update(ciphertext.subarray(0, -tagBytes)), decipher.final()]);
     },
+  };
+}
+
+/** What names a row: the values of its primary key, in order. */
+export type RowKey = readonly (string | number)[];
+
+/**
+ * A column that holds sealed values. Whoever seals into one declares it, takes
+ * its places from it, and adds it to `sealed-columns.ts`: what is listed there
+ * can be sealed anew under another key.
+ */
+export interface SealedColumn {
+  readonly purpose: SealPurpose;
+  readonly table: keyof Schema;
+  readonly column: string;
+  /** Columns of the primary key, in the order of {@link RowKey}. */
+  readonly keyColumns: readonly string[];
+  /** What names a row to the seal. One primary key of text is its own id. */
+  readonly toRowId?: (key: RowKey) => string;
+  /** Of a column that is a JSON object whose every property is a sealed value, sealed for that property. */
+  readonly byProperty?: JsonColumn<Readonly<Record<string, string>>>;
+}
+
+/** The place of a value in a sealed column. @param property of a column that is sealed by property */
+export function placeOf(sealed: SealedColumn, key: RowKey, property?: string): SealPlace {
+  const { purpose, table, column, toRowId = ([only]) => String(only) } = sealed;
+  return {
+    purpose,
+    table,
+    rowId: toRowId(key),
+    column: property === undefined ? column : `${column}.${property}`,
   };
 }

@@ -1,6 +1,6 @@
 import type { Reader, Tx } from "../../db/database.ts";
 import { removeOld } from "../../db/remove-rows.ts";
-import type { SealedColumn } from "../../encryption/sealed-column.ts";
+import type { SealedColumn } from "../../encryption/sealer.ts";
 import { answerColumn } from "./columns.ts";
 import type { ProviderSummary } from "./provider.ts";
 

@@ -2,8 +2,7 @@
  * Secrets of providers at rest. Each revision has its own: sealed for that
  * provider, revision and property, they open nowhere else.
  */
-import { placeOf, type SealedColumn } from "../../encryption/sealed-column.ts";
-import type { Sealer, SealPlace } from "../../encryption/sealer.ts";
+import { placeOf, type SealedColumn, type Sealer, type SealPlace } from "../../encryption/sealer.ts";
 import { sealedSecretsColumn, secretColumn } from "./columns.ts";
 import type { Secrets } from "./definition.ts";
 import type { SealedSecrets } from "./provider.ts";

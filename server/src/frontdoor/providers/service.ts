@@ -5,14 +5,14 @@
  * revision, counts, event for watchers, audit record and feed, all or none.
  * A write that changes nothing makes none of them.
  */
+
 import { hash } from "node:crypto";
 import type { Action } from "../../audit/actions.ts";
 import type { AuditTrail } from "../../audit/audit.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import type { Database, Reader, Tx } from "../../db/database.ts";
 import { isUniqueViolation } from "../../db/errors.ts";
-import { placeOf } from "../../encryption/sealed-column.ts";
-import type { Sealer } from "../../encryption/sealer.ts";
+import { placeOf, type Sealer } from "../../encryption/sealer.ts";
 import { checkCondition, type WriteCondition } from "../../http/entity-tag.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
