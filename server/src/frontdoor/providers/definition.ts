@@ -1,5 +1,5 @@
 /**
- * What a provider's definition becomes by a write: merging, keeping secrets,
+ * What a provider's name and definition become by a write: merging, keeping secrets,
  * and the one rule that protects them. Pure.
  *
  * A stored secret is only ever sent where it was stored for: when a property
@@ -7,7 +7,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { FieldViolation } from "../../lib/errors.ts";
-import { invalidValues } from "../../lib/invalid-request.ts";
+import { invalidField, invalidValues } from "../../lib/invalid-request.ts";
 import type { JsonValue } from "../../lib/json.ts";
 import {
   changedEndpointFields,
@@ -198,4 +198,31 @@ function mergePatch(target: JsonValue | undefined, patch: JsonValue, depth: numb
 
 function isObject(value: JsonValue | undefined): value is ProviderData {
   return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Longest name of a provider, in characters. */
+const longestName = 100;
+
+/**
+ * Control and format characters, line separators, what is no character, private
+ * use, and what leaves no mark (variation selectors, fillers): with one more of
+ * them two names would look the same.
+ */
+const unfit = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
+
+/**
+ * Brings a name to NFC (UAX #15), in which it is unique: two spellings of one
+ * text cannot be two providers. Letters of different scripts that merely look
+ * alike stay different.
+ *
+ * @throws DomainError INVALID_REQUEST naming `name`
+ */
+export function toName(text: string): string {
+  const name = text.normalize("NFC");
+  if (name === "") throw invalidField("name", "must not be empty");
+  if ([...name].length > longestName)
+    throw invalidField("name", `must have at most ${longestName} characters`);
+  if (unfit.test(name)) throw invalidField("name", "must have no control, format or invisible characters");
+  if (name.trim() !== name) throw invalidField("name", "must have no space at either end");
+  return name;
 }

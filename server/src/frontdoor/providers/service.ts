@@ -36,6 +36,7 @@ import {
   type State,
   type Stored,
   splitSecrets,
+  toName,
   withMasks,
 } from "./definition.ts";
 import {
@@ -44,7 +45,6 @@ import {
   idempotencyColumn,
   upsertIdempotentAnswer,
 } from "./idempotency-store.ts";
-import { toName } from "./name.ts";
 import type {
   Provider,
   ProviderEvent,

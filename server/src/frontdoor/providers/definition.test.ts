@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { DomainError } from "../../lib/errors.ts";
-import { toName } from "./name.ts";
+import { toName } from "./definition.ts";
 
 test.each([
   "a",
