@@ -1,4 +1,8 @@
-/** Serves plain routes: reads what they ask for, sends what they answer or are refused with. */
+/**
+ * Serves plain routes: reads what they ask for, sends what they answer or are
+ * refused with. Those who have a part of the paths to themselves are handed
+ * their requests as they come.
+ */
 
 import {
   hasBody,
@@ -8,11 +12,18 @@ import {
   type NodeResponse,
   noBody,
   readBody,
+  toOriginForm,
   toRawPath,
   toRawQuery,
 } from "../http/node-http.ts";
-import type { PlainRequest, PlainRoute } from "../http/plain-route.ts";
-import { sendPlain } from "../http/plain-route.ts";
+import {
+  type PlainRequest,
+  type PlainRoute,
+  type PrefixAnswerer,
+  type PrefixRoute,
+  sendPlain,
+} from "../http/plain-route.ts";
+import type { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { toDomainError, toOauthError, toPlainError } from "./errors/errors.ts";
@@ -96,4 +107,41 @@ export function sendRefusal(
     return;
   }
   sendPlain(response, shape === "oauth" ? toOauthError(refusal) : toPlainError(refusal), info.requestId);
+}
+
+/** Whose a request target is; undefined where it is left to the other routes. */
+export function findAnswerer(
+  routes: readonly PrefixRoute[],
+  target: string | undefined,
+): PrefixAnswerer | undefined {
+  const local = toOriginForm(target);
+  for (const route of routes) {
+    const found = local.startsWith(route.prefix) ? route.find(local) : undefined;
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Has a request answered, or refused where there is a refusal. Never throws. */
+export function servePrefixRoute(
+  answerer: PrefixAnswerer,
+  request: NodeRequest,
+  response: NodeResponse,
+  info: RequestInfo,
+  { log, refusal }: { readonly log: Log; readonly refusal: DomainError | undefined },
+): void {
+  const fail = (error: unknown) => {
+    const { requestId, outcome } = info;
+    log.error({ requestId, err: error }, "request failed");
+    outcome.code = "internal";
+    if (response.headersSent) response.destroy();
+    else if (!isGone(response)) answerer.refuse(request, response, info, toDomainError(error));
+  };
+  try {
+    // Nothing is waited for that need not be: most are answered in the turn they come in.
+    if (refusal !== undefined) answerer.refuse(request, response, info, refusal);
+    else answerer.answer(request, response, info)?.catch(fail);
+  } catch (error) {
+    fail(error);
+  }
 }
