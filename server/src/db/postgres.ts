@@ -3,13 +3,12 @@ import type { ClientConfig } from "pg";
 import type { Log } from "../lib/log.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { toOpeningError } from "./errors.ts";
-import { KyselyDatabase, type OpenDatabase } from "./kysely-database.ts";
+import { KyselyDatabase, type OpenDatabase, TransactionScope } from "./kysely-database.ts";
 import { PooledPostgresDialect } from "./postgres-dialect.ts";
 import { PostgresListener } from "./postgres-listener.ts";
 import { PostgresSessions } from "./postgres-sessions.ts";
 import type { Schema } from "./schema.ts";
 import { createQueryRecorder } from "./traced-queries.ts";
-import { TransactionScope } from "./transaction-scope.ts";
 
 export interface PostgresOptions {
   readonly url: string;

@@ -14,11 +14,10 @@ import type { Tracing } from "../lib/tracing.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { FilePresence } from "./file-presence.ts";
 import { GroupCommit, type WriteUnit } from "./group-commit.ts";
-import { KyselyDatabase, type OpenDatabase } from "./kysely-database.ts";
+import { KyselyDatabase, type OpenDatabase, TransactionScope } from "./kysely-database.ts";
 import type { Schema } from "./schema.ts";
 import { SqliteHandle } from "./sqlite-handle.ts";
 import { createQueryRecorder } from "./traced-queries.ts";
-import { TransactionScope } from "./transaction-scope.ts";
 
 /** How an SQLite file is opened. */
 export interface SqliteOptions {
