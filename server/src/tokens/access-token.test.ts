@@ -9,6 +9,7 @@ import { type AccessTokens, createAccessTokens } from "./access-token.ts";
 import { signingKeyPlace } from "./key-rotation.ts";
 import { toSnapshot } from "./keyring.ts";
 import type { SigningKey } from "./signing-key.ts";
+import { createTokenSigner } from "./token-signer.ts";
 
 const sealer = createSealer([randomBytes(32)]);
 const startedAt = new Date("2026-01-01T00:00:00Z");
@@ -48,8 +49,10 @@ async function newKey(
 
 function tokensOver(keys: SigningKey[]): AccessTokens {
   const snapshot = toSnapshot(keys, sealer, now);
+  const keyring = { get: async () => snapshot, peek: () => snapshot };
   return createAccessTokens({
-    keyring: { get: async () => snapshot, peek: () => snapshot },
+    keyring,
+    sign: createTokenSigner(keyring),
     clock,
     issuer,
     audience,

@@ -3,7 +3,6 @@
  * RFC 9068. Signed with the key in use, verified with the algorithm pinned to
  * the key that `kid` names; headers choose nothing else.
  */
-import { toBase64url } from "../lib/base64url.ts";
 import { type Clock, toEpochSeconds } from "../lib/clock.ts";
 import type { CredentialOwner } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
@@ -11,9 +10,9 @@ import type { AccessTokenClaims, TokenSubjects } from "../principals/claims.ts";
 import type { KindJudge } from "../principals/judge.ts";
 import { readCompactJws, readJsonPart, refuseJws } from "../signatures/compact-jws.ts";
 import { isSignatureOf } from "../signatures/signing.ts";
-import { createBatchedSign } from "./batched-signing.ts";
 import { clockSkewMetadata } from "./clock-skew.ts";
 import type { Keyring, KeyringSnapshot } from "./keyring.ts";
+import type { SignToken } from "./token-signer.ts";
 
 /** Claims of a token about its principal; the service adds the rest. */
 export type AccessTokenSubject = Omit<
@@ -30,6 +29,7 @@ export interface IssuedToken {
 
 export interface AccessTokenOptions {
   readonly keyring: Pick<Keyring, "get" | "peek">;
+  readonly sign: SignToken;
   readonly clock: Clock;
   readonly issuer: string;
   readonly audience: string;
@@ -82,8 +82,7 @@ function toOwner({ sub: id, sub_type, credential_id, org_ids }: AccessTokenClaim
 
 /** @see {@link AccessTokens} */
 export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
-  const { keyring, clock, issuer, audience, validitySeconds, clockSkewSeconds, isRevoked } = options;
-  const sign = createBatchedSign();
+  const { keyring, sign, clock, issuer, audience, validitySeconds, clockSkewSeconds, isRevoked } = options;
 
   /** The signature and everything that cannot change while the keys stay. */
   function verifySignature(token: string, snapshot: KeyringSnapshot): AccessTokenClaims {
@@ -115,12 +114,10 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
 
   return {
     async issue(subject, notAfterAt) {
-      const snapshot = keyring.peek() ?? (await keyring.get());
       const now = clock.now();
       const iat = toEpochSeconds(now);
       const latest = notAfterAt === undefined ? Number.POSITIVE_INFINITY : toEpochSeconds(notAfterAt);
       const exp = Math.min(iat + validitySeconds, latest);
-      const signer = snapshot.getSigner(now);
       // In the order of time, as it is a key of the audit: rows that belong together lie together.
       const jti = newId(now);
       const claims: AccessTokenClaims = {
@@ -133,9 +130,8 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         jti,
         gen: "system",
       };
-      const signed = `${signer.encodedHeader}.${toBase64url(Buffer.from(JSON.stringify(claims)))}`;
-      const signature = await sign(signer.algorithm, signer.privateKey, Buffer.from(signed, "latin1"));
-      return { token: `${signed}.${toBase64url(signature)}`, jti, expiresInSeconds: exp - iat };
+      const token = await sign("at+jwt", claims, now);
+      return { token, jti, expiresInSeconds: exp - iat };
     },
     async verify(token) {
       const snapshot = keyring.peek() ?? (await keyring.get());

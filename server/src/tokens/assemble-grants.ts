@@ -11,7 +11,6 @@ import type { TokensRoom } from "./assemble.ts";
 import { createGrants } from "./grants.ts";
 import { createTokenMethods, type TokenMethodsOptions } from "./handler.ts";
 import type { IntrospectionOptions } from "./introspection.ts";
-import { createJwksHandler } from "./jwks.ts";
 import { oauthPaths } from "./oauth-metadata.ts";
 import { createOauthRoutes } from "./oauth-routes.ts";
 import type { RevocationEndpointOptions } from "./revocation-endpoint.ts";
@@ -31,7 +30,7 @@ export interface GrantParts
   readonly publicUrl: string;
   /** Longest body of a request to the OAuth routes. */
   readonly bodyBytes: number;
-  readonly tokens: Pick<TokensRoom, "accessTokens" | "keyring" | "revocations">;
+  readonly tokens: Pick<TokensRoom, "accessTokens" | "keyring" | "revocations" | "answerJwks">;
   readonly judge: CredentialJudge;
   readonly guarded: GuardedJudge;
   readonly findSessionCookies: FindSessionCookies;
@@ -40,7 +39,7 @@ export interface GrantParts
 /** Puts together what exchanges and answers tokens: apart from `assembleTokens`, for between them stands who judges credentials. */
 export function assembleGrants(parts: GrantParts): Room {
   const { authentication, tokens, guarded, findSessionCookies } = parts;
-  const { accessTokens, keyring, revocations } = tokens;
+  const { accessTokens, keyring, revocations, answerJwks } = tokens;
   const { issuer, claims } = authentication.token;
   const tokenIssuer = createTokenIssuer({ ...parts, accessTokens, claims });
   const grants = createGrants({
@@ -52,7 +51,7 @@ export function assembleGrants(parts: GrantParts): Room {
   return {
     services: [registerService(AuthService, createTokenMethods({ ...parts, grants, keyring }))],
     routes: [
-      { method: "GET", path: oauthPaths.jwks, handle: createJwksHandler(keyring) },
+      { method: "GET", path: oauthPaths.jwks, handle: answerJwks },
       ...createOauthRoutes({
         ...parts,
         tokenIssuer,

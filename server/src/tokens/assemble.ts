@@ -11,6 +11,7 @@ import type { KindJudge, KindJudges } from "../principals/judge.ts";
 import { type AccessTokens, createAccessTokenJudge, createAccessTokens } from "./access-token.ts";
 import { consumeAssertion } from "./assertion-store.ts";
 import { createAssertionAuthenticator } from "./assertions.ts";
+import { type AnswerJwks, createJwksHandler } from "./jwks.ts";
 import { listKeyFigures } from "./key-figures.ts";
 import type { KeyRotation } from "./key-rotation.ts";
 import { createKeyring, type Keyring } from "./keyring.ts";
@@ -19,6 +20,7 @@ import { findRevokedTokens, insertRevokedToken, isRevokedToken } from "./revocat
 import { Revocations } from "./revocations.ts";
 import { findSigningKeys } from "./store.ts";
 import { createTokenSweeps } from "./sweep.ts";
+import { createTokenSigner, type SignToken } from "./token-signer.ts";
 
 /** Parts that access tokens are built from. */
 export interface TokenParts {
@@ -40,6 +42,9 @@ export interface TokensRoom extends Room {
   readonly keyring: Keyring;
   readonly revocations: Revocations;
   readonly judges: Pick<KindJudges, "access_token" | "assertion">;
+  readonly sign: SignToken;
+  /** Answers with the keys that everything signed here is verified by. */
+  readonly answerJwks: AnswerJwks;
 }
 
 /** Puts access tokens together: keys, revocations, their proof. Makes the first key where there is none. */
@@ -55,9 +60,11 @@ export async function assembleTokens(parts: TokenParts): Promise<TokensRoom> {
   await keyring.get();
   const revocations = createRevocations(parts);
   await revocations.fill();
+  const sign = createTokenSigner(keyring);
   const accessTokens = createAccessTokens({
     ...authentication.token,
     keyring,
+    sign,
     clock,
     clockSkewSeconds: authentication.clockSkewSeconds,
     isRevoked: (jti) => revocations.isRevoked(jti),
@@ -66,6 +73,8 @@ export async function assembleTokens(parts: TokenParts): Promise<TokensRoom> {
     accessTokens,
     keyring,
     revocations,
+    sign,
+    answerJwks: createJwksHandler(keyring),
     judges: {
       access_token: createAccessTokenJudge(accessTokens, parts.subjects),
       assertion: createAssertionJudge(parts),

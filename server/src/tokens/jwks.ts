@@ -35,14 +35,15 @@ function toAnswers(document: JwksDocument): JwksAnswers {
 }
 
 /**
- * Makes what answers requests for the key set: at once, unless the keys have
- * to be read first. `If-None-Match` is honoured (RFC 9110 §13.1.2).
+ * Answers a request for the key set: at once, unless the keys have to be read
+ * first. `If-None-Match` is honoured (RFC 9110 §13.1.2).
  *
  * @throws DomainError UNAVAILABLE when the keys cannot be read.
  */
-export function createJwksHandler(
-  keyring: Pick<Keyring, "get" | "peek">,
-): (request: { readonly header: Headers }) => PlainResponse | Promise<PlainResponse> {
+export type AnswerJwks = (request: { readonly header: Headers }) => PlainResponse | Promise<PlainResponse>;
+
+/** Makes what answers them. */
+export function createJwksHandler(keyring: Pick<Keyring, "get" | "peek">): AnswerJwks {
   let latest: JwksAnswers | undefined;
 
   function answer(document: JwksDocument, ifNoneMatch: string | null): PlainResponse {

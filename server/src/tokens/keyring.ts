@@ -20,13 +20,19 @@ import { findSigner, isVerifying, type SigningKey } from "./signing-key.ts";
 /** What verifies the tokens of one of our keys. */
 type OwnPublicKey = Pick<SigningKey, "algorithm"> & { readonly publicKey: KeyObject };
 
+/** What is signed with these keys, as `typ` has it: each is good for one thing only (RFC 8725 §3.11). */
+export const signedTypes = ["at+jwt", "vestibule-gate+jwt"] as const;
+
+/** One of {@link signedTypes}: an access token, or what the gate tells an app. */
+export type SignedType = (typeof signedTypes)[number];
+
 /** The key that signs now. */
 export interface SigningKeyInUse {
   readonly kid: string;
   readonly algorithm: SigningAlgorithm;
   readonly privateKey: KeyObject;
-  /** The protected header of its access tokens, encoded. */
-  readonly encodedHeader: string;
+  /** The protected headers of what it signs, encoded. */
+  readonly encodedHeaders: ReadonlyMap<SignedType, string>;
 }
 
 /** The key set as served, with its entity tag (RFC 9110 §8.8.3). */
@@ -84,12 +90,13 @@ export function toSnapshot(stored: readonly SigningKey[], sealer: Sealer, now: D
     const known = opened.get(key.kid);
     if (known !== undefined) return known;
     const der = sealer.open(signingKeyPlace(key.kid), key.sealedPrivateKey);
-    const header = { alg: key.algorithm, typ: "at+jwt", kid: key.kid };
+    const encodeHeader = (typ: SignedType) =>
+      toBase64url(Buffer.from(JSON.stringify({ alg: key.algorithm, typ, kid: key.kid })));
     const made = {
       kid: key.kid,
       algorithm: key.algorithm,
       privateKey: createPrivateKey({ key: der, format: "der", type: "pkcs8" }),
-      encodedHeader: toBase64url(Buffer.from(JSON.stringify(header))),
+      encodedHeaders: new Map(signedTypes.map((typ) => [typ, encodeHeader(typ)])),
     };
     opened.set(key.kid, made);
     return made;

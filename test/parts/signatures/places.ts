@@ -25,6 +25,7 @@ import { createAccessTokens } from "../../../server/src/tokens/access-token.ts";
 import { createAssertionAuthenticator } from "../../../server/src/tokens/assertions.ts";
 import { toSnapshot } from "../../../server/src/tokens/keyring.ts";
 import type { SigningKey } from "../../../server/src/tokens/signing-key.ts";
+import { createTokenSigner } from "../../../server/src/tokens/token-signer.ts";
 import type { Algorithm, Draft, Jwk, Presented } from "./signer.ts";
 
 /** One token to be judged: what it has to say, and the judgement. */
@@ -109,8 +110,10 @@ async function verifyOwn(jwk: Jwk, token: string): Promise<unknown> {
   const at = clock.now();
   const key = { kid, algorithm, publicJwk, sealedPrivateKey: "", createdAt: at, signsFromAt: at };
   const snapshot = toSnapshot([key], sealer, at);
+  const keyring = { get: async () => snapshot, peek: () => snapshot };
   const tokens = createAccessTokens({
-    keyring: { get: async () => snapshot, peek: () => snapshot },
+    keyring,
+    sign: createTokenSigner(keyring),
     clock,
     issuer,
     audience,
