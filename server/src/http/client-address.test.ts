@@ -69,4 +69,20 @@ describe("createClientAddressRule", () => {
     const answer = createClientAddressRule([])(hints("127.0.0.1", "1.1.1.1"));
     expect(answer).toEqual({ address: "127.0.0.1", fromTrustedProxy: false });
   });
+
+  it.each([
+    ["believes a peer of any address", "198.51.100.1", "6.6.6.6, 1.1.1.1", "1.1.1.1"],
+    ["passes the proxies in between", "198.51.100.1", "1.1.1.1, 10.0.0.2", "1.1.1.1"],
+    ["believes a peer without an address", "", "1.1.1.1", "1.1.1.1"],
+    ["has the peer itself where it names nobody", "198.51.100.1", undefined, "198.51.100.1"],
+    [
+      "has the peer itself where it names nobody that can be read",
+      "198.51.100.1",
+      "x".repeat(99),
+      "198.51.100.1",
+    ],
+  ])("once it has proven to be a proxy, %s", (_, peer, xForwardedFor, address) => {
+    const proven = { ...hints(peer, xForwardedFor), isProven: true };
+    expect(find(proven)).toEqual({ address, fromTrustedProxy: true });
+  });
 });

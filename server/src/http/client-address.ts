@@ -1,5 +1,5 @@
 import { createLru } from "../lib/lru.ts";
-import { type Address, type Cidr, createNetworkMatcher, findAddress } from "./cidr.ts";
+import { type Cidr, createNetworkMatcher, findAddress } from "./cidr.ts";
 
 /** What the connection and the proxies say of where a request comes from. */
 export interface AddressHints {
@@ -9,6 +9,8 @@ export interface AddressHints {
   readonly xForwardedFor: string | undefined;
   /** `Forwarded` (RFC 7239). */
   readonly forwarded: string | undefined;
+  /** Whether the peer has proven to be a proxy, whatever its address. */
+  readonly isProven?: boolean;
 }
 
 /** Where a request comes from. */
@@ -18,15 +20,17 @@ export interface ClientAddress {
   readonly fromTrustedProxy: boolean;
 }
 
-/** What is known of a peer by its address alone; reading one costs more than the rest of the rule. */
-interface Peer {
+/** What is known of an address by its text alone; reading one costs more than the rest of the rule. */
+interface Hop {
+  /** Normalised; as it is where it cannot be read. */
   readonly text: string;
-  /** Its address, if it is a trusted proxy. */
-  readonly proxy: Address | undefined;
+  readonly isAddress: boolean;
+  readonly isTrusted: boolean;
 }
 
-/** How many peers are remembered, the latest. */
-const rememberedPeers = 10_000;
+/** How many addresses are remembered, the latest, and the longest text that is one, in characters. */
+const rememberedHops = 10_000;
+const longestHop = 64;
 
 /**
  * Makes the rule that finds a client's address.
@@ -39,36 +43,32 @@ export function createClientAddressRule(
   trustedProxies: readonly Cidr[],
 ): (hints: AddressHints) => ClientAddress {
   const isTrusted = createNetworkMatcher(trustedProxies);
-  const peers = createLru<string, Peer>(rememberedPeers);
+  const hops = createLru<string, Hop>(rememberedHops);
 
-  function readPeer(text: string): Peer {
-    const address = findAddress(text);
-    return { text: address?.toString() ?? text, proxy: address && isTrusted(address) ? address : undefined };
+  function read(text: string): Hop {
+    if (text.length > longestHop) return { text, isAddress: false, isTrusted: false };
+    let hop = hops.get(text);
+    if (hop === undefined) {
+      const address = findAddress(stripPort(text));
+      const isAddress = address !== undefined;
+      hop = { text: address?.toString() ?? text, isAddress, isTrusted: isAddress && isTrusted(address) };
+      hops.set(text, hop);
+    }
+    return hop;
   }
 
-  function remember(text: string): Peer {
-    let peer = peers.get(text);
-    if (peer === undefined) {
-      peer = readPeer(text);
-      peers.set(text, peer);
-    }
-    return peer;
-  }
-
-  return ({ peer, xForwardedFor, forwarded }) => {
-    const { text, proxy } = remember(peer);
-    if (proxy === undefined) {
-      return { address: text, fromTrustedProxy: false };
-    }
-    const hops = xForwardedFor === undefined ? readForwarded(forwarded) : xForwardedFor.split(",");
+  return ({ peer, xForwardedFor, forwarded, isProven = false }) => {
+    const proxy = read(peer);
+    if (!proxy.isTrusted && !isProven) return { address: proxy.text, fromTrustedProxy: false };
+    const sent = xForwardedFor === undefined ? readForwarded(forwarded) : xForwardedFor.split(",");
     let client = proxy;
-    for (const hop of hops.reverse()) {
-      const address = findAddress(stripPort(hop.trim()));
-      if (address === undefined) break;
-      client = address;
-      if (!isTrusted(address)) break;
+    for (const text of sent.reverse()) {
+      const hop = read(text.trim());
+      if (!hop.isAddress) break;
+      client = hop;
+      if (!hop.isTrusted) break;
     }
-    return { address: client.toString(), fromTrustedProxy: true };
+    return { address: client.text, fromTrustedProxy: true };
   };
 }
 
