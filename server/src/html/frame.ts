@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { PlainResponse } from "../http/plain-route.ts";
-import { assetPaths } from "./assets.ts";
+import { assetPaths, assetTexts } from "./assets.ts";
 import { type Html, html } from "./html.ts";
 
 /** One page. */
@@ -20,6 +20,8 @@ export interface HtmlPage {
   readonly width?: "narrow" | "wide";
   /** Whether it uses passkeys, the one thing that needs a script. */
   readonly usesPasskeys?: boolean;
+  /** Whether it is shown under another host, where none of our files and forms are. */
+  readonly isAlone?: boolean;
   /** Where the browser goes by itself, at once. */
   readonly refreshTo?: string;
   /** After how many seconds it is worth trying again, where that is known. */
@@ -42,13 +44,13 @@ export type RenderPage = (page: HtmlPage) => PageResponse;
  *
  * @see https://www.w3.org/TR/CSP3/
  */
-function toPolicy(nonce: string, usesPasskeys: boolean): string {
+function toPolicy(nonce: string, { usesPasskeys, isAlone }: HtmlPage): string {
   return [
     "default-src 'none'",
     `style-src 'nonce-${nonce}'`,
-    "img-src 'self'",
+    isAlone ? "img-src data:" : "img-src 'self'",
     ...(usesPasskeys ? [`script-src 'nonce-${nonce}'`, "connect-src 'self'"] : []),
-    "form-action 'self'",
+    isAlone ? "form-action 'none'" : "form-action 'self'",
     "frame-ancestors 'none'",
     "base-uri 'none'",
     "require-trusted-types-for 'script'",
@@ -59,13 +61,13 @@ function toPolicy(nonce: string, usesPasskeys: boolean): string {
 /** @param siteName what the people who come here call the place */
 export function createRenderPage(siteName: string): RenderPage {
   return (page) => {
-    const { status = 200, usesPasskeys = false, retryAfterSeconds, setCookies = [] } = page;
+    const { status = 200, retryAfterSeconds, setCookies = [] } = page;
     const nonce = randomBytes(16).toString("base64url");
     return {
       status,
       headers: {
         "content-type": "text/html; charset=utf-8",
-        "content-security-policy": toPolicy(nonce, usesPasskeys),
+        "content-security-policy": toPolicy(nonce, page),
         "cache-control": "no-store",
         // Not `no-referrer`: with it browsers send `Origin: null` with our own forms.
         "referrer-policy": "same-origin",
@@ -81,7 +83,8 @@ export function createRenderPage(siteName: string): RenderPage {
 }
 
 function toDocument(page: HtmlPage, siteName: string, nonce: string): Html {
-  const { title, body, aside, width = "narrow", usesPasskeys = false, refreshTo } = page;
+  const { title, body, aside, width = "narrow", usesPasskeys = false, isAlone = false, refreshTo } = page;
+  const { icon, style } = isAlone ? assetTexts : assetPaths;
   return html`<!doctype html>
 <html lang="en">
 <head>
@@ -91,8 +94,8 @@ function toDocument(page: HtmlPage, siteName: string, nonce: string): Html {
 <meta name="robots" content="noindex">
 ${refreshTo !== undefined && html`<meta http-equiv="refresh" content="${`0; url=${refreshTo}`}">`}
 <title>${title} &middot; ${siteName}</title>
-<link rel="icon" type="image/svg+xml" href="${assetPaths.icon}">
-<link rel="stylesheet" href="${assetPaths.style}" nonce="${nonce}">
+<link rel="icon" type="image/svg+xml" href="${icon}">
+<link rel="stylesheet" href="${style}" nonce="${nonce}">
 ${usesPasskeys && html`<script type="module" src="${assetPaths.script}" nonce="${nonce}"></script>`}
 </head>
 <body class="${width}">
