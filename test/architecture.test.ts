@@ -154,7 +154,11 @@ const rooms: Rooms = {
     "gate/asks",
     "gate/directory",
   ],
-  gate: ["assembly", "db", "gate/decisions", "gate/directory"],
+  // Who comes in, as the app behind the gate is told.
+  "gate/identity": ["lib", "gate/decisions"],
+  // How each kind of proxy asks, and what it makes of an answer.
+  "gate/dialects": ["lib", "http", "html", "assembly", "gate/asks", "gate/decisions"],
+  gate: ["assembly", "db", "gate/decisions", "gate/directory", "gate/identity", "gate/dialects"],
   pages: ["lib", "http", "html", "assembly", "principals", "users", "sessions", "passkeys", "auth"],
   // What goes wrong, in the words of each wire: the one place that translates refusals.
   "edge/errors": ["lib"],

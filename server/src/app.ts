@@ -238,6 +238,14 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
     assembleGate({
       ...ground,
       types,
+      // No proxy has a token yet.
+      isProxyToken: () => false,
+      sign: tokens.sign,
+      answerJwks: tokens.answerJwks,
+      publicUrl,
+      siteName,
+      trustedProxies: config.trustedProxies,
+      tellsReasons: config.gate.reasonHeader,
       isOwnSession: (cookie) => cookies.decode(cookie) !== undefined,
     }),
   );

@@ -2,20 +2,27 @@
  * The gate: a reverse proxy asks whether a request may come in, and as whom.
  *
  * `asks/` reads what a proxy asks, `directory/` finds the frontend it is about,
- * `decisions/` decides by its providers and its policy. The room reads what
- * `frontdoor/` keeps, and judges no credential by a rule of its own.
+ * `decisions/` decides by its providers and its policy, `identity/` says who
+ * comes in, and `dialects/` hears and answers each kind of proxy. The room reads
+ * what `frontdoor/` keeps, and judges no credential by a rule of its own.
  */
 import type { Room } from "../assembly/room.ts";
 import type { Database } from "../db/database.ts";
 import { assembleDecisions, type DecisionParts } from "./decisions/assemble.ts";
+import { assembleDialects, type DialectParts } from "./dialects/assemble.ts";
 import { assembleDirectory } from "./directory/assemble.ts";
 import type { DirectoryOptions } from "./directory/directory.ts";
+import { createMakeIdentityHeaders, type IdentityHeadersOptions } from "./identity/identity-headers.ts";
 
 /** What the gate stands on. */
 export interface GateParts
   extends Omit<DecisionParts, "directory" | "makeIdentityHeaders">,
-    Pick<DirectoryOptions, "types"> {
+    Pick<DirectoryOptions, "types">,
+    Omit<DialectParts, "decide" | "noteDenied">,
+    Omit<IdentityHeadersOptions, "issuer"> {
   readonly database: Database;
+  /** Origin that clients see, without a slash at its end. */
+  readonly publicUrl: string;
 }
 
 /** Puts the gate together. */
@@ -24,7 +31,12 @@ export function assembleGate(parts: GateParts): Room {
   const decisions = assembleDecisions({
     ...parts,
     directory: directory.directory,
-    makeIdentityHeaders: async () => ({ lines: [], renewAtMs: Number.POSITIVE_INFINITY }),
+    makeIdentityHeaders: createMakeIdentityHeaders({ ...parts, issuer: parts.publicUrl }),
   });
-  return { rooms: [directory, decisions] };
+  const dialects = assembleDialects({
+    ...parts,
+    decide: decisions.decide,
+    noteDenied: (asker, denied) => decisions.recorder.note(asker, undefined, denied),
+  });
+  return { rooms: [directory, decisions, dialects] };
 }

@@ -1,5 +1,4 @@
 import { type ContextKey, createContextKey } from "@connectrpc/connect";
-import type { Reason } from "./errors.ts";
 
 /**
  * What the edge knows of a request before any handler sees it. The edge makes
@@ -31,8 +30,8 @@ export interface RequestOutcome {
   principal?: string;
   /** Kind of the credential that was used: `client_secret`, `access_token`, … */
   credentialKind?: string;
-  /** The refusal's reason and its operator-only detail. */
-  reason?: Reason;
+  /** Name of the reason of a refusal, or of a decision of the gate, and what of it is for operators only. */
+  reason?: string;
   detail?: string;
 }
 

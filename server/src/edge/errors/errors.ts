@@ -73,12 +73,12 @@ export const wireReasons = {
 } as const satisfies Partial<Record<Reason, Partial<WireError>>>;
 
 /** The HTTP status that a reason has of its own; undefined where it has its kind's. */
-export function findOwnStatus(reason: Reason): number | undefined {
+export function findOwnStatus(reason: string): number | undefined {
   return findByReason(reason).http;
 }
 
-function findByReason(reason: Reason): Partial<WireError> {
-  const byReason: Partial<Record<Reason, Partial<WireError>>> = wireReasons;
+function findByReason(reason: string): Partial<WireError> {
+  const byReason: Readonly<Record<string, Partial<WireError>>> = wireReasons;
   return byReason[reason] ?? {};
 }
 

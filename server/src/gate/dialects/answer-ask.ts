@@ -1,0 +1,134 @@
+/**
+ * From a proxy's question to its answer, whatever the dialect.
+ *
+ * Until the proxy has proven itself nothing it says is read, and from then on
+ * by the grammar alone. Everything that is not clear is a denial, said in the
+ * dialect's own words; nothing here waits for anything that is in memory.
+ */
+import type { Cidr } from "../../http/cidr.ts";
+import { createClientAddressRule } from "../../http/client-address.ts";
+import { DomainError } from "../../lib/errors.ts";
+import { isUuid } from "../../lib/ids.ts";
+import type { Log } from "../../lib/log.ts";
+import type { RequestInfo } from "../../lib/request.ts";
+import type { GateAsk } from "../asks/ask.ts";
+import { readAsk } from "../asks/read-ask.ts";
+import { findJoinedLines, findOnlyLine, proxyTokenHeader } from "../asks/visitor-headers.ts";
+import type { Decide, GateDecision, GateDenied } from "../decisions/decision.ts";
+import type { Asker } from "../decisions/record.ts";
+import { fitsIntoHead, type GateAnswer } from "./answer.ts";
+import { toDenial } from "./denial.ts";
+import type { Dialect, ProxyRequest } from "./dialect.ts";
+
+/** What asking takes. */
+export interface AskingOptions {
+  /** Whether a token is one of a frontdoor's; at once where that is in memory. */
+  readonly isProxyToken: (frontdoorId: string, token: string) => boolean | Promise<boolean>;
+  readonly decide: Decide;
+  /** Takes note of a denial that `decide` has not made. Cheap, and never throws. */
+  readonly noteDenied: (asker: Asker, denied: GateDenied) => void;
+  readonly trustedProxies: readonly Cidr[];
+  /** Whether answers say why, in `X-Vestibule-Reason`. */
+  readonly tellsReasons: boolean;
+  readonly log: Log;
+}
+
+/** A proxy's question, and where it came in. */
+export interface Question extends ProxyRequest {
+  /** As in the route. */
+  readonly frontdoorId: string;
+  /** Address of the proxy. */
+  readonly peer: string;
+  readonly info: RequestInfo;
+}
+
+/** What is common to all dialects. */
+export interface Asking {
+  /** Whether the proxy that asks has proven itself. @throws DomainError UNAVAILABLE, rejecting, when that cannot be told */
+  isProven(question: Question): boolean | Promise<boolean>;
+  /** Answers a question; at once where everything is in memory. */
+  answer(dialect: Dialect, question: Question): GateAnswer | Promise<GateAnswer>;
+  /** Denies a question that is not to be read. */
+  deny(dialect: Dialect, info: RequestInfo, denied: GateDenied): GateAnswer;
+}
+
+/** @see the head of this file */
+export function createAsking(options: AskingOptions): Asking {
+  const { isProxyToken, decide, noteDenied, tellsReasons, log } = options;
+  const findClient = createClientAddressRule(options.trustedProxies);
+
+  function say(
+    dialect: Dialect,
+    decision: GateDecision,
+    { requestId, outcome }: RequestInfo,
+    ask?: GateAsk,
+  ): GateAnswer {
+    const answer =
+      decision.isAllowed && ask !== undefined
+        ? dialect.allow(decision, ask)
+        : dialect.deny(decision as GateDenied, ask, requestId);
+    outcome.code = answer.status === 200 ? "ok" : toDenial(decision.reason).code;
+    outcome.reason = decision.reason;
+    if (!decision.isAllowed && decision.detail !== undefined) outcome.detail = decision.detail;
+    return tellsReasons
+      ? { ...answer, head: [...answer.head, "X-Vestibule-Reason", decision.reason] }
+      : answer;
+  }
+
+  function deny(dialect: Dialect, denied: GateDenied, asker: Asker, info: RequestInfo, ask?: GateAsk) {
+    noteDenied(asker, denied);
+    return say(dialect, denied, info, ask);
+  }
+
+  function sayDecision(
+    dialect: Dialect,
+    decision: GateDecision,
+    ask: GateAsk,
+    info: RequestInfo,
+  ): GateAnswer {
+    const answer = say(dialect, decision, info, ask);
+    if (fitsIntoHead(answer.head)) return answer;
+    return deny(dialect, { isAllowed: false, reason: "HEAD_TOO_LARGE" }, ask, info, ask);
+  }
+
+  /** Reads and decides for a proxy that has proven itself. */
+  function ask(dialect: Dialect, question: Question): GateAnswer | Promise<GateAnswer> {
+    const { lines, peer, info, frontdoorId } = question;
+    const xForwardedFor = findJoinedLines(lines, "x-forwarded-for");
+    const { address } = findClient({ peer, xForwardedFor, forwarded: undefined, isProven: true });
+    const { requestId, userAgent } = info;
+    const asker = { frontdoorId: frontdoorId.toLowerCase(), clientAddress: address, requestId, userAgent };
+    const line = dialect.findLine(question);
+    const read = line === undefined ? "MALFORMED_ASK" : readAsk({ ...line, ...asker, lines });
+    if (typeof read === "string") return deny(dialect, { isAllowed: false, reason: read }, asker, info);
+    const decision = decide(read);
+    if (decision instanceof Promise) return decision.then((made) => sayDecision(dialect, made, read, info));
+    return sayDecision(dialect, decision, read, info);
+  }
+
+  function isProven({ frontdoorId, lines }: Question): boolean | Promise<boolean> {
+    const token = isUuid(frontdoorId) ? findOnlyLine(lines, proxyTokenHeader) : undefined;
+    return token !== undefined && isProxyToken(frontdoorId.toLowerCase(), token);
+  }
+
+  return {
+    isProven,
+    answer(dialect, question) {
+      const { info, frontdoorId } = question;
+      const refuse = (denied: GateDenied) => {
+        const { requestId, clientAddress, userAgent } = info;
+        return deny(dialect, denied, { frontdoorId, requestId, clientAddress, userAgent }, info);
+      };
+      const goOn = (isGood: boolean) =>
+        isGood ? ask(dialect, question) : refuse({ isAllowed: false, reason: "PROXY_UNPROVEN" });
+      const isGood = isProven(question);
+      if (!(isGood instanceof Promise)) return goOn(isGood);
+      return isGood.then(goOn, (error: unknown) => {
+        const isOutage = error instanceof DomainError && error.kind === "unavailable";
+        if (!isOutage) log.error({ err: error, requestId: info.requestId }, "a proxy's token was not judged");
+        return refuse({ isAllowed: false, reason: "UNAVAILABLE" });
+      });
+    },
+    deny: (dialect, info, denied) => say(dialect, denied, info),
+  };
+}

@@ -1,0 +1,17 @@
+import { findForwarded } from "../asks/request-line.ts";
+import type { AnswerVisitor } from "./denial.ts";
+import type { Dialect } from "./dialect.ts";
+import { toReplacingHead } from "./upstream.ts";
+
+/**
+ * Traefik's ForwardAuth, Caddy's `forward_auth`, and HAProxy with our Lua file:
+ * 200 lets through, anything else goes to the visitor as it is.
+ */
+export function createForwardAuth(answerVisitor: AnswerVisitor): Dialect {
+  return {
+    path: "/forward-auth",
+    findLine: ({ lines }) => findForwarded(lines),
+    allow: (allowed, ask) => ({ status: 200, head: toReplacingHead(allowed, ask), body: "" }),
+    deny: answerVisitor,
+  };
+}

@@ -1,0 +1,73 @@
+/**
+ * What an app behind the gate is told: who comes in, in headers, and the same
+ * in an assertion that it can verify by itself.
+ *
+ * Every set has every header, so that a proxy replaces whatever the visitor
+ * sent; those with nothing to say are empty. Without an identity, as on public
+ * paths, there is an assertion all the same: the app sees that the gate was
+ * passed. An assertion is good for nothing but that: its type is one that no
+ * other door takes (RFC 8725 §3.11).
+ */
+import { type Clock, toEpochSeconds } from "../../lib/clock.ts";
+import type { GateIdentity, HeaderLine, MakeIdentityHeaders } from "../decisions/decision.ts";
+import { toHeaderList, toHeaderValue } from "./header-values.ts";
+
+export interface IdentityHeadersOptions {
+  /** Signs claims as an assertion of the gate. @throws DomainError UNAVAILABLE */
+  readonly sign: (type: "vestibule-gate+jwt", claims: object, now: Date) => Promise<string>;
+  /** Public URL. */
+  readonly issuer: string;
+  readonly clock: Clock;
+}
+
+/** How long an assertion is good for. */
+const assertionSeconds = 60;
+
+/** @see the head of this file */
+export function createMakeIdentityHeaders({
+  sign,
+  issuer,
+  clock,
+}: IdentityHeadersOptions): MakeIdentityHeaders {
+  return async ({ host, frontend, endsAt }, identity) => {
+    const now = clock.now();
+    const iat = toEpochSeconds(now);
+    const endsBy = endsAt === undefined ? Number.POSITIVE_INFINITY : toEpochSeconds(endsAt);
+    const exp = Math.min(iat + assertionSeconds, endsBy);
+    const aud = `${frontend.scheme}://${host}`;
+    const claims = { iss: issuer, aud, iat, exp, ...(identity && toClaims(identity)) };
+    const assertion = await sign("vestibule-gate+jwt", claims, now);
+    const { assertionHeader } = frontend;
+    return {
+      lines: [
+        ...toLines(identity),
+        ["X-Vestibule-Assertion", assertion],
+        ...(assertionHeader === "" ? [] : [[assertionHeader, assertion] as const]),
+      ],
+      renewAtMs: now.getTime() + ((exp - iat) / 2) * 1000,
+    };
+  };
+}
+
+/** Names as JWTs have them (OpenID Connect Core §5.1), where they have one. */
+function toClaims({ subject, providerId, email, name, organizations, groups }: GateIdentity): object {
+  return {
+    sub: subject,
+    provider: providerId,
+    ...(email !== undefined && { email, email_verified: true }),
+    ...(name !== undefined && { name }),
+    org_ids: organizations,
+    groups,
+  };
+}
+
+function toLines(identity: GateIdentity | undefined): HeaderLine[] {
+  return [
+    ["X-Vestibule-Subject", toHeaderValue(identity?.subject ?? "")],
+    ["X-Vestibule-Email", toHeaderValue(identity?.email ?? "")],
+    ["X-Vestibule-Name", toHeaderValue(identity?.name ?? "")],
+    ["X-Vestibule-Provider", toHeaderValue(identity?.providerId ?? "")],
+    ["X-Vestibule-Organizations", toHeaderList(identity?.organizations ?? [])],
+    ["X-Vestibule-Groups", toHeaderList(identity?.groups ?? [])],
+  ];
+}
