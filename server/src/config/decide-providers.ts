@@ -1,4 +1,5 @@
 /** Fills in and checks `authentication.oidc_config`, one entry for each sign-in provider. */
+import { findPreset, oidcScopes } from "../lib/well-known-providers.ts";
 import type { OidcProviderConfig } from "./config.ts";
 import { type Problems, toShown } from "./problems.ts";
 import type { Settings } from "./schema.ts";
@@ -12,12 +13,6 @@ export const mailStrategies = ["mailotp", "maillink"] as const;
 
 const reservedNames: readonly string[] = [...mailStrategies, "passkey"];
 const namePattern = /^[a-z][a-z0-9_-]{0,62}$/;
-
-/** What the product knows of providers by their name. */
-const googleIssuer = "https://accounts.google.com";
-const githubSite = "https://github.com";
-const oidcScopes = ["openid", "email", "profile"];
-const githubScopes = ["read:user", "user:email"];
 
 /** Settings outside of `oidc_config` that providers depend on. */
 export interface ProviderConfigContext {
@@ -40,18 +35,19 @@ export function decideProviders(
     for (const key of missingKeys(name, provider)) {
       if (!problems.isRefused(`${path}.${key}`)) problems.refuse(`${path}.${key}`, "must be given");
     }
-    const isGithub = name === "github";
+    const preset = findPreset(name);
+    const isGithub = preset?.kind === "github";
     if (!isGithub && provider.scopes !== undefined && !provider.scopes.includes("openid")) {
       problems.refuse(`${path}.scopes`, "must contain openid");
     }
     return {
       name,
       kind: isGithub ? "github" : "oidc",
-      issuerUrl: isGithub ? undefined : (provider.issuer_url ?? googleIssuer),
-      baseUrl: isGithub ? (provider.base_url ?? githubSite) : undefined,
+      issuerUrl: isGithub ? undefined : (provider.issuer_url ?? preset?.issuerUrl),
+      baseUrl: isGithub ? (provider.base_url ?? preset.baseUrl) : undefined,
       clientId: provider.client_id ?? "",
       clientSecret: provider.client_secret,
-      scopes: provider.scopes ?? (isGithub ? githubScopes : oidcScopes),
+      scopes: provider.scopes ?? preset?.scopes ?? oidcScopes,
       validitySeconds: provider.validity ?? flowSeconds,
       authoritativeDomains: provider.authoritative_domains ?? [],
       callbackUrl: `${publicUrl}${callbackPath}${provider.callback === "shared" ? "" : `/${name}`}`,
@@ -82,20 +78,20 @@ function refuseName(name: string, path: string, problems: Problems): void {
 }
 
 function refuseForeignKeys(name: string, provider: GivenProvider, path: string, problems: Problems): void {
-  if (name === "github" && provider.issuer_url !== undefined) {
+  const isGithub = findPreset(name)?.kind === "github";
+  if (isGithub && provider.issuer_url !== undefined) {
     problems.refuse(
       `${path}.issuer_url`,
       "must be left out: GitHub speaks plain OAuth 2; base_url names another site",
     );
   }
-  if (name !== "github" && provider.base_url !== undefined) {
+  if (!isGithub && provider.base_url !== undefined) {
     problems.refuse(`${path}.base_url`, "must be left out: only github takes it");
   }
 }
 
 /** A well-known provider is never a public client; another may be. */
 function missingKeys(name: string, provider: GivenProvider): readonly (keyof GivenProvider)[] {
-  const isWellKnown = name === "google" || name === "github";
-  const required = ["client_id", isWellKnown ? "client_secret" : "issuer_url"] as const;
+  const required = ["client_id", findPreset(name) ? "client_secret" : "issuer_url"] as const;
   return required.filter((key) => provider[key] === undefined);
 }

@@ -1,5 +1,5 @@
 /** What the owner of an account is told by mail when something about signing in to it has changed. */
-import { toProviderLabel } from "../lib/provider-label.ts";
+import { toProviderLabel } from "../lib/well-known-providers.ts";
 import { renderMail } from "./template.ts";
 
 /** A mail's texts. */

@@ -1,7 +1,7 @@
 import type { FormKit } from "../html/forms.ts";
 import { toNotice } from "../html/frame.ts";
 import { type Html, html } from "../html/html.ts";
-import { toProviderLabel } from "../lib/provider-label.ts";
+import { toProviderLabel } from "../lib/well-known-providers.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import { maxPasskeyName, maxPasskeys } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";

@@ -15,7 +15,7 @@ import { navigate, navigateByPage } from "../html/navigation.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { redirect, toPath } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
-import { toProviderLabel } from "../lib/provider-label.ts";
+import { toProviderLabel } from "../lib/well-known-providers.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import { accountPaths } from "./account-view.ts";
 import { type LoginView, loginPaths, toLoginBody } from "./login-view.ts";

@@ -1,5 +1,5 @@
 import type { Strategy } from "../auth/strategy.ts";
-import { toProviderLabel } from "../lib/provider-label.ts";
+import { toProviderLabel } from "../lib/well-known-providers.ts";
 
 /** The ways to sign in, as a page shows them. */
 export interface Offers {

@@ -3,7 +3,7 @@
 import type { FormKit } from "../html/forms.ts";
 import { type Html, html } from "../html/html.ts";
 import { toPath } from "../http/redirect.ts";
-import { toProviderLabel } from "../lib/provider-label.ts";
+import { toProviderLabel } from "../lib/well-known-providers.ts";
 import { loginPaths } from "./login-view.ts";
 import { ownStrategies } from "./offers.ts";
 

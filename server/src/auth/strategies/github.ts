@@ -11,6 +11,7 @@ import type { Egress } from "../../egress/egress.ts";
 import type { EgressResponse } from "../../egress/exchange.ts";
 import { fetchJson, parseObject } from "../../egress/fetch-json.ts";
 import { DomainError } from "../../lib/errors.ts";
+import { toGithubEndpoints } from "../../lib/well-known-providers.ts";
 import { toEmail, toEmailDomain } from "../../users/email.ts";
 import type { BeginRequest, Proof, Strategy } from "../strategy.ts";
 import { toRefusal, withPatience } from "./oidc-client.ts";
@@ -34,18 +35,12 @@ export interface GithubStrategyOptions {
 }
 
 const timeoutMs = 8_000;
-const publicSite = "https://github.com";
 
 interface Account {
   readonly id: number;
   readonly name?: unknown;
   readonly login?: unknown;
   readonly avatar_url?: unknown;
-}
-
-/** Where the site's API is: a host of its own for the public one, a path on an Enterprise server. */
-function toApiUrl(baseUrl: string): string {
-  return baseUrl === publicSite ? "https://api.github.com" : `${baseUrl}/api/v3`;
 }
 
 /** What an answer of the API other than 200 means; one for having asked too often may come as 403. */
@@ -68,10 +63,10 @@ export function findUsableEmail(addresses: unknown): string | undefined {
 export function createGithubStrategy(options: GithubStrategyOptions): Strategy {
   const { name, baseUrl, clientId, clientSecret, scopes, flowSeconds, authoritativeDomains, egress } =
     options;
-  const apiUrl = toApiUrl(baseUrl);
+  const { authorizationUrl, tokenUrl, apiUrl } = toGithubEndpoints(baseUrl);
 
   function toAuthorizeUrl(request: BeginRequest, verifier: string): string {
-    const url = new URL("/login/oauth/authorize", baseUrl);
+    const url = new URL(authorizationUrl);
     url.search = new URLSearchParams({
       client_id: clientId,
       redirect_uri: request.callbackUrl,
@@ -89,7 +84,7 @@ export function createGithubStrategy(options: GithubStrategyOptions): Strategy {
   }
 
   async function exchange(code: string, callbackUrl: string, verifier: string): Promise<string> {
-    const { value } = await fetchJson(egress, `${baseUrl}/login/oauth/access_token`, {
+    const { value } = await fetchJson(egress, tokenUrl, {
       method: "POST",
       timeoutMs,
       headers: { accept: "application/json", "content-type": "application/x-www-form-urlencoded" },

@@ -7,7 +7,7 @@
  */
 import { DomainError } from "../../lib/errors.ts";
 import type { Metadata } from "../../lib/metadata.ts";
-import { toProviderLabel } from "../../lib/provider-label.ts";
+import { toProviderLabel } from "../../lib/well-known-providers.ts";
 import type { Mailer } from "../../mail/mailer.ts";
 import type { MailMessage } from "../../mail/message.ts";
 import { type MailTemplate, renderMail } from "../../mail/template.ts";

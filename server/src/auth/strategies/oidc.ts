@@ -9,6 +9,7 @@
 import type { Configuration } from "openid-client";
 import { isLoopback } from "../../config/urls.ts";
 import { DomainError } from "../../lib/errors.ts";
+import { googleIssuer } from "../../lib/well-known-providers.ts";
 import { toEmail, toEmailDomain } from "../../users/email.ts";
 import type { FinishRequest, Proof, Strategy } from "../strategy.ts";
 import { verifyIdToken } from "./id-token.ts";
@@ -45,8 +46,6 @@ interface Profile {
  * empty one, or one that a database keeps in another form, could be several people's.
  */
 const subject = /^[^\p{Cc}\p{Cs}]{1,255}$/u;
-
-const googleIssuer = "https://accounts.google.com";
 
 /** Google itself; or what stands in for it on this machine, for the tests of whole systems, under its name. */
 function isGoogle({ name, issuerUrl }: OidcStrategyOptions): boolean {

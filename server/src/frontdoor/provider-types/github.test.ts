@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { type LocalServer, startLocalServer } from "../../egress/test-support.ts";
-import { createGithubType, toGithubEndpoints } from "./github.ts";
+import { createGithubType } from "./github.ts";
 import type { ProviderData } from "./provider-type.ts";
 import { createTestContext, runTest, toOutline } from "./test-support.ts";
 
@@ -27,17 +27,6 @@ async function startSite(status: number, body: string) {
   servers.push(server);
   return { server, bodies, provider: toProvider({ baseUrl: server.origin }) };
 }
-
-test("knows where GitHub and an Enterprise Server answer", () => {
-  expect(toGithubEndpoints({})).toEqual({
-    authorizationUrl: "https://github.com/login/oauth/authorize",
-    tokenUrl: "https://github.com/login/oauth/access_token",
-    apiUrl: "https://api.github.com",
-  });
-  expect(toGithubEndpoints({ baseUrl: "https://git.example.com/" }).apiUrl).toBe(
-    "https://git.example.com/api/v3",
-  );
-});
 
 test("takes no credential of a request, and says how people come in", async () => {
   expect(type.accepts({})).toEqual({ issuers: [], own: false });

@@ -1,4 +1,5 @@
 /** `GITHUB`: sign-ins with GitHub accounts, by browser only: GitHub speaks plain OAuth 2 and issues no JWT that names a person. */
+import { type GithubEndpoints, githubSite, toGithubEndpoints } from "../../lib/well-known-providers.ts";
 import {
   type DryRun,
   failStep,
@@ -24,26 +25,6 @@ const about = {
 const browserOnly =
   "GitHub issues no bearer JWT, so this provider lets people in by browser sign-in only: for machines add an OIDC, JWT or API_KEY provider";
 
-const publicSite = "https://github.com";
-
-/** Where a GitHub site answers. */
-export interface GithubEndpoints {
-  readonly authorizationUrl: string;
-  readonly tokenUrl: string;
-  /** Base of its REST API, without a slash at the end. */
-  readonly apiUrl: string;
-}
-
-/** The endpoints of a provider's site: github.com or a GitHub Enterprise Server. */
-export function toGithubEndpoints(data: ProviderData): GithubEndpoints {
-  const site = getSite(data);
-  return {
-    authorizationUrl: `${site}/login/oauth/authorize`,
-    tokenUrl: `${site}/login/oauth/access_token`,
-    apiUrl: site === publicSite ? "https://api.github.com" : `${site}/api/v3`,
-  };
-}
-
 /** Makes the type. */
 export function createGithubType(context: ProviderTypeContext): ProviderType {
   return {
@@ -59,7 +40,7 @@ export function createGithubType(context: ProviderTypeContext): ProviderType {
 }
 
 function getSite(data: ProviderData): string {
-  return new URL(findText(data, "baseUrl") ?? publicSite).origin;
+  return new URL(findText(data, "baseUrl") ?? githubSite).origin;
 }
 
 /** GitHub's names ignore case. */
@@ -73,7 +54,7 @@ async function* testSite(
   data: ProviderData,
   sample: ProviderSample,
 ): AsyncGenerator<ProviderCheck> {
-  const endpoints = toGithubEndpoints(data);
+  const endpoints = toGithubEndpoints(getSite(data));
   const name = await resolveName(run, endpoints.tokenUrl);
   yield name.check;
   if (name.value !== undefined) {
@@ -119,7 +100,7 @@ const properties = {
     ...kinds.site,
     title: "Base URL",
     description: "Origin of a GitHub Enterprise Server. Without one, github.com.",
-    default: publicSite,
+    default: githubSite,
     examples: ["https://github.example.com"],
   },
   allowedOrganizations: listOf(kinds.githubName, {

@@ -1,5 +1,6 @@
 /** `GOOGLE`: ID tokens and sign-ins of Google accounts. */
 
+import { googleIssuer } from "../../lib/well-known-providers.ts";
 import type { SignatureAlgorithm } from "../../signatures/algorithms.ts";
 import { createFixedKeys } from "../../signatures/key-set.ts";
 import { type BearerRules, verifyBearerJwt } from "./bearer-jwt.ts";
@@ -18,7 +19,6 @@ const about = {
   description: "Sign in with Google accounts, or only with those of some Google Workspace domains",
 } as const;
 
-const googleIssuer = "https://accounts.google.com";
 const algorithms: readonly SignatureAlgorithm[] = ["RS256"];
 
 /** Makes the type. @param issuer another one than Google's own, for tests. */

@@ -1,11 +1,11 @@
-/** The list of all provider types: a new one is added here. */
+/** What makes the provider types, one for each name of the list in `provider-type.ts`. */
 import { createApiKeyType } from "./api-key.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { createGithubType } from "./github.ts";
 import { createGoogleType } from "./google.ts";
 import { createJwtType } from "./jwt.ts";
 import { createOidcType } from "./oidc.ts";
-import type { ProviderType, ProviderTypeName } from "./provider-type.ts";
+import { type ProviderType, type ProviderTypeName, providerTypeNames } from "./provider-type.ts";
 import { createVestibuleType } from "./vestibule.ts";
 
 /** Every type there is. */
@@ -28,7 +28,7 @@ export function createProviderTypes(context: ProviderTypeContext): ProviderTypes
     VESTIBULE: createVestibuleType(context),
   };
   return {
-    list: Object.values(byName),
+    list: providerTypeNames.map((name) => byName[name]),
     find: (name) => (Object.hasOwn(byName, name) ? byName[name as ProviderTypeName] : undefined),
     get: (name) => byName[name],
   };
