@@ -21,6 +21,7 @@ const steps: readonly Step[] = [
   { name: "format and lint", run: () => command("biome", "ci", "--colors=off", ".") },
   { name: "types", run: () => command("tsc", "-p", ".") },
   { name: "types for browsers", run: () => command("tsc", "-p", "clients/web") },
+  { name: "unused", run: () => command("knip", "--no-progress", "--treat-config-hints-as-errors") },
   { name: "buf lint", run: () => command("buf", "lint") },
   { name: "buf format", run: () => command("buf", "format", "--diff", "--exit-code") },
   { name: "buf breaking", run: compareWithImage },

@@ -21,7 +21,7 @@ let own: Promise<PostgresServer> | undefined;
  *
  * @throws Error when it cannot be started. A test that needs it fails then.
  */
-export async function postgresUrl(): Promise<string> {
+async function postgresUrl(): Promise<string> {
   if (process.env.VITEST === undefined) {
     if (process.env.POSTGRES_URL) return process.env.POSTGRES_URL;
     own ??= startPostgres();

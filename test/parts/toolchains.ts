@@ -124,7 +124,7 @@ export async function installJar(artifact: string): Promise<string> {
 }
 
 /** Where tools are kept: `VESTIBULE_OUTSIDE_CACHE`, or a folder of the user's cache. */
-export function cacheFolder(): string {
+function cacheFolder(): string {
   const caches = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
   return process.env.VESTIBULE_OUTSIDE_CACHE || join(caches, "vestibule-outside");
 }

@@ -114,7 +114,7 @@ export async function settle(): Promise<void> {
 }
 
 /** An authenticator that waits until the test answers. */
-export class FakeCeremonies implements Ceremonies {
+class FakeCeremonies implements Ceremonies {
   supported = true;
   autofill = true;
   /** Options of every ceremony, in order. */

@@ -14,7 +14,7 @@ import type { AuditRecord } from "./record.ts";
 import type { AuditService, RecordQuery } from "./service.ts";
 
 /** A record as answered. */
-export function toAuditRecordMessage(record: AuditRecord): AuditRecordMessage {
+function toAuditRecordMessage(record: AuditRecord): AuditRecordMessage {
   const { actor, target } = record;
   return create(AuditRecordSchema, {
     id: record.id,

@@ -11,7 +11,7 @@ import { fromBase64url, toBase64url } from "../lib/base64url.ts";
 import { hashSecret } from "../lib/secrets.ts";
 
 /** Name of the cookie. */
-export const browserCookieName = "vestibule_browser";
+const browserCookieName = "vestibule_browser";
 
 /**
  * Name under which the same value goes by https, and is then the one that
@@ -19,7 +19,7 @@ export const browserCookieName = "vestibule_browser";
  * plain name may have been put there by a neighbour under the same domain, who
  * would have a browser end a sign-in that is not its own.
  */
-export const hostCookieName = `__Host-${browserCookieName}`;
+const hostCookieName = `__Host-${browserCookieName}`;
 
 /** How long a browser is remembered after its last `Authenticate`, in seconds. */
 const maxAgeSeconds = 86_400;

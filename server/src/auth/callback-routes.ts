@@ -81,7 +81,7 @@ export interface CallbackRoutesOptions {
 }
 
 /** What a form's token is made for. */
-export function toCallbackPurpose(state: string): string {
+function toCallbackPurpose(state: string): string {
   return `callback ${state}`;
 }
 

@@ -29,7 +29,7 @@ import { findSigningKeys } from "../tokens/store.ts";
 import { type Command, type CommandContext, UsageError } from "./command.ts";
 
 /** A server would not start; the lines before say why. */
-export class NotFitError extends Error {
+class NotFitError extends Error {
   override readonly name = "NotFitError";
 }
 

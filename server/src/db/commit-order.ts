@@ -23,9 +23,6 @@ export interface CommitPlace {
   readonly seq: number;
 }
 
-/** The place before every row. */
-export const firstPlace: CommitPlace = { xact: 0, seq: 0 };
-
 /** `where`: rows after `place` behind which nothing can appear any more. */
 export function isSettledAfter<S>(database: Kysely<S>, place: CommitPlace): RawBuilder<boolean> {
   if (dialectOf(database) === "sqlite") return sql<boolean>`seq > ${place.seq}`;

@@ -48,7 +48,7 @@ export const machine: Principal = {
 };
 
 /** Lets `Authorization: Bearer good` in as {@link machine}. */
-export const stubChain: PrincipalChain = {
+const stubChain: PrincipalChain = {
   authenticate: async (header, policy, { outcome }) => {
     const sent = header.get("authorization");
     if (policy === "grant" || sent === null) return undefined;
@@ -60,7 +60,7 @@ export const stubChain: PrincipalChain = {
 };
 
 /** A `grant_type` that makes the stub of AuthToken fail in the named way. */
-export const failures = {
+const failures = {
   limited: () => new DomainError("UNAVAILABLE", { retryAfterSeconds: 7 }),
   disabled: () => new DomainError("PRINCIPAL_DISABLED", { detail: "disabled yesterday" }),
   broken: () => new Error("the password is hunter2"),

@@ -1,7 +1,7 @@
 import type { Log } from "./log.ts";
 
 /** A process ended, and not all that it had to do before that is done. */
-export class GaveUpError extends Error {
+class GaveUpError extends Error {
   override readonly name = "GaveUpError";
 }
 

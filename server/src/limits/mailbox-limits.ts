@@ -12,7 +12,7 @@ import { hashSecret } from "../lib/secrets.ts";
 import { deleteStaleCounts, giveBackEvent, takeEvents } from "./rolling-count-store.ts";
 
 /** An hour, in milliseconds: the window of all counts here. */
-export const mailboxWindowMs = 3_600_000;
+const mailboxWindowMs = 3_600_000;
 
 export interface MailboxLimitsOptions {
   readonly database: Database;

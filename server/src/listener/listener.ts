@@ -37,7 +37,7 @@ export interface ListenOptions {
 }
 
 /** The port cannot be opened as configured. */
-export class ListenError extends Error {
+class ListenError extends Error {
   override readonly name = "ListenError";
 }
 

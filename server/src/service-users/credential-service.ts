@@ -26,7 +26,7 @@ import type { ServiceUser } from "./service-user.ts";
 import { findServiceUser } from "./store.ts";
 
 /** How many credentials of a service user may be live at once, of all kinds together. */
-export const maxLiveCredentials = 5000;
+const maxLiveCredentials = 5000;
 
 /** Longest overlap of a rotation, and the one that is taken when none is stated, in seconds. */
 export const overlapLimits = { defaultSeconds: 86_400, mostSeconds: 30 * 86_400 } as const;

@@ -8,7 +8,7 @@ import type { PlainResponse } from "../http/plain-route.ts";
 import type { JwksDocument, Keyring } from "./keyring.ts";
 
 /** For how long a verifier may keep the key set: less than a key is published ahead. */
-export const jwksMaxAgeSeconds = 300;
+const jwksMaxAgeSeconds = 300;
 
 /** Both answers of a key set. */
 interface JwksAnswers {

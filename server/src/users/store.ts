@@ -64,26 +64,6 @@ export async function lockUser(tx: Tx, id: string): Promise<User | undefined> {
   return row && toUser(row);
 }
 
-/** A user's passkey handle (WebAuthn's user handle): 32 random bytes, base64url. */
-export async function findPasskeyHandle(reader: Reader, userId: string): Promise<string | undefined> {
-  const row = await reader
-    .selectFrom("users")
-    .select("passkey_handle")
-    .where("id", "=", userId)
-    .executeTakeFirst();
-  return row?.passkey_handle;
-}
-
-/** A user by passkey handle. */
-export async function findUserByPasskeyHandle(reader: Reader, handle: string): Promise<User | undefined> {
-  const row = await reader
-    .selectFrom("users")
-    .selectAll()
-    .where("passkey_handle", "=", handle)
-    .executeTakeFirst();
-  return row && toUser(row);
-}
-
 /** Notes that a user's address has been proven. */
 export async function markEmailProven(tx: Tx, id: string, now: Date): Promise<void> {
   await tx

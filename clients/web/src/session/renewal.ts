@@ -17,7 +17,7 @@ export interface RenewalOptions
 }
 
 /** How often a session is pinged. */
-export const pingIntervalMs = 600_000;
+const pingIntervalMs = 600_000;
 
 /** How soon a ping that failed is repeated. */
 const retryIntervalMs = 60_000;

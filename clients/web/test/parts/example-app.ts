@@ -61,7 +61,7 @@ export async function serveExample(isProxy: boolean): Promise<ExampleApp> {
 }
 
 /** Bundles a module for browsers, as an app would. */
-export async function bundle(entry: string): Promise<string> {
+async function bundle(entry: string): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [entry],
     bundle: true,

@@ -4,7 +4,7 @@ import { createHash, randomBytes, randomInt, timingSafeEqual } from "node:crypto
 const alphabet = "23456789BCDFGHJKLMNPQRSTVWXYZ";
 
 /** How many symbols a code has: with three tries a guess is right once in 200 million. */
-export const codeLength = 6;
+const codeLength = 6;
 
 /** Makes a code for a person to type. */
 export function newCode(): string {

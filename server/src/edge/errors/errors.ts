@@ -19,7 +19,7 @@ import {
 import { DomainError, type ErrorKind, type Reason } from "../../lib/errors.ts";
 
 /** The `domain` of every `google.rpc.ErrorInfo` made here. */
-export const errorDomain = "vestibule";
+const errorDomain = "vestibule";
 
 /** What one kind of refusal is on each wire. */
 interface WireError {

@@ -66,7 +66,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
 }
 
 /** Has the registry show a figure. It asks a metric for no more than `name` and `get`. */
-export function registerFigure(registry: Registry, { name, help, type, read }: Figure): void {
+function registerFigure(registry: Registry, { name, help, type, read }: Figure): void {
   const full = `vestibule_${name}`;
   const get = async () => {
     const found = await read();

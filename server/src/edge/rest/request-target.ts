@@ -47,7 +47,7 @@ function decodeSegment(segment: string): string | undefined {
 }
 
 /** Decodes escapes as UTF-8; undefined for one that is malformed. */
-export function decodePercent(text: string): string | undefined {
+function decodePercent(text: string): string | undefined {
   try {
     return decodeURIComponent(text);
   } catch {

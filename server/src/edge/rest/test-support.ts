@@ -18,7 +18,7 @@ import { DomainError, type Reason, reasons } from "../../lib/errors.ts";
 const root = join(import.meta.dirname, "../../../..");
 
 /** Compiles schemas below a folder against ours, comments included. */
-export function compileSchemas(folder: string): FileRegistry {
+function compileSchemas(folder: string): FileRegistry {
   const modules = [
     { path: "proto", excludes: ["proto/third_party"] },
     { path: "proto/third_party" },
@@ -37,7 +37,7 @@ const registry = compileSchemas("test/fixtures/proto");
 export const libraryService = getService("library.v1.LibraryService");
 
 /** The one in Frontier's style. */
-export const oldService = getService("library.v1.OldService");
+const oldService = getService("library.v1.OldService");
 
 function getService(name: string): DescService {
   const service = registry.getService(name);

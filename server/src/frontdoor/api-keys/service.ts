@@ -42,7 +42,7 @@ export interface ApiKeyDraft {
 }
 
 /** Most live keys of a provider. */
-export const maxLiveApiKeys = 10_000;
+const maxLiveApiKeys = 10_000;
 
 const yearMs = 365 * 86_400_000;
 const longestYears = 10;

@@ -107,7 +107,7 @@ export function splitSecrets(type: ProviderType, data: ProviderData): Stored {
 }
 
 /** Data with its secrets in clear. */
-export function withSecrets(data: ProviderData, secrets: Secrets): ProviderData {
+function withSecrets(data: ProviderData, secrets: Secrets): ProviderData {
   return { ...data, ...secrets };
 }
 

@@ -102,7 +102,7 @@ export interface ProviderServiceOptions {
 }
 
 /** Revisions kept of a provider: years of edits by people; a machine that edits all day does not fill the disk. */
-export const maxKeptRevisions = 1000;
+const maxKeptRevisions = 1000;
 
 /** Largest number the column of revisions holds. */
 const maxRevision = 2 ** 31 - 1;
@@ -426,7 +426,7 @@ function toSummary({ id, name, type, enabled }: ProviderSummary): ProviderSummar
 }
 
 /** A stored provider as it may be shown. */
-export function toProvider(stored: StoredProvider): Provider {
+function toProvider(stored: StoredProvider): Provider {
   const { revision, data, sealedSecrets } = stored;
   return { ...toSummary(stored), revision, data: withMasks(data, Object.keys(sealedSecrets)) };
 }
