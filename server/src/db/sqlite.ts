@@ -76,7 +76,7 @@ export interface SqliteDialectParts {
  * run at once on the reading connection; transactions and single writes take
  * their turn on the writing one.
  */
-export class TwoConnectionSqliteDialect implements Dialect {
+class TwoConnectionSqliteDialect implements Dialect {
   readonly #parts: SqliteDialectParts;
 
   constructor(parts: SqliteDialectParts) {

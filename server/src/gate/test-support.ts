@@ -32,7 +32,7 @@ export function makeToken(context: TestContext, claims: object = {}, header: obj
 }
 
 /** A feed that says what the test says. */
-export class FakeFeed {
+class FakeFeed {
   confirmed = true;
   readonly #listeners = new Set<ChangeListener>();
 

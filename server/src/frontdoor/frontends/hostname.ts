@@ -28,7 +28,7 @@ export function toHostname(text: string): string {
 }
 
 /** Whether a frontend's host name stands for many hosts. */
-export function isWildcard(hostname: string): boolean {
+function isWildcard(hostname: string): boolean {
   return hostname.startsWith("*.");
 }
 

@@ -337,7 +337,7 @@ function measure({ lines }: IdentityHeaders): number {
 }
 
 /** Who a provider found, as the upstream is told. */
-export function toGateIdentity(provider: GateProvider, identity: ProviderIdentity): GateIdentity {
+function toGateIdentity(provider: GateProvider, identity: ProviderIdentity): GateIdentity {
   const { subject, name, email, emailVerified, organizations, groups } = identity;
   const isOwn = provider.type.name === "VESTIBULE";
   return {

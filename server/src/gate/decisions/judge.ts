@@ -38,7 +38,7 @@ export type JudgeCredential = (
 const noProviders: readonly GateProvider[] = [];
 
 /** Providers that a credential is for, in the order they are asked. */
-export function findProviders(
+function findProviders(
   { byIssuer, byKeyHeader, own }: Pick<GateFrontend, "byIssuer" | "byKeyHeader" | "own">,
   header: string,
   credential: ProviderCredential,
