@@ -10,17 +10,17 @@ export interface KnownClient {
 /** From how many blocks a client is known: one credential must not fill the table. */
 export const blocksPerClient = 20;
 
-/** Notes clients as seen, each from its latest {@link blocksPerClient} blocks. Rows are taken in one order, so that processes do not wait crosswise. */
-export async function upsertKnownClients(tx: Tx, clients: readonly KnownClient[], now: Date): Promise<void> {
-  const order = clients.toSorted((a, b) =>
-    `${a.block} ${a.clientId}` < `${b.block} ${b.clientId}` ? -1 : 1,
-  );
-  for (const { block, clientId } of order) {
+/** Notes clients as seen, each from its latest {@link blocksPerClient} blocks. */
+export async function upsertKnownClients(
+  tx: Tx,
+  clients: readonly (KnownClient & { readonly at: Date })[],
+): Promise<void> {
+  for (const { block, clientId, at } of clients) {
     await tx
       .insertInto("known_clients")
-      .values({ block, client_id: clientId, seen_at: now.getTime() })
+      .values({ block, client_id: clientId, seen_at: at.getTime() })
       .onConflict((conflict) =>
-        conflict.columns(["block", "client_id"]).doUpdateSet({ seen_at: now.getTime() }),
+        conflict.columns(["block", "client_id"]).doUpdateSet({ seen_at: at.getTime() }),
       )
       .execute();
     await tx

@@ -17,7 +17,7 @@ function open(database: Database): KnownClients {
     database,
     clock: { now: () => new Date(nowMs) },
     log: silentLog,
-    writeAfterMs: 3_600_000,
+    flushAfterMs: 3_600_000,
   });
 }
 

@@ -7,6 +7,7 @@
  * asked knows nobody: what this process saw itself still counts.
  */
 import type { Database } from "../db/database.ts";
+import { WriteBehind } from "../db/write-behind.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { createLru } from "../lib/lru.ts";
@@ -17,18 +18,14 @@ export interface KnownClientsOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** How long what is to be written waits for more, in milliseconds. */
-  readonly writeAfterMs?: number;
+  readonly flushAfterMs?: number;
 }
 
-/** How many clients and blocks are remembered. */
-const rememberedClients = 20_000;
+/** How many blocks are remembered. */
 const rememberedBlocks = 1000;
 
 /** How many clients of one block are asked for. */
 const clientsPerBlock = 1000;
-
-/** How many wait to be written at most: while the database is away those beyond it are known here alone. */
-const maxPending = 5000;
 
 /** A client that goes on coming is written this often, in milliseconds: well within the day it is known for. */
 const writtenForMs = 6 * 3600 * 1000;
@@ -39,53 +36,35 @@ const askedForMs = 1000;
 /** @see the head of this file */
 export class KnownClients {
   readonly #options: KnownClientsOptions;
-  /** When it was last noted to be written, in milliseconds since the epoch. */
-  readonly #own = createLru<string, number>(rememberedClients);
+  readonly #own: WriteBehind<KnownClient>;
   readonly #asked = createLru<string, { readonly atMs: number; readonly ids: Promise<ReadonlySet<string>> }>(
     rememberedBlocks,
   );
-  #pending = new Map<string, KnownClient>();
-  #timer: NodeJS.Timeout | undefined;
-  #isFailing = false;
 
   constructor(options: KnownClientsOptions) {
     this.#options = options;
+    this.#own = new WriteBehind({
+      ...options,
+      what: "clients that are known to be good",
+      keyOf: ({ block, clientId }) => `${block} ${clientId}`,
+      everyMs: writtenForMs,
+      write: upsertKnownClients,
+    });
   }
 
   /** Notes that a client has proven itself. */
   note(client: KnownClient): void {
-    const key = toKey(client);
-    const nowMs = this.#options.clock.now().getTime();
-    const notedAtMs = this.#own.get(key);
-    if (notedAtMs !== undefined && Math.abs(nowMs - notedAtMs) < writtenForMs) return;
-    this.#own.set(key, nowMs);
-    if (this.#pending.size >= maxPending) return;
-    this.#pending.set(key, client);
-    this.#timer ??= setTimeout(() => void this.flush(), this.#options.writeAfterMs ?? 250).unref();
+    this.#own.note(client);
   }
 
   /** Whether a client has proven itself from there, to whichever process. Never rejects. */
   async isKnown(client: KnownClient): Promise<boolean> {
-    if (this.#own.get(toKey(client)) !== undefined) return true;
-    return (await this.#ask(client.block)).has(client.clientId);
+    return this.#own.has(client) || (await this.#ask(client.block)).has(client.clientId);
   }
 
   /** Writes what waits. Never rejects: what cannot be written waits for the next. */
   async flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const { database, clock, log } = this.#options;
-    const taken = this.#pending;
-    if (taken.size === 0) return;
-    this.#pending = new Map();
-    try {
-      await database.transaction((tx) => upsertKnownClients(tx, [...taken.values()], clock.now()));
-      this.#isFailing = false;
-    } catch (err) {
-      this.#pending = new Map([...taken, ...this.#pending]);
-      if (!this.#isFailing) log.warn({ err }, "clients that are known to be good cannot be shared");
-      this.#isFailing = true;
-    }
+    await this.#own.flush();
   }
 
   #ask(block: string): Promise<ReadonlySet<string>> {
@@ -99,8 +78,4 @@ export class KnownClients {
     this.#asked.set(block, { atMs: nowMs, ids });
     return ids;
   }
-}
-
-function toKey({ block, clientId }: KnownClient): string {
-  return `${block} ${clientId}`;
 }

@@ -9,6 +9,7 @@ import type { SessionConfig } from "../config/config.ts";
 import type { Secrets } from "../config/data-dir.ts";
 import type { Database, Tx } from "../db/database.ts";
 import { createExpirySweep } from "../db/sweep.ts";
+import { createLastUses } from "../db/write-behind.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { TokenSubjects } from "../principals/claims.ts";
@@ -30,8 +31,8 @@ import {
   findLiveSession,
   findLiveSessionByHash,
   holdSession,
+  touchSessions,
 } from "./store.ts";
-import { SessionTouches } from "./touches.ts";
 
 /** Bound of each cache: entries, not bytes. */
 const cachedSessions = 50_000;
@@ -68,10 +69,10 @@ export interface SessionsRoom extends Room {
 
 /** Puts sessions together: their cookies, their rules and their proof. */
 export function assembleSessions(parts: SessionParts): SessionsRoom {
-  const { database, feed, clock, log, session, isUser } = parts;
+  const { database, feed, clock, session, isUser } = parts;
   const { reader } = database;
   const cookies = createCookies(parts);
-  const touches = new SessionTouches({ database, clock, log });
+  const uses = createLastUses(parts, "sessions", touchSessions);
   const caches = createCaches(feed);
   const find = (id: string) => findLiveSession(reader, id);
   const sessions = new SessionService({ ...parts, cookies, validitySeconds: session.validitySeconds });
@@ -86,7 +87,7 @@ export function assembleSessions(parts: SessionParts): SessionsRoom {
     caches,
     clock,
     adminEmails: parts.adminEmails,
-    touches,
+    uses,
   });
   return {
     sessions,
@@ -107,7 +108,7 @@ export function assembleSessions(parts: SessionParts): SessionsRoom {
     ],
     figures: listCacheFigures({ sessions_by_secret: caches.byHash, sessions_by_id: caches.byId }),
     sweeps: [{ kind: "sessions", run: createExpirySweep(database, clock, deleteExpiredSessions) }],
-    closing: [{ name: "last uses of sessions", moment: "writes", ms: 2_000, run: () => touches.flush() }],
+    closing: [{ name: "last uses of sessions", moment: "writes", ms: 2_000, run: () => uses.flush() }],
   };
 }
 

@@ -10,6 +10,7 @@
  */
 import { hash } from "node:crypto";
 import type { InvalidatedCache } from "../changes/cache.ts";
+import type { LastUses } from "../db/write-behind.ts";
 import { findCookies } from "../http/node-http.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
@@ -20,7 +21,6 @@ import { companionCookieName, isFromBrowser, sessionCookieName } from "../princi
 import type { UserPrincipal } from "../principals/principal.ts";
 import type { SessionCookies } from "./cookie.ts";
 import type { LiveSession } from "./session.ts";
-import { touchEveryMs } from "./touches.ts";
 
 /** Reads committed rows. */
 export interface SessionSource {
@@ -50,8 +50,8 @@ export interface SessionAuthenticatorOptions {
   readonly clock: Clock;
   /** Lower case. Whoever proved one of these addresses is a superuser. */
   readonly adminEmails: readonly string[];
-  /** Takes note of uses, at most one a minute and session. Must be cheap, and never throw. */
-  readonly touches: { record(id: string, at: Date): void };
+  /** Takes note of uses. Must be cheap, and never throw. */
+  readonly uses: Pick<LastUses, "note">;
 }
 
 /** Proves people. */
@@ -74,8 +74,7 @@ export interface SessionAuthenticator {
   findByCookie(cookie: string): Promise<LiveSession | undefined>;
 }
 
-/** How many sessions are remembered to have been noted as used, and how many cookies to have been opened. */
-const rememberedTouches = 50_000;
+/** How many cookies are remembered to have been opened. */
 const rememberedCookies = 50_000;
 
 function refuse(detail: string, session?: LiveSession): never {
@@ -88,9 +87,8 @@ function toOwner({ userId, id }: LiveSession) {
 
 /** @see {@link SessionAuthenticator} */
 export function createSessionAuthenticator(options: SessionAuthenticatorOptions): SessionAuthenticator {
-  const { cookies, source, caches, clock, touches } = options;
+  const { cookies, source, caches, clock, uses } = options;
   const adminEmails = new Set(options.adminEmails);
-  const touched = createLru<string, number>(rememberedTouches);
   /** Cookie → hash of its secret. */
   const opened = createLru<string, string>(rememberedCookies);
 
@@ -106,7 +104,7 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
     if (session.userState === "disabled") {
       throw new DomainError("PRINCIPAL_DISABLED", { detail: "user is disabled", owner: toOwner(session) });
     }
-    noteUse(session);
+    uses.note({ id: session.id }, session.updatedAt);
     return {
       type: "user",
       id: session.userId,
@@ -117,14 +115,6 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
       sessionExpiresAt: session.expiresAt,
       ...proof,
     };
-  }
-
-  function noteUse({ id, updatedAt }: LiveSession): void {
-    const now = clock.now();
-    const lastMs = touched.get(id) ?? updatedAt.getTime();
-    if (now.getTime() - lastMs < touchEveryMs) return;
-    touched.set(id, now.getTime());
-    touches.record(id, now);
   }
 
   /** The hash under which a cookie's session is stored; undefined for a cookie that is not ours. */

@@ -215,11 +215,11 @@ describeDatabases("sessions", (under) => {
       (await here.sessions.list(caller(await prove(cookie)))).find(({ id }) => id === session.id)?.updatedAt;
     nowMs += 59_999;
     await prove(cookie);
-    await here.touches.flush();
+    await here.uses.flush();
     expect(await updatedAt()).toEqual(session.createdAt);
     nowMs += 1;
     await prove(cookie);
-    await here.touches.flush();
+    await here.uses.flush();
     expect(await updatedAt()).toEqual(new Date(nowMs));
   });
 

@@ -212,11 +212,12 @@ const touch = prepared((database, { id, atMs }: { id: string; atMs: number }) =>
     .where("updated_at", "<", atMs),
 );
 
-/** Notes when sessions were last used. Rows are taken in one order, so that processes do not wait crosswise. */
-export async function touchSessions(tx: Tx, uses: readonly { id: string; at: Date }[]): Promise<void> {
-  for (const { id, at } of uses.toSorted((a, b) => (a.id < b.id ? -1 : 1))) {
-    await touch.run(tx, { id, atMs: at.getTime() });
-  }
+/** Notes when sessions were last used; an older use changes nothing. */
+export async function touchSessions(
+  tx: Tx,
+  uses: readonly { readonly id: string; readonly at: Date }[],
+): Promise<void> {
+  for (const { id, at } of uses) await touch.run(tx, { id, atMs: at.getTime() });
 }
 
 /** Removes sessions that are over. */

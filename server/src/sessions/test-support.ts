@@ -3,6 +3,7 @@ import type { AuditEvent, AuditRefusal, AuditTrail } from "../audit/audit.ts";
 import { InvalidatedCache } from "../changes/cache.ts";
 import { ChangeFeed } from "../changes/feed.ts";
 import type { OpenDatabase } from "../db/kysely-database.ts";
+import { createLastUses, type LastUses } from "../db/write-behind.ts";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import { silentLog } from "../lib/log.ts";
@@ -11,8 +12,7 @@ import { createSessionAuthenticator, type SessionAuthenticator, sessionSubjects 
 import { createSessionCookies, type SessionCookies } from "./cookie.ts";
 import { SessionService } from "./service.ts";
 import type { Device } from "./session.ts";
-import { findLiveSession, findLiveSessionByHash } from "./store.ts";
-import { SessionTouches } from "./touches.ts";
+import { findLiveSession, findLiveSessionByHash, touchSessions } from "./store.ts";
 
 /** What a test works with. */
 export interface SessionParts {
@@ -20,7 +20,7 @@ export interface SessionParts {
   readonly cookies: SessionCookies;
   readonly sessions: SessionService;
   readonly authenticator: SessionAuthenticator;
-  readonly touches: SessionTouches;
+  readonly uses: LastUses;
   readonly audit: AuditTrail;
   /** What the audit trail was handed, refusals included. */
   readonly events: (AuditEvent | AuditRefusal)[];
@@ -63,13 +63,13 @@ export async function openSessions(
     isBound,
   });
   const cache = { feed, topics: ["session", "user"], maxEntries: 100, subjectsOf: sessionSubjects } as const;
-  const touches = new SessionTouches({ database, clock, log: silentLog });
+  const uses = createLastUses({ database, clock, log: silentLog }, "sessions", touchSessions);
   return {
     feed,
     cookies,
     events,
     audit,
-    touches,
+    uses,
     sessions: new SessionService({ database, feed, audit, clock, cookies, validitySeconds: 3600 }),
     authenticator: createSessionAuthenticator({
       cookies,
@@ -82,10 +82,10 @@ export async function openSessions(
       caches: { byHash: new InvalidatedCache(cache), byId: new InvalidatedCache(cache) },
       clock,
       adminEmails,
-      touches,
+      uses,
     }),
     async close() {
-      await touches.flush();
+      await uses.flush();
       await feed.stop();
     },
   };

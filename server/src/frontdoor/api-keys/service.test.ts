@@ -1,12 +1,12 @@
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../../test/parts/databases.ts";
+import { createLastUses } from "../../db/write-behind.ts";
 import { silentLog } from "../../lib/log.ts";
 import { hashSecret, isMistyped } from "../../lib/secrets.ts";
 import type { Caller } from "../../principals/principal.ts";
 import { createFrontdoorSweep } from "../sweep.ts";
 import { createRoom, oidcData, reasonOf, refusalOf, type TestRoom, toMachine } from "../test-support.ts";
-import { findApiKey } from "./store.ts";
-import { ApiKeyTouches } from "./touches.ts";
+import { findApiKey, touchApiKeys } from "./store.ts";
 
 const page = { size: 50, token: "" };
 
@@ -120,21 +120,19 @@ describeDatabases("API keys", (under) => {
 
   describe("that are used", () => {
     it("are noted to a minute, off the hot path", async () => {
-      const touches = new ApiKeyTouches({
-        database: under.database,
-        clock: room.context.clock,
-        log: silentLog,
-      });
+      const { clock } = room.context;
+      const parts = { database: under.database, clock, log: silentLog };
+      const uses = createLastUses(parts, "API keys", touchApiKeys);
       const { record } = await create();
       const first = now();
-      touches.note(record.id);
+      uses.note({ id: record.id });
       room.context.pass(59);
-      touches.note(record.id);
-      await touches.flush();
+      uses.note({ id: record.id });
+      await uses.flush();
       expect(await list()).toMatchObject([{ lastUsedAt: first }]);
       room.context.pass(1);
-      touches.note(record.id);
-      await touches.flush();
+      uses.note({ id: record.id });
+      await uses.flush();
       expect(await list()).toMatchObject([{ lastUsedAt: now() }]);
     });
   });

@@ -88,24 +88,28 @@ export async function deleteApiKey(tx: Tx, providerId: string, id: string): Prom
   return row && toApiKey(row);
 }
 
-/** Notes when keys were last used; an older use changes nothing. */
+const touch = prepared((database, row: { id: string; atMs: number; aheadMs: number }) =>
+  database
+    .updateTable("auth_provider_api_keys")
+    .set({ last_used_at: row.atMs })
+    .where("id", "=", row.id)
+    .where((eb) =>
+      eb.or([
+        eb("last_used_at", "is", null),
+        eb("last_used_at", "<", row.atMs),
+        eb("last_used_at", ">", row.aheadMs),
+      ]),
+    ),
+);
+
+/** Notes when keys were last used; an older use changes nothing, unless a clock ran ahead. */
 export async function touchApiKeys(
   tx: Tx,
   uses: readonly { readonly id: string; readonly at: Date }[],
 ): Promise<void> {
   for (const { id, at } of uses) {
-    await tx
-      .updateTable("auth_provider_api_keys")
-      .set({ last_used_at: at.getTime() })
-      .where("id", "=", id)
-      .where((eb) =>
-        eb.or([
-          eb("last_used_at", "is", null),
-          eb("last_used_at", "<", at.getTime()),
-          eb("last_used_at", ">", at.getTime() + clockSlackMs),
-        ]),
-      )
-      .execute();
+    const atMs = at.getTime();
+    await touch.run(tx, { id, atMs, aheadMs: atMs + clockSlackMs });
   }
 }
 
