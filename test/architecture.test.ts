@@ -163,7 +163,7 @@ const rooms: Rooms = {
   // What goes wrong, in the words of each wire: the one place that translates refusals.
   "edge/errors": ["lib"],
   // What the schema says of a method beside its shape.
-  "edge/options": [],
+  "edge/options": ["principals"],
   // JSON that means one thing only, into messages.
   "edge/json": ["lib"],
   // A call in this process: its context, its limit, its way through the interceptors.

@@ -4,9 +4,7 @@
  */
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { credential_policy, CredentialPolicy as Option } from "@vestibule/proto/vestibule/v1/options_pb";
-
-/** What a method asks of its caller's credentials; see `vestibule.v1.CredentialPolicy`. */
-export type CredentialPolicy = "required" | "open" | "grant";
+import type { CredentialPolicy } from "../../principals/chain.ts";
 
 /** Services as published by others, which cannot carry our option. */
 const openPackages = ["grpc.health.v1.", "grpc.reflection.v1.", "grpc.reflection.v1alpha."];
