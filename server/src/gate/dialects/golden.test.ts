@@ -7,13 +7,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { GateDecision, HeaderLine } from "../decisions/decision.ts";
-import {
-  createTestDialects,
-  findInHead,
-  frontdoorId,
-  type ReceivedAnswer,
-  type SentAsk,
-} from "./test-support.ts";
+import { frontdoorId } from "../test-support.ts";
+import { createTestDialects, findInHead, type ReceivedAnswer, type SentAsk } from "./test-support.ts";
 
 const names = ["Subject", "Email", "Name", "Provider", "Organizations", "Groups", "Assertion"];
 const toIdentity = (...values: string[]): HeaderLine[] =>

@@ -9,10 +9,10 @@ import { silentLog } from "../../lib/log.ts";
 import type { GateAsk } from "../asks/ask.ts";
 import type { GateDecision } from "../decisions/decision.ts";
 import type { Asker } from "../decisions/record.ts";
+import { frontdoorId } from "../test-support.ts";
 import { createAsking } from "./answer-ask.ts";
 import { listDialects } from "./assemble.ts";
 import { createGateRoute } from "./route.ts";
-import { frontdoorId } from "./test-support.ts";
 
 const allowed: GateDecision = {
   isAllowed: true,

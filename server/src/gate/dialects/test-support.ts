@@ -5,12 +5,11 @@ import { silentLog } from "../../lib/log.ts";
 import type { RequestInfo } from "../../lib/request.ts";
 import type { GateAsk } from "../asks/ask.ts";
 import type { Decide, GateDenied } from "../decisions/decision.ts";
+import { frontdoorId } from "../test-support.ts";
 import type { AnswerHead } from "./answer.ts";
 import { type AskingOptions, createAsking } from "./answer-ask.ts";
 import { listDialects } from "./assemble.ts";
 import { createGateRoute } from "./route.ts";
-
-export const frontdoorId = "019a0000-0000-7000-8000-00000000000f";
 
 /** A request as a proxy sends it, its headers a line each. */
 export interface SentAsk {
