@@ -10,7 +10,7 @@ import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import type { Metadata } from "../lib/metadata.ts";
 import { hashSecret } from "../lib/secrets.ts";
-import type { CountedFlow } from "../limits/flow-limits.ts";
+import type { Counted } from "../limits/rates.ts";
 import type { WaitingIdentity } from "../users/accounts.ts";
 import * as store from "./flow-store.ts";
 
@@ -19,7 +19,7 @@ export interface FlowSecret {
   /** What the strategy wants kept. */
   readonly strategy: Metadata;
   /** How its beginning was counted, to be given back at a good end. */
-  readonly counted?: CountedFlow;
+  readonly counted?: Counted;
   /** The identity that is joined if this flow proves its mailbox. */
   readonly waiting?: WaitingIdentity;
 }
@@ -48,7 +48,7 @@ const secretColumn = jsonColumn<FlowSecret>(
   "auth_flows.sealed_secret",
   z.object({
     strategy: jsonObject,
-    counted: z.exactOptional(z.object({ key: z.string(), at: instant } satisfies MembersOf<CountedFlow>)),
+    counted: z.exactOptional(z.object({ key: z.string(), at: instant } satisfies MembersOf<Counted>)),
     waiting: z.exactOptional(
       z.object({
         issuer: z.string(),

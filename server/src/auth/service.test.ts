@@ -8,7 +8,7 @@ import { raceForUser } from "../../../test/parts/races.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { hashSecret } from "../lib/secrets.ts";
-import type { CountedFlow } from "../limits/flow-limits.ts";
+import type { Counted } from "../limits/rates.ts";
 import { insertMember } from "../organizations/member-store.ts";
 import { findOrganization, insertOrganization, updateOrganizationState } from "../organizations/store.ts";
 import { PasskeyService } from "../passkeys/service.ts";
@@ -297,7 +297,7 @@ describeDatabases("sign-in", (under) => {
         open.push(address);
         return { key: address, at: new Date(nowMs) };
       },
-      giveBack({ key, at }: CountedFlow) {
+      giveBack({ key, at }: Counted) {
         expect(at.getTime()).toBeLessThanOrEqual(nowMs);
         open.splice(open.indexOf(key), 1);
       },

@@ -16,7 +16,7 @@ import type { Log } from "../lib/log.ts";
 import type { Metadata } from "../lib/metadata.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { hashSecret } from "../lib/secrets.ts";
-import type { CountedFlow, FlowLimits } from "../limits/flow-limits.ts";
+import type { Counted, Rate } from "../limits/rates.ts";
 import type { Principal, UserPrincipal } from "../principals/principal.ts";
 import type { BegunSession, NewSession } from "../sessions/service.ts";
 import type { Device, LiveSession } from "../sessions/session.ts";
@@ -110,7 +110,7 @@ export interface SignInServiceOptions {
   readonly redirects: RedirectRules;
   readonly flows: Flows;
   /** How many flows of an address may be on their way. */
-  readonly flowLimits: Pick<FlowLimits, "take" | "giveBack">;
+  readonly flowLimits: Rate;
   readonly verifier: AnswerVerifier;
   readonly accounts: {
     admitIdentity(tx: Tx, identity: ProvenIdentity): Promise<Admission | { readonly needs: string }>;
@@ -142,7 +142,7 @@ interface FlowStart {
   readonly returnTo?: string;
   readonly user?: SignedInUser;
   readonly waiting?: WaitingIdentity;
-  readonly counted?: CountedFlow;
+  readonly counted?: Counted;
 }
 
 /** The sign-in that goes on by proving a mailbox. */

@@ -6,8 +6,8 @@ import { createSealer } from "../encryption/sealer.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { silentLog } from "../lib/log.ts";
-import type { FlowLimits } from "../limits/flow-limits.ts";
 import { MailboxLimits } from "../limits/mailbox-limits.ts";
+import type { Rate } from "../limits/rates.ts";
 import { deletePasskeys, findPasskeys, holdPasskey } from "../passkeys/store.ts";
 import { findLiveSession } from "../sessions/store.ts";
 import { newRequestInfo, openSessions, type SessionParts, unknownDevice } from "../sessions/test-support.ts";
@@ -102,7 +102,7 @@ export interface OpenSignInOptions {
   readonly signup?: SignupConfig;
   readonly adminEmails?: readonly string[];
   /** How many flows of an address may be on their way; all unless told. */
-  readonly flowLimits?: Pick<FlowLimits, "take" | "giveBack">;
+  readonly flowLimits?: Rate;
 }
 
 /** The key flows are sealed with: all processes on a database share it. */

@@ -8,10 +8,10 @@ import type { Clock } from "../lib/clock.ts";
 import { Tally } from "../lib/counts.ts";
 import type { Log } from "../lib/log.ts";
 import { type CredentialGuard, createCredentialGuard, type FailureLimit } from "./credential-guard.ts";
-import { type FlowLimit, FlowLimits } from "./flow-limits.ts";
 import { deleteForgottenClients } from "./known-client-store.ts";
 import { KnownClients } from "./known-clients.ts";
 import { deleteStaleMailboxCounts, type MailboxLimit, MailboxLimits } from "./mailbox-limits.ts";
+import { createRates, type Rate, type RateName } from "./rates.ts";
 import { SharedCounts } from "./shared-counts.ts";
 
 /** Parts that the limits are built from. */
@@ -26,41 +26,36 @@ export interface LimitsParts {
 /** The limits, for the rooms that ask them. */
 export interface LimitsRoom extends Room {
   readonly guard: CredentialGuard;
-  readonly flowLimits: FlowLimits;
+  readonly rates: Readonly<Record<RateName, Rate>>;
   readonly mailboxLimits: MailboxLimits;
 }
 
 /** Puts the limits together, and learns what other processes have counted. */
 export async function assembleLimits(parts: LimitsParts): Promise<LimitsRoom> {
   const { database, audit, clock, log, limits } = parts;
-  const usedUp = new Tally<FailureLimit | FlowLimit | MailboxLimit>([
+  const counts = new SharedCounts({ database, clock, log, windowMs: 60_000 });
+  const onLimit = (limit: FailureLimit | RateName | MailboxLimit) => usedUp.add(limit);
+  const rates = createRates({ counts, clock, onLimit }, limits);
+  const usedUp = new Tally<FailureLimit | RateName | MailboxLimit>([
     "client_failures",
     "address_failures",
-    "address_flows",
+    ...(Object.keys(rates) as RateName[]),
     "mailbox_wrong_codes",
     "mailbox_mails",
     "address_mails",
   ]);
-  const onLimit = (limit: FailureLimit | FlowLimit | MailboxLimit) => usedUp.add(limit);
-  const rates = new SharedCounts({ database, clock, log, windowMs: 60_000 });
   const goodClients = new KnownClients({ database, clock, log });
-  await rates.start();
+  await counts.start();
   return {
     guard: createCredentialGuard({
-      counts: rates,
+      counts,
       goodClients,
       audit,
       perClient: limits.failedCredentialsPerClientPerMinute,
       perAddress: limits.failedCredentialsPerAddressPerMinute,
       onLimit,
     }),
-    flowLimits: new FlowLimits({
-      counts: rates,
-      clock,
-      perIpv4Address: limits.begunFlowsPerIpv4AddressPerMinute,
-      perIpv6Block: limits.begunFlowsPerIpv6BlockPerMinute,
-      onLimit,
-    }),
+    rates,
     mailboxLimits: new MailboxLimits({
       database,
       clock,
@@ -83,7 +78,7 @@ export async function assembleLimits(parts: LimitsParts): Promise<LimitsRoom> {
       },
     ],
     closing: [
-      { name: "counts of limits", moment: "writes", ms: 2_000, run: () => rates.close() },
+      { name: "counts of limits", moment: "writes", ms: 2_000, run: () => counts.close() },
       { name: "clients known to be good", moment: "writes", ms: 2_000, run: () => goodClients.flush() },
     ],
   };

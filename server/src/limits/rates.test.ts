@@ -1,9 +1,10 @@
 import { afterEach, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import type { LimitsConfig } from "../config/config.ts";
 import type { Database } from "../db/database.ts";
 import type { DomainError } from "../lib/errors.ts";
 import { silentLog } from "../lib/log.ts";
-import { type CountedFlow, FlowLimits } from "./flow-limits.ts";
+import { type Counted, createRates, type Rate } from "./rates.ts";
 import { SharedCounts } from "./shared-counts.ts";
 
 let nowMs = Date.UTC(2027, 0, 1);
@@ -23,15 +24,16 @@ async function startProcess(database: Database) {
   await counts.start();
   const used: string[] = [];
   const onLimit = (limit: string) => used.push(limit);
-  const limits = new FlowLimits({ counts, clock, perIpv4Address: 6, perIpv6Block: 3, onLimit });
+  const config = { begunFlowsPerIpv4AddressPerMinute: 6, begunFlowsPerIpv6BlockPerMinute: 3 };
+  const limits = createRates({ counts, clock, onLimit }, config as LimitsConfig).address_flows;
   return { counts, limits, used };
 }
 
-function takeAll(limits: FlowLimits, addresses: readonly string[]): CountedFlow[] {
+function takeAll(limits: Rate, addresses: readonly string[]): Counted[] {
   return addresses.map((address) => limits.take(address));
 }
 
-function refusalOf(limits: FlowLimits, address: string): DomainError | undefined {
+function refusalOf(limits: Rate, address: string): DomainError | undefined {
   try {
     limits.take(address);
     return undefined;
