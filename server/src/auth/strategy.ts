@@ -8,6 +8,7 @@
  */
 import type { Metadata } from "../lib/metadata.ts";
 import type { Caller } from "../principals/principal.ts";
+import type { ProvenIdentity } from "../users/accounts.ts";
 
 /** What `Authenticate` asks of a strategy. */
 export interface BeginRequest {
@@ -90,19 +91,7 @@ export type Proof =
   /** Someone reads this mailbox: our own mail was answered. */
   | { readonly kind: "mailbox"; readonly email: string }
   /** An identity provider vouches. Identities are (issuer, subject); e-mail never re-keys one. */
-  | {
-      readonly kind: "identity";
-      readonly issuer: string;
-      readonly subject: string;
-      /** As `toEmail` spells it; absent if the provider told none that it accepts. */
-      readonly email?: string;
-      /** Whether the provider says it has verified the address. */
-      readonly emailVerified: boolean;
-      /** Whether the provider is authoritative for the address's domain. */
-      readonly isAuthoritative: boolean;
-      readonly title?: string;
-      readonly avatar?: string;
-    }
+  | ({ readonly kind: "identity" } & Omit<ProvenIdentity, "strategy">)
   /** A registered passkey was used, with user verification. */
   | { readonly kind: "passkey"; readonly userId: string; readonly passkeyId: string }
   /** A passkey was added to the signed-in person's account: no new session. */

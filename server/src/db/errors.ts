@@ -1,5 +1,5 @@
 /** Failures of both drivers, told apart by what they mean here. */
-import { DomainError } from "../lib/errors.ts";
+import { DomainError, type Reason } from "../lib/errors.ts";
 
 /**
  * The database is not opened at all: another server holds it, a newer version
@@ -153,4 +153,13 @@ export function isSqliteBusy(error: unknown): boolean {
 export function isUniqueViolation(error: unknown): boolean {
   const code = codeOf(error);
   return code === "SQLITE_CONSTRAINT_UNIQUE" || code === "SQLITE_CONSTRAINT_PRIMARYKEY" || code === "23505";
+}
+
+/** What a write answers. @throws DomainError of `reason` when what it would store is there already, by {@link isUniqueViolation} */
+export async function orTaken<T>(write: Promise<T>, reason: Reason): Promise<T> {
+  try {
+    return await write;
+  } catch (error) {
+    throw isUniqueViolation(error) ? new DomainError(reason, { cause: error }) : error;
+  }
 }

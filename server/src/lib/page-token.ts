@@ -102,3 +102,24 @@ export function toPage<T>(
   const hasMore = rows.length > size && last !== undefined;
   return { items, nextPageToken: hasMore ? toPageToken(list, positionOf(last)) : "" };
 }
+
+/** Which rows of a list are read: those after an id, oldest first. */
+export interface IdRange {
+  readonly afterId: string;
+  readonly limit: number;
+}
+
+/**
+ * One page of a list that is in the order of its ids.
+ *
+ * @param list as for {@link toPageToken}.
+ * @throws DomainError INVALID_REQUEST as {@link fromPageToken}
+ */
+export async function toPageById<T extends { readonly id: string }>(
+  list: readonly string[],
+  { size, token }: PageRequest,
+  find: (range: IdRange) => Promise<readonly T[]>,
+): Promise<Page<T>> {
+  const [afterId] = fromPageToken(list, token, ["text"]) ?? [""];
+  return toPage(await find({ afterId, limit: size + 1 }), size, list, ({ id }) => [id]);
+}

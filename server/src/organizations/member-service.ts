@@ -2,7 +2,7 @@
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database } from "../db/database.ts";
-import { isUniqueViolation } from "../db/errors.ts";
+import { orTaken } from "../db/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../lib/page-token.ts";
@@ -59,8 +59,8 @@ export class MemberService {
     if (!caller.principal.superuser) throw new DomainError("CONSENT_NEEDED");
     const orgId = granted.organization.id;
     const userId = ref.userId.toLowerCase();
-    try {
-      return await this.#database.transaction(async (tx) => {
+    return await orTaken(
+      this.#database.transaction(async (tx) => {
         if (!(await store.lockPerson(tx, userId))) throw new DomainError("USER_NOT_FOUND");
         await store.insertMember(tx, { orgId, userId, role }, this.#clock.now());
         await this.#audit.record(tx, caller, {
@@ -73,10 +73,9 @@ export class MemberService {
         if (member === undefined) throw new DomainError("USER_NOT_FOUND");
         await this.#feed.append(tx, { topic: "user", subject: userId });
         return member;
-      });
-    } catch (error) {
-      throw isUniqueViolation(error) ? new DomainError("ALREADY_MEMBER", { cause: error }) : error;
-    }
+      }),
+      "ALREADY_MEMBER",
+    );
   }
 
   /** Longest first. */

@@ -1,12 +1,12 @@
 /** Projects of an organization and who can see them: the rules. */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { Database, Reader } from "../db/database.ts";
-import { isUniqueViolation } from "../db/errors.ts";
+import { orTaken } from "../db/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { isUuid, newId } from "../lib/ids.ts";
 import { checkMetadata, type Metadata } from "../lib/metadata.ts";
-import { fromPageToken, type Page, type PageRequest, toPage } from "../lib/page-token.ts";
+import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
 import type { Caller, Principal, Role } from "../principals/principal.ts";
 import { type Access, isAtLeast } from "./access.ts";
 import type { Project, ProjectPrincipal } from "./organization.ts";
@@ -67,8 +67,8 @@ export class ProjectService {
       createdAt: now,
       updatedAt: now,
     };
-    try {
-      await this.#database.transaction(async (tx) => {
+    await orTaken(
+      this.#database.transaction(async (tx) => {
         await store.insertProject(tx, project);
         await this.#audit.record(tx, caller, {
           action: "project.create",
@@ -76,10 +76,9 @@ export class ProjectService {
           orgId: organization.id,
           details: { name: project.name },
         });
-      });
-    } catch (error) {
-      throw isUniqueViolation(error) ? new DomainError("NAME_TAKEN", { cause: error }) : error;
-    }
+      }),
+      "NAME_TAKEN",
+    );
     return project;
   }
 
@@ -88,13 +87,10 @@ export class ProjectService {
     const { organization, role } = await this.#access.require(caller.principal, org, reads);
     const memberOf = isAtLeast(role, seesAll) ? undefined : toProjectPrincipal(caller.principal);
     const list = ["ListProjects", organization.id, memberOf?.id ?? ""];
-    const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
-    const rows = await store.findProjects(this.#database.reader, organization.id, {
-      ...(memberOf && { memberOf }),
-      afterId,
-      limit: page.size + 1,
-    });
-    return toPage(rows, page.size, list, (project) => [project.id]);
+    const asked = memberOf && { memberOf };
+    return await toPageById(list, page, (range) =>
+      store.findProjects(this.#database.reader, organization.id, { ...asked, ...range }),
+    );
   }
 
   /** @throws DomainError PROJECT_NOT_FOUND */

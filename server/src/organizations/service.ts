@@ -9,12 +9,12 @@
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database } from "../db/database.ts";
-import { isUniqueViolation } from "../db/errors.ts";
+import { orTaken } from "../db/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { checkMetadata, type Metadata } from "../lib/metadata.ts";
-import { fromPageToken, type Page, type PageRequest, toPage } from "../lib/page-token.ts";
+import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
 import type { Caller } from "../principals/principal.ts";
 import { type Access, requireProven } from "./access.ts";
 import { insertMember, lockPerson } from "./member-store.ts";
@@ -77,8 +77,8 @@ export class OrganizationService {
       createdAt: now,
       updatedAt: now,
     };
-    try {
-      await this.#database.transaction(async (tx) => {
+    await orTaken(
+      this.#database.transaction(async (tx) => {
         if (principal.type === "user") {
           await lockPerson(tx, principal.id);
           await requireRoomToOwn(tx, principal, principal.id, this.#limits);
@@ -93,10 +93,9 @@ export class OrganizationService {
           orgId: organization.id,
           details: { name: organization.name },
         });
-      });
-    } catch (error) {
-      throw isUniqueViolation(error) ? new DomainError("NAME_TAKEN", { cause: error }) : error;
-    }
+      }),
+      "NAME_TAKEN",
+    );
     return organization;
   }
 
@@ -117,14 +116,10 @@ export class OrganizationService {
       return { items: state === undefined || own.state === state ? [own] : [], nextPageToken: "" };
     }
     const list = ["ListOrganizations", principal.superuser ? "" : principal.id, state ?? ""];
-    const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
-    const rows = await store.findOrganizations(this.#database.reader, {
-      ...(principal.superuser ? {} : { userId: principal.id }),
-      ...(state !== undefined && { state }),
-      afterId,
-      limit: page.size + 1,
-    });
-    return toPage(rows, page.size, list, (organization) => [organization.id]);
+    const asked = { ...(!principal.superuser && { userId: principal.id }), ...(state && { state }) };
+    return await toPageById(list, page, (range) =>
+      store.findOrganizations(this.#database.reader, { ...asked, ...range }),
+    );
   }
 
   /**

@@ -7,7 +7,7 @@
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { Database, Tx } from "../db/database.ts";
-import { isUniqueViolation } from "../db/errors.ts";
+import { orTaken } from "../db/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
@@ -61,8 +61,8 @@ export class PasskeyService {
   async add(caller: Caller, fresh: NewPasskey): Promise<Passkey> {
     const { sessionId } = requireUser(caller);
     const now = this.#clock.now();
-    try {
-      const { passkey, email } = await this.#database.transaction(async (tx) => {
+    const { passkey, email } = await orTaken(
+      this.#database.transaction(async (tx) => {
         const owner = await this.#getOwner(tx, fresh.userId);
         if (!(await this.#holdSession(tx, sessionId, fresh.userId))) {
           throw new DomainError("INVALID_FLOW", { detail: "passkey: the session was ended meanwhile" });
@@ -77,12 +77,11 @@ export class PasskeyService {
           details: { name: passkey.name },
         });
         return { passkey, email: owner.email };
-      });
-      this.#notify(email, "added", passkey.name);
-      return passkey;
-    } catch (error) {
-      throw isUniqueViolation(error) ? new DomainError("PASSKEY_TAKEN", { cause: error }) : error;
-    }
+      }),
+      "PASSKEY_TAKEN",
+    );
+    this.#notify(email, "added", passkey.name);
+    return passkey;
   }
 
   /** Notes that a passkey was used. */

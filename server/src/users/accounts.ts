@@ -32,9 +32,11 @@ import type { User } from "./user.ts";
 export interface ProvenIdentity {
   readonly issuer: string;
   readonly subject: string;
-  /** Lower case; absent if the provider told none. */
+  /** As `toEmail` spells it; absent if the provider told none that it accepts. */
   readonly email?: string;
+  /** Whether the provider says it has verified the address. */
   readonly emailVerified: boolean;
+  /** Whether the provider is authoritative for the address's domain. */
   readonly isAuthoritative: boolean;
   readonly title?: string;
   readonly avatar?: string;

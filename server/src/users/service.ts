@@ -12,7 +12,7 @@ import type { Change } from "../changes/topics.ts";
 import type { Database, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
-import { fromPageToken, type Page, type PageRequest, toPage } from "../lib/page-token.ts";
+import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
 import { findOrganizationIds } from "../organizations/member-store.ts";
 import { findLeftOwnerless, refuseOwnerless } from "../organizations/owners.ts";
 import type { Caller } from "../principals/principal.ts";
@@ -58,14 +58,10 @@ export class UserService {
     requireSuperuser(caller);
     const email = filter.email?.toLowerCase();
     const list = ["ListUsers", email ?? "", filter.state ?? ""];
-    const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
-    const rows = await store.findUsers(this.#database.reader, {
-      ...(email !== undefined && { email }),
-      ...(filter.state !== undefined && { state: filter.state }),
-      afterId,
-      limit: page.size + 1,
-    });
-    return toPage(rows, page.size, list, (user) => [user.id]);
+    const asked = { ...(email !== undefined && { email }), ...(filter.state && { state: filter.state }) };
+    return await toPageById(list, page, (range) =>
+      store.findUsers(this.#database.reader, { ...asked, ...range }),
+    );
   }
 
   /** @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND */

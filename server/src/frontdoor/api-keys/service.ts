@@ -12,7 +12,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
 import { invalidField } from "../../lib/invalid-request.ts";
-import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
+import { type Page, type PageRequest, toPageById } from "../../lib/page-token.ts";
 import { hashSecret, newSecret } from "../../lib/secrets.ts";
 import { requireProven } from "../../organizations/access.ts";
 import type { Caller } from "../../principals/principal.ts";
@@ -97,10 +97,7 @@ export class ApiKeyService {
     const frontdoor = await frontdoorAccess.require(caller.principal, ref.frontdoorId, "read");
     const provider = await getKeyedProvider(database.reader, frontdoor, ref.id);
     const list = ["ListApiKeys", provider.id];
-    const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
-    const limits = { afterId, limit: page.size + 1 };
-    const rows = await store.findApiKeys(database.reader, provider.id, limits);
-    return toPage(rows, page.size, list, ({ id }) => [id]);
+    return await toPageById(list, page, (range) => store.findApiKeys(database.reader, provider.id, range));
   }
 
   /** Deletes a key; it is refused at once. @throws DomainError API_KEY_NOT_FOUND and those of `list` */

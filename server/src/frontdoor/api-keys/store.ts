@@ -4,6 +4,7 @@ import { removeOld } from "../../db/remove-rows.ts";
 import type { AuthProviderApiKeyRow } from "../../db/schema.ts";
 import { clockSlackMs } from "../../lib/clock.ts";
 import { isUuid } from "../../lib/ids.ts";
+import type { IdRange } from "../../lib/page-token.ts";
 import type { ApiKey } from "./api-key.ts";
 
 function toApiKey(row: AuthProviderApiKeyRow): ApiKey {
@@ -38,7 +39,7 @@ export async function insertApiKey(tx: Tx, key: ApiKey): Promise<void> {
 export async function findApiKeys(
   reader: Reader,
   providerId: string,
-  { afterId, limit }: { readonly afterId: string; readonly limit: number },
+  { afterId, limit }: IdRange,
 ): Promise<ApiKey[]> {
   const rows = await reader
     .selectFrom("auth_provider_api_keys")

@@ -11,7 +11,7 @@ import type { Database } from "../../db/database.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { newId } from "../../lib/ids.ts";
 import { invalidField } from "../../lib/invalid-request.ts";
-import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
+import { type Page, type PageRequest, toPageById } from "../../lib/page-token.ts";
 import type { Access } from "../../organizations/access.ts";
 import type { Caller } from "../../principals/principal.ts";
 import { type FrontdoorAccess, frontdoorNotFound } from "./access.ts";
@@ -76,12 +76,9 @@ export class FrontdoorService {
     const need = { role: "viewer", writes: false } as const;
     const { organization } = await access.require(caller.principal, toOrg(caller, org), need);
     const list = ["ListFrontdoors", organization.id];
-    const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
-    const rows = await store.findFrontdoors(database.reader, organization.id, {
-      afterId,
-      limit: page.size + 1,
-    });
-    return toPage(rows, page.size, list, ({ id }) => [id]);
+    return await toPageById(list, page, (range) =>
+      store.findFrontdoors(database.reader, organization.id, range),
+    );
   }
 
   /**

@@ -4,6 +4,7 @@ import { forUpdate } from "../../db/dialect.ts";
 import { prepared } from "../../db/prepared.ts";
 import type { FrontdoorRow } from "../../db/schema.ts";
 import { isUuid } from "../../lib/ids.ts";
+import type { IdRange } from "../../lib/page-token.ts";
 import type { Frontdoor } from "./frontdoor.ts";
 
 function toFrontdoor(row: Omit<Selectable<FrontdoorRow>, "deleted_at">): Frontdoor {
@@ -31,7 +32,7 @@ export async function findFrontdoor(reader: Reader, id: string): Promise<Frontdo
 export async function findFrontdoors(
   reader: Reader,
   orgId: string,
-  { afterId, limit }: { readonly afterId: string; readonly limit: number },
+  { afterId, limit }: IdRange,
 ): Promise<Frontdoor[]> {
   const rows = await reader
     .selectFrom("frontdoors")

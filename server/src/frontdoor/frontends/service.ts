@@ -7,13 +7,13 @@
 import type { AuditTrail } from "../../audit/audit.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import type { Database, Reader, Tx } from "../../db/database.ts";
-import { isUniqueViolation } from "../../db/errors.ts";
+import { orTaken } from "../../db/errors.ts";
 import { checkCondition, toTag, type WriteCondition } from "../../http/entity-tag.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
 import { invalidField } from "../../lib/invalid-request.ts";
-import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
+import { type Page, type PageRequest, toPageById } from "../../lib/page-token.ts";
 import { toSortedJson } from "../../lib/sorted-json.ts";
 import type { Caller } from "../../principals/principal.ts";
 import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";
@@ -73,10 +73,7 @@ export class FrontendService {
     const { frontdoorAccess, database } = this.#options;
     const frontdoor = await frontdoorAccess.require(caller.principal, frontdoorId, "read");
     const list = ["ListCustomFrontends", frontdoor.id];
-    const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
-    const limits = { afterId, limit: page.size + 1 };
-    const rows = await store.findFrontends(database.reader, frontdoor.id, limits);
-    return toPage(rows, page.size, list, ({ id }) => [id]);
+    return await toPageById(list, page, (range) => store.findFrontends(database.reader, frontdoor.id, range));
   }
 
   /**
@@ -120,8 +117,8 @@ export class FrontendService {
     write: (tx: Tx) => Promise<CustomFrontend>,
   ): Promise<CustomFrontend> {
     const { database, feed, audit } = this.#options;
-    try {
-      return await database.transaction(async (tx) => {
+    return await orTaken(
+      database.transaction(async (tx) => {
         const seq = await lockFrontdoor(tx, frontdoor.id);
         if (seq === undefined) throw frontdoorNotFound(frontdoor.id, "deleted meanwhile");
         const frontend = await write(tx);
@@ -137,10 +134,9 @@ export class FrontendService {
         });
         await feed.append(tx, { topic: "frontdoor", subject: frontdoor.id });
         return frontend;
-      });
-    } catch (error) {
-      throw isUniqueViolation(error) ? new DomainError("HOSTNAME_TAKEN", { cause: error }) : error;
-    }
+      }),
+      "HOSTNAME_TAKEN",
+    );
   }
 }
 

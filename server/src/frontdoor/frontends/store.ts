@@ -5,6 +5,7 @@ import { jsonColumn, jsonObject, type MembersOf } from "../../db/json-column.ts"
 import { prepared } from "../../db/prepared.ts";
 import type { CustomFrontendRow } from "../../db/schema.ts";
 import { isUuid } from "../../lib/ids.ts";
+import type { IdRange } from "../../lib/page-token.ts";
 import type { ProviderTypeName } from "../provider-types/provider-type.ts";
 import { dataColumn } from "../providers/columns.ts";
 import {
@@ -102,7 +103,7 @@ export async function findFrontend(reader: Reader, id: string): Promise<CustomFr
 export async function findFrontends(
   reader: Reader,
   frontdoorId: string,
-  { afterId, limit }: { readonly afterId: string; readonly limit: number },
+  { afterId, limit }: IdRange,
 ): Promise<CustomFrontend[]> {
   const rows = await reader
     .selectFrom("custom_frontends")

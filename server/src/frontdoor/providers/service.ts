@@ -11,7 +11,7 @@ import type { Action } from "../../audit/actions.ts";
 import type { AuditTrail } from "../../audit/audit.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import type { Database, Reader, Tx } from "../../db/database.ts";
-import { isUniqueViolation } from "../../db/errors.ts";
+import { orTaken } from "../../db/errors.ts";
 import { placeOf, type Sealer } from "../../encryption/sealer.ts";
 import { checkCondition, type WriteCondition } from "../../http/entity-tag.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -173,7 +173,7 @@ export class ProviderService {
     checkCandidate(type, validator, undefined, candidate);
     const state = { name, enabled: draft.enabled, ...splitSecrets(type, candidate.data) };
     const repetition = this.#toRepetition(caller, frontdoor, draft);
-    return await mapNameTaken(
+    return await orTaken(
       database.transaction(async (tx) => {
         const seq = await this.#lock(tx, frontdoor);
         const answered = await repetition?.find(tx);
@@ -195,6 +195,7 @@ export class ProviderService {
         await this.#options.feed.append(tx, { topic: "frontdoor", subject: frontdoor.id });
         return summary;
       }),
+      "NAME_TAKEN",
     );
   }
 
@@ -299,7 +300,7 @@ export class ProviderService {
       audit,
     } = this.#options;
     const frontdoor = await frontdoorAccess.require(caller.principal, ref.frontdoorId, "write");
-    return await mapNameTaken(
+    return await orTaken(
       database.transaction(async (tx) => {
         const seq = await this.#lock(tx, frontdoor);
         const stored = await getProviderIn(tx, frontdoor.id, ref.id);
@@ -331,6 +332,7 @@ export class ProviderService {
         await this.#options.feed.append(tx, { topic: "frontdoor", subject: frontdoor.id });
         return provider;
       }),
+      "NAME_TAKEN",
     );
   }
 
@@ -439,12 +441,4 @@ export function toEntityTag(revision: number): string {
 function refuseOtherType(stored: StoredProvider, type: string): void {
   if (type !== stored.type)
     throw invalidField("type", `must be ${stored.type}: the type of a provider never changes`);
-}
-
-async function mapNameTaken<T>(write: Promise<T>): Promise<T> {
-  try {
-    return await write;
-  } catch (error) {
-    throw isUniqueViolation(error) ? new DomainError("NAME_TAKEN", { cause: error }) : error;
-  }
 }
