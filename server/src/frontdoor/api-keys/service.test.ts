@@ -91,7 +91,7 @@ describeDatabases("API keys", (under) => {
     const { key, record } = await create();
     changes.length = 0;
     await room.apiKeys.delete(manager, { frontdoorId, id }, record.id);
-    expect(changes).toEqual([`auth-provider ${id}`]);
+    expect(changes).toEqual([`credential ${record.id}`]);
     expect(await findApiKey(under.database.reader, id, hashSecret(key))).toBeUndefined();
     const { key: second } = await create();
     await room.providers.delete(manager, { frontdoorId, id }, {});
