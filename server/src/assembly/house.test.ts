@@ -3,8 +3,8 @@ import { expect, it } from "vitest";
 import { type Log, silentLog } from "../lib/log.ts";
 import { Stopping } from "../lib/stopping.ts";
 import type { ClosingStep } from "./closing.ts";
-import { counter, gauge } from "./figure.ts";
 import { House } from "./house.ts";
+import { counter, gauge } from "./metric.ts";
 import { registerService } from "./services.ts";
 
 const route = (path: string) => ({ method: "GET", path, handle: () => ({ status: 200 }) }) as const;
@@ -41,19 +41,19 @@ it("refuses a method that two rooms answer", () => {
   expect(() => house.services).toThrow("two handlers for grpc.health.v1.Health.check");
 });
 
-it("shows figures of one name as one, in the place of the first", async () => {
+it("shows metrics of one name as one, in the place of the first", async () => {
   const house = new House();
   const ofCache = (cache: string, value: number) =>
     gauge("cache_entries", "Entries.", () => [{ labels: { cache }, value }]);
-  house.add({ figures: [ofCache("users", 1), counter("calls_total", "Calls.", () => 7)] });
-  house.add({ figures: [ofCache("sessions", 2)] });
-  const { figures } = house;
-  expect(figures.map(({ name }) => name)).toEqual(["cache_entries", "calls_total"]);
-  expect(await figures[0]?.read()).toEqual([
+  house.add({ metrics: [ofCache("users", 1), counter("calls_total", "Calls.", () => 7)] });
+  house.add({ metrics: [ofCache("sessions", 2)] });
+  const { metrics } = house;
+  expect(metrics.map(({ name }) => name)).toEqual(["cache_entries", "calls_total"]);
+  expect(await metrics[0]?.read()).toEqual([
     { labels: { cache: "users" }, value: 1 },
     { labels: { cache: "sessions" }, value: 2 },
   ]);
-  expect(await figures[1]?.read()).toBe(7);
+  expect(await metrics[1]?.read()).toBe(7);
 });
 
 it("starts each room once it is told to", () => {

@@ -1,6 +1,6 @@
 /**
  * The house: all rooms of one server, asked as one for services, routes,
- * figures, upkeep and closing.
+ * metrics, upkeep and closing.
  *
  * This room owns the shapes in which rooms offer their parts, and what is done
  * with all of them alike. It knows no noun, and builds no part of any.
@@ -9,7 +9,7 @@ import type { PlainRoute, PrefixRoute } from "../http/plain-route.ts";
 import type { Log } from "../lib/log.ts";
 import type { Stopping } from "../lib/stopping.ts";
 import { takeSteps } from "./closing.ts";
-import { type Figure, mergeFigures } from "./figure.ts";
+import { type Metric, mergeMetrics } from "./metric.ts";
 import type { Room } from "./room.ts";
 import { listUnansweredMethods, mergeServices, type ServiceRegistration } from "./services.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -41,8 +41,8 @@ export class House {
     return this.#all(({ prefixRoutes }) => prefixRoutes);
   }
 
-  get figures(): readonly Figure[] {
-    return mergeFigures(this.#all(({ figures }) => figures));
+  get metrics(): readonly Metric[] {
+    return mergeMetrics(this.#all(({ metrics }) => metrics));
   }
 
   /** Makes what looks after the rooms. */

@@ -8,7 +8,7 @@
  */
 import type { PlainRoute, PrefixRoute } from "../http/plain-route.ts";
 import type { ClosingStep } from "./closing.ts";
-import type { Figure } from "./figure.ts";
+import type { Metric } from "./metric.ts";
 import type { ServiceRegistration } from "./services.ts";
 import type { Chore, Sweep } from "./upkeep.ts";
 
@@ -20,8 +20,8 @@ export interface Room {
   readonly services?: readonly ServiceRegistration[];
   readonly routes?: readonly PlainRoute[];
   readonly prefixRoutes?: readonly PrefixRoute[];
-  /** What metrics show. Figures of one name in several rooms are shown as one. */
-  readonly figures?: readonly Figure[];
+  /** Metrics of its own. Those of one name in several rooms are shown as one. */
+  readonly metrics?: readonly Metric[];
   readonly chores?: readonly Chore[];
   readonly sweeps?: readonly Sweep[];
   /** What the room has to do before the process ends. */

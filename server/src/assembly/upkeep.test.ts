@@ -6,7 +6,7 @@ function setUp(parts: { readonly chores?: readonly Chore[]; readonly sweeps?: re
   const lines: string[] = [];
   const log: Log = { ...silentLog, error: (_fields, line) => lines.push(line) };
   const upkeep = new Upkeep({ chores: [], sweeps: [], ...parts, log });
-  const readSwept = () => upkeep.figures[0]?.read();
+  const readSwept = () => upkeep.metrics[0]?.read();
   return { upkeep, lines, readSwept };
 }
 

@@ -1,7 +1,7 @@
 import { Tally } from "../lib/counts.ts";
 import type { Log } from "../lib/log.ts";
 import { oneAtATime } from "../lib/one-at-a-time.ts";
-import { byLabel, counter, type Figure } from "./figure.ts";
+import { byLabel, counter, type Metric } from "./metric.ts";
 
 /** How often rooms are looked after, in milliseconds. */
 const everyMs = 60_000;
@@ -48,7 +48,7 @@ export class Upkeep {
   }
 
   /** How many rows were removed. */
-  get figures(): readonly Figure[] {
+  get metrics(): readonly Metric[] {
     const help = "Rows that were removed because their time was over.";
     return [counter("swept_rows_total", help, () => byLabel("kind", this.#swept.read()))];
   }

@@ -1,5 +1,5 @@
 import { AuditService as AuditServiceSchema } from "@vestibule/proto/vestibule/v1/audit_service_pb";
-import { counter, gauge } from "../assembly/figure.ts";
+import { counter, gauge } from "../assembly/metric.ts";
 import type { Room } from "../assembly/room.ts";
 import { registerService } from "../assembly/services.ts";
 import type { Database } from "../db/database.ts";
@@ -37,7 +37,7 @@ export function assembleAudit(parts: AuditParts): Room {
   });
   return {
     services: [registerService(AuditServiceSchema, createAuditHandler({ service, authenticate, stopping }))],
-    figures: [
+    metrics: [
       gauge("audit_records_waiting", "Audit records that wait to be written.", () => audit.waitingCount),
       counter(
         "audit_records_lost_total",

@@ -1,4 +1,4 @@
-import { gauge } from "../assembly/figure.ts";
+import { gauge } from "../assembly/metric.ts";
 import type { Room } from "../assembly/room.ts";
 import type { ChangeFeed } from "./feed.ts";
 
@@ -8,7 +8,7 @@ export async function assembleChanges(
 ): Promise<Room> {
   await feed.start();
   return {
-    figures: [
+    metrics: [
       gauge(
         "change_feed_age_seconds",
         "Seconds since this process knew of every change; beyond 2 its caches step aside.",

@@ -1,14 +1,14 @@
 import { expect, it } from "vitest";
 import { Durations } from "../lib/counts.ts";
 import { assembleDatabase } from "./assemble.ts";
-import type { DatabaseFigures } from "./kysely-database.ts";
+import type { DatabaseMetrics } from "./kysely-database.ts";
 
-/** What is shown of these figures, by name. */
-async function show(own: Partial<DatabaseFigures>): Promise<Record<string, unknown>> {
+/** What is shown of these metrics, by name. */
+async function show(own: Partial<DatabaseMetrics>): Promise<Record<string, unknown>> {
   const transactions = { committed: 0, rolled_back: 0, unavailable: 0 };
   const all = { transactions, durations: new Durations([1]), waiting: 0, ...own };
-  const { figures = [] } = assembleDatabase({ figures: () => all });
-  return Object.fromEntries(await Promise.all(figures.map(async ({ name, read }) => [name, await read()])));
+  const { metrics = [] } = assembleDatabase({ metrics: () => all });
+  return Object.fromEntries(await Promise.all(metrics.map(async ({ name, read }) => [name, await read()])));
 }
 
 it("shows every kind of end from 0 on, so that a first one is seen to happen", async () => {

@@ -24,21 +24,21 @@ export interface OpenDatabase extends Database {
    * when it is back. Returns what ends it.
    */
   onPresence(listener: (isThere: boolean) => void): () => void;
-  figures(): DatabaseFigures;
+  metrics(): DatabaseMetrics;
 }
 
 /** Outcomes of transactions, for metrics. `unavailable`: the database was locked, full or gone. */
 export type TransactionResult = "committed" | "rolled_back" | "unavailable";
 
 /** Counts and durations of transactions since the database was opened, for metrics. */
-export interface DatabaseFigures extends DriverFigures {
+export interface DatabaseMetrics extends DriverMetrics {
   readonly transactions: Readonly<Record<TransactionResult, number>>;
   /** From the call to its result, waiting included. */
   readonly durations: Durations;
 }
 
 /** Counts of waiting work, connections and commits, as far as the driver has them. */
-export interface DriverFigures {
+export interface DriverMetrics {
   /** Transactions that wait for their turn; on Postgres those, and reads, that wait for a connection. */
   readonly waiting: number;
   /** Postgres: open connections of the pool. */
@@ -57,7 +57,7 @@ export interface KyselyDatabaseParts {
   readonly tracing?: Pick<Tracing, "within"> | undefined;
   listen(channel: string, onNotify: () => void): () => Promise<void>;
   onPresence(listener: (isThere: boolean) => void): () => void;
-  figures(): DriverFigures;
+  metrics(): DriverMetrics;
   close(): Promise<void>;
 }
 
@@ -94,9 +94,9 @@ export class KyselyDatabase implements OpenDatabase {
     return this.#parts.onPresence(listener);
   }
 
-  figures(): DatabaseFigures {
+  metrics(): DatabaseMetrics {
     return {
-      ...this.#parts.figures(),
+      ...this.#parts.metrics(),
       transactions: this.#transactions.read(),
       durations: this.#durations,
     };

@@ -101,7 +101,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
       };
     },
     onPresence: () => () => {},
-    figures: () => {
+    metrics: () => {
       const { totalCount, idleCount, waitingCount } = pool;
       return { waiting: waitingCount, connections: { used: totalCount - idleCount, idle: idleCount } };
     },

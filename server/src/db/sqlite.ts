@@ -50,7 +50,7 @@ export function openSqlite(options: SqliteOptions): OpenDatabase {
     tracing,
     listen: () => async () => {},
     onPresence: (listener) => presence.subscribe(listener),
-    figures: () => ({ waiting: commits.waitingCount, commits: commits.commitCount }),
+    metrics: () => ({ waiting: commits.waitingCount, commits: commits.commitCount }),
     close: async () => {
       presence.close();
       await commits.close();

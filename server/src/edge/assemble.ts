@@ -1,5 +1,5 @@
-import { byLabel, counter, type Figure, gauge } from "../assembly/figure.ts";
 import type { House } from "../assembly/house.ts";
+import { byLabel, counter, gauge, type Metric } from "../assembly/metric.ts";
 import { systemMonotonicMs } from "../lib/clock.ts";
 import { version } from "../lib/version.ts";
 import { Admission } from "./admission.ts";
@@ -36,9 +36,9 @@ export function assembleEdge(parts: EdgeParts): EdgeRoom {
   const admission = new Admission({ monotonicMs: systemMonotonicMs });
   const metrics = createMetrics();
   metrics.show([
-    ...listProcessFigures(parts, health, admission),
-    ...house.figures,
-    ...listTraceFigures(tracing),
+    ...listProcessMetrics(parts, health, admission),
+    ...house.metrics,
+    ...listTraceMetrics(tracing),
   ]);
   const edge = createEdge({
     ...parts,
@@ -53,11 +53,11 @@ export function assembleEdge(parts: EdgeParts): EdgeRoom {
   return { ...edge, health, noteConnection: () => admission.noteConnection() };
 }
 
-function listProcessFigures(
+function listProcessMetrics(
   { databaseDialect, logOutput }: EdgeParts,
   health: Health,
   admission: Admission,
-): Figure[] {
+): Metric[] {
   return [
     gauge("build_info", "Always 1; the labels say what runs.", () => [
       { labels: { version, database: databaseDialect }, value: 1 },
@@ -75,17 +75,17 @@ function listProcessFigures(
   ];
 }
 
-function listTraceFigures(tracing: EdgeParts["tracing"]): Figure[] {
+function listTraceMetrics(tracing: EdgeParts["tracing"]): Metric[] {
   if (tracing === undefined) return [];
   return [
     counter(
       "trace_spans_total",
       "Spans that the collector took, and those that were lost on the way.",
       () => {
-        const { exported, lost } = tracing.figures();
+        const { exported, lost } = tracing.metrics();
         return byLabel("result", { exported, lost });
       },
     ),
-    gauge("trace_spans_waiting", "Spans that wait to be exported.", () => tracing.figures().waiting),
+    gauge("trace_spans_waiting", "Spans that wait to be exported.", () => tracing.metrics().waiting),
   ];
 }

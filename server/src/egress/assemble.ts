@@ -1,4 +1,4 @@
-import { byLabel, counter } from "../assembly/figure.ts";
+import { byLabel, counter } from "../assembly/metric.ts";
 import type { Room } from "../assembly/room.ts";
 import type { EgressConfig, OidcProviderConfig } from "../config/config.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -38,7 +38,7 @@ export function assembleEgress({ egress: config, oidcProviders, ...parts }: Egre
   return {
     egress,
     documents: createJsonCache({ ...parts, egress }),
-    figures: [
+    metrics: [
       counter(
         "fetches_total",
         "Outgoing fetches, by the class of their status or the reason for which there is none.",

@@ -62,7 +62,7 @@ export interface RequestSpan {
 }
 
 /** What became of spans since the start. */
-export interface SpanFigures {
+export interface SpanMetrics {
   readonly exported: number;
   readonly lost: number;
   /** Waiting to be exported. */
@@ -83,7 +83,7 @@ export interface Tracing {
   within<T>(work: Work, run: (span: WorkSpan) => Promise<T>): Promise<T>;
   /** Records work that has just ended. `error` is what it failed with, if it failed. */
   record(work: Work, durationMs: number, error?: unknown): void;
-  figures(): SpanFigures;
+  metrics(): SpanMetrics;
   /** Sends what waits, for `graceMs` at most. */
   close(graceMs: number): Promise<void>;
 }

@@ -1,4 +1,4 @@
-import { byLabel, counter } from "../assembly/figure.ts";
+import { byLabel, counter } from "../assembly/metric.ts";
 import type { Room } from "../assembly/room.ts";
 import type { AuditTrail } from "../audit/audit.ts";
 import type { LimitsConfig } from "../config/config.ts";
@@ -64,7 +64,7 @@ export async function assembleLimits(parts: LimitsParts): Promise<LimitsRoom> {
       mailsPerAddress: limits.mailsPerAddressPerHour,
       onLimit,
     }),
-    figures: [
+    metrics: [
       counter(
         "limit_refusals_total",
         "What was refused because a limit was used up, by the limit; silent refusals count as well.",

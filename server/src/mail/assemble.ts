@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { byLabel, counter, gauge } from "../assembly/figure.ts";
+import { byLabel, counter, gauge } from "../assembly/metric.ts";
 import type { Room } from "../assembly/room.ts";
 import type { Config } from "../config/config.ts";
 import { isAddress } from "../config/urls.ts";
@@ -44,7 +44,7 @@ export async function assembleMail(parts: MailParts): Promise<MailRoom> {
   return {
     mailer,
     notifier: createNotifier({ mailer, siteName, adminEmails, log }),
-    figures: [
+    metrics: [
       gauge(
         "mail_available",
         "1 while mail can be sent, 0 from a failure until the mail server is back.",
@@ -53,10 +53,10 @@ export async function assembleMail(parts: MailParts): Promise<MailRoom> {
       gauge(
         "mails_waiting",
         "Mails on their way, those that are tried again among them.",
-        () => mailer.figures().waiting,
+        () => mailer.metrics().waiting,
       ),
       counter("mails_total", "Mails by what became of them.", () => {
-        const { accepted, failed } = mailer.figures();
+        const { accepted, failed } = mailer.metrics();
         return byLabel("result", { accepted, failed });
       }),
     ],

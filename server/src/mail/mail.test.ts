@@ -220,18 +220,18 @@ describe("mailer", () => {
   it("tries again for a minute, and stays available when that helps", async () => {
     const { mailer, waits } = setUp([down, down, "ok"]);
     const sending = mailer.send(message);
-    expect(mailer.figures()).toEqual({ accepted: 0, failed: 0, waiting: 1 });
+    expect(mailer.metrics()).toEqual({ accepted: 0, failed: 0, waiting: 1 });
     await sending;
     expect(mailer.isAvailable()).toBe(true);
     expect(waits).toEqual([1000, 3000]);
-    expect(mailer.figures()).toEqual({ accepted: 1, failed: 0, waiting: 0 });
+    expect(mailer.metrics()).toEqual({ accepted: 1, failed: 0, waiting: 0 });
   });
 
   it("becomes unavailable when a minute did not help, until a probe succeeds", async () => {
     const { mailer, waits, probed, sent } = setUp(Array(6).fill(down), [false, false, true]);
     await expect(mailer.send(message)).rejects.toBe(down);
     expect(sent()).toBe(6);
-    expect(mailer.figures()).toEqual({ accepted: 0, failed: 1, waiting: 0 });
+    expect(mailer.metrics()).toEqual({ accepted: 0, failed: 1, waiting: 0 });
     expect(waits.slice(0, 5).reduce((sum, ms) => sum + ms, 0)).toBe(60_000);
     expect(mailer.isAvailable()).toBe(false);
     await probed;

@@ -44,11 +44,11 @@ export interface Mailer {
 
 /** A mailer that keeps count. */
 export interface CountingMailer extends Mailer {
-  figures(): MailFigures;
+  metrics(): MailMetrics;
 }
 
 /** Counts of mails since the start, by outcome, for metrics. */
-export interface MailFigures {
+export interface MailMetrics {
   readonly accepted: number;
   readonly failed: number;
   /** Being sent, or waiting to be tried again. */
@@ -138,7 +138,7 @@ export function createMailer(options: MailerOptions): CountingMailer {
 
   return {
     isAvailable: () => isAvailable,
-    figures: () => ({ accepted, failed, waiting }),
+    metrics: () => ({ accepted, failed, waiting }),
     async send(message) {
       waiting += 1;
       try {

@@ -1,11 +1,11 @@
 import type { ServiceUser as ServiceUserMessage } from "@vestibule/proto/vestibule/v1/service_user_pb";
 import { ServiceUserService as ServiceUserServiceSchema } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
-import { counter, gauge } from "../assembly/figure.ts";
+import { counter, gauge } from "../assembly/metric.ts";
 import type { Room } from "../assembly/room.ts";
 import { registerService } from "../assembly/services.ts";
 import type { AuditTrail } from "../audit/audit.ts";
 import { InvalidatedCache } from "../changes/cache.ts";
-import { listCacheFigures } from "../changes/cache-figures.ts";
+import { listCacheMetrics } from "../changes/cache-metrics.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -98,10 +98,10 @@ export function assembleServiceUsers(parts: ServiceUserParts): ServiceUsersRoom 
         createServiceUserHandler({ serviceUsers, credentials, usage: usages }),
       ),
     ],
-    figures: [
+    metrics: [
       gauge("usage_counts_waiting", "Counts of use that wait to be written.", () => usage.waitingCount),
       counter("usage_calls_lost_total", "Calls that went uncounted.", () => usage.lostCalls),
-      ...listCacheFigures({
+      ...listCacheMetrics({
         credentials: caches.credentials,
         tokens: caches.tokens,
         service_users: caches.serviceUsers,

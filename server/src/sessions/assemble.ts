@@ -3,7 +3,7 @@ import type { Room } from "../assembly/room.ts";
 import { registerService } from "../assembly/services.ts";
 import type { AuditTrail } from "../audit/audit.ts";
 import { InvalidatedCache } from "../changes/cache.ts";
-import { listCacheFigures } from "../changes/cache-figures.ts";
+import { listCacheMetrics } from "../changes/cache-metrics.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { SessionConfig } from "../config/config.ts";
 import type { Secrets } from "../config/data-dir.ts";
@@ -106,7 +106,7 @@ export function assembleSessions(parts: SessionParts): SessionsRoom {
         createSessionMethods({ sessions, cookies, deviceHeaders: session.headers }),
       ),
     ],
-    figures: listCacheFigures({ sessions_by_secret: caches.byHash, sessions_by_id: caches.byId }),
+    metrics: listCacheMetrics({ sessions_by_secret: caches.byHash, sessions_by_id: caches.byId }),
     sweeps: [{ kind: "sessions", run: createExpirySweep(database, clock, deleteExpiredSessions) }],
     closing: [{ name: "last uses of sessions", moment: "writes", ms: 2_000, run: () => uses.flush() }],
   };

@@ -12,7 +12,7 @@ import { type AccessTokens, createAccessTokenJudge, createAccessTokens } from ".
 import { consumeAssertion } from "./assertion-store.ts";
 import { createAssertionAuthenticator } from "./assertions.ts";
 import { type AnswerJwks, createJwksHandler } from "./jwks.ts";
-import { listKeyFigures } from "./key-figures.ts";
+import { listKeyMetrics } from "./key-metrics.ts";
 import type { KeyRotation } from "./key-rotation.ts";
 import { createKeyring, type Keyring } from "./keyring.ts";
 import { oauthPaths } from "./oauth-metadata.ts";
@@ -79,7 +79,7 @@ export async function assembleTokens(parts: TokenParts): Promise<TokensRoom> {
       access_token: createAccessTokenJudge(accessTokens, parts.subjects),
       assertion: createAssertionJudge(parts),
     },
-    figures: listKeyFigures({ keyring, feed, clock }),
+    metrics: listKeyMetrics({ keyring, feed, clock }),
     chores: [
       { name: "upkeep of signing keys", run: () => rotation.maintain() },
       { name: "upkeep of revocations", run: () => revocations.prune() },

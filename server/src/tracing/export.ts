@@ -15,7 +15,7 @@ import {
 import type { OtlpConfig, SpanBatchConfig } from "../config/config.ts";
 import { systemMonotonicMs } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
-import type { SpanFigures } from "../lib/tracing.ts";
+import type { SpanMetrics } from "../lib/tracing.ts";
 import { version } from "../lib/version.ts";
 
 /** Least time between two warnings of lost spans, in milliseconds. */
@@ -79,7 +79,7 @@ export class SpanOutlet implements SpanProcessor {
     });
   }
 
-  figures(): SpanFigures {
+  metrics(): SpanMetrics {
     return { exported: this.#exported, lost: this.#lost, waiting: this.#waiting };
   }
 

@@ -261,7 +261,7 @@ describe("an exporter that fails", () => {
       end(2);
       await flush();
     }
-    expect(outlet.figures()).toEqual({ exported: 0, lost: 6, waiting: 0 });
+    expect(outlet.metrics()).toEqual({ exported: 0, lost: 6, waiting: 0 });
     expect(lines).toMatchObject([
       { level: "warn", lost: 2, sinceStart: 2, code: "ECONNREFUSED" },
       { level: "warn", lost: 4, sinceStart: 6 },
@@ -269,7 +269,7 @@ describe("an exporter that fails", () => {
     state.isFailing = false;
     end(1);
     await flush();
-    expect(outlet.figures()).toEqual({ exported: 1, lost: 6, waiting: 0 });
+    expect(outlet.metrics()).toEqual({ exported: 1, lost: 6, waiting: 0 });
     expect(lines.at(-1)).toMatchObject({ level: "info", message: "spans are exported again" });
   });
 
@@ -277,10 +277,10 @@ describe("an exporter that fails", () => {
     const { state, outlet, end, flush } = createFailing();
     state.isFailing = false;
     end(2);
-    expect(outlet.figures().waiting).toBe(2);
+    expect(outlet.metrics().waiting).toBe(2);
     end(1);
     await flush();
-    expect(outlet.figures()).toEqual({ exported: 3, lost: 0, waiting: 0 });
+    expect(outlet.metrics()).toEqual({ exported: 3, lost: 0, waiting: 0 });
   });
 
   it("loses what comes while as many wait as may", async () => {
@@ -294,10 +294,10 @@ describe("an exporter that fails", () => {
     const span = { spanContext: () => ({ traceFlags: 1 }), resource: {} } as unknown as ReadableSpan;
     for (let index = 0; index < 10; index++) outlet.onEnd(span);
     // Three are on their way, three wait.
-    expect(outlet.figures()).toEqual({ exported: 0, lost: 4, waiting: 3 });
+    expect(outlet.metrics()).toEqual({ exported: 0, lost: 4, waiting: 3 });
     held.resolve();
     await outlet.shutdown();
-    expect(outlet.figures()).toEqual({ exported: 6, lost: 4, waiting: 0 });
+    expect(outlet.metrics()).toEqual({ exported: 6, lost: 4, waiting: 0 });
   });
 });
 

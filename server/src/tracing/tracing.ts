@@ -40,7 +40,7 @@ import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type {
   RequestSpan,
-  SpanFigures,
+  SpanMetrics,
   TracedAnswer,
   TracedRequest,
   Tracing,
@@ -173,9 +173,9 @@ class OtelTracing implements Tracing {
     span.end(endedAtMs);
   }
 
-  figures(): SpanFigures {
-    const all = this.#outlets.map((outlet) => outlet.figures());
-    const sum = (key: keyof SpanFigures) => all.reduce((total, figures) => total + figures[key], 0);
+  metrics(): SpanMetrics {
+    const all = this.#outlets.map((outlet) => outlet.metrics());
+    const sum = (key: keyof SpanMetrics) => all.reduce((total, metrics) => total + metrics[key], 0);
     return { exported: sum("exported"), lost: sum("lost"), waiting: sum("waiting") };
   }
 

@@ -5,7 +5,7 @@ import type { Room } from "../assembly/room.ts";
 import { registerService } from "../assembly/services.ts";
 import type { AuditTrail } from "../audit/audit.ts";
 import { InvalidatedCache } from "../changes/cache.ts";
-import { listCacheFigures } from "../changes/cache-figures.ts";
+import { listCacheMetrics } from "../changes/cache-metrics.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database } from "../db/database.ts";
 import { Accounts, type AccountsOptions } from "./accounts.ts";
@@ -52,6 +52,6 @@ export function assembleUsers(parts: UserParts): UsersRoom {
       registerService(UserServiceSchema, createUserHandler(new UserService(parts))),
       registerService(AuthService, createIdentityMethods(identities)),
     ],
-    figures: listCacheFigures({ user_messages: messages }),
+    metrics: listCacheMetrics({ user_messages: messages }),
   };
 }

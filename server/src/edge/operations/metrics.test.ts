@@ -1,6 +1,6 @@
 import { Registry } from "prom-client";
 import { describe, expect, it } from "vitest";
-import { createMetrics, RequestFigures } from "./metrics.ts";
+import { createMetrics, RequestMetrics } from "./metrics.ts";
 
 describe("createMetrics", () => {
   it("counts a finished request by route, code and credential", async () => {
@@ -16,10 +16,10 @@ describe("createMetrics", () => {
   });
 
   it("sorts durations into buckets that hold all below their bound, the bound included", async () => {
-    const figures = new RequestFigures();
-    for (const seconds of [0.001, 0.0011, 30, 31]) figures.add("/a", { code: "ok" }, seconds);
+    const metrics = new RequestMetrics();
+    for (const seconds of [0.001, 0.0011, 30, 31]) metrics.add("/a", { code: "ok" }, seconds);
     const registry = new Registry();
-    figures.register(registry);
+    metrics.register(registry);
     const text = await registry.metrics();
     const bucket = (le: string) => text.match(`_bucket\\{route="/a",le="${le}"\\} (\\d+)`)?.[1];
     expect([bucket("0.001"), bucket("0.0025"), bucket("30"), bucket("\\+Inf")]).toEqual(["1", "2", "3", "4"]);

@@ -1,5 +1,5 @@
-import { collectDefaultMetrics, type Metric, Registry } from "prom-client";
-import { type Figure, type FigureValue, toHistogram } from "../../assembly/figure.ts";
+import { collectDefaultMetrics, type Metric as RegisteredMetric, Registry } from "prom-client";
+import { type Metric, type MetricValue, toHistogram } from "../../assembly/metric.ts";
 import type { PlainRoute } from "../../http/plain-route.ts";
 import { Durations } from "../../lib/counts.ts";
 import type { RequestOutcome } from "../../lib/request.ts";
@@ -7,11 +7,11 @@ import type { RequestOutcome } from "../../lib/request.ts";
 /** Label of every request that no route knows. */
 export const otherRoute = "other";
 
-/** The process's figures, in a registry of their own. */
+/** The process's metrics, in a registry of their own. */
 export interface Metrics {
   readonly registry: Registry;
   /** Shows what other parts keep count of. */
-  show(figures: readonly Figure[]): void;
+  show(metrics: readonly Metric[]): void;
   /** Counts a request as begun. */
   begin(): void;
   /** Counts a request that was begun as over. */
@@ -32,10 +32,10 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   if (options.processMetrics ?? true) {
     collectDefaultMetrics({ register: registry });
   }
-  const figures = new RequestFigures();
-  figures.register(registry);
+  const metrics = new RequestMetrics();
+  metrics.register(registry);
   let requestsInFlight = 0;
-  registerFigure(registry, {
+  registerMetric(registry, {
     name: "requests_in_flight",
     help: "Requests begun and not yet answered, open streams among them.",
     type: "gauge",
@@ -44,14 +44,14 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   return {
     registry,
     show: (shown) => {
-      for (const figure of shown) registerFigure(registry, figure);
+      for (const metric of shown) registerMetric(registry, metric);
     },
     begin() {
       requestsInFlight++;
     },
     end(route, outcome, seconds) {
       requestsInFlight--;
-      figures.add(route, outcome, seconds);
+      metrics.add(route, outcome, seconds);
     },
     route: {
       method: "GET",
@@ -65,60 +65,60 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   };
 }
 
-/** Has the registry show a figure. It asks a metric for no more than `name` and `get`. */
-function registerFigure(registry: Registry, { name, help, type, read }: Figure): void {
+/** Has the registry show a metric, of which it asks for no more than `name` and `get`. */
+function registerMetric(registry: Registry, { name, help, type, read }: Metric): void {
   const full = `vestibule_${name}`;
   const get = async () => {
     const found = await read();
     const values = typeof found === "number" ? [{ labels: {}, value: found }] : found;
     return { name: full, help, type, aggregator: "sum", values };
   };
-  registry.registerMetric({ name: full, get } as unknown as Metric);
+  registry.registerMetric({ name: full, get } as unknown as RegisteredMetric);
 }
 
 /** Upper bounds of the duration histogram, in seconds. */
 const durationBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /** What is counted of one route. */
-interface RouteFigures {
+interface RouteMetrics {
   /** Code → kind of credential → requests. */
   readonly requests: Map<string, Map<string, number>>;
   readonly durations: Durations;
 }
 
 /**
- * The figures kept for each request. The registry's own counters look a set of
+ * Counts each request. The registry's own counters look a set of
  * labels up by sorting and joining it, which costs more than the rest of a
  * cheap request; these are kept in maps and put into its form when they are read.
  */
-export class RequestFigures {
-  readonly #routes = new Map<string, RouteFigures>();
+export class RequestMetrics {
+  readonly #routes = new Map<string, RouteMetrics>();
 
   /** Counts a request. */
   add(route: string, { code = "unknown", credentialKind = "none" }: RequestOutcome, seconds: number): void {
-    let figures = this.#routes.get(route);
-    if (figures === undefined) {
-      figures = { requests: new Map(), durations: new Durations(durationBounds) };
-      this.#routes.set(route, figures);
+    let metrics = this.#routes.get(route);
+    if (metrics === undefined) {
+      metrics = { requests: new Map(), durations: new Durations(durationBounds) };
+      this.#routes.set(route, metrics);
     }
-    let byCredential = figures.requests.get(code);
+    let byCredential = metrics.requests.get(code);
     if (byCredential === undefined) {
       byCredential = new Map();
-      figures.requests.set(code, byCredential);
+      metrics.requests.set(code, byCredential);
     }
     byCredential.set(credentialKind, (byCredential.get(credentialKind) ?? 0) + 1);
-    figures.durations.add(seconds);
+    metrics.durations.add(seconds);
   }
 
   /** Has the registry show them. */
   register(registry: Registry): void {
-    registerFigure(registry, {
+    registerMetric(registry, {
       name: "requests_total",
       help: "Requests answered, by RPC procedure or route, code, and kind of credential.",
       type: "counter",
       read: () => this.#countRequests(),
     });
-    registerFigure(registry, {
+    registerMetric(registry, {
       name: "request_duration_seconds",
       help: "Time from a request's head to the end of its answer.",
       type: "histogram",
@@ -126,8 +126,8 @@ export class RequestFigures {
     });
   }
 
-  #countRequests(): FigureValue[] {
-    const values: FigureValue[] = [];
+  #countRequests(): MetricValue[] {
+    const values: MetricValue[] = [];
     for (const [route, { requests }] of this.#routes) {
       for (const [code, byCredential] of requests) {
         for (const [credential, value] of byCredential)
@@ -137,7 +137,7 @@ export class RequestFigures {
     return values;
   }
 
-  #measureDurations(): FigureValue[] {
+  #measureDurations(): MetricValue[] {
     return [...this.#routes].flatMap(([route, { durations }]) =>
       toHistogram("request_duration_seconds", durations, { route }),
     );

@@ -2,7 +2,7 @@
  * Operations: what those who run the process ask it. Owns `GET /healthz`,
  * `/ping` and `/metrics`, the health service of gRPC and its reflection. No
  * credential is asked for and none read; nothing of a noun is known, whose
- * figures are handed in (`assembly/figure.ts`).
+ * metrics are handed in (`assembly/metric.ts`).
  */
 import type { DescService } from "@bufbuild/protobuf";
 import { Health as HealthService } from "@vestibule/proto/grpc/health/v1/health_pb";

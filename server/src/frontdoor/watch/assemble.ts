@@ -1,5 +1,5 @@
 import { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
-import { gauge } from "../../assembly/figure.ts";
+import { gauge } from "../../assembly/metric.ts";
 import type { Room } from "../../assembly/room.ts";
 import { registerService } from "../../assembly/services.ts";
 import type { Database } from "../../db/database.ts";
@@ -18,7 +18,7 @@ export function assembleWatch(parts: WatchParts): Room {
   const watch = new ProviderWatch({ ...parts, reader: parts.database.reader });
   return {
     services: [registerService(FrontdoorAuthProviderService, createWatchMethods({ ...parts, watch }))],
-    figures: [gauge("watch_streams", "Open streams of WatchAuthProviders.", () => watch.size)],
+    metrics: [gauge("watch_streams", "Open streams of WatchAuthProviders.", () => watch.size)],
     closing: [{ name: "streams of changes", moment: "work", ms: 1_000, run: () => watch.close() }],
   };
 }

@@ -1,7 +1,7 @@
-import { byLabel, counter } from "../../assembly/figure.ts";
+import { byLabel, counter } from "../../assembly/metric.ts";
 import type { Room } from "../../assembly/room.ts";
 import type { AuditTrail } from "../../audit/audit.ts";
-import { listCacheFigures } from "../../changes/cache-figures.ts";
+import { listCacheMetrics } from "../../changes/cache-metrics.ts";
 import { Decider, type DeciderOptions } from "./decide.ts";
 import type { Decide } from "./decision.ts";
 import { createJudge } from "./judge.ts";
@@ -32,11 +32,11 @@ export function assembleDecisions(parts: DecisionParts): DecisionsRoom {
   return {
     decide: decider.decide,
     recorder,
-    figures: [
+    metrics: [
       counter("gate_decisions_total", "Decisions of the gate, by reason.", () =>
         byLabel("reason", recorder.read()),
       ),
-      ...listCacheFigures({ gate_admissions: decider.cache }),
+      ...listCacheMetrics({ gate_admissions: decider.cache }),
     ],
   };
 }

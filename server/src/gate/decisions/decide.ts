@@ -126,7 +126,7 @@ export class Decider {
     });
   }
 
-  /** For figures. */
+  /** For metrics. */
   get cache(): Pick<InvalidatedCache<Admission | Refusal>, "size" | "loadCount"> {
     return this.#admissions;
   }

@@ -1,5 +1,5 @@
 import type { Room } from "../../assembly/room.ts";
-import { listCacheFigures } from "../../changes/cache-figures.ts";
+import { listCacheMetrics } from "../../changes/cache-metrics.ts";
 import { createDirectory, type Directory, type DirectoryOptions } from "./directory.ts";
 
 /** Hosts and the frontends that answer for them. */
@@ -10,5 +10,5 @@ export interface DirectoryRoom extends Room {
 /** Puts together where the gate looks up its frontends. */
 export function assembleDirectory(options: DirectoryOptions): DirectoryRoom {
   const directory = createDirectory(options);
-  return { directory, figures: listCacheFigures({ gate_hosts: directory.cache }) };
+  return { directory, metrics: listCacheMetrics({ gate_hosts: directory.cache }) };
 }

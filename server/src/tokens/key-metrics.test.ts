@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { listKeyFigures } from "./key-figures.ts";
+import { listKeyMetrics } from "./key-metrics.ts";
 
 const since = new Date("2026-01-01T00:00:00Z");
 const next = new Date("2026-01-31T00:00:00Z");
@@ -9,7 +9,7 @@ it("asks for the signing keys only while the feed is confirmed, and shows those 
   let reads = 0;
   let isDown = false;
   const schedule = { signsFromAt: since, nextSignsFromAt: next };
-  const [, rotation] = listKeyFigures({
+  const [, rotation] = listKeyMetrics({
     feed: { isConfirmed: () => isConfirmed },
     keyring: {
       get: async () => {

@@ -1,9 +1,9 @@
-import { type Figure, gauge } from "../assembly/figure.ts";
+import { gauge, type Metric } from "../assembly/metric.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { KeyringSnapshot, SigningSchedule } from "./keyring.ts";
 
 /** Keys and feed, as far as their metrics look at them. */
-export interface KeyFigureSources {
+export interface KeyMetricSources {
   readonly keyring: { get(): Promise<Pick<KeyringSnapshot, "findSchedule">> };
   readonly feed: { isConfirmed(): boolean };
   readonly clock: Clock;
@@ -11,10 +11,10 @@ export interface KeyFigureSources {
 
 /**
  * When signing keys change over. While the feed is in doubt the keys that were
- * seen last are shown: asking a database that is away would hold up all figures
+ * seen last are shown: asking a database that is away would hold up all metrics
  * when they are needed most.
  */
-export function listKeyFigures({ keyring, feed, clock }: KeyFigureSources): Figure[] {
+export function listKeyMetrics({ keyring, feed, clock }: KeyMetricSources): Metric[] {
   let seen: Pick<KeyringSnapshot, "findSchedule"> | undefined;
   const read = async (pick: (schedule: SigningSchedule) => Date): Promise<number> => {
     if (feed.isConfirmed()) seen = await keyring.get().catch(() => seen);

@@ -1,10 +1,10 @@
-import { byLabel, counter, type Figure, gauge } from "../assembly/figure.ts";
+import { byLabel, counter, gauge, type Metric } from "../assembly/metric.ts";
 import type { InvalidatedCache } from "./cache.ts";
 
 /** Lists the metrics of a room's caches, by their names. */
-export function listCacheFigures(
+export function listCacheMetrics(
   caches: Readonly<Record<string, Pick<InvalidatedCache<object | string>, "size" | "loadCount">>>,
-): Figure[] {
+): Metric[] {
   const each = (pick: (cache: { size: number; loadCount: number }) => number) =>
     byLabel("cache", Object.fromEntries(Object.entries(caches).map(([name, cache]) => [name, pick(cache)])));
   return [

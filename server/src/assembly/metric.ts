@@ -2,47 +2,47 @@
 import type { Durations } from "../lib/counts.ts";
 
 /** A value of a metric under labels; histograms name the series it belongs to. */
-export interface FigureValue {
+export interface MetricValue {
   readonly labels: Readonly<Record<string, string | number>>;
   readonly value: number;
   readonly metricName?: string;
 }
 
 /** A metric whose values are kept elsewhere and looked up when they are asked for. */
-export interface Figure {
+export interface Metric {
   /** Without `vestibule_`. */
   readonly name: string;
   readonly help: string;
   readonly type: "counter" | "gauge" | "histogram";
   /** One number where there are no labels. */
-  read(): number | readonly FigureValue[] | Promise<number | readonly FigureValue[]>;
+  read(): number | readonly MetricValue[] | Promise<number | readonly MetricValue[]>;
 }
 
 /** What goes up and down. */
-export function gauge(name: string, help: string, read: Figure["read"]): Figure {
+export function gauge(name: string, help: string, read: Metric["read"]): Metric {
   return { name, help, type: "gauge", read };
 }
 
 /** What only grows, from 0 at the start of the process. */
-export function counter(name: string, help: string, read: Figure["read"]): Figure {
+export function counter(name: string, help: string, read: Metric["read"]): Metric {
   return { name, help, type: "counter", read };
 }
 
-/** Figures of one name as one figure, with the values of all, where the first of them is. */
-export function mergeFigures(figures: readonly Figure[]): Figure[] {
-  return [...Map.groupBy(figures, ({ name }) => name).values()].map(([first, ...others]) => {
-    if (first === undefined || others.length === 0) return first as Figure;
+/** Metrics of one name as one metric, with the values of all, where the first of them is. */
+export function mergeMetrics(metrics: readonly Metric[]): Metric[] {
+  return [...Map.groupBy(metrics, ({ name }) => name).values()].map(([first, ...others]) => {
+    if (first === undefined || others.length === 0) return first as Metric;
     return { ...first, read: async () => (await Promise.all([first, ...others].map(readValues))).flat() };
   });
 }
 
-async function readValues({ read }: Figure): Promise<readonly FigureValue[]> {
+async function readValues({ read }: Metric): Promise<readonly MetricValue[]> {
   const found = await read();
   return typeof found === "number" ? [{ labels: {}, value: found }] : found;
 }
 
 /** Values under one label, of a closed set. */
-export function byLabel(label: string, values: Readonly<Record<string, number>>): FigureValue[] {
+export function byLabel(label: string, values: Readonly<Record<string, number>>): MetricValue[] {
   return Object.entries(values).map(([key, value]) => ({ labels: { [label]: key }, value }));
 }
 
@@ -51,7 +51,7 @@ export function toHistogram(
   name: string,
   durations: Durations,
   labels: Readonly<Record<string, string>> = {},
-): FigureValue[] {
+): MetricValue[] {
   const full = `vestibule_${name}`;
   let below = 0;
   const buckets = durations.buckets.map((inBucket, index) => {
