@@ -279,6 +279,7 @@ export class Decider {
         reason,
         identity: headers.lines,
         ...(found && { consumed: found.presented.header }),
+        keyHeaders: [...target.frontend.byKeyHeader.keys()],
       },
       fromMs,
       untilMs: Math.min(

@@ -16,6 +16,8 @@ export interface GateAllowed {
   readonly identity: readonly HeaderLine[];
   /** Header that carried the judged credential, in lower case, which the upstream must not see; none where nothing was judged. */
   readonly consumed?: string;
+  /** Headers that carry API keys at the frontend, in lower case: proxies may be configured to take them from every answer. */
+  readonly keyHeaders: readonly string[];
   /** `Cookie` for the upstream, without ours; absent when nothing has to be taken from it. */
   readonly cookie?: string;
 }

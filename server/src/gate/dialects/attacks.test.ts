@@ -255,7 +255,7 @@ it.each(Object.keys(gateReasons) as (keyof typeof gateReasons)[])(
     const identity = [["X-Vestibule-Subject", "ann"]] as const;
     const decide = () =>
       outcome === "allow"
-        ? ({ isAllowed: true, reason, identity } as const)
+        ? ({ isAllowed: true, reason, identity, keyHeaders: [] } as const)
         : ({ isAllowed: false, reason } as const);
     const all = createTestDialects(decide, { tellsReasons: true });
     const lines = [

@@ -17,7 +17,7 @@ const ann = toIdentity("p1:ann", "ann@example.com", "Ann Sm%C3%ADth", "p1", "o1,
 const robot = toIdentity("p2:key-1", "", "", "p2", "", "", "eyJ.robot.sig");
 const nobody = toIdentity("", "", "", "", "", "", "eyJ.nobody.sig");
 const giant = toIdentity("p1:ann", "", "", "p1", "", "g,".repeat(8_000), "eyJ.giant.sig");
-const identified = { isAllowed: true, reason: "IDENTIFIED" } as const;
+const identified = { isAllowed: true, reason: "IDENTIFIED", keyHeaders: ["x-api-key"] } as const;
 
 const decisions: Record<string, GateDecision> = {
   "lets Ann in, by Authorization": { ...identified, identity: ann, consumed: "authorization" },
@@ -34,8 +34,19 @@ const decisions: Record<string, GateDecision> = {
   },
   "lets Ann in, by the only cookie": { ...identified, identity: ann, consumed: "cookie", cookie: "" },
   "lets a robot in, by X-API-Key": { ...identified, identity: robot, consumed: "x-api-key" },
-  "lets a robot in, by X-Robot-Key": { ...identified, identity: robot, consumed: "x-robot-key" },
-  "lets anybody in": { isAllowed: true, reason: "PUBLIC_PATH", identity: nobody },
+  "lets a robot in, by X-Robot-Key": {
+    ...identified,
+    identity: robot,
+    consumed: "x-robot-key",
+    keyHeaders: ["x-robot-key"],
+  },
+  "lets anybody in": { isAllowed: true, reason: "PUBLIC_PATH", identity: nobody, keyHeaders: [] },
+  "lets anybody in, where keys have a header of their own": {
+    isAllowed: true,
+    reason: "PUBLIC_PATH",
+    identity: nobody,
+    keyHeaders: ["x-robot-key"],
+  },
   "lets in who is in too many groups": { ...identified, identity: giant, consumed: "authorization" },
   "asks who it is": {
     isAllowed: false,

@@ -19,6 +19,7 @@ const allowed: GateDecision = {
   reason: "IDENTIFIED",
   identity: [["X-Vestibule-Subject", "ann"]],
   consumed: "authorization",
+  keyHeaders: [],
 };
 
 let asked: GateAsk[] = [];

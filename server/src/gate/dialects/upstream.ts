@@ -3,7 +3,7 @@ import { findLines, type GateAsk } from "../asks/ask.ts";
 import type { GateAllowed, HeaderLine } from "../decisions/decision.ts";
 import { type AnswerHead, noStore } from "./answer.ts";
 
-/** What carries credentials beside cookies, and proxies are configured to take from every answer. */
+/** What carries credentials beside cookies, and is taken from every answer by the proxy files as they are shipped. */
 const replacedHeaders: ReadonlyMap<string, string> = new Map([
   ["authorization", "Authorization"],
   ["x-api-key", "X-API-Key"],
@@ -29,14 +29,12 @@ export function toIdentityHead({ identity }: GateAllowed): AnswerHead {
  * of them, empty where the app is to see nothing.
  */
 export function toReplacingHead(allowed: GateAllowed, { headers }: Pick<GateAsk, "headers">): AnswerHead {
-  const { consumed, cookie = findLines(headers, "cookie").join("; ") } = allowed;
+  const { consumed, keyHeaders, cookie = findLines(headers, "cookie").join("; ") } = allowed;
   const head = toIdentityHead(allowed);
-  head.push("Cookie", cookie);
-  for (const [name, usual] of replacedHeaders) {
+  const tell = (name: string, usual: string) =>
     head.push(usual, name === consumed ? "" : findLines(headers, name).join(", "));
-  }
-  if (consumed !== undefined && consumed !== "cookie" && !replacedHeaders.has(consumed)) {
-    head.push(consumed, "");
-  }
+  head.push("Cookie", cookie);
+  for (const [name, usual] of replacedHeaders) tell(name, usual);
+  for (const name of keyHeaders) if (!replacedHeaders.has(name)) tell(name, name);
   return head;
 }
