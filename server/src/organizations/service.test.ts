@@ -231,8 +231,9 @@ describeDatabases("organizations, members, projects and users", (under) => {
 
     it("that a person owns are bounded, whichever processes make or give them at once", async () => {
       const other = await under.openAnother();
-      const elsewhere = new OrganizationService({ ...organizationParts, database: other });
-      const givesElsewhere = new MemberService({ ...memberParts, database: other });
+      const parts = { database: other, feed: new ChangeFeed({ database: other, clock, log: silentLog }) };
+      const elsewhere = new OrganizationService({ ...organizationParts, ...parts });
+      const givesElsewhere = new MemberService({ ...memberParts, ...parts });
       for (let round = 0; round < 5; round++) {
         const owner = person(await newUser());
         const friend = person(await newUser());
