@@ -7,7 +7,8 @@ import { createExpirySweep } from "../db/sweep.ts";
 import type { Clock } from "../lib/clock.ts";
 import { Tally } from "../lib/counts.ts";
 import type { Log } from "../lib/log.ts";
-import { type CredentialGuard, createCredentialGuard, type FailureLimit } from "./credential-guard.ts";
+import { type CredentialGuard, createCredentialGuard } from "./credential-guard.ts";
+import { createFailureLimits, type FailureLimit, type FailureLimits } from "./failure-limits.ts";
 import { deleteForgottenClients } from "./known-client-store.ts";
 import { KnownClients } from "./known-clients.ts";
 import { deleteStaleMailboxCounts, type MailboxLimit, MailboxLimits } from "./mailbox-limits.ts";
@@ -25,6 +26,7 @@ export interface LimitsParts {
 
 /** The limits, for the rooms that ask them. */
 export interface LimitsRoom extends Room {
+  readonly failures: FailureLimits;
   readonly guard: CredentialGuard;
   readonly rates: Readonly<Record<RateName, Rate>>;
   readonly mailboxLimits: MailboxLimits;
@@ -46,15 +48,16 @@ export async function assembleLimits(parts: LimitsParts): Promise<LimitsRoom> {
   ]);
   const goodClients = new KnownClients({ database, clock, log });
   await counts.start();
+  const failures = createFailureLimits({
+    counts,
+    goodClients,
+    perClient: limits.failedCredentialsPerClientPerMinute,
+    perAddress: limits.failedCredentialsPerAddressPerMinute,
+    onLimit,
+  });
   return {
-    guard: createCredentialGuard({
-      counts,
-      goodClients,
-      audit,
-      perClient: limits.failedCredentialsPerClientPerMinute,
-      perAddress: limits.failedCredentialsPerAddressPerMinute,
-      onLimit,
-    }),
+    failures,
+    guard: createCredentialGuard({ failures, audit }),
     rates,
     mailboxLimits: new MailboxLimits({
       database,

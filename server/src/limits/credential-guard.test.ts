@@ -7,6 +7,7 @@ import type { PresentedCredential } from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
 import { createTestJudge } from "../principals/test-support.ts";
 import { type CredentialGuard, createCredentialGuard } from "./credential-guard.ts";
+import { createFailureLimits } from "./failure-limits.ts";
 import { WindowCounts } from "./window-counts.ts";
 
 const machine: Principal = {
@@ -32,7 +33,7 @@ beforeEach(() => {
   const counts = new WindowCounts({ windowMs: 60_000, maxKeys: 1000 });
   const now = () => new Date(nowMs);
   const good = new Set<string>();
-  guard = createCredentialGuard({
+  const failures = createFailureLimits({
     goodClients: {
       note: ({ block, clientId }) => void good.add(`${block} ${clientId}`),
       isKnown: async ({ block, clientId }) => good.has(`${block} ${clientId}`),
@@ -43,9 +44,12 @@ beforeEach(() => {
       add: (key) => counts.add(key, now()),
       secondsUntilBelow: (key, limit) => counts.secondsUntilBelow(key, limit, now()),
     },
-    audit: { refuse: (_, refusal) => void refusals.push(refusal) },
     perClient: 20,
     perAddress: 100,
+  });
+  guard = createCredentialGuard({
+    failures,
+    audit: { refuse: (_, refusal) => void refusals.push(refusal) },
   });
 });
 

@@ -3,6 +3,7 @@ import { generateKeyPairSync, type KeyObject, randomUUID, sign } from "node:cryp
 import type { AuditEvent, AuditRefusal, AuditTrail } from "../audit/audit.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { type CredentialGuard, createCredentialGuard } from "../limits/credential-guard.ts";
+import { createFailureLimits } from "../limits/failure-limits.ts";
 import type { AssertionKey } from "../principals/assertion-key.ts";
 import type { ServiceUserPrincipal } from "../principals/principal.ts";
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
@@ -49,7 +50,8 @@ export function createMemoryAudit() {
 export function createTestGuard(audit: Pick<AuditTrail, "refuse">): CredentialGuard {
   const counts = { total: () => 0, add: () => 1, addTogether: async () => 1, secondsUntilBelow: () => 1 };
   const goodClients = { note: () => {}, isKnown: async () => false };
-  return createCredentialGuard({ counts, goodClients, audit, perClient: 20, perAddress: 100 });
+  const failures = createFailureLimits({ counts, goodClients, perClient: 20, perAddress: 100 });
+  return createCredentialGuard({ failures, audit });
 }
 
 /** A key pair and its registration. */
