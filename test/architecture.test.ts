@@ -149,6 +149,7 @@ const rooms: Rooms = {
     "signatures",
     "principals",
     "audit",
+    "limits",
     "frontdoor/provider-types",
     "frontdoor/frontends",
     "gate/asks",

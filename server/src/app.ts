@@ -73,7 +73,7 @@ async function addGround(house: House, options: AppOptions, siteName: string) {
   const { limits, authentication } = config;
   house.add(assembleDatabase(database));
   house.add(await assembleChanges(feed));
-  const { guard, rates, mailboxLimits } = house.add(
+  const { guard, failures, rates, mailboxLimits } = house.add(
     await assembleLimits({ database, audit, clock, log, limits }),
   );
   const { mailer, notifier } = house.add(
@@ -83,7 +83,16 @@ async function addGround(house: House, options: AppOptions, siteName: string) {
   const { egress, documents } = house.add(
     assembleEgress({ egress: config.egress, oidcProviders, clock, log, tracing }),
   );
-  return { guard, flowLimits: rates.address_flows, mailboxLimits, mailer, notifier, egress, documents };
+  return {
+    guard,
+    failures,
+    flowLimits: rates.address_flows,
+    mailboxLimits,
+    mailer,
+    notifier,
+    egress,
+    documents,
+  };
 }
 
 type Ground = Awaited<ReturnType<typeof addGround>>;
@@ -246,6 +255,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       siteName,
       trustedProxies: config.trustedProxies,
       tellsReasons: config.gate.reasonHeader,
+      failures: means.failures,
       isOwnSession: (cookie) => cookies.decode(cookie) !== undefined,
     }),
   );

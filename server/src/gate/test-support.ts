@@ -9,6 +9,8 @@ import { createTestContext, makeKey, type TestContext } from "../frontdoor/provi
 import type { JsonObject } from "../lib/json.ts";
 import type { Log } from "../lib/log.ts";
 import { hashSecret, newSecret } from "../lib/secrets.ts";
+import { createFailureLimits } from "../limits/failure-limits.ts";
+import { WindowCounts } from "../limits/window-counts.ts";
 import type { GateAsk } from "./asks/ask.ts";
 import { Decider } from "./decisions/decide.ts";
 import type { GateDecision, MakeIdentityHeaders } from "./decisions/decision.ts";
@@ -87,6 +89,9 @@ export class TestGate {
   constructor(context: TestContext = createTestContext(), changeTypes = (types: ProviderTypes) => types) {
     this.context = context;
     this.types = changeTypes(createProviderTypes(context));
+    const failed = new WindowCounts({ windowMs: 60_000, maxKeys: 100 });
+    const good = new Set<string>();
+    const now = () => context.clock.now();
     const log: Log = {
       debug: () => {},
       info: () => {},
@@ -104,6 +109,20 @@ export class TestGate {
       makeIdentityHeaders: this.#makeHeaders,
       feed: this.feed,
       keyRates: new KeyRates(context),
+      failures: createFailureLimits({
+        counts: {
+          addTogether: async (key) => failed.add(key, now()),
+          total: (key) => failed.total(key, now()),
+          add: (key) => failed.add(key, now()),
+          secondsUntilBelow: (key, limit) => failed.secondsUntilBelow(key, limit, now()),
+        },
+        goodClients: {
+          note: ({ block, clientId }) => void good.add(`${block} ${clientId}`),
+          isKnown: async ({ block, clientId }) => good.has(`${block} ${clientId}`),
+        },
+        perClient: 20,
+        perAddress: 100,
+      }),
       isOwnSession: (cookie) => cookie.startsWith("ours"),
       onDecision: this.recorder.note,
       clock: context.clock,

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { ProviderTypes } from "../../frontdoor/provider-types/provider-types.ts";
 import { createTestContext, makeKey } from "../../frontdoor/provider-types/test-support.ts";
 import { DomainError } from "../../lib/errors.ts";
+import { hashSecret, newSecret } from "../../lib/secrets.ts";
 import {
   bearer,
   frontdoorId,
@@ -403,18 +404,99 @@ describe("what is remembered", () => {
 
   it("of a denial holds for the second ask of a request, until anything changes", async () => {
     gate.serve(["keys"]);
-    const key = gate.makeApiKey();
-    const [, stored] = [...gate.context.storedKeys][0] ?? [];
-    gate.context.storedKeys.clear();
-    await gate.ask({ "x-api-key": key });
-    expect(decideAtOnce({ "x-api-key": key })).toMatchObject({ reason: "BAD_CREDENTIAL" });
-    gate.makeApiKey("key-2");
-    gate.feed.change("credential", "key-2");
-    expect(decideAtOnce({ "x-api-key": key })).toBeUndefined();
-    await gate.ask({ "x-api-key": key });
+    const { findApiKey } = gate.context.apiKeys;
+    let lookedUp = 0;
+    gate.context.apiKeys.findApiKey = async (...asked) => {
+      lookedUp += 1;
+      return await findApiKey(...asked);
+    };
+    const key = newSecret("vstk");
+    const reason = () => gate.reason({ "x-api-key": key });
+    expect([await reason(), await reason(), lookedUp]).toEqual(["BAD_CREDENTIAL", "BAD_CREDENTIAL", 1]);
     gate.context.pass(2);
-    expect(decideAtOnce({ "x-api-key": key })).toBeUndefined();
-    expect(stored).toBeDefined();
+    expect([await reason(), lookedUp]).toEqual(["BAD_CREDENTIAL", 2]);
+    gate.context.storedKeys.set(hashSecret(key), { id: "key-2", title: "", providerId: "provider-keys" });
+    gate.feed.change("credential", "key-2");
+    expect(await reason()).toBe("IDENTIFIED");
+  });
+
+  it("of a denial is not asked while this process may have missed a change", async () => {
+    gate.serve(["keys"]);
+    const key = newSecret("vstk");
+    await gate.ask({ "x-api-key": key });
+    gate.context.storedKeys.set(hashSecret(key), { id: "key-2", title: "", providerId: "provider-keys" });
+    gate.feed.confirmed = false;
+    expect(await gate.reason({ "x-api-key": key })).toBe("IDENTIFIED");
+  });
+});
+
+describe("failures", () => {
+  /** Presents so many bad credentials, each in a request of its own. */
+  async function fail(times: number, make: (index: number) => Record<string, string>, from = "192.0.2.1") {
+    let last = "";
+    for (let index = 0; index < times; index += 1) {
+      const rest = { clientAddress: from, requestId: `${from} ${index}` };
+      last = await gate.reason(make(index), rest);
+    }
+    return last;
+  }
+  const basic = (secret: string, id = "019a0000-0000-7000-8000-000000000003") => ({
+    authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString("base64")}`,
+  });
+
+  beforeEach(() => void gate.serve(["jwt", "own"]));
+
+  it("count against the visitor's address, with those of its block, and no other", async () => {
+    expect(await fail(100, (index) => bearer(`nobody-${index}`), "2001:db8::1")).toBe("BAD_CREDENTIAL");
+    const elsewhere = { clientAddress: "2001:db8:0:1::1", requestId: "x" };
+    const refused = await gate.ask(bearer("nobody"), { ...elsewhere, clientAddress: "2001:db8::2" });
+    expect(refused).toMatchObject({ reason: "TOO_MANY_FAILURES", retryAfterSeconds: expect.any(Number) });
+    expect(await gate.reason(bearer("nobody"), elsewhere)).toBe("BAD_CREDENTIAL");
+    // What cannot be guessed is judged all the same.
+    expect(await gate.reason(bearer(token()), { clientAddress: "2001:db8::1" })).toBe("IDENTIFIED");
+  });
+
+  it("count once for a request, however often a proxy asks", async () => {
+    const asked = { requestId: "one" };
+    for (let index = 0; index < 300; index += 1) {
+      expect(await gate.reason(bearer("nobody"), asked)).toBe("BAD_CREDENTIAL");
+    }
+    // But each guess by itself, whatever id a visitor gives its requests.
+    for (let index = 0; index < 99; index += 1) await gate.reason(bearer(`nobody-${index}`), asked);
+    expect(await gate.reason(bearer("nobody-99"), asked)).toBe("TOO_MANY_FAILURES");
+  });
+
+  it("of a secret that could be guessed end with its judging, but not for who was good before", async () => {
+    const admitted = {
+      memberships: [{ orgId, role: "viewer" }],
+      emailVerified: false,
+      dependsOn: [],
+    } as const;
+    let judged = 0;
+    gate.context.own.identify = async (credential) => {
+      judged += 1;
+      const isGood = credential.kind === "basic" && credential.secret === "good";
+      if (!isGood) throw new DomainError("NOT_AUTHENTICATED");
+      return { ...admitted, type: "serviceuser", id: "m1" };
+    };
+    expect(await gate.reason(basic("good"))).toBe("IDENTIFIED");
+    expect(await fail(20, (index) => basic(`wrong-${index}`), "192.0.2.9")).toBe("BAD_CREDENTIAL");
+    judged = 0;
+    const there = { clientAddress: "192.0.2.9" };
+    expect(await gate.reason({ ...basic("good"), cookie: "a=1" }, { ...there, host })).toBe("IDENTIFIED");
+    expect(await gate.reason(basic("other"), { ...there, requestId: "y" })).toBe("TOO_MANY_FAILURES");
+    expect(judged).toBe(0);
+  });
+
+  it("are not those who are missing, unclear, refused by the policy, or cannot be told", async () => {
+    gate.serve(["jwt"], { requiredClaims: { tier: 1 } });
+    for (let index = 0; index < 150; index += 1) {
+      const rest = { requestId: `${index}` };
+      await gate.ask({}, rest);
+      await gate.ask({ authorization: ["a", "b"] }, rest);
+      await gate.ask(bearer(token({ sub: `s${index}` })), rest);
+    }
+    expect(await gate.reason(bearer("nobody"), { requestId: "last" })).toBe("BAD_CREDENTIAL");
   });
 });
 

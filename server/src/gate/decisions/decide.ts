@@ -10,19 +10,21 @@
  * are decided at once: two look-ups, one hash, and headers that are ready.
  */
 import { hash } from "node:crypto";
+import type { LRUCache } from "lru-cache";
 import { InvalidatedCache } from "../../changes/cache.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import type { ApiKeyRate } from "../../frontdoor/frontends/frontend.ts";
-import type { ProviderIdentity } from "../../frontdoor/provider-types/provider-type.ts";
+import type { ProviderCredential, ProviderIdentity } from "../../frontdoor/provider-types/provider-type.ts";
 import { type Clock, clockSlackMs } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { createLru } from "../../lib/lru.ts";
+import type { FailureLimits } from "../../limits/failure-limits.ts";
 import type { GateAsk } from "../asks/ask.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { GateFrontend, GateProvider } from "../directory/frontend.ts";
 import { stripOwnCookies } from "./cookies.ts";
-import { findCredential, type VisitorCredential } from "./credentials.ts";
+import { findCredential, readCredential, type VisitorCredential } from "./credentials.ts";
 import type {
   Decide,
   GateAllowed,
@@ -43,6 +45,7 @@ export interface DeciderOptions {
   readonly makeIdentityHeaders: MakeIdentityHeaders;
   readonly feed: Pick<ChangeFeed, "isConfirmed" | "subscribe">;
   readonly keyRates: Pick<KeyRates, "take">;
+  readonly failures: Pick<FailureLimits, "findUsedUp" | "count" | "noteGood">;
   /** Whether a value of `sid` was made by this service. */
   readonly isOwnSession: (cookie: string) => boolean;
   /** Hears every decision. Cheap, and never throws. */
@@ -64,6 +67,13 @@ interface Admission {
   /** Of an API key where the policy bounds its use. */
   readonly rate?: { readonly key: string; readonly of: ApiKeyRate };
   noteUse?(): void;
+}
+
+/** Where somebody wants to come in. */
+interface Target {
+  /** The visitor's. */
+  readonly host: string;
+  readonly frontend: GateFrontend;
 }
 
 /** Somebody who may not. */
@@ -98,7 +108,9 @@ const badCredentialChallenges = ['Bearer error="invalid_token"'];
 export class Decider {
   readonly #options: DeciderOptions;
   readonly #admissions: InvalidatedCache<Admission | Refusal>;
-  readonly #refusals;
+  readonly #refusals: LRUCache<string, KeptRefusal>;
+  /** Requests whose credential was counted as a failure: a proxy may ask several times for one. */
+  readonly #counted: LRUCache<string, true>;
   /** Counts changes of whatever kind. */
   #changes = 0;
 
@@ -113,7 +125,8 @@ export class Decider {
       weigh: (outcome) => ("allowed" in outcome ? outcome.weight : 1),
       subjectsOf: (outcome) => ("allowed" in outcome ? outcome.dependsOn : []),
     });
-    this.#refusals = createLru<string, KeptRefusal>(maxDenials);
+    this.#refusals = createLru(maxDenials);
+    this.#counted = createLru(maxDenials);
     feed.subscribe({
       onChange: ({ topic }) => {
         this.#changes += 1;
@@ -168,8 +181,8 @@ export class Decider {
       return this.#tell(ask, frontend, { isAllowed: false, reason: "SESSION_ENDED" });
     }
     const key = toKey(frontend, ask.host, presented);
-    const kept = this.#findKept(key);
-    if (kept !== undefined) return this.#answer(ask, frontend, kept);
+    const kept = this.#findAdmission(key);
+    if (kept !== undefined) return this.#letIn(ask, frontend, kept);
     return this.#judge(ask, frontend, key, presented);
   }
 
@@ -180,80 +193,107 @@ export class Decider {
     reason: GateReason,
   ): GateDecision | Promise<GateDecision> {
     const key = `${frontend.version} ${ask.host} ${reason}`;
-    const kept = this.#findKept(key);
-    if (kept !== undefined) return this.#answer(ask, frontend, kept);
-    const load = async () => this.#admit({ host: ask.host, frontend }, reason, undefined);
-    return this.#load(ask, frontend, key, load);
+    const kept = this.#findAdmission(key);
+    if (kept !== undefined) return this.#letIn(ask, frontend, kept);
+    return this.#admissions
+      .refresh(key, () => this.#admit({ host: ask.host, frontend }, reason, undefined))
+      .then(
+        (outcome = { denied: unavailable }) =>
+          "denied" in outcome
+            ? this.#tell(ask, frontend, outcome.denied)
+            : this.#letIn(ask, frontend, outcome),
+        (error: unknown) => this.#onError(ask, error, frontend),
+      );
   }
 
-  #judge(
+  /** Has a credential judged. A secret that could be guessed is not, once its address has failed too often. */
+  async #judge(
     ask: GateAsk,
     frontend: GateFrontend,
     key: string,
     presented: VisitorCredential,
   ): Promise<GateDecision> {
-    return this.#load(ask, frontend, key, async () => {
-      const changes = this.#changes;
-      const outcome = await this.#judgeOnce(frontend, ask.host, presented);
-      if ("denied" in outcome && outcome.denied.reason !== "UNAVAILABLE") {
-        const fromMs = this.#options.clock.now().getTime();
-        this.#refusals.set(key, { ...outcome, changes, fromMs });
-      }
-      return outcome;
-    });
-  }
-
-  async #load(
-    ask: GateAsk,
-    frontend: GateFrontend,
-    key: string,
-    load: () => Promise<Admission | Refusal>,
-  ): Promise<GateDecision> {
     try {
-      const outcome = await this.#admissions.refresh(key, load);
-      return this.#answer(ask, frontend, outcome ?? { denied: unavailable });
+      const credential = readCredential(presented);
+      const clientId = credential.kind === "basic" ? credential.id : undefined;
+      const { failures } = this.#options;
+      const usedUp =
+        clientId === undefined ? undefined : await failures.findUsedUp(ask.clientAddress, clientId);
+      if (usedUp !== undefined) return this.#tell(ask, frontend, toLimited(usedUp));
+      const outcome = await this.#admissions.refresh(key, () =>
+        this.#judgeOnce({ host: ask.host, frontend }, key, { presented, credential }),
+      );
+      if (outcome === undefined || "denied" in outcome) {
+        return await this.#refuse(ask, frontend, outcome?.denied ?? unavailable, { key, clientId });
+      }
+      if (clientId !== undefined) failures.noteGood(ask.clientAddress, clientId);
+      return this.#letIn(ask, frontend, outcome);
     } catch (error) {
       return this.#onError(ask, error, frontend);
     }
   }
 
+  /** Denies what was judged. What nobody vouches for counts as a failure, once for each request. */
+  async #refuse(
+    ask: GateAsk,
+    frontend: GateFrontend,
+    denied: GateDenied,
+    { key, clientId }: { readonly key: string; readonly clientId: string | undefined },
+  ): Promise<GateDecision> {
+    const request = `${ask.requestId} ${key}`;
+    if (denied.reason !== "BAD_CREDENTIAL" || this.#counted.has(request))
+      return this.#tell(ask, frontend, denied);
+    this.#counted.set(request, true);
+    const exceeded = await this.#options.failures.count(ask.clientAddress, clientId);
+    return this.#tell(ask, frontend, exceeded === undefined ? denied : toLimited(exceeded));
+  }
+
   /** What is remembered and holds still. */
-  #findKept(key: string): Admission | Refusal | undefined {
+  #findAdmission(key: string): Admission | undefined {
+    const kept = this.#admissions.peek(key);
+    if (kept === undefined || "denied" in kept) return undefined;
+    const nowMs = this.#options.clock.now().getTime();
+    // A clock that was set back must not make anything hold for longer.
+    return nowMs < kept.untilMs && nowMs >= kept.fromMs - clockSlackMs ? kept : undefined;
+  }
+
+  /** As {@link #findAdmission}. */
+  #findRefusal(key: string): Refusal | undefined {
     const { clock, feed } = this.#options;
-    const nowMs = clock.now().getTime();
-    const admission = this.#admissions.peek(key);
-    if (admission !== undefined && "allowed" in admission) {
-      const { fromMs, untilMs } = admission;
-      // A clock that was set back must not make anything hold for longer.
-      if (nowMs < untilMs && nowMs >= fromMs - clockSlackMs) return admission;
-    }
-    const refusal = this.#refusals.get(key);
-    if (refusal === undefined || refusal.changes !== this.#changes || !feed.isConfirmed()) return undefined;
-    return Math.abs(nowMs - refusal.fromMs) < refusalMs ? refusal : undefined;
+    const kept = this.#refusals.get(key);
+    if (kept === undefined || kept.changes !== this.#changes || !feed.isConfirmed()) return undefined;
+    return Math.abs(clock.now().getTime() - kept.fromMs) < refusalMs ? kept : undefined;
   }
 
   async #judgeOnce(
-    frontend: GateFrontend,
-    host: string,
-    presented: VisitorCredential,
+    target: Target,
+    key: string,
+    {
+      presented,
+      credential,
+    }: { readonly presented: VisitorCredential; readonly credential: ProviderCredential },
   ): Promise<Admission | Refusal> {
-    const judgement = await this.#options.judge(frontend, presented);
-    if (!judgement.isGood) {
-      const { detail, isUnavailable } = judgement;
-      return {
-        denied: isUnavailable
-          ? { ...unavailable, detail }
-          : { isAllowed: false, reason: "BAD_CREDENTIAL", detail, challenges: badCredentialChallenges },
-      };
+    const known = this.#findRefusal(key);
+    if (known !== undefined) return known;
+    const changes = this.#changes;
+    const { judge, clock } = this.#options;
+    const judgement = await judge(target.frontend, presented.header, credential);
+    if (!judgement.isGood && judgement.isUnavailable) {
+      return { denied: { ...unavailable, detail: judgement.detail } };
     }
-    const { provider, identity } = judgement;
-    const refusal = findPolicyRefusal(frontend, identity);
-    if (refusal !== undefined) return { denied: { isAllowed: false, ...refusal } };
-    return await this.#admit({ host, frontend }, "IDENTIFIED", { provider, identity, presented });
+    const refusal = judgement.isGood
+      ? findPolicyRefusal(target.frontend, judgement.identity)
+      : { reason: "BAD_CREDENTIAL" as const, detail: judgement.detail, challenges: badCredentialChallenges };
+    if (judgement.isGood && refusal === undefined) {
+      return await this.#admit(target, "IDENTIFIED", { ...judgement, presented });
+    }
+    const denied: GateDenied = { isAllowed: false, reason: "BAD_CREDENTIAL", ...refusal };
+    this.#refusals.set(key, { denied, changes, fromMs: clock.now().getTime() });
+    return { denied };
   }
 
   async #admit(
-    target: { readonly host: string; readonly frontend: GateFrontend },
+    target: Target,
     reason: GateReason,
     found:
       | {
@@ -294,15 +334,14 @@ export class Decider {
     };
   }
 
-  #answer(ask: GateAsk, frontend: GateFrontend, outcome: Admission | Refusal): GateDecision {
-    if ("denied" in outcome) return this.#tell(ask, frontend, outcome.denied);
+  #letIn(ask: GateAsk, frontend: GateFrontend, admission: Admission): GateDecision {
     const { keyRates, isOwnSession } = this.#options;
-    const { rate, allowed } = outcome;
+    const { rate, allowed } = admission;
     const retryAfterSeconds = rate === undefined ? 0 : keyRates.take(rate.key, rate.of);
     if (retryAfterSeconds > 0) {
       return this.#tell(ask, frontend, { isAllowed: false, reason: "KEY_RATE", retryAfterSeconds });
     }
-    outcome.noteUse?.();
+    admission.noteUse?.();
     const cookie = stripOwnCookies(ask.headers, isOwnSession);
     return this.#tell(ask, frontend, cookie === undefined ? allowed : { ...allowed, cookie });
   }
@@ -317,6 +356,15 @@ export class Decider {
     if (!isOutage) this.#options.log.error({ err: error, requestId: ask.requestId }, "the gate failed");
     return this.#tell(ask, frontend, unavailable);
   }
+}
+
+function toLimited({ retryAfterSeconds, detail }: DomainError): GateDenied {
+  return {
+    isAllowed: false,
+    reason: "TOO_MANY_FAILURES",
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    ...(detail !== undefined && { detail }),
+  };
 }
 
 /** One for each credential at each host of each state of a frontend; of the credential only its hash is kept. */

@@ -9,7 +9,6 @@ import type {
 } from "../../frontdoor/provider-types/provider-type.ts";
 import type { Log } from "../../lib/log.ts";
 import type { GateFrontend, GateProvider } from "../directory/frontend.ts";
-import { readCredential, type VisitorCredential } from "./credentials.ts";
 import { readIssuer } from "./issuer.ts";
 
 /** What a provider said. */
@@ -28,10 +27,16 @@ export type Judgement =
       readonly detail: string;
     };
 
-/** Judges a credential. @param onAnswer hears each provider's answer, for explanations */
+/**
+ * Judges a credential.
+ *
+ * @param header in which it stands, in lower case
+ * @param onAnswer hears each provider's answer, for explanations
+ */
 export type JudgeCredential = (
   frontend: GateFrontend,
-  presented: VisitorCredential,
+  header: string,
+  credential: ProviderCredential,
   onAnswer?: (answer: ProviderAnswer) => void,
 ) => Promise<Judgement>;
 
@@ -75,12 +80,11 @@ export function createJudge(log: Log): JudgeCredential {
     }
   }
 
-  return async (frontend, presented, onAnswer) => {
-    const credential = readCredential(presented);
+  return async (frontend, header, credential, onAnswer) => {
     if (credential.kind === "malformed") {
       return { isGood: false, isUnavailable: false, detail: credential.detail };
     }
-    const providers = findProviders(frontend, presented.header, credential);
+    const providers = findProviders(frontend, header, credential);
     const refusals: string[] = [];
     let isUnavailable = false;
     for (const provider of providers) {
