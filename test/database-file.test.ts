@@ -2,20 +2,13 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import Sqlite from "better-sqlite3";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { eventually } from "./parts/eventually.ts";
 import { basic, postJson, send } from "./parts/http.ts";
-import { createState, runVestibule, type ServerState, startServer, type TestServer } from "./parts/server.ts";
+import { runVestibule, startServer, type TestServer } from "./parts/server.ts";
+import { createUsedState } from "./parts/used-state.ts";
 
 const files = ["vestibule.db", "vestibule.db-wal", "vestibule.db-shm"];
-
-async function createUsedState(): Promise<ServerState> {
-  const state = await createState("sqlite");
-  onTestFinished(() => state.remove());
-  const server = await startServer({ state });
-  expect(await server.stop()).toBe(0);
-  return state;
-}
 
 const create = (server: TestServer, title: string) =>
   postJson(

@@ -27,6 +27,7 @@ import {
   startServer,
   type TestServer,
 } from "./parts/server.ts";
+import { createUsedState } from "./parts/used-state.ts";
 
 /** Name → hash of every file that holds something to keep. */
 function readFiles(folder: string): Record<string, string> {
@@ -48,15 +49,6 @@ function expectRefusal(result: CommandResult, message: RegExp): void {
   expect(result.stderr).not.toMatch(/\n {4}at |\.js:|\.ts:|node:/);
   expect(result.stderr.trim().split("\n").slice(1).join("")).not.toContain("vestibule: ");
   expect(result.code).toBe(1);
-}
-
-/** State that a server has been run on, and stopped. */
-async function createUsedState(): Promise<ServerState> {
-  const state = await createState("sqlite");
-  onTestFinished(() => state.remove());
-  const server = await startServer({ state });
-  expect(await server.stop()).toBe(0);
-  return state;
 }
 
 async function expectGood(state: ServerState): Promise<void> {

@@ -10,7 +10,13 @@ import { MailboxLimits } from "../limits/mailbox-limits.ts";
 import type { Rate } from "../limits/rates.ts";
 import { deletePasskeys, findPasskeys, holdPasskey } from "../passkeys/store.ts";
 import { findLiveSession } from "../sessions/store.ts";
-import { newRequestInfo, openSessions, type SessionParts, unknownDevice } from "../sessions/test-support.ts";
+import {
+  deviceHeaders,
+  newRequestInfo,
+  openSessions,
+  type SessionParts,
+  unknownDevice,
+} from "../sessions/test-support.ts";
 import { Accounts } from "../users/accounts.ts";
 import type { TakeOver } from "../users/take-over.ts";
 import { AnswerVerifier } from "./answer-verifier.ts";
@@ -161,14 +167,7 @@ export function createTestBrowserSignIn({ service, parts }: SignInParts): Browse
     sessions: parts.sessions,
     authenticator: parts.authenticator,
     cookies: parts.cookies,
-    deviceHeaders: {
-      clientIp: "x-forwarded-for",
-      clientCountry: "x-frontier-country",
-      clientCity: "x-frontier-city",
-      clientLatitude: "x-frontier-latitude",
-      clientLongitude: "x-frontier-longitude",
-      clientUserAgent: "user-agent",
-    },
+    deviceHeaders,
     browsers: testBrowsers,
   });
 }

@@ -1,14 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { readDevice, readUserAgent } from "./device.ts";
-
-const names = {
-  clientIp: "x-forwarded-for",
-  clientCountry: "x-frontier-country",
-  clientCity: "x-frontier-city",
-  clientLatitude: "x-frontier-latitude",
-  clientLongitude: "x-frontier-longitude",
-  clientUserAgent: "user-agent",
-};
+import { deviceHeaders as names } from "./test-support.ts";
 
 const header = new Headers({
   "x-frontier-country": "DE",

@@ -37,6 +37,16 @@ export const unknownDevice: Device = {
   longitude: "",
 };
 
+/** The headers that tell of a device, as they are called unless the configuration says otherwise. */
+export const deviceHeaders = {
+  clientIp: "x-forwarded-for",
+  clientCountry: "x-frontier-country",
+  clientCity: "x-frontier-city",
+  clientLatitude: "x-frontier-latitude",
+  clientLongitude: "x-frontier-longitude",
+  clientUserAgent: "user-agent",
+};
+
 /** Builds the room, following the feed. */
 export async function openSessions(
   database: OpenDatabase,

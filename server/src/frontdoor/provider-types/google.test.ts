@@ -1,27 +1,14 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { createGoogleType } from "./google.ts";
 import type { ProviderData } from "./provider-type.ts";
 import { createProviderTypes } from "./provider-types.ts";
-import {
-  createTestContext,
-  makeKey,
-  runTest,
-  startIssuer,
-  startSeconds,
-  type TestIssuer,
-  toOutline,
-} from "./test-support.ts";
+import { createTestContext, lendIssuer, makeKey, runTest, startSeconds, toOutline } from "./test-support.ts";
 
 const key = makeKey("k1", "RS256");
-const issuers: TestIssuer[] = [];
-afterEach(async () => {
-  await Promise.all(issuers.splice(0).map((issuer) => issuer.close()));
-});
 
 /** The type with a local issuer in Google's place. */
 async function setUp(data: ProviderData = {}) {
-  const issuer = await startIssuer(key);
-  issuers.push(issuer);
+  const issuer = await lendIssuer(key);
   const type = createGoogleType(createTestContext(), issuer.origin);
   const provider = { id: "p1", orgId: "o1", data: { clientId: "app", ...data } };
   const claims = {

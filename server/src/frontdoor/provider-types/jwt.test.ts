@@ -1,20 +1,8 @@
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { createJwtType } from "./jwt.ts";
-import {
-  createTestContext,
-  makeKey,
-  runTest,
-  startIssuer,
-  startSeconds,
-  type TestIssuer,
-  toOutline,
-} from "./test-support.ts";
+import { createTestContext, lendIssuer, makeKey, runTest, startSeconds, toOutline } from "./test-support.ts";
 
 const key = makeKey("k1");
-const issuers: TestIssuer[] = [];
-afterEach(async () => {
-  await Promise.all(issuers.splice(0).map((issuer) => issuer.close()));
-});
 
 const claims = { iss: "ci", aud: ["other", "app"], azp: "runner", sub: "job-1", exp: startSeconds + 600 };
 const context = createTestContext();
@@ -27,8 +15,7 @@ const inline = {
 };
 
 async function setUpRemote() {
-  const issuer = await startIssuer(key);
-  issuers.push(issuer);
+  const issuer = await lendIssuer(key);
   const data = { issuer: "ci", audiences: ["app"], jwksUri: `${issuer.origin}/jwks` };
   return { issuer, provider: { id: "p1", orgId: "o1", data } };
 }

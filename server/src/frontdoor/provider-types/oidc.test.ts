@@ -1,29 +1,16 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Provider } from "oidc-provider";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonValue } from "../../lib/json.ts";
 import { createOidcType } from "./oidc.ts";
 import type { ProviderData } from "./provider-type.ts";
-import {
-  createTestContext,
-  makeKey,
-  runTest,
-  startIssuer,
-  startSeconds,
-  type TestIssuer,
-  toOutline,
-} from "./test-support.ts";
+import { createTestContext, lendIssuer, makeKey, runTest, startSeconds, toOutline } from "./test-support.ts";
 
 const key = makeKey("k1");
-const issuers: TestIssuer[] = [];
-afterEach(async () => {
-  await Promise.all(issuers.splice(0).map((issuer) => issuer.close()));
-});
 
 async function setUp(data: ProviderData = {}) {
-  const issuer = await startIssuer(key);
-  issuers.push(issuer);
+  const issuer = await lendIssuer(key);
   const context = createTestContext({ names: { "idp.internal": ["10.0.0.1"] } });
   const provider = { id: "p1", orgId: "o1", data: { issuer: issuer.origin, clientId: "app", ...data } };
   const claims = { iss: issuer.origin, aud: "app", sub: "u1", exp: startSeconds + 600 };

@@ -1,5 +1,6 @@
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import type { RequestListener } from "node:http";
+import { onTestFinished } from "vitest";
 import { createJsonCache } from "../../egress/json-cache.ts";
 import { createTestEgress, type LocalServer, startLocalServer } from "../../egress/test-support.ts";
 import { DomainError } from "../../lib/errors.ts";
@@ -104,6 +105,13 @@ export interface TestIssuer extends LocalServer {
   readonly posts: { authorization: string | undefined; body: string }[];
   /** What the token endpoint answers. */
   token: { status: number; body: object };
+}
+
+/** An issuer for the test that runs, which ends with it. */
+export async function lendIssuer(...keys: readonly TestKey[]): Promise<TestIssuer> {
+  const issuer = await startIssuer(...keys);
+  onTestFinished(() => issuer.close());
+  return issuer;
 }
 
 /** Starts an issuer over plain http on 127.0.0.1. */
