@@ -164,7 +164,10 @@ describe.each(dialects)("%s", (path, headers, status) => {
     const target = { ":path": gate + path, ":authority": host, ...others };
     expect((await exchangeHttp2({ ":method": "GET", ...target }, true))[":status"]).toBe(status);
     expect((await exchangeHttp2({ ":method": "POST", ...target }, false))[":status"]).toBe(status);
-    expect(asked).toHaveLength(2);
+    expect((await exchangeHttp2({ ":method": "HEAD", ...target }, true))[":status"]).toBe(status);
+    expect(asked).toHaveLength(3);
+    decision = { isAllowed: false, reason: "UNKNOWN_HOST" };
+    expect((await exchangeHttp2({ ":method": "HEAD", ...target }, true))[":status"]).toBe(403);
   });
 });
 
