@@ -57,37 +57,24 @@ export function createAsking(options: AskingOptions): Asking {
   const { isProxyToken, decide, noteDenied, tellsReasons, log } = options;
   const findClient = createClientAddressRule(options.trustedProxies);
 
-  function say(
-    dialect: Dialect,
-    decision: GateDecision,
-    { requestId, outcome }: RequestInfo,
-    ask?: GateAsk,
-  ): GateAnswer {
-    const answer =
-      decision.isAllowed && ask !== undefined
-        ? dialect.allow(decision, ask)
-        : dialect.deny(decision as GateDenied, ask, requestId);
-    outcome.code = answer.status === 200 ? "ok" : toDenial(decision.reason).code;
-    outcome.reason = decision.reason;
+  /** Notes what was decided, and says why where that is wanted. */
+  function finish(answer: GateAnswer, decision: GateDecision, { outcome }: RequestInfo): GateAnswer {
+    const { reason } = decision;
+    outcome.code = answer.status === 200 ? "ok" : toDenial(reason).code;
+    outcome.reason = reason;
     if (!decision.isAllowed && decision.detail !== undefined) outcome.detail = decision.detail;
-    return tellsReasons
-      ? { ...answer, head: [...answer.head, "X-Vestibule-Reason", decision.reason] }
-      : answer;
+    return tellsReasons ? { ...answer, head: [...answer.head, "X-Vestibule-Reason", reason] } : answer;
   }
 
   function deny(dialect: Dialect, denied: GateDenied, asker: Asker, info: RequestInfo, ask?: GateAsk) {
     noteDenied(asker, denied);
-    return say(dialect, denied, info, ask);
+    return finish(dialect.deny(denied, ask, info.requestId), denied, info);
   }
 
-  function sayDecision(
-    dialect: Dialect,
-    decision: GateDecision,
-    ask: GateAsk,
-    info: RequestInfo,
-  ): GateAnswer {
-    const answer = say(dialect, decision, info, ask);
-    if (fitsIntoHead(answer.head)) return answer;
+  function say(dialect: Dialect, decision: GateDecision, ask: GateAsk, info: RequestInfo): GateAnswer {
+    if (!decision.isAllowed) return finish(dialect.deny(decision, ask, info.requestId), decision, info);
+    const answer = dialect.allow(decision, ask);
+    if (fitsIntoHead(answer.head)) return finish(answer, decision, info);
     return deny(dialect, { isAllowed: false, reason: "HEAD_TOO_LARGE" }, ask, info, ask);
   }
 
@@ -102,8 +89,8 @@ export function createAsking(options: AskingOptions): Asking {
     const read = line === undefined ? "MALFORMED_ASK" : readAsk({ ...line, ...asker, lines });
     if (typeof read === "string") return deny(dialect, { isAllowed: false, reason: read }, asker, info);
     const decision = decide(read);
-    if (decision instanceof Promise) return decision.then((made) => sayDecision(dialect, made, read, info));
-    return sayDecision(dialect, decision, read, info);
+    if (decision instanceof Promise) return decision.then((made) => say(dialect, made, read, info));
+    return say(dialect, decision, read, info);
   }
 
   function isProven({ frontdoorId, lines }: Question): boolean | Promise<boolean> {
@@ -129,6 +116,6 @@ export function createAsking(options: AskingOptions): Asking {
         return refuse({ isAllowed: false, reason: "UNAVAILABLE" });
       });
     },
-    deny: (dialect, info, denied) => say(dialect, denied, info),
+    deny: (dialect, info, denied) => finish(dialect.deny(denied, undefined, info.requestId), denied, info),
   };
 }
