@@ -17,8 +17,8 @@ function setUp({ refusalMs = 0 } = {}) {
     admission,
     begun,
     refused,
-    /** Begins or keeps a request that takes so long. */
-    arrive(name: string, workMs = 1) {
+    /** Begins or keeps a request that takes so long, and came by that connection if any. */
+    arrive(name: string, workMs = 1, connection?: ReturnType<typeof openConnection>) {
       const begin = () => {
         begun.push(name);
         nowMs += workMs;
@@ -28,7 +28,7 @@ function setUp({ refusalMs = 0 } = {}) {
         refused.push(name);
         nowMs += refusalMs;
       };
-      admission.enter({ atMs: nowMs, begin, refuse });
+      admission.enter({ atMs: nowMs, connection, begin, refuse });
     },
     pass(ms: number) {
       nowMs += ms;
@@ -42,6 +42,21 @@ function setUp({ refusalMs = 0 } = {}) {
       turns = [];
       for (const callback of ended) callback();
       await new Promise(setImmediate);
+    },
+  };
+}
+
+/** A socket that is read or not. */
+function openConnection() {
+  let isPaused = false;
+  return {
+    destroyed: false,
+    isPaused: () => isPaused,
+    pause: () => {
+      isPaused = true;
+    },
+    resume: () => {
+      isPaused = false;
     },
   };
 }
@@ -227,5 +242,110 @@ describe("Admission", () => {
       { begins: false, turns: 84 },
       { begins: true, turns: 7 },
     ]);
+  });
+});
+
+/** A door at which so many wait, as streams of HTTP/2 do. */
+function setUpFull({ waiting = 256, workMs = 1 } = {}) {
+  const door = setUp();
+  door.arrive("first", 30);
+  for (const name of names(0, waiting)) door.arrive(name, workMs);
+  expect(door.admission.waitingCount).toBe(waiting);
+  return door;
+}
+
+describe("a connection that has had an answer", () => {
+  it.each([
+    { waiting: 255, is: "is read", isPaused: false },
+    { waiting: 256, is: "is left unread", isPaused: true },
+  ])("$is while $waiting wait", ({ waiting, isPaused }) => {
+    const { admission } = setUpFull({ waiting });
+    const connection = openConnection();
+    admission.noteAnswered(connection);
+    expect(connection.isPaused()).toBe(isPaused);
+    expect(admission.unreadCount).toBe(Number(isPaused));
+  });
+
+  it("is left unread while another is, so that none goes before it", async () => {
+    const { admission, turn } = setUpFull();
+    const others = Array.from({ length: 257 }, openConnection);
+    for (const other of others) admission.noteAnswered(other);
+    await turn();
+    expect(admission.waitingCount).toBeLessThan(256);
+    expect(others.map((other) => other.isPaused())).toEqual([...Array(256).fill(false), true]);
+    const connection = openConnection();
+    admission.noteAnswered(connection);
+    expect(connection.isPaused()).toBe(true);
+    await turn();
+    expect(others.at(-1)?.isPaused()).toBe(false);
+    expect(connection.isPaused()).toBe(false);
+  });
+
+  it("has what it brings begun by its age, however many streams wait", async () => {
+    const { admission, arrive, begun, pass, turn } = setUpFull({ waiting: 500, workMs: 1 });
+    pass(10);
+    const connection = openConnection();
+    admission.noteAnswered(connection);
+    pass(10);
+    for (const name of names(500, 900)) arrive(name);
+    await turn();
+    arrive("of the connection", 1, connection);
+    for (let turns = 0; turns < 200 && admission.waitingCount > 0; turns += 1) await turn();
+    expect(begun).toEqual(["first", ...names(0, 500), "of the connection", ...names(500, 900)]);
+  });
+
+  it("has what it brings refused once others are, when it has waited too long to be read", async () => {
+    const { admission, arrive, begun, refused, pass, turn } = setUpFull({ waiting: 400, workMs: 25 });
+    const [silent, asking] = [openConnection(), openConnection()];
+    // So many before them that they are read once a second of lateness is over.
+    const before = Array.from({ length: 256 * 85 }, openConnection);
+    for (const each of [...before, silent, asking]) admission.noteAnswered(each);
+    let turns = 0;
+    for (; turns < 200 && asking.isPaused(); turns += 1) {
+      await turn();
+      arrive(`meanwhile ${turns}`, 25);
+    }
+    expect(turns).toBeLessThan(200);
+    const refusedBefore = admission.refusedCount;
+    arrive("too late", 25, asking);
+    for (let more = 0; more < 3; more += 1) await turn();
+    expect(admission.refusedCount).toBeGreaterThan(refusedBefore);
+    // What comes later than the turn in which the connection is read again has just come.
+    arrive("in time", 25, silent);
+    for (let more = 0; more < 200; more += 1) {
+      await turn();
+      pass(25);
+    }
+    expect(refused).toContain("too late");
+    expect(begun).toContain("in time");
+  });
+
+  it("is read again once there is nothing to do, also one that has nothing to say or has gone", async () => {
+    const { admission, arrive, begun, turn } = setUpFull();
+    const connections = Array.from({ length: 600 }, openConnection);
+    for (const connection of connections) admission.noteAnswered(connection);
+    connections.slice(0, 100).map((connection) => Object.assign(connection, { destroyed: true }));
+    for (let turns = 0; turns < 30; turns += 1) await turn();
+    expect(connections.slice(100).filter((connection) => connection.isPaused())).toEqual([]);
+    expect(admission.unreadCount).toBe(0);
+    arrive("next");
+    expect(begun.at(-1)).toBe("next");
+  });
+
+  it("can have no more wait than others", async () => {
+    const { admission, arrive, turn } = setUpFull();
+    const connection = openConnection();
+    admission.noteAnswered(connection);
+    await turn();
+    const waiting = admission.waitingCount;
+    for (const name of names(0, 8_000)) arrive(name, 1, connection);
+    expect([admission.waitingCount, admission.refusedCount]).toEqual([8_000, waiting]);
+  });
+
+  it("has one turn, however many requests it sent at once", async () => {
+    const { admission } = setUpFull();
+    const connection = openConnection();
+    for (let answers = 0; answers < 3; answers += 1) admission.noteAnswered(connection);
+    expect(admission.unreadCount).toBe(1);
   });
 });

@@ -1,4 +1,6 @@
 /** What the process is given to do, and how it is let in when there is more than it can do. */
+import { Fifo } from "../lib/fifo.ts";
+import { type Connection, UnreadConnections } from "./unread-connections.ts";
 
 /** For how long a turn of the event loop begins requests, as they come or of those that wait, in milliseconds. */
 const sliceMs = 20;
@@ -21,6 +23,9 @@ const acceptMs = 100;
 const longestWaitMs = 1_000;
 const mostWaiting = 8_000;
 
+/** While so many wait, a connection that has had an answer is not read until it is its turn; and so many are read at once. */
+const mostRead = 256;
+
 /**
  * For how long the first in the queue must have waited too long before anything
  * is refused for that, and how much of one turn counts to it at most: a process
@@ -37,10 +42,18 @@ const mostHeld = 4_000;
 export interface Arrival {
   /** When it came, as `performance.now()` has it. */
   readonly atMs: number;
+  /** What it came by, where that brings one request after another. */
+  readonly connection?: Connection | undefined;
   /** Begins to answer it. Must not throw, nor must the other. */
   readonly begin: () => void;
   /** Answers that it was not begun. */
   readonly refuse: () => void;
+}
+
+/** A request that waits, and since when it may have, be it to be read. */
+interface Waiting {
+  readonly arrival: Arrival;
+  readonly sinceMs: number;
 }
 
 export interface AdmissionOptions {
@@ -62,6 +75,11 @@ export interface AdmissionOptions {
  * {@link latenessMs}, what has waited for {@link longestWaitMs} is refused, and so
  * is what comes meanwhile; and at once what comes while too many wait.
  *
+ * Who has had an answer while {@link mostRead} wait is not read until it is their
+ * turn, and what they bring is as old as their last answer: it may have come at
+ * once. So what waits by HTTP/1.1 waits in the kernel. What waits here, streams of
+ * HTTP/2 among it, is begun by its age.
+ *
  * To refuse costs a good part of what the cheapest answers cost. So a refusal
  * is held back for a second, in which its connection brings nothing else: five
  * times what can be done would otherwise leave no time to do it.
@@ -70,7 +88,10 @@ export class Admission {
   readonly #now: () => number;
   readonly #onTurn: (callback: () => void) => unknown;
   readonly #setTimer: (callback: () => void, ms: number) => unknown;
-  readonly #waiting = new Fifo<Arrival>();
+  /** What waits to be begun: what was read as it came, and what had waited for that. Each is in the order of its age. */
+  readonly #waiting = new Fifo<Waiting>();
+  readonly #waitingSinceUnread = new Fifo<Waiting>();
+  readonly #unread = new UnreadConnections();
   /** What is to be refused, by when that was decided. */
   readonly #held = new Fifo<{ readonly atMs: number; readonly refuse: () => void }>();
   #refused = 0;
@@ -103,7 +124,12 @@ export class Admission {
 
   /** How many requests wait to be begun. */
   get waitingCount(): number {
-    return this.#waiting.length;
+    return this.#waiting.length + this.#waitingSinceUnread.length;
+  }
+
+  /** How many connections are not read until it is their turn. */
+  get unreadCount(): number {
+    return this.#unread.length;
   }
 
   /** How many were refused. */
@@ -127,18 +153,27 @@ export class Admission {
     this.#openTurn(this.#now());
   }
 
+  /** To be called for a connection that has had an answer, and may bring another request. */
+  noteAnswered(connection: Connection): void {
+    if (this.#unread.length > 0 || this.waitingCount >= mostRead) this.#unread.add(connection, this.#now());
+  }
+
   /** Begins a request now, later or never. */
   enter(arrival: Arrival): void {
+    const { atMs, connection } = arrival;
     if (!this.#isTurnOpen) {
-      this.#openTurn(arrival.atMs);
-      this.#turnEndsAtMs = arrival.atMs + sliceMs;
+      this.#openTurn(atMs);
+      this.#turnEndsAtMs = atMs + sliceMs;
       arrival.begin();
       return;
     }
+    const sinceMs = connection && this.#unread.findSinceMs(connection);
     const { first } = this.#waiting;
-    const isRefused = first !== undefined && this.#isOverdue(first, this.#now());
-    if (isRefused || this.#waiting.length >= mostWaiting) this.#hold(arrival);
-    else this.#waiting.push(arrival);
+    const comesTooLate =
+      sinceMs === undefined && first !== undefined && this.#isOverdue(first.sinceMs, this.#now());
+    if (comesTooLate || this.waitingCount >= mostWaiting) this.#hold(arrival);
+    else if (sinceMs === undefined) this.#waiting.push({ arrival, sinceMs: atMs });
+    else this.#waitingSinceUnread.push({ arrival, sinceMs });
   }
 
   #openTurn(nowMs: number): void {
@@ -151,8 +186,9 @@ export class Admission {
 
   #endTurn(): void {
     this.#turnEndsAtMs = 0;
-    if (this.#isAccepting || this.#waiting.length > 0 || this.#held.length > 0) void this.#goOn();
-    else this.#closeTurn();
+    const isIdle = this.waitingCount === 0 && this.#held.length === 0 && this.#unread.isEmpty;
+    if (isIdle && !this.#isAccepting) this.#closeTurn();
+    else void this.#goOn();
   }
 
   #closeTurn(): void {
@@ -169,13 +205,15 @@ export class Admission {
     this.#turnBeganAtMs = nowMs;
     this.#adapt(tookMs);
     this.#noteLateness(nowMs, Math.min(tookMs, mostOfTurnMs));
-    if (!this.#goesOnAccepting(tookMs)) {
+    const goesOnAccepting = this.#goesOnAccepting(tookMs);
+    if (!goesOnAccepting) {
       await this.#beginSlice(nowMs + sliceMs);
       await this.#refuseSlice();
     }
-    const isDone = this.#waiting.length === 0 && !this.#isRefusalDue() && !this.#isAccepting;
+    this.#unread.read(goesOnAccepting ? 0 : mostRead - this.#waitingSinceUnread.length);
+    const isDone = this.waitingCount === 0 && this.#unread.isEmpty && !this.#isRefusalDue();
     this.#isAccepting = false;
-    if (isDone) this.#closeTurn();
+    if (isDone && !goesOnAccepting) this.#closeTurn();
     else this.#onTurn(() => this.#endTurn());
   }
 
@@ -189,8 +227,8 @@ export class Admission {
   }
 
   #noteLateness(nowMs: number, countedMs: number): void {
-    const { first } = this.#waiting;
-    const isLate = first !== undefined && isLateAt(first, nowMs);
+    const sinceMs = Math.min(this.#oldest().first?.sinceMs ?? nowMs, this.#unread.firstSinceMs ?? nowMs);
+    const isLate = isLateAt(sinceMs, nowMs);
     this.#lateMs = isLate
       ? Math.min(this.#lateMs + countedMs, latenessMs)
       : Math.max(this.#lateMs - countedMs, 0);
@@ -208,14 +246,14 @@ export class Admission {
 
   async #beginSlice(endsAtMs: number): Promise<void> {
     for (let nowMs = this.#now(); nowMs < endsAtMs && this.#begun < this.#mostBegun; nowMs = this.#now()) {
-      const first = this.#waiting.shift();
-      if (first === undefined) return;
-      if (this.#isOverdue(first, nowMs)) {
-        this.#hold(first);
+      const next = this.#oldest().shift();
+      if (next === undefined) return;
+      if (this.#isOverdue(next.sinceMs, nowMs)) {
+        this.#hold(next.arrival);
         continue;
       }
       this.#begun += 1;
-      first.begin();
+      next.arrival.begin();
       await atOnceDone();
     }
   }
@@ -239,8 +277,17 @@ export class Admission {
     );
   }
 
-  #isOverdue(arrival: Arrival, nowMs: number): boolean {
-    return this.#lateMs >= latenessMs && isLateAt(arrival, nowMs);
+  /** The queue whose first has waited for longest. */
+  #oldest(): Fifo<Waiting> {
+    const { first } = this.#waiting;
+    const { first: other } = this.#waitingSinceUnread;
+    return other !== undefined && (first === undefined || other.sinceMs < first.sinceMs)
+      ? this.#waitingSinceUnread
+      : this.#waiting;
+  }
+
+  #isOverdue(sinceMs: number, nowMs: number): boolean {
+    return this.#lateMs >= latenessMs && isLateAt(sinceMs, nowMs);
   }
 
   #isRefusalDue(): boolean {
@@ -254,41 +301,11 @@ export class Admission {
   }
 }
 
-function isLateAt({ atMs }: Arrival, nowMs: number): boolean {
-  return nowMs - atMs > longestWaitMs;
+function isLateAt(sinceMs: number, nowMs: number): boolean {
+  return nowMs - sinceMs > longestWaitMs;
 }
 
 /** Resolves once all is done that can be at once. A body is read in ticks, which come after all microtasks. */
 function atOnceDone(): Promise<void> {
   return new Promise(process.nextTick);
-}
-
-/** First in, first out, in constant time. */
-class Fifo<T> {
-  #items: T[] = [];
-  #next = 0;
-
-  get length(): number {
-    return this.#items.length - this.#next;
-  }
-
-  get first(): T | undefined {
-    return this.#items[this.#next];
-  }
-
-  push(item: T): void {
-    this.#items.push(item);
-  }
-
-  shift(): T | undefined {
-    const { first } = this;
-    if (first === undefined) return undefined;
-    this.#next += 1;
-    // What is left is at most as much as what has gone.
-    if (this.#next * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#next);
-      this.#next = 0;
-    }
-    return first;
-  }
 }

@@ -66,6 +66,11 @@ function listProcessMetrics(
       Number(health.isServing()),
     ),
     gauge("requests_waiting", "Requests that wait to be begun.", () => admission.waitingCount),
+    gauge(
+      "connections_unread",
+      "Connections that are not read until it is their turn, since many requests wait.",
+      () => admission.unreadCount,
+    ),
     counter(
       "requests_refused_total",
       "Requests that were refused because there was more to do than could be done.",

@@ -19,6 +19,7 @@ beforeAll(async () => {
     admission: {
       isOpenAt: () => false,
       enter: ({ refuse }) => refuse(),
+      noteAnswered: () => {},
     },
   });
   edge.health.setServing(true);

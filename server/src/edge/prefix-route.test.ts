@@ -35,6 +35,7 @@ beforeAll(async () => {
     admission: {
       isOpenAt: () => !isOverloaded,
       enter: ({ begin, refuse }) => (isOverloaded ? refuse() : begin()),
+      noteAnswered: () => {},
     },
   });
 });

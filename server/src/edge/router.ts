@@ -61,7 +61,7 @@ export interface EdgeOptions {
   readonly principals: PrincipalChain;
   readonly health: Health;
   /** Who is let in when there is more to do than can be done. */
-  readonly admission: Pick<Admission, "isOpenAt" | "enter">;
+  readonly admission: Pick<Admission, "isOpenAt" | "enter" | "noteAnswered">;
   readonly metrics: Metrics;
   readonly log: Log;
   /** Absent when traces are off. */
@@ -115,6 +115,9 @@ export interface Edge {
    */
   warmUp(): Promise<void>;
 }
+
+/** One for all: where it is thrown is of no interest, and to note that for each takes time that there is not. */
+const overloaded = new DomainError("OVERLOADED", { retryAfterSeconds: 1 });
 
 /**
  * Builds the edge.
@@ -206,6 +209,7 @@ export function createEdge(options: EdgeOptions): Edge {
   const handle: RequestListener = (request, response) => {
     const beganAtMs = performance.now();
     const info = readInfo(request, turnsOf(request, response));
+    const isVital = operations.isVital(request.url);
     const span = tracing && beginRequestSpan(tracing, request, info);
     metrics.begin();
     let route: string = otherRoute;
@@ -216,6 +220,8 @@ export function createEdge(options: EdgeOptions): Edge {
       metrics.end(route, info.outcome, ms / 1000);
       logRequest(log, { request, response, info, span, route, ms });
       span?.end(toTracedAnswer({ request, response, info }, route, rpcs.has(route)));
+      // Who asks for health by a connection of its own never waits for its turn.
+      if (!isVital && isKept(response)) admission.noteAnswered(request.socket);
     });
     const answer = (refusal?: DomainError) => {
       try {
@@ -228,14 +234,15 @@ export function createEdge(options: EdgeOptions): Edge {
         response.destroy();
       }
     };
-    if (admission.isOpenAt(beganAtMs) || operations.isVital(request.url)) {
+    if (admission.isOpenAt(beganAtMs) || isVital) {
       answer();
     } else {
       admission.enter({
         atMs: beganAtMs,
+        connection: "stream" in request ? undefined : request.socket,
         // Nothing need be done for who has gone while it waited.
         begin: () => hasEnded(response) || answer(),
-        refuse: () => hasEnded(response) || answer(new DomainError("OVERLOADED", { retryAfterSeconds: 1 })),
+        refuse: () => hasEnded(response) || answer(overloaded),
       });
     }
   };
@@ -254,6 +261,11 @@ export function createEdge(options: EdgeOptions): Edge {
 /** Not `isGone`: an answer that waits for the one before it on its connection has no socket yet. */
 function hasEnded(response: NodeResponse): boolean {
   return "stream" in response ? response.stream.destroyed : response.destroyed;
+}
+
+/** Whether an answer by HTTP/1.1 is over and its connection may bring another request. */
+function isKept(response: NodeResponse): boolean {
+  return "shouldKeepAlive" in response && response.shouldKeepAlive && !response.req.socket.destroyed;
 }
 
 /**

@@ -96,7 +96,7 @@ export function createOptions(overrides: Partial<EdgeOptions> = {}): EdgeOptions
     principals: stubChain,
     health: createHealth(),
     // None waits: how they do is the door's own test.
-    admission: { isOpenAt: () => true, enter: ({ begin }) => begin() },
+    admission: { isOpenAt: () => true, enter: ({ begin }) => begin(), noteAnswered: () => {} },
     metrics: createMetrics({ processMetrics: false }),
     log,
     clock: { now: () => new Date("2026-01-01T00:00:00Z") },

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, it } from "vitest";
 import { eventually } from "../../../test/parts/eventually.ts";
@@ -231,6 +231,33 @@ describe("winding down", () => {
     },
   );
 
+  it.each(["http", "https"])("reads again what the handler left unread (%s)", async (scheme) => {
+    const listener = await startListener({
+      ...(scheme === "https" ? { tls } : {}),
+      handler: (request, response) => {
+        response.on("close", () => request.socket.pause());
+        response.end("hello");
+      },
+    });
+    const socket = openSocket(listener.port, scheme);
+    socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    const [first] = await once(socket, "data");
+    expect(String(first)).toMatch(/hello$/);
+    socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    const early = gate();
+    socket.once("data", early.open);
+    // Another's whole exchange comes later, and is over before.
+    const other = openSocket(listener.port, scheme);
+    other.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    await once(other, "data");
+    other.destroy();
+    expect(await Promise.race([early.opened, "nothing"])).toBe("nothing");
+    listener.windDown();
+    const [second] = await once(socket, "data");
+    expect(String(second)).toMatch(/Connection: close[\s\S]*hello$/);
+    socket.destroy();
+  });
+
   it("answers what an HTTP/2 client asked before it knew", async () => {
     const listener = await startListener();
     const session = openHttp2(listener.port);
@@ -240,6 +267,13 @@ describe("winding down", () => {
     expect(await exchange(session, {}, "a body")).toMatchObject({ text: "hello" });
   });
 });
+
+function openSocket(port: number, scheme: string): Socket {
+  const address = { port, host: "127.0.0.1" };
+  return scheme === "https"
+    ? connectTls({ ...address, ca: tls.cert, servername: "localhost" })
+    : connect(address);
+}
 
 async function connectionTo(port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {

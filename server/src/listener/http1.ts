@@ -161,10 +161,12 @@ export function createHttp1Server(
     },
     windDown() {
       isWindingDown = true;
-      for (const { answering } of connections.values()) {
+      for (const [socket, { answering }] of connections) {
         // With pipelined requests only the last answer may say that it is the last.
         const last = answering.at(-1);
         if (last !== undefined) last.shouldKeepAlive = false;
+        // One that its handler left unread may have brought a request.
+        else socket.resume();
       }
     },
     drain() {

@@ -50,6 +50,7 @@ beforeAll(async () => {
     admission: {
       isOpenAt: () => !isOverloaded,
       enter: ({ begin, refuse }) => (isOverloaded ? refuse() : begin()),
+      noteAnswered: () => {},
     },
   });
 });
