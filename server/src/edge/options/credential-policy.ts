@@ -7,7 +7,12 @@ import { credential_policy, CredentialPolicy as Option } from "@vestibule/proto/
 import type { CredentialPolicy } from "../../principals/chain.ts";
 
 /** Services as published by others, which cannot carry our option. */
-const openPackages = ["grpc.health.v1.", "grpc.reflection.v1.", "grpc.reflection.v1alpha."];
+const openPackages = [
+  "grpc.health.v1.",
+  "grpc.reflection.v1.",
+  "grpc.reflection.v1alpha.",
+  "envoy.service.auth.v3.",
+];
 
 /** Decoding an option costs more than the rest of a cheap call. */
 const known = new WeakMap<DescMethod, CredentialPolicy>();

@@ -1,10 +1,13 @@
+import { Authorization } from "@vestibule/proto/envoy/service/auth/v3/external_auth_pb";
 import type { Room } from "../../assembly/room.ts";
+import { registerService } from "../../assembly/services.ts";
 import { createRenderPage, type RenderPage } from "../../html/frame.ts";
 import { type AskingOptions, createAsking } from "./answer-ask.ts";
 import { createAnswerVisitor } from "./denial.ts";
 import type { Dialect } from "./dialect.ts";
 import { createEnvoyHttp } from "./envoy-http.ts";
 import { createForwardAuth } from "./forward-auth.ts";
+import { createCheckMethods } from "./handler.ts";
 import { createNginxRefusal, nginx } from "./nginx.ts";
 import { type BrowserRoute, createGateRoute } from "./route.ts";
 
@@ -16,7 +19,7 @@ export interface DialectParts extends AskingOptions {
   readonly answerJwks: BrowserRoute["handle"];
 }
 
-/** Every dialect that is spoken over HTTP. */
+/** Every dialect that is spoken over HTTP; by gRPC there is Envoy's (`handler.ts`). */
 export function listDialects(render: RenderPage): readonly Dialect[] {
   const answerVisitor = createAnswerVisitor(render);
   return [
@@ -29,7 +32,13 @@ export function listDialects(render: RenderPage): readonly Dialect[] {
 
 /** Puts together where proxies ask. */
 export function assembleDialects(parts: DialectParts): Room {
-  const dialects = listDialects(createRenderPage(parts.siteName));
+  const render = createRenderPage(parts.siteName);
+  const dialects = listDialects(render);
   const browserRoutes = [{ path: "/jwks.json", handle: parts.answerJwks }];
-  return { prefixRoutes: [createGateRoute(createAsking(parts), dialects, browserRoutes)] };
+  const asking = createAsking(parts);
+  const check = createCheckMethods(asking, createEnvoyHttp(createAnswerVisitor(render)));
+  return {
+    prefixRoutes: [createGateRoute(asking, dialects, browserRoutes)],
+    services: [registerService(Authorization, check)],
+  };
 }
