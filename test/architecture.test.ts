@@ -159,6 +159,8 @@ const rooms: Rooms = {
   "gate/identity": ["lib", "gate/decisions"],
   // How each kind of proxy asks, and what it makes of an answer.
   "gate/dialects": ["lib", "http", "html", "assembly", "gate/asks", "gate/decisions"],
+  // Texts for the command line.
+  "gate/proxy-files": [],
   gate: ["assembly", "db", "gate/decisions", "gate/directory", "gate/identity", "gate/dialects"],
   pages: ["lib", "http", "html", "assembly", "principals", "users", "sessions", "passkeys", "auth"],
   // What goes wrong, in the words of each wire: the one place that translates refusals.
@@ -233,6 +235,8 @@ const rooms: Rooms = {
     "storage",
     "app",
     "sealed-columns",
+    "frontdoor/frontends",
+    "gate/proxy-files",
   ],
   main: ["lib", "commands"],
 };

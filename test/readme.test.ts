@@ -2,12 +2,14 @@
  * The README's and the docs' commands, run as they stand. Only what a reader
  * would fill in is filled in: the port, the credential, the data directory.
  */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { listPages } from "./parts/documentation.ts";
 import { send } from "./parts/http.ts";
 import { runVestibule, startServer, type TestServer } from "./parts/server.ts";
 
@@ -107,7 +109,7 @@ describe("the README", () => {
   });
 
   it("links to what is there", () => {
-    for (const page of ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)]) {
+    for (const page of ["README.md", ...listPages()]) {
       const source = readFileSync(join(root, page), "utf8");
       for (const [, target = ""] of source.matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)) {
         expect(() => readFileSync(join(root, page, "..", target)), `${page} → ${target}`).not.toThrow(

@@ -6,6 +6,7 @@
 import { parseArgs } from "node:util";
 import { type Command, type CommandContext, UsageError } from "./commands/command.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { gateCommand } from "./commands/gate.ts";
 import { keysCommand } from "./commands/keys.ts";
 import { migrateCommand } from "./commands/migrate.ts";
 import { serveCommand } from "./commands/serve.ts";
@@ -24,6 +25,7 @@ Usage: vestibule [--config <file>] <command>
   keys rotate [--now]  publish a new signing key; it signs in 15 minutes, or at once
   keys revoke <kid>    drop a signing key; its tokens are refused at once
   keys reencrypt       seal everything with the first encryption key, forget the others
+  gate config <proxy>  print the files that put nginx, Caddy, HAProxy, Traefik or Envoy before the gate
   doctor               check the configuration, the database and the keys
 
 Settings come from the environment (VESTIBULE_…) and a YAML file; see
@@ -33,6 +35,7 @@ const commands: Readonly<Record<string, Command>> = {
   serve: serveCommand,
   migrate: migrateCommand,
   keys: keysCommand,
+  gate: gateCommand,
   doctor: doctorCommand,
 };
 

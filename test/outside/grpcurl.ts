@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import type { DescService } from "@bufbuild/protobuf";
-import { readBlocks, runShell } from "../parts/documentation.ts";
+import { listPages, readBlocks, runShell } from "../parts/documentation.ts";
 import type { Part, PartContext } from "../parts/part.ts";
 import { runProgram } from "../parts/program.ts";
 import { startServer } from "../parts/server.ts";
@@ -27,7 +27,7 @@ async function readServices(): Promise<DescService[]> {
 }
 
 async function runDocumented(context: PartContext, grpcurl: string): Promise<void> {
-  const pages = ["README.md", ...readdirSync(join(root, "docs")).map((name) => `docs/${name}`)];
+  const pages = ["README.md", ...listPages()];
   const blocks = pages.flatMap((page) =>
     readBlocks(page)
       .filter((block) => /\bgrpcurl\b/.test(block))

@@ -1,7 +1,7 @@
 /** The commands of a page, run as a reader would run them. */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -77,4 +77,10 @@ export function followShell(block: string, server: Place, variables: Variables =
       await closed;
     },
   };
+}
+
+/** Every page of `docs/`, as a path from the root. */
+export function listPages(): string[] {
+  const names = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" });
+  return names.filter((name) => name.endsWith(".md")).map((name) => `docs/${name}`);
 }

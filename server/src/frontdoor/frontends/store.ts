@@ -181,6 +181,20 @@ export async function findFrontendAtHost(
   };
 }
 
+/** Frontdoors that have a frontend of that very host name, at most ten, oldest first. */
+export async function findFrontdoorIdsByHostname(reader: Reader, hostname: string): Promise<string[]> {
+  const rows = await reader
+    .selectFrom("custom_frontends as f")
+    .innerJoin("frontdoors as d", "d.id", "f.frontdoor_id")
+    .select("d.id")
+    .where("f.hostname", "=", hostname)
+    .where("d.deleted_at", "is", null)
+    .orderBy("d.id")
+    .limit(10)
+    .execute();
+  return rows.map(({ id }) => id);
+}
+
 /** Stores a new frontend. @throws a unique violation when the host name is taken */
 export async function insertFrontend(tx: Tx, frontend: FrontendDraft, now: Date): Promise<void> {
   await tx

@@ -8,11 +8,11 @@ import { createRenderPage } from "../../html/frame.ts";
 import { silentLog } from "../../lib/log.ts";
 import type { GateAsk } from "../asks/ask.ts";
 import type { GateDecision } from "../decisions/decision.ts";
+import { frontdoorId } from "../test-support.ts";
 import { createAsking } from "./answer-ask.ts";
 import { createAnswerVisitor } from "./denial.ts";
 import { createEnvoyHttp } from "./envoy-http.ts";
 import { createCheckMethods } from "./handler.ts";
-import { frontdoorId } from "./test-support.ts";
 
 type CheckInit = MessageInitShape<typeof CheckRequestSchema>;
 
