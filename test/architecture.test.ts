@@ -145,6 +145,7 @@ const rooms: Rooms = {
     "lib",
     "http",
     "assembly",
+    "db",
     "changes",
     "signatures",
     "principals",

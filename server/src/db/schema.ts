@@ -36,6 +36,7 @@ export interface Schema {
   auth_provider_counts: AuthProviderCountRow;
   auth_provider_changes: AuthProviderChangeRow;
   auth_provider_api_keys: AuthProviderApiKeyRow;
+  api_key_uses: ApiKeyUsesRow;
   custom_frontends: CustomFrontendRow;
   custom_frontend_providers: CustomFrontendProviderRow;
   idempotency_keys: IdempotencyKeyRow;
@@ -392,6 +393,19 @@ export interface AuthProviderApiKeyRow {
   created_at: number;
   expires_at: number;
   last_used_at: number | null;
+}
+
+/** How often a key came in at a frontend in a window. */
+export interface ApiKeyUsesRow {
+  /** No reference: rows go when they are over. */
+  frontend_id: string;
+  key_id: string;
+  per_seconds: number;
+  /** Start of the window. */
+  window_at: number;
+  count: number;
+  /** When nobody asks about it any more. */
+  ends_at: number;
 }
 
 export interface CustomFrontendRow {

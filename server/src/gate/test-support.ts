@@ -2,14 +2,16 @@
 import type { AuditRefusal } from "../audit/audit.ts";
 import type { ChangeListener } from "../changes/feed.ts";
 import type { ChangeTopic } from "../changes/topics.ts";
+import type { Database } from "../db/database.ts";
 import { defaultPolicy, type FrontendAtHost, type FrontendPolicy } from "../frontdoor/frontends/frontend.ts";
 import type { ProviderTypeName } from "../frontdoor/provider-types/provider-type.ts";
 import { createProviderTypes, type ProviderTypes } from "../frontdoor/provider-types/provider-types.ts";
 import { createTestContext, makeKey, type TestContext } from "../frontdoor/provider-types/test-support.ts";
+import { DomainError } from "../lib/errors.ts";
 import type { JsonObject } from "../lib/json.ts";
-import type { Log } from "../lib/log.ts";
+import { type Log, silentLog } from "../lib/log.ts";
 import { hashSecret, newSecret } from "../lib/secrets.ts";
-import { createFailureLimits } from "../limits/failure-limits.ts";
+import { createFailureLimits, type FailureLimits } from "../limits/failure-limits.ts";
 import { WindowCounts } from "../limits/window-counts.ts";
 import type { GateAsk } from "./asks/ask.ts";
 import { Decider } from "./decisions/decide.ts";
@@ -55,7 +57,7 @@ class FakeFeed {
 const jwks = { keys: [issuerKey.jwk] } as unknown as JsonObject;
 
 /** Providers of each kind that judge here, by the names that {@link TestGate.serve} takes. */
-const definitions = {
+export const definitions = {
   jwt: { type: "JWT", data: { issuer, audiences: ["app"], jwks } },
   jwtElsewhere: { type: "JWT", data: { issuer, audiences: ["elsewhere"], jwks } },
   keys: { type: "API_KEY", data: {} },
@@ -89,9 +91,6 @@ export class TestGate {
   constructor(context: TestContext = createTestContext(), changeTypes = (types: ProviderTypes) => types) {
     this.context = context;
     this.types = changeTypes(createProviderTypes(context));
-    const failed = new WindowCounts({ windowMs: 60_000, maxKeys: 100 });
-    const good = new Set<string>();
-    const now = () => context.clock.now();
     const log: Log = {
       debug: () => {},
       info: () => {},
@@ -108,21 +107,8 @@ export class TestGate {
       judge: createJudge(log),
       makeIdentityHeaders: this.#makeHeaders,
       feed: this.feed,
-      keyRates: new KeyRates(context),
-      failures: createFailureLimits({
-        counts: {
-          addTogether: async (key) => failed.add(key, now()),
-          total: (key) => failed.total(key, now()),
-          add: (key) => failed.add(key, now()),
-          secondsUntilBelow: (key, limit) => failed.secondsUntilBelow(key, limit, now()),
-        },
-        goodClients: {
-          note: ({ block, clientId }) => void good.add(`${block} ${clientId}`),
-          isKnown: async ({ block, clientId }) => good.has(`${block} ${clientId}`),
-        },
-        perClient: 20,
-        perAddress: 100,
-      }),
+      keyRates: new KeyRates({ ...context, log: silentLog, database: noDatabase }),
+      failures: createTestFailures(context),
       isOwnSession: (cookie) => cookie.startsWith("ours"),
       onDecision: this.recorder.note,
       clock: context.clock,
@@ -199,6 +185,32 @@ export class TestGate {
     return (await this.ask(...asked)).reason;
   }
 }
+
+/** Limits on failures, of one process. */
+export function createTestFailures({ clock }: Pick<TestContext, "clock">): FailureLimits {
+  const failed = new WindowCounts({ windowMs: 60_000, maxKeys: 100 });
+  const good = new Set<string>();
+  return createFailureLimits({
+    counts: {
+      addTogether: async (key) => failed.add(key, clock.now()),
+      total: (key) => failed.total(key, clock.now()),
+      add: (key) => failed.add(key, clock.now()),
+      secondsUntilBelow: (key, limit) => failed.secondsUntilBelow(key, limit, clock.now()),
+    },
+    goodClients: {
+      note: ({ block, clientId }) => void good.add(`${block} ${clientId}`),
+      isKnown: async ({ block, clientId }) => good.has(`${block} ${clientId}`),
+    },
+    perClient: 20,
+    perAddress: 100,
+  });
+}
+
+/** One that is away. */
+export const noDatabase: Pick<Database, "transaction" | "afterCommit"> = {
+  transaction: () => Promise.reject(new DomainError("UNAVAILABLE")),
+  afterCommit: () => {},
+};
 
 /** A visitor's request as a dialect would have read it. */
 export function toAsk(

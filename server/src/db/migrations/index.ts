@@ -10,6 +10,7 @@ import * as signIn from "./20261123-sign-in.ts";
 import * as frontdoor from "./20261124-frontdoor.ts";
 import * as auditActions from "./20261127-audit-actions.ts";
 import * as deletedFrontdoors from "./20261127-deleted-frontdoors.ts";
+import * as apiKeyUses from "./20261129-api-key-uses.ts";
 import * as frontendSettings from "./20261129-frontend-settings.ts";
 import * as knownClients from "./20261129-known-clients.ts";
 import * as organizationFounders from "./20261129-organization-founders.ts";
@@ -44,4 +45,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261129T200100_restored_order", up: restoredOrder.up },
   { name: "20261129T204700_organizations_made", up: organizationsMade.up },
   { name: "20261129T220700_frontend_settings", up: frontendSettings.up },
+  { name: "20261129T230731_api_key_uses", up: apiKeyUses.up },
 ];

@@ -2,14 +2,18 @@ import { byLabel, counter } from "../../assembly/metric.ts";
 import type { Room } from "../../assembly/room.ts";
 import type { AuditTrail } from "../../audit/audit.ts";
 import { listCacheMetrics } from "../../changes/cache-metrics.ts";
+import type { Database } from "../../db/database.ts";
+import { createExpirySweep } from "../../db/sweep.ts";
 import { Decider, type DeciderOptions } from "./decide.ts";
 import type { Decide } from "./decision.ts";
 import { createJudge } from "./judge.ts";
+import { deletePastKeyUses } from "./key-rate-store.ts";
 import { KeyRates } from "./key-rates.ts";
 import { createDecisionRecorder, type DecisionRecorder } from "./record.ts";
 
 /** What deciding stands on. */
 export interface DecisionParts extends Omit<DeciderOptions, "judge" | "keyRates" | "onDecision"> {
+  readonly database: Database;
   readonly audit: Pick<AuditTrail, "refuse">;
 }
 
@@ -23,10 +27,11 @@ export interface DecisionsRoom extends Room {
 /** Puts the gate's decisions together. */
 export function assembleDecisions(parts: DecisionParts): DecisionsRoom {
   const recorder = createDecisionRecorder(parts.audit);
+  const keyRates = new KeyRates(parts);
   const decider = new Decider({
     ...parts,
     judge: createJudge(parts.log),
-    keyRates: new KeyRates(parts),
+    keyRates,
     onDecision: recorder.note,
   });
   return {
@@ -38,5 +43,9 @@ export function assembleDecisions(parts: DecisionParts): DecisionsRoom {
       ),
       ...listCacheMetrics({ gate_admissions: decider.cache }),
     ],
+    sweeps: [
+      { kind: "api_key_uses", run: createExpirySweep(parts.database, parts.clock, deletePastKeyUses) },
+    ],
+    closing: [{ name: "uses of API keys", moment: "writes", ms: 2_000, run: () => keyRates.flush() }],
   };
 }

@@ -13,7 +13,6 @@ import { hash } from "node:crypto";
 import type { LRUCache } from "lru-cache";
 import { InvalidatedCache } from "../../changes/cache.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
-import type { ApiKeyRate } from "../../frontdoor/frontends/frontend.ts";
 import type { ProviderCredential, ProviderIdentity } from "../../frontdoor/provider-types/provider-type.ts";
 import { type Clock, clockSlackMs } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
@@ -35,7 +34,7 @@ import type {
   MakeIdentityHeaders,
 } from "./decision.ts";
 import type { JudgeCredential } from "./judge.ts";
-import type { KeyRates } from "./key-rates.ts";
+import type { KeyRates, RatedKey } from "./key-rates.ts";
 import { decideWithoutIdentity, findPolicyRefusal } from "./policy.ts";
 import { type GateReason, gateReasons } from "./reasons.ts";
 
@@ -65,7 +64,7 @@ interface Admission {
   readonly dependsOn: readonly string[];
   readonly weight: number;
   /** Of an API key where the policy bounds its use. */
-  readonly rate?: { readonly key: string; readonly of: ApiKeyRate };
+  readonly rate?: RatedKey;
   noteUse?(): void;
 }
 
@@ -328,7 +327,7 @@ export class Decider {
         endsAt?.getTime() ?? Number.POSITIVE_INFINITY,
       ),
       dependsOn: found?.identity.dependsOn ?? [],
-      weight: Math.ceil(bytes / 1024),
+      weight: 1 + Math.floor(bytes / 1024),
       ...(rate && { rate }),
       ...(found?.identity.noteUse && { noteUse: found.identity.noteUse }),
     };
@@ -337,7 +336,7 @@ export class Decider {
   #letIn(ask: GateAsk, frontend: GateFrontend, admission: Admission): GateDecision {
     const { keyRates, isOwnSession } = this.#options;
     const { rate, allowed } = admission;
-    const retryAfterSeconds = rate === undefined ? 0 : keyRates.take(rate.key, rate.of);
+    const retryAfterSeconds = rate === undefined ? 0 : keyRates.take(rate);
     if (retryAfterSeconds > 0) {
       return this.#tell(ask, frontend, { isAllowed: false, reason: "KEY_RATE", retryAfterSeconds });
     }
@@ -378,7 +377,7 @@ function toRate(
   { subject }: ProviderIdentity,
 ): Admission["rate"] {
   if (kind !== "api_key" || keyRate === undefined) return undefined;
-  return { key: `${id} ${subject} ${keyRate.perSeconds}`, of: keyRate };
+  return { frontendId: id, keyId: subject, rate: keyRate };
 }
 
 function measure({ lines }: IdentityHeaders): number {

@@ -1,9 +1,12 @@
 import { expect, test } from "vitest";
+import { silentLog } from "../../lib/log.ts";
+import { noDatabase } from "../test-support.ts";
 import { KeyRates } from "./key-rates.ts";
 
 function setUp(startMs = 0) {
   let nowMs = startMs;
-  const rates = new KeyRates({ clock: { now: () => new Date(nowMs) } });
+  const clock = { now: () => new Date(nowMs) };
+  const rates = new KeyRates({ clock, log: silentLog, database: noDatabase });
   return {
     rates,
     at: (seconds: number) => {
@@ -14,9 +17,13 @@ function setUp(startMs = 0) {
 
 const rate = { requests: 10, perSeconds: 100 };
 
+function take(rates: KeyRates, keyId = "k"): number {
+  return rates.take({ frontendId: "f", keyId, rate });
+}
+
 /** How many of so many uses come in. */
 function use(rates: KeyRates, times: number, key = "k"): number {
-  return Array.from({ length: times }, () => rates.take(key, rate)).filter((wait) => wait === 0).length;
+  return Array.from({ length: times }, () => take(rates, key)).filter((wait) => wait === 0).length;
 }
 
 test("as many as it may, each key by itself", () => {
@@ -43,14 +50,14 @@ test.each([0, 30, 99])("says when there is room again: after %d s it is true", (
   const { rates, at } = setUp();
   at(start);
   use(rates, 10);
-  const wait = rates.take("k", rate);
+  const wait = take(rates);
   at(start + wait);
-  expect(rates.take("k", rate)).toBe(0);
+  expect(take(rates)).toBe(0);
   const { rates: others, at: atOthers } = setUp();
   atOthers(start);
   use(others, 10);
   atOthers(start + wait - 1.001);
-  expect(others.take("k", rate)).toBeGreaterThan(0);
+  expect(take(others)).toBeGreaterThan(0);
 });
 
 test("refused uses do not count", () => {

@@ -2,20 +2,40 @@
  * How often each API key comes in at a frontend.
  *
  * A window that slides: what came in the one before counts by the share of it
- * that still lies within reach. Two numbers for each key, whatever its rate.
+ * that still lies within reach. A few numbers for each key, whatever its rate.
+ *
+ * Asking is a look into memory. Behind it this process tells the table, a few
+ * times a second, which keys came in, and hears how often they did elsewhere;
+ * without the database each process counts for itself.
  */
 import type { LRUCache } from "lru-cache";
+import type { Database, Tx } from "../../db/database.ts";
+import { WriteBehind, type WriteBehindOptions } from "../../db/write-behind.ts";
 import type { ApiKeyRate } from "../../frontdoor/frontends/frontend.ts";
-import type { Clock } from "../../lib/clock.ts";
 import { createLru } from "../../lib/lru.ts";
+import { addKeyUses, findKeyUses, type KeyWindow } from "./key-rate-store.ts";
 
-/** Uses of one key in two windows. */
-interface KeyUses {
-  /** Start of the present window, in milliseconds since the epoch. */
-  windowAtMs: number;
-  count: number;
+export interface KeyRatesOptions extends Pick<WriteBehindOptions<object>, "clock" | "log" | "flushAfterMs"> {
+  readonly database: Pick<Database, "transaction" | "afterCommit">;
+}
+
+/** An API key at a frontend, for so long a window. */
+export interface RatedKey {
+  readonly frontendId: string;
+  readonly keyId: string;
+  readonly rate: ApiKeyRate;
+}
+
+/** Uses of one key in a window. */
+interface KeyUses extends KeyWindow {
+  /** What the table said last, of all processes together. */
+  shared: number;
+  /** Counted here, not in the table yet. */
+  own: number;
   /** In the window before. */
   before: number;
+  /** Whether that is of this process's own memory, and the table may know more. */
+  isBeforeUnknown: boolean;
 }
 
 /** How many keys are told apart; the least recently used ones are forgotten first. */
@@ -23,44 +43,86 @@ const rememberedKeys = 50_000;
 
 /** @see the head of this file */
 export class KeyRates {
-  readonly #clock: Clock;
+  readonly #options: KeyRatesOptions;
   readonly #uses: LRUCache<string, KeyUses>;
+  readonly #untold: WriteBehind<{ readonly uses: KeyUses }>;
 
-  constructor(options: { readonly clock: Clock }) {
-    this.#clock = options.clock;
+  constructor(options: KeyRatesOptions) {
+    this.#options = options;
     this.#uses = createLru(rememberedKeys);
+    this.#untold = new WriteBehind({
+      ...options,
+      what: "uses of API keys",
+      keyOf: ({ uses }) => `${uses.keyId} ${uses.frontendId} ${uses.perSeconds} ${uses.windowAt.getTime()}`,
+      everyMs: 0,
+      write: (tx, notes) => this.#tell(tx, notes),
+    });
   }
 
   /** Counts a use, if there is room for it: 0 then, else whole seconds until there is. */
-  take(key: string, { requests, perSeconds }: ApiKeyRate): number {
-    const nowMs = this.#clock.now().getTime();
-    const windowMs = perSeconds * 1000;
-    const uses = this.#find(key, Math.floor(nowMs / windowMs) * windowMs, windowMs);
-    const left = 1 - (nowMs - uses.windowAtMs) / windowMs;
-    if (uses.count + uses.before * left + 1 <= requests) {
-      uses.count += 1;
+  take(key: RatedKey): number {
+    const { requests, perSeconds } = key.rate;
+    const nowMs = this.#options.clock.now().getTime();
+    const uses = this.#find(key, nowMs);
+    const elapsedSeconds = (nowMs - uses.windowAt.getTime()) / 1000;
+    const count = uses.shared + uses.own;
+    if (count + uses.before * (1 - elapsedSeconds / perSeconds) + 1 <= requests) {
+      uses.own += 1;
+      this.#untold.note({ uses });
       return 0;
     }
-    return Math.max(
-      1,
-      Math.ceil(secondsUntilRoom(uses, requests, perSeconds) - (nowMs - uses.windowAtMs) / 1000),
-    );
+    const roomAtSeconds = findRoom(count, uses.before, key.rate);
+    return Math.max(1, Math.ceil(roomAtSeconds - elapsedSeconds));
   }
 
-  #find(key: string, windowAtMs: number, windowMs: number): KeyUses {
-    const known = this.#uses.get(key);
-    if (known?.windowAtMs === windowAtMs) return known;
-    const before = known?.windowAtMs === windowAtMs - windowMs ? known.count : 0;
-    const fresh = { windowAtMs, count: 0, before };
-    this.#uses.set(key, fresh);
+  /** Tells the table what it does not know, and hears what others did. Never rejects. */
+  flush(): Promise<void> {
+    return this.#untold.flush();
+  }
+
+  #find({ frontendId, keyId, rate: { perSeconds } }: RatedKey, nowMs: number): KeyUses {
+    const windowMs = perSeconds * 1000;
+    const windowAtMs = Math.floor(nowMs / windowMs) * windowMs;
+    const place = `${frontendId} ${keyId} ${perSeconds}`;
+    const known = this.#uses.get(place);
+    if (known?.windowAt.getTime() === windowAtMs) return known;
+    const isNext = known?.windowAt.getTime() === windowAtMs - windowMs;
+    const fresh: KeyUses = {
+      frontendId,
+      keyId,
+      perSeconds,
+      windowAt: new Date(windowAtMs),
+      shared: 0,
+      own: 0,
+      before: isNext ? known.shared + known.own : 0,
+      isBeforeUnknown: true,
+    };
+    this.#uses.set(place, fresh);
     return fresh;
+  }
+
+  async #tell(tx: Tx, notes: readonly { readonly uses: KeyUses }[]): Promise<void> {
+    for (const { uses } of notes) {
+      const told = uses.own;
+      const shared = await addKeyUses(tx, uses, told);
+      const before = uses.isBeforeUnknown ? await findKeyUses(tx, toWindowBefore(uses)) : 0;
+      this.#options.database.afterCommit(tx, () => {
+        uses.shared = shared;
+        uses.own -= told;
+        uses.before = Math.max(uses.before, before);
+        uses.isBeforeUnknown = false;
+      });
+    }
   }
 }
 
-/** Seconds from the start of the present window. */
-function secondsUntilRoom({ count, before }: KeyUses, requests: number, perSeconds: number): number {
+function toWindowBefore(window: KeyWindow): KeyWindow {
+  return { ...window, windowAt: new Date(window.windowAt.getTime() - window.perSeconds * 1000) };
+}
+
+/** When there is room for another use, in seconds from the start of the present window. */
+function findRoom(count: number, before: number, { requests, perSeconds }: ApiKeyRate): number {
   const room = requests - 1;
   // In this window the one before fades; in the next this one does.
-  if (count <= room) return perSeconds * (1 - (room - count) / before);
-  return perSeconds * (2 - room / count);
+  return count <= room ? perSeconds * (1 - (room - count) / before) : perSeconds * (2 - room / count);
 }
