@@ -117,6 +117,16 @@ const rooms: Rooms = {
     "frontdoor/provider-types",
     "frontdoor/providers",
   ],
+  "frontdoor/proxy-tokens": [
+    "lib",
+    "assembly",
+    "db",
+    "changes",
+    "principals",
+    "audit",
+    "organizations",
+    "frontdoor/frontdoors",
+  ],
   "frontdoor/watch": [
     "lib",
     "assembly",
@@ -136,6 +146,7 @@ const rooms: Rooms = {
     "frontdoor/providers",
     "frontdoor/api-keys",
     "frontdoor/frontends",
+    "frontdoor/proxy-tokens",
     "frontdoor/watch",
   ],
   // What a proxy asks, read by a strict grammar.

@@ -431,6 +431,17 @@ const steps: readonly Step[] = [
     () => ["custom_frontend.delete", "custom-frontend", kept.frontend],
   ),
   manage(
+    "FrontdoorService/CreateProxyToken",
+    () => ({ frontdoor_id: kept.door, title: "edge" }),
+    () => ["proxy_token.create", "proxy-token", kept.proxyToken],
+    { ...inOrg, keep: ({ proxyToken }) => ({ proxyToken: proxyToken.id }) },
+  ),
+  manage(
+    "FrontdoorService/DeleteProxyToken",
+    () => ({ frontdoor_id: kept.door, id: kept.proxyToken }),
+    () => ["proxy_token.delete", "proxy-token", kept.proxyToken],
+  ),
+  manage(
     "FrontdoorAuthProviderService/DeleteAuthProvider",
     () => ofProvider(),
     () => ["auth_provider.delete", "auth-provider", kept.provider],

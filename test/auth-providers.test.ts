@@ -85,6 +85,7 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
       watch,
       key,
       frontend,
+      proxyToken,
     ] = readBlocks("docs/auth-providers.md", "sh") as [string, ...string[]];
     const variables: Record<string, string> = { BASE: server.url };
     const run = async (block = "") => JSON.parse((await runShell(block, server, variables)) || "null");
@@ -139,6 +140,10 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
     });
     expect(await run(remove)).toBeNull();
     variables.ID = await createProvider(variables.F ?? "", { name: "keys", type: "API_KEY", data: {} });
+    expect(await run(proxyToken)).toMatchObject({
+      title: "edge proxies",
+      token: expect.stringMatching(/^vstp_/),
+    });
     expect(await run(key)).toMatchObject({ title: "build server", key: expect.stringMatching(/^vstk_/) });
   });
 

@@ -71,6 +71,22 @@ async function createMachine(server: TestServer, service: string): Promise<Machi
   };
 }
 
+/** Makes what lets visitors and proxies in at a frontdoor. */
+async function createDoorSecrets(server: TestServer): Promise<{ apiKey: string; proxyToken: string }> {
+  const post = async (path: string, body: object) => {
+    const headers = { "content-type": "application/json", ...basic(server) };
+    const answer = await send(`${server.url}${path}`, { headers, body: JSON.stringify(body) });
+    expect(answer.status, answer.text).toBe(201);
+    return answer.json;
+  };
+  const { id: door } = await post("/frontdoor", {});
+  const draft = { name: "keys", type: "API_KEY", data: {} };
+  const { id: provider } = await post(`/frontdoor/${door}/auth-providers`, draft);
+  const { key } = await post(`/frontdoor/${door}/auth-providers/${provider}/api-keys`, {});
+  const { token } = await post(`/frontdoor/${door}/proxy-tokens`, {});
+  return { apiKey: key, proxyToken: token };
+}
+
 /** An assertion of the machine's; `sub` may be another's. */
 async function sign(machine: Machine, audience: string, sub = machine.id): Promise<string> {
   const key = await importPKCS8(machine.privateKey, "RS256").catch(() =>
@@ -157,6 +173,7 @@ async function misplace(server: TestServer, text: string, asManager: Record<stri
   }
   await rpc("AuthService/GetCurrentUser", {}, { "x-user-token": broken });
   await rpc("AuthService/GetCurrentUser", {}, { cookie: `sid=${text}` });
+  await rpc("AuthService/GetCurrentUser", {}, { "x-api-key": text, "x-vestibule-proxy-token": text });
   await rpc("AuthService/AuthToken", {}, { ...asManager, "x-project": text });
   await rpc("AuthService/AuthToken", { grant_type: text, client_id: text, client_secret: text });
   await rpc("AuthService/AuthToken", {
@@ -255,6 +272,7 @@ it("prints, counts, records, traces, stores and answers no secret", { timeout: 6
     { id: machine.id, org_id: "default", secret_id: machine.clientId },
     basic(server),
   );
+  const { apiKey, proxyToken } = await createDoorSecrets(server);
   const foreign = await sign(machine, "https://elsewhere.example.com");
 
   const secrets = {
@@ -265,6 +283,8 @@ it("prints, counts, records, traces, stores and answers no secret", { timeout: 6
     "the collector's key": keys.collector,
     "a rotated secret": rotated.secret.secret,
     "an assertion for elsewhere": foreign,
+    "an API key": apiKey,
+    "a proxy token": proxyToken,
     ...Object.fromEntries(
       machines.flatMap((each, index) => [
         [`client secret ${index}`, each.clientSecret],
@@ -280,6 +300,8 @@ it("prints, counts, records, traces, stores and answers no secret", { timeout: 6
     issued[0] ?? "",
     foreign,
     server.clientSecret,
+    apiKey,
+    proxyToken,
   ];
   for (const text of misplaced) await misplace(server, text, basic(server));
 

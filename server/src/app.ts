@@ -227,7 +227,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       onDoubt: (listener) => feed.subscribe({ onChange: listener, onReset: listener }),
     }),
   );
-  const { types } = house.add(
+  const { types, proxies } = house.add(
     assembleFrontdoor({
       ...ground,
       ...streams,
@@ -247,8 +247,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
     assembleGate({
       ...ground,
       types,
-      // No proxy has a token yet.
-      isProxyToken: () => false,
+      isProxyToken: proxies.isGood,
       sign: tokens.sign,
       answerJwks: tokens.answerJwks,
       publicUrl,

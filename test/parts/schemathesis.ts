@@ -141,6 +141,7 @@ async function seedServer(server: TestServer): Promise<Known[]> {
     `${inside}/custom-frontends`,
     ten.map((name) => ({ hostname: `${name}.example` })),
   );
+  const proxyTokens = await make(`${inside}/proxy-tokens`, [{ title: "one" }, { title: "two" }]);
   const service = "/vestibule.v1.ServiceUserService";
   const { serviceuser } = await post(`${service}/CreateServiceUser`, {
     org_id: "default",
@@ -160,6 +161,7 @@ async function seedServer(server: TestServer): Promise<Known[]> {
     { path: /frontdoor\/\{id\}/, methods: ["GET"], values: { id: [frontdoor] } },
     { path: /frontdoor\/\{id\}/, methods: ["DELETE"], values: { id: frontdoors } },
     { path: /custom-frontends\/\{id\}/, methods: all, values: { id: frontends } },
+    { path: /proxy-tokens\/\{id\}/, methods: all, values: { id: proxyTokens } },
     { path: provider, methods: ["GET", "POST", "PATCH", "PUT"], values: { id: [kept, keyProvider] } },
     { path: provider, methods: ["DELETE"], values: { id: providers } },
     { path: /\{id\}\/api-keys/, methods: all, values: { id: [keyProvider] } },

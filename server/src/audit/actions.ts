@@ -19,6 +19,7 @@ export interface ActionSpec {
 const credential = ["service_user_id", "title"] as const;
 const provider = ["frontdoor", "name", "type", "enabled", "revision"] as const;
 const frontend = ["frontdoor", "hostname", "providers"] as const;
+const proxyToken = ["frontdoor", "title"] as const;
 const apiKey = ["frontdoor", "provider", "title", "expires_at"] as const;
 
 /** Every action, as `<noun>.<verb>`. Names are stable: people filter by them, and records are kept for months. */
@@ -101,6 +102,8 @@ export const actions = {
   "custom_frontend.create": { target: "custom-frontend", org: true, details: frontend },
   "custom_frontend.replace": { target: "custom-frontend", org: true, details: frontend },
   "custom_frontend.delete": { target: "custom-frontend", org: true, details: frontend },
+  "proxy_token.create": { target: "proxy-token", org: true, details: proxyToken },
+  "proxy_token.delete": { target: "proxy-token", org: true, details: proxyToken },
   "api_key.create": { target: "api-key", org: true, details: apiKey },
   "api_key.delete": { target: "api-key", org: true, details: apiKey },
   "gate.deny": {

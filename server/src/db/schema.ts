@@ -37,6 +37,7 @@ export interface Schema {
   auth_provider_changes: AuthProviderChangeRow;
   auth_provider_api_keys: AuthProviderApiKeyRow;
   api_key_uses: ApiKeyUsesRow;
+  proxy_tokens: ProxyTokenRow;
   custom_frontends: CustomFrontendRow;
   custom_frontend_providers: CustomFrontendProviderRow;
   idempotency_keys: IdempotencyKeyRow;
@@ -406,6 +407,16 @@ export interface ApiKeyUsesRow {
   count: number;
   /** When nobody asks about it any more. */
   ends_at: number;
+}
+
+export interface ProxyTokenRow {
+  id: string;
+  frontdoor_id: string;
+  title: string;
+  /** SHA-256, base64url. */
+  token_hash: string;
+  created_at: number;
+  last_used_at: number | null;
 }
 
 export interface CustomFrontendRow {

@@ -5,6 +5,8 @@ import { assembleFrontends } from "./frontends/assemble.ts";
 import { assembleProviderTypes, type ProviderTypeParts } from "./provider-types/assemble.ts";
 import type { ProviderTypes } from "./provider-types/provider-types.ts";
 import { assembleProviders, type ProviderParts } from "./providers/assemble.ts";
+import { assembleProxyTokens, type ProxyTokenParts } from "./proxy-tokens/assemble.ts";
+import type { Proxies } from "./proxy-tokens/proxies.ts";
 import { createFrontdoorSweep } from "./sweep.ts";
 import { assembleWatch, type WatchParts } from "./watch/assemble.ts";
 
@@ -13,11 +15,13 @@ export type FrontdoorParts = Parameters<typeof assembleFrontdoors>[0] &
   Omit<ApiKeyParts, "frontdoorAccess"> &
   Omit<ProviderTypeParts, "frontdoorAccess" | "apiKeys"> &
   Omit<ProviderParts, "frontdoorAccess" | "types" | "validator"> &
+  Omit<ProxyTokenParts, "frontdoorAccess"> &
   Omit<WatchParts, "frontdoorAccess">;
 
 /** What the gate judges by. */
 export interface FrontdoorRoom extends Room {
   readonly types: ProviderTypes;
+  readonly proxies: Proxies;
 }
 
 /** Puts the rooms of frontdoors together, from the bottom up. */
@@ -27,14 +31,17 @@ export function assembleFrontdoor(parts: FrontdoorParts): FrontdoorRoom {
   const apiKeys = assembleApiKeys({ ...parts, frontdoorAccess });
   const providerTypes = assembleProviderTypes({ ...parts, frontdoorAccess, apiKeys });
   const { types, validator } = providerTypes;
+  const proxyTokens = assembleProxyTokens({ ...parts, frontdoorAccess });
   return {
     types,
+    proxies: proxyTokens.proxies,
     rooms: [
       frontdoors,
       apiKeys,
       providerTypes,
       assembleProviders({ ...parts, frontdoorAccess, types, validator }),
       assembleFrontends({ ...parts, frontdoorAccess }),
+      proxyTokens,
       assembleWatch({ ...parts, frontdoorAccess }),
     ],
     sweeps: [{ kind: "frontdoor_rows", run: createFrontdoorSweep(parts.database, parts.clock) }],

@@ -21,6 +21,7 @@ import { createProviderValidator } from "./provider-types/validate.ts";
 import { DryRunService } from "./providers/dry-run-service.ts";
 import { ProviderList } from "./providers/list.ts";
 import { ProviderService } from "./providers/service.ts";
+import { ProxyTokenService } from "./proxy-tokens/service.ts";
 
 const request = { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} };
 
@@ -84,6 +85,7 @@ export function createRoom(
     providers,
     frontdoors: new FrontdoorService({ ...common, access }),
     frontends: new FrontendService(common),
+    proxyTokens: new ProxyTokenService(common),
     apiKeys: new ApiKeyService({ ...common, maxLiveKeys: 3 }),
     dryRuns: new DryRunService({
       reader: database.reader,

@@ -73,6 +73,7 @@ export const reasons = {
   AUTH_PROVIDER_TYPE_NOT_FOUND: ["not_found", "there is no such type of auth provider"],
   REVISION_NOT_FOUND: ["not_found", "the auth provider has no such revision"],
   API_KEY_NOT_FOUND: ["not_found", "API key not found"],
+  PROXY_TOKEN_NOT_FOUND: ["not_found", "proxy token not found"],
   NAME_TAKEN: ["already_exists", "name is taken"],
   HOSTNAME_TAKEN: ["already_exists", "host name is taken"],
   PASSKEY_TAKEN: ["already_exists", "this passkey is registered already"],

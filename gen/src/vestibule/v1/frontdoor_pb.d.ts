@@ -61,6 +61,54 @@ export declare type Frontdoor = Message<"vestibule.v1.Frontdoor"> & {
 export declare const FrontdoorSchema: GenMessage<Frontdoor>;
 
 /**
+ * What a reverse proxy proves itself with when it asks the gate of a frontdoor.
+ *
+ * @generated from message vestibule.v1.ProxyToken
+ */
+export declare type ProxyToken = Message<"vestibule.v1.ProxyToken"> & {
+  /**
+   * UUIDv7.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Name to show.
+   *
+   * @generated from field: string title = 2;
+   */
+  title: string;
+
+  /**
+   * `vstp_…`, only in the answer of CreateProxyToken: stored as a hash.
+   *
+   * @generated from field: optional string token = 3;
+   */
+  token?: string | undefined;
+
+  /**
+   * When it was created.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 4;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * When it was last used, to a minute; absent if never.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_at = 5;
+   */
+  lastUsedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.ProxyToken.
+ * Use `create(ProxyTokenSchema)` to create a new message.
+ */
+export declare const ProxyTokenSchema: GenMessage<ProxyToken>;
+
+/**
  * A host name, who may come in there, and how they prove who they are.
  *
  * @generated from message vestibule.v1.CustomFrontend

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { CustomFrontend, CustomFrontendPolicy, Frontdoor } from "./frontdoor_pb.js";
+import type { CustomFrontend, CustomFrontendPolicy, Frontdoor, ProxyToken } from "./frontdoor_pb.js";
 
 /**
  * Describes the file vestibule/v1/frontdoor_service.proto.
@@ -550,6 +550,134 @@ export declare type DeleteCustomFrontendResponse = Message<"vestibule.v1.DeleteC
 export declare const DeleteCustomFrontendResponseSchema: GenMessage<DeleteCustomFrontendResponse>;
 
 /**
+ * Request of CreateProxyToken.
+ *
+ * @generated from message vestibule.v1.CreateProxyTokenRequest
+ */
+export declare type CreateProxyTokenRequest = Message<"vestibule.v1.CreateProxyTokenRequest"> & {
+  /**
+   * The frontdoor's id.
+   *
+   * @generated from field: string frontdoor_id = 1;
+   */
+  frontdoorId: string;
+
+  /**
+   * Name to show, at most 200 characters.
+   *
+   * @generated from field: string title = 2;
+   */
+  title: string;
+};
+
+/**
+ * Describes the message vestibule.v1.CreateProxyTokenRequest.
+ * Use `create(CreateProxyTokenRequestSchema)` to create a new message.
+ */
+export declare const CreateProxyTokenRequestSchema: GenMessage<CreateProxyTokenRequest>;
+
+/**
+ * Answer of CreateProxyToken.
+ *
+ * @generated from message vestibule.v1.CreateProxyTokenResponse
+ */
+export declare type CreateProxyTokenResponse = Message<"vestibule.v1.CreateProxyTokenResponse"> & {
+  /**
+   * As created, with the token.
+   *
+   * @generated from field: vestibule.v1.ProxyToken proxy_token = 1;
+   */
+  proxyToken?: ProxyToken | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.CreateProxyTokenResponse.
+ * Use `create(CreateProxyTokenResponseSchema)` to create a new message.
+ */
+export declare const CreateProxyTokenResponseSchema: GenMessage<CreateProxyTokenResponse>;
+
+/**
+ * Request of ListProxyTokens.
+ *
+ * @generated from message vestibule.v1.ListProxyTokensRequest
+ */
+export declare type ListProxyTokensRequest = Message<"vestibule.v1.ListProxyTokensRequest"> & {
+  /**
+   * The frontdoor's id.
+   *
+   * @generated from field: string frontdoor_id = 1;
+   */
+  frontdoorId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.ListProxyTokensRequest.
+ * Use `create(ListProxyTokensRequestSchema)` to create a new message.
+ */
+export declare const ListProxyTokensRequestSchema: GenMessage<ListProxyTokensRequest>;
+
+/**
+ * Answer of ListProxyTokens.
+ *
+ * @generated from message vestibule.v1.ListProxyTokensResponse
+ */
+export declare type ListProxyTokensResponse = Message<"vestibule.v1.ListProxyTokensResponse"> & {
+  /**
+   * Oldest first; two at most.
+   *
+   * @generated from field: repeated vestibule.v1.ProxyToken proxy_tokens = 1;
+   */
+  proxyTokens: ProxyToken[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListProxyTokensResponse.
+ * Use `create(ListProxyTokensResponseSchema)` to create a new message.
+ */
+export declare const ListProxyTokensResponseSchema: GenMessage<ListProxyTokensResponse>;
+
+/**
+ * Request of DeleteProxyToken.
+ *
+ * @generated from message vestibule.v1.DeleteProxyTokenRequest
+ */
+export declare type DeleteProxyTokenRequest = Message<"vestibule.v1.DeleteProxyTokenRequest"> & {
+  /**
+   * The frontdoor's id.
+   *
+   * @generated from field: string frontdoor_id = 1;
+   */
+  frontdoorId: string;
+
+  /**
+   * The token's id.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message vestibule.v1.DeleteProxyTokenRequest.
+ * Use `create(DeleteProxyTokenRequestSchema)` to create a new message.
+ */
+export declare const DeleteProxyTokenRequestSchema: GenMessage<DeleteProxyTokenRequest>;
+
+/**
+ * Answer of DeleteProxyToken.
+ *
+ * @generated from message vestibule.v1.DeleteProxyTokenResponse
+ */
+export declare type DeleteProxyTokenResponse = Message<"vestibule.v1.DeleteProxyTokenResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.DeleteProxyTokenResponse.
+ * Use `create(DeleteProxyTokenResponseSchema)` to create a new message.
+ */
+export declare const DeleteProxyTokenResponseSchema: GenMessage<DeleteProxyTokenResponse>;
+
+/**
  * Frontdoors, and the custom frontends behind them.
  *
  * Every method needs a credential. Viewers of the organization read, managers
@@ -604,8 +732,8 @@ export declare const FrontdoorService: GenService<{
     output: typeof GetFrontdoorResponseSchema;
   },
   /**
-   * Deletes a frontdoor with its providers, their revisions and keys, and its
-   * custom frontends: from the answer on all of it is gone for everybody. What
+   * Deletes a frontdoor with its providers, their revisions and keys, its proxy
+   * tokens and its custom frontends: from the answer on all of it is gone for everybody. What
    * is stored of it is removed by and by, so that a million providers hold up
    * nobody. Managers may. Streams that watch it end.
    *
@@ -672,6 +800,48 @@ export declare const FrontdoorService: GenService<{
     methodKind: "unary";
     input: typeof DeleteCustomFrontendRequestSchema;
     output: typeof DeleteCustomFrontendResponseSchema;
+  },
+  /**
+   * Makes a token that a reverse proxy proves itself with, as
+   * `X-Vestibule-Proxy-Token`, when it asks this frontdoor's gate. It is good
+   * there and nowhere else, and is in this answer only. Managers may.
+   *
+   * A frontdoor has two at most, of which one is to be replaced: make the new
+   * one, give it to the proxies, delete the old one.
+   *
+   * Errors: `resource_exhausted` when the frontdoor has two;
+   * `failed_precondition` ADDRESS_UNPROVEN for a person whose address nobody
+   * has proven.
+   *
+   * @generated from rpc vestibule.v1.FrontdoorService.CreateProxyToken
+   */
+  createProxyToken: {
+    methodKind: "unary";
+    input: typeof CreateProxyTokenRequestSchema;
+    output: typeof CreateProxyTokenResponseSchema;
+  },
+  /**
+   * Lists the proxy tokens of a frontdoor, oldest first, without the tokens
+   * themselves.
+   *
+   * @generated from rpc vestibule.v1.FrontdoorService.ListProxyTokens
+   */
+  listProxyTokens: {
+    methodKind: "unary";
+    input: typeof ListProxyTokensRequestSchema;
+    output: typeof ListProxyTokensResponseSchema;
+  },
+  /**
+   * Deletes a proxy token: a proxy that still has it is refused from the answer
+   * on here, and within a second by every other process. Managers may. Errors:
+   * `not_found`.
+   *
+   * @generated from rpc vestibule.v1.FrontdoorService.DeleteProxyToken
+   */
+  deleteProxyToken: {
+    methodKind: "unary";
+    input: typeof DeleteProxyTokenRequestSchema;
+    output: typeof DeleteProxyTokenResponseSchema;
   },
 }>;
 

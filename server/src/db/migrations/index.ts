@@ -15,6 +15,7 @@ import * as frontendSettings from "./20261129-frontend-settings.ts";
 import * as knownClients from "./20261129-known-clients.ts";
 import * as organizationFounders from "./20261129-organization-founders.ts";
 import * as organizationsMade from "./20261129-organizations-made.ts";
+import * as proxyTokens from "./20261129-proxy-tokens.ts";
 import * as restoredOrder from "./20261129-restored-order.ts";
 import * as sentCodes from "./20261129-sent-codes.ts";
 import * as sessionCompanions from "./20261129-session-companions.ts";
@@ -46,4 +47,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261129T204700_organizations_made", up: organizationsMade.up },
   { name: "20261129T220700_frontend_settings", up: frontendSettings.up },
   { name: "20261129T230731_api_key_uses", up: apiKeyUses.up },
+  { name: "20261129T231900_proxy_tokens", up: proxyTokens.up },
 ];

@@ -91,6 +91,7 @@ describeDatabases("frontdoors", (under) => {
         const said = { hostname: `${provider.id}.example`, providerIds: [provider.id] };
         await room.frontends.create(manager, id, toFrontendDefinition(said));
       }
+      await room.proxyTokens.create(manager, id, "");
       return id;
     }
 
@@ -113,6 +114,7 @@ describeDatabases("frontdoors", (under) => {
       "auth_provider_changes",
       "custom_frontends",
       "idempotency_keys",
+      "proxy_tokens",
     ] as const;
 
     it("are deleted with everything in them: at once for everybody, from the tables by and by", async () => {
@@ -139,6 +141,8 @@ describeDatabases("frontdoors", (under) => {
           () => room.providers.update(manager, ref, { name: "x" }),
           () => room.providers.delete(manager, ref, {}),
           () => room.apiKeys.create(manager, ref, { title: "" }),
+          () => room.proxyTokens.list(manager, id),
+          () => room.proxyTokens.create(manager, id, ""),
           () => room.frontends.get(manager, { frontdoorId: id, id: frontend?.id ?? "" }),
         ];
         for (const call of calls) expect(await reasonOf(call())).toBe("FRONTDOOR_NOT_FOUND");
