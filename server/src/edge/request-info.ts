@@ -44,6 +44,7 @@ export function createRequestInfoReader(options: {
       clientAddress: address,
       fromTrustedProxy,
       userAgent: (findHeader(request, "user-agent") ?? "").slice(0, userAgentLength),
+      connection: "stream" in request ? request.stream.session : request.socket,
       outcome: {},
       doWork,
     };

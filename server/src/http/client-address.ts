@@ -60,21 +60,24 @@ export function createClientAddressRule(
   return ({ peer, xForwardedFor, forwarded, isProven = false }) => {
     const proxy = read(peer);
     if (!proxy.isTrusted && !isProven) return { address: proxy.text, fromTrustedProxy: false };
-    const sent = xForwardedFor === undefined ? readForwarded(forwarded) : xForwardedFor.split(",");
+    const sent = xForwardedFor ?? readForwarded(forwarded);
     let client = proxy;
-    for (const text of sent.reverse()) {
-      const hop = read(text.trim());
+    for (let end = sent.length; end >= 0; ) {
+      const comma = end === 0 ? -1 : sent.lastIndexOf(",", end - 1);
+      const hop = read(sent.slice(comma + 1, end).trim());
       if (!hop.isAddress) break;
       client = hop;
       if (!hop.isTrusted) break;
+      end = comma;
     }
     return { address: client.text, fromTrustedProxy: true };
   };
 }
 
-/** The `for` of every element, in order; an element without one cannot be read and stays as empty text. */
-function readForwarded(header = ""): string[] {
-  return header.split(",").map((element) => /(?:^|;)\s*for\s*=\s*("?)([^";,]*)\1/i.exec(element)?.[2] ?? "");
+/** The `for` of every element, in order, as `X-Forwarded-For` has them; one without cannot be read and stays empty. */
+function readForwarded(header = ""): string {
+  const elements = header.split(",");
+  return elements.map((each) => /(?:^|;)\s*for\s*=\s*("?)([^";,]*)\1/i.exec(each)?.[2] ?? "").join();
 }
 
 /** `192.0.2.1:80` and `[2001:db8::1]:80` without what surrounds the address. */

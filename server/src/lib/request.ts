@@ -13,6 +13,8 @@ export interface RequestInfo {
   /** Whether the peer's own address is in `trusted_proxies`. */
   readonly fromTrustedProxy: boolean;
   readonly userAgent: string;
+  /** Stands for the connection that it came by, where that is known. */
+  readonly connection?: object | undefined;
   /** Set along the way for the access log, metrics and audit. */
   readonly outcome: RequestOutcome;
   /** Absent where nobody bounds it. */

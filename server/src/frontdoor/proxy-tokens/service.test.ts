@@ -10,6 +10,9 @@ import type { Caller } from "../../principals/principal.ts";
 import { createRoom, reasonOf, refusalOf, type TestRoom, toMachine } from "../test-support.ts";
 import { assembleProxyTokens } from "./assemble.ts";
 
+/** All that is asked here comes by one. */
+const connection = {};
+
 describeDatabases("proxy tokens", (under) => {
   let room: TestRoom;
   let orgId: string;
@@ -88,8 +91,8 @@ describeDatabases("proxy tokens", (under) => {
     const { token } = await create();
     const other = (await room.frontdoors.create(manager, "", "")).id;
     const { token: others } = await room.proxyTokens.create(manager, other, "");
-    expect(await proxies.isGood(frontdoorId, token)).toBe(true);
-    expect(proxies.isGood(frontdoorId, token)).toBe(true);
+    expect(await proxies.isGood(frontdoorId, token, connection)).toBe(true);
+    expect(proxies.isGood(frontdoorId, token, connection)).toBe(true);
     for (const bad of [
       others,
       newSecret("vstp"),
@@ -102,12 +105,12 @@ describeDatabases("proxy tokens", (under) => {
       `vstp_${"a".repeat(100_000)}`,
       "",
     ]) {
-      expect(proxies.isGood(frontdoorId, bad), bad.slice(0, 80)).toBe(false);
+      expect(proxies.isGood(frontdoorId, bad, connection), bad.slice(0, 80)).toBe(false);
     }
     for (const door of [other, "nonsense", "019a0000-0000-7000-8000-000000000000", ""]) {
-      expect(await proxies.isGood(door, token), door).toBe(false);
+      expect(await proxies.isGood(door, token, connection), door).toBe(false);
     }
-    expect(await proxies.isGood(other, others)).toBe(true);
+    expect(await proxies.isGood(other, others, connection)).toBe(true);
   });
 
   it("hold and end at once, wherever they are known: by themselves, with their frontdoor, with its organization", async () => {
@@ -116,8 +119,10 @@ describeDatabases("proxy tokens", (under) => {
     await others.feed.start();
     const { proxies: elsewhere } = assemble(others);
     const expectEverywhere = async (token: string, isGood: boolean) => {
-      expect(await proxies.isGood(frontdoorId, token)).toBe(isGood);
-      await eventually(async () => expect(await elsewhere.isGood(frontdoorId, token)).toBe(isGood));
+      expect(await proxies.isGood(frontdoorId, token, connection)).toBe(isGood);
+      await eventually(async () =>
+        expect(await elsewhere.isGood(frontdoorId, token, connection)).toBe(isGood),
+      );
     };
     const { token, record } = await create();
     await expectEverywhere(token, true);
@@ -144,10 +149,10 @@ describeDatabases("proxy tokens", (under) => {
     const { proxies } = house.add(assemble(room));
     const { token } = await create();
     const first = room.context.clock.now();
-    await proxies.isGood(frontdoorId, token);
+    await proxies.isGood(frontdoorId, token, connection);
     room.context.pass(59);
-    await proxies.isGood(frontdoorId, token);
-    await proxies.isGood(frontdoorId, newSecret("vstp"));
+    await proxies.isGood(frontdoorId, token, connection);
+    await proxies.isGood(frontdoorId, newSecret("vstp"), connection);
     await house.close(new Stopping({ log: silentLog, totalMs: 10_000 }));
     expect(await room.proxyTokens.list(viewer, frontdoorId)).toMatchObject([{ lastUsedAt: first }]);
   });
@@ -157,6 +162,6 @@ describeDatabases("proxy tokens", (under) => {
     const { proxies } = assemble(createRoom(database));
     const { token } = await create();
     await database.close();
-    await expect(Promise.resolve(proxies.isGood(frontdoorId, token))).rejects.toThrow();
+    await expect(Promise.resolve(proxies.isGood(frontdoorId, token, connection))).rejects.toThrow();
   });
 });

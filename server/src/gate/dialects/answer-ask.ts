@@ -8,7 +8,6 @@
 import type { Cidr } from "../../http/cidr.ts";
 import { createClientAddressRule } from "../../http/client-address.ts";
 import { DomainError } from "../../lib/errors.ts";
-import { isUuid } from "../../lib/ids.ts";
 import type { Log } from "../../lib/log.ts";
 import type { RequestInfo } from "../../lib/request.ts";
 import type { GateAsk } from "../asks/ask.ts";
@@ -22,8 +21,15 @@ import type { Dialect, ProxyRequest } from "./dialect.ts";
 
 /** What asking takes. */
 export interface AskingOptions {
-  /** Whether a token is one of a frontdoor's; at once where that is in memory. */
-  readonly isProxyToken: (frontdoorId: string, token: string) => boolean | Promise<boolean>;
+  /**
+   * Whether a token that came by a connection is one of a frontdoor's; at once
+   * where that is in memory. Of what is no id of a frontdoor it is not.
+   */
+  readonly isProxyToken: (
+    frontdoorId: string,
+    token: string,
+    connection: object | undefined,
+  ) => boolean | Promise<boolean>;
   readonly decide: Decide;
   /** Takes note of a denial that `decide` has not made. Cheap, and never throws. */
   readonly noteDenied: (asker: Asker, denied: GateDenied) => void;
@@ -93,9 +99,9 @@ export function createAsking(options: AskingOptions): Asking {
     return say(dialect, decision, read, info);
   }
 
-  function isProven({ frontdoorId, lines }: Question): boolean | Promise<boolean> {
-    const token = isUuid(frontdoorId) ? findOnlyLine(lines, proxyTokenHeader) : undefined;
-    return token !== undefined && isProxyToken(frontdoorId.toLowerCase(), token);
+  function isProven({ frontdoorId, lines, info }: Question): boolean | Promise<boolean> {
+    const token = findOnlyLine(lines, proxyTokenHeader);
+    return token !== undefined && isProxyToken(frontdoorId.toLowerCase(), token, info.connection);
   }
 
   return {

@@ -1,5 +1,6 @@
 /** What an answer says of the request that the upstream is to get. */
-import { findLines, type GateAsk } from "../asks/ask.ts";
+import type { GateAsk } from "../asks/ask.ts";
+import { findJoinedLines } from "../asks/visitor-headers.ts";
 import type { GateAllowed, HeaderLine } from "../decisions/decision.ts";
 import { type AnswerHead, noStore } from "./answer.ts";
 
@@ -29,10 +30,10 @@ export function toIdentityHead({ identity }: GateAllowed): AnswerHead {
  * of them, empty where the app is to see nothing.
  */
 export function toReplacingHead(allowed: GateAllowed, { headers }: Pick<GateAsk, "headers">): AnswerHead {
-  const { consumed, keyHeaders, cookie = findLines(headers, "cookie").join("; ") } = allowed;
+  const { consumed, keyHeaders, cookie = findJoinedLines(headers, "cookie", "; ") ?? "" } = allowed;
   const head = toIdentityHead(allowed);
   const tell = (name: string, usual: string) =>
-    head.push(usual, name === consumed ? "" : findLines(headers, name).join(", "));
+    head.push(usual, name === consumed ? "" : (findJoinedLines(headers, name) ?? ""));
   head.push("Cookie", cookie);
   for (const [name, usual] of replacedHeaders) tell(name, usual);
   for (const name of keyHeaders) if (!replacedHeaders.has(name)) tell(name, name);
