@@ -31,6 +31,7 @@ import { assembleUsers } from "./users/assemble.ts";
 import { hasWayInWithoutPasskey } from "./users/identity-service.ts";
 import { findUser } from "./users/store.ts";
 
+/** What a server is built from: its settings, its opened storage, and what tests replace. */
 export interface AppOptions {
   readonly config: Config;
   readonly storage: Storage;

@@ -26,6 +26,7 @@ import { createRetry, createRetryInterceptor, defaultRetryPolicy, type RetryPoli
 import { createAuthorizeInterceptor } from "./tokens/authorize.ts";
 import { type ConnectionOptions, createConnection } from "./transport.ts";
 
+/** Where the server is, and how this program proves who it is. */
 export interface VestibuleOptions extends ConnectionOptions {
   /** Who is calling. Without it calls carry what their own headers say. */
   readonly credentials?: Credential;

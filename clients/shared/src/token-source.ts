@@ -33,6 +33,7 @@ export interface TokenSource {
   reject(token: string): boolean;
 }
 
+/** How a token source gets its tokens, by which clock, and who hears when it cannot. */
 export interface TokenSourceOptions {
   /** Asks for a new token. */
   readonly fetchToken: () => Promise<FetchedToken>;

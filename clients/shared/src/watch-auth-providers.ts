@@ -27,6 +27,7 @@ export interface AuthProviderChange {
   readonly authProvider: AuthProvider;
 }
 
+/** Which frontdoor is watched, until when, and how long its stream may be silent. */
 export interface WatchAuthProvidersOptions {
   readonly frontdoorId: string;
   /** Ends the loop, quietly. */

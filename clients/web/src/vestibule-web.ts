@@ -19,6 +19,7 @@ import { createSignInCalls, type SignedIn, type SignInOptions } from "./sign-in/
 import type { Surroundings } from "./surroundings.ts";
 import { type ConnectionOptions, createTransport } from "./transport.ts";
 
+/** Where the server is, and how the browser reaches it. */
 export interface VestibuleWebOptions extends ConnectionOptions {
   /**
    * Page of yours that providers send people back to, which calls

@@ -45,6 +45,7 @@ function toQuery({ orgId, actorId, targetId, action, result, requestId }: Filter
   return { org: orgId, actorId, targetId, action, result, requestId };
 }
 
+/** Parts that the methods of the audit trail stand on. */
 export interface AuditHandlerOptions {
   readonly service: AuditService;
   /** Proves the caller of a stream anew from what its request carried. */

@@ -24,6 +24,7 @@ interface Window {
   suppressed: number;
 }
 
+/** What bounds the refusals that are recorded one by one. */
 export interface RefusalThrottleOptions {
   /** Takes what was suppressed, once its minute is over. */
   readonly onSuppressed: (refusals: SuppressedRefusals) => void;

@@ -4,6 +4,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { deleteRecordsBefore } from "./store.ts";
 
+/** How long records are kept, and by whose clock. */
 export interface AuditRetentionOptions {
   readonly database: Database;
   readonly clock: Clock;

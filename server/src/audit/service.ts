@@ -42,6 +42,7 @@ export interface RecordAccess {
   ): Promise<{ readonly organization: { readonly id: string } }>;
 }
 
+/** Parts that reading and tailing the trail stand on, and the bounds of a tail. */
 export interface AuditServiceOptions {
   readonly reader: Reader;
   readonly access: RecordAccess;

@@ -21,6 +21,7 @@ import { type AuditRecord, toDetails, toLongText, toShortText } from "./record.t
 import { RefusalThrottle, type SuppressedRefusals } from "./refusal-throttle.ts";
 import { insertRecords, type RecordRow, toRow } from "./store.ts";
 
+/** Where the trail is written, and how much of it may wait for that. */
 export interface DatabaseAuditTrailOptions {
   readonly database: Database;
   readonly clock: Clock;

@@ -19,6 +19,7 @@ import type { Flows } from "./flows.ts";
 import { consumeCode } from "./sent-code-store.ts";
 import type { FinishRequest, Proof, Strategy } from "./strategy.ts";
 
+/** Parts that verifying an answer to a flow stands on, and how many wrong ones a flow takes. */
 export interface AnswerVerifierOptions {
   readonly database: Database;
   readonly flows: Pick<Flows, "consume">;

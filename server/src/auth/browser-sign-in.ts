@@ -46,6 +46,7 @@ export interface FinishedInBrowser extends BrowserAnswer {
   readonly waysToKeep: readonly string[] | undefined;
 }
 
+/** Parts that signing in by browser stands on: the service, the cookies, the headers of a device. */
 export interface BrowserSignInOptions {
   readonly service: SignInService;
   readonly sessions: {

@@ -56,6 +56,7 @@ export type RenderResult = (
   request: Pick<PlainRequest, "header" | "info">,
 ) => PlainResponse | Promise<PlainResponse>;
 
+/** Parts that the callbacks of providers stand on. */
 export interface CallbackRoutesOptions {
   readonly browserSignIn: BrowserSignIn;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;

@@ -30,6 +30,7 @@ export type NewFlow = Omit<store.Flow, "id" | "sealedSecret" | "createdAt" | "ex
   readonly flowSeconds: number;
 };
 
+/** Parts that flows stand on. */
 export interface FlowsOptions {
   readonly database: Database;
   readonly sealer: Sealer;

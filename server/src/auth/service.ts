@@ -100,6 +100,7 @@ export interface FlowPreview {
   readonly isSameBrowser: boolean;
 }
 
+/** Parts that signing in stands on, and the rules that an operator sets. */
 export interface SignInServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;

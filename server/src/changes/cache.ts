@@ -4,6 +4,7 @@ import { createLru } from "../lib/lru.ts";
 import type { ChangeFeed } from "./feed.ts";
 import type { Change, ChangeTopic } from "./topics.ts";
 
+/** Which changes empty a cache, and how much it holds for how long. */
 export interface InvalidatedCacheOptions<V> {
   readonly feed: Pick<ChangeFeed, "isConfirmed" | "subscribe">;
   /** Changes of these topics remove the entry whose key is their subject. */

@@ -36,6 +36,7 @@ export interface ChangeListener {
   onReset(): void;
 }
 
+/** Where the feed reads and writes, and how often it looks. */
 export interface ChangeFeedOptions {
   readonly database: FeedDatabase;
   readonly clock: Clock;

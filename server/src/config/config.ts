@@ -57,6 +57,7 @@ export interface Config {
   readonly authentication: AuthenticationConfig;
 }
 
+/** The address that the one port binds to. */
 export interface ListenConfig {
   /** Name or address; IPv6 without brackets. */
   readonly host: string;
@@ -77,6 +78,7 @@ export type DatabaseConfig =
       readonly url: string;
     };
 
+/** The first credential, made at start for who is to make all others. */
 export interface BootstrapConfig {
   /** UUID in lower case. */
   readonly clientId: string;
@@ -90,11 +92,13 @@ export interface TlsConfig {
   readonly key: string;
 }
 
+/** Pages of other origins that may call by script, with credentials. */
 export interface CorsConfig {
   /** Exact origins, as a browser sends them. */
   readonly allowedOrigins: readonly string[];
 }
 
+/** Exceptions to the rule that nothing is fetched inside the network. */
 export interface EgressConfig {
   /** Internal networks that outgoing fetches may reach. */
   readonly allowCidrs: readonly Cidr[];
@@ -126,16 +130,19 @@ export interface LimitsConfig {
   readonly organizationsPerPerson: number;
 }
 
+/** How the audit trail is kept. */
 export interface AuditConfig {
   /** How long audit records are kept. */
   readonly retentionSeconds: number;
 }
 
+/** How a process stops. */
 export interface ShutdownConfig {
   /** For how long a process that is told to stop goes on accepting connections. */
   readonly graceSeconds: number;
 }
 
+/** What is logged, and in which shape. */
 export interface LogConfig {
   readonly level: LogLevel;
   /** `pretty` for people, `json` one object a line. */
@@ -192,11 +199,13 @@ export interface SpanBatchConfig {
   readonly perExport: number;
 }
 
+/** How the gate answers proxies. */
 export interface GateConfig {
   /** Whether denials tell the proxy their reason in a header. */
   readonly reasonHeader: boolean;
 }
 
+/** How machines and people prove who they are, and what they get for it. */
 export interface AuthenticationConfig {
   readonly session: SessionConfig;
   readonly token: TokenConfig;
@@ -227,6 +236,7 @@ export interface AuthenticationConfig {
   readonly testUsers: TestUsersConfig | undefined;
 }
 
+/** Sessions, their cookies, and the headers that tell of a device. */
 export interface SessionConfig {
   /** 32 ASCII characters; absent when it comes from the data directory. */
   readonly hashSecretKey: string | undefined;
@@ -260,6 +270,7 @@ export interface SessionHeadersConfig {
   readonly clientUserAgent: string;
 }
 
+/** Access tokens: who issues them, for whom, how long they hold, what they say. */
 export interface TokenConfig {
   readonly issuer: string;
   readonly audience: string;

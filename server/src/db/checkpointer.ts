@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { Worker } from "node:worker_threads";
 import type { Log } from "../lib/log.ts";
 
+/** Which file's write-ahead log is written back, and from which size on. */
 export interface CheckpointerOptions {
   /** Of the database file. */
   readonly path: string;

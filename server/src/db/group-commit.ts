@@ -10,6 +10,7 @@ export interface WriteUnit {
   readonly isEnded: boolean;
 }
 
+/** The connection whose commits are shared, and what hears of each. */
 export interface GroupCommitOptions {
   readonly handle: SqliteHandle;
   readonly presence: Pick<FilePresence, "look" | "require">;

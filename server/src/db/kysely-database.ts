@@ -50,6 +50,7 @@ export interface DriverMetrics {
 /** Upper bounds of the durations of transactions, in seconds. */
 const durationBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
+/** What differs between the two databases. */
 export interface KyselyDatabaseParts {
   readonly dialect: "sqlite" | "postgres";
   readonly kysely: Kysely<Schema>;

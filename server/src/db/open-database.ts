@@ -13,6 +13,7 @@ import type { OpenDatabase } from "./kysely-database.ts";
 import { openPostgres } from "./postgres.ts";
 import { openSqlite } from "./sqlite.ts";
 
+/** Which database is opened, and within which times. */
 export interface OpenDatabaseOptions {
   /** `sqlite:<path>` or `postgres://…`. */
   readonly url: string;

@@ -21,6 +21,7 @@ import type { PostgresSessions } from "./postgres-sessions.ts";
  */
 export const liftTimeoutsStatement = "set local statement_timeout = 0";
 
+/** The pool that the dialect draws from, and what it needs around it. */
 export interface PooledParts {
   /** Hands out admitted sessions alone. */
   readonly pool: Pool;

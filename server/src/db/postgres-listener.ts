@@ -7,6 +7,7 @@ import type { PostgresSessions } from "./postgres-sessions.ts";
 const firstRetryMs = 100;
 const longestRetryMs = 2000;
 
+/** Where notifications are listened for, and who is told of failures. */
 export interface PostgresListenerOptions {
   /** Makes a client that is not connected yet. */
   readonly createClient: (config?: ClientConfig) => Client;

@@ -24,6 +24,7 @@ const particulars = `select
 /** Settings whose change the server reports to a session that is idle too, as far as it knows to (Postgres 14, 18). */
 const telling = new Set(["default_transaction_read_only", "in_hot_standby", "search_path"]);
 
+/** The times of the sessions that a pool has. */
 export interface PostgresSessionsOptions {
   /** After how many milliseconds a server that says nothing is given up. */
   readonly timeoutMs: number;

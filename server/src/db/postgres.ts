@@ -10,6 +10,7 @@ import { PostgresSessions } from "./postgres-sessions.ts";
 import type { Schema } from "./schema.ts";
 import { createQueryRecorder } from "./traced-queries.ts";
 
+/** How Postgres is reached, and within which times. */
 export interface PostgresOptions {
   readonly url: string;
   readonly log: Log;

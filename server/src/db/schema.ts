@@ -50,6 +50,7 @@ export interface KnownClientRow {
   seen_at: number;
 }
 
+/** An organization: whoever is a tenant here. */
 export interface OrganizationRow {
   id: string;
   name: string;
@@ -63,6 +64,7 @@ export interface OrganizationRow {
   updated_at: number;
 }
 
+/** A person, known by a mail address. */
 export interface UserRow {
   id: string;
   name: string;
@@ -80,6 +82,7 @@ export interface UserRow {
   updated_at: number;
 }
 
+/** The public half of a passkey (WebAuthn §4). */
 export interface PasskeyRow {
   id: string;
   user_id: string;
@@ -98,6 +101,7 @@ export interface PasskeyRow {
   last_used_at: number | null;
 }
 
+/** A person's role in an organization, one at most. */
 export interface MembershipRow {
   org_id: string;
   user_id: string;
@@ -105,6 +109,7 @@ export interface MembershipRow {
   created_at: number;
 }
 
+/** A project of an organization. */
 export interface ProjectRow {
   id: string;
   org_id: string;
@@ -115,6 +120,7 @@ export interface ProjectRow {
   updated_at: number;
 }
 
+/** A person or a machine that sees a project. */
 export interface ProjectMemberRow {
   project_id: string;
   principal_type: "user" | "serviceuser";
@@ -123,6 +129,7 @@ export interface ProjectMemberRow {
   created_at: number;
 }
 
+/** A machine of an organization. */
 export interface ServiceUserRow {
   id: string;
   org_id: string;
@@ -136,6 +143,7 @@ export interface ServiceUserRow {
   last_used_at: number | null;
 }
 
+/** A credential of a machine; nothing in it opens a door by itself. */
 export interface ServiceUserCredentialRow {
   id: string;
   service_user_id: string;
@@ -161,6 +169,7 @@ export interface ServiceUserUsageRow {
   calls: number;
 }
 
+/** A key that signs access tokens, or has. */
 export interface SigningKeyRow {
   kid: string;
   algorithm: "ES256" | "RS256" | "EdDSA";
@@ -175,12 +184,14 @@ export interface SigningKeyRow {
   retires_at: number | null;
 }
 
+/** An access token that was revoked before its time. */
 export interface RevokedTokenRow {
   jti: string;
   /** When the token expires by itself, and the row has done its work. */
   expires_at: number;
 }
 
+/** An assertion that was taken, and is not taken again (RFC 7523 §3). */
 export interface UsedAssertionRow {
   /** SHA-256 of the service user's id and the `jti`, base64url. */
   id: string;
@@ -188,6 +199,7 @@ export interface UsedAssertionRow {
   expires_at: number;
 }
 
+/** A value by which a process finds that its key is the database's own. */
 export interface KeyCheckRow {
   /** `encryption`, `session-hash` or `session-block`. */
   purpose: string;
@@ -196,6 +208,7 @@ export interface KeyCheckRow {
   created_at: number;
 }
 
+/** A change that other processes may hold in their caches. */
 export interface ChangeRow {
   seq: Generated<number>;
   topic: string;
@@ -203,6 +216,7 @@ export interface ChangeRow {
   created_at: number;
 }
 
+/** A record of the audit trail; never updated. */
 export interface AuditRecordRow {
   /** With `xact`, the place in the order of commits. */
   seq: Generated<number>;
@@ -259,6 +273,7 @@ export interface AuthFlowRow {
   expires_at: number;
 }
 
+/** A session of a person in a browser. */
 export interface SessionRow {
   id: string;
   /** SHA-256 of the secret in the cookie, base64url. */
@@ -315,6 +330,7 @@ export interface RollingCountRow {
   expires_at: number;
 }
 
+/** A frontdoor of an organization. */
 export interface FrontdoorRow {
   id: string;
   org_id: string;
@@ -345,6 +361,7 @@ export interface AuthProviderRow {
   updated_at: number;
 }
 
+/** A state that a provider was in; never updated. */
 export interface AuthProviderRevisionRow {
   provider_id: string;
   revision: number;
@@ -364,6 +381,7 @@ export interface AuthProviderRevisionRow {
   created_at: number;
 }
 
+/** How many providers of a type a frontdoor has, kept with each change of them. */
 export interface AuthProviderCountRow {
   frontdoor_id: string;
   type: string;
@@ -371,6 +389,7 @@ export interface AuthProviderCountRow {
   count: number;
 }
 
+/** A change of a provider, for those who watch its frontdoor. */
 export interface AuthProviderChangeRow {
   frontdoor_id: string;
   /** Without gaps, in the order of commits. */
@@ -385,6 +404,7 @@ export interface AuthProviderChangeRow {
   created_at: number;
 }
 
+/** A key of an `API_KEY` provider; stored as a hash. */
 export interface AuthProviderApiKeyRow {
   id: string;
   provider_id: string;
@@ -419,6 +439,7 @@ export interface ProxyTokenRow {
   last_used_at: number | null;
 }
 
+/** A host name that a frontdoor guards, and how. */
 export interface CustomFrontendRow {
   id: string;
   frontdoor_id: string;
@@ -435,6 +456,7 @@ export interface CustomFrontendRow {
   updated_at: number;
 }
 
+/** A provider that a frontend accepts, in its place. */
 export interface CustomFrontendProviderRow {
   frontend_id: string;
   /** From 0; gaps are where a provider was deleted. */

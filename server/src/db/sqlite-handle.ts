@@ -15,6 +15,7 @@ const openTimeoutMs = 10_000;
 /** As long as the log gets where the writer has to write it back itself: 16 000 pages. */
 const logBytes = 64 * 1024 * 1024;
 
+/** Which file a connection is to, and whether it may write. */
 export interface SqliteHandleOptions {
   readonly path: string;
   /** A connection that only reads refuses every write. */

@@ -15,6 +15,7 @@ import type { Database, Tx } from "./database.ts";
 /** What was noted, and when the last time. */
 export type Noted<T> = T & { readonly at: Date };
 
+/** What is written later, where, and how often of the same thing. */
 export interface WriteBehindOptions<T> {
   readonly database: Pick<Database, "transaction">;
   readonly clock: Clock;

@@ -56,6 +56,7 @@ interface Waiting {
   readonly sinceMs: number;
 }
 
+/** The clock that work is measured by, and how the event loop calls back. */
 export interface AdmissionOptions {
   /** Milliseconds of a clock that never goes back. */
   readonly monotonicMs: () => number;

@@ -57,6 +57,7 @@ export const fetchResults: readonly FetchResult[] = [
   "aborted",
 ];
 
+/** Which addresses are out of bounds, and by which means the others are reached. */
 export interface EgressOptions {
   /** Internal networks that may be reached: `egress.allow_cidrs`. */
   readonly allowCidrs: readonly Cidr[];

@@ -14,6 +14,7 @@ import type { Egress } from "./egress.ts";
 import { EgressError } from "./egress-error.ts";
 import { type FetchedJson, fetchJson, type RemoteJson } from "./fetch-json.ts";
 
+/** How documents are fetched, and how many are kept. */
 export interface JsonCacheOptions {
   readonly egress: Egress;
   readonly clock: Clock;

@@ -20,6 +20,7 @@ export interface VettedUrl {
   readonly addresses: readonly string[];
 }
 
+/** Which addresses may be reached, and how names are resolved. */
 export interface VetOptions {
   /** Internal networks that may be reached; plain http and any port there, too. */
   readonly allowCidrs: readonly Cidr[];

@@ -25,6 +25,7 @@ export class ReencryptionError extends Error {
   override readonly name = "ReencryptionError";
 }
 
+/** Where sealed values are, and who seals them anew. */
 export interface ReencryptionOptions {
   readonly database: Database;
   readonly sealer: Sealer;

@@ -140,6 +140,7 @@ export interface CredentialOwner {
   readonly credentialId?: string;
 }
 
+/** What is said of a refusal beside its reason: to its caller, to the log, to neither. */
 export interface DomainErrorOptions {
   /** Replaces the reason's text; must be safe to show. */
   readonly message?: string;

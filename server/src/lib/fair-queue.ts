@@ -1,6 +1,7 @@
 /** Who waits for a turn. Superusers have no tenant. */
 type Tenant = string | undefined;
 
+/** How many have their turn at once, of one tenant and of all, and how many may wait. */
 export interface FairQueueOptions {
   /** How many turns there are at once, for all together and for one tenant. */
   readonly slots: number;

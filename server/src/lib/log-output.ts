@@ -17,6 +17,7 @@ const lastTryMs = 500;
 
 const lineFeed = 10;
 
+/** How lines leave the process, and who hears that some were lost. */
 export interface LogOutputOptions {
   /** Writes some of the bytes and says how many; throws as `writeSync` does. */
   readonly write: (bytes: Buffer) => number;

@@ -14,6 +14,7 @@ export interface Slot {
   release(): void;
 }
 
+/** How many slots there are in all, and how many one may have. */
 export interface SharedSlotsOptions {
   /** How many there are, for all together and for one caller. */
   readonly total: number;

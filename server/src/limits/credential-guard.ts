@@ -35,6 +35,7 @@ interface RefusedCredential {
   readonly clientId?: string | undefined;
 }
 
+/** Where failures are counted and recorded. */
 export interface CredentialGuardOptions {
   readonly failures: FailureLimits;
   readonly audit: Pick<AuditTrail, "refuse">;

@@ -25,6 +25,7 @@ export interface GoodClients {
   isKnown(client: { readonly block: string; readonly clientId: string }): Promise<boolean>;
 }
 
+/** Where failures are counted, and how many are too many. */
 export interface FailureLimitsOptions {
   readonly counts: FailureCounts;
   readonly goodClients: GoodClients;

@@ -13,6 +13,7 @@ import type { Log } from "../lib/log.ts";
 import { createLru } from "../lib/lru.ts";
 import { findKnownClients, type KnownClient, upsertKnownClients } from "./known-client-store.ts";
 
+/** Where good clients are remembered. */
 export interface KnownClientsOptions {
   readonly database: Database;
   readonly clock: Clock;

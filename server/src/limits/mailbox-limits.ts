@@ -14,6 +14,7 @@ import { deleteStaleCounts, giveBackEvent, takeEvents } from "./rolling-count-st
 /** An hour, in milliseconds: the window of all counts here. */
 const mailboxWindowMs = 3_600_000;
 
+/** How many mails and wrong codes an address may have. */
 export interface MailboxLimitsOptions {
   readonly database: Database;
   readonly clock: Clock;

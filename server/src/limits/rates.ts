@@ -56,6 +56,7 @@ interface RateCounts {
   secondsUntilBelow(key: string, limit: number): number;
 }
 
+/** Where rates are counted, by which clock, and who hears of a limit. */
 export interface RateOptions {
   readonly counts: RateCounts;
   readonly clock: Clock;

@@ -14,6 +14,7 @@ import type { Log } from "../lib/log.ts";
 import { addCounts, countsPerRead, deleteCountsOutside, findCountsUpdatedSince } from "./store.ts";
 import { bucketMs, WindowCounts } from "./window-counts.ts";
 
+/** Where counts are shared between processes, over which window, and how often. */
 export interface SharedCountsOptions {
   readonly database: Database;
   readonly clock: Clock;

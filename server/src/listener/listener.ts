@@ -19,6 +19,7 @@ import { detectProtocol, type Protocol } from "./preface.ts";
 import type { OnRefused } from "./refusal.ts";
 import { stopAccepting } from "./stop-accepting.ts";
 
+/** Where the port is opened, for which handler, within which limits. */
 export interface ListenOptions {
   /** Name or address to bind, IPv6 without brackets. */
   readonly host: string;

@@ -55,6 +55,7 @@ export interface MailMetrics {
   readonly waiting: number;
 }
 
+/** How mails leave, and what waits between two tries. */
 export interface MailerOptions {
   readonly transport: MailTransport;
   readonly log: Log;

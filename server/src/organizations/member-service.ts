@@ -12,6 +12,7 @@ import * as store from "./member-store.ts";
 import type { Member } from "./organization.ts";
 import { keepingAnOwner, lockForGrant, type OwnershipLimit, requireRoomToOwn } from "./owners.ts";
 
+/** Parts that members stand on. */
 export interface MemberServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;

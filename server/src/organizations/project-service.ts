@@ -20,6 +20,7 @@ export interface ProjectDraft {
   readonly metadata: Metadata;
 }
 
+/** Parts that projects stand on. */
 export interface ProjectServiceOptions {
   readonly database: Database;
   readonly access: Access;

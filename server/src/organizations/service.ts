@@ -30,6 +30,7 @@ export interface OrganizationDraft {
   readonly avatar: string;
 }
 
+/** Parts that organizations stand on. */
 export interface OrganizationServiceOptions {
   readonly database: Database;
   readonly feed: ChangeFeed;

@@ -27,6 +27,7 @@ import { loginPaths } from "./login-view.ts";
 import type { Offers } from "./offers.ts";
 import { explain } from "./texts.ts";
 
+/** Parts that the page of one's own account stands on. */
 export interface AccountPagesOptions {
   readonly render: RenderPage;
   readonly offers: Pick<Offers, "mailCode">;

@@ -21,6 +21,7 @@ import { toOtherBrowserBody } from "./message-view.ts";
 import { ownStrategies } from "./offers.ts";
 import { toTakeOverBody } from "./take-over-view.ts";
 
+/** Parts that the page for a mailed code or link stands on. */
 export interface CheckMailPagesOptions {
   readonly render: RenderPage;
   readonly browserSignIn: Pick<BrowserSignIn, "begin" | "finish" | "peek">;

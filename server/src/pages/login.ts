@@ -22,6 +22,7 @@ import { type LoginView, loginPaths, toLoginBody } from "./login-view.ts";
 import { type Offers, ownStrategies } from "./offers.ts";
 import { explain, toStatus } from "./texts.ts";
 
+/** Parts that the page to sign in on stands on. */
 export interface LoginPagesOptions {
   readonly render: RenderPage;
   readonly offers: Offers;

@@ -38,6 +38,7 @@ import { loginPaths } from "./login-view.ts";
 import { toOffers } from "./offers.ts";
 import { explain, toStatus } from "./texts.ts";
 
+/** Parts that all pages stand on, and what they say of this site. */
 export interface PagesOptions {
   /** What the people who come here call the place. */
   readonly siteName: string;

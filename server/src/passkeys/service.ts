@@ -21,6 +21,7 @@ export type NewPasskey = Pick<
   "userId" | "credentialId" | "publicKey" | "counter" | "transports" | "isSynced"
 >;
 
+/** Parts that passkeys stand on. */
 export interface PasskeyServiceOptions {
   readonly database: Database;
   readonly audit: AuditTrail;

@@ -52,6 +52,7 @@ export interface MadeSecret<C extends Credential> {
   readonly secret: string;
 }
 
+/** Parts that credentials of machines stand on, and their longest lives. */
 export interface CredentialServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;

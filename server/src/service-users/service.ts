@@ -40,6 +40,7 @@ export interface ServiceUserListing {
   readonly token?: string;
 }
 
+/** Parts that machines stand on. */
 export interface ServiceUserServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;

@@ -33,6 +33,7 @@ export interface ServiceUserUsage {
   readonly lastUsedAt?: Date;
 }
 
+/** Parts that reading of usage stands on. */
 export interface UsageServiceOptions {
   readonly database: Database;
   readonly access: Access;

@@ -51,6 +51,7 @@ interface Count extends DailyCalls {
   lastAtMs: number;
 }
 
+/** Where calls of machines are counted, and how long that may wait. */
 export interface UsageRecorderOptions {
   readonly database: Database;
   readonly clock: Clock;

@@ -41,6 +41,7 @@ export function sessionSubjects({ id, userId }: LiveSession): readonly string[] 
   return [id, userId];
 }
 
+/** Parts that judging a session cookie stands on. */
 export interface SessionAuthenticatorOptions {
   readonly cookies: Pick<SessionCookies, "decode">;
   /** Whether cookies are set with a companion that ties them to this host. */

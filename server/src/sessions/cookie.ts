@@ -32,6 +32,7 @@ const sealedBytes = nonceBytes + secretBytes + tagBytes;
 /** Bound to every ciphertext: names the format. */
 const format = Buffer.from("vestibule session cookie 1");
 
+/** Keys and attributes of the session cookie (RFC 6265bis §4.1). */
 export interface SessionCookieOptions {
   /** 32 characters each. The first makes cookies, all of them are accepted. */
   readonly hashKeys: readonly string[];

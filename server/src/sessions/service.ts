@@ -20,6 +20,7 @@ import type { SessionCookies } from "./cookie.ts";
 import { type Device, type LiveSession, type Session, sessionsPerUser } from "./session.ts";
 import * as store from "./store.ts";
 
+/** Parts that sessions stand on, and how long one lives. */
 export interface SessionServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;

@@ -27,6 +27,7 @@ export interface IssuedToken {
   readonly expiresInSeconds: number;
 }
 
+/** Keys that access tokens are signed and verified with, and what is the same in all. */
 export interface AccessTokenOptions {
   readonly keyring: Pick<Keyring, "get" | "peek">;
   readonly sign: SignToken;

@@ -18,6 +18,7 @@ import { type CompactJws, readCompactJws, readJsonPart, refuseJws } from "../sig
 import { isSignedByOne } from "../signatures/foreign-jws.ts";
 import { clockSkewMetadata } from "./clock-skew.ts";
 
+/** Whose keys verify an assertion (RFC 7523 §3), and for which audiences. */
 export interface AssertionOptions {
   readonly keys: AssertionKeySource;
   readonly clock: Clock;

@@ -14,6 +14,7 @@ import { signWith } from "../signatures/signing.ts";
 /** Signs `data` and answers the raw JWS signature (RFC 7515 §5.1). */
 export type Sign = (algorithm: SigningAlgorithm, key: KeyObject, data: Buffer) => Promise<Buffer>;
 
+/** How one signature is made, and how many in a row. For tests. */
 export interface BatchedSigningOptions {
   readonly signOne?: typeof signWith;
   /** For how long to sign before other work has its turn, in milliseconds. */

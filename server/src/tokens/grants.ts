@@ -42,6 +42,7 @@ export interface Grant {
   readonly token: IssuedToken;
 }
 
+/** Parts that the grants of tokens stand on. */
 export interface GrantOptions {
   readonly guarded: GuardedJudge;
   readonly issuer: TokenIssuer;

@@ -25,6 +25,7 @@ export async function findGoodToken(judge: CredentialJudge, token: string): Prom
   }
 }
 
+/** Parts that introspection (RFC 7662) stands on. */
 export interface IntrospectionOptions {
   /** For the token. */
   readonly judge: CredentialJudge;

@@ -34,6 +34,7 @@ export const keyringSubject = "all";
 /** Advisory lock of Postgres that whoever changes the signing keys takes. */
 const rotationLockKey = 7_400_004;
 
+/** Where signing keys are kept, and when one takes over from another. */
 export interface KeyRotationOptions {
   readonly database: Database;
   readonly feed: ChangeFeed;

@@ -125,6 +125,7 @@ export function toSnapshot(stored: readonly SigningKey[], sealer: Sealer, now: D
   };
 }
 
+/** Where signing keys come from, and what opens them. */
 export interface KeyringOptions {
   /** Invalidated by the topic `signing-keys`. */
   readonly cache: InvalidatedCache<KeyringSnapshot>;

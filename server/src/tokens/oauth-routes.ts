@@ -14,6 +14,7 @@ import { createTokenEndpoint } from "./oauth-token.ts";
 import { createRevocationEndpoint, type RevocationEndpointOptions } from "./revocation-endpoint.ts";
 import type { TokenIssuer } from "./token-issuer.ts";
 
+/** Parts that the OAuth routes stand on. */
 export interface OauthRoutesOptions extends IntrospectionOptions, RevocationEndpointOptions {
   readonly tokenIssuer: TokenIssuer;
   /** Origin that clients see, without a slash at its end. */

@@ -11,6 +11,7 @@ import { findGoodToken } from "./introspection.ts";
 import type { OauthEndpoint } from "./oauth-endpoint.ts";
 import type { Revocations } from "./revocations.ts";
 
+/** Parts that revocation (RFC 7009) stands on. */
 export interface RevocationEndpointOptions {
   /** For the token. */
   readonly judge: CredentialJudge;

@@ -20,6 +20,7 @@ export interface RevocationStore {
   findAll(now: Date, limit: number): Promise<RevokedToken[]>;
 }
 
+/** Where revoked tokens are kept, and how processes hear of them. */
 export interface RevocationsOptions {
   readonly feed: Pick<ChangeFeed, "append" | "isConfirmed" | "subscribe">;
   readonly store: RevocationStore;

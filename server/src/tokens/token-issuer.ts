@@ -20,6 +20,7 @@ export interface TokenClaimRules {
   readonly addSessionId: boolean;
 }
 
+/** Parts that issuing an access token stands on, and which claims it adds. */
 export interface TokenIssuerOptions {
   readonly accessTokens: AccessTokens;
   readonly claims: TokenClaimRules;

@@ -40,6 +40,7 @@ export function createOtlpExporter(config: OtlpConfig): SpanExporter {
   });
 }
 
+/** Which exporter spans go to, and how many at a time. */
 export interface SpanOutletOptions {
   readonly exporter: SpanExporter;
   readonly batch: SpanBatchConfig;

@@ -62,6 +62,7 @@ import {
 /** Longest value of an attribute, in characters. */
 const valueLength = 512;
 
+/** What is traced, and which exporters spans go to. */
 export interface TracingOptions {
   readonly config: TracingConfig;
   readonly log: Log;

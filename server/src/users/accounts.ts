@@ -66,6 +66,7 @@ export interface MailboxProof {
   readonly insideOf?: string | undefined;
 }
 
+/** Parts that finding the user of a proof stands on, and who may sign up. */
 export interface AccountsOptions extends TakeOverParts {
   readonly signup: SignupConfig;
   /** Lower case. May always sign up. */

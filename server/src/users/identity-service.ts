@@ -14,6 +14,7 @@ import { findUser, lockUser } from "./store.ts";
 /** What tells identities apart. */
 export type IdentityKey = Pick<Identity, "issuer" | "subject">;
 
+/** Parts that a person's identities stand on. */
 export interface IdentityServiceOptions {
   readonly database: Database;
   readonly audit: AuditTrail;

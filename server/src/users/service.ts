@@ -28,6 +28,7 @@ export interface UserFilter {
   readonly state?: User["state"];
 }
 
+/** Parts that users stand on. */
 export interface UserServiceOptions {
   readonly database: Database;
   readonly feed: ChangeFeed;

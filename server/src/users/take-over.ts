@@ -32,6 +32,7 @@ export interface TakeOver {
   readonly disabled: readonly Organization[];
 }
 
+/** What takes from an account all that it had before the owner of its address took it over. */
 export interface TakeOverParts {
   readonly clock: Clock;
   /** Ends all sessions of a user with `tx`; what it answers is to be appended to the feed. */

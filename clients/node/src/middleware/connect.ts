@@ -31,6 +31,7 @@ export function getClaims({ values }: { readonly values: ContextValues }): Acces
   return claims;
 }
 
+/** How the interceptor checks access tokens, and which methods go without. */
 export interface AccessTokenInterceptorOptions extends BearerOptions {
   /** Methods that need no token, e.g. health checks. Default: none. */
   readonly isPublic?: (request: UnaryRequest | StreamRequest) => boolean;

@@ -13,6 +13,7 @@ declare module "fastify" {
   }
 }
 
+/** How a route checks the access tokens of its callers. */
 export interface RequireAccessTokenOptions extends BearerOptions {
   readonly verifier: Verifier;
 }

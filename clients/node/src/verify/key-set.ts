@@ -30,6 +30,7 @@ export interface KeySet {
   find(kid: string): Promise<VerificationKey | undefined>;
 }
 
+/** Where a key set is fetched, and how long it is kept. */
 export interface KeySetOptions {
   readonly uri: string;
   readonly fetch: typeof fetch;

@@ -11,6 +11,7 @@ import { readCompactHeader } from "./compact-jws.ts";
 import { createKeySet, type VerificationKey } from "./key-set.ts";
 import { createVerifiedTokens, type VerifiedToken } from "./verified-tokens.ts";
 
+/** Whose access tokens a verifier takes, and by which keys. */
 export interface VerifierOptions {
   /** Who has to have issued a token: the server's public URL. */
   readonly issuer: string;

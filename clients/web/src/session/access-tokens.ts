@@ -4,6 +4,7 @@ import { createTokenSource, type TokenSource } from "../../../shared/src/token-s
 import type { Surroundings } from "../surroundings.ts";
 import type { SessionKeeper } from "./session.ts";
 
+/** Where access tokens of the session come from. */
 export interface AccessTokensOptions extends Pick<Surroundings, "clock" | "random"> {
   readonly auth: Pick<Client<typeof AuthService>, "authToken">;
   readonly session: Pick<SessionKeeper, "current" | "isKnown" | "onChange">;

@@ -9,6 +9,7 @@
 import type { Surroundings } from "../surroundings.ts";
 import type { SessionKeeper } from "./session.ts";
 
+/** What renews a session, and by which clock. */
 export interface RenewalOptions
   extends Pick<Surroundings, "clock" | "startTimer" | "isVisible" | "onVisibility"> {
   readonly session: Pick<SessionKeeper, "current" | "refresh" | "onChange">;

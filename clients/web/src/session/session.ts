@@ -52,6 +52,7 @@ export interface Session {
   refresh(): Promise<CurrentSession | undefined>;
 }
 
+/** What a keeper of the session calls, and by which clock. */
 export interface SessionKeeperOptions {
   readonly auth: Pick<Client<typeof AuthService>, "getCurrentUser" | "listSessions">;
   readonly clock: Pick<Clock, "now">;

@@ -32,6 +32,7 @@ export interface SignedIn {
   readonly returnTo: string | undefined;
 }
 
+/** What the calls of signing in are made with. */
 export interface SignInCallsOptions {
   readonly auth: Pick<Client<typeof AuthService>, "authenticate" | "authCallback">;
   readonly session: Pick<SessionKeeper, "begin">;

@@ -12,6 +12,7 @@ import { createMailOtpStrategy, mailOtpTemplate } from "./mail-otp.ts";
 import { createOidcStrategy } from "./oidc.ts";
 import { createPasskeyStrategy, type PasskeyStrategyOptions } from "./passkey.ts";
 
+/** Settings and parts that the strategies of this server are made from. */
 export interface ConfiguredStrategiesOptions {
   readonly authentication: AuthenticationConfig;
   /** What the people who come here call the place. */

@@ -17,6 +17,7 @@ import type { BeginRequest, Proof, Strategy } from "../strategy.ts";
 import { toRefusal, withPatience } from "./oidc-client.ts";
 import { toPicture, toTitle } from "./profile.ts";
 
+/** The registered application at GitHub, and the way there. */
 export interface GithubStrategyOptions {
   /** Name of the strategy. */
   readonly name: string;

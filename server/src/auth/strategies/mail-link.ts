@@ -28,6 +28,7 @@ export const mailLinkTemplate: MailTemplate = {
   ].join("\n\n"),
 };
 
+/** How links to sign in by are mailed, and where they lead. */
 export interface MailLinkOptions extends MailOtpOptions {
   /** The public URL's page that the link opens: `<public>/auth/callback`. Never made from a request. */
   readonly landingUrl: string;

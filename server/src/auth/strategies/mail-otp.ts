@@ -14,6 +14,7 @@ import { type MailTemplate, renderMail } from "../../mail/template.ts";
 import type { BeginRequest, Strategy } from "../strategy.ts";
 import { isDigestOf, newCode, normalizeCode, type SecretDigest, toDigest } from "./mailed-code.ts";
 
+/** How codes to sign in by are mailed. */
 export interface MailOtpOptions {
   readonly mailer: Mailer;
   readonly template: MailTemplate;

@@ -22,6 +22,7 @@ import {
 } from "./oidc-client.ts";
 import { toPicture, toTitle } from "./profile.ts";
 
+/** The registered client at an OpenID provider, and the way there. */
 export interface OidcStrategyOptions extends OidcClientOptions {
   readonly scopes: readonly string[];
   /** How long a flow may take. */

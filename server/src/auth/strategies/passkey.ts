@@ -25,6 +25,7 @@ import type { BeginResult, FinishedFlow, Proof, SignedInUser, Strategy } from ".
 /** For how long after a sign-in a passkey may be added, in seconds. */
 export const registrationWindowSeconds = 600;
 
+/** The relying party (WebAuthn §5.4.2), and where passkeys are kept. */
 export interface PasskeyStrategyOptions {
   readonly rpDisplayName: string;
   readonly rpId: string;

@@ -38,6 +38,7 @@ export interface Answer {
   readonly trailer: Headers | undefined;
 }
 
+/** What a refusal says on the wire beside its error. */
 export interface RefusalOptions {
   readonly jsonOptions: Partial<JsonWriteOptions>;
   /** In place of the status that the code stands for. */

@@ -24,6 +24,7 @@ import { getProviderIn, type ProviderRef } from "../providers/service.ts";
 import type { ApiKey } from "./api-key.ts";
 import * as store from "./store.ts";
 
+/** Parts that the keys of providers stand on. */
 export interface ApiKeyServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;

@@ -18,6 +18,7 @@ import { type FrontdoorAccess, frontdoorNotFound } from "./access.ts";
 import type { Frontdoor } from "./frontdoor.ts";
 import * as store from "./store.ts";
 
+/** Parts that frontdoors stand on. */
 export interface FrontdoorServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;

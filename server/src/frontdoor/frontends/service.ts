@@ -32,6 +32,7 @@ export interface FrontendRef {
   readonly id: string;
 }
 
+/** Parts that custom frontends stand on. */
 export interface FrontendServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;

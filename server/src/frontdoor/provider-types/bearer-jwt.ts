@@ -33,6 +33,7 @@ export interface BearerRules {
   readonly keys: KeySource;
 }
 
+/** The clock that tokens of others are held against, and its leeway. */
 export interface BearerClock {
   readonly clock: Clock;
   readonly clockSkewSeconds: number;

@@ -3,6 +3,7 @@ import { type CredentialJudge, findExpiry } from "../../principals/judge.ts";
 import type { Principal, Role } from "../../principals/principal.ts";
 import type { OwnPrincipal, OwnPrincipals } from "./context.ts";
 
+/** Who judges credentials of this server, and who knows their holders. */
 export interface OwnPrincipalsOptions {
   /** `iss` of this service's access tokens. */
   readonly issuer: string;

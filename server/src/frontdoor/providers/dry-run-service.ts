@@ -38,6 +38,7 @@ export interface DryRunDraft {
   readonly sample: ProviderSample;
 }
 
+/** Parts that dry runs stand on, and how many go at once. */
 export interface DryRunServiceOptions {
   readonly reader: Reader;
   readonly frontdoorAccess: FrontdoorAccess;

@@ -52,6 +52,7 @@ export interface ProviderPage {
   readonly nextPageToken?: string;
 }
 
+/** Parts that lists of providers stand on. */
 export interface ProviderListOptions {
   readonly database: Pick<Database, "reader" | "transaction">;
   readonly frontdoorAccess: FrontdoorAccess;

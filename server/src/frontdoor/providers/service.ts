@@ -88,6 +88,7 @@ export interface ProviderReplacement extends WriteCondition {
   readonly enabled?: boolean;
 }
 
+/** Parts that auth providers stand on. */
 export interface ProviderServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;

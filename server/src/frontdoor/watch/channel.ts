@@ -3,6 +3,7 @@ import { type ChangePlace, findChangePlace, isSamePlace } from "../frontdoors/st
 import type { ProviderChange } from "../providers/provider.ts";
 import { findChangesAfter, type StoredChange } from "./store.ts";
 
+/** Which frontdoor's changes are read, and who hears of them. */
 export interface ChannelOptions {
   readonly reader: Reader;
   readonly frontdoorId: string;

@@ -45,6 +45,7 @@ export interface WatchRequest {
   readonly signal: AbortSignal;
 }
 
+/** Parts that streams of changes stand on, and their times. */
 export interface ProviderWatchOptions {
   readonly reader: Reader;
   readonly feed: Pick<ChangeFeed, "subscribe">;

@@ -38,6 +38,7 @@ import type { KeyRates, RatedKey } from "./key-rates.ts";
 import { decideWithoutIdentity, findPolicyRefusal } from "./policy.ts";
 import { type GateReason, gateReasons } from "./reasons.ts";
 
+/** Parts that a decision stands on: who is behind a host, who judges, what is cached. */
 export interface DeciderOptions {
   readonly directory: Pick<Directory, "peek" | "find">;
   readonly judge: JudgeCredential;

@@ -15,6 +15,7 @@ import type { ProviderTypes } from "../../frontdoor/provider-types/provider-type
 import { createLru } from "../../lib/lru.ts";
 import { type GateFrontend, toGateFrontend, versionOf } from "./frontend.ts";
 
+/** Where frontends are read, and which changes empty the cache of them. */
 export interface DirectoryOptions {
   readonly reader: Reader;
   readonly feed: Pick<ChangeFeed, "isConfirmed" | "subscribe">;

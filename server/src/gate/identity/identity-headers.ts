@@ -12,6 +12,7 @@ import { type Clock, toEpochSeconds } from "../../lib/clock.ts";
 import type { GateIdentity, HeaderLine, MakeIdentityHeaders } from "../decisions/decision.ts";
 import { toHeaderList, toHeaderValue } from "./header-values.ts";
 
+/** What signs identity headers, and in whose name. */
 export interface IdentityHeadersOptions {
   /** Signs claims as an assertion of the gate. @throws DomainError UNAVAILABLE */
   readonly sign: (type: "vestibule-gate+jwt", claims: object, now: Date) => Promise<string>;
