@@ -43,6 +43,15 @@ test("every room has one line: what it owns and what it never does", () => {
   expect(rows.map(({ room }) => room).toSorted()).toEqual(folders.map(({ name }) => name).toSorted());
 });
 
+test("every room inside of frontdoor/ and of edge/ is named", () => {
+  const inner = ["frontdoor", "edge"].flatMap((room) =>
+    readdirSync(join(sources, room), { withFileTypes: true })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => `\`${room}/${name}/\``),
+  );
+  expect(inner.filter((name) => !agents.includes(name))).toEqual([]);
+});
+
 test.each(rows.filter(({ main }) => main !== undefined))(
   "$room/$main opens with a paragraph",
   ({ room, main }) => {

@@ -38,12 +38,12 @@ export function toShortText(text: string): string {
   return toText(text, shortText);
 }
 
-/** The same for texts that may be longer: user agents, details. */
+/** Makes longer texts fit for a record, as {@link toShortText} does: user agents, details. */
 export function toLongText(text: string): string {
   return toText(text, longText);
 }
 
-/** The same for names and values of an event's details. */
+/** Makes names and values of an event's details fit for a record. */
 export function toDetails(details: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
   const entries = Object.entries(details);
   const isAsKept = entries.every(([name, value]) => isPlain(name, shortText) && isPlain(value, longText));

@@ -35,7 +35,7 @@ export interface SignedInUser {
   readonly authenticatedAt: Date;
 }
 
-/** The same person as they finish a flow. */
+/** A person who is signed in as a flow is finished. */
 export interface FinishingUser extends SignedInUser {
   /** They and their request, for the audit of what they change. */
   readonly caller: Caller;

@@ -21,7 +21,7 @@ export async function withStorage(
 }
 
 /**
- * The same on a database that a server or `migrate` has made: in the wrong
+ * Works on a database that a server or `migrate` has made: in the wrong
  * folder a command shall not make another one.
  *
  * @throws UsageError where there is none; nothing is made then.

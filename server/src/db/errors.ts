@@ -121,7 +121,7 @@ export function toUnavailable(error: unknown): unknown {
 }
 
 /**
- * The same for an error of opening a database, whatever it is: then it is the
+ * Turns any error of opening a database into UNAVAILABLE: then it is the
  * operator's to mend, and what the driver says is all that is known.
  */
 export function toOpeningError(error: unknown): unknown {

@@ -62,7 +62,7 @@ export interface KyselyDatabaseParts {
   close(): Promise<void>;
 }
 
-/** The same on both databases: what differs is in Kysely's dialect and in `parts`. */
+/** Implements `Database` for both databases: what differs is in Kysely's dialect and in `parts`. */
 export class KyselyDatabase implements OpenDatabase {
   readonly dialect: "sqlite" | "postgres";
   readonly reader: Reader;

@@ -35,7 +35,7 @@ export function createQueryRecorder(
   };
 }
 
-/** Of a statement as the compiler writes it, with placeholders for all values. */
+/** Says what a statement does, and to which table, as the compiler writes it: with placeholders for all values. */
 function summarize(sql: string): { operation: string; table: string | undefined } {
   const operation = /\b(?:select|insert|update|delete|merge)\b/i.exec(sql)?.[0] ?? /^\w+/.exec(sql)?.[0];
   const table = /\b(?:from|into|update)\s+"?(\w+)"?/i.exec(sql)?.[1];

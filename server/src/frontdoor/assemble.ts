@@ -1,3 +1,8 @@
+/**
+ * Frontdoors with all that is in them: puts the rooms of this folder together,
+ * and removes what a deleted frontdoor held (`sweep.ts`). No answer of theirs
+ * holds a stored secret.
+ */
 import type { Room } from "../assembly/room.ts";
 import { type ApiKeyParts, assembleApiKeys } from "./api-keys/assemble.ts";
 import { assembleFrontdoors } from "./frontdoors/assemble.ts";

@@ -37,7 +37,7 @@ const icon = toAsset("icon.svg", "image/svg+xml", iconText);
 /** Where the files are. */
 export const assetPaths = { style: style.path, script: script.path, icon: icon.path } as const;
 
-/** The same in the page itself, for one that is shown where the files are not. */
+/** Style and script for the page itself, of one that is shown where the files are not. */
 export const assetTexts = {
   style: `data:text/css;base64,${Buffer.from(styleText).toString("base64")}`,
   icon: `data:image/svg+xml;base64,${Buffer.from(iconText).toString("base64")}`,

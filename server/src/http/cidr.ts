@@ -62,7 +62,7 @@ export function createNetworkMatcher(cidrs: readonly Cidr[]): (address: Address)
     );
 }
 
-/** The same for the text of an address; what is not an address is in none. */
+/** Makes a function that tells whether the text of an address is in one of the networks; what is no address is in none. */
 export function createCidrMatcher(cidrs: readonly Cidr[]): (address: string) => boolean {
   const isInside = createNetworkMatcher(cidrs);
   return (text) => {

@@ -23,7 +23,7 @@ export function invalidField(field: string, description: string): DomainError {
 }
 
 /**
- * The same for several fields, the first fifty of them.
+ * INVALID_REQUEST for rules that several fields break, the first fifty of them.
  *
  * @param toMessage words of the refusal, which are about its first field.
  */
@@ -39,7 +39,7 @@ function toRuleMessage({ field, description }: FieldViolation): string {
   return field === "" ? description : `${field}: ${description}`;
 }
 
-/** The same for JSON whose values are not of their types, in the words that REST documents. */
+/** INVALID_REQUEST for JSON whose values are not of their types, in the words that REST documents. */
 export function invalidValues(violations: readonly FieldViolation[]): DomainError {
   return invalidFields(violations, ({ field, description }) => `Value for ${field} ${description}`);
 }

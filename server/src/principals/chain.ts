@@ -43,7 +43,7 @@ export interface PrincipalChain {
   authenticateAgain(header: Headers): Promise<Principal>;
 }
 
-/** What a chain asks. */
+/** Judges, and the finder of session cookies, that a chain asks. */
 export interface ChainOptions {
   readonly judge: CredentialJudge;
   readonly guarded: GuardedJudge;

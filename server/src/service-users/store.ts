@@ -52,7 +52,7 @@ export async function findServiceUser(reader: Reader, id: string): Promise<Servi
 }
 
 /**
- * The same, held until the transaction ends: whoever changes a service user,
+ * Finds a service user, whose row is held until the transaction ends: whoever changes a service user,
  * or anything that hangs on it, waits for the one before.
  */
 export async function lockServiceUser(tx: Tx, id: string): Promise<ServiceUser | undefined> {

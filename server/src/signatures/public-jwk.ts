@@ -18,7 +18,7 @@ export interface PublicJwk {
   readonly y?: string;
 }
 
-/** The same as a schema, for those who store one. */
+/** The schema of a public JWK, for those who store one. */
 export const publicJwkSchema = z.object({
   kty: z.enum(["RSA", "EC", "OKP"]),
   alg: z.enum(["ES256", "RS256", "EdDSA"]),

@@ -53,7 +53,7 @@ export async function findUser(reader: Reader, id: string): Promise<User | undef
   return row && toUser(row);
 }
 
-/** The same, held until the transaction ends. */
+/** Finds a user, whose row is held until the transaction ends. */
 export async function lockUser(tx: Tx, id: string): Promise<User | undefined> {
   const row = await tx
     .selectFrom("users")

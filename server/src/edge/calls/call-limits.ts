@@ -49,7 +49,7 @@ export class CallLimits {
   }
 }
 
-/** The same signal with a reason that callers may see, whatever its own. */
+/** Derives a signal whose reason callers may see, whatever the reason of this one. */
 function toUnavailable(signal: AbortSignal): AbortSignal {
   const controller = new AbortController();
   const abort = () => controller.abort(new DomainError("UNAVAILABLE", { detail: "shutting down" }));

@@ -68,7 +68,7 @@ function listMessageFiles({ input, output }: DescMethod): DescFile[] {
   return [input.file, output.file];
 }
 
-/** The same method, options included: idempotency and credential policy go with it. */
+/** Copies a method to the alias, options included: idempotency and credential policy go with it. */
 function toProto({ proto, input, output }: DescMethod): MethodDescriptorProto {
   return create(MethodDescriptorProtoSchema, {
     name: proto.name,

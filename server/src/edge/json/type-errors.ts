@@ -26,7 +26,7 @@ export function findTypeErrors(type: DescMessage, value: JsonValue, reading = as
   return take(inMessage(type, value, "", reading));
 }
 
-/** The same for the JSON of one field, list or map included. */
+/** Finds every misfit of the JSON of one field, list or map included. */
 export function findFieldTypeErrors(field: DescField, value: JsonValue, reading = asSent): FieldViolation[] {
   return take(inField(field, value, "", reading));
 }

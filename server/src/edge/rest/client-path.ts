@@ -8,7 +8,7 @@ import { hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
 import { DomainError } from "../../lib/errors.ts";
 import type { Binding } from "./binding.ts";
 
-/** The same error, with the client's paths where it is a refusal that names fields. */
+/** Renames the fields that a refusal names to the paths that the client wrote. */
 export function withClientPaths(error: unknown, binding: Binding): unknown {
   if (!(error instanceof DomainError) || error.violations.length === 0) return error;
   const { reason, cause, retryAfterSeconds, detail } = error;

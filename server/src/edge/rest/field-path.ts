@@ -108,7 +108,7 @@ export function dropOutputOnly(type: DescMessage, value: JsonValue): void {
   }
 }
 
-/** The same in the JSON of one field, list or map included. */
+/** Removes the output-only fields from the JSON of one field, list or map included. */
 export function dropInField(field: DescField, value: JsonValue): void {
   const type = field.message;
   if (type === undefined) return;

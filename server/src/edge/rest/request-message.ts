@@ -33,7 +33,7 @@ import {
 import { parseQuery } from "./request-target.ts";
 import type { PathValue } from "./route-table.ts";
 
-/** What of a request makes its message. */
+/** The parts of a request that its message is made of. */
 export interface RequestParts {
   /** In the order of the template's variables. */
   readonly pathValues: readonly PathValue[];

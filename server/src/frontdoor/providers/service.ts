@@ -118,7 +118,7 @@ interface NextState {
   readonly restoredRevision?: number;
 }
 
-/** The same for a provider that there is. */
+/** A state that a write asks of a provider that is stored already. */
 interface ChangedState extends NextState {
   readonly change: keyof typeof actionOf;
 }
