@@ -15,8 +15,7 @@ import { toLocation } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
 import { invalidRequest } from "../lib/invalid-request.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
-import type { Browsers } from "./browser.ts";
-import type { BrowserSignIn, FinishedInBrowser } from "./browser-sign-in.ts";
+import type { BrowserSignIn, Browsers, FinishedInBrowser } from "./browser-sign-in.ts";
 import { findVisitor } from "./visitor.ts";
 
 export { callbackPath };

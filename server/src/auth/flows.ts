@@ -116,3 +116,8 @@ export class Flows {
     await this.#database.transaction((tx) => store.deleteFlow(tx, id));
   }
 }
+
+/** Whether one of the browsers is the one of a hash. */
+export function isSameBrowser(browsers: readonly string[], browserHash: string): boolean {
+  return browsers.some((browser) => hashSecret(browser) === browserHash);
+}

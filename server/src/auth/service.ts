@@ -24,9 +24,8 @@ import type { Admission, MailboxProof, ProvenIdentity, WaitingIdentity } from ".
 import { toEmail } from "../users/email.ts";
 import type { TakeOver } from "../users/take-over.ts";
 import { type AnswerVerifier, isOutage, type VerifiedAnswer } from "./answer-verifier.ts";
-import { isSameBrowser } from "./browser.ts";
 import type { Flow } from "./flow-store.ts";
-import { type FlowSecret, type Flows, newState } from "./flows.ts";
+import { type FlowSecret, type Flows, isSameBrowser, newState } from "./flows.ts";
 import { findReturnTo, getCallbackUrl, isOwnRoute, type RedirectRules } from "./redirects.ts";
 import type { BeginRequest, FinishingUser, Proof, SignedInUser, Strategy } from "./strategy.ts";
 

@@ -20,8 +20,7 @@ import {
 import { Accounts } from "../users/accounts.ts";
 import type { TakeOver } from "../users/take-over.ts";
 import { AnswerVerifier } from "./answer-verifier.ts";
-import { createBrowsers } from "./browser.ts";
-import { BrowserSignIn } from "./browser-sign-in.ts";
+import { BrowserSignIn, createBrowsers } from "./browser-sign-in.ts";
 import { Flows } from "./flows.ts";
 import { type BeginFlow, type FinishFlow, SignInService } from "./service.ts";
 import type { Proof, Strategy } from "./strategy.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createBrowsers } from "../auth/browser.ts";
+import { createBrowsers } from "../auth/browser-sign-in.ts";
 import type { PlainRequest } from "../http/plain-route.ts";
 import { toFormToken } from "./form-token.ts";
 import { openForms, readField, readForm } from "./forms.ts";

@@ -5,8 +5,7 @@
  * what came of it is said on the page that follows, so that reloading repeats
  * nothing.
  */
-import type { Browsers } from "../auth/browser.ts";
-import type { BrowserSignIn } from "../auth/browser-sign-in.ts";
+import type { BrowserSignIn, Browsers } from "../auth/browser-sign-in.ts";
 import { registrationWindowSeconds } from "../auth/strategies/passkey.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import { openForms, readField, readForm } from "../html/forms.ts";

@@ -1,5 +1,5 @@
 /** The pages of `/auth/callback`. */
-import type { Browsers } from "../auth/browser.ts";
+import type { Browsers } from "../auth/browser-sign-in.ts";
 import { type CallbackForm, type CallbackResult, callbackPath } from "../auth/callback-routes.ts";
 import { openForms } from "../html/forms.ts";
 import type { RenderPage } from "../html/frame.ts";

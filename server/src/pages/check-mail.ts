@@ -4,8 +4,7 @@
  * The page belongs to the browser in which the sign-in began; in any other it
  * only says so. Looking at it changes nothing.
  */
-import type { Browsers } from "../auth/browser.ts";
-import type { BrowserSignIn } from "../auth/browser-sign-in.ts";
+import type { BrowserSignIn, Browsers } from "../auth/browser-sign-in.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import { openForms, readField, readForm } from "../html/forms.ts";
 import { type RenderPage, toNotice } from "../html/frame.ts";

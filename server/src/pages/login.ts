@@ -4,8 +4,7 @@
  * Everything but passkeys is a plain form. What cannot be begun is said on the
  * same page, so that another way is one step away.
  */
-import type { Browsers } from "../auth/browser.ts";
-import type { BrowserSignIn } from "../auth/browser-sign-in.ts";
+import type { BrowserSignIn, Browsers } from "../auth/browser-sign-in.ts";
 import { findReturnTo, type RedirectRules } from "../auth/redirects.ts";
 import type { Strategy } from "../auth/strategy.ts";
 import { findVisitor } from "../auth/visitor.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createBrowsers } from "../auth/browser.ts";
+import { createBrowsers } from "../auth/browser-sign-in.ts";
 import { toFormToken } from "../html/form-token.ts";
 import { findCookies } from "../http/node-http.ts";
 import type { PlainRequest, PlainResponse } from "../http/plain-route.ts";

@@ -11,8 +11,7 @@
  * - `/`, which leads to `/account`
  */
 
-import type { Browsers } from "../auth/browser.ts";
-import type { BrowserSignIn } from "../auth/browser-sign-in.ts";
+import type { BrowserSignIn, Browsers } from "../auth/browser-sign-in.ts";
 import type { CallbackResult } from "../auth/callback-routes.ts";
 import type { RedirectRules } from "../auth/redirects.ts";
 import type { Strategy } from "../auth/strategy.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createBrowsers } from "../auth/browser.ts";
+import { createBrowsers } from "../auth/browser-sign-in.ts";
 import type { CallbackResult } from "../auth/callback-routes.ts";
 import { openForms } from "../html/forms.ts";
 import { createRenderPage } from "../html/frame.ts";
