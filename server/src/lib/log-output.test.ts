@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { LogOutput } from "./log-output.ts";
+import { LogOutput } from "./pino-log.ts";
 
 /** A file that takes what it is told to, and says no in the same way otherwise. */
 function createFile() {

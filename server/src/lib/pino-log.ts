@@ -1,6 +1,6 @@
+import { writeSync } from "node:fs";
 import { type DestinationStream, type Logger, pino } from "pino";
 import type { Log } from "./log.ts";
-import { openStandardOutput } from "./log-output.ts";
 
 function toLog(logger: Logger): Log {
   return {
@@ -108,4 +108,140 @@ function createTimestamp(): () => string {
     }
     return made;
   };
+}
+
+/** How many characters of lines wait at most while they can be written, and for how long. */
+const waitingLength = 65_536;
+const waitingMs = 5;
+
+/** How many wait at most for a reader that does not read. */
+const stalledLength = 4 * 1024 * 1024;
+
+/** How long a process that exits goes on trying to write what is left. */
+const lastTryMs = 500;
+
+const lineFeed = 10;
+
+/** How lines leave the process, and who hears that some were lost. */
+export interface LogOutputOptions {
+  /** Writes some of the bytes and says how many; throws as `writeSync` does. */
+  readonly write: (bytes: Buffer) => number;
+  /** Called when lines are written again after some were lost, with how many that were since the start. */
+  readonly onBack: (lostCount: number) => void;
+}
+
+/**
+ * Where lines of the log go. Nothing that becomes of them there may end or
+ * hold up the process: a disk that is full, a reader that has gone or one that
+ * does not read costs lines, which are counted.
+ *
+ * Written once for all lines of some milliseconds: writing each costs twice
+ * what making it does, and a turn of the event loop brings but one or two cheap
+ * requests.
+ */
+export class LogOutput {
+  readonly #write: (bytes: Buffer) => number;
+  readonly #onBack: (lostCount: number) => void;
+  #waiting = "";
+  /** What was begun to be written, and did not all go. */
+  #begun: Buffer = Buffer.alloc(0);
+  #timer: NodeJS.Timeout | undefined;
+  #lost = 0;
+  /** Whether lines were lost that nobody has been told of. */
+  #isLossUnsaid = false;
+  /** Whether the last that was written is half a line. */
+  #isTorn = false;
+
+  constructor(options: LogOutputOptions) {
+    this.#write = options.write;
+    this.#onBack = options.onBack;
+  }
+
+  /** How many lines could not be written. */
+  get lostCount(): number {
+    return this.#lost;
+  }
+
+  /** Takes a line with its end. Never throws. */
+  write(line: string): void {
+    this.#timer ??= setTimeout(() => this.flush(), waitingMs).unref();
+    this.#waiting += line;
+    if (this.#waiting.length <= waitingLength) return;
+    if (this.#begun.length === 0) this.flush();
+    else if (this.#waiting.length > stalledLength) this.#dropWaiting();
+  }
+
+  /** Writes what waits, as far as it goes at once. Never throws. */
+  flush(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    while (this.#begun.length > 0 || this.#waiting !== "") {
+      if (this.#begun.length === 0) this.#begin();
+      if (!this.#goOn()) break;
+    }
+    if (this.#begun.length > 0 || this.#waiting !== "") {
+      this.#timer ??= setTimeout(() => this.flush(), waitingMs).unref();
+    }
+  }
+
+  /** Writes what waits, with some patience for a slow reader: nothing comes after it. */
+  finish(): void {
+    const endsAtMs = performance.now() + lastTryMs;
+    this.flush();
+    while (this.#begun.length > 0 && performance.now() < endsAtMs) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, waitingMs);
+      this.flush();
+    }
+    clearTimeout(this.#timer);
+  }
+
+  #begin(): void {
+    // A line that could not be written whole ends here, and harms none but itself.
+    this.#begun = Buffer.from(this.#isTorn ? `\n${this.#waiting}` : this.#waiting);
+    this.#waiting = "";
+  }
+
+  /** Writes on; false when nothing goes for now. */
+  #goOn(): boolean {
+    try {
+      while (this.#begun.length > 0) {
+        const written = this.#write(this.#begun);
+        if (written > 0) this.#isTorn = this.#begun[written - 1] !== lineFeed;
+        this.#begun = this.#begun.subarray(written);
+      }
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EAGAIN") return false;
+      this.#dropBegun();
+      this.#dropWaiting();
+      return false;
+    }
+    if (this.#isLossUnsaid) {
+      this.#isLossUnsaid = false;
+      this.#onBack(this.#lost);
+    }
+    return true;
+  }
+
+  #dropBegun(): void {
+    this.#lose(this.#begun.reduce((lines, byte) => lines + Number(byte === lineFeed), 0));
+    this.#begun = Buffer.alloc(0);
+  }
+
+  #dropWaiting(): void {
+    this.#lose(this.#waiting.split("\n").length - 1);
+    this.#waiting = "";
+  }
+
+  #lose(lines: number): void {
+    if (lines === 0) return;
+    this.#lost += lines;
+    this.#isLossUnsaid = true;
+  }
+}
+
+/** Writes to standard output. What still waits when the process exits is written then. */
+function openStandardOutput(onBack: (lostCount: number) => void): LogOutput {
+  const output = new LogOutput({ write: (bytes) => writeSync(1, bytes), onBack });
+  process.on("exit", () => output.finish());
+  return output;
 }
