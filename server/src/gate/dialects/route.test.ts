@@ -206,6 +206,7 @@ it("has nothing to say where there is no dialect, and leaves other paths alone",
     "/nginx/refusal/x",
     "/browser",
     "/browser/x",
+    "/browser/../nginx",
     "/envoyx/a",
     "/../gate/nginx",
   ]) {
