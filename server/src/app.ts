@@ -241,6 +241,8 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       issuer: authentication.token.issuer,
       judge,
       findMemberships: organizations.findMemberships,
+      findManagedIds: organizations.findManagedIds,
+      holdManagedIds: organizations.holdManagedIds,
       requestSeconds: limits.requestTimeSeconds,
     }),
   );

@@ -7,6 +7,7 @@ import { DomainError, type Reason } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { silentLog } from "../lib/log.ts";
 import { createAccess } from "../organizations/access.ts";
+import { findManagedIds, holdManagedIds } from "../organizations/managed.ts";
 import { findMemberRole } from "../organizations/member-store.ts";
 import { findOrganization, findTenant, insertOrganization } from "../organizations/store.ts";
 import type { Caller, Role } from "../principals/principal.ts";
@@ -44,6 +45,21 @@ export function toMachine(
   return { principal, request };
 }
 
+/** A person who has proven their address. */
+export function toPerson({ id, email }: { readonly id: string; readonly email: string }): Caller {
+  const principal = {
+    type: "user",
+    id,
+    email,
+    emailProven: true,
+    superuser: false,
+    sessionId: newId(new Date()),
+    authVia: "session",
+    credentialKind: "session",
+  } as const;
+  return { principal, request };
+}
+
 /** The room over one database, as one process has it. */
 export type TestRoom = ReturnType<typeof createRoom>;
 
@@ -71,7 +87,14 @@ export function createRoom(
   const validator = createProviderValidator(types.list);
   const sealer = createSealer([Buffer.alloc(32, 7)]);
   const common = { database, feed, frontdoorAccess, audit, clock };
-  const providers = new ProviderService({ ...common, sealer, types, validator, maxRevisions: 20 });
+  const providers = new ProviderService({
+    ...common,
+    sealer,
+    types,
+    validator,
+    holdManagedIds,
+    maxRevisions: 20,
+  });
   return {
     database,
     context,
@@ -94,6 +117,7 @@ export function createRoom(
       sealer,
       types,
       validator,
+      findManagedIds,
       findTenant: (orgId) => findTenant(database.reader, orgId),
       maxRuns: 3,
       maxRunsPerOrganization: 2,

@@ -9,6 +9,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Role } from "../principals/principal.ts";
 import { type Access, createAccess } from "./access.ts";
 import { createFrontierHandler, createOrganizationHandler } from "./handler.ts";
+import { findManagedIds, holdManagedIds } from "./managed.ts";
 import { MemberService } from "./member-service.ts";
 import { findEnabledMemberships, findForemostOrganizationIds, findMemberRole } from "./member-store.ts";
 import type { Organization } from "./organization.ts";
@@ -40,6 +41,8 @@ export interface OrganizationsRoom extends Room {
   findForemostIds(userId: string): Promise<readonly string[]>;
   /** In enabled organizations. */
   findMemberships(userId: string): Promise<readonly { readonly orgId: string; readonly role: Role }[]>;
+  readonly findManagedIds: typeof findManagedIds;
+  readonly holdManagedIds: typeof holdManagedIds;
   readonly findVisibleProject: FindVisibleProject;
 }
 
@@ -60,6 +63,8 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
     isMember: async (userId, orgId) => (await findMemberRole(reader, userId, orgId)) !== undefined,
     findForemostIds: (userId) => findForemostOrganizationIds(reader, userId, claimedOrganizations),
     findMemberships: (userId) => findEnabledMemberships(reader, userId),
+    findManagedIds,
+    holdManagedIds,
     findVisibleProject: createFindVisibleProject(reader),
     services: [
       registerService(

@@ -58,6 +58,19 @@ export async function findOrganizationIds(reader: Reader, userId: string): Promi
   return rows.map((row) => row.org_id);
 }
 
+/** Makes whoever changes a user's roles in these organizations wait until the transaction ends. */
+export async function lockMemberships(tx: Tx, userId: string, orgIds: readonly string[]): Promise<void> {
+  if (orgIds.length === 0) return;
+  await tx
+    .selectFrom("memberships")
+    .select("org_id")
+    .where("user_id", "=", userId)
+    .where("org_id", "in", orgIds)
+    .orderBy("org_id")
+    .$call(forUpdate(tx))
+    .execute();
+}
+
 /** In which enabled organizations a user has which role. */
 export async function findEnabledMemberships(
   reader: Reader,

@@ -1219,8 +1219,10 @@ export declare const FrontdoorAuthProviderService: GenService<{
    * `failed_precondition` with reason IDEMPOTENCY_KEY_REUSED (over REST 409).
    *
    * Errors: `already_exists` when the name is taken; `invalid_argument` with
-   * one violation for each thing that is wrong with `data`, and for the mask as
-   * a secret.
+   * one violation for each thing that is wrong with `data`, for the mask as a
+   * secret, and for each organization in `allowedOrgIds` that the caller does
+   * not manage: the frontdoor's own and those where they are manager or owner
+   * are good, for superusers all.
    *
    * @generated from rpc vestibule.v1.FrontdoorAuthProviderService.CreateAuthProvider
    */
@@ -1236,7 +1238,9 @@ export declare const FrontdoorAuthProviderService: GenService<{
    * removes, everything else replaces. A secret that is absent or given as the
    * mask is kept. When a property that decides where a secret is sent changes
    * (`issuer`, `discoveryUrl`, `baseUrl`, `clientId`, compared in their normal
-   * form), a kept secret is `invalid_argument`: give it anew.
+   * form), a kept secret is `invalid_argument`: give it anew. Organizations in
+   * `allowedOrgIds` are asked about as in CreateAuthProvider, those that stay
+   * included, by every write but one that only disables the provider.
    *
    * Errors: `not_found`, `already_exists`, `aborted` (`If-Match`),
    * `invalid_argument` also for another `type`.

@@ -33,6 +33,7 @@ export function createApiKeyType(context: ProviderTypeContext): ProviderType {
     ...about,
     schema: makeSchema(context.publicUrl, about, { required: [], properties }),
     secretFields: [],
+    organizationFields: [],
     endpointFields: [],
     normalise: (data) => ({ ...data, header: getHeader(data).toLowerCase() }),
     accepts: (data) => ({ issuers: [], keyHeader: getHeader(data).toLowerCase(), own: false }),

@@ -31,6 +31,7 @@ export function createGithubType(context: ProviderTypeContext): ProviderType {
     ...about,
     schema: makeSchema(context.publicUrl, about, { required: ["clientId", "clientSecret"], properties }),
     secretFields: ["clientSecret"],
+    organizationFields: [],
     endpointFields: ["baseUrl", "clientId"],
     normalise: (data) => ({ ...data, baseUrl: getSite(data), ...lowerNames(data) }),
     accepts: () => ({ issuers: [], own: false }),

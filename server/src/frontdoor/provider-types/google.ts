@@ -51,6 +51,7 @@ export function createGoogleType(context: ProviderTypeContext, issuer = googleIs
     ...about,
     schema: makeSchema(context.publicUrl, about, { required: ["clientId"], properties }),
     secretFields: ["clientSecret"],
+    organizationFields: [],
     endpointFields: ["clientId"],
     normalise: (data) => ({ ...data, ...lowerDomains(data) }),
     accepts: () => ({ issuers, own: false }),

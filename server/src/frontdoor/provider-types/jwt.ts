@@ -41,6 +41,7 @@ export function createJwtType(context: ProviderTypeContext): ProviderType {
       properties,
     }),
     secretFields: [],
+    organizationFields: [],
     endpointFields: ["jwksUri", "issuer"],
     normalise,
     accepts: (data) => ({ issuers: [getText(data, "issuer")], own: false }),

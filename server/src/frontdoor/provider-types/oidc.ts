@@ -40,6 +40,7 @@ export function createOidcType(context: ProviderTypeContext): ProviderType {
     ...about,
     schema: makeSchema(context.publicUrl, about, { required: ["issuer", "clientId"], properties }),
     secretFields: ["clientSecret"],
+    organizationFields: [],
     endpointFields: ["issuer", "discoveryUrl", "clientId"],
     normalise,
     accepts: (data) => ({ issuers: [getText(data, "issuer")], own: false }),

@@ -120,6 +120,8 @@ export interface ProviderType {
   readonly schema: ProviderData;
   /** Properties of `data` that are encrypted at rest and shown as the mask. */
   readonly secretFields: readonly string[];
+  /** Properties that list ids of organizations whose members come in: whoever writes them manages each. */
+  readonly organizationFields: readonly string[];
   /** Properties that decide where a secret is sent, or as whom: when one changes, no stored secret may be kept. */
   readonly endpointFields: readonly string[];
   /**

@@ -45,6 +45,7 @@ export function createVestibuleType(context: ProviderTypeContext): ProviderType 
     ...about,
     schema: makeSchema(context.publicUrl, about, { required: [], properties }),
     secretFields: [],
+    organizationFields: ["allowedOrgIds"],
     endpointFields: [],
     normalise: (data) => ({ ...data, ...lowerIds(findTexts(data, "allowedOrgIds")) }),
     accepts: () => ({ issuers: [own.issuer], own: true }),
@@ -121,7 +122,8 @@ function toIdentity(principal: OwnPrincipal, provider: ProviderInstance): Provid
 const properties = {
   allowedOrgIds: listOf(kinds.uuid, {
     title: "Allowed organizations",
-    description: "Ids of the organizations whose members may come in. Without any, only the frontdoor's own.",
+    description:
+      "Ids of the organizations whose members may come in, each one that you manage. Without any, only the frontdoor's own.",
     examples: [["0191e0a4-7c1b-7d3e-9f20-5a6b7c8d9e0f"]],
   }),
   allowedRoles: listOf(

@@ -8,7 +8,9 @@ import { ProviderList } from "./list.ts";
 import { ProviderService, type ProviderServiceOptions } from "./service.ts";
 
 /** What providers stand on. */
-export interface ProviderParts extends ProviderServiceOptions, Pick<DryRunServiceOptions, "findTenant"> {
+export interface ProviderParts
+  extends ProviderServiceOptions,
+    Pick<DryRunServiceOptions, "findTenant" | "findManagedIds"> {
   /** Longest time of a call. */
   readonly requestSeconds: number;
   /** Aborts when the server begins to stop. */

@@ -7,8 +7,9 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { FieldViolation } from "../../lib/errors.ts";
-import { invalidField, invalidValues } from "../../lib/invalid-request.ts";
+import { invalidField, invalidFields, invalidValues } from "../../lib/invalid-request.ts";
 import type { JsonValue } from "../../lib/json.ts";
+import { findTexts } from "../provider-types/data.ts";
 import {
   changedEndpointFields,
   type ProviderData,
@@ -95,6 +96,37 @@ export function checkKept(type: ProviderType, stored: Stored, { data, kept }: Ca
   if (changed.length === 0) return;
   const fields = changed.map((field) => `data.${field}`).join(", ");
   throw invalidValues(toViolations(kept, `must be given anew, not kept, when ${fields} changes`));
+}
+
+/** An organization that data names, and where. */
+export interface NamedOrganization {
+  /** Such as `data.allowedOrgIds[0]`. */
+  readonly field: string;
+  /** In lower case. */
+  readonly id: string;
+}
+
+/** The organizations that data of a type names. */
+export function listOrganizations(type: ProviderType, data: ProviderData): NamedOrganization[] {
+  return type.organizationFields.flatMap((field) =>
+    (findTexts(data, field) ?? []).map((id, index) => ({
+      field: `data.${field}[${index}]`,
+      id: id.toLowerCase(),
+    })),
+  );
+}
+
+/**
+ * Refuses organizations that the writer does not manage: else whoever manages
+ * one frontdoor would be told who the members of any organization are.
+ *
+ * @throws DomainError INVALID_REQUEST
+ */
+export function refuseForeign(named: readonly NamedOrganization[], managed: ReadonlySet<string>): void {
+  const foreign = named.filter(({ id }) => !managed.has(id));
+  if (foreign.length === 0) return;
+  const description = "must be the id of an organization that you manage";
+  throw invalidFields(foreign.map(({ field }) => ({ field, description })));
 }
 
 /** Takes the secrets out of data. */

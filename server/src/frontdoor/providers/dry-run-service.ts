@@ -10,7 +10,7 @@ import type { Sealer } from "../../encryption/sealer.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { type EndTurn, FairQueue } from "../../lib/fair-queue.ts";
 import { invalidField } from "../../lib/invalid-request.ts";
-import type { Caller } from "../../principals/principal.ts";
+import type { Caller, Principal } from "../../principals/principal.ts";
 import type { FrontdoorAccess } from "../frontdoors/access.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { dryRunProvider } from "../provider-types/dry-run.ts";
@@ -23,7 +23,14 @@ import type {
 } from "../provider-types/provider-type.ts";
 import type { ProviderTypes } from "../provider-types/provider-types.ts";
 import type { ProviderValidator } from "../provider-types/validate.ts";
-import { checkKept, fromCreate, fromPatch, refuseEmpty } from "./definition.ts";
+import {
+  checkKept,
+  fromCreate,
+  fromPatch,
+  listOrganizations,
+  refuseEmpty,
+  refuseForeign,
+} from "./definition.ts";
 import { openSecrets } from "./secrets.ts";
 import { getProviderIn } from "./service.ts";
 
@@ -46,6 +53,12 @@ export interface DryRunServiceOptions {
   readonly sealer: Sealer;
   readonly types: ProviderTypes;
   readonly validator: ProviderValidator;
+  /** Which of these organizations a caller manages, in lower case. */
+  readonly findManagedIds: (
+    reader: Reader,
+    caller: Principal,
+    orgIds: readonly string[],
+  ) => Promise<ReadonlySet<string>>;
   /** Whom an organization counts for, where all share what there is. */
   readonly findTenant: (orgId: string) => Promise<string>;
   /** How many runs may be under way at once, of all organizations, and with those that wait of one. */
@@ -81,7 +94,8 @@ export class DryRunService {
   async *test(caller: Caller, draft: DryRunDraft, signal: AbortSignal): AsyncGenerator<ProviderCheck> {
     const { frontdoorAccess, audit, validator, findTenant, maxSeconds = 25 } = this.#options;
     const frontdoor = await frontdoorAccess.require(caller.principal, draft.frontdoorId, "test");
-    const { type, provider } = await this.#toInstance(frontdoor, draft);
+    const { type, provider, stored } = await this.#toInstance(frontdoor, draft);
+    await this.#checkOrganizations(caller, type, provider, stored);
     const limit = AbortSignal.timeout(maxSeconds * 1000);
     const either = AbortSignal.any([signal, limit]);
     this.#countRun(frontdoor.orgId, 1);
@@ -117,7 +131,12 @@ export class DryRunService {
   async #toInstance(
     frontdoor: Frontdoor,
     { id, type: typeName, data = {} }: DryRunDraft,
-  ): Promise<{ readonly type: ProviderType; readonly provider: ProviderInstance }> {
+  ): Promise<{
+    readonly type: ProviderType;
+    readonly provider: ProviderInstance;
+    /** As stored, if it is. */
+    readonly stored: ProviderData;
+  }> {
     const { reader, sealer, types, validator } = this.#options;
     const { orgId } = frontdoor;
     if (id === "") {
@@ -127,7 +146,7 @@ export class DryRunService {
       }
       const candidate = fromCreate(type, data);
       refuseEmpty(candidate);
-      return { type, provider: { orgId, data: candidate.data } };
+      return { type, provider: { orgId, data: candidate.data }, stored: {} };
     }
     const stored = await getProviderIn(reader, frontdoor.id, id);
     if (typeName !== undefined && typeName !== stored.type) {
@@ -140,7 +159,24 @@ export class DryRunService {
     refuseEmpty(candidate);
     // Data that does not fit is told of by the first check, and nothing is sent then.
     if (validator.validate(type.name, candidate.data).length === 0) checkKept(type, current, candidate);
-    return { type, provider: { id: stored.id, orgId, data: candidate.data } };
+    return { type, provider: { id: stored.id, orgId, data: candidate.data }, stored: stored.data };
+  }
+
+  /** As of a write: a run must not tell who the members of any organization are. */
+  async #checkOrganizations(
+    { principal }: Caller,
+    type: ProviderType,
+    { orgId, data }: ProviderInstance,
+    stored: ProviderData,
+  ): Promise<void> {
+    const { reader, validator, findManagedIds } = this.#options;
+    // Data that does not fit is told of by the first check, and judges nobody.
+    if (validator.validate(type.name, data).length > 0) return;
+    const known = new Set([orgId, ...listOrganizations(type, stored).map(({ id }) => id)]);
+    const named = listOrganizations(type, data).filter(({ id }) => !known.has(id));
+    if (named.length === 0) return;
+    const ids = named.map(({ id }) => id);
+    refuseForeign(named, await findManagedIds(reader, principal, ids));
   }
 }
 

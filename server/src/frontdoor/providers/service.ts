@@ -20,7 +20,7 @@ import { newId } from "../../lib/ids.ts";
 import { invalidField, invalidRequest } from "../../lib/invalid-request.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import { toSortedJson } from "../../lib/sorted-json.ts";
-import type { Caller } from "../../principals/principal.ts";
+import type { Caller, Principal } from "../../principals/principal.ts";
 import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { lockFrontdoor } from "../frontdoors/store.ts";
@@ -33,6 +33,8 @@ import {
   fromPatch,
   fromReplace,
   listChanges,
+  listOrganizations,
+  refuseForeign,
   type State,
   type Stored,
   splitSecrets,
@@ -46,6 +48,7 @@ import {
   upsertIdempotentAnswer,
 } from "./idempotency-store.ts";
 import type {
+  FieldChange,
   Provider,
   ProviderEvent,
   ProviderSummary,
@@ -98,6 +101,12 @@ export interface ProviderServiceOptions {
   readonly sealer: Sealer;
   readonly types: ProviderTypes;
   readonly validator: ProviderValidator;
+  /** Which of these organizations a caller manages, in lower case; that stays so until the transaction ends. */
+  readonly holdManagedIds: (
+    tx: Tx,
+    caller: Principal,
+    orgIds: readonly string[],
+  ) => Promise<ReadonlySet<string>>;
   /** How many revisions of a provider are kept, the newest ones. */
   readonly maxRevisions?: number;
 }
@@ -179,6 +188,7 @@ export class ProviderService {
         const seq = await this.#lock(tx, frontdoor);
         const answered = await repetition?.find(tx);
         if (answered !== undefined) return answered;
+        await this.#checkOrganizations(tx, caller, frontdoor, type, state.data);
         const now = this.#options.clock.now();
         const summary = { id: newId(now), name, type: type.name, enabled: draft.enabled };
         const next = { state, change: "create" } as const;
@@ -308,9 +318,13 @@ export class ProviderService {
         checkCondition(toEntityTag(stored.revision), condition);
         const owner = { providerId: stored.id, revision: stored.revision };
         const current = { data: stored.data, secrets: openSecrets(sealer, owner, stored.sealedSecrets) };
-        const next = await make(tx, stored, types.get(stored.type), current);
+        const type = types.get(stored.type);
+        const next = await make(tx, stored, type, current);
         const changes = listChanges({ ...stored, ...current }, next.state);
         if (changes.length === 0) return toProvider(stored);
+        if (!isOnlyDisabled(changes, next.state)) {
+          await this.#checkOrganizations(tx, caller, frontdoor, type, next.state.data);
+        }
         const number = stored.revision + 1;
         const revision = this.#toRevision(caller, { id: stored.id, number }, next, changes);
         const { name, enabled } = next.state;
@@ -335,6 +349,20 @@ export class ProviderService {
       }),
       "NAME_TAKEN",
     );
+  }
+
+  /** The frontdoor's own organization is the caller's, or they would not write here. */
+  async #checkOrganizations(
+    tx: Tx,
+    { principal }: Caller,
+    { orgId }: Frontdoor,
+    type: ProviderType,
+    data: ProviderData,
+  ): Promise<void> {
+    const named = listOrganizations(type, data).filter(({ id }) => id !== orgId);
+    if (named.length === 0) return;
+    const ids = named.map(({ id }) => id);
+    refuseForeign(named, await this.#options.holdManagedIds(tx, principal, ids));
   }
 
   /** Place of the newest change. From here on nobody else writes in the frontdoor. */
@@ -411,6 +439,11 @@ export class ProviderService {
       },
     };
   }
+}
+
+/** Who manages a frontdoor may close what somebody with more roles has opened there. */
+function isOnlyDisabled(changes: readonly FieldChange[], { enabled }: State): boolean {
+  return !enabled && changes.every(({ field }) => field === "enabled");
 }
 
 /** A provider of this frontdoor. @throws DomainError AUTH_PROVIDER_NOT_FOUND */
