@@ -162,6 +162,7 @@ const rooms: Rooms = {
     "principals",
     "audit",
     "limits",
+    "frontdoor/frontdoors",
     "frontdoor/provider-types",
     "frontdoor/frontends",
     "gate/asks",

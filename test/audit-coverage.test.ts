@@ -10,6 +10,7 @@ import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
 import { FrontdoorService } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
 import { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
+import { GateService } from "@vestibule/proto/vestibule/v1/gate_service_pb";
 import { OrganizationService } from "@vestibule/proto/vestibule/v1/organization_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
@@ -27,6 +28,7 @@ const services = [
   FrontdoorAuthProviderService,
   FrontdoorService,
   FrontierService,
+  GateService,
   OrganizationService,
   ServiceUserService,
   UserService,
@@ -38,6 +40,7 @@ const changesNothing = new Set([
   "AuthService/PingUserSession", // notes a device, as every use notes a time
   "FrontdoorAuthProviderService/TestAuthProvider", // asks a provider, stores nothing
   "FrontdoorAuthProviderService/WatchAuthProviderTest",
+  "GateService/ExplainDecision", // decides, and lets nobody in
 ]);
 
 /** Actions that no method and no route here makes. */

@@ -86,6 +86,7 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
       key,
       frontend,
       proxyToken,
+      explain,
     ] = readBlocks("docs/auth-providers.md", "sh") as [string, ...string[]];
     const variables: Record<string, string> = { BASE: server.url };
     const run = async (block = "") => JSON.parse((await runShell(block, server, variables)) || "null");
@@ -137,6 +138,19 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
       authorization: "JUDGE",
       scheme: "https",
       assertionHeader: "",
+    });
+    expect(await run(explain)).toEqual({
+      allowed: false,
+      reason: "BAD_CREDENTIAL",
+      message: expect.any(String),
+      steps: [
+        { name: "request", ok: true, detail: "GET /reports at app.example.com", authProviderId: "" },
+        { name: "frontend", ok: true, detail: "app.example.com answers", authProviderId: "" },
+        { name: "path", ok: true, detail: "needs an identity", authProviderId: "" },
+        { name: "credential", ok: true, detail: expect.any(String), authProviderId: "" },
+        { name: "provider", ok: false, detail: expect.any(String), authProviderId: "" },
+      ],
+      identityHeaders: [],
     });
     expect(await run(remove)).toBeNull();
     variables.ID = await createProvider(variables.F ?? "", { name: "keys", type: "API_KEY", data: {} });

@@ -88,6 +88,7 @@ async function addGround(house: House, options: AppOptions, siteName: string) {
     guard,
     failures,
     flowLimits: rates.address_flows,
+    explanations: rates.explanations,
     mailboxLimits,
     mailer,
     notifier,
@@ -228,7 +229,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       onDoubt: (listener) => feed.subscribe({ onChange: listener, onReset: listener }),
     }),
   );
-  const { types, proxies } = house.add(
+  const { types, proxies, frontdoorAccess, draftFrontend } = house.add(
     assembleFrontdoor({
       ...ground,
       ...streams,
@@ -251,6 +252,10 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       ...ground,
       types,
       isProxyToken: proxies.isGood,
+      frontdoorAccess,
+      draftFrontend,
+      findOrganizationState: organizations.findState,
+      rate: means.explanations,
       sign: tokens.sign,
       answerJwks: tokens.answerJwks,
       publicUrl,

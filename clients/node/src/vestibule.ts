@@ -14,6 +14,7 @@ import { AuditService } from "@vestibule/proto/vestibule/v1/audit_service_pb";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
 import { FrontdoorService } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
+import { GateService } from "@vestibule/proto/vestibule/v1/gate_service_pb";
 import { OrganizationService } from "@vestibule/proto/vestibule/v1/organization_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
@@ -55,6 +56,7 @@ export interface Vestibule {
   readonly users: Client<typeof UserService>;
   readonly audit: Client<typeof AuditService>;
   readonly frontdoors: Client<typeof FrontdoorService>;
+  readonly gate: Client<typeof GateService>;
   readonly authProviders: Client<typeof FrontdoorAuthProviderService>;
   /** A client of any other service, with the same credential and retries. */
   client<S extends DescService>(service: S): Client<S>;
@@ -113,6 +115,7 @@ export function createVestibule(options: VestibuleOptions): Vestibule {
     users: client(UserService),
     audit: client(AuditService),
     frontdoors: client(FrontdoorService),
+    gate: client(GateService),
     authProviders: client(FrontdoorAuthProviderService),
     client,
     getAccessToken: ({ signal } = {}) => getToken(tokens, signal),

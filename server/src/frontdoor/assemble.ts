@@ -5,8 +5,9 @@
  */
 import type { Room } from "../assembly/room.ts";
 import { type ApiKeyParts, assembleApiKeys } from "./api-keys/assemble.ts";
+import type { FrontdoorAccess } from "./frontdoors/access.ts";
 import { assembleFrontdoors } from "./frontdoors/assemble.ts";
-import { assembleFrontends } from "./frontends/assemble.ts";
+import { assembleFrontends, type FrontendsRoom } from "./frontends/assemble.ts";
 import { assembleProviderTypes, type ProviderTypeParts } from "./provider-types/assemble.ts";
 import type { ProviderTypes } from "./provider-types/provider-types.ts";
 import { assembleProviders, type ProviderParts } from "./providers/assemble.ts";
@@ -24,7 +25,8 @@ export type FrontdoorParts = Parameters<typeof assembleFrontdoors>[0] &
   Omit<WatchParts, "frontdoorAccess">;
 
 /** What the gate judges by. */
-export interface FrontdoorRoom extends Room {
+export interface FrontdoorRoom extends Room, Pick<FrontendsRoom, "draftFrontend"> {
+  readonly frontdoorAccess: FrontdoorAccess;
   readonly types: ProviderTypes;
   readonly proxies: Proxies;
 }
@@ -37,15 +39,18 @@ export function assembleFrontdoor(parts: FrontdoorParts): FrontdoorRoom {
   const providerTypes = assembleProviderTypes({ ...parts, frontdoorAccess, apiKeys });
   const { types, validator } = providerTypes;
   const proxyTokens = assembleProxyTokens({ ...parts, frontdoorAccess });
+  const frontends = assembleFrontends({ ...parts, frontdoorAccess });
   return {
+    frontdoorAccess,
     types,
     proxies: proxyTokens.proxies,
+    draftFrontend: frontends.draftFrontend,
     rooms: [
       frontdoors,
       apiKeys,
       providerTypes,
       assembleProviders({ ...parts, frontdoorAccess, types, validator }),
-      assembleFrontends({ ...parts, frontdoorAccess }),
+      frontends,
       proxyTokens,
       assembleWatch({ ...parts, frontdoorAccess }),
     ],

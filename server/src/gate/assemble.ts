@@ -11,13 +11,11 @@ import type { Database } from "../db/database.ts";
 import { assembleDecisions, type DecisionParts } from "./decisions/assemble.ts";
 import { assembleDialects, type DialectParts } from "./dialects/assemble.ts";
 import { assembleDirectory } from "./directory/assemble.ts";
-import type { DirectoryOptions } from "./directory/directory.ts";
 import { createMakeIdentityHeaders, type IdentityHeadersOptions } from "./identity/identity-headers.ts";
 
 /** What the gate stands on. */
 export interface GateParts
-  extends Omit<DecisionParts, "directory" | "makeIdentityHeaders">,
-    Pick<DirectoryOptions, "types">,
+  extends Omit<DecisionParts, "directory" | "makeIdentityHeaders" | "makeUnsignedHeaders">,
     Omit<DialectParts, "decide" | "noteDenied">,
     Omit<IdentityHeadersOptions, "issuer"> {
   readonly database: Database;
@@ -32,6 +30,11 @@ export function assembleGate(parts: GateParts): Room {
     ...parts,
     directory: directory.directory,
     makeIdentityHeaders: createMakeIdentityHeaders({ ...parts, issuer: parts.publicUrl }),
+    makeUnsignedHeaders: createMakeIdentityHeaders({
+      ...parts,
+      issuer: parts.publicUrl,
+      sign: async () => "",
+    }),
   });
   const dialects = assembleDialects({
     ...parts,

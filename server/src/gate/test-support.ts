@@ -100,12 +100,12 @@ export class TestGate {
     };
     const find = (frontdoor: string, at: string) => ({
       frontdoorId: frontdoor,
-      frontend: this.#frontends.get(`${frontdoor} ${at}`),
+      frontend: this.findFrontend(frontdoor, at),
     });
     this.decider = new Decider({
       directory: { peek: find, find: async (...where) => find(...where) },
       judge: createJudge(log),
-      makeIdentityHeaders: this.#makeHeaders,
+      makeIdentityHeaders: this.makeHeaders,
       feed: this.feed,
       keyRates: new KeyRates({ ...context, log: silentLog, database: noDatabase }),
       failures: createTestFailures(context),
@@ -116,7 +116,7 @@ export class TestGate {
     });
   }
 
-  readonly #makeHeaders: MakeIdentityHeaders = async (_target, identity) => {
+  readonly makeHeaders: MakeIdentityHeaders = async (_target, identity) => {
     this.made += 1;
     if (this.signingFails !== undefined) throw this.signingFails;
     return {
@@ -131,6 +131,10 @@ export class TestGate {
       renewAtMs: this.context.clock.now().getTime() + this.headersMs,
     };
   };
+
+  findFrontend(frontdoor: string, at: string): GateFrontend | undefined {
+    return this.#frontends.get(`${frontdoor} ${at}`);
+  }
 
   /** Lets providers judge at a host. Answers their ids, in order. */
   serve(

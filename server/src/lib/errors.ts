@@ -107,6 +107,7 @@ export const reasons = {
     "resource_exhausted",
     "the stream has made room for others: resume it by its last resume_token",
   ],
+  TOO_MANY_EXPLANATIONS: ["resource_exhausted", "too many decisions were to be explained, try again later"],
   TOO_MANY_DRY_RUNS: ["resource_exhausted", "too many dry runs are under way, try again later"],
   REQUEST_TOO_LARGE: ["resource_exhausted", "request is too large"],
   SUPERUSER_PROTECTED: ["failed_precondition", "the bootstrap service user cannot be deleted"],

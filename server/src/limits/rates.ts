@@ -42,8 +42,16 @@ function rules(limits: LimitsConfig) {
       reason: "TOO_MANY_FLOWS",
       toShare: perAddress(begunFlowsPerIpv4AddressPerMinute, begunFlowsPerIpv6BlockPerMinute),
     },
+    // Each judges a credential, and may have an issuer asked. By organization.
+    explanations: {
+      reason: "TOO_MANY_EXPLANATIONS",
+      toShare: (orgId) => ({ subject: orgId, limit: explanationsPerMinute }),
+    },
   } as const satisfies Record<string, RateRule>;
 }
+
+/** How many decisions of the gate an organization has explained to it within a minute. */
+const explanationsPerMinute = 60;
 
 /** Name of a rate. */
 export type RateName = keyof ReturnType<typeof rules>;

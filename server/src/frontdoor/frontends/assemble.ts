@@ -4,8 +4,17 @@ import { registerService } from "../../assembly/services.ts";
 import { createFrontendMethods } from "./handler.ts";
 import { FrontendService, type FrontendServiceOptions } from "./service.ts";
 
+/** What is asked of custom frontends besides. */
+export interface FrontendsRoom extends Room {
+  /** A definition as it would be stored. @throws DomainError INVALID_REQUEST */
+  draftFrontend(...asked: Parameters<FrontendService["draft"]>): ReturnType<FrontendService["draft"]>;
+}
+
 /** Puts custom frontends together. */
-export function assembleFrontends(parts: FrontendServiceOptions): Room {
+export function assembleFrontends(parts: FrontendServiceOptions): FrontendsRoom {
   const frontends = new FrontendService(parts);
-  return { services: [registerService(FrontdoorService, createFrontendMethods(frontends))] };
+  return {
+    draftFrontend: (...asked) => frontends.draft(...asked),
+    services: [registerService(FrontdoorService, createFrontendMethods(frontends))],
+  };
 }

@@ -3,7 +3,6 @@ import type { CustomFrontendPolicy } from "@vestibule/proto/vestibule/v1/frontdo
 import type {
   CreateCustomFrontendRequest,
   FrontdoorService as FrontdoorServiceSchema,
-  ReplaceCustomFrontendRequest,
 } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
 import { readCondition } from "../../http/entity-tag.ts";
 import { defaultPageSize } from "../../lib/page-token.ts";
@@ -56,14 +55,17 @@ function answerFrontend(frontend: CustomFrontend, { responseHeader }: HandlerCon
   return { customFrontend: toFrontendMessage(frontend) };
 }
 
-function toDefinition(
-  request: CreateCustomFrontendRequest | ReplaceCustomFrontendRequest,
+/** What a request says of a frontend. The schema lets nothing else through. */
+export function toDefinition(
+  request: Pick<
+    CreateCustomFrontendRequest,
+    "hostname" | "authProviderIds" | "policy" | "authorization" | "scheme" | "assertionHeader"
+  >,
 ): FrontendDefinition {
   return {
     hostname: request.hostname,
     providerIds: request.authProviderIds,
     policy: toPolicy(request.policy),
-    // The schema lets nothing else through.
     authorization: (request.authorization || "JUDGE") as AuthorizationUse,
     scheme: (request.scheme || "https") as FrontendScheme,
     assertionHeader: request.assertionHeader,

@@ -20,8 +20,8 @@ import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { lockFrontdoor } from "../frontdoors/store.ts";
 import { isFreeHeader } from "../provider-types/schema-parts.ts";
-import { findProviderIds } from "../providers/store.ts";
-import type { CustomFrontend, FrontendDefinition } from "./frontend.ts";
+import { findProvider, findProviderIds } from "../providers/store.ts";
+import type { CustomFrontend, FrontendAtHost, FrontendDefinition } from "./frontend.ts";
 import { isLoopback, toHostname } from "./hostname.ts";
 import { toPolicy } from "./policy.ts";
 import * as store from "./store.ts";
@@ -75,6 +75,23 @@ export class FrontendService {
     const frontdoor = await frontdoorAccess.require(caller.principal, frontdoorId, "read");
     const list = ["ListCustomFrontends", frontdoor.id];
     return await toPageById(list, page, (range) => store.findFrontends(database.reader, frontdoor.id, range));
+  }
+
+  /**
+   * What a definition would be if it were stored, with its providers. Stores nothing.
+   *
+   * @throws DomainError INVALID_REQUEST
+   */
+  async draft(frontdoor: Frontdoor, request: FrontendDefinition): Promise<Omit<FrontendAtHost, "isOpen">> {
+    const wanted = toWanted(request);
+    const { reader } = this.#options.database;
+    const found = await Promise.all(wanted.providerIds.map((id) => findProvider(reader, id)));
+    const providers = found.map((provider, index) => {
+      if (provider?.frontdoorId !== frontdoor.id) throw unknownProvider(index);
+      return provider;
+    });
+    const isActive = providers.some(({ enabled }) => enabled);
+    return { ...wanted, id: "", frontdoorId: frontdoor.id, orgId: frontdoor.orgId, isActive, providers };
   }
 
   /**
@@ -174,8 +191,11 @@ async function checkProviders(
 ): Promise<void> {
   const known = await findProviderIds(tx, frontdoorId, providerIds);
   const unknown = providerIds.findIndex((id) => !known.has(id));
-  if (unknown >= 0)
-    throw invalidProvider(unknown, "must be the id of an auth provider of the same frontdoor");
+  if (unknown >= 0) throw unknownProvider(unknown);
+}
+
+function unknownProvider(index: number): DomainError {
+  return invalidProvider(index, "must be the id of an auth provider of the same frontdoor");
 }
 
 function invalidProvider(index: number, description: string): DomainError {

@@ -1,18 +1,26 @@
+import { GateService } from "@vestibule/proto/vestibule/v1/gate_service_pb";
 import { byLabel, counter } from "../../assembly/metric.ts";
 import type { Room } from "../../assembly/room.ts";
+import { registerService } from "../../assembly/services.ts";
 import type { AuditTrail } from "../../audit/audit.ts";
 import { listCacheMetrics } from "../../changes/cache-metrics.ts";
 import type { Database } from "../../db/database.ts";
 import { createExpirySweep } from "../../db/sweep.ts";
 import { Decider, type DeciderOptions } from "./decide.ts";
 import type { Decide } from "./decision.ts";
+import { createExplain, type ExplainOptions } from "./explain.ts";
+import { ExplainService, type ExplainServiceOptions } from "./explain-service.ts";
+import { createGateMethods } from "./handler.ts";
 import { createJudge } from "./judge.ts";
 import { deletePastKeyUses } from "./key-rate-store.ts";
 import { KeyRates } from "./key-rates.ts";
 import { createDecisionRecorder, type DecisionRecorder } from "./record.ts";
 
 /** What deciding stands on. */
-export interface DecisionParts extends Omit<DeciderOptions, "judge" | "keyRates" | "onDecision"> {
+export interface DecisionParts
+  extends Omit<DeciderOptions, "judge" | "keyRates" | "onDecision">,
+    Omit<ExplainServiceOptions, "explain" | "reader">,
+    Pick<ExplainOptions, "makeUnsignedHeaders"> {
   readonly database: Database;
   readonly audit: Pick<AuditTrail, "refuse">;
 }
@@ -28,13 +36,20 @@ export interface DecisionsRoom extends Room {
 export function assembleDecisions(parts: DecisionParts): DecisionsRoom {
   const recorder = createDecisionRecorder(parts.audit);
   const keyRates = new KeyRates(parts);
+  const judge = createJudge(parts.log);
   const decider = new Decider({
     ...parts,
-    judge: createJudge(parts.log),
+    judge,
     keyRates,
     onDecision: recorder.note,
   });
+  const explanations = new ExplainService({
+    ...parts,
+    reader: parts.database.reader,
+    explain: createExplain({ ...parts, judge }),
+  });
   return {
+    services: [registerService(GateService, createGateMethods(explanations))],
     decide: decider.decide,
     recorder,
     metrics: [

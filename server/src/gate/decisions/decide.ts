@@ -386,7 +386,7 @@ function measure({ lines }: IdentityHeaders): number {
 }
 
 /** Who a provider found, as the upstream is told. */
-function toGateIdentity(provider: GateProvider, identity: ProviderIdentity): GateIdentity {
+export function toGateIdentity(provider: GateProvider, identity: ProviderIdentity): GateIdentity {
   const { subject, name, email, emailVerified, organizations, groups } = identity;
   const isOwn = provider.type.name === "VESTIBULE";
   return {

@@ -37,19 +37,39 @@ function isPreflight(headers: VisitorHeaders): boolean {
   return hasOrigin && hasMethod;
 }
 
-/** Why somebody a provider vouches for may not come in; undefined when they may. */
-export function findPolicyRefusal(
-  { emails, requiredClaims }: Pick<GateFrontend, "emails" | "requiredClaims">,
-  identity: ProviderIdentity,
-): { readonly reason: GateReason; readonly detail: string } | undefined {
-  const { email, emailVerified, claims } = identity;
-  if (emails !== undefined) {
-    if (email === undefined || !emailVerified) {
-      return { reason: "EMAIL_NOT_ALLOWED", detail: "the provider vouches for no address" };
-    }
-    if (!emails(email)) return { reason: "EMAIL_NOT_ALLOWED", detail: "no pattern fits the address" };
+/** Why somebody may not come in. */
+export interface PolicyRefusal {
+  readonly reason: GateReason;
+  /** For operators. */
+  readonly detail: string;
+}
+
+/** Whether the policy lets somebody's address in; undefined when it does. */
+export function findEmailRefusal(
+  { emails }: Pick<GateFrontend, "emails">,
+  { email, emailVerified }: ProviderIdentity,
+): PolicyRefusal | undefined {
+  if (emails === undefined) return undefined;
+  if (email === undefined || !emailVerified) {
+    return { reason: "EMAIL_NOT_ALLOWED", detail: "the provider vouches for no address" };
   }
+  return emails(email) ? undefined : { reason: "EMAIL_NOT_ALLOWED", detail: "no pattern fits the address" };
+}
+
+/** Whether somebody has the claims that the policy requires; undefined when they do. */
+export function findClaimRefusal(
+  { requiredClaims }: Pick<GateFrontend, "requiredClaims">,
+  { claims }: ProviderIdentity,
+): PolicyRefusal | undefined {
   const missing = findMissingClaim(claims, requiredClaims);
   if (missing === undefined) return undefined;
   return { reason: "CLAIM_MISSING", detail: `the claim ${JSON.stringify(missing)} is missing or another` };
+}
+
+/** Why somebody a provider vouches for may not come in; undefined when they may. */
+export function findPolicyRefusal(
+  frontend: GateFrontend,
+  identity: ProviderIdentity,
+): PolicyRefusal | undefined {
+  return findEmailRefusal(frontend, identity) ?? findClaimRefusal(frontend, identity);
 }
