@@ -319,7 +319,7 @@ export class Decider {
         reason,
         identity: headers.lines,
         ...(found && { consumed: found.presented.header }),
-        keyHeaders: [...target.frontend.byKeyHeader.keys()],
+        keyHeaders: target.frontend.keyHeaders,
       },
       fromMs,
       untilMs: Math.min(

@@ -53,6 +53,8 @@ export interface GateFrontend {
   readonly byIssuer: ReadonlyMap<string, readonly GateProvider[]>;
   /** By the header that carries their keys, in lower case. */
   readonly byKeyHeader: ReadonlyMap<string, readonly GateProvider[]>;
+  /** Headers of keys in lower case, also of providers that are disabled: a proxy takes each from every answer. */
+  readonly keyHeaders: readonly string[];
   /** Those that judge what this service hands out besides JWTs. */
   readonly own: readonly GateProvider[];
 }
@@ -71,11 +73,13 @@ export function toGateFrontend(
   const { id, frontdoorId, orgId, hostname, policy, scheme } = read;
   const byIssuer = new Map<string, GateProvider[]>();
   const byKeyHeader = new Map<string, GateProvider[]>();
+  const keyHeaders = new Set<string>();
   const own: GateProvider[] = [];
   for (const provider of read.providers) {
-    if (!provider.enabled) continue;
     const type = types.get(provider.type);
     const accepted: AcceptedCredentials = type.accepts(provider.data);
+    if (accepted.keyHeader !== undefined) keyHeaders.add(accepted.keyHeader);
+    if (!provider.enabled) continue;
     const instance = { id: provider.id, orgId, data: provider.data };
     const ready: GateProvider = { id: provider.id, type, instance };
     for (const issuer of accepted.issuers) append(byIssuer, issuer, ready);
@@ -100,6 +104,7 @@ export function toGateFrontend(
     requiredClaims: policy.requiredClaims,
     byIssuer,
     byKeyHeader,
+    keyHeaders: [...keyHeaders],
     own,
   };
 }

@@ -64,7 +64,7 @@ const grammar = {
   scheme: /^https?$/,
   header: /^[A-Za-z0-9][A-Za-z0-9-]*$/,
   address: new RegExp(`^(${label}(\\.${label})*|\\[[0-9a-f:]+\\])${port}$`),
-  proxyToken: /^[A-Za-z0-9_]+$/,
+  proxyToken: /^[A-Za-z0-9_-]+$/,
 } as const;
 
 /** @throws Error naming the first value that does not fit its grammar */
