@@ -92,9 +92,30 @@ function shieldKid(argv: readonly string[]): string[] {
   return at < 0 ? [...argv] : [...argv.toSpliced(at, 1), "--", ...argv.slice(at, at + 1)];
 }
 
+/** Commands that read options of their own, which stand behind their names. */
+const withOptions = new Set(["gate"]);
+
+/** What is for this program, the command's name included, and what is for a command with options of its own. */
+function splitAtCommand(
+  argv: readonly string[],
+): readonly [ours: readonly string[], theirs: readonly string[]] {
+  const options = { config: { type: "string" } } as const;
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const command = tokens.find(({ kind }) => kind === "positional");
+  if (command?.kind !== "positional" || !withOptions.has(command.value)) return [argv, []];
+  return [argv.slice(0, command.index + 1), argv.slice(command.index + 1)];
+}
+
 async function run(argv: readonly string[]): Promise<void> {
+  const [ours, theirs] = splitAtCommand(argv);
   const { values, positionals } = parseArgs({
-    args: shieldKid(argv),
+    args: shieldKid(ours),
     allowPositionals: true,
     options: {
       config: { type: "string" },
@@ -119,7 +140,7 @@ async function run(argv: readonly string[]): Promise<void> {
     untilStopped,
     onHangUp: (listener) => void process.on("SIGHUP", listener),
   };
-  await command(values.now ? [...rest, "--now"] : rest, context);
+  await command([...rest, ...(values.now ? ["--now"] : []), ...theirs], context);
 }
 
 // Whoever read our output may go away and a disk below it fill up; that is no reason to stop serving.

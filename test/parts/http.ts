@@ -9,6 +9,9 @@ const tlsFolder = join(import.meta.dirname, "../fixtures/tls");
 /** The committed certificate for localhost, which is its own authority. */
 export const tlsCertificate = readFileSync(join(tlsFolder, "localhost.crt"));
 
+/** Its key. */
+export const tlsKey = readFileSync(join(tlsFolder, "localhost.key"));
+
 /** Settings that make a server speak TLS with it. */
 export const tlsEnvironment = {
   VESTIBULE_TLS_CERT: join(tlsFolder, "localhost.crt"),

@@ -103,7 +103,10 @@ export async function startProxy(
   const { path, env } = await findProxy(name);
   const folder = mkdtempSync(join(tmpdir(), `vestibule-${name}-`));
   const file = join(folder, "config");
-  for (const [each, text] of Object.entries(files)) writeFileSync(join(folder, each), text);
+  for (const [each, text] of Object.entries(files)) {
+    mkdirSync(join(folder, each, ".."), { recursive: true });
+    writeFileSync(join(folder, each), text);
+  }
   writeFileSync(file, frames[name](config, folder).replaceAll(`/etc/${name}/`, `${folder}/`));
   const child = spawn(path, argumentsOf[name](file, folder), {
     env: { ...process.env, HOME: folder, ...env },
