@@ -51,6 +51,7 @@ const notByCall: readonly Action[] = [
   "sign_in.refuse",
   "credential.refuse",
   "auth_provider.test", // changes nothing
+  "gate.deny", // by a proxy
   "signing_key.create", // by the server itself, like the next
   "signing_key.hasten",
   "signing_key.revoke",
