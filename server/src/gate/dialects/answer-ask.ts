@@ -58,6 +58,26 @@ export interface Asking {
   deny(dialect: Dialect, info: RequestInfo, denied: GateDenied): GateAnswer;
 }
 
+/**
+ * How long a proxy's token and a decision may take each, in milliseconds:
+ * proxies wait for ten seconds, and make an error of their own of what is late.
+ */
+const longestMs = 4_000;
+
+const tooLate: GateDenied = { isAllowed: false, reason: "UNAVAILABLE", detail: "it took too long to tell" };
+
+/** What a promise settles with, or what is said in its place when it takes too long. */
+async function inTime<T>(promise: Promise<T>, late: () => T): Promise<T> {
+  const { promise: end, resolve } = Promise.withResolvers<"late">();
+  const timer = setTimeout(() => resolve("late"), longestMs);
+  try {
+    const first = await Promise.race([promise, end]);
+    return first === "late" ? late() : (first as T);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** @see the head of this file */
 export function createAsking(options: AskingOptions): Asking {
   const { isProxyToken, decide, noteDenied, tellsReasons, log } = options;
@@ -95,7 +115,12 @@ export function createAsking(options: AskingOptions): Asking {
     const read = line === undefined ? "MALFORMED_ASK" : readAsk({ ...line, ...asker, lines });
     if (typeof read === "string") return deny(dialect, { isAllowed: false, reason: read }, asker, info);
     const decision = decide(read);
-    if (decision instanceof Promise) return decision.then((made) => say(dialect, made, read, info));
+    if (decision instanceof Promise) {
+      return inTime(
+        decision.then((made) => say(dialect, made, read, info)),
+        () => deny(dialect, tooLate, read, info, read),
+      );
+    }
     return say(dialect, decision, read, info);
   }
 
@@ -116,11 +141,15 @@ export function createAsking(options: AskingOptions): Asking {
         isGood ? ask(dialect, question) : refuse({ isAllowed: false, reason: "PROXY_UNPROVEN" });
       const isGood = isProven(question);
       if (!(isGood instanceof Promise)) return goOn(isGood);
-      return isGood.then(goOn, (error: unknown) => {
+      const proving = isGood.catch((error: unknown) => {
         const isOutage = error instanceof DomainError && error.kind === "unavailable";
         if (!isOutage) log.error({ err: error, requestId: info.requestId }, "a proxy's token was not judged");
-        return refuse({ isAllowed: false, reason: "UNAVAILABLE" });
+        return undefined;
       });
+      const untold = () => undefined;
+      return inTime<boolean | undefined>(proving, untold).then((isProxy) =>
+        isProxy === undefined ? refuse(tooLate) : goOn(isProxy),
+      );
     },
     deny: (dialect, info, denied) => finish(dialect.deny(denied, undefined, info.requestId), denied, info),
   };
