@@ -172,6 +172,31 @@ export async function createFrontdoor(
   };
 }
 
+/**
+ * What the gate of a frontdoor tells the app of a visitor whom it lets in, in a header of its answer.
+ *
+ * @param visitor headers that the visitor sent.
+ */
+export async function getAssertion(
+  server: Pick<TestServer, "url">,
+  { id, hostname, proxyToken }: Pick<TestFrontdoor, "id" | "hostname" | "proxyToken">,
+  visitor: Readonly<Record<string, string>>,
+  { path = "/", header = "x-vestibule-assertion" }: { path?: string; header?: string } = {},
+): Promise<string> {
+  const answer = await send(`${server.url}/frontdoor/${id}/gate/forward-auth`, {
+    headers: {
+      "x-vestibule-proxy-token": proxyToken,
+      "x-forwarded-proto": "https",
+      "x-forwarded-host": hostname,
+      "x-forwarded-uri": path,
+      "x-forwarded-method": "GET",
+      ...visitor,
+    },
+  });
+  if (answer.status !== 200) throw new Error(`the gate answers ${answer.status}: ${answer.text}`);
+  return String(answer.headers[header]);
+}
+
 /** The whole row: visitor, proxy, gate, upstream. */
 export interface GatedApp extends AsyncDisposable {
   readonly server: TestServer;

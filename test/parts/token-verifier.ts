@@ -130,18 +130,24 @@ function encode(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString("base64url");
 }
 
-function changeByte(signature: string): string {
+/** Another signature of the same length. */
+export function changeByte(signature: string): string {
   const bytes = Buffer.from(signature, "base64url");
   bytes[10] = (bytes[10] ?? 0) ^ 1;
   return bytes.toString("base64url");
 }
 
-interface RunningVerifier extends Disposable {
+/** A verifier that waits for tokens. */
+export interface RunningVerifier extends Disposable {
   /** The subject, or `refused: ` and why. @throws Error when the program has ended */
   verify(token: string): Promise<string>;
 }
 
-function openVerifier([program, ...args]: Verifier, settings: readonly string[]): RunningVerifier {
+/** Starts a verifier. @param settings further arguments */
+export function openVerifier(
+  [program, ...args]: Verifier,
+  settings: readonly string[] = [],
+): RunningVerifier {
   const child = spawn(program, [...args, ...settings], { stdio: ["pipe", "pipe", "inherit"] });
   child.on("error", () => {});
   child.stdin.on("error", () => {});

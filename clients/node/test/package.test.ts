@@ -12,7 +12,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { postJson } from "../../../test/parts/http.ts";
+import { createFrontdoor, getAssertion } from "../../../test/parts/gate.ts";
+import { basic, postJson } from "../../../test/parts/http.ts";
 import { startServer, type TestServer } from "../../../test/parts/server.ts";
 import { clientSecret, createVestibule } from "../src/index.ts";
 
@@ -29,6 +30,13 @@ const examples = readme.split(/^#+ /m).flatMap((section) =>
   })),
 );
 const isServer = ({ code }: { code: string }): boolean => code.includes("listen(");
+
+/** What an example's server answers to strangers, and what a request to it has to bring. */
+interface Knock {
+  readonly refused: number;
+  readonly challenge: string | undefined;
+  headers(): Promise<Record<string, string>>;
+}
 
 let folder: string;
 let server: TestServer;
@@ -159,6 +167,23 @@ describe("the README's example", () => {
     await check(examples.map(({ code }, index) => write(code, index)));
   });
 
+  const byToken: Knock = {
+    refused: 401,
+    challenge: "Bearer",
+    async headers() {
+      using vestibule = createVestibule({ baseUrl: server.url, credentials: clientSecret(server) });
+      return { authorization: `Bearer ${await vestibule.getAccessToken()}` };
+    },
+  };
+  const byGate: Knock = {
+    refused: 403,
+    challenge: undefined,
+    async headers() {
+      const frontdoor = await createFrontdoor(server, { hostname: "app.example.com", scheme: "https" });
+      return { "x-vestibule-assertion": await getAssertion(server, frontdoor, basic(server)) };
+    },
+  };
+
   const printed: Record<string, RegExp> = {
     "Call Vestibule": /^I am .+\n\d+ machines in the organization\n$/,
     Credentials: /^deployer\n$/,
@@ -206,6 +231,7 @@ describe("the README's example", () => {
           headers: Object.fromEntries(response.headers),
         };
       };
+      const { refused, challenge, headers } = name === "Behind the gate" ? byGate : byToken;
       await expect
         .poll(
           () =>
@@ -215,11 +241,11 @@ describe("the README's example", () => {
             ),
           { timeout: 10_000 },
         )
-        .toBe(401);
-      expect((await ask()).headers["www-authenticate"]).toBe("Bearer");
+        .toBe(refused);
+      expect((await ask()).headers["www-authenticate"]).toBe(challenge);
       using vestibule = createVestibule({ baseUrl: server.url, credentials: clientSecret(server) });
       const { serviceuser } = await vestibule.auth.getCurrentUser({});
-      const answer = await ask({ authorization: `Bearer ${await vestibule.getAccessToken()}` });
+      const answer = await ask(await headers());
       expect(answer).toMatchObject({
         status: 200,
         text: expect.stringContaining(serviceuser?.id ?? "nobody"),

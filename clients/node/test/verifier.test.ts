@@ -1,7 +1,7 @@
 import { createHmac } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { AccessTokenError, KeySetUnavailableError } from "../src/verify/access-token-error.ts";
 import { isInOrganization } from "../src/verify/claims.ts";
+import { KeySetUnavailableError, TokenError } from "../src/verify/token-error.ts";
 import { createVerifier, type Verifier, type VerifierOptions } from "../src/verify/verifier.ts";
 import {
   audience,
@@ -28,7 +28,7 @@ afterEach(() => issuer[Symbol.asyncDispose]());
 /** The reason a token is refused for, or what else went wrong. */
 async function problemOf(token: string, by = verifier): Promise<unknown> {
   const error = await rejectionOf(by.verifyAccessToken(token));
-  return error instanceof AccessTokenError ? error.reason : error;
+  return error instanceof TokenError ? error.reason : error;
 }
 
 function encode(value: unknown): string {

@@ -1,6 +1,7 @@
 /** Every place that verifies a signature, put together as the server does it. */
 import { randomBytes, randomUUID } from "node:crypto";
-import { AccessTokenError } from "../../../clients/node/src/verify/access-token-error.ts";
+import { createGateVerifier } from "../../../clients/node/src/verify/gate-assertion.ts";
+import { TokenError } from "../../../clients/node/src/verify/token-error.ts";
 import { createVerifier } from "../../../clients/node/src/verify/verifier.ts";
 import { createOidcStrategy } from "../../../server/src/auth/strategies/oidc.ts";
 import { createTestEgress, startLocalServer } from "../../../server/src/egress/test-support.ts";
@@ -308,7 +309,31 @@ const client: Place = {
       });
       return isTaken(
         () => verifier.verifyAccessToken(token),
-        (error) => error instanceof AccessTokenError,
+        (error) => error instanceof TokenError,
+      );
+    },
+  }),
+};
+
+/** The same package, in apps behind the gate. */
+const gatedApp: Place = {
+  name: "the gate's assertions at an app",
+  algorithms: ownAlgorithms,
+  takesForeignKeys: true,
+  begin: async () => ({
+    draft: {
+      header: { typ: "vestibule-gate+jwt", kid },
+      claims: { ...toTimes(), iss: issuer, aud: audience, sub: serviceUserId, provider: kid },
+    },
+    judge: ({ jwk, token }) => {
+      const verifier = createGateVerifier({
+        issuer,
+        audience,
+        fetch: async () => Response.json({ keys: [jwk] }),
+      });
+      return isTaken(
+        () => verifier.verifyGateAssertion(token),
+        (error) => error instanceof TokenError,
       );
     },
   }),
@@ -321,5 +346,5 @@ export async function openPlaces(): Promise<{ places: readonly Place[]; close():
     assertionsBy("assertions", false),
     assertionsBy("assertions of Frontier's clients", true),
   ];
-  return { places: [accessTokens, ...assertions, ...providers, signIn, client], close };
+  return { places: [accessTokens, ...assertions, ...providers, signIn, client, gatedApp], close };
 }

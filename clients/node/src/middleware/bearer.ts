@@ -2,8 +2,9 @@
  * A bearer token on an HTTP request, and the answers when it does not do
  * (RFC 6750): the one place that the middleware of every framework stands on.
  */
-import { AccessTokenError, KeySetUnavailableError } from "../verify/access-token-error.ts";
+
 import { type AccessTokenClaims, isInOrganization, type PrincipalType } from "../verify/claims.ts";
+import { KeySetUnavailableError, TokenError } from "../verify/token-error.ts";
 import type { Verifier } from "../verify/verifier.ts";
 
 export type { PrincipalType } from "../verify/claims.ts";
@@ -84,7 +85,12 @@ function readToken(authorization: string): string {
 /** The answer to a request that was refused; undefined when the error is none of the token's. */
 export function findRefusal(error: unknown, { realm }: BearerOptions): Refusal | undefined {
   if (error instanceof BearerError) return toRefusal(error.status, error.error, error.message, realm);
-  if (error instanceof AccessTokenError) return toRefusal(401, "invalid_token", error.message, realm);
+  if (error instanceof TokenError) return toRefusal(401, "invalid_token", error.message, realm);
+  return findUnavailable(error);
+}
+
+/** The answer when there are no keys to verify by; undefined for any other error. */
+export function findUnavailable(error: unknown): Refusal | undefined {
   if (!(error instanceof KeySetUnavailableError)) return undefined;
   return {
     status: 503,

@@ -40,10 +40,11 @@ export function withAccessToken<
   };
 }
 
-const internalError = {
+/** The answer when verifying failed for a reason of its own, which is not told. */
+export const internalError = {
   status: 500,
   headers: {},
-  body: { error: "server_error", error_description: "the access token could not be verified" },
+  body: { error: "server_error", error_description: "the token could not be verified" },
 } as const;
 
 /** Answers a request that was refused. */

@@ -53,7 +53,7 @@ export function isAccessTokenClaims(payload: unknown): payload is AccessTokenCla
 }
 
 /** A number that stays one as a Date. */
-function isInstant(value: unknown): boolean {
+export function isInstant(value: unknown): boolean {
   return typeof value === "number" && value >= 0 && value <= 8.64e12;
 }
 

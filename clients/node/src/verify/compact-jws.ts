@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { AccessTokenError } from "./access-token-error.ts";
+import { TokenError } from "./token-error.ts";
 
 /** Header members that tell where to find a key, or must be understood: never followed, so refused outright. */
 const refusedMembers = ["jwk", "jku", "x5u", "x5c", "crit", "b64"];
@@ -10,7 +10,7 @@ const shape = /^[\w-]+\.[\w-]+\.[\w-]*$/;
  * Reads the header of a JWS in compact form (RFC 7515 §7.1) that is spelled in
  * the one way there is: `jose` takes padding, spaces and bits that mean nothing.
  *
- * @throws AccessTokenError TOKEN_MALFORMED
+ * @throws TokenError TOKEN_MALFORMED
  */
 export function readCompactHeader(token: string): Record<string, unknown> {
   const parts = token.split(".");
@@ -43,5 +43,5 @@ function parseJson(text: string): Record<string, unknown> {
 }
 
 function refuse(message: string): never {
-  throw new AccessTokenError("TOKEN_MALFORMED", message);
+  throw new TokenError("TOKEN_MALFORMED", message);
 }

@@ -1,7 +1,14 @@
-/** `@vestibule/node/verify`: access tokens verified where they are used. */
+/** `@vestibule/node/verify`: access tokens, and assertions of the gate, verified where they are used. */
 export type { Clock } from "../clock.ts";
 export type { AuthorizedRequest, BearerOptions, PrincipalType } from "../middleware/bearer.ts";
+export { type GateOptions, withGateAssertion } from "../middleware/gate.ts";
 export { withAccessToken } from "../middleware/http.ts";
-export { AccessTokenError, type AccessTokenProblem, KeySetUnavailableError } from "./access-token-error.ts";
 export { type AccessTokenClaims, isInOrganization } from "./claims.ts";
+export {
+  createGateVerifier,
+  type GateAssertionClaims,
+  type GateVerifier,
+  type GateVerifierOptions,
+} from "./gate-assertion.ts";
+export { KeySetUnavailableError, TokenError, type TokenProblem } from "./token-error.ts";
 export { createVerifier, type Verifier, type VerifierOptions } from "./verifier.ts";

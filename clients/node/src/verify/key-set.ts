@@ -9,8 +9,8 @@
  */
 import { importJWK, type JWK } from "jose";
 import type { Clock } from "../clock.ts";
-import { KeySetUnavailableError } from "./access-token-error.ts";
 import { fetchKeySet } from "./fetch-key-set.ts";
+import { KeySetUnavailableError } from "./token-error.ts";
 
 /** A public key with the one algorithm it verifies. */
 export interface VerificationKey {

@@ -1,5 +1,5 @@
 /** What is wrong with a token. */
-export type AccessTokenProblem =
+export type TokenProblem =
   | "TOKEN_MALFORMED"
   | "TOKEN_TYPE"
   | "TOKEN_KEY_UNKNOWN"
@@ -12,11 +12,11 @@ export type AccessTokenProblem =
   | "TOKEN_NOT_YET_VALID";
 
 /** A token was refused. Its message repeats nothing of the token but its times. */
-export class AccessTokenError extends Error {
-  override readonly name = "AccessTokenError";
-  readonly reason: AccessTokenProblem;
+export class TokenError extends Error {
+  override readonly name = "TokenError";
+  readonly reason: TokenProblem;
 
-  constructor(reason: AccessTokenProblem, message: string) {
+  constructor(reason: TokenProblem, message: string) {
     super(message);
     this.reason = reason;
   }
@@ -29,7 +29,7 @@ export class KeySetUnavailableError extends Error {
   readonly retryAfterSeconds: number;
 
   constructor(retryAfterSeconds: number, cause: unknown) {
-    super("the keys that verify access tokens cannot be fetched", { cause });
+    super("the keys that verify tokens cannot be fetched", { cause });
     this.retryAfterSeconds = retryAfterSeconds;
   }
 }
