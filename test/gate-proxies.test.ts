@@ -171,6 +171,19 @@ describe.each(proxyNames)("an app behind %s", (name) => {
     await call("PATCH", provider, { enabled: true });
     expect((await get("/app", [line])).status).toBe(200);
   });
+
+  it("lets nobody in while the gate is away, or does not answer", async () => {
+    const line = await bearer();
+    expect((await get("/app", [line])).status).toBe(200);
+    app.upstream.take();
+    process.kill(app.server.pid, "SIGSTOP");
+    const request = `GET /app HTTP/1.1\r\nHost: ${app.host}\r\n${line}\r\nConnection: close\r\n\r\n`;
+    expect((await app.send(request, 1_500)).status).toBe(0);
+    await app.server.kill();
+    for (const target of ["/app", "/health"])
+      expect((await get(target, [line])).status).toBeGreaterThanOrEqual(500);
+    expect(app.upstream.take()).toEqual([]);
+  });
 });
 
 describe.each(proxyNames)("an app behind %s, by https", (name) => {

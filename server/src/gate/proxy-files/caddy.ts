@@ -39,6 +39,8 @@ ${askHeaders(values, "				")}
 				header_up X-Forwarded-Method {method}
 				header_up X-Forwarded-Uri {http.request.orig_uri}
 				transport http {
+					dial_timeout 5s
+					response_header_timeout 10s
 					keepalive 4s
 				}
 			}
@@ -51,6 +53,8 @@ ${askHeaders(values, "				")}
 ${askHeaders(values, "				")}
 				copy_headers ${listCopiedHeaders(values).join(" ")}
 				transport http {
+					dial_timeout 5s
+					response_header_timeout 10s
 					keepalive 4s
 				}
 			}
