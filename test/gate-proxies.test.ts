@@ -94,6 +94,27 @@ describe.each(proxyNames)("an app behind %s", (name) => {
     for (const reached of app.upstream.take()) expect(findHeader(reached, "upgrade")).toBeUndefined();
   });
 
+  it.each([
+    ["h2c, websocket"],
+    ["websocket, h2c"],
+    ["websocket,h2c"],
+    ["h2c", "websocket"],
+    ["websocket", "h2c"],
+    ["WebSocket/13"],
+  ])("tells the app of no upgrade that is offered beside WebSocket: %s", async (...protocols) => {
+    app.upstream.take();
+    const lines = protocols.map((protocol) => `Upgrade: ${protocol}\r\n`).join("");
+    await app.send(
+      `GET /health HTTP/1.1\r\nHost: ${app.host}\r\n${lines}Connection: Upgrade, HTTP2-Settings, X-Vestibule-Subject\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n`,
+    );
+    for (const { rawHeaders } of app.upstream.take()) {
+      const values = (name: string) =>
+        rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === name);
+      expect(["", "websocket"]).toContain(values("upgrade").join("|").toLowerCase());
+      expect(["", "close", "keep-alive", "upgrade"]).toContain(values("connection").join("|").toLowerCase());
+    }
+  });
+
   it("passes an upload of 3 MB on, once its sender has come in", async () => {
     const body = Buffer.alloc(3_000_000, "x");
     const upload = (lines: string) =>

@@ -37,8 +37,10 @@ frontend gate
     http-request del-header ^(forwarded|x-original-.*|x-forwarded-.*)$ -m reg
 
     # Nothing but WebSocket is upgraded to: a tunnel to the app would go past the gate.
-    acl websocket req.hdr(upgrade) -i websocket
+    # The whole header is compared: of a list any member would do.
+    acl websocket req.fhdr(upgrade) -i websocket
     http-request del-header upgrade unless websocket
+    http-request set-header upgrade websocket if websocket
     http-request del-header connection unless websocket
     http-request set-header connection upgrade if websocket
 
