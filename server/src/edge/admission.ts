@@ -1,6 +1,5 @@
 /** What the process is given to do, and how it is let in when there is more than it can do. */
-import { Fifo } from "../lib/fifo.ts";
-import { type Connection, UnreadConnections } from "./unread-connections.ts";
+import { type Connection, Fifo, UnreadConnections } from "./turns.ts";
 
 /** For how long a turn of the event loop begins requests, as they come or of those that wait, in milliseconds. */
 const sliceMs = 20;

@@ -3,7 +3,7 @@ import { Agent, get } from "node:http";
 import { afterEach, expect, it } from "vitest";
 import { eventually } from "../../../test/parts/eventually.ts";
 import { startEdge } from "./test-support.ts";
-import type { Connection } from "./unread-connections.ts";
+import type { Connection } from "./turns.ts";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Fifo } from "./fifo.ts";
+import { Fifo } from "./turns.ts";
 
 it("gives first what came first, however much comes and goes between", () => {
   const fifo = new Fifo<number>();
