@@ -4,8 +4,7 @@ import { invalidRequest } from "../lib/invalid-request.ts";
 import { type CredentialJudge, type GuardedJudge, isRefusal, type Proof } from "../principals/judge.ts";
 import { readBearerToken } from "../principals/presented.ts";
 import type { Principal, ServiceUserPrincipal } from "../principals/principal.ts";
-import { proveClient, readClientAuthentication } from "./client-authentication.ts";
-import type { OauthEndpoint } from "./oauth-endpoint.ts";
+import { type OauthEndpoint, proveClient, readClientAuthentication } from "./oauth-endpoint.ts";
 
 /** What is said of every token that is no good, of a foreign one and of garbage (RFC 7662 §2.2). */
 const inactive = '{"active":false}';

@@ -1,8 +1,8 @@
 /** Paths of the OAuth routes, and the authorization server's metadata (RFC 8414). */
 import type { PlainResponse } from "../http/plain-route.ts";
 import { listNames } from "../signatures/algorithms.ts";
-import { clientAuthenticationMethods } from "./client-authentication.ts";
 import { clientCredentialsGrant, jwtBearerGrant } from "./grants.ts";
+import { clientAuthenticationMethods } from "./oauth-endpoint.ts";
 
 /** Paths of the OAuth routes, below the public URL. */
 export const oauthPaths = {

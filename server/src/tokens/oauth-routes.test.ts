@@ -6,9 +6,8 @@ import { DomainError } from "../lib/errors.ts";
 import type { AccessTokenClaims } from "../principals/claims.ts";
 import type { Principal, ServiceUserPrincipal } from "../principals/principal.ts";
 import { createTestJudge } from "../principals/test-support.ts";
-import { jwtAssertionType } from "./client-authentication.ts";
 import { jwtBearerGrant } from "./grants.ts";
-import { toOauthRoute } from "./oauth-endpoint.ts";
+import { jwtAssertionType, toOauthRoute } from "./oauth-endpoint.ts";
 import { createOauthRoutes } from "./oauth-routes.ts";
 import {
   createMemoryAudit,

@@ -4,9 +4,14 @@ import { invalidRequest } from "../lib/invalid-request.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { type GuardedJudge, isRefusal } from "../principals/judge.ts";
 import type { Principal } from "../principals/principal.ts";
-import { type ClientAuthentication, proveClient, readClientAuthentication } from "./client-authentication.ts";
 import { clientCredentialsGrant, jwtBearerGrant } from "./grants.ts";
-import type { Form, OauthEndpoint } from "./oauth-endpoint.ts";
+import {
+  type ClientAuthentication,
+  type Form,
+  type OauthEndpoint,
+  proveClient,
+  readClientAuthentication,
+} from "./oauth-endpoint.ts";
 import type { TokenIssuer } from "./token-issuer.ts";
 
 /**

@@ -6,9 +6,8 @@ import { invalidRequest } from "../lib/invalid-request.ts";
 import type { AccessTokenClaims } from "../principals/claims.ts";
 import type { CredentialJudge, GuardedJudge } from "../principals/judge.ts";
 import type { Caller, Principal } from "../principals/principal.ts";
-import { proveClient, readClientAuthentication } from "./client-authentication.ts";
 import { findGoodToken } from "./introspection.ts";
-import type { OauthEndpoint } from "./oauth-endpoint.ts";
+import { type OauthEndpoint, proveClient, readClientAuthentication } from "./oauth-endpoint.ts";
 import type { Revocations } from "./revocations.ts";
 
 /** Parts that revocation (RFC 7009) stands on. */
