@@ -7,9 +7,8 @@ import { toPublicJwk, toThumbprint } from "../signatures/public-jwk.ts";
 import { generateSigningKeyPair } from "../signatures/signing.ts";
 import { type AccessTokens, createAccessTokens } from "./access-token.ts";
 import { signingKeyPlace } from "./key-rotation.ts";
-import { toSnapshot } from "./keyring.ts";
+import { createTokenSigner, toSnapshot } from "./keyring.ts";
 import type { SigningKey } from "./signing-key.ts";
-import { createTokenSigner } from "./token-signer.ts";
 
 const sealer = createSealer([randomBytes(32)]);
 const startedAt = new Date("2026-01-01T00:00:00Z");

@@ -11,8 +11,7 @@ import type { KindJudge } from "../principals/judge.ts";
 import { readCompactJws, readJsonPart, refuseJws } from "../signatures/compact-jws.ts";
 import { isSignatureOf } from "../signatures/signing.ts";
 import { clockSkewMetadata } from "./clock-skew.ts";
-import type { Keyring, KeyringSnapshot } from "./keyring.ts";
-import type { SignToken } from "./token-signer.ts";
+import type { Keyring, KeyringSnapshot, SignToken } from "./keyring.ts";
 
 /** Claims of a token about its principal; the service adds the rest. */
 export type AccessTokenSubject = Omit<

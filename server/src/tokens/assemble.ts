@@ -14,13 +14,12 @@ import { createAssertionAuthenticator } from "./assertions.ts";
 import { type AnswerJwks, createJwksHandler } from "./jwks.ts";
 import { listKeyMetrics } from "./key-metrics.ts";
 import type { KeyRotation } from "./key-rotation.ts";
-import { createKeyring, type Keyring } from "./keyring.ts";
+import { createKeyring, createTokenSigner, type Keyring, type SignToken } from "./keyring.ts";
 import { oauthPaths } from "./oauth-metadata.ts";
 import { findRevokedTokens, insertRevokedToken, isRevokedToken } from "./revocation-store.ts";
 import { Revocations } from "./revocations.ts";
 import { findSigningKeys } from "./store.ts";
 import { createTokenSweeps } from "./sweep.ts";
-import { createTokenSigner, type SignToken } from "./token-signer.ts";
 
 /** Parts that access tokens are built from. */
 export interface TokenParts {

@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
 import { isSignatureOf } from "../signatures/signing.ts";
-import { type BatchedSigningOptions, createBatchedSign } from "./token-signer.ts";
+import { type BatchedSigningOptions, createBatchedSign } from "./keyring.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 

@@ -24,9 +24,8 @@ import type { KeyPair } from "../../../server/src/service-users/credential.ts";
 import { readPublicJwk } from "../../../server/src/service-users/public-jwk.ts";
 import { createAccessTokens } from "../../../server/src/tokens/access-token.ts";
 import { createAssertionAuthenticator } from "../../../server/src/tokens/assertions.ts";
-import { toSnapshot } from "../../../server/src/tokens/keyring.ts";
+import { createTokenSigner, toSnapshot } from "../../../server/src/tokens/keyring.ts";
 import type { SigningKey } from "../../../server/src/tokens/signing-key.ts";
-import { createTokenSigner } from "../../../server/src/tokens/token-signer.ts";
 import type { Algorithm, Draft, Jwk, Presented } from "./signer.ts";
 
 /** One token to be judged: what it has to say, and the judgement. */
