@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import type { AuditRefusal } from "../audit/audit.ts";
 import { DomainError, type Reason } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { createPrincipalChain, type PrincipalChain } from "../principals/chain.ts";
+import { createPrincipalChain, type PrincipalChain } from "../principals/judge.ts";
 import type { PresentedCredential } from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
 import { createTestJudge } from "../principals/test-support.ts";

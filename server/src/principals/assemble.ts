@@ -1,9 +1,16 @@
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import type { Room } from "../assembly/room.ts";
 import { registerService } from "../assembly/services.ts";
-import { type ChainOptions, createPrincipalChain, type PrincipalChain } from "./chain.ts";
 import { createWhoamiMethods, type WhoamiOptions } from "./handler.ts";
-import { type CredentialJudge, createCredentialJudge, type GuardedJudge, type KindJudges } from "./judge.ts";
+import {
+  type ChainOptions,
+  type CredentialJudge,
+  createCredentialJudge,
+  createPrincipalChain,
+  type GuardedJudge,
+  type KindJudges,
+  type PrincipalChain,
+} from "./judge.ts";
 
 /** Whose a credential is, and who is calling: for whoever has one, or a request. */
 export interface PrincipalsRoom extends Room {

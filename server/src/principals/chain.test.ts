@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { findCookies } from "../http/node-http.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { createPrincipalChain } from "./chain.ts";
+import { createPrincipalChain } from "./judge.ts";
 import { sessionCookieName } from "./presented.ts";
 import type { ServiceUserPrincipal } from "./principal.ts";
 import { createTestJudge } from "./test-support.ts";

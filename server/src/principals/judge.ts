@@ -9,13 +9,21 @@
  *   another's name: failures are counted by its address, and recorded;
  * - the {@link CredentialJudge} for what somebody who was let in asks about.
  *
- * This room also knows who is calling, by all that a request presents
- * (`chain.ts`). It knows no kind of credential itself.
+ * The {@link PrincipalChain} says by it who is calling, by all that a request
+ * presents: a credential that is present but bad fails the request, and never
+ * falls through to another. This room knows no kind of credential itself.
  */
 import { DomainError, type ErrorKind } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { AccessTokenClaims } from "./claims.ts";
-import type { CredentialKind, PresentedCredential } from "./presented.ts";
+import {
+  type CredentialKind,
+  credentialKindNames,
+  type FindSessionCookies,
+  type HeaderCredential,
+  type PresentedCredential,
+  readPresentedCredentials,
+} from "./presented.ts";
 import type { Principal } from "./principal.ts";
 
 /** What a good credential proves, until {@link findExpiry}. */
@@ -131,4 +139,77 @@ export function isRefusal(error: unknown): error is DomainError {
 export function findExpiry({ principal, claims }: Proof): Date | undefined {
   if (claims !== undefined) return new Date(claims.exp * 1000);
   return principal.type === "user" ? principal.sessionExpiresAt : principal.credentialExpiresAt;
+}
+
+/** What a method asks for; see `vestibule.v1.CredentialPolicy`. */
+export type CredentialPolicy = "required" | "open" | "grant";
+
+/** Turns requests into principals. */
+export interface PrincipalChain {
+  /**
+   * - `required`: a principal, or DomainError (NOT_AUTHENTICATED, TOO_MANY_FAILURES, …).
+   * - `open`: the principal if the credentials are good, else undefined. What
+   *   is overlooked tells nothing, so it is neither counted nor recorded.
+   * - `grant`: always undefined; the method asks the judge by its own rules.
+   *
+   * @param request in whose outcome the kind of the credential is noted, also of one that is then refused
+   */
+  authenticate(
+    header: Headers,
+    policy: CredentialPolicy,
+    request: RequestInfo,
+  ): Promise<Principal | undefined>;
+  /**
+   * Proves the caller of a stream anew from what its request carried. Not
+   * behind the guard: a stream whose token expires has made one call, not a
+   * failed one.
+   *
+   * @throws DomainError NOT_AUTHENTICATED, …
+   */
+  authenticateAgain(header: Headers): Promise<Principal>;
+}
+
+/** Judges, and the finder of session cookies, that a chain asks. */
+export interface ChainOptions {
+  readonly judge: CredentialJudge;
+  readonly guarded: GuardedJudge;
+  /** Of a request's session cookies those that count. */
+  readonly findSessionCookies: FindSessionCookies;
+}
+
+/** @see {@link PrincipalChain} */
+export function createPrincipalChain({ judge, guarded, findSessionCookies }: ChainOptions): PrincipalChain {
+  async function findGood(presented: readonly HeaderCredential[], { outcome }: RequestInfo) {
+    const [first] = presented;
+    if (first !== undefined) outcome.credentialKind = credentialKindNames[first.kind];
+    try {
+      return await judgeAll(judge, presented);
+    } catch (error) {
+      if (isRefusal(error)) return undefined;
+      throw error;
+    }
+  }
+
+  return {
+    async authenticate(header, policy, request) {
+      if (policy === "grant") return undefined;
+      const cookies = findSessionCookies(header);
+      // A promise costs more than most requests need it for.
+      const presented = readPresentedCredentials(
+        header,
+        cookies instanceof Promise ? await cookies : cookies,
+      );
+      if (policy === "open") return await findGood(presented, request);
+      if (presented.length === 0) throw new DomainError("NOT_AUTHENTICATED", { detail: "no credential" });
+      return (await judgeAll(guarded, presented, request)) ?? refuseMixed(guarded, presented, request);
+    },
+    async authenticateAgain(header) {
+      const principal = await judgeAll(
+        judge,
+        readPresentedCredentials(header, await findSessionCookies(header)),
+      );
+      if (principal === undefined) throw new DomainError("NOT_AUTHENTICATED");
+      return principal;
+    },
+  };
 }

@@ -4,7 +4,7 @@
  */
 import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { credential_policy, CredentialPolicy as Option } from "@vestibule/proto/vestibule/v1/options_pb";
-import type { CredentialPolicy } from "../../principals/chain.ts";
+import type { CredentialPolicy } from "../../principals/judge.ts";
 
 /** Services as published by others, which cannot carry our option. */
 const openPackages = [
