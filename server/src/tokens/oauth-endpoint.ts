@@ -73,7 +73,7 @@ export type Form = ReadonlyMap<string, string>;
 const mostFields = 32;
 
 /** Undoes form encoding. @throws DomainError INVALID_REQUEST */
-export function decodeFormText(text: string): string {
+function decodeFormText(text: string): string {
   if (!text.includes("%") && !text.includes("+")) return text;
   try {
     return decodeURIComponent(text.replaceAll("+", " "));
