@@ -5,25 +5,40 @@ import { createTestContext } from "../../frontdoor/provider-types/test-support.t
 import { frontdoorId, host, orgId } from "../test-support.ts";
 import { toGateFrontend } from "./frontend.ts";
 
+const read: FrontendAtHost = {
+  id: "f",
+  frontdoorId,
+  orgId,
+  isOpen: true,
+  isActive: true,
+  hostname: host,
+  policy: defaultPolicy,
+  authorization: "JUDGE",
+  scheme: "https",
+  assertionHeader: "",
+  providerIds: ["a", "b"],
+  providers: [
+    { id: "a", type: "API_KEY", enabled: true, revision: 1, data: {} },
+    { id: "b", type: "API_KEY", enabled: false, revision: 1, data: { header: "X-Team-Key" } },
+  ],
+};
+const types = createProviderTypes(createTestContext());
+
 it("knows the headers of keys of a disabled provider, and asks only those that are enabled", () => {
-  const read: FrontendAtHost = {
-    id: "f",
-    frontdoorId,
-    orgId,
-    isOpen: true,
-    isActive: true,
-    hostname: host,
-    policy: defaultPolicy,
-    authorization: "JUDGE",
-    scheme: "https",
-    assertionHeader: "",
-    providerIds: ["a", "b"],
-    providers: [
-      { id: "a", type: "API_KEY", enabled: true, revision: 1, data: {} },
-      { id: "b", type: "API_KEY", enabled: false, revision: 1, data: { header: "X-Team-Key" } },
-    ],
-  };
-  const { keyHeaders, byKeyHeader } = toGateFrontend(read, "1", createProviderTypes(createTestContext()));
+  const { keyHeaders, byKeyHeader } = toGateFrontend(read, "1", types);
+  expect(keyHeaders).toEqual(["x-api-key", "x-team-key"]);
+  expect([...byKeyHeader.keys()]).toEqual(["x-api-key"]);
+});
+
+it("reads no key from the header that carries its assertion, and never passes a visitor's on there", () => {
+  const data = { header: "x-Jwt-assertion" };
+  const keys = { id: "c", type: "API_KEY", enabled: true, revision: 1, data } as const;
+  const providers = [...read.providers, keys];
+  const { keyHeaders, byKeyHeader } = toGateFrontend(
+    { ...read, assertionHeader: "X-JWT-Assertion", providers },
+    "1",
+    types,
+  );
   expect(keyHeaders).toEqual(["x-api-key", "x-team-key"]);
   expect([...byKeyHeader.keys()]).toEqual(["x-api-key"]);
 });

@@ -75,15 +75,18 @@ export function toGateFrontend(
   const byKeyHeader = new Map<string, GateProvider[]>();
   const keyHeaders = new Set<string>();
   const own: GateProvider[] = [];
+  const ownHeader = read.assertionHeader.toLowerCase();
   for (const provider of read.providers) {
     const type = types.get(provider.type);
     const accepted: AcceptedCredentials = type.accepts(provider.data);
-    if (accepted.keyHeader !== undefined) keyHeaders.add(accepted.keyHeader);
+    // What is the app's to believe carries no key: an answer has each header once, and a visitor's never.
+    const keyHeader = accepted.keyHeader === ownHeader ? undefined : accepted.keyHeader;
+    if (keyHeader !== undefined) keyHeaders.add(keyHeader);
     if (!provider.enabled) continue;
     const instance = { id: provider.id, orgId, data: provider.data };
     const ready: GateProvider = { id: provider.id, type, instance };
     for (const issuer of accepted.issuers) append(byIssuer, issuer, ready);
-    if (accepted.keyHeader !== undefined) append(byKeyHeader, accepted.keyHeader, ready);
+    if (keyHeader !== undefined) append(byKeyHeader, keyHeader, ready);
     if (accepted.own) own.push(ready);
   }
   return {
