@@ -525,6 +525,48 @@ describe("an API key's rate", () => {
   });
 });
 
+describe("what is changed while somebody is judged", () => {
+  it.each<[string, () => void, string]>([
+    ["the provider is gone", () => gate.serve([]), "BAD_CREDENTIAL"],
+    [
+      "the policy is stricter",
+      () => gate.serve(["jwt"], { emailPatterns: ["*@b.example"] }),
+      "EMAIL_NOT_ALLOWED",
+    ],
+    ["the frontdoor is closed", () => gate.serve(["jwt"], {}, { isOpen: false }), "FRONTDOOR_CLOSED"],
+    ["another frontend has the host", () => gate.serve(["jwt"], {}, { id: "frontend-2" }), "IDENTIFIED"],
+  ])("counts, however slow the issuer is: %s", async (_what, change, reason) => {
+    const asked = Promise.withResolvers<void>();
+    const answered = Promise.withResolvers<void>();
+    const types = (all: ProviderTypes): ProviderTypes => ({
+      ...all,
+      get: (name) => ({
+        ...all.get(name),
+        async authenticate(...judged) {
+          const decision = await all.get(name).authenticate(...judged);
+          asked.resolve();
+          await answered.promise;
+          return decision;
+        },
+      }),
+    });
+    gate = new TestGate(createTestContext(), types);
+    gate.serve(["jwt"]);
+    const asking = gate.reason(bearer(token()));
+    await asked.promise;
+    change();
+    answered.resolve();
+    expect(await asking).toBe(reason);
+  });
+
+  it("counts on public paths too, however slow the signing is", async () => {
+    gate.serve(["jwt"], { publicPaths: ["/health"] });
+    const asking = gate.reason({}, { target: "/health" });
+    gate.serve(["jwt"]);
+    expect(await asking).toBe("NO_CREDENTIAL");
+  });
+});
+
 describe("when something is away or broken, nobody comes in", () => {
   it("the database: it cannot be told", async () => {
     gate.serve(["keys"]);

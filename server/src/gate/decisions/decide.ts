@@ -197,13 +197,12 @@ export class Decider {
     if (kept !== undefined) return this.#letIn(ask, frontend, kept);
     return this.#admissions
       .refresh(key, () => this.#admit({ host: ask.host, frontend }, reason, undefined))
-      .then(
-        (outcome = { denied: unavailable }) =>
-          "denied" in outcome
-            ? this.#tell(ask, frontend, outcome.denied)
-            : this.#letIn(ask, frontend, outcome),
-        (error: unknown) => this.#onError(ask, error, frontend),
-      );
+      .then((outcome = { denied: unavailable }) =>
+        "denied" in outcome
+          ? this.#tell(ask, frontend, outcome.denied)
+          : this.#letInStill(ask, frontend, outcome),
+      )
+      .catch((error: unknown) => this.#onError(ask, error, frontend));
   }
 
   /** Has a credential judged. A secret that could be guessed is not, once its address has failed too often. */
@@ -227,7 +226,7 @@ export class Decider {
         return await this.#refuse(ask, frontend, outcome?.denied ?? unavailable, { key, clientId });
       }
       if (clientId !== undefined) failures.noteGood(ask.clientAddress, clientId);
-      return this.#letIn(ask, frontend, outcome);
+      return await this.#letInStill(ask, frontend, outcome);
     } catch (error) {
       return this.#onError(ask, error, frontend);
     }
@@ -332,6 +331,15 @@ export class Decider {
       ...(rate && { rate }),
       ...(found?.identity.noteUse && { noteUse: found.identity.noteUse }),
     };
+  }
+
+  /** Lets in after waiting, for an issuer perhaps: unless the host is served otherwise by now, and all is decided anew. */
+  async #letInStill(ask: GateAsk, frontend: GateFrontend, admission: Admission): Promise<GateDecision> {
+    const { directory } = this.#options;
+    const { frontdoorId, host } = ask;
+    const known = directory.peek(frontdoorId, host) ?? (await directory.find(frontdoorId, host));
+    const isSame = known.frontend?.version === frontend.version;
+    return isSame ? this.#letIn(ask, frontend, admission) : await this.#decideAt(known.frontend, ask);
   }
 
   #letIn(ask: GateAsk, frontend: GateFrontend, admission: Admission): GateDecision {
