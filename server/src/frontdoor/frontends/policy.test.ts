@@ -55,6 +55,8 @@ describe("isPolicyPath", () => {
     "/a%",
     "/a%zz",
     "/a\n",
+    "/%C0%AE/x",
+    "/caf%E9",
   ])("refuses %j", (path) => expect(isPolicyPath(path)).toBe(false));
 });
 

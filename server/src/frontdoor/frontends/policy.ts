@@ -51,7 +51,18 @@ function findPathProblems(field: string, paths: readonly string[]): FieldViolati
 export function isPolicyPath(path: string): boolean {
   const exact = path.endsWith("/*") ? path.slice(0, -1) : path;
   const hasDots = exact.split("/").some((part) => part === "." || part === "..");
-  return pathPattern.test(exact) && !hasDots;
+  return pathPattern.test(exact) && !hasDots && hasTextEscapes(exact);
+}
+
+/** Whether the escapes of a path are UTF-8: what is not means a dot or a slash to some who decode it (RFC 3629 §10). */
+export function hasTextEscapes(path: string): boolean {
+  if (!/%[89A-Fa-f]/.test(path)) return true;
+  try {
+    decodeURIComponent(path);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function findClaimProblems(claims: ProviderData): FieldViolation[] {

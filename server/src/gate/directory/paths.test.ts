@@ -39,6 +39,15 @@ const abnormal = [
   "/public/a%zz",
   "/public/a%2",
   "/public/caf\u00e9",
+  "/public/%c0%ae%c0%ae/admin",
+  "/public/%C0%AF",
+  "/public/%e0%80%ae",
+  "/public/%f0%80%80%af",
+  "/public/caf%E9",
+  "/public/%ed%a0%80",
+  "/public/%C3x%A9",
+  "/public/%80",
+  "/public/%f8%80%80%80%ae",
   "/public/a b",
   "/public/a\tb",
 ];
@@ -71,7 +80,10 @@ test("all below / is everything, and without paths nothing is public", () => {
 });
 
 describe("where paths are protected", () => {
-  const rule = createPathRule({ publicPaths: [], protectedPaths: ["/admin/*", "/me", "/caf%c3%a9/*"] });
+  const rule = createPathRule({
+    publicPaths: [],
+    protectedPaths: ["/admin/*", "/me", "/keys", "/caf%c3%a9/*"],
+  });
 
   test.each([
     "/admin/x",
@@ -85,6 +97,11 @@ describe("where paths are protected", () => {
     "/ME",
     "/caf%C3%A9/x",
     "/caf%c3%a9",
+    "/CAF%C3%89/x",
+    "/cafe%CC%81/x",
+    "/%EF%BC%A1dmin/x",
+    "/admin%EF%BC%8Fx",
+    "/%e2%84%aaeys",
   ])("%s is: doubt protects", (path) => {
     expect(rule(path)).toBe("protected");
   });

@@ -6,6 +6,7 @@
  * where paths are listed one by one, and is refused where a prefix decides.
  */
 import type { FrontendPolicy } from "../../frontdoor/frontends/frontend.ts";
+import { hasTextEscapes } from "../../frontdoor/frontends/policy.ts";
 
 /** What a policy says of a path; `abnormal`: it cannot be told what it is. */
 export type PathVerdict = "public" | "protected" | "abnormal";
@@ -16,14 +17,14 @@ export type PathRule = (path: string) => PathVerdict;
 /**
  * Not in its normal form: empty or dot segments, a backslash, a semicolon, what
  * is not visible ASCII, a broken escape, or one that stands for `/ \ . ; % #` or a
- * control character.
+ * control character. Of escapes that stand for no text see {@link hasTextEscapes}.
  */
 const abnormalPattern =
   /\/\/|\/\.\.?(?:\/|$)|[^\x21-\x7e]|[\\;#]|%(?:[01][0-9A-Fa-f]|2[EeFf35]|3[Bb]|5[Cc]|7[Ff]|(?![0-9A-Fa-f]{2}))/;
 
 /** Whether a path means the same to whoever reads it. */
 export function isNormalPath(path: string): boolean {
-  return path.startsWith("/") && !abnormalPattern.test(path);
+  return path.startsWith("/") && !abnormalPattern.test(path) && hasTextEscapes(path);
 }
 
 /** Makes the rule of a policy. */
@@ -61,12 +62,9 @@ function sortPaths(paths: readonly string[]) {
   };
 }
 
-/** In lower case, and what need not be escaped is not. */
+/** Without escapes, in lower case, and what Unicode has several ways to write in one of them. @param path normal */
 function toLoosePath(path: string): string {
-  const unescaped = path.replace(/%[2-7][0-9A-Fa-f]/g, (escaped) =>
-    String.fromCharCode(Number.parseInt(escaped.slice(1), 16)),
-  );
-  return unescaped.toLowerCase();
+  return decodeURIComponent(path).normalize("NFKC").toLowerCase();
 }
 
 function withoutEndingSlash(path: string): string {
