@@ -16,6 +16,10 @@ test.each([
   ["a*b*c@example.com", "a-b-b-c@example.com", true],
   ["a*b*c@example.com", "acb@example.com", false],
   ["*@*", "a@b", true],
+  // U+212A is a K that becomes ASCII in lower case; somebody else's mailbox.
+  ["kim@example.com", "\u212aim@example.com", false],
+  ["*@kim.example", "a@\u212aim.example", false],
+  ["j\u00f6rg@example.com", "J\u00d6RG@example.com", true],
 ])("%s and %s: %s", (pattern, email, expected) => {
   expect(createEmailRule([pattern])(email)).toBe(expected);
 });

@@ -11,10 +11,15 @@ export type EmailRule = (email: string) => boolean;
 export function createEmailRule(patterns: readonly string[]): EmailRule {
   const split = patterns.map((pattern) => splitAddress(pattern)).filter((parts) => parts !== undefined);
   return (email) => {
-    const parts = splitAddress(email.toLowerCase());
+    const parts = splitAddress(toLowerCase(email));
     if (parts === undefined) return false;
     return split.some(([local, domain]) => fits(local, parts[0]) && fits(domain, parts[1]));
   };
+}
+
+/** But for the one sign that is ASCII in lower case and not before: with it an address is another's. */
+function toLowerCase(email: string): string {
+  return email.replace(/[^\u212a]+/g, (text) => text.toLowerCase());
 }
 
 function splitAddress(text: string): readonly [local: string, domain: string] | undefined {
