@@ -158,6 +158,10 @@ describe("a visitor's headers", () => {
     "X_Vestibule_Proxy_Token",
     "X-Vestibule-Proxy_Token",
     "X-Vestibule-Proxy-Token2",
+    "X~Vestibule~Subject",
+    "x+vestibule-subject",
+    "X|Vestibule!Email",
+    "X-Vestibule'Subject",
   ])("do not contain %s", (name) => {
     expect(withLines("Accept", "*/*", name, "")).toBe("FORGED_IDENTITY");
   });

@@ -34,9 +34,17 @@ export function readVisitorHeaders(lines: readonly string[]): VisitorHeaders | H
   return headers;
 }
 
-/** CGI, WSGI and others make one name of those that differ in case, `_`, `.` and `-` (RFC 3875 §4.1.18). */
 function isReserved(lowerCased: string): boolean {
-  return lowerCased.startsWith(reserved) || lowerCased.replace(/[_.]/g, "-").startsWith(reserved);
+  return lowerCased.startsWith(reserved) || foldName(lowerCased).startsWith(reserved);
+}
+
+/**
+ * The one name of all those that an app may take for each other: CGI, WSGI and
+ * others tell apart neither `_`, `.` and `-` nor, some of them, any other sign
+ * (RFC 3875 §4.1.18).
+ */
+export function foldName(lowerCased: string): string {
+  return lowerCased.replace(/[^a-z0-9]/g, "-");
 }
 
 /** The value of a header that has exactly one line; undefined for none and for several. @param name in lower case */

@@ -225,6 +225,27 @@ describe("paths", () => {
   });
 });
 
+describe("the assertion's second header", () => {
+  it("comes from nobody in a spelling that an app may take for it", async () => {
+    gate.serve(["jwt"], { publicPaths: ["/health"] }, { assertionHeader: "X-JWT-Assertion" });
+    for (const name of ["x_jwt_assertion", "x-jwt_assertion", "x.jwt.assertion", "x~jwt-assertion"]) {
+      expect([name, await gate.reason({ [name]: "x", ...bearer(token()) })]).toEqual([
+        name,
+        "FORGED_IDENTITY",
+      ]);
+      expect(await gate.reason({ [name]: "x" }, { target: "/health" })).toBe("FORGED_IDENTITY");
+    }
+    // Its own name is overwritten, as every proxy is told.
+    expect(await gate.reason({ "x-jwt-assertion": "x", ...bearer(token()) })).toBe("IDENTIFIED");
+    expect(await gate.reason({ "x-jwt-assertions": "x", ...bearer(token()) })).toBe("IDENTIFIED");
+  });
+
+  it("may be anything where the frontend names none", async () => {
+    gate.serve(["jwt"]);
+    expect(await gate.reason({ x_jwt_assertion: "x", ...bearer(token()) })).toBe("IDENTIFIED");
+  });
+});
+
 describe("preflights of CORS", () => {
   const preflight = { origin: "https://other.example", "access-control-request-method": "PUT" };
 

@@ -152,7 +152,7 @@ export function createExplain({ judge, makeUnsignedHeaders }: ExplainOptions): E
     }
     const { outcome, text } = gateReasons[settled];
     if (outcome !== "allow") {
-      steps.fail("path", text);
+      steps.fail(settled === "FORGED_IDENTITY" ? "request" : "path", text);
       return steps.deny(settled);
     }
     steps.pass("path", text);

@@ -5,15 +5,19 @@
 import { findMissingClaim } from "../../frontdoor/provider-types/claims.ts";
 import type { ProviderIdentity } from "../../frontdoor/provider-types/provider-type.ts";
 import type { GateAsk, VisitorHeaders } from "../asks/ask.ts";
+import { foldName } from "../asks/visitor-headers.ts";
 import type { GateFrontend } from "../directory/frontend.ts";
 import type { GateReason } from "./reasons.ts";
 
 /** What needs no identity: let through, or refused whoever asks. undefined where somebody has to be judged. */
 export function decideWithoutIdentity(
-  frontend: Pick<GateFrontend, "isOpen" | "paths" | "letsPreflightsThrough">,
+  frontend: Pick<GateFrontend, "isOpen" | "assertionHeader" | "paths" | "letsPreflightsThrough">,
   { path, method, headers }: Pick<GateAsk, "path" | "method" | "headers">,
 ): GateReason | undefined {
   if (!frontend.isOpen) return "FRONTDOOR_CLOSED";
+  if (frontend.assertionHeader !== "" && hasLookalike(headers, frontend.assertionHeader.toLowerCase())) {
+    return "FORGED_IDENTITY";
+  }
   switch (frontend.paths(path)) {
     case "abnormal":
       return "ABNORMAL_PATH";
@@ -24,6 +28,15 @@ export function decideWithoutIdentity(
   }
   const isLetThrough = frontend.letsPreflightsThrough && method === "OPTIONS" && isPreflight(headers);
   return isLetThrough ? "CORS_PREFLIGHT" : undefined;
+}
+
+/** Whether an app may take a header for one that it gets from the gate; what has its very name is overwritten. */
+function hasLookalike(headers: VisitorHeaders, own: string): boolean {
+  for (let at = 0; at < headers.length; at += 2) {
+    const name = headers[at] ?? "";
+    if (name.length === own.length && name !== own && foldName(name) === own) return true;
+  }
+  return false;
 }
 
 /** Whether a browser asks by it if it may ask (Fetch §3.2.2): it never carries a credential. */

@@ -23,7 +23,9 @@ export function writeEnvoyHttpFiles(values: ProxyFileValues): ProxyFile[] {
         allowed_client_headers: { patterns: deniedHeaders.map(toExact) },
       },
     },
-    allowed_headers: { patterns: [...askedHeaders, ...values.keyHeaders].map(toExact) },
+    allowed_headers: {
+      patterns: [...[...askedHeaders, ...values.keyHeaders].map(toExact), ...listLookalikes(values)],
+    },
     ...closed,
   };
   return [{ name: "envoy-http.yaml", text: writeBootstrap(values, filter, { http2: false }) }];
@@ -214,6 +216,16 @@ function toAddress(text: string) {
   const colon = text.lastIndexOf(":");
   const address = text.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
   return { socket_address: { address, port_value: Number(text.slice(colon + 1)) } };
+}
+
+/** Spellings of the gate's own headers: the gate refuses what an app may take for one, and has to be told of it. */
+function listLookalikes({ assertionHeader }: ProxyFileValues) {
+  const names = assertionHeader === undefined ? [] : [assertionHeader.toLowerCase()];
+  const patterns = [
+    "x[^a-z0-9]vestibule[^a-z0-9].*",
+    ...names.map((name) => name.replaceAll("-", "[^a-z0-9]")),
+  ];
+  return patterns.map((regex) => ({ safe_regex: { regex } }));
 }
 
 function toExact(header: string) {

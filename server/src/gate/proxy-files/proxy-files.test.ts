@@ -87,6 +87,26 @@ describe("files in YAML", () => {
     );
   });
 
+  it("have Envoy ask by HTTP with every header that an app may take for the gate's", () => {
+    const { static_resources: resources } = parse(
+      textOf("envoy-http", { assertionHeader: "X-JWT-Assertion" }),
+    );
+    const [, gate] = resources.listeners[0].filter_chains[0].filters[0].typed_config.http_filters;
+    const patterns: { exact?: string; safe_regex?: { regex: string } }[] =
+      gate.typed_config.allowed_headers.patterns;
+    const isAsked = (name: string) =>
+      patterns.some(({ exact, safe_regex: pattern }) =>
+        pattern === undefined ? exact === name : new RegExp(`^(?:${pattern.regex})$`).test(name),
+      );
+    for (const name of [
+      ...["x-vestibule-subject", "x.vestibule.subject", "x~vestibule-new", "x-vestibule_groups"],
+      ...["x.jwt.assertion", "x-jwt~assertion"],
+    ])
+      expect([name, isAsked(name)]).toEqual([name, true]);
+    for (const name of ["x-vestibul", "accept-language", "xvestibule-subject", "x-jwt-assertions"])
+      expect([name, isAsked(name)]).toEqual([name, false]);
+  });
+
   it.each(["envoy-http", "envoy-grpc"] as const)(
     "%s lets nobody in when the gate cannot be asked",
     (kind) => {
