@@ -19,7 +19,7 @@ import { FrontendService } from "./frontends/service.ts";
 import { createProviderTypes } from "./provider-types/provider-types.ts";
 import { createTestContext, type TestContext } from "./provider-types/test-support.ts";
 import { createProviderValidator } from "./provider-types/validate.ts";
-import { DryRunService } from "./providers/dry-run-service.ts";
+import { DryRunService, type DryRunServiceOptions } from "./providers/dry-run-service.ts";
 import { ProviderList } from "./providers/list.ts";
 import { ProviderService } from "./providers/service.ts";
 import { ProxyTokenService } from "./proxy-tokens/service.ts";
@@ -67,7 +67,7 @@ export type TestRoom = ReturnType<typeof createRoom>;
 export function createRoom(
   database: OpenDatabase,
   context: TestContext = createTestContext(),
-  dryRuns: { readonly maxSeconds?: number; readonly maxRuns?: number } = {},
+  dryRuns: Partial<DryRunServiceOptions> = {},
 ) {
   const { clock } = context;
   const feed = new ChangeFeed({ database, clock, log: silentLog });

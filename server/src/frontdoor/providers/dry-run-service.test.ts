@@ -1,11 +1,12 @@
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { describeDatabases } from "../../../../test/parts/databases.ts";
 import { startLocalServer } from "../../egress/test-support.ts";
+import { findTenant } from "../../organizations/store.ts";
 import type { Caller } from "../../principals/principal.ts";
 import type { ProviderCheck } from "../provider-types/provider-type.ts";
 import { makeKey, startIssuer, startSeconds, type TestIssuer } from "../provider-types/test-support.ts";
 import { createRoom, oidcData, reasonOf, refusalOf, type TestRoom, toMachine } from "../test-support.ts";
-import type { DryRunDraft } from "./dry-run-service.ts";
+import type { DryRunDraft, DryRunServiceOptions } from "./dry-run-service.ts";
 
 const mask = "********";
 
@@ -122,19 +123,43 @@ describeDatabases("dry runs", (under) => {
     expect(await room.dryRuns.test(manager, draft, AbortSignal.abort()).next()).toMatchObject({ done: true });
   });
 
+  /** A room that says when who asks next has a turn or waits for one. */
+  function createWaitingRoom(options: Partial<DryRunServiceOptions>) {
+    let tell = () => {};
+    const at = createRoom(under.database, undefined, {
+      // Longer than any machine takes: what is seen here is an order.
+      maxSeconds: 3600,
+      ...options,
+      findTenant: async (orgId) => {
+        const tenant = await findTenant(under.database.reader, orgId);
+        // Whoever hears of their tenant asks for a turn at once, before any immediate.
+        setImmediate(tell);
+        return tenant;
+      },
+    });
+    const onAsked = () =>
+      new Promise<void>((resolve) => {
+        tell = resolve;
+      });
+    return { at, onAsked };
+  }
+
   it("wait their turn when all together are too many, which comes round by tenants", async () => {
-    const busy = createRoom(under.database, undefined, { maxRuns: 4 });
+    const { at: busy, onAsked } = createWaitingRoom({ maxRuns: 4 });
     const { signal } = new AbortController();
     const began: string[] = [];
-    const ask = async (name: string, createdBy: string, at = busy) => {
+    const ask = async (name: string, createdBy: string) => {
       const caller = toMachine(await room.createOrganization("enabled", undefined, createdBy), "manager");
       const id = (await room.frontdoors.create(caller, "", "")).id;
       const draft = { frontdoorId: id, id: "", type: "API_KEY", data: {}, sample: {} };
-      const run = at.dryRuns.test(caller, draft, signal);
+      const run = busy.dryRuns.test(caller, draft, signal);
+      const asked = onAsked();
       const first = run.next().then((event) => {
         began.push(name);
         return event;
       });
+      // Turns come in the order in which they were asked for.
+      await asked;
       return { run, first };
     };
     // One person's organizations are one tenant, and have half of all at most.
@@ -154,19 +179,30 @@ describeDatabases("dry runs", (under) => {
   });
 
   it("are told to come later when their turn does not come in time", async () => {
-    const busy = createRoom(under.database, undefined, { maxRuns: 1, maxSeconds: 0.2 });
+    const limits: AbortController[] = [];
+    const abortAfter = () => {
+      const limit = new AbortController();
+      limits.push(limit);
+      return limit.signal;
+    };
+    const { at: busy, onAsked } = createWaitingRoom({ maxRuns: 1, abortAfter });
     const { signal } = new AbortController();
     const draft = { frontdoorId, id: "", type: "API_KEY", data: {}, sample: {} };
     const first = busy.dryRuns.test(manager, draft, signal);
     await first.next();
-    expect(await reasonOf(busy.dryRuns.test(manager, draft, signal).next())).toBe("TOO_MANY_DRY_RUNS");
+    const asked = onAsked();
+    const second = reasonOf(busy.dryRuns.test(manager, draft, signal).next());
+    await asked;
+    limits[1]?.abort();
+    expect(await second).toBe("TOO_MANY_DRY_RUNS");
     await first.return(undefined);
     expect((await busy.dryRuns.test(manager, draft, signal).next()).value).toMatchObject({ name: "schema" });
   });
 
   it("answer what they know when the servers are too slow, and say what is missing", async () => {
-    const silent = await startLocalServer(() => {});
-    const hasty = createRoom(under.database, undefined, { maxSeconds: 0.2 });
+    const limit = new AbortController();
+    const silent = await startLocalServer(() => limit.abort());
+    const hasty = createRoom(under.database, undefined, { abortAfter: () => limit.signal });
     const data = { issuer: silent.origin, clientId: "abc" };
     const draft = { frontdoorId, id: "", type: "OIDC", data, sample: {} };
     const checks: ProviderCheck[] = [];

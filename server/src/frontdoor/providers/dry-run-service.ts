@@ -66,6 +66,8 @@ export interface DryRunServiceOptions {
   readonly maxRunsPerOrganization?: number;
   /** Longest run with its wait: less than a call may take, so that what is known by then is answered. */
   readonly maxSeconds?: number;
+  /** Makes what aborts after that, in milliseconds. For tests. */
+  readonly abortAfter?: (ms: number) => AbortSignal;
 }
 
 /** Runs dry runs. */
@@ -93,10 +95,11 @@ export class DryRunService {
    */
   async *test(caller: Caller, draft: DryRunDraft, signal: AbortSignal): AsyncGenerator<ProviderCheck> {
     const { frontdoorAccess, audit, validator, findTenant, maxSeconds = 25 } = this.#options;
+    const { abortAfter = (ms) => AbortSignal.timeout(ms) } = this.#options;
     const frontdoor = await frontdoorAccess.require(caller.principal, draft.frontdoorId, "test");
     const { type, provider, stored } = await this.#toInstance(frontdoor, draft);
     await this.#checkOrganizations(caller, type, provider, stored);
-    const limit = AbortSignal.timeout(maxSeconds * 1000);
+    const limit = abortAfter(maxSeconds * 1000);
     const either = AbortSignal.any([signal, limit]);
     this.#countRun(frontdoor.orgId, 1);
     let endTurn: EndTurn | undefined;
