@@ -43,8 +43,8 @@ test("every room has one line: what it owns and what it never does", () => {
   expect(rows.map(({ room }) => room).toSorted()).toEqual(folders.map(({ name }) => name).toSorted());
 });
 
-test("every room inside of frontdoor/ and of edge/ is named", () => {
-  const inner = ["frontdoor", "edge"].flatMap((room) =>
+test("every room inside of frontdoor/, gate/ and edge/ is named", () => {
+  const inner = ["frontdoor", "gate", "edge"].flatMap((room) =>
     readdirSync(join(sources, room), { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => `\`${room}/${name}/\``),

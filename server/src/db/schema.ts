@@ -429,6 +429,7 @@ export interface ApiKeyUsesRow {
   ends_at: number;
 }
 
+/** A token by which a proxy proves whose it is. */
 export interface ProxyTokenRow {
   id: string;
   frontdoor_id: string;

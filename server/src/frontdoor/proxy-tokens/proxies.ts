@@ -34,6 +34,7 @@ interface Proof {
   readonly found: GoodProxyTokens["tokens"][number];
 }
 
+/** Where good tokens are looked up, and their uses noted. */
 export interface ProxiesOptions {
   /** By frontdoor. Topics `frontdoor` and `organization`, with subjects as {@link proxyTokenSubjects} says. */
   readonly cache: InvalidatedCache<GoodProxyTokens>;

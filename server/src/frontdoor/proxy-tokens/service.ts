@@ -19,6 +19,7 @@ import { lockFrontdoor } from "../frontdoors/store.ts";
 import type { ProxyToken } from "./proxy-token.ts";
 import * as store from "./store.ts";
 
+/** Where tokens are kept, who may see to them, and who hears of a change. */
 export interface ProxyTokenServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;

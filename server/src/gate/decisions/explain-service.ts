@@ -24,6 +24,7 @@ export interface DescribedVisit extends RequestLine {
   readonly lines: readonly string[];
 }
 
+/** What an explanation is made from, for whom, and how often. */
 export interface ExplainServiceOptions {
   readonly reader: Reader;
   readonly frontdoorAccess: FrontdoorAccess;

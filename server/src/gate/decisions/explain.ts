@@ -39,6 +39,7 @@ export interface Explanation {
   readonly identity: readonly HeaderLine[];
 }
 
+/** What the steps of a decision are taken by, none of which changes anything. */
 export interface ExplainOptions {
   readonly judge: JudgeCredential;
   /** Makes headers whose assertion says nothing. */

@@ -15,6 +15,7 @@ import type { ApiKeyRate } from "../../frontdoor/frontends/frontend.ts";
 import { createLru } from "../../lib/lru.ts";
 import { addKeyUses, findKeyUses, type KeyWindow } from "./key-rate-store.ts";
 
+/** Where uses of keys are counted, for all processes together. */
 export interface KeyRatesOptions extends Pick<WriteBehindOptions<object>, "clock" | "log" | "flushAfterMs"> {
   readonly database: Pick<Database, "transaction" | "afterCommit">;
 }
