@@ -6,7 +6,6 @@ import assert from "node:assert/strict";
 import { startGatedApp } from "../parts/gate.ts";
 import { replayCorpus } from "../parts/gate-corpus.ts";
 import type { Part, PartContext } from "../parts/part.ts";
-import { runProgram } from "../parts/program.ts";
 import { installGoTool } from "../parts/toolchains.ts";
 
 const version = "v2.11.9";
@@ -18,7 +17,6 @@ const part: Part = {
   async run(context: PartContext) {
     const path = await installGoTool(`github.com/caddyserver/caddy/v2/cmd/caddy@${version}`);
     process.env.CADDY_PATH = path;
-    const { stdout } = await runProgram(path, ["version"], { signal: context.signal });
     await using app = await startGatedApp("caddy");
     await context.check("a machine comes in by its key", async () => {
       const lines = [`Host: ${app.host}`, `X-API-Key: ${app.frontdoor.apiKey}`, "Connection: close"];
@@ -26,7 +24,7 @@ const part: Part = {
       assert.equal(status, 200, text);
     });
     await replayCorpus(app, (name, run) => context.check(name, run));
-    return `Caddy ${stdout.trim().split(" ")[0] || version}`;
+    return `Caddy ${version}`;
   },
 };
 
