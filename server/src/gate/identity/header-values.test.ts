@@ -53,3 +53,10 @@ it("makes one value of no two texts, and nothing that a header cannot hold", () 
   }
   expect(values.size).toBe(texts.size);
 });
+
+it("takes no longer for a text of many spaces than for another", () => {
+  const spaces = " ".repeat(200_000);
+  expect(toHeaderValue(`a${spaces}%`)).toBe(`a${spaces}%25`);
+  expect(toHeaderValue(`${spaces}a${spaces}`)).toHaveLength(400_005);
+  expect(toHeaderList([`a${spaces},b`])).toBe(`a${spaces}%2Cb`);
+});

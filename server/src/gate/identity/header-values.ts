@@ -7,11 +7,11 @@
 /** Stands as it is, whole: nothing to encode, and no space that a reader would trim. */
 const plain = /^(?:[!-$&-~](?:[ -$&-~]*[!-$&-~])?)?$/;
 
-/** What is encoded: all but visible ASCII and the space, `%` itself, spaces at either end. */
-const encoded = /[^ -~]|%|^ +| +$/gu;
+/** What is encoded: all but visible ASCII and the space, `%` itself, the space at either end. */
+const encoded = /[^ -~]|%|^ | $/gu;
 
 /** In a list the comma stands between values. */
-const encodedInList = /[^ -~]|[%,]|^ +| +$/gu;
+const encodedInList = /[^ -~]|[%,]|^ | $/gu;
 
 /** A text as the value of a header. */
 export function toHeaderValue(text: string): string {
