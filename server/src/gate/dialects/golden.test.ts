@@ -40,6 +40,12 @@ const decisions: Record<string, GateDecision> = {
     consumed: "x-robot-key",
     keyHeaders: ["x-robot-key"],
   },
+  "lets anybody in, where keys come in by the assertion's second header": {
+    isAllowed: true,
+    reason: "PUBLIC_PATH",
+    identity: [...nobody, ["X-JWT-Assertion", "eyJ.nobody.sig"]],
+    keyHeaders: ["x-jwt-assertion"],
+  },
   "lets anybody in": { isAllowed: true, reason: "PUBLIC_PATH", identity: nobody, keyHeaders: [] },
   "lets anybody in, where keys have a header of their own": {
     isAllowed: true,

@@ -36,6 +36,11 @@ export function toReplacingHead(allowed: GateAllowed, { headers }: Pick<GateAsk,
     head.push(usual, name === consumed ? "" : (findJoinedLines(headers, name) ?? ""));
   head.push("Cookie", cookie);
   for (const [name, usual] of replacedHeaders) tell(name, usual);
-  for (const name of keyHeaders) if (!replacedHeaders.has(name)) tell(name, name);
+  for (const name of keyHeaders) {
+    // What is told of who comes is never the visitor's, whatever header keys come in.
+    const isToldOf =
+      replacedHeaders.has(name) || allowed.identity.some(([own]) => own.toLowerCase() === name);
+    if (!isToldOf) tell(name, name);
+  }
   return head;
 }
