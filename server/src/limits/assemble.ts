@@ -9,11 +9,11 @@ import { Tally } from "../lib/counts.ts";
 import type { Log } from "../lib/log.ts";
 import { type CredentialGuard, createCredentialGuard } from "./credential-guard.ts";
 import { createFailureLimits, type FailureLimit, type FailureLimits } from "./failure-limits.ts";
-import { deleteForgottenClients } from "./known-client-store.ts";
 import { KnownClients } from "./known-clients.ts";
 import { deleteStaleMailboxCounts, type MailboxLimit, MailboxLimits } from "./mailbox-limits.ts";
 import { createRates, type Rate, type RateName } from "./rates.ts";
 import { SharedCounts } from "./shared-counts.ts";
+import { deleteForgottenClients } from "./store.ts";
 
 /** Parts that the limits are built from. */
 export interface LimitsParts {

@@ -2,8 +2,8 @@ import { afterEach, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import type { Database } from "../db/database.ts";
 import { silentLog } from "../lib/log.ts";
-import { blocksPerClient, deleteForgottenClients } from "./known-client-store.ts";
 import { KnownClients } from "./known-clients.ts";
+import { blocksPerClient, deleteForgottenClients } from "./store.ts";
 
 const start = Date.UTC(2027, 0, 1);
 let nowMs = start;

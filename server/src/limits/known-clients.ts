@@ -11,7 +11,7 @@ import { WriteBehind } from "../db/write-behind.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { createLru } from "../lib/lru.ts";
-import { findKnownClients, type KnownClient, upsertKnownClients } from "./known-client-store.ts";
+import { findKnownClients, type KnownClient, upsertKnownClients } from "./store.ts";
 
 /** Where good clients are remembered. */
 export interface KnownClientsOptions {

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { MailboxLimits, type MailboxLimitsOptions } from "./mailbox-limits.ts";
-import { deleteStaleCounts } from "./rolling-count-store.ts";
+import { deleteStaleCounts } from "./store.ts";
 
 const startMs = Date.parse("2027-01-01T00:00:00Z");
 const hourMs = 3_600_000;

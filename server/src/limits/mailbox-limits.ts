@@ -9,7 +9,7 @@ import type { Database, Tx } from "../db/database.ts";
 import { toAddressBlock } from "../http/address-block.ts";
 import type { Clock } from "../lib/clock.ts";
 import { hashSecret } from "../lib/secrets.ts";
-import { deleteStaleCounts, giveBackEvent, takeEvents } from "./rolling-count-store.ts";
+import { deleteStaleCounts, giveBackEvent, takeEvents } from "./store.ts";
 
 /** An hour, in milliseconds: the window of all counts here. */
 const mailboxWindowMs = 3_600_000;

@@ -1,6 +1,10 @@
+/** Rows of what strangers did: counts by buckets of a window, events of a rolling one, and clients that were good. */
+import { z } from "zod";
 import type { Reader, Tx } from "../db/database.ts";
+import { jsonColumn } from "../db/json-column.ts";
 import { prepared } from "../db/prepared.ts";
-import { removeRows } from "../db/remove-rows.ts";
+import { removeOld, removeRows } from "../db/remove-rows.ts";
+import { clockSlackMs } from "../lib/clock.ts";
 import type { BucketCount } from "./window-counts.ts";
 
 const addCount = prepared(
@@ -79,3 +83,153 @@ export async function deleteCountsOutside(tx: Tx, from: Date, to: Date, limit: n
     limit,
   );
 }
+
+/** A counted key, and how often it may be counted within the window. */
+export interface RollingLimit {
+  readonly key: string;
+  readonly limit: number;
+}
+
+/** Milliseconds since the epoch: they are only ever compared. */
+const eventsColumn = jsonColumn<readonly number[]>("rolling_counts.events", z.array(z.int()));
+
+/**
+ * Events of a key, oldest first. One statement makes the row or locks it until
+ * `tx` ends, so that none is swept in between.
+ */
+async function lockEvents(tx: Tx, key: string, expiresAt: number): Promise<readonly number[]> {
+  const row = await tx
+    .insertInto("rolling_counts")
+    .values({ key, events: "[]", expires_at: expiresAt })
+    .onConflict((conflict) =>
+      conflict.column("key").doUpdateSet((eb) => ({ expires_at: eb.ref("excluded.expires_at") })),
+    )
+    .returning("events")
+    .executeTakeFirstOrThrow();
+  return eventsColumn.decode(row.events);
+}
+
+async function writeEvents(tx: Tx, key: string, events: readonly number[], windowMs: number): Promise<void> {
+  await tx
+    .updateTable("rolling_counts")
+    .set({ events: eventsColumn.encode(events), expires_at: (events.at(-1) ?? 0) + windowMs })
+    .where("key", "=", key)
+    .execute();
+}
+
+/**
+ * Counts one event for each of the limits, or for none if one of them is used
+ * up. Concurrent calls wait for each other: no more than the limit succeed.
+ *
+ * What was counted by a clock that ran ahead counts as of now: it is forgotten
+ * a window later, and not before.
+ *
+ * @returns the first limit that is used up; undefined when the event counts.
+ */
+export async function takeEvents(
+  tx: Tx,
+  limits: readonly RollingLimit[],
+  now: Date,
+  windowMs: number,
+): Promise<RollingLimit | undefined> {
+  const at = now.getTime();
+  const counted: { key: string; events: number[] }[] = [];
+  // In one order, so that two transactions never wait for each other crosswise.
+  for (const limited of limits.toSorted((a, b) => (a.key < b.key ? -1 : 1))) {
+    const stored = await lockEvents(tx, limited.key, at + windowMs);
+    const isAhead = (event: number) => event > at + clockSlackMs;
+    const events = stored
+      .filter((event) => event > at - windowMs)
+      .map((event) => (isAhead(event) ? at : event));
+    if (events.length >= limited.limit) {
+      if (stored.some(isAhead)) await writeEvents(tx, limited.key, events, windowMs);
+      return limited;
+    }
+    counted.push({ key: limited.key, events: [...events, at].toSorted((a, b) => a - b) });
+  }
+  for (const { key, events } of counted) await writeEvents(tx, key, events, windowMs);
+  return undefined;
+}
+
+/** Takes an event back that was counted at `at`. */
+export async function giveBackEvent(tx: Tx, key: string, at: Date, windowMs: number): Promise<void> {
+  const events = await lockEvents(tx, key, at.getTime() + windowMs);
+  const index = events.indexOf(at.getTime());
+  if (index >= 0) await writeEvents(tx, key, events.toSpliced(index, 1), windowMs);
+}
+
+const deleteExpiredCounts = removeOld("rolling_counts", ["key"], "expires_at");
+
+/**
+ * Removes up to `limit` keys whose events have all left the window. Answers how
+ * many there were. What a clock that ran ahead has left stays for one window more.
+ */
+export async function deleteStaleCounts(tx: Tx, now: Date, limit: number, windowMs: number): Promise<number> {
+  await tx
+    .updateTable("rolling_counts")
+    .set({ expires_at: now.getTime() + windowMs })
+    .where("expires_at", ">", now.getTime() + windowMs + clockSlackMs)
+    .execute();
+  return await deleteExpiredCounts(tx, now, limit);
+}
+
+/** A client that has proven itself, and the block of addresses it came from. */
+export interface KnownClient {
+  readonly block: string;
+  readonly clientId: string;
+}
+
+/** From how many blocks a client is known: one credential must not fill the table. */
+export const blocksPerClient = 20;
+
+/** Notes clients as seen, each from its latest {@link blocksPerClient} blocks. */
+export async function upsertKnownClients(
+  tx: Tx,
+  clients: readonly (KnownClient & { readonly at: Date })[],
+): Promise<void> {
+  for (const { block, clientId, at } of clients) {
+    await tx
+      .insertInto("known_clients")
+      .values({ block, client_id: clientId, seen_at: at.getTime() })
+      .onConflict((conflict) =>
+        conflict.columns(["block", "client_id"]).doUpdateSet({ seen_at: at.getTime() }),
+      )
+      .execute();
+    await tx
+      .deleteFrom("known_clients")
+      .where("client_id", "=", clientId)
+      .where("seen_at", "<", (of) =>
+        of
+          .selectFrom("known_clients")
+          .select("seen_at")
+          .where("client_id", "=", clientId)
+          .orderBy("seen_at", "desc")
+          .offset(blocksPerClient - 1)
+          .limit(1),
+      )
+      .execute();
+  }
+}
+
+/** Ids of the clients that were seen from a block, the latest first. */
+export async function findKnownClients(reader: Reader, block: string, limit: number): Promise<string[]> {
+  const rows = await reader
+    .selectFrom("known_clients")
+    .select("client_id")
+    .where("block", "=", block)
+    .orderBy("seen_at", "desc")
+    .limit(limit)
+    .execute();
+  return rows.map(({ client_id }) => client_id);
+}
+
+/** How long a client is known that does not come again. */
+const knownForMs = 24 * 3600 * 1000;
+
+/** Removes clients that have not come for a day. */
+export const deleteForgottenClients = removeOld(
+  "known_clients",
+  ["block", "client_id"],
+  "seen_at",
+  knownForMs,
+);
