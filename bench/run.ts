@@ -4,6 +4,7 @@
  * time that fails a run on a busy machine says nothing.
  */
 import { fileURLToPath } from "node:url";
+import { benchGate } from "./gate.ts";
 import { benchMachines } from "./machines.ts";
 import { type Section, saveReport, toMarkdown } from "./parts/report.ts";
 import { benchPeople } from "./people.ts";
@@ -15,6 +16,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Section>>> = {
   machines: benchMachines,
   people: benchPeople,
   providers: benchProviders,
+  gate: benchGate,
 };
 
 const args = process.argv.slice(2);

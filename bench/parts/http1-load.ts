@@ -2,6 +2,7 @@
  * A load generator for HTTP/1.1 that costs less than any server it drives: one
  * request's bytes are made once, answers are only counted to their end.
  */
+import { createPrivateKey, type JsonWebKey, sign } from "node:crypto";
 import { connect, type Socket } from "node:net";
 
 /** One request, the same every time but for its body. */
@@ -9,23 +10,33 @@ export interface PlainLoad {
   readonly port: number;
   readonly method: string;
   readonly path: string;
+  /** `{number}` in a value is another number each time, `{token}` another token. */
   readonly headers: Readonly<Record<string, string>>;
   /** Of several, each has its turn. */
   readonly body: string | readonly string[];
   readonly connections: number;
+  /** What `{token}` stands for. */
+  readonly tokens?: TokenLoad;
+}
+
+/** JWTs (ES256) that differ in their `jti`. */
+export interface TokenLoad {
+  /** Private; with its `kid`. */
+  readonly jwk: JsonWebKey;
+  readonly claims: object;
 }
 
 /** What a window saw. */
 export interface Window {
   readonly requests: number;
   readonly seconds: number;
-  /** Answers with a status other than 2xx. */
+  /** Answers with a status other than 2xx, and connections that the server has ended. */
   readonly failures: number;
 }
 
 /** Drives a server until told to stop. */
 export class PlainLoader {
-  readonly #requests: readonly Buffer[];
+  readonly #requests: readonly MakeRequest[];
   readonly #load: PlainLoad;
   #next = 0;
   #sockets: Socket[] = [];
@@ -35,12 +46,13 @@ export class PlainLoader {
 
   constructor(load: PlainLoad) {
     this.#load = load;
-    this.#requests = [load.body].flat().map((body) => toRequest(load, Buffer.from(body)));
+    this.#requests = [load.body].flat().map((body) => createRequests(load, Buffer.from(body)));
   }
 
   /** Runs for a while over connections that stay open between windows. */
   async run(seconds: number): Promise<Window> {
-    if (this.#sockets.length === 0) await this.#connect();
+    // Servers end what has been idle for long.
+    if (this.#sockets.length === 0 || this.#countEnded() > 0) await this.#connect();
     this.#answers = 0;
     this.#failures = 0;
     this.#isRunning = true;
@@ -50,7 +62,8 @@ export class PlainLoader {
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
     this.#isRunning = false;
     const elapsed = (performance.now() - startedAt) / 1000;
-    const window = { requests: this.#answers, seconds: elapsed, failures: this.#failures };
+    const failures = this.#failures + this.#countEnded();
+    const window = { requests: this.#answers, seconds: elapsed, failures };
     // Let the answers on their way come in before anyone else is measured.
     await new Promise((resolve) => setTimeout(resolve, 50));
     return window;
@@ -69,31 +82,80 @@ export class PlainLoader {
   }
 
   #ask(socket: Socket): void {
-    socket.write(this.#requests[this.#next++ % this.#requests.length] ?? "");
+    socket.write(this.#requests[this.#next++ % this.#requests.length]?.() ?? "");
+  }
+
+  #countEnded(): number {
+    return this.#sockets.filter(({ destroyed }) => destroyed).length;
   }
 
   async #connect(): Promise<void> {
-    const made = Array.from({ length: this.#load.connections }, () => this.#open());
-    this.#sockets = await Promise.all(made);
-  }
-
-  #open(): Promise<Socket> {
-    return new Promise((resolve, reject) => {
-      const socket = connect(this.#load.port, "127.0.0.1", () => resolve(socket));
-      socket.setNoDelay(true);
-      socket.on("error", reject);
-      let pending: Buffer = Buffer.alloc(0);
-      socket.on("data", (chunk: Buffer) => {
-        pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
-        const end = findEnd(pending);
-        if (end < 0) return;
-        if (pending[9] !== 0x32) this.#failures++;
-        pending = pending.subarray(end);
-        this.#answers++;
-        if (this.#isRunning) this.#ask(socket);
-      });
+    this.close();
+    this.#sockets = await openConnections(this.#load, (socket, isGood) => {
+      if (!isGood) this.#failures++;
+      this.#answers++;
+      if (this.#isRunning) this.#ask(socket);
     });
   }
+}
+
+/** Connections that say when an answer on them is over, and whether it was 2xx. */
+export function openConnections(
+  { port, connections }: Pick<PlainLoad, "port" | "connections">,
+  onAnswer: (socket: Socket, isGood: boolean) => void,
+): Promise<Socket[]> {
+  return Promise.all(Array.from({ length: connections }, () => open(port, onAnswer)));
+}
+
+function open(port: number, onAnswer: (socket: Socket, isGood: boolean) => void): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => resolve(socket));
+    socket.setNoDelay(true);
+    socket.on("error", reject);
+    let pending: Buffer = Buffer.alloc(0);
+    socket.on("data", (chunk: Buffer) => {
+      pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
+      const end = findEnd(pending);
+      if (end < 0) return;
+      const isGood = pending[9] === 0x32;
+      pending = pending.subarray(end);
+      onAnswer(socket, isGood);
+    });
+  });
+}
+
+/** The next request's bytes. */
+export type MakeRequest = () => Buffer | string;
+
+/** Makes the requests of a load with one body. */
+export function createRequests(load: PlainLoad, body: Buffer): MakeRequest {
+  const whole = toRequest(load, body);
+  const parts = whole.toString("latin1").split(/(\{number\}|\{token\})/);
+  if (parts.length === 1) return () => whole;
+  const nextToken = createTokens(load.tokens);
+  let count = 0;
+  return () => {
+    count++;
+    let text = "";
+    for (const part of parts) text += part === "{number}" ? count : part === "{token}" ? nextToken() : part;
+    return text;
+  };
+}
+
+function createTokens(tokens: TokenLoad | undefined): () => string {
+  if (tokens === undefined) return () => "";
+  const key = {
+    key: createPrivateKey({ key: tokens.jwk, format: "jwk" }),
+    dsaEncoding: "ieee-p1363",
+  } as const;
+  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
+  const header = encode({ alg: "ES256", typ: "JWT", kid: tokens.jwk.kid });
+  const run = Date.now().toString(36);
+  let count = 0;
+  return () => {
+    const signed = `${header}.${encode({ ...tokens.claims, jti: `${run}-${count++}` })}`;
+    return `${signed}.${sign("sha256", Buffer.from(signed), key).toString("base64url")}`;
+  };
 }
 
 function toRequest(load: PlainLoad, body: Buffer): Buffer {

@@ -20,12 +20,16 @@ export function spawnPinned(
     readonly quiet?: boolean;
   } = {},
 ): ChildProcess {
-  const command = canPin ? ["taskset", "-c", String(core), process.execPath] : [process.execPath];
-  const [program = process.execPath, ...rest] = command;
+  const [program = process.execPath, ...rest] = [...pinnedTo(core), process.execPath];
   return spawn(program, [...rest, ...args], {
     env: { ...process.env, NODE_ENV: "production", ...options.env },
     stdio: ["ignore", options.quiet ? "ignore" : "pipe", "inherit", ...(options.ipc ? ["ipc" as const] : [])],
   });
+}
+
+/** What a command begins with that is to stay on one core; nothing without `taskset`. */
+export function pinnedTo(core: number): readonly string[] {
+  return canPin ? ["taskset", "-c", String(core)] : [];
 }
 
 /** Whether processes really have a core each here. */

@@ -3,29 +3,15 @@
  * `CADDY_PATH` or PATH, else on Debian out of its packages, unpacked into the
  * user's cache, for which nobody needs to be root.
  */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { createHash } from "node:crypto";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  accessSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from "node:fs";
+import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
+import { unpackPackages } from "./debian.ts";
 
-const run = promisify(execFile);
 const startTimeoutMs = 30_000;
 
 /** The proxies there are. */
@@ -92,6 +78,7 @@ function kill({ pid }: ChildProcess): void {
  * @param config nginx: what stands in `http`; HAProxy: all but `global`; Caddy: all but the global options.
  * @param port the one that `config` listens on, at 127.0.0.1.
  * @param files what `config` reads from `/etc/<proxy>/`, by name.
+ * @param prefix a command that runs what follows it, such as `taskset -c 0`.
  * @throws Error with all it printed when it does not start.
  */
 export async function startProxy(
@@ -99,6 +86,7 @@ export async function startProxy(
   config: string,
   port: number,
   files: Readonly<Record<string, string>> = {},
+  prefix: readonly string[] = [],
 ): Promise<TestProxy> {
   const { path, env } = await findProxy(name);
   const folder = mkdtempSync(join(tmpdir(), `vestibule-${name}-`));
@@ -108,7 +96,8 @@ export async function startProxy(
     writeFileSync(join(folder, each), text);
   }
   writeFileSync(file, frames[name](config, folder).replaceAll(`/etc/${name}/`, `${folder}/`));
-  const child = spawn(path, argumentsOf[name](file, folder), {
+  const [program = path, ...args] = [...prefix, path, ...argumentsOf[name](file, folder)];
+  const child = spawn(program, args, {
     env: { ...process.env, HOME: folder, ...env },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
@@ -173,81 +162,9 @@ function isExecutable(path: string): boolean {
   }
 }
 
-/** What is there wherever apt is, and must not be had twice. */
-const base = /^lib(c6|c-bin|gcc-s1|stdc\+\+6|crypt1)$/;
-
 async function unpack(name: ProxyName): Promise<Program> {
-  const caches = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "vestibule-proxies");
-  const folder = findRecent(caches, name) ?? (await fetchPackages(caches, name));
-  const root = join(folder, "root");
+  const { root, env } = await unpackPackages(name, [name]);
   const path = ["usr/sbin", "usr/bin"].map((place) => join(root, place, name)).find(isExecutable);
   if (path === undefined) throw new Error(`the package has no program of that name`);
-  const libraries = ["usr/lib", "lib"].flatMap((place) => listArchitectures(join(root, place)));
-  return { path, env: { LD_LIBRARY_PATH: libraries.join(delimiter) } };
-}
-
-/** What apt had within a day: asking it again takes seconds. */
-function findRecent(caches: string, name: ProxyName): string | undefined {
-  if (!existsSync(caches)) return undefined;
-  const isOwn = new RegExp(`^${name}-[0-9a-f]{16}$`);
-  const folders = readdirSync(caches)
-    .filter((each) => isOwn.test(each))
-    .map((each) => join(caches, each));
-  return folders.find((folder) => Date.now() - statSync(folder).mtimeMs < 86_400_000);
-}
-
-async function fetchPackages(caches: string, name: ProxyName): Promise<string> {
-  const packages = [name, ...(await listLibraries(name))];
-  const { stdout: versions } = await run("apt-cache", ["policy", ...packages]);
-  const key = createHash("sha256").update(versions).digest("hex").slice(0, 16);
-  const folder = join(caches, `${name}-${key}`);
-  if (existsSync(folder)) {
-    utimesSync(folder, new Date(), new Date());
-    return folder;
-  }
-  mkdirSync(caches, { recursive: true });
-  // It has its name only once it is whole.
-  const fresh = mkdtempSync(`${folder}.`);
-  try {
-    await run("apt-get", ["download", ...packages], { cwd: fresh });
-    const files = readdirSync(fresh).filter((file) => file.endsWith(".deb"));
-    for (const file of files) await run("dpkg", ["-x", file, "root"], { cwd: fresh });
-    if (!existsSync(folder)) renameSync(fresh, folder);
-  } finally {
-    rmSync(fresh, { recursive: true, force: true });
-  }
-  return folder;
-}
-
-/** `/usr/lib/x86_64-linux-gnu` and the like. */
-function listArchitectures(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder)
-    .filter((name) => name.includes("-linux-"))
-    .map((name) => join(folder, name));
-}
-
-/** The libraries that a package needs, and those that they need. */
-async function listLibraries(name: string): Promise<string[]> {
-  // One look for all: each takes apt a good part of a second.
-  const { stdout } = await run("apt-cache", ["depends", "--recurse", "--important", name]);
-  const needs = new Map<string, string[]>();
-  let needed: string[] = [];
-  for (const line of stdout.split("\n")) {
-    const [, library] = /^ *\|?(?:Pre)?Depends: (lib\S+)$/.exec(line) ?? [];
-    if (library !== undefined) needed.push(library);
-    if (!/^\S/.test(line)) continue;
-    needed = [];
-    needs.set(line, needed);
-  }
-  const found = new Set<string>();
-  const visit = (each: string) => {
-    for (const library of needs.get(each) ?? []) {
-      if (base.test(library) || found.has(library)) continue;
-      found.add(library);
-      visit(library);
-    }
-  };
-  visit(name);
-  return [...found];
+  return { path, env };
 }
