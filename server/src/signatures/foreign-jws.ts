@@ -1,26 +1,14 @@
 /**
  * Signatures that others made: on providers' JWTs, assertions and ID tokens.
  *
- * Those of the algorithms that we sign with ourselves are verified as our own
- * are (`signing.ts`): by way of WebCrypto and its threads one costs three times
- * as much. `jose` verifies all others. It takes compact forms that have a second
- * spelling (padding, spaces, bits that mean nothing), so what it is given has
- * passed the strict reading of `compact-jws.ts`, and the key that of
- * `public-key.ts`.
+ * `jose` verifies them. It takes compact forms that have a second spelling
+ * (padding, spaces, bits that mean nothing), so what it is given has passed
+ * the strict reading of `compact-jws.ts`, and the key that of `public-key.ts`.
  */
 import type { KeyObject } from "node:crypto";
 import { compactVerify, errors } from "jose";
-import type { SignatureAlgorithm, SigningAlgorithm } from "./algorithms.ts";
+import type { SignatureAlgorithm } from "./algorithms.ts";
 import type { CompactJws } from "./compact-jws.ts";
-import { isSignatureOf } from "./signing.ts";
-
-/** What we sign with ourselves, by each of its names. */
-const ownAlgorithms: Partial<Record<SignatureAlgorithm, SigningAlgorithm>> = {
-  ES256: "ES256",
-  RS256: "RS256",
-  EdDSA: "EdDSA",
-  Ed25519: "EdDSA",
-};
 
 /**
  * Whether one of the keys, all of which are for the algorithm, made the signature.
@@ -40,8 +28,6 @@ export async function isSignedByOne(
 
 async function isSignedBy(jws: CompactJws, algorithm: SignatureAlgorithm, key: KeyObject): Promise<boolean> {
   if (!isOfFullLength(key, jws.signature)) return false;
-  const own = ownAlgorithms[algorithm];
-  if (own !== undefined) return isSignatureOf(own, key, jws.signed, jws.signature);
   try {
     await compactVerify(jws.text, key, { algorithms: [algorithm] });
     return true;
