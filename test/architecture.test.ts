@@ -169,7 +169,7 @@ const rooms: Rooms = {
     "gate/directory",
   ],
   // Who comes in, as the app behind the gate is told.
-  "gate/identity": ["lib", "gate/decisions"],
+  "gate/identity": ["lib", "changes", "gate/decisions"],
   // How each kind of proxy asks, and what it makes of an answer.
   "gate/dialects": ["lib", "http", "html", "assembly", "gate/asks", "gate/decisions"],
   // Texts for the command line.

@@ -11,7 +11,11 @@ import type { Database } from "../db/database.ts";
 import { assembleDecisions, type DecisionParts } from "./decisions/assemble.ts";
 import { assembleDialects, type DialectParts } from "./dialects/assemble.ts";
 import { assembleDirectory } from "./directory/assemble.ts";
-import { createMakeIdentityHeaders, type IdentityHeadersOptions } from "./identity/identity-headers.ts";
+import {
+  createMakeIdentityHeaders,
+  type IdentityHeadersOptions,
+  rememberIdentityHeaders,
+} from "./identity/identity-headers.ts";
 
 /** What the gate stands on. */
 export interface GateParts
@@ -29,7 +33,10 @@ export function assembleGate(parts: GateParts): Room {
   const decisions = assembleDecisions({
     ...parts,
     directory: directory.directory,
-    makeIdentityHeaders: createMakeIdentityHeaders({ ...parts, issuer: parts.publicUrl }),
+    makeIdentityHeaders: rememberIdentityHeaders(
+      createMakeIdentityHeaders({ ...parts, issuer: parts.publicUrl }),
+      parts,
+    ),
     makeUnsignedHeaders: createMakeIdentityHeaders({
       ...parts,
       issuer: parts.publicUrl,

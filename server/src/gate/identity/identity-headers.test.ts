@@ -1,8 +1,9 @@
 import { generateKeyPairSync } from "node:crypto";
 import { decodeProtectedHeader, jwtVerify, SignJWT } from "jose";
-import { expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { ChangeListener } from "../../changes/feed.ts";
 import type { GateIdentity, IdentityTarget } from "../decisions/decision.ts";
-import { createMakeIdentityHeaders } from "./identity-headers.ts";
+import { createMakeIdentityHeaders, rememberIdentityHeaders } from "./identity-headers.ts";
 
 const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
 const now = new Date("2026-01-01T00:00:00.500Z");
@@ -103,4 +104,75 @@ it("has an assertion that ends with the credential", async () => {
   const { lines, renewAtMs } = await make({ ...target, endsAt }, ann);
   expect((await readAssertion(lines.at(-1)?.[1] ?? "")).exp).toBe(seconds + 10);
   expect(renewAtMs).toBe(now.getTime() + 5_000);
+});
+
+describe("remembered headers", () => {
+  let nowMs: number;
+  let made: number;
+  let isConfirmed: boolean;
+  let listener: ChangeListener | undefined;
+  beforeEach(() => {
+    [nowMs, made, isConfirmed] = [1_000_000, 0, true];
+  });
+
+  function remember() {
+    return rememberIdentityHeaders(
+      async () => {
+        made += 1;
+        return { lines: [["X-Vestibule-Assertion", String(made)]], renewAtMs: nowMs + 30_000 };
+      },
+      {
+        feed: {
+          isConfirmed: () => isConfirmed,
+          subscribe: (given) => {
+            listener = given;
+            return () => {};
+          },
+        },
+        clock: { now: () => new Date(nowMs) },
+      },
+    );
+  }
+
+  it("are the same for who comes again, by whatever token, for half the assertion's life", async () => {
+    const makeOnce = remember();
+    const first = await makeOnce(target, ann);
+    nowMs += 29_999;
+    expect(await makeOnce({ ...target, endsAt: new Date(nowMs + 60_000) }, { ...ann })).toBe(first);
+    nowMs += 1;
+    expect(await makeOnce(target, ann)).not.toBe(first);
+  });
+
+  it("are others for another identity, host, scheme or name of the assertion", async () => {
+    const makeOnce = remember();
+    await makeOnce(target, ann);
+    await makeOnce(target, { ...ann, groups: [] });
+    await makeOnce(target, undefined);
+    await makeOnce({ ...target, host: "other.example.com" }, ann);
+    await makeOnce({ ...target, frontend: { ...target.frontend, scheme: "http" } }, ann);
+    await makeOnce({ ...target, frontend: { ...target.frontend, assertionHeader: "X-JWT-Assertion" } }, ann);
+    expect(made).toBe(6);
+  });
+
+  it("are made for itself where the credential ends sooner than an assertion would", async () => {
+    const makeOnce = remember();
+    await makeOnce(target, ann);
+    await makeOnce({ ...target, endsAt: new Date(nowMs + 59_999) }, ann);
+    await makeOnce({ ...target, endsAt: new Date(nowMs + 59_999) }, ann);
+    expect(made).toBe(3);
+  });
+
+  it("are forgotten with the keys that signed them, after a clock that was set back, and while changes are unheard", async () => {
+    const makeOnce = remember();
+    await makeOnce(target, ann);
+    listener?.onChange({ topic: "signing-keys", subject: "all" });
+    await makeOnce(target, ann);
+    expect(made).toBe(2);
+    nowMs -= 3_600_000;
+    await makeOnce(target, ann);
+    expect(made).toBe(3);
+    isConfirmed = false;
+    await makeOnce(target, ann);
+    expect(made).toBe(4);
+  });
 });

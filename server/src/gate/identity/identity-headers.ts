@@ -8,8 +8,15 @@
  * passed. An assertion is good for nothing but that: its type is one that no
  * other door takes (RFC 8725 §3.11).
  */
+import { InvalidatedCache } from "../../changes/cache.ts";
+import type { ChangeFeed } from "../../changes/feed.ts";
 import { type Clock, toEpochSeconds } from "../../lib/clock.ts";
-import type { GateIdentity, HeaderLine, MakeIdentityHeaders } from "../decisions/decision.ts";
+import type {
+  GateIdentity,
+  HeaderLine,
+  IdentityHeaders,
+  MakeIdentityHeaders,
+} from "../decisions/decision.ts";
 import { toHeaderList, toHeaderValue } from "./header-values.ts";
 
 /** What signs identity headers, and in whose name. */
@@ -47,6 +54,48 @@ export function createMakeIdentityHeaders({
       ],
       renewAtMs: now.getTime() + ((exp - iat) / 2) * 1000,
     };
+  };
+}
+
+/** What remembering takes: it is over when keys change, and with the clock by which sets were made. */
+export interface RememberOptions {
+  readonly feed: Pick<ChangeFeed, "isConfirmed" | "subscribe">;
+  readonly clock: Clock;
+}
+
+/** Most that is remembered, in KiB. */
+const rememberedKib = 10_000;
+
+/**
+ * Remembers sets for half the life of their assertions: whoever comes with a
+ * new token each time is the same to the app, and is signed for once. A
+ * credential that ends before an assertion would has a set of its own.
+ */
+export function rememberIdentityHeaders(
+  make: MakeIdentityHeaders,
+  { feed, clock }: RememberOptions,
+): MakeIdentityHeaders {
+  const cache = new InvalidatedCache<IdentityHeaders>({
+    feed,
+    topics: ["signing-keys"],
+    subjectsOf: () => ["all"],
+    maxEntries: rememberedKib,
+    weigh: ({ lines }) => Math.ceil(lines.reduce((sum, [, value]) => sum + value.length, 256) / 1024),
+  });
+  const isFresh = ({ renewAtMs }: IdentityHeaders, nowMs: number) =>
+    renewAtMs > nowMs && renewAtMs <= nowMs + assertionSeconds * 1000;
+
+  return async ({ host, frontend, endsAt }, identity) => {
+    const nowMs = clock.now().getTime();
+    if (endsAt !== undefined && endsAt.getTime() < nowMs + assertionSeconds * 1000) {
+      return await make({ host, frontend, endsAt }, identity);
+    }
+    const { scheme, assertionHeader } = frontend;
+    const key = JSON.stringify([scheme, host, assertionHeader, identity]);
+    const load = () => make({ host, frontend }, identity);
+    const known = cache.peek(key);
+    if (known !== undefined && isFresh(known, nowMs)) return known;
+    return (await cache.refresh(key, load)) ?? (await load());
   };
 }
 
