@@ -1,5 +1,5 @@
 /** `vestibule gate config <proxy>`: the files that put a proxy's visitors before the gate. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { loadConfig } from "../config/load-config.ts";
@@ -11,9 +11,18 @@ import type { ProxyFile, ProxyFileValues } from "../gate/proxy-files/values.ts";
 import { type Command, type CommandContext, UsageError } from "./command.ts";
 import { openExisting } from "./with-storage.ts";
 
-const usage = `gate config <proxy> --frontend <host name> --upstream <host:port>
-  [--frontdoor <id>] [--proxy-token-file <file>] [--gate <host:port>] [--listen <host:port>] [--out <folder>]
-  <proxy> is one of ${proxyKinds.join(", ")}`;
+const usage = `Usage: vestibule gate config <proxy> --frontend <host name> --upstream <host:port>
+
+  <proxy> is one of ${proxyKinds.join(", ")}
+
+  --frontend          host name of a custom frontend, as it is stored
+  --upstream          where the app behind the gate answers
+  --proxy-token-file  file with a proxy token of the frontdoor; without it a place is left for one
+  --gate              where this service answers the proxy: 127.0.0.1 and its own port, if not given
+  --listen            where the proxy takes visitors: 0.0.0.0 and the frontend's port, if not given
+  --frontdoor         id of the frontdoor, where several have such a frontend
+  --out               folder to write into; without it the one file there is goes to standard output
+  --force             overwrite files that are there`;
 
 /** Stands where the token belongs if none is given; good for nothing. */
 const noToken = "vstp_PUT_THE_PROXY_TOKEN_HERE";
@@ -26,17 +35,20 @@ const options = {
   gate: { type: "string" },
   listen: { type: "string" },
   out: { type: "string" },
+  force: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
 } as const;
 
 /** @see usage */
 export const gateCommand: Command = async (args, context) => {
-  const [action, ...rest] = args;
-  if (action !== "config") throw new UsageError(`gate: expected config\n\n${usage}`);
-  const { kind, values } = readArguments(rest);
+  const { values: given, positionals } = parse(args);
+  if (given.help) return context.print(usage);
+  const { kind, values } = readArguments(given, positionals);
   const config = loadConfig(context);
   const frontend = await readFrontend(context, values);
   const { hostname, scheme } = frontend;
   const port = /:(\d+)$/.exec(hostname)?.[1] ?? (scheme === "https" ? 443 : 80);
+  const folder = values.out === undefined ? undefined : resolve(context.cwd, values.out);
   const files = fill(kind, {
     frontdoorId: frontend.frontdoorId,
     hostname,
@@ -47,21 +59,39 @@ export const gateCommand: Command = async (args, context) => {
     upstream: values.upstream,
     listen: values.listen ?? `0.0.0.0:${port}`,
     proxyToken: readToken(context, values["proxy-token-file"]),
+    ...(folder !== undefined && kind === "haproxy" && { folder }),
   });
-  show(files, values.out, context);
+  if (folder === undefined) print(files, context);
+  else write(files, folder, values.force === true, context);
 };
 
-function readArguments(args: readonly string[]) {
+function parse(args: readonly string[]) {
   try {
-    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true });
-    const [kind, ...others] = positionals;
-    const { frontend, upstream } = values;
-    const isComplete = frontend !== undefined && upstream !== undefined && others.length === 0;
-    if (isComplete && isProxyKind(kind)) return { kind, values: { ...values, frontend, upstream } };
-  } catch {
-    // The usage says it better.
+    return parseArgs({ args: [...args], options, allowPositionals: true });
+  } catch (error) {
+    // Its first sentence says which option; the rest is about dashes.
+    throw refuse((error as Error).message.split(". ", 1)[0] ?? "");
   }
-  throw new UsageError(`usage: vestibule ${usage}`);
+}
+
+function readArguments(given: ReturnType<typeof parse>["values"], positionals: readonly string[]) {
+  const [action, kind, ...others] = positionals;
+  if (action !== "config")
+    throw refuse(`${action === undefined ? "" : `unknown ${action}, `}expected config`);
+  const { frontend, upstream } = given;
+  if (!isProxyKind(kind)) {
+    throw refuse(
+      `${kind === undefined ? "the proxy is missing" : `${kind} is unknown`}: name one of ${proxyKinds.join(", ")}`,
+    );
+  }
+  if (frontend === undefined) throw refuse("--frontend is missing");
+  if (upstream === undefined) throw refuse("--upstream is missing");
+  if (others.length > 0) throw refuse(`one proxy at a time, not ${others.join(" ")} as well`);
+  return { kind, values: { ...given, frontend, upstream } };
+}
+
+function refuse(what: string): UsageError {
+  return new UsageError(`gate config: ${what}; see vestibule gate --help`);
 }
 
 function isProxyKind(kind: string | undefined): kind is ProxyKind {
@@ -95,8 +125,9 @@ async function getFrontend(
   }
   const found = only === undefined ? undefined : await findFrontendAtHost(reader, only, hostname);
   if (found === undefined) {
+    const nobody = frontdoorId === undefined ? "no frontdoor" : `no frontdoor ${frontdoorId}`;
     throw new UsageError(
-      `gate config: no frontdoor has a frontend ${hostname}${frontdoorId === undefined ? "" : " of that id"}`,
+      `gate config: ${nobody} has a frontend ${hostname}: write it as it is stored, with its port if it has one`,
     );
   }
   return found;
@@ -127,21 +158,32 @@ function fill(kind: ProxyKind, values: ProxyFileValues): readonly ProxyFile[] {
   }
 }
 
-/** Prints the one file, or writes all of them for nobody else to read: a token is in them. */
-function show(files: readonly ProxyFile[], out: string | undefined, { cwd, print }: CommandContext): void {
-  if (out === undefined) {
-    const [only, ...others] = files;
-    if (others.length > 0) {
-      const names = files.map(({ name }) => name).join(" and ");
-      throw new UsageError(`gate config: there are ${names}; say by --out which folder they go to`);
-    }
-    print((only?.text ?? "").trimEnd());
-    return;
+function print(files: readonly ProxyFile[], context: CommandContext): void {
+  const [only, ...others] = files;
+  if (others.length > 0) {
+    const names = files.map(({ name }) => name).join(" and ");
+    throw new UsageError(`gate config: there are ${names}; say by --out which folder they go to`);
   }
-  const folder = resolve(cwd, out);
+  context.print((only?.text ?? "").trimEnd());
+}
+
+/** Writes all of them, for nobody else to read as a token is in them; or none where one would be lost by it. */
+function write(
+  files: readonly ProxyFile[],
+  folder: string,
+  isForced: boolean,
+  context: CommandContext,
+): void {
+  const paths = files.map(({ name }) => join(folder, name));
+  const there = isForced ? [] : paths.filter((path) => existsSync(path));
+  if (there.length > 0) {
+    throw new UsageError(`gate config: ${there.join(" and ")} would be overwritten; say --force if it may`);
+  }
   mkdirSync(folder, { recursive: true });
   for (const { name, text } of files) {
+    // A file that is there would keep its mode.
+    rmSync(join(folder, name), { force: true });
     writeFileSync(join(folder, name), text, { mode: 0o600 });
-    print(join(folder, name));
+    context.print(join(folder, name));
   }
 }

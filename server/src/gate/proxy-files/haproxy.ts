@@ -10,12 +10,14 @@ import {
 
 /** For HAProxy from 2.5 on: its configuration, and the action in Lua that it loads. */
 export function writeHaproxyFiles(values: ProxyFileValues): ProxyFile[] {
-  const { gate, upstream, listen, scheme, assertionHeader } = values;
+  const { upstream, listen, scheme, assertionHeader, folder = "/etc/haproxy" } = values;
+  // What asks from Lua takes names to DNS alone, where this one is not.
+  const gate = values.gate.replace(/^localhost:/, "127.0.0.1:");
   const bind = scheme === "https" ? `${listen} ssl crt /etc/haproxy/tls.pem alpn h2,http/1.1` : listen;
   const text = `# ${values.hostname} behind the gate of frontdoor ${values.frontdoorId}.
 
 global
-    lua-load /etc/haproxy/vestibule-gate.lua
+    lua-load ${folder}/vestibule-gate.lua
 
 defaults
     mode http

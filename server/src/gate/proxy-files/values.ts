@@ -28,6 +28,8 @@ export interface ProxyFileValues {
   readonly listen: string;
   /** In clear; it is good for this frontdoor alone. */
   readonly proxyToken: string;
+  /** Where the proxy finds files beside its configuration; `/etc/<proxy>` if absent. */
+  readonly folder?: string | undefined;
 }
 
 /** A file for a proxy. */
@@ -64,7 +66,8 @@ const grammar = {
   scheme: /^https?$/,
   header: /^[A-Za-z0-9][A-Za-z0-9-]*$/,
   address: new RegExp(`^(${label}(\\.${label})*|\\[[0-9a-f:]+\\])${port}$`),
-  proxyToken: /^[A-Za-z0-9_-]+$/,
+  proxyToken: /^vstp_[A-Za-z0-9_-]+$/,
+  folder: /^(\/[A-Za-z0-9._-]+)+$/,
 } as const;
 
 /** @throws Error naming the first value that does not fit its grammar */
@@ -78,11 +81,18 @@ export function checkValues(values: ProxyFileValues): ProxyFileValues {
     ["gate", values.gate, grammar.address],
     ["upstream", values.upstream, grammar.address],
     ["listen", values.listen, grammar.address],
-    ["proxy token", values.proxyToken, grammar.proxyToken],
+    ["folder", values.folder ?? "/etc", grammar.folder],
   ];
   for (const [name, value, pattern] of checks) {
-    if (!pattern.test(value))
-      throw new Error(`${name}: ${JSON.stringify(value)} cannot be written into a proxy's file`);
+    if (pattern.test(value)) continue;
+    const expected = pattern === grammar.address ? ": expected <host>:<port>, such as 127.0.0.1:3000" : "";
+    throw new Error(`${name}: ${JSON.stringify(value)} cannot be written into a proxy's file${expected}`);
+  }
+  // Not repeated: what is none may hold one.
+  if (!grammar.proxyToken.test(values.proxyToken)) {
+    throw new Error(
+      "proxy token: expected vstp_… and nothing else; anything else cannot be written into a proxy's file",
+    );
   }
   return values;
 }
