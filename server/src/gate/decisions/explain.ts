@@ -162,7 +162,7 @@ export function createExplain({ judge, makeUnsignedHeaders }: ExplainOptions): E
 }
 
 const policySteps = [
-  { name: "email", find: findEmailRefusal, fits: "the policy lets the address in" },
+  { name: "email", find: findEmailRefusal, fits: "the policy lets the address in, or asks for none" },
   { name: "claims", find: findClaimRefusal, fits: "every claim that the policy requires is there" },
 ] as const;
 
