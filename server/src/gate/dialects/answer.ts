@@ -21,8 +21,10 @@ const longestHead = 16 * 1024 - 512;
 export function fitsIntoHead(head: Readonly<AnswerHead>): boolean {
   let bytes = 0;
   for (let at = 0; at < head.length; at += 2) {
-    const [name = "", value = ""] = [head[at], head[at + 1]];
-    for (const line of typeof value === "string" ? [value] : value) bytes += name.length + line.length + 4;
+    const nameLength = (head[at] ?? "").length + 4;
+    const value = head[at + 1] ?? "";
+    if (typeof value === "string") bytes += nameLength + value.length;
+    else for (const line of value) bytes += nameLength + line.length;
   }
   return bytes <= longestHead;
 }
