@@ -230,7 +230,8 @@ export function readBody(request: NodeRequest, limitBytes: number, framingBytes 
 export function isGone(response: NodeResponse): boolean {
   if (response.destroyed) return true;
   if ("stream" in response) return response.stream.destroyed || response.stream.closed;
-  return response.socket === null || response.socket.destroyed;
+  // One that waits behind an earlier answer on its connection has no socket of its own yet.
+  return (response.socket ?? response.req.socket).destroyed;
 }
 
 /**
