@@ -24,7 +24,8 @@ export function readVisitorHeaders(lines: readonly string[]): VisitorHeaders | H
     const name = (lines[at] ?? "").toLowerCase();
     const value = lines[at + 1] ?? "";
     if (name.startsWith(":")) continue;
-    if (name.startsWith("x") && isReserved(name)) {
+    // Most are told apart by a letter: folding keeps each where it is.
+    if (name[2] === "v" && name[0] === "x" && isReserved(name)) {
       if (name === proxyTokenHeader) continue;
       return "FORGED_IDENTITY";
     }
