@@ -8,8 +8,8 @@ import { silentLog } from "../lib/log.ts";
 import { updateOrganizationState } from "../organizations/store.ts";
 import type { Caller } from "../principals/principal.ts";
 import type { GateAsk } from "./asks/ask.ts";
+import { createAskProviders } from "./decisions/ask-providers.ts";
 import { Decider } from "./decisions/decide.ts";
-import { createJudge } from "./decisions/judge.ts";
 import { KeyRates } from "./decisions/key-rates.ts";
 import { createDirectory } from "./directory/directory.ts";
 import { bearer, createTestFailures, definitions, makeToken, toAsk } from "./test-support.ts";
@@ -27,7 +27,7 @@ async function startProcess(under: DatabaseUnderTest) {
   const keyRates = new KeyRates({ database, clock, log: silentLog, flushAfterMs: 20 });
   const decider = new Decider({
     directory,
-    judge: createJudge(silentLog),
+    askProviders: createAskProviders(silentLog),
     makeIdentityHeaders: async () => ({ lines: [], renewAtMs: Number.POSITIVE_INFINITY }),
     feed,
     keyRates,

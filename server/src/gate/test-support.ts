@@ -14,9 +14,9 @@ import { hashSecret, newSecret } from "../lib/secrets.ts";
 import { createFailureLimits, type FailureLimits } from "../limits/failure-limits.ts";
 import { WindowCounts } from "../limits/window-counts.ts";
 import type { GateAsk } from "./asks/ask.ts";
+import { createAskProviders } from "./decisions/ask-providers.ts";
 import { Decider } from "./decisions/decide.ts";
 import type { GateDecision, MakeIdentityHeaders } from "./decisions/decision.ts";
-import { createJudge } from "./decisions/judge.ts";
 import { KeyRates } from "./decisions/key-rates.ts";
 import { createDecisionRecorder } from "./decisions/record.ts";
 import { type GateFrontend, toGateFrontend, versionOf } from "./directory/frontend.ts";
@@ -104,7 +104,7 @@ export class TestGate {
     });
     this.decider = new Decider({
       directory: { peek: find, find: async (...where) => find(...where) },
-      judge: createJudge(log),
+      askProviders: createAskProviders(log),
       makeIdentityHeaders: this.makeHeaders,
       feed: this.feed,
       keyRates: new KeyRates({ ...context, log: silentLog, database: noDatabase }),

@@ -6,19 +6,19 @@ import type { AuditTrail } from "../../audit/audit.ts";
 import { listCacheMetrics } from "../../changes/cache-metrics.ts";
 import type { Database } from "../../db/database.ts";
 import { createExpirySweep } from "../../db/sweep.ts";
+import { createAskProviders } from "./ask-providers.ts";
 import { Decider, type DeciderOptions } from "./decide.ts";
 import type { Decide } from "./decision.ts";
 import { createExplain, type ExplainOptions } from "./explain.ts";
 import { ExplainService, type ExplainServiceOptions } from "./explain-service.ts";
 import { createGateMethods } from "./handler.ts";
-import { createJudge } from "./judge.ts";
 import { deletePastKeyUses } from "./key-rate-store.ts";
 import { KeyRates } from "./key-rates.ts";
 import { createDecisionRecorder, type DecisionRecorder } from "./record.ts";
 
 /** What deciding stands on. */
 export interface DecisionParts
-  extends Omit<DeciderOptions, "judge" | "keyRates" | "onDecision">,
+  extends Omit<DeciderOptions, "askProviders" | "keyRates" | "onDecision">,
     Omit<ExplainServiceOptions, "explain" | "reader">,
     Pick<ExplainOptions, "makeUnsignedHeaders"> {
   readonly database: Database;
@@ -36,17 +36,17 @@ export interface DecisionsRoom extends Room {
 export function assembleDecisions(parts: DecisionParts): DecisionsRoom {
   const recorder = createDecisionRecorder(parts.audit);
   const keyRates = new KeyRates(parts);
-  const judge = createJudge(parts.log);
+  const askProviders = createAskProviders(parts.log);
   const decider = new Decider({
     ...parts,
-    judge,
+    askProviders,
     keyRates,
     onDecision: recorder.note,
   });
   const explanations = new ExplainService({
     ...parts,
     reader: parts.database.reader,
-    explain: createExplain({ ...parts, judge }),
+    explain: createExplain({ ...parts, askProviders }),
   });
   return {
     services: [registerService(GateService, createGateMethods(explanations))],

@@ -22,6 +22,7 @@ import type { FailureLimits } from "../../limits/failure-limits.ts";
 import type { GateAsk } from "../asks/ask.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { GateFrontend, GateProvider } from "../directory/frontend.ts";
+import type { AskProviders } from "./ask-providers.ts";
 import { stripOwnCookies } from "./cookies.ts";
 import { findCredential, readCredential, type VisitorCredential } from "./credentials.ts";
 import type {
@@ -33,7 +34,6 @@ import type {
   IdentityHeaders,
   MakeIdentityHeaders,
 } from "./decision.ts";
-import type { JudgeCredential } from "./judge.ts";
 import type { KeyRates, RatedKey } from "./key-rates.ts";
 import { decideWithoutIdentity, findPolicyRefusal } from "./policy.ts";
 import { type GateReason, gateReasons } from "./reasons.ts";
@@ -41,7 +41,7 @@ import { type GateReason, gateReasons } from "./reasons.ts";
 /** Parts that a decision stands on: who is behind a host, who judges, what is cached. */
 export interface DeciderOptions {
   readonly directory: Pick<Directory, "peek" | "find">;
-  readonly judge: JudgeCredential;
+  readonly askProviders: AskProviders;
   readonly makeIdentityHeaders: MakeIdentityHeaders;
   readonly feed: Pick<ChangeFeed, "isConfirmed" | "subscribe">;
   readonly keyRates: Pick<KeyRates, "take">;
@@ -183,7 +183,7 @@ export class Decider {
     const key = toKey(frontend, ask.host, presented);
     const kept = this.#findAdmission(key);
     if (kept !== undefined) return this.#letIn(ask, frontend, kept);
-    return this.#judge(ask, frontend, key, presented);
+    return this.#askProviders(ask, frontend, key, presented);
   }
 
   /** On a public path: whoever it is stays unknown, and the upstream learns that the gate was passed. */
@@ -206,7 +206,7 @@ export class Decider {
   }
 
   /** Has a credential judged. A secret that could be guessed is not, once its address has failed too often. */
-  async #judge(
+  async #askProviders(
     ask: GateAsk,
     frontend: GateFrontend,
     key: string,
@@ -220,7 +220,7 @@ export class Decider {
         clientId === undefined ? undefined : await failures.findUsedUp(ask.clientAddress, clientId);
       if (usedUp !== undefined) return this.#tell(ask, frontend, toLimited(usedUp));
       const outcome = await this.#admissions.refresh(key, () =>
-        this.#judgeOnce({ host: ask.host, frontend }, key, { presented, credential }),
+        this.#askOnce({ host: ask.host, frontend }, key, { presented, credential }),
       );
       if (outcome === undefined || "denied" in outcome) {
         return await this.#refuse(ask, frontend, outcome?.denied ?? unavailable, { key, clientId });
@@ -264,7 +264,7 @@ export class Decider {
     return Math.abs(clock.now().getTime() - kept.fromMs) < refusalMs ? kept : undefined;
   }
 
-  async #judgeOnce(
+  async #askOnce(
     target: Target,
     key: string,
     {
@@ -275,8 +275,8 @@ export class Decider {
     const known = this.#findRefusal(key);
     if (known !== undefined) return known;
     const changes = this.#changes;
-    const { judge, clock } = this.#options;
-    const judgement = await judge(target.frontend, presented.header, credential);
+    const { askProviders, clock } = this.#options;
+    const judgement = await askProviders(target.frontend, presented.header, credential);
     if (!judgement.isGood && judgement.isUnavailable) {
       return { denied: { ...unavailable, detail: judgement.detail } };
     }

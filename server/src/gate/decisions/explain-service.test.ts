@@ -8,9 +8,9 @@ import { newId } from "../../lib/ids.ts";
 import { silentLog } from "../../lib/log.ts";
 import type { Caller } from "../../principals/principal.ts";
 import { bearer, definitions, host, makeToken } from "../test-support.ts";
+import { createAskProviders } from "./ask-providers.ts";
 import { createExplain } from "./explain.ts";
 import { ExplainService } from "./explain-service.ts";
-import { createJudge } from "./judge.ts";
 
 describeDatabases("explanations", (under) => {
   const context = createTestContext();
@@ -44,7 +44,9 @@ describeDatabases("explanations", (under) => {
     await room.frontends.create(manager, frontdoorId, frontend);
   });
 
-  function createService(explain = createExplain({ judge: createJudge(silentLog), makeUnsignedHeaders })) {
+  function createService(
+    explain = createExplain({ askProviders: createAskProviders(silentLog), makeUnsignedHeaders }),
+  ) {
     return new ExplainService({
       reader: under.database.reader,
       frontdoorAccess: room.frontdoorAccess,

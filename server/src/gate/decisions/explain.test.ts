@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { silentLog } from "../../lib/log.ts";
 import type { GateAsk } from "../asks/ask.ts";
 import { bearer, makeToken, TestGate, toAsk } from "../test-support.ts";
+import { createAskProviders } from "./ask-providers.ts";
 import { createExplain, type Explanation } from "./explain.ts";
-import { createJudge } from "./judge.ts";
 
 let gate: TestGate;
 beforeEach(() => {
@@ -13,7 +13,10 @@ beforeEach(() => {
 const token = (claims: object = {}) => makeToken(gate.context, claims);
 
 async function explain(ask: GateAsk): Promise<Explanation> {
-  const explainAt = createExplain({ judge: createJudge(silentLog), makeUnsignedHeaders: gate.makeHeaders });
+  const explainAt = createExplain({
+    askProviders: createAskProviders(silentLog),
+    makeUnsignedHeaders: gate.makeHeaders,
+  });
   return await explainAt(ask, gate.findFrontend(ask.frontdoorId, ask.host));
 }
 
@@ -168,7 +171,10 @@ describe("an explanation", () => {
   });
 
   it("tells of an ask that is none", async () => {
-    const explainAt = createExplain({ judge: createJudge(silentLog), makeUnsignedHeaders: gate.makeHeaders });
+    const explainAt = createExplain({
+      askProviders: createAskProviders(silentLog),
+      makeUnsignedHeaders: gate.makeHeaders,
+    });
     const explanation = await explainAt("FORGED_IDENTITY", undefined);
     expect([explanation.reason, outline(explanation)]).toEqual(["FORGED_IDENTITY", "!request"]);
   });

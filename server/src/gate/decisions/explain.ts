@@ -6,10 +6,10 @@
  */
 import type { GateAsk } from "../asks/ask.ts";
 import type { GateFrontend } from "../directory/frontend.ts";
+import type { AskProviders } from "./ask-providers.ts";
 import { findCredential, readCredential } from "./credentials.ts";
 import { toGateIdentity } from "./decide.ts";
 import type { GateIdentity, HeaderLine, MakeIdentityHeaders } from "./decision.ts";
-import type { JudgeCredential } from "./judge.ts";
 import { decideWithoutIdentity, findClaimRefusal, findEmailRefusal } from "./policy.ts";
 import { type GateReason, gateReasons } from "./reasons.ts";
 
@@ -41,7 +41,7 @@ export interface Explanation {
 
 /** What the steps of a decision are taken by, none of which changes anything. */
 export interface ExplainOptions {
-  readonly judge: JudgeCredential;
+  readonly askProviders: AskProviders;
   /** Makes headers whose assertion says nothing. */
   readonly makeUnsignedHeaders: MakeIdentityHeaders;
 }
@@ -68,7 +68,7 @@ class Steps {
 }
 
 /** @see the head of this file */
-export function createExplain({ judge, makeUnsignedHeaders }: ExplainOptions): Explain {
+export function createExplain({ askProviders, makeUnsignedHeaders }: ExplainOptions): Explain {
   async function allow(
     steps: Steps,
     reason: GateReason,
@@ -108,7 +108,7 @@ export function createExplain({ judge, makeUnsignedHeaders }: ExplainOptions): E
       return steps.deny("BAD_CREDENTIAL");
     }
     steps.pass("credential", `${presented.header} decides, with a credential of the kind ${credential.kind}`);
-    const judgement = await judge(frontend, presented.header, credential, (answer) => {
+    const judgement = await askProviders(frontend, presented.header, credential, (answer) => {
       const { id } = answer.provider;
       if ("identity" in answer) steps.pass("provider", `vouches for ${answer.identity.subject}`, id);
       else steps.fail("provider", `${answer.refusal.reason}: ${answer.refusal.detail}`, id);

@@ -1,5 +1,5 @@
 /**
- * Has a frontend's providers judge a credential: those that it is for, in their
+ * Asks a frontend's providers whether they vouch for a credential: those that it is for, in their
  * order, until one vouches for it.
  */
 import type {
@@ -16,8 +16,8 @@ export type ProviderAnswer =
   | { readonly provider: GateProvider; readonly identity: ProviderIdentity }
   | { readonly provider: GateProvider; readonly refusal: ProviderRefusal };
 
-/** What judging came to. */
-export type Judgement =
+/** What asking them came to. */
+export type ProvidersAnswer =
   | { readonly isGood: true; readonly provider: GateProvider; readonly identity: ProviderIdentity }
   | {
       readonly isGood: false;
@@ -28,17 +28,17 @@ export type Judgement =
     };
 
 /**
- * Judges a credential.
+ * Asks the providers about a credential.
  *
  * @param header in which it stands, in lower case
  * @param onAnswer hears each provider's answer, for explanations
  */
-export type JudgeCredential = (
+export type AskProviders = (
   frontend: GateFrontend,
   header: string,
   credential: ProviderCredential,
   onAnswer?: (answer: ProviderAnswer) => void,
-) => Promise<Judgement>;
+) => Promise<ProvidersAnswer>;
 
 const noProviders: readonly GateProvider[] = [];
 
@@ -65,14 +65,14 @@ function findProviders(
 }
 
 /** @see the head of this file */
-export function createJudge(log: Log): JudgeCredential {
+export function createAskProviders(log: Log): AskProviders {
   async function ask(provider: GateProvider, credential: ProviderCredential): Promise<ProviderAnswer> {
     try {
       const decision = await provider.type.authenticate(provider.instance, credential);
       if (decision.allowed) return { provider, identity: decision.identity };
       return { provider, refusal: decision };
     } catch (error) {
-      log.error({ err: error, provider: provider.id }, "a provider could not judge a credential");
+      log.error({ err: error, provider: provider.id }, "a provider could not be asked about a credential");
       return {
         provider,
         refusal: { allowed: false, reason: "unavailable", detail: "it failed: see the log" },
