@@ -269,8 +269,9 @@ describe("two processes on one database", () => {
     const present = async (server: TestServer) => (await postJson(server, whoami, {}, wrong(toId(7)))).status;
     const burst = Array.from({ length: 40 }, (_, index) => present(index % 2 === 0 ? a : b));
     const statuses = await Promise.all(burst);
+    // How many fewer is chance: those of the other process count as if they had come before.
     expect(statuses.filter((status) => status === 401).length).toBeLessThanOrEqual(20);
-    expect(new Set(statuses)).toEqual(new Set([401, 429]));
+    expect(statuses.filter((status) => status === 401 || status === 429)).toHaveLength(40);
   });
 
   it("know together who is good, when an address has used up its failures", async () => {
