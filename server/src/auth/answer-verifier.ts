@@ -15,14 +15,14 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { CountedGuess } from "../limits/mailbox-limits.ts";
 import { countAttempt, deleteFlow, type Flow, uncountAttempt } from "./flow-store.ts";
-import type { Flows } from "./flows.ts";
 import { consumeCode } from "./sent-code-store.ts";
+import type { SignInFlows } from "./sign-in-flow.ts";
 import type { FinishRequest, Proof, Strategy } from "./strategy.ts";
 
 /** Parts that verifying an answer to a flow stands on, and how many wrong ones a flow takes. */
 export interface AnswerVerifierOptions {
   readonly database: Database;
-  readonly flows: Pick<Flows, "consume">;
+  readonly flows: Pick<SignInFlows, "consume">;
   readonly clock: Clock;
   /** Guesses at the codes of a mailbox, over all its flows. */
   readonly guesses: {

@@ -16,6 +16,7 @@ import { Flows } from "./flows.ts";
 import { createFlowMethods } from "./handler.ts";
 import { deleteSentCodes } from "./sent-code-store.ts";
 import { SignInService, type SignInServiceOptions } from "./service.ts";
+import { signInFlows } from "./sign-in-flow.ts";
 import { type ConfiguredStrategiesOptions, createConfiguredStrategies } from "./strategies/configured.ts";
 import type { Strategy } from "./strategy.ts";
 
@@ -48,7 +49,7 @@ export function assembleSignIn(parts: SignInParts): SignInRoom {
   const { database, clock, authentication, mailboxLimits, sessions, cookies, authenticator } = parts;
   const { sameSite, headers } = authentication.session;
   const strategies = createConfiguredStrategies({ ...parts, mailAllowance: mailboxLimits });
-  const flows = new Flows(parts);
+  const flows = new Flows(parts, signInFlows);
   const service = new SignInService({
     ...parts,
     strategies,

@@ -1,34 +1,32 @@
-/** Sign-ins on their way: rows that live for minutes, found by a state that only their browser was told. */
+/**
+ * Flows: what a browser has begun and is to end. Rows that live for minutes,
+ * found by a state, of which only a hash is kept, and only by those who keep
+ * flows of that kind: a sign-in's state is nothing to anybody else.
+ */
 
 import { randomBytes } from "node:crypto";
-import { z } from "zod";
 import type { Database, Tx } from "../db/database.ts";
-import { instant, jsonColumn, jsonObject, type MembersOf } from "../db/json-column.ts";
+import type { JsonColumn } from "../db/json-column.ts";
 import { placeOf, type SealedColumn, type Sealer, type SealPlace } from "../encryption/sealer.ts";
 import { toBase64url } from "../lib/base64url.ts";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
-import type { Metadata } from "../lib/metadata.ts";
 import { hashSecret } from "../lib/secrets.ts";
-import type { Counted } from "../limits/rates.ts";
-import type { WaitingIdentity } from "../users/accounts.ts";
 import * as store from "./flow-store.ts";
 
-/** What a flow keeps under seal. */
-export interface FlowSecret {
-  /** What the strategy wants kept. */
-  readonly strategy: Metadata;
-  /** How its beginning was counted, to be given back at a good end. */
-  readonly counted?: Counted;
-  /** The identity that is joined if this flow proves its mailbox. */
-  readonly waiting?: WaitingIdentity;
-}
-
 /** A flow about to be kept. */
-export type NewFlow = Omit<store.Flow, "id" | "sealedSecret" | "createdAt" | "expiresAt"> & {
-  readonly secret: FlowSecret;
+export type NewFlow<Secret> = Omit<store.Flow, "id" | "sealedSecret" | "createdAt" | "expiresAt"> & {
+  readonly secret: Secret;
   readonly flowSeconds: number;
 };
+
+/** What tells flows of one kind from all others, and what they keep. */
+export interface FlowKind<Secret> {
+  /** What their strategies' names are stored behind; none has a slash in its own name. */
+  readonly prefix: "" | `${string}/`;
+  /** How what they keep under seal is written. */
+  readonly secrets: JsonColumn<Secret>;
+}
 
 /** Parts that flows stand on. */
 export interface FlowsOptions {
@@ -45,24 +43,6 @@ export const flowColumn: SealedColumn = {
   keyColumns: ["id"],
 };
 
-const secretColumn = jsonColumn<FlowSecret>(
-  "auth_flows.sealed_secret",
-  z.object({
-    strategy: jsonObject,
-    counted: z.exactOptional(z.object({ key: z.string(), at: instant } satisfies MembersOf<Counted>)),
-    waiting: z.exactOptional(
-      z.object({
-        issuer: z.string(),
-        subject: z.string(),
-        email: z.exactOptional(z.string()),
-        title: z.exactOptional(z.string()),
-        avatar: z.exactOptional(z.string()),
-        strategy: z.string(),
-      } satisfies MembersOf<WaitingIdentity>),
-    ),
-  } satisfies MembersOf<FlowSecret>),
-);
-
 function toPlace(flowId: string): SealPlace {
   return placeOf(flowColumn, [flowId]);
 }
@@ -73,37 +53,43 @@ export function newState(): string {
 }
 
 /** @see the head of this file */
-export class Flows {
+export class Flows<Secret> {
   readonly #database: Database;
   readonly #sealer: Sealer;
   readonly #clock: Clock;
+  readonly #kind: FlowKind<Secret>;
 
-  constructor({ database, sealer, clock }: FlowsOptions) {
+  constructor({ database, sealer, clock }: FlowsOptions, kind: FlowKind<Secret>) {
     this.#database = database;
     this.#sealer = sealer;
     this.#clock = clock;
+    this.#kind = kind;
   }
 
   /** Keeps a flow under its state, of which a hash is stored. Answers its id. */
-  async keep(state: string, { secret, flowSeconds, ...draft }: NewFlow): Promise<string> {
+  async keep(state: string, { secret, flowSeconds, ...draft }: NewFlow<Secret>): Promise<string> {
     const createdAt = this.#clock.now();
     const id = newId(createdAt);
-    const sealedSecret = this.#sealer.seal(toPlace(id), Buffer.from(secretColumn.encode(secret)));
+    const sealedSecret = this.#sealer.seal(toPlace(id), Buffer.from(this.#kind.secrets.encode(secret)));
     const expiresAt = new Date(createdAt.getTime() + flowSeconds * 1000);
-    const flow = { ...draft, id, sealedSecret, createdAt, expiresAt };
+    const strategy = this.#kind.prefix + draft.strategy;
+    const flow = { ...draft, strategy, id, sealedSecret, createdAt, expiresAt };
     await this.#database.transaction((tx) => store.insertFlow(tx, flow, hashSecret(state)));
     return id;
   }
 
-  /** The flow of a state, unless it is over. */
+  /** The flow of a state, unless it is over or of another kind. */
   async findLive(state: string): Promise<store.Flow | undefined> {
     const flow = state === "" ? undefined : await store.findFlow(this.#database.reader, hashSecret(state));
-    return flow === undefined || flow.expiresAt <= this.#clock.now() ? undefined : flow;
+    if (flow === undefined || flow.expiresAt <= this.#clock.now()) return undefined;
+    const { prefix } = this.#kind;
+    const strategy = flow.strategy.slice(prefix.length);
+    return flow.strategy.startsWith(prefix) && !strategy.includes("/") ? { ...flow, strategy } : undefined;
   }
 
   /** What a flow keeps under seal. */
-  unseal({ id, sealedSecret }: store.Flow): FlowSecret {
-    return secretColumn.decode(this.#sealer.open(toPlace(id), sealedSecret).toString("utf8"));
+  unseal({ id, sealedSecret }: store.Flow): Secret {
+    return this.#kind.secrets.decode(this.#sealer.open(toPlace(id), sealedSecret).toString("utf8"));
   }
 
   /** Ends a flow for good: of any number of concurrent calls one is answered true, and none once it is over. */

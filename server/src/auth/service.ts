@@ -25,8 +25,9 @@ import { toEmail } from "../users/email.ts";
 import type { TakeOver } from "../users/take-over.ts";
 import { type AnswerVerifier, isOutage, type VerifiedAnswer } from "./answer-verifier.ts";
 import type { Flow } from "./flow-store.ts";
-import { type FlowSecret, type Flows, isSameBrowser, newState } from "./flows.ts";
+import { isSameBrowser, newState } from "./flows.ts";
 import { findReturnTo, getCallbackUrl, isOwnRoute, type RedirectRules } from "./redirects.ts";
+import type { SignInFlows, SignInSecret } from "./sign-in-flow.ts";
 import type { BeginRequest, FinishingUser, Proof, SignedInUser, Strategy } from "./strategy.ts";
 
 /** What `Authenticate` asks for; absent texts are empty. */
@@ -108,7 +109,7 @@ export interface SignInServiceOptions {
   /** In the order to offer them. */
   readonly strategies: readonly Strategy[];
   readonly redirects: RedirectRules;
-  readonly flows: Flows;
+  readonly flows: SignInFlows;
   /** How many flows of an address may be on their way. */
   readonly flowLimits: Rate;
   readonly verifier: AnswerVerifier;
@@ -146,7 +147,7 @@ interface FlowStart {
 }
 
 /** The sign-in that goes on by proving a mailbox. */
-interface LinkedFrom extends Pick<FlowSecret, "counted"> {
+interface LinkedFrom extends Pick<SignInSecret, "counted"> {
   readonly user: SignedInUser | undefined;
   readonly info: RequestInfo;
 }
@@ -331,7 +332,7 @@ export class SignInService {
     return { begun: outcome.begun, returnTo: flow.returnTo };
   }
 
-  #endWell({ counted }: FlowSecret): void {
+  #endWell({ counted }: SignInSecret): void {
     if (counted !== undefined) this.#options.flowLimits.giveBack(counted);
   }
 

@@ -23,6 +23,7 @@ import { AnswerVerifier } from "./answer-verifier.ts";
 import { BrowserSignIn, createBrowsers } from "./browser-sign-in.ts";
 import { Flows } from "./flows.ts";
 import { type BeginFlow, type FinishFlow, SignInService } from "./service.ts";
+import { type SignInFlows, signInFlows } from "./sign-in-flow.ts";
 import type { Proof, Strategy } from "./strategy.ts";
 
 /** The origin that browsers see in tests. */
@@ -95,7 +96,7 @@ export interface SignInParts {
   readonly service: SignInService;
   readonly parts: SessionParts;
   readonly limits: MailboxLimits;
-  readonly flows: Flows;
+  readonly flows: SignInFlows;
   /** What was told of accounts that were taken over. */
   readonly takeOvers: TakeOver[];
   close(): Promise<void>;
@@ -117,7 +118,7 @@ const sealKey = randomBytes(32);
 export async function openSignIn(database: OpenDatabase, options: OpenSignInOptions): Promise<SignInParts> {
   const { clock, strategies, signup = { mode: "open", domains: [] }, adminEmails = [] } = options;
   const parts = await openSessions(database, clock, adminEmails);
-  const flows = new Flows({ database, sealer: createSealer([sealKey]), clock });
+  const flows = new Flows({ database, sealer: createSealer([sealKey]), clock }, signInFlows);
   const limits = new MailboxLimits({
     database,
     clock,
