@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { getCallbackUrl, isOwnRoute } from "./redirects.ts";
+import { openRedirects } from "../../../test/parts/open-redirects.ts";
+import { findReturnTo, getCallbackUrl, isOwnRoute } from "./redirects.ts";
 
 const plain = "https://id.example.org/auth/callback";
 const own = `${plain}/acme`;
@@ -47,4 +48,45 @@ it.each([
 ])("%s is a route of ours: %s", (url, isOwn) => {
   const rules = { plainCallbackUrl: plain, callbackUrls: [], authorizedRedirectUrls: [] };
   expect(isOwnRoute(rules, url)).toBe(isOwn);
+});
+
+const home = "https://app.example.org/home";
+const publicUrl = "https://id.example.org";
+const login = `${publicUrl}/gate/login`;
+const rules = { plainCallbackUrl: plain, callbackUrls: [], authorizedRedirectUrls: [home] };
+
+it.each([
+  home,
+  `${login}?state=AZaz09-_.&with=0191e0a4-7c1b-7d3e-9f20-5a6b7c8d9e0f`,
+  `${publicUrl}/invitation?token=x`,
+])("a sign-in may lead to %s", (url) => {
+  expect(findReturnTo(rules, url)).toBe(url);
+});
+
+it.each([
+  ...openRedirects,
+  // As of our own pages.
+  login,
+  `${login}?`,
+  `${login}/?state=x`,
+  `${login}/../../auth/callback?state=x`,
+  `${login}x?state=x`,
+  `${login}?state=%0d%0aSet-Cookie`,
+  `${login}?state=x#y`,
+  `${login}?state=x/y`,
+  `${login}?rt=https://evil.example`,
+  `${login}?state=x y`,
+  `${login}?state=x\n`,
+  `${login}?a?b`,
+  `${login}?ü`,
+  `${publicUrl}/invitation`,
+  `${publicUrl}/account?x=1`,
+  `${publicUrl}/login?again=1`,
+  `${publicUrl}/auth/callback?state=x&code=y`,
+  "http://id.example.org/gate/login?state=x",
+  "https://id.example.org.evil.example/gate/login?state=x",
+  "https://ID.example.org/gate/login?state=x",
+  "/gate/login?state=x",
+])("a sign-in must not lead to %j", (url) => {
+  expect(() => findReturnTo(rules, url)).toThrow(expect.objectContaining({ reason: "REDIRECT_NOT_ALLOWED" }));
 });

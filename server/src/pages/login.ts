@@ -5,7 +5,7 @@
  * same page, so that another way is one step away.
  */
 import type { BrowserSignIn, Browsers } from "../auth/browser-sign-in.ts";
-import { findReturnTo, type RedirectRules } from "../auth/redirects.ts";
+import { findReturnTo, isReturnTo, type RedirectRules } from "../auth/redirects.ts";
 import type { Strategy } from "../auth/strategy.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import { openForms, readField, readForm } from "../html/forms.ts";
@@ -116,7 +116,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly FunctionR
     const { header, body, info } = request;
     info.outcome.reason = error.reason;
     const asked = new URLSearchParams(Buffer.from(body).toString("utf8")).get("return_to") ?? "";
-    const isGood = redirects.authorizedRedirectUrls.includes(asked);
+    const isGood = isReturnTo(redirects, asked);
     const problem = isOpenedElsewhere(header, publicUrl)
       ? `Nobody can sign in under this address. Open ${publicUrl} instead.`
       : browsers.find(header).length > 0

@@ -30,7 +30,10 @@ function pagesOver(failure: unknown) {
       authenticateCookie: fails,
       findCookies: (header: Headers) => findCookies(header, "sid"),
     },
-    redirects: { authorizedRedirectUrls: ["https://app.example.org/"] },
+    redirects: {
+      plainCallbackUrl: `${publicUrl}/auth/callback`,
+      authorizedRedirectUrls: ["https://app.example.org/"],
+    },
     browsers: createBrowsers({ secure: true, crossSite: false }),
     hasOutbox: false,
     log: { error: (entry: unknown) => logged.push(entry) },
