@@ -175,7 +175,18 @@ const rooms: Rooms = {
   // Texts for the command line.
   "gate/proxy-files": [],
   gate: ["assembly", "db", "gate/decisions", "gate/directory", "gate/identity", "gate/dialects"],
-  pages: ["lib", "http", "html", "assembly", "principals", "users", "sessions", "passkeys", "auth"],
+  pages: [
+    "lib",
+    "http",
+    "html",
+    "assembly",
+    "principals",
+    "organizations",
+    "users",
+    "sessions",
+    "passkeys",
+    "auth",
+  ],
   // What goes wrong, in the words of each wire: the one place that translates refusals.
   "edge/errors": ["lib"],
   // What the schema says of a method beside its shape.

@@ -8,6 +8,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { addVirtualAuthenticator, launchBrowser, type VirtualAuthenticator } from "./parts/browser.ts";
 import { send, tlsCertificate, tlsEnvironment } from "./parts/http.ts";
 import { type IdentityProvider, startIdentityProvider } from "./parts/identity-provider.ts";
+import * as parts from "./parts/pages.ts";
+import { heading, press, submit, typeCode } from "./parts/pages.ts";
 import { findCode, findLink, listMails, waitForMail } from "./parts/person.ts";
 import { findFreePort, startServer, type TestServer } from "./parts/server.ts";
 import { inspect, openVisit, tabTo, type Visit } from "./parts/visit.ts";
@@ -81,40 +83,15 @@ async function visit(path: string, options?: BrowserContextOptions): Promise<Pag
   return opened.page;
 }
 
-const press = (page: Page, name: string) => page.getByRole("button", { name, exact: true }).click();
-
-/** Presses a button that leads to another page, and waits until that is there. */
-async function submit(page: Page, name: string): Promise<void> {
-  const loaded = page.waitForEvent("load");
-  await press(page, name);
-  await loaded;
-}
-
-const heading = (page: Page) => page.getByRole("heading", { level: 1 }).innerText();
 let count = 0;
 const newEmail = () => `ada-${count++}@example.org`;
 
-/** Asks for a mail on the page that is open, and answers it. */
-async function askForMail(page: Page, email: string, button: "code" | "link" = "code"): Promise<string> {
-  const before = listMails(server);
-  await page.getByLabel("E-mail address").fill(email);
-  await press(page, button === "code" ? "E-mail me a code" : "E-mail me a link instead");
-  await page.waitForURL("**/login/check-mail?*");
-  return await waitForMail(server, email, before);
-}
+const askForMail = (page: Page, email: string, button: "code" | "link" = "code") =>
+  parts.askForMail(server, page, email, button === "code" ? "E-mail me a code" : "E-mail me a link instead");
+const signIn = (page: Page, email: string) => parts.signIn(server, page, email);
 
 async function readSessionCookie(page: Page): Promise<string | undefined> {
   return (await page.context().cookies()).find(({ name }) => name === "sid")?.value;
-}
-
-async function typeCode(page: Page, code: string): Promise<void> {
-  await page.getByLabel("Code").fill(code);
-  await submit(page, "Sign in");
-}
-
-async function signIn(page: Page, email: string): Promise<void> {
-  await typeCode(page, findCode(await askForMail(page, email)));
-  await page.waitForURL("**/account");
 }
 
 /** Keeps the browser from offering passkeys by itself, which a virtual authenticator would take at once. */

@@ -276,6 +276,8 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       sessions,
       passkeys: passkeys.passkeys,
       identities: users.identities,
+      organizations: organizations.organizations,
+      members: organizations.members,
       redirects: authentication,
       providerUrls: authentication.oidcProviders.map(({ callbackUrl }) => callbackUrl),
       isSessionStrict: authentication.session.sameSite === "strict",

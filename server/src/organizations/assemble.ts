@@ -8,7 +8,7 @@ import type { Database } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Role } from "../principals/principal.ts";
 import { type Access, createAccess } from "./access.ts";
-import { createFrontierHandler, createOrganizationHandler } from "./handler.ts";
+import { createFrontierHandler, createOrganizationHandler, type OrganizationServices } from "./handler.ts";
 import { findManagedIds, holdManagedIds } from "./managed.ts";
 import { MemberService } from "./member-service.ts";
 import { findEnabledMemberships, findForemostOrganizationIds, findMemberRole } from "./member-store.ts";
@@ -31,7 +31,7 @@ export interface OrganizationParts {
 }
 
 /** What others ask of organizations. */
-export interface OrganizationsRoom extends Room {
+export interface OrganizationsRoom extends Room, OrganizationServices {
   readonly access: Access;
   findState(orgId: string): Promise<Organization["state"] | undefined>;
   /** Whom an organization counts for, where all share what there is. */
@@ -56,7 +56,9 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
   const organizations = new OrganizationService({ ...parts, access });
   const members = new MemberService({ ...parts, access });
   const projects = new ProjectService({ ...parts, access });
+  const services = { organizations, members, projects };
   return {
+    ...services,
     access,
     findState: async (orgId) => (await findOrganization(reader, orgId))?.state,
     findTenant: (orgId) => findTenant(reader, orgId),
@@ -67,10 +69,7 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
     holdManagedIds,
     findVisibleProject: createFindVisibleProject(reader),
     services: [
-      registerService(
-        OrganizationServiceSchema,
-        createOrganizationHandler({ organizations, members, projects }),
-      ),
+      registerService(OrganizationServiceSchema, createOrganizationHandler(services)),
       registerService(FrontierService, createFrontierHandler(organizations)),
     ],
   };

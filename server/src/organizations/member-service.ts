@@ -6,10 +6,10 @@ import { orTaken } from "../db/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../lib/page-token.ts";
-import type { Caller, Role } from "../principals/principal.ts";
-import { type Access, requireGrantable, requireProven } from "./access.ts";
+import type { Caller, Role, UserPrincipal } from "../principals/principal.ts";
+import { type Access, type GrantedAccess, requireGrantable, requireProven } from "./access.ts";
 import * as store from "./member-store.ts";
-import type { Member } from "./organization.ts";
+import type { Member, Membership } from "./organization.ts";
 import { keepingAnOwner, lockForGrant, type OwnershipLimit, requireRoomToOwn } from "./owners.ts";
 
 /** Parts that members stand on. */
@@ -27,6 +27,14 @@ export interface MemberRef {
   /** The organization's id or name. */
   readonly org: string;
   readonly userId: string;
+}
+
+/** A person who calls. */
+type PersonCaller = Caller & { readonly principal: UserPrincipal };
+
+/** What a person is in an organization: superusers act in those, too, that they are no member of. */
+export interface Standing extends GrantedAccess {
+  readonly member: Member | undefined;
 }
 
 const governs = { role: "owner", writes: true } as const;
@@ -93,6 +101,22 @@ export class MemberService {
       limit: page.size + 1,
     });
     return toPage(rows, page.size, list, (member) => [member.createdAt.getTime(), member.userId]);
+  }
+
+  /** What a person is a member of, disabled organizations included; oldest organizations first. */
+  async listOwn({ principal }: PersonCaller, page: PageRequest): Promise<Page<Membership>> {
+    const list = ["listOwn", principal.id];
+    const [afterId] = fromPageToken(list, page.token, ["text"]) ?? [""];
+    const range = { afterId, limit: page.size + 1 };
+    const rows = await store.findMemberships(this.#database.reader, principal.id, range);
+    return toPage(rows, page.size, list, ({ organization }) => [organization.id]);
+  }
+
+  /** What a person may do in an organization, and as which member if they are one. @throws DomainError as `Access.require` */
+  async getStanding({ principal }: PersonCaller, org: string): Promise<Standing> {
+    const granted = await this.#access.require(principal, org, { role: "viewer", writes: false });
+    const orgId = granted.organization.id;
+    return { ...granted, member: await store.findMember(this.#database.reader, orgId, principal.id) };
   }
 
   /**

@@ -1,8 +1,10 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
 import type { MembershipRow, UserRow } from "../db/schema.ts";
+import type { IdRange } from "../lib/page-token.ts";
 import type { Role } from "../principals/principal.ts";
-import type { Member } from "./organization.ts";
+import type { Member, Membership } from "./organization.ts";
+import { toOrganization } from "./store.ts";
 
 function members(reader: Reader, orgId: string) {
   return reader
@@ -167,6 +169,29 @@ export async function lockPerson(tx: Tx, userId: string): Promise<boolean> {
 export async function findMember(reader: Reader, orgId: string, userId: string): Promise<Member | undefined> {
   const row = await members(reader, orgId).where("users.id", "=", userId).executeTakeFirst();
   return row && toMember(row);
+}
+
+/** What a user is a member of, disabled ones included: oldest organizations first, after an id. */
+export async function findMemberships(
+  reader: Reader,
+  userId: string,
+  { afterId, limit }: IdRange,
+): Promise<Membership[]> {
+  const rows = await reader
+    .selectFrom("memberships")
+    .innerJoin("organizations", "organizations.id", "memberships.org_id")
+    .selectAll("organizations")
+    .select(["memberships.role", "memberships.created_at as joined_at"])
+    .where("memberships.user_id", "=", userId)
+    .where("memberships.org_id", ">", afterId)
+    .orderBy("memberships.org_id")
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({
+    organization: toOrganization(row),
+    role: row.role,
+    createdAt: new Date(row.joined_at),
+  }));
 }
 
 /** Members after a position, longest first. */

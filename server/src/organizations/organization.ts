@@ -14,6 +14,12 @@ export interface Organization {
   readonly updatedAt: Date;
 }
 
+/** What names are made of, as the schema says, where it also refuses what looks like an id. */
+export const organizationNamePattern = "[a-z][a-z0-9_\\-]{2,62}";
+
+/** Longest title, in characters; the schema's. */
+export const longestTitle = 200;
+
 /** Name of the organization that exists from the first start. */
 export const defaultOrganizationName = "default";
 
@@ -24,6 +30,13 @@ export interface Member {
   /** Whether the address was proven. */
   readonly emailVerified: boolean;
   readonly title: string;
+  readonly role: Role;
+  readonly createdAt: Date;
+}
+
+/** What a person is in one of their organizations. */
+export interface Membership {
+  readonly organization: Organization;
   readonly role: Role;
   readonly createdAt: Date;
 }

@@ -36,7 +36,7 @@ function machine(orgId: string, role: Role, superuser = false, id = newId(clock.
   return { principal, request };
 }
 
-function person(id: string, emailProven = true): Caller {
+function person(id: string, emailProven = true) {
   const principal = {
     type: "user",
     id,
@@ -350,6 +350,43 @@ describeDatabases("organizations, members, projects and users", (under) => {
   });
 
   describe("members", () => {
+    it("see what they are a member of, page by page, disabled organizations too, and nobody else's", async () => {
+      const [ada, bob] = [person(await newUser()), person(await newUser())];
+      const made = await Promise.all([1, 2, 3].map(() => organizations.create(ada, draft())));
+      const ids = made.map(({ id }) => id).toSorted();
+      await members.add(root, { org: ids[1] ?? "", userId: bob.principal.id }, "viewer");
+      await organizations.setState(root, ids[1] ?? "", "disabled");
+      const first = await members.listOwn(ada, { size: 2, token: "" });
+      const last = await members.listOwn(ada, { size: 2, token: first.nextPageToken });
+      expect(
+        [...first.items, ...last.items].map(({ organization, role }) => [
+          organization.id,
+          organization.state,
+          role,
+        ]),
+      ).toEqual(ids.map((id, at) => [id, at === 1 ? "disabled" : "enabled", "owner"]));
+      expect(last.nextPageToken).toBe("");
+      expect(await members.listOwn(bob, page)).toMatchObject({
+        items: [{ organization: { id: ids[1] }, role: "viewer" }],
+      });
+      await expect(members.listOwn(bob, { size: 2, token: first.nextPageToken })).rejects.toMatchObject({
+        reason: "INVALID_REQUEST",
+      });
+    });
+
+    it("are told what they are; strangers nothing, and superusers act as owners without being members", async () => {
+      const [ada, bob] = [person(await newUser()), person(await newUser())];
+      const { id, name } = await organizations.create(ada, draft());
+      expect(await members.getStanding(ada, name)).toMatchObject({
+        organization: { id },
+        role: "owner",
+        member: { userId: ada.principal.id, role: "owner" },
+      });
+      await expect(members.getStanding(bob, id)).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
+      const admin = { ...bob, principal: { ...bob.principal, superuser: true } };
+      expect(await members.getStanding(admin, id)).toMatchObject({ role: "owner", member: undefined });
+    });
+
     it("are added once, by superusers: an owner is told that consent is needed, whoever is named", async () => {
       const made = await organizations.create(root, draft());
       const userId = await newUser();

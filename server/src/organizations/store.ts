@@ -8,7 +8,8 @@ import { defaultOrganizationName, type Organization } from "./organization.ts";
 
 const metadataColumn = jsonColumn("organizations.metadata", jsonObject);
 
-function toOrganization(row: Omit<OrganizationRow, "created_by">): Organization {
+/** An organization as its row says. */
+export function toOrganization(row: Omit<OrganizationRow, "created_by">): Organization {
   return {
     id: row.id,
     name: row.name,

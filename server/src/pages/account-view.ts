@@ -1,14 +1,18 @@
 import type { FormKit } from "../html/forms.ts";
 import { toNotice } from "../html/frame.ts";
 import { type Html, html } from "../html/html.ts";
+import type { Page } from "../lib/page-token.ts";
 import { toProviderLabel } from "../lib/well-known-providers.ts";
+import type { Membership } from "../organizations/organization.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import { maxPasskeyName, maxPasskeys } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Identity } from "../users/identity-store.ts";
 import { loginPaths } from "./login-view.ts";
 import { ownStrategies } from "./offers.ts";
+import { organizationPaths, toMembershipList } from "./organizations-view.ts";
 import { toAgoText, toDateText, toExactText } from "./texts.ts";
+import { toTime } from "./time.ts";
 
 /** Paths of the account page and of the forms on it. */
 export const accountPaths = {
@@ -35,6 +39,8 @@ export interface AccountView {
   /** Whether the session is young enough to add a passkey. */
   readonly mayAddPasskey: boolean;
   readonly identities: readonly Identity[];
+  /** The first of them. */
+  readonly memberships: Page<Membership>;
   readonly now: Date;
   readonly problem?: string | undefined;
   readonly done?: string | undefined;
@@ -47,6 +53,7 @@ export function toAccountBody(view: AccountView): Html {
 ${toNotice(view.problem)}${toNotice(view.done, "done")}
 ${view.mayProve && toProve(view)}
 ${view.passkeys !== undefined && toPasskeys(view, view.passkeys)}
+${toOrganizations(view.memberships)}
 ${toSessions(view)}
 ${view.identities.length > 0 && toIdentities(view)}`;
 }
@@ -68,10 +75,6 @@ ${forms.hidden(loginPaths.mail, { email })}
 /** The button beside the site's name. */
 export function toSignOutForm(forms: FormKit): Html {
   return html`<form method="post" action="${accountPaths.signOut}">${forms.hidden(accountPaths.signOut)}<button class="small">Sign out</button></form>`;
-}
-
-function toTime(at: Date, text: string): Html {
-  return html`<time datetime="${at.toISOString()}" title="${toExactText(at)}">${text}</time>`;
 }
 
 function toPasskeys(view: AccountView, passkeys: readonly Passkey[]): Html {
@@ -128,6 +131,17 @@ function toAddPasskey({ mayAddPasskey }: AccountView, count: number): Html {
 </div>
 <p class="hint" data-passkey="missing" hidden>Passkeys do not work here: they need a current browser, and https.</p>
 <noscript><p class="hint">Adding a passkey needs JavaScript, which is switched off in this browser.</p></noscript>`;
+}
+
+function toOrganizations({ items, nextPageToken }: Page<Membership>): Html {
+  return html`<section class="card" aria-labelledby="organizations">
+<h2 id="organizations">Organizations</h2>
+${items.length === 0 ? html`<p class="about">You are a member of none.</p>` : toMembershipList(items)}
+<div class="row">
+${nextPageToken !== "" && html`<a class="button" href="${organizationPaths.list}">All your organizations</a>`}
+<a class="button" href="${organizationPaths.create}">New organization</a>
+</div>
+</section>`;
 }
 
 function toSessions(view: AccountView): Html {

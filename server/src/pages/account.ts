@@ -14,9 +14,9 @@ import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-r
 import { redirect, toPath } from "../http/redirect.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
+import type { MemberService } from "../organizations/member-service.ts";
 import { maxPasskeyName } from "../passkeys/passkey.ts";
 import type { PasskeyService } from "../passkeys/service.ts";
-import type { Caller, UserPrincipal } from "../principals/principal.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { SessionService } from "../sessions/service.ts";
 import type { Session } from "../sessions/session.ts";
@@ -24,7 +24,8 @@ import type { IdentityService } from "../users/identity-service.ts";
 import { accountPaths, toAccountBody, toSignOutForm } from "./account-view.ts";
 import { loginPaths } from "./login-view.ts";
 import type { Offers } from "./offers.ts";
-import { explain } from "./texts.ts";
+import { findText, toProblemTexts } from "./texts.ts";
+import type { Visitor, Visitors } from "./visitors.ts";
 
 /** Parts that the page of one's own account stands on. */
 export interface AccountPagesOptions {
@@ -36,13 +37,12 @@ export interface AccountPagesOptions {
   /** Absent where passkeys are not offered. */
   readonly passkeys: Pick<PasskeyService, "list" | "rename" | "delete"> | undefined;
   readonly identities: Pick<IdentityService, "list" | "unlink">;
+  readonly members: Pick<MemberService, "listOwn">;
+  readonly visitors: Visitors;
   readonly clock: Clock;
   readonly publicUrl: string;
   readonly browsers: Browsers;
 }
-
-/** Someone in their own session, and the request they make. */
-type Visitor = Caller & { readonly principal: UserPrincipal };
 
 /** What the page says of what has just been done; the query only names it. */
 const doneTexts: Readonly<Record<string, string>> = {
@@ -50,12 +50,16 @@ const doneTexts: Readonly<Record<string, string>> = {
   others: "All other sessions are signed out.",
   renamed: "The passkey has its new name.",
   removed: "The passkey is removed. We have told you by mail, too.",
+  left: "You have left the organization.",
   unlinked: "That account does not sign you in here any more. We have told you by mail, too.",
   added: "The passkey is added. Next time it signs you in. We have told you by mail, too.",
 };
 
 /** What an action of a form ends with: the name of what was done. */
-type Action = (caller: Visitor, form: URLSearchParams) => Promise<keyof typeof doneTexts>;
+type Action = (caller: Visitor, form: URLSearchParams) => Promise<string>;
+
+/** How many organizations the page lists at most; all are on a page of their own. */
+const shownOrganizations = 10;
 
 /** Builds the routes of the account page and its forms. */
 export function createAccountPages(options: AccountPagesOptions): readonly FunctionRoute[] {
@@ -67,6 +71,8 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
     sessions,
     passkeys,
     identities,
+    members,
+    visitors,
     clock,
     publicUrl,
     browsers,
@@ -79,10 +85,11 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
 
   async function show(request: PlainRequest, caller: Visitor): Promise<PlainResponse> {
     const { email, emailProven, sessionId } = caller.principal;
-    const [open, keys, linked] = await Promise.all([
+    const [open, keys, linked, memberships] = await Promise.all([
       sessions.list(caller),
       passkeys?.list(caller),
       identities.list(caller),
+      members.listOwn(caller, { size: shownOrganizations, token: "" }),
     ]);
     const forms = openForms(request, browsers);
     const current = open.find((session) => session.id === sessionId);
@@ -101,39 +108,21 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
         passkeys: keys,
         mayAddPasskey: isYoung(current),
         identities: linked,
+        memberships,
         now: clock.now(),
-        done: doneTexts[readField(request.query, "done")],
-        problem: problemTexts[readField(request.query, "problem")],
+        done: findText(doneTexts, readField(request.query, "done")),
+        problem: findText(problems, readField(request.query, "problem")),
       }),
     });
   }
 
-  async function findCaller(request: PlainRequest): Promise<Visitor | undefined> {
-    const principal = await findVisitor(authenticator, request);
-    return principal && { principal, request: request.info };
-  }
-
-  async function get(request: PlainRequest): Promise<PlainResponse> {
-    const caller = await findCaller(request);
-    return caller === undefined ? redirect(loginPaths.login) : await show(request, caller);
-  }
-
-  /** A form's route: does it, and goes back to the page. */
+  /** A form of this page, which says what was done. */
   function act(path: string, action: Action): FunctionRoute {
-    async function handle(request: PlainRequest): Promise<PlainResponse> {
-      const form = readForm(request, publicUrl, browsers);
-      const caller = await findCaller(request);
-      if (caller === undefined) return redirect(loginPaths.login);
-      try {
-        const done = await action(caller, form);
-        return redirect(toPath(accountPaths.account, { done: String(done) }));
-      } catch (error) {
-        if (!(error instanceof DomainError) || !(error.reason in problemTexts)) throw error;
-        request.info.outcome.reason = error.reason;
-        return redirect(toPath(accountPaths.account, { problem: error.reason }));
-      }
-    }
-    return { method: "POST", path, handle };
+    return visitors.form(path, {
+      act: async (caller, form) => toPath(accountPaths.account, { done: await action(caller, form) }),
+      back: (_, problem) => toPath(accountPaths.account, problem),
+      problems,
+    });
   }
 
   async function signOut(request: PlainRequest): Promise<PlainResponse> {
@@ -145,13 +134,13 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
 
   async function revokeAll(request: PlainRequest): Promise<PlainResponse> {
     readForm(request, publicUrl, browsers);
-    const caller = await findCaller(request);
+    const caller = await visitors.find(request);
     if (caller !== undefined) await sessions.revokeAll(caller, false);
     return redirect(toPath(loginPaths.login, { done: "everywhere" }), browserSignIn.toClearCookies());
   }
 
   const routes: FunctionRoute[] = [
-    { method: "GET", path: accountPaths.account, handle: get },
+    visitors.page(accountPaths.account, show),
     { method: "POST", path: accountPaths.signOut, handle: signOut },
     { method: "POST", path: accountPaths.revokeAll, handle: revokeAll },
     act(accountPaths.revokeSession, async (caller, form) => {
@@ -185,12 +174,12 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
 }
 
 /** Refusals that are said on the account page itself. */
-const problemTexts: Readonly<Record<string, string>> = Object.fromEntries(
-  (["SESSION_NOT_FOUND", "PASSKEY_NOT_FOUND", "IDENTITY_NOT_FOUND", "LAST_WAY_IN"] as const).map((reason) => {
-    const { title, text } = explain(new DomainError(reason));
-    return [reason, `${title}. ${text}`];
-  }),
-);
+const problems = toProblemTexts([
+  "SESSION_NOT_FOUND",
+  "PASSKEY_NOT_FOUND",
+  "IDENTITY_NOT_FOUND",
+  "LAST_WAY_IN",
+]);
 
 /** A passkey's name as its owner typed it. @throws DomainError INVALID_REQUEST */
 function readName(form: URLSearchParams): string {

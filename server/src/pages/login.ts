@@ -19,7 +19,7 @@ import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import { accountPaths } from "./account-view.ts";
 import { type LoginView, loginPaths, toLoginBody } from "./login-view.ts";
 import { type Offers, ownStrategies } from "./offers.ts";
-import { explain, toStatus } from "./texts.ts";
+import { explain, findText, toStatus } from "./texts.ts";
 
 /** Parts that the page to sign in on stands on. */
 export interface LoginPagesOptions {
@@ -91,7 +91,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly FunctionR
       returnTo,
       again: visitor?.email,
       email: visitor?.email,
-      done: doneTexts[readField(request.query, "done")],
+      done: findText(doneTexts, readField(request.query, "done")),
     });
   }
 

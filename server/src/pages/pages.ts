@@ -6,7 +6,7 @@
  * and the guard around them; no rule of signing in is kept here.
  *
  * - `/login`, `/login/mail`, `/login/with`, `/login/check-mail`, `/login/resend`
- * - `/account` and its forms
+ * - `/account` and its forms, with `/account/organizations` and `/account/organization`
  * - what `/auth/callback` shows
  * - `/`, which leads to `/account`
  */
@@ -24,6 +24,8 @@ import { redirect } from "../http/redirect.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import type { MemberService } from "../organizations/member-service.ts";
+import type { OrganizationService } from "../organizations/service.ts";
 import type { PasskeyService } from "../passkeys/service.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { SessionService } from "../sessions/service.ts";
@@ -35,7 +37,10 @@ import { createCheckMailPages } from "./check-mail.ts";
 import { createLoginPages } from "./login.ts";
 import { loginPaths } from "./login-view.ts";
 import { toOffers } from "./offers.ts";
+import { createOrganizationPage } from "./organization.ts";
+import { createOrganizationPages } from "./organizations.ts";
 import { explain, toStatus } from "./texts.ts";
+import { createVisitors } from "./visitors.ts";
 
 /** Parts that all pages stand on, and what they say of this site. */
 export interface PagesOptions {
@@ -50,6 +55,8 @@ export interface PagesOptions {
   readonly sessions: SessionService;
   readonly passkeys: PasskeyService;
   readonly identities: IdentityService;
+  readonly organizations: OrganizationService;
+  readonly members: MemberService;
   readonly redirects: RedirectRules;
   /** Whether session cookies are `SameSite=Strict`. */
   readonly isSessionStrict: boolean;
@@ -80,13 +87,16 @@ export function createPages(options: PagesOptions): Pages {
   const { siteName, publicUrl, passkeys, browserSignIn, log } = options;
   const render = createRenderPage(siteName);
   const offers = toOffers(options.strategies);
+  const own = { ...options, render, visitors: createVisitors(options) };
   const guardFailures = createGuard(render, log);
   const guard = (route: FunctionRoute) => withoutStrays(guardFailures(route), browserSignIn);
   const pages: readonly FunctionRoute[] = [
     { method: "GET", path: "/", handle: () => redirect(accountPaths.account) },
     ...createLoginPages({ ...options, render, offers }),
     ...createCheckMailPages({ ...options, render }),
-    ...createAccountPages({ ...options, render, offers, passkeys: offers.passkey ? passkeys : undefined }),
+    ...createAccountPages({ ...own, offers, passkeys: offers.passkey ? passkeys : undefined }),
+    ...createOrganizationPages(own),
+    ...createOrganizationPage(own),
   ];
   const all = [...pages, ...createWaysBack(pages)];
   return {

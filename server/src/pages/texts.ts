@@ -2,7 +2,7 @@
  * What a person is told when something was refused: what happened, and what
  * they can do about it. The reasons themselves are for clients and logs.
  */
-import type { DomainError, ErrorKind, Reason } from "../lib/errors.ts";
+import { DomainError, type ErrorKind, type Reason } from "../lib/errors.ts";
 
 /** A heading and the sentences below it. */
 export interface Explanation {
@@ -78,6 +78,34 @@ const byReason: Partial<Record<Reason, Explanation>> = {
     title: "That account is unlinked already",
     text: "It may have been unlinked in another tab.",
   },
+  NOT_AUTHORIZED: {
+    title: "That is not allowed",
+    text: "This account may not do that: it may have another role by now than when the page was opened.",
+  },
+  ADDRESS_UNPROVEN: {
+    title: "Confirm your address first",
+    text: "That needs an address that is confirmed: see your account.",
+  },
+  ORGANIZATION_DISABLED: {
+    title: "This organization is disabled",
+    text: "Nothing in it can be seen or changed until whoever runs this site enables it again.",
+  },
+  MEMBER_NOT_FOUND: {
+    title: "That person is no member any more",
+    text: "They may have left, or have been removed in another tab.",
+  },
+  LAST_OWNER: {
+    title: "Nobody would own the organization any more",
+    text: "Make another member an owner first, then do this again.",
+  },
+  NAME_TAKEN: {
+    title: "That name is taken",
+    text: "Choose another one.",
+  },
+  TOO_MANY_ORGANIZATIONS: {
+    title: "One person may own only so many organizations",
+    text: "One of them has to be deleted or left first, or whoever runs this site adds another.",
+  },
   LAST_WAY_IN: {
     title: "That is your last way in",
     text: "Add a passkey or sign in with another account first, then remove this one.",
@@ -118,6 +146,21 @@ const statusByKind: Readonly<Record<ErrorKind, number>> = {
 /** What to tell a person of a refusal. */
 export function explain({ reason, kind }: Pick<DomainError, "reason" | "kind">): Explanation {
   return byReason[reason] ?? byKind[kind];
+}
+
+/** The text that a query names; undefined for a name that has none. */
+export function findText(texts: Readonly<Record<string, string>>, name: string): string | undefined {
+  return Object.hasOwn(texts, name) ? texts[name] : undefined;
+}
+
+/** What a page says itself of refusals after which it is shown anew, by their reasons. */
+export function toProblemTexts(reasons: readonly Reason[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    reasons.map((reason) => {
+      const { title, text } = explain(new DomainError(reason));
+      return [reason, `${title}. ${text}`];
+    }),
+  );
 }
 
 /** The HTTP status of a page about a refusal; the same as of any other route. */

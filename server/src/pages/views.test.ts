@@ -5,11 +5,14 @@ import { openForms } from "../html/forms.ts";
 import { createRenderPage } from "../html/frame.ts";
 import { navigate } from "../html/navigation.ts";
 import type { PlainRequest } from "../http/plain-route.ts";
+import type { Organization } from "../organizations/organization.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
 import { type AccountView, toAccountBody } from "./account-view.ts";
 import { createRenderResult } from "./callback.ts";
 import { toLoginBody } from "./login-view.ts";
+import { toOrganizationBody } from "./organization-view.ts";
+import { toNewOrganizationBody, toOrganizationsBody } from "./organizations-view.ts";
 
 const request: PlainRequest = {
   method: "GET",
@@ -21,6 +24,19 @@ const request: PlainRequest = {
 };
 const forms = openForms(request, createBrowsers({ secure: false, crossSite: false }));
 const now = new Date("2026-11-22T12:00:00Z");
+
+function organizationOf(text: string): Organization {
+  return {
+    id: text,
+    name: text,
+    title: text,
+    metadata: {},
+    avatar: text,
+    state: "enabled",
+    createdAt: now,
+    updatedAt: now,
+  };
+}
 
 /** An account whose every text is the same one. */
 function accountOf(text: string): AccountView {
@@ -60,6 +76,10 @@ function accountOf(text: string): AccountView {
     sessions: [session],
     passkeys: [passkey],
     mayAddPasskey: true,
+    memberships: {
+      items: [{ organization: organizationOf(text), role: "owner", createdAt: now }],
+      nextPageToken: text,
+    },
     identities: [{ issuer: text, subject: text, userId: text, strategy: text, email: text, createdAt: now }],
     now,
     problem: text,
@@ -75,6 +95,31 @@ const renderResult = (result: CallbackResult) => toResult(result, { header: new 
 /** Every page that shows what came from outside, with one text in all places. */
 const pages: readonly (readonly [name: string, page: (text: string) => string])[] = [
   ["account", (text) => toAccountBody(accountOf(text)).toString()],
+  [
+    "organizations",
+    (text) => {
+      const { memberships } = accountOf(text);
+      return `${toOrganizationsBody(memberships, text)}${toNewOrganizationBody({ forms, mayCreate: true, name: text, title: text, problem: text })}`;
+    },
+  ],
+  [
+    "organization",
+    (text) => {
+      const member = {
+        userId: text,
+        email: text,
+        emailVerified: false,
+        title: text,
+        role: "owner",
+        createdAt: now,
+      } as const;
+      const other = { ...member, userId: "other" };
+      const standing = { organization: organizationOf(text), role: "owner", member } as const;
+      const members = { items: [member, other], nextPageToken: text };
+      const view = { forms, standing, members, after: text, problem: text, done: text };
+      return toOrganizationBody(view).toString();
+    },
+  ],
   [
     "login",
     (text) => {

@@ -1,0 +1,32 @@
+import { create } from "@bufbuild/protobuf";
+import { createValidator } from "@bufbuild/protovalidate";
+import { OrganizationRequestBodySchema } from "@vestibule/proto/vestibule/v1/organization_pb";
+import { expect, it } from "vitest";
+import { DomainError } from "../lib/errors.ts";
+import { checkDraft } from "./organizations.ts";
+
+const validator = createValidator();
+
+it.each([
+  ["acme", ""],
+  ["abc", "x".repeat(200)],
+  ["a-_0", "😀".repeat(200)],
+  ["a".repeat(63), "Acme"],
+  ["ab", ""],
+  ["a".repeat(64), ""],
+  ["1abc", ""],
+  ["Acme", ""],
+  ["acme\n", ""],
+  ["àcme", ""],
+  ["acme", "x".repeat(201)],
+  ["acme", "😀".repeat(201)],
+  ["abcdef01-0000-7000-8000-000000000000", ""],
+])("the form takes a name and a title as the schema does: %j, %j", (name, title) => {
+  const { kind } = validator.validate(
+    OrganizationRequestBodySchema,
+    create(OrganizationRequestBodySchema, { name, title }),
+  );
+  const check = () => checkDraft({ name, title });
+  if (kind === "valid") expect(check).not.toThrow();
+  else expect(check).toThrow(DomainError);
+});

@@ -1,0 +1,106 @@
+/** `/account/organizations`: all organizations of a person, and the form for a new one. */
+import type { Browsers } from "../auth/browser-sign-in.ts";
+import { openForms, readField } from "../html/forms.ts";
+import type { RenderPage } from "../html/frame.ts";
+import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
+import { redirect } from "../http/redirect.ts";
+import { DomainError } from "../lib/errors.ts";
+import { isUuid } from "../lib/ids.ts";
+import { defaultPageSize } from "../lib/page-token.ts";
+import type { MemberService } from "../organizations/member-service.ts";
+import { longestTitle, organizationNamePattern } from "../organizations/organization.ts";
+import type { OrganizationService } from "../organizations/service.ts";
+import { toSignOutForm } from "./account-view.ts";
+import { toOrganizationPath } from "./organization.ts";
+import {
+  type NewOrganizationView,
+  organizationPaths,
+  toNewOrganizationBody,
+  toOrganizationsBody,
+} from "./organizations-view.ts";
+import { toProblemTexts, toStatus } from "./texts.ts";
+import type { Visitor, Visitors } from "./visitors.ts";
+
+/** Parts that these pages stand on. */
+export interface OrganizationPagesOptions {
+  readonly render: RenderPage;
+  readonly organizations: Pick<OrganizationService, "create">;
+  readonly members: Pick<MemberService, "listOwn">;
+  readonly visitors: Visitors;
+  readonly browsers: Browsers;
+}
+
+/** Refusals that are said above the form, which keeps what was typed. */
+const problems: Readonly<Record<string, string>> = {
+  ...toProblemTexts(["NAME_TAKEN", "TOO_MANY_ORGANIZATIONS", "ADDRESS_UNPROVEN"]),
+  INVALID_REQUEST: "That is no short name. See below what it is made of.",
+};
+
+/** Builds the routes of the list and of the form. */
+export function createOrganizationPages(options: OrganizationPagesOptions): readonly FunctionRoute[] {
+  const { render, organizations, members, visitors, browsers } = options;
+
+  async function list(request: PlainRequest, caller: Visitor): Promise<PlainResponse> {
+    const after = readField(request.query, "after");
+    const own = await members.listOwn(caller, { size: defaultPageSize, token: after });
+    const forms = openForms(request, browsers);
+    return render({
+      title: "Your organizations",
+      width: "wide",
+      aside: toSignOutForm(forms),
+      setCookies: forms.setCookies,
+      body: toOrganizationsBody(own, after),
+    });
+  }
+
+  function showForm(
+    request: PlainRequest,
+    { principal }: Visitor,
+    typed: Omit<NewOrganizationView, "forms" | "mayCreate">,
+    error?: DomainError,
+  ): PlainResponse {
+    const forms = openForms(request, browsers);
+    return render({
+      ...(error && { status: toStatus(error) }),
+      title: "New organization",
+      aside: toSignOutForm(forms),
+      setCookies: forms.setCookies,
+      body: toNewOrganizationBody({ ...typed, forms, mayCreate: principal.emailProven }),
+    });
+  }
+
+  async function create(
+    request: PlainRequest,
+    caller: Visitor,
+    form: URLSearchParams,
+  ): Promise<PlainResponse> {
+    const typed = { name: readField(form, "name").trim(), title: readField(form, "title").trim() };
+    try {
+      checkDraft(typed);
+      const { id } = await organizations.create(caller, { ...typed, metadata: {}, avatar: "" });
+      return redirect(toOrganizationPath(id, { done: "created" }));
+    } catch (error) {
+      const problem = error instanceof DomainError ? problems[error.reason] : undefined;
+      if (!(error instanceof DomainError) || problem === undefined) throw error;
+      request.info.outcome.reason = error.reason;
+      if (error.detail !== undefined) request.info.outcome.detail = error.detail;
+      return showForm(request, caller, { ...typed, problem }, error);
+    }
+  }
+
+  return [
+    visitors.page(organizationPaths.list, list),
+    visitors.page(organizationPaths.create, async (request, caller) =>
+      showForm(request, caller, { name: "", title: "" }),
+    ),
+    visitors.post(organizationPaths.create, create),
+  ];
+}
+
+const namePattern = new RegExp(`^${organizationNamePattern}$`);
+
+/** What the schema asks of an organization. @throws DomainError INVALID_REQUEST */
+export function checkDraft({ name, title }: { readonly name: string; readonly title: string }): void {
+  const isGood = namePattern.test(name) && !isUuid(name) && [...title].length <= longestTitle;
+  if (!isGood) throw new DomainError("INVALID_REQUEST", { detail: "name or title of an organization" });
+}
