@@ -34,6 +34,8 @@ const routes: PlainRoute[] = [
     }),
   },
   { method: "GET", path: "/text", handle: () => ({ status: 200, body: "hello" }) },
+  { method: "GET", path: "/things/{id}", handle: ({ path }) => ({ status: 200, body: path }) },
+  { method: "GET", path: "/things/own", handle: () => ({ status: 200, body: "its own" }) },
   {
     method: "GET",
     path: "/refused",
@@ -86,6 +88,23 @@ describe("plain routes", () => {
       vary: "Origin, Accept",
       "x-content-type-options": "nosniff",
     });
+  });
+
+  it("has any last segment where a path ends in an id, and counts them as one", async () => {
+    for (const path of ["/things/a", "/things/%2F..", "/things/{id}"]) {
+      expect(await send(edge.http1, "GET", path)).toMatchObject({ status: 200, body: path });
+    }
+    expect(await send(edge.http1, "GET", "/things/own")).toMatchObject({ body: "its own" });
+    for (const path of ["/things/", "/things", "/things/a/b", "/other/a"]) {
+      expect(await send(edge.http1, "GET", path)).toMatchObject({ status: 404 });
+    }
+    expect(await send(edge.http1, "POST", "/things/a")).toMatchObject({
+      status: 405,
+      headers: { allow: "GET, HEAD" },
+    });
+    const { body } = await send(edge.http1, "GET", "/metrics");
+    expect(body).toContain('route="/things/{id}"');
+    expect(body).not.toContain("/things/a");
   });
 
   it("answers HEAD as GET without the body", async () => {

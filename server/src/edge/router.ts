@@ -137,6 +137,7 @@ export function createEdge(options: EdgeOptions): Edge {
     alias,
   );
   const plain = indexRoutes([...options.routes, ...operations.routes, createOpenApiRoute(options)]);
+  const templates = new Set([...plain.keys()].filter((path) => path.endsWith(anySegment)));
   const servicePaths = new Set([...rpcs.keys()].map(toServicePath));
   const readInfo = createRequestInfoReader(options);
   const findClient = createClientAddressRule(options.trustedProxies);
@@ -144,6 +145,14 @@ export function createEdge(options: EdgeOptions): Edge {
   const applyCors = createCors(options.allowedOrigins);
   const { log, metrics, tracing, limits, publicOrigin, lost, strictTransport, admission, prefixRoutes } =
     options;
+
+  /** The path of the routes that a request's is one of; itself where there are none. */
+  function findPlace(path: string): string {
+    if (plain.has(path)) return path;
+    const start = path.slice(0, path.lastIndexOf("/") + 1);
+    const template = start + anySegment.slice(1);
+    return path.length > start.length && templates.has(template) ? template : path;
+  }
 
   /** Answers the request, or refuses it; the result names its route for the metrics. */
   function dispatch(
@@ -160,13 +169,14 @@ export function createEdge(options: EdgeOptions): Edge {
     sayContinue(request, response);
     const path = toRawPath(request.url);
     if (strictTransport) setStrictTransport(response);
-    const routes = plain.get(path);
+    const rpc = rpcs.get(path);
+    const place = rpc === undefined ? findPlace(path) : path;
+    const routes = plain.get(place);
     const found = routes && findRoute(routes, request);
     // The others' answers have it in their head with all else (`sendPlain`).
     if (found === undefined || "raw" in found) response.setHeader("x-request-id", info.requestId);
-    const rpc = rpcs.get(path);
     const rest = routes === undefined && rpc === undefined ? findRest(request) : undefined;
-    const route = routes !== undefined || rpc !== undefined ? path : (rest?.label ?? otherRoute);
+    const route = routes !== undefined || rpc !== undefined ? place : (rest?.label ?? otherRoute);
     const hasService = () => servicePaths.has(toServicePath(path));
     if (applyCors(request, response, routes?.values())) {
       return route;
@@ -338,6 +348,9 @@ function isNavigation({ method, headers }: NodeRequest): boolean {
     isRead && (mode === undefined ? /^\s*text\/html\b/i.test(headers.accept ?? "") : mode === "navigate")
   );
 }
+
+/** How the path of a route ends that answers every last segment. */
+const anySegment = "/{id}";
 
 /** `/vestibule.v1.AuthService/` of `/vestibule.v1.AuthService/AuthToken`. */
 function toServicePath(path: string): string {

@@ -1,7 +1,8 @@
 /**
- * Routes that are not RPC: an exact method and path, answered either by a
- * function from request to response or, where speed matters, by a handler of
- * Node's own kind. Nouns declare them, the edge serves them.
+ * Routes that are not RPC: an exact method and path, where an id at its end may
+ * be any, answered either by a function from request to response or, where
+ * speed matters, by a handler of Node's own kind. Nouns declare them, the edge
+ * serves them.
  *
  * The room owns the shapes of requests, answers, cookies, entity tags and
  * client addresses, and pure helpers around them. It listens to nothing and
@@ -37,7 +38,7 @@ export interface PlainResponse {
 
 interface RouteBase {
   readonly method: PlainMethod;
-  /** Exact path as sent on the wire. */
+  /** Exact path as sent on the wire; one that ends in `/{id}` has any last segment there but an empty one. */
   readonly path: string;
   /** Shape of its refusals: `{"code","message"}` unless it is an OAuth 2 route (RFC 6749 §5.2). */
   readonly refusals?: "oauth";
