@@ -19,7 +19,7 @@ import { type Action, type ActionSpec, actions } from "../server/src/audit/actio
 import { SoftAuthenticator } from "./parts/authenticator.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
 import { type IdentityProvider, startIdentityProvider, walkRedirects } from "./parts/identity-provider.ts";
-import { findCode, listMails, Person, waitForMail } from "./parts/person.ts";
+import { findCode, hasCode, listMails, Person, waitForMail } from "./parts/person.ts";
 import { findFreePort, startServer, type TestServer } from "./parts/server.ts";
 
 const services = [
@@ -157,7 +157,7 @@ function oauth(path: string, fields: () => Record<string, string>, records: Step
 async function signIn(extra: Headers): Promise<Answer> {
   const before = listMails(server);
   const { json } = await person.call("Authenticate", { strategyName: "mailotp", email });
-  const code = findCode(await waitForMail(server, email, before));
+  const code = findCode(await waitForMail(server, email, before, hasCode));
   return await person.call("AuthCallback", { state: json.state, code }, extra);
 }
 
@@ -275,6 +275,30 @@ const steps: readonly Step[] = [
     () => ({ keepCurrent: true }),
     () => ["session.revoke_all", "user", kept.user],
   ),
+  manage(
+    "UserService/RevokeAllUserSessions",
+    () => ({ user_id: kept.user }),
+    () => ["session.revoke_all", "user", kept.user],
+    {},
+  ),
+  {
+    call: "AuthService/AuthCallback",
+    run: signedIn(),
+    records: () => [["session.create", "session", kept.session]],
+    actor: asPerson,
+  },
+  manage(
+    "UserService/RevokeUserSession",
+    () => ({ session_id: kept.session }),
+    () => ["user.revoke_session", "user", kept.user],
+    {},
+  ),
+  {
+    call: "AuthService/AuthCallback",
+    run: signedIn(),
+    records: () => [["session.create", "session", kept.session]],
+    actor: asPerson,
+  },
   own(
     "AuthLogout",
     () => ({}),

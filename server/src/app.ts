@@ -122,6 +122,7 @@ function addPrincipals(house: House, options: AppOptions, { notifier }: Ground) 
       publicUrl,
       adminEmails,
       isUser: async (id) => (await findUser(database.reader, id)) !== undefined,
+      onRevoke: notifier.tellOfEndedSessions,
     }),
   );
   const passkeys = house.add(

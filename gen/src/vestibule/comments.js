@@ -861,6 +861,9 @@ export const comments = {
   "vestibule.v1.UserService.EnableUser": "Lets a disabled user in again; an enabled one stays as they are.\n\nThe sessions they had before are over, and with them their tokens: they sign in again. Their passkeys, identities and memberships are kept.",
   "vestibule.v1.UserService.DisableUser": "Shuts a user out; a disabled one stays as they are.\n\nEverything they hold is answered with `permission_denied` from then on here, and within a second by every other process.\n\nErrors: `failed_precondition` LAST_OWNER when organizations would be left without an owner, person or machine, that is enabled: its text names them, its `metadata.org_ids` has their ids, at most twenty. `allow_ownerless` shuts the user out all the same, and the audit record names the organizations; they stay enabled, for a superuser to look after.",
   "vestibule.v1.UserService.DeleteUser": "Deletes a user with their memberships, in one transaction. What they hold is refused as with DisableUser.\n\nErrors: `failed_precondition` when they are the last owner of an organization, as with DisableUser.",
+  "vestibule.v1.UserService.ListUserSessions": "Lists a user's live sessions, newest first: at most 100. Those of a disabled user are among them, which end when the user is enabled.\n\nErrors: `not_found` \"user doesn't exist\".",
+  "vestibule.v1.UserService.RevokeUserSession": "Ends somebody's session, with the access tokens made from it: at once here, within a second in every other process. Its owner is told by mail, after the answer.\n\nErrors: `not_found` \"session doesn't exist\" for one that is over or unknown.",
+  "vestibule.v1.UserService.RevokeAllUserSessions": "Ends all of a user's sessions, in one transaction, as RevokeUserSession does one. Their owner is told by one mail, if there were any.\n\nErrors: `not_found` \"user doesn't exist\".",
   "vestibule.v1.ListUsersRequest": "Request of ListUsers.",
   "vestibule.v1.ListUsersRequest.page_size": "How many at most: 1 to 200, 50 if 0.",
   "vestibule.v1.ListUsersRequest.page_token": "`next_page_token` of the page before; empty for the first.",
@@ -887,5 +890,16 @@ export const comments = {
   "vestibule.v1.DisableUserResponse.user": "As it is now.",
   "vestibule.v1.DeleteUserRequest": "Request of DeleteUser.",
   "vestibule.v1.DeleteUserRequest.id": "The user's id.",
-  "vestibule.v1.DeleteUserResponse": "Answer of DeleteUser."
+  "vestibule.v1.DeleteUserResponse": "Answer of DeleteUser.",
+  "vestibule.v1.ListUserSessionsRequest": "Request of ListUserSessions.",
+  "vestibule.v1.ListUserSessionsRequest.user_id": "The user's id.",
+  "vestibule.v1.ListUserSessionsResponse": "Answer of ListUserSessions.",
+  "vestibule.v1.ListUserSessionsResponse.sessions": "Newest first.",
+  "vestibule.v1.RevokeUserSessionRequest": "Request of RevokeUserSession.",
+  "vestibule.v1.RevokeUserSessionRequest.session_id": "The session's id.",
+  "vestibule.v1.RevokeUserSessionResponse": "Answer of RevokeUserSession.",
+  "vestibule.v1.RevokeAllUserSessionsRequest": "Request of RevokeAllUserSessions.",
+  "vestibule.v1.RevokeAllUserSessionsRequest.user_id": "The user's id.",
+  "vestibule.v1.RevokeAllUserSessionsResponse": "Answer of RevokeAllUserSessions.",
+  "vestibule.v1.RevokeAllUserSessionsResponse.revoked": "How many ended."
 };

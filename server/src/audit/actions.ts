@@ -31,6 +31,7 @@ export const actions = {
   "user.enable": { target: "user" },
   "user.disable": { target: "user", more: ["ownerless_org_ids"] },
   "user.delete": { target: "user" },
+  "user.revoke_session": { target: "user", details: ["session"] },
   "identity.join": { target: "user", details: ["issuer", "strategy"] },
   "identity.unlink": { target: "user", details: ["issuer", "strategy"] },
   "passkey.add": { target: "passkey", details: ["name"] },

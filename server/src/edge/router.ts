@@ -9,7 +9,6 @@
  * or normalised first, so that no two spellings reach one handler. The edge holds
  * no rule of any noun; it turns requests into calls and refusals into answers.
  */
-import type { DescMethod } from "@bufbuild/protobuf";
 import type { ServiceRegistration } from "../assembly/services.ts";
 import type { Cidr } from "../http/cidr.ts";
 import { createClientAddressRule } from "../http/client-address.ts";
@@ -33,7 +32,7 @@ import { createCors } from "./cors.ts";
 import { toOauthError, toPlainError } from "./errors/errors.ts";
 import type { Guests } from "./errors/guests.ts";
 import { createTranslator } from "./errors/translate.ts";
-import { createFrontierAlias } from "./frontier/alias.ts";
+import { createFrontierAliases, type FrontierMethod } from "./frontier/alias.ts";
 import { setStrictTransport } from "./hsts.ts";
 import { createInterceptors, type PrincipalChain } from "./interceptors/interceptors.ts";
 import { createOpenApiRoute } from "./openapi/route.ts";
@@ -52,12 +51,12 @@ export interface EdgeOptions {
   /** Health, ping, metrics and the OpenAPI document come on their own. */
   readonly routes: readonly PlainRoute[];
   readonly prefixRoutes: readonly PrefixRoute[];
-  /** Our own services. Health, reflection and Frontier's alias come on their own. */
+  /** Our own services. Health, reflection and Frontier's aliases come on their own. */
   readonly services: readonly ServiceRegistration[];
   /** Answers people, not programs, who come by a browser to a path with nothing behind it. */
   readonly lost?: FunctionRoute["handle"];
-  /** Methods of `services` that answer under Frontier's name as well. */
-  readonly frontierMethods: readonly DescMethod[];
+  /** Methods of `services` that answer under Frontier's names as well. */
+  readonly frontierMethods: readonly FrontierMethod[];
   readonly principals: PrincipalChain;
   readonly health: Health;
   /** Who is let in when there is more to do than can be done. */
@@ -126,15 +125,15 @@ const overloaded = new DomainError("OVERLOADED", { retryAfterSeconds: 1 });
  *   method that nobody answers
  */
 export function createEdge(options: EdgeOptions): Edge {
-  const alias = createFrontierAlias(options.frontierMethods, options.services);
+  const aliases = createFrontierAliases(options.frontierMethods, options.services);
   const operations = createOperations(
     options,
-    [...options.services, alias].map(({ service }) => service),
+    [...options.services, ...aliases].map(({ service }) => service),
   );
   const { rpcs, findRest, warmUp } = createCalls(
     options,
     [...options.services, ...operations.services],
-    alias,
+    aliases,
   );
   const plain = indexRoutes([...options.routes, ...operations.routes, createOpenApiRoute(options)]);
   const templates = new Set([...plain.keys()].filter((path) => path.endsWith(anySegment)));
@@ -286,7 +285,7 @@ function isKept(response: NodeResponse): boolean {
 function createCalls(
   options: EdgeOptions,
   own: readonly ServiceRegistration[],
-  alias: ServiceRegistration,
+  aliases: readonly ServiceRegistration[],
 ): {
   rpcs: Map<string, Rpc>;
   findRest: FindRest;
@@ -311,7 +310,7 @@ function createCalls(
       shutdownSignal: options.shutdownSignal,
     }),
   };
-  const rpcs = new Map([...createRpcs(own, rpc), ...createRpcs([alias], { ...rpc, protoFieldNames: true })]);
+  const rpcs = new Map([...createRpcs(own, rpc), ...createRpcs(aliases, { ...rpc, protoFieldNames: true })]);
   const { publicOrigin, services } = options;
   return {
     rpcs,

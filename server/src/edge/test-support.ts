@@ -92,7 +92,10 @@ export function createOptions(overrides: Partial<EdgeOptions> = {}): EdgeOptions
     routes: [],
     prefixRoutes: [],
     services: stubServices,
-    frontierMethods: [AuthService.method.authToken, AuthService.method.getCurrentUser],
+    frontierMethods: [AuthService.method.authToken, AuthService.method.getCurrentUser].map((method) => ({
+      service: "FrontierService",
+      method,
+    })),
     principals: stubChain,
     health: createHealth(),
     // None waits: how they do is the door's own test.

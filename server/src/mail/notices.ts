@@ -75,3 +75,14 @@ export function toUnlinkNotice(site: string, strategy: string, email: string): N
     "If that was not you, sign in, end your other sessions and look at your account.",
   );
 }
+
+/** Those who run the platform ended sessions of the account. */
+export function toEndedSessionsNotice(site: string, count: number): Notice {
+  const sessions = count === 1 ? "a session of yours" : `${count} sessions of yours`;
+  return toNotice(
+    site,
+    "You were signed out",
+    `The administrators of this place have ended ${sessions}. Sign in again to go on.`,
+    "If you did not expect that, ask them for the reason.",
+  );
+}

@@ -6,6 +6,7 @@ import type { Log } from "../lib/log.ts";
 import type { Mailer } from "./mailer.ts";
 import {
   type EmptiedAccount,
+  toEndedSessionsNotice,
   toOwnerlessNotice,
   toPasskeyNotice,
   toTakeOverNotice,
@@ -23,6 +24,8 @@ export interface TakenOverAccount extends EmptiedAccount {
 export interface Notifier {
   tellOfPasskey(to: string, event: "added" | "removed", name: string): void;
   tellOfUnlinking(to: string, identity: { readonly strategy: string; readonly email: string }): void;
+  /** Somebody who runs the platform has ended sessions of an account. */
+  tellOfEndedSessions(to: string, count: number): void;
   /** Tells the owner, and those who run the platform of organizations without one. */
   tellOfTakeOver(account: TakenOverAccount): void;
 }
@@ -46,6 +49,8 @@ export function createNotifier(options: {
       send(to, toPasskeyNotice(siteName, event, name), "the owner of a passkey could not be told of it"),
     tellOfUnlinking: (to, { strategy, email }) =>
       send(to, toUnlinkNotice(siteName, strategy, email), "the owner of an identity could not be told of it"),
+    tellOfEndedSessions: (to, count) =>
+      send(to, toEndedSessionsNotice(siteName, count), "the owner of ended sessions could not be told of it"),
     tellOfTakeOver(account) {
       const { email, disabled } = account;
       const failure = "an account was taken over and a mail of it failed";

@@ -15,7 +15,7 @@ import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { checkMetadata, type Metadata } from "../lib/metadata.ts";
 import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
-import type { Caller } from "../principals/principal.ts";
+import { type Caller, requireSuperuser } from "../principals/principal.ts";
 import { type Access, requireProven } from "./access.ts";
 import { insertMember, lockPerson } from "./member-store.ts";
 import { defaultOrganizationName, type Organization } from "./organization.ts";
@@ -129,7 +129,7 @@ export class OrganizationService {
    * @throws DomainError NOT_AUTHORIZED unless the caller is a superuser; DEFAULT_ORGANIZATION
    */
   async setState(caller: Caller, org: string, state: Organization["state"]): Promise<Organization> {
-    if (!caller.principal.superuser) throw new DomainError("NOT_AUTHORIZED", { detail: "needs a superuser" });
+    requireSuperuser(caller);
     const { organization } = await this.#access.require(caller.principal, org, {
       role: "owner",
       writes: false,

@@ -1,3 +1,4 @@
+import { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
 
 /** How the caller proved who it is; the `auth_via` claim of access tokens. */
@@ -56,4 +57,9 @@ export interface Caller {
 /** `serviceuser:<id>` or `user:<id>`, for logs and audit. */
 export function toPrincipalLabel(principal: Principal): string {
   return `${principal.type}:${principal.id}`;
+}
+
+/** @throws DomainError NOT_AUTHORIZED */
+export function requireSuperuser({ principal }: Caller): void {
+  if (!principal.superuser) throw new DomainError("NOT_AUTHORIZED", { detail: "needs a superuser" });
 }

@@ -1,4 +1,5 @@
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import type { Room } from "../assembly/room.ts";
 import { registerService } from "../assembly/services.ts";
 import type { AuditTrail } from "../audit/audit.ts";
@@ -22,8 +23,8 @@ import {
   sessionSubjects,
 } from "./authenticator.ts";
 import { createSessionCookies, type SessionCookies } from "./cookie.ts";
-import { createSessionMethods } from "./handler.ts";
-import { SessionService } from "./service.ts";
+import { createSessionMethods, createUserSessionMethods } from "./handler.ts";
+import { SessionService, type SessionServiceOptions } from "./service.ts";
 import type { LiveSession } from "./session.ts";
 import {
   deleteExpiredSessions,
@@ -38,7 +39,7 @@ import {
 const cachedSessions = 50_000;
 
 /** Parts that sessions are built from. */
-export interface SessionParts extends Pick<SessionSource, "isUser"> {
+export interface SessionParts extends Pick<SessionSource, "isUser">, Pick<SessionServiceOptions, "onRevoke"> {
   readonly database: Database;
   readonly feed: ChangeFeed;
   readonly audit: AuditTrail;
@@ -105,6 +106,7 @@ export function assembleSessions(parts: SessionParts): SessionsRoom {
         AuthService,
         createSessionMethods({ sessions, cookies, deviceHeaders: session.headers }),
       ),
+      registerService(UserService, createUserSessionMethods(sessions)),
     ],
     metrics: listCacheMetrics({ sessions_by_secret: caches.byHash, sessions_by_id: caches.byId }),
     sweeps: [{ kind: "sessions", run: createExpirySweep(database, clock, deleteExpiredSessions) }],

@@ -8,6 +8,7 @@ import {
   type Session as SessionMessage,
   SessionSchema,
 } from "@vestibule/proto/vestibule/v1/session_pb";
+import type { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import type { SessionHeadersConfig } from "../config/config.ts";
 import { requestInfoKey } from "../lib/request.ts";
 import { requireCaller } from "../principals/context.ts";
@@ -73,4 +74,22 @@ export function createSessionMethods(options: SessionMethodsOptions) {
       return { metadata: toMetaMessage(await sessions.ping(requireCaller(context), device)) };
     },
   } satisfies Partial<ServiceImpl<typeof AuthService>>;
+}
+
+/** The methods of UserService about anybody's sessions. */
+export function createUserSessionMethods(sessions: SessionService) {
+  return {
+    async listUserSessions({ userId }, context) {
+      const caller = requireCaller(context);
+      const found = await sessions.listOf(caller, userId);
+      return { sessions: found.map((session) => toSessionMessage(session, caller.principal)) };
+    },
+    async revokeUserSession({ sessionId }, context) {
+      await sessions.revokeAny(requireCaller(context), sessionId);
+      return {};
+    },
+    async revokeAllUserSessions({ userId }, context) {
+      return { revoked: await sessions.revokeAllOf(requireCaller(context), userId) };
+    },
+  } satisfies Partial<ServiceImpl<typeof UserService>>;
 }

@@ -1,6 +1,8 @@
-import { afterAll, beforeAll, beforeEach, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import { eventually } from "../../../test/parts/eventually.ts";
 import { within } from "../../../test/parts/within.ts";
+import { newId } from "../lib/ids.ts";
 import type { UserPrincipal } from "../principals/principal.ts";
 import { deleteUser, markEmailProven, updateUserState } from "../users/store.ts";
 import type { LiveSession } from "./session.ts";
@@ -221,6 +223,86 @@ describeDatabases("sessions", (under) => {
     await prove(cookie);
     await here.uses.flush();
     expect(await updatedAt()).toEqual(new Date(nowMs));
+  });
+
+  describe("of anybody", () => {
+    const last = () => here.events.at(-1);
+    const asAdmin = async () => {
+      const root = await addUser(under.database, { email: `${newId(new Date())}@example.org` });
+      const { cookie } = await signIn(root.id);
+      return caller({ ...(await prove(cookie)), superuser: true });
+    };
+
+    it("are listed by superusers, with who asks among them", async () => {
+      const root = await asAdmin();
+      const { id } = await addUser(under.database);
+      expect(await here.sessions.listOf(root, id)).toEqual([]);
+      const one = await signIn(id);
+      nowMs += 1;
+      const two = await signIn(id);
+      const listed = await here.sessions.listOf(root, id.toUpperCase());
+      expect(listed.map((each) => each.id)).toEqual([two.session.id, one.session.id]);
+      nowMs = one.session.expiresAt.getTime();
+      expect((await here.sessions.listOf(root, id)).map((each) => each.id)).toEqual([two.session.id]);
+      await expect(here.sessions.listOf(root, newId(clock.now()))).rejects.toMatchObject({
+        reason: "USER_NOT_FOUND",
+        message: "user doesn't exist",
+      });
+    });
+
+    it("end one by one, once, at every process; their owners are told, and the audit names them", async () => {
+      const root = await asAdmin();
+      const user = await addUser(under.database);
+      const { cookie, session } = await signIn(user.id);
+      const other = await signIn(user.id);
+      await prove(cookie, there);
+      const revoke = (id: string) => here.sessions.revokeAny(root, id);
+      const results = await Promise.allSettled([session.id, session.id.toUpperCase()].map(revoke));
+      expect(results.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+      expect(last()).toEqual({
+        action: "user.revoke_session",
+        target: user.id,
+        details: { session: session.id },
+      });
+      expect(here.told.filter(([email]) => email === user.email)).toEqual([[user.email, 1]]);
+      await expect(prove(cookie)).rejects.toMatchObject(notAuthenticated);
+      await eventually(() => expect(prove(cookie, there)).rejects.toMatchObject(notAuthenticated));
+      expect((await prove(other.cookie)).id).toBe(user.id);
+      const gone = { reason: "SESSION_NOT_FOUND", message: "session doesn't exist" };
+      await expect(revoke(session.id)).rejects.toMatchObject(gone);
+      nowMs = other.session.expiresAt.getTime();
+      await expect(revoke(other.session.id)).rejects.toMatchObject(gone);
+    });
+
+    it("end all at once, by one mail and one record; without any nobody is mailed", async () => {
+      const root = await asAdmin();
+      const user = await addUser(under.database);
+      const { cookie } = await signIn(user.id);
+      await signIn(user.id);
+      expect(await here.sessions.revokeAllOf(root, user.id)).toBe(2);
+      expect(last()).toEqual({ action: "session.revoke_all", target: user.id, details: { revoked: "2" } });
+      await expect(prove(cookie)).rejects.toMatchObject(notAuthenticated);
+      expect(await here.sessions.revokeAllOf(root, user.id)).toBe(0);
+      expect(here.told.filter(([email]) => email === user.email)).toEqual([[user.email, 2]]);
+      await expect(here.sessions.revokeAllOf(root, newId(clock.now()))).rejects.toMatchObject({
+        reason: "USER_NOT_FOUND",
+      });
+    });
+
+    it("are nobody's business but a superuser's", async () => {
+      const user = await addUser(under.database);
+      const { cookie, session } = await signIn(user.id);
+      const me = caller(await prove(cookie));
+      const told = here.told.length;
+      const calls = [
+        () => here.sessions.listOf(me, user.id),
+        () => here.sessions.revokeAny(me, session.id),
+        () => here.sessions.revokeAllOf(me, user.id),
+      ];
+      for (const call of calls) await expect(call()).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
+      expect((await prove(cookie)).sessionId).toBe(session.id);
+      expect(here.told).toHaveLength(told);
+    });
   });
 
   it("is pinged with a new device, while it lives", async () => {

@@ -15,7 +15,7 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { hashSecret } from "../lib/secrets.ts";
-import type { Caller, UserPrincipal } from "../principals/principal.ts";
+import { type Caller, requireSuperuser, type UserPrincipal } from "../principals/principal.ts";
 import type { SessionCookies } from "./cookie.ts";
 import { type Device, type LiveSession, type Session, sessionsPerUser } from "./session.ts";
 import * as store from "./store.ts";
@@ -28,6 +28,8 @@ export interface SessionServiceOptions {
   readonly clock: Clock;
   readonly cookies: Pick<SessionCookies, "newSecret" | "encode">;
   readonly validitySeconds: number;
+  /** Tells an owner how many of their sessions somebody else has ended. Best effort: must not throw. */
+  readonly onRevoke: (email: string, count: number) => void;
 }
 
 /** A sign-in that has been proven. */
@@ -58,6 +60,7 @@ export class SessionService {
   readonly #clock: Clock;
   readonly #cookies: SessionServiceOptions["cookies"];
   readonly #validitySeconds: number;
+  readonly #onRevoke: SessionServiceOptions["onRevoke"];
 
   constructor(options: SessionServiceOptions) {
     this.#database = options.database;
@@ -66,6 +69,7 @@ export class SessionService {
     this.#clock = options.clock;
     this.#cookies = options.cookies;
     this.#validitySeconds = options.validitySeconds;
+    this.#onRevoke = options.onRevoke;
   }
 
   /**
@@ -122,14 +126,58 @@ export class SessionService {
     const { id: userId, sessionId } = requireUser(caller);
     return await this.#database.transaction(async (tx) => {
       const changes = await this.endAll(tx, userId, keepCurrent ? sessionId : undefined);
-      await this.#audit.record(tx, caller, {
-        action: "session.revoke_all",
-        target: userId,
-        details: { revoked: String(changes.length) },
-      });
-      await this.#feed.append(tx, ...changes);
-      return changes.length;
+      return await this.#recordEnded(tx, caller, userId, changes);
     });
+  }
+
+  async #recordEnded(tx: Tx, caller: Caller, userId: string, changes: readonly Change[]): Promise<number> {
+    await this.#audit.record(tx, caller, {
+      action: "session.revoke_all",
+      target: userId,
+      details: { revoked: String(changes.length) },
+    });
+    await this.#feed.append(tx, ...changes);
+    return changes.length;
+  }
+
+  /** A user's live sessions, newest first. @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND */
+  async listOf(caller: Caller, userId: string): Promise<Session[]> {
+    requireSuperuser(caller);
+    const id = userId.toLowerCase();
+    const { reader } = this.#database;
+    if ((await store.findUserEmail(reader, id)) === undefined) throw new DomainError("USER_NOT_FOUND");
+    return await store.findSessions(reader, id, this.#clock.now());
+  }
+
+  /** Ends anybody's session, and tells its owner. @throws DomainError NOT_AUTHORIZED, SESSION_NOT_FOUND */
+  async revokeAny(caller: Caller, sessionId: string): Promise<void> {
+    requireSuperuser(caller);
+    const id = sessionId.toLowerCase();
+    const owner = await this.#database.transaction(async (tx) => {
+      const { userId, email, expiresAt } = (await store.findLiveSession(tx, id)) ?? {};
+      const isLive = expiresAt !== undefined && expiresAt > this.#clock.now();
+      if (userId === undefined || !isLive || !(await store.deleteSession(tx, id, userId))) {
+        throw new DomainError("SESSION_NOT_FOUND");
+      }
+      const details = { session: id };
+      await this.#audit.record(tx, caller, { action: "user.revoke_session", target: userId, details });
+      await this.#feed.append(tx, { topic: "session", subject: id });
+      return email;
+    });
+    if (owner !== undefined) this.#onRevoke(owner, 1);
+  }
+
+  /** Ends all sessions of a user, tells them, and answers how many. @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND */
+  async revokeAllOf(caller: Caller, userId: string): Promise<number> {
+    requireSuperuser(caller);
+    const id = userId.toLowerCase();
+    const { email, revoked } = await this.#database.transaction(async (tx) => {
+      const email = await store.findUserEmail(tx, id);
+      if (email === undefined) throw new DomainError("USER_NOT_FOUND");
+      return { email, revoked: await this.#recordEnded(tx, caller, id, await this.endAll(tx, id)) };
+    });
+    if (revoked > 0) this.#onRevoke(email, revoked);
+    return revoked;
   }
 
   /** Ends a session because its owner signs out. Does nothing when it is over already. */

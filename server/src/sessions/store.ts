@@ -132,6 +132,12 @@ export async function findLiveSession(reader: Reader, id: string): Promise<LiveS
   return row && toLiveSession(row);
 }
 
+/** The address of a user; undefined when there is none of that id. */
+export async function findUserEmail(reader: Reader, userId: string): Promise<string | undefined> {
+  const row = await reader.selectFrom("users").select("email").where("id", "=", userId).executeTakeFirst();
+  return row?.email;
+}
+
 /** A user's sessions that are not over at `now`, newest first. */
 export async function findSessions(reader: Reader, userId: string, now: Date): Promise<Session[]> {
   const rows = await reader

@@ -24,6 +24,8 @@ export interface SessionParts {
   readonly audit: AuditTrail;
   /** What the audit trail was handed, refusals included. */
   readonly events: (AuditEvent | AuditRefusal)[];
+  /** Who was told that how many of their sessions were ended. */
+  readonly told: (readonly [email: string, count: number])[];
   close(): Promise<void>;
 }
 
@@ -57,6 +59,8 @@ export async function openSessions(
   const feed = new ChangeFeed({ database, clock, log: silentLog });
   await feed.start();
   const events: (AuditEvent | AuditRefusal)[] = [];
+  const told: (readonly [string, number])[] = [];
+  const onRevoke = (email: string, count: number) => void told.push([email, count]);
   const audit: AuditTrail = {
     record: async (_tx, _caller, event) => void events.push(event),
     recordOwn: async (_tx, _agent, event) => void events.push(event),
@@ -78,9 +82,10 @@ export async function openSessions(
     feed,
     cookies,
     events,
+    told,
     audit,
     uses,
-    sessions: new SessionService({ database, feed, audit, clock, cookies, validitySeconds: 3600 }),
+    sessions: new SessionService({ database, feed, audit, clock, cookies, validitySeconds: 3600, onRevoke }),
     authenticator: createSessionAuthenticator({
       cookies,
       isBound,

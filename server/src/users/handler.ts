@@ -26,8 +26,8 @@ export function toUserMessage(user: User): UserMessage {
   });
 }
 
-/** `vestibule.v1.UserService` over the rules of this room. */
-export function createUserHandler(service: UserService): ServiceImpl<typeof UserServiceSchema> {
+/** The methods of `vestibule.v1.UserService` over the rules of this room; those about sessions are not here. */
+export function createUserHandler(service: UserService) {
   return {
     async listUsers(request, context) {
       const filter = {
@@ -56,5 +56,5 @@ export function createUserHandler(service: UserService): ServiceImpl<typeof User
       await service.delete(requireCaller(context), id);
       return {};
     },
-  };
+  } satisfies Partial<ServiceImpl<typeof UserServiceSchema>>;
 }

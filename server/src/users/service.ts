@@ -15,7 +15,7 @@ import { DomainError } from "../lib/errors.ts";
 import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
 import { findOrganizationIds } from "../organizations/member-store.ts";
 import { findLeftOwnerless, refuseOwnerless } from "../organizations/owners.ts";
-import type { Caller } from "../principals/principal.ts";
+import { type Caller, requireSuperuser } from "../principals/principal.ts";
 import { toEmail } from "./email.ts";
 import { insertInvitation } from "./identity-store.ts";
 import * as store from "./store.ts";
@@ -142,8 +142,4 @@ export class UserService {
       await this.#feed.append(tx, { topic: "user", subject: id });
     });
   }
-}
-
-function requireSuperuser(caller: Caller): void {
-  if (!caller.principal.superuser) throw new DomainError("NOT_AUTHORIZED", { detail: "needs a superuser" });
 }

@@ -186,3 +186,11 @@ export declare const void_from_other_sites: GenExtension<MethodOptions, boolean>
  */
 export declare const in_frontier: GenExtension<MethodOptions, boolean>;
 
+/**
+ * The same for what Frontier keeps apart for administrators: it answers as a
+ * method of `raystack.frontier.v1beta1.AdminService` as well.
+ *
+ * @generated from extension: bool in_frontier_admin = 50612;
+ */
+export declare const in_frontier_admin: GenExtension<MethodOptions, boolean>;
+

@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { User } from "./user_pb.js";
+import type { Session } from "./session_pb.js";
 
 /**
  * Describes the file vestibule/v1/user_service.proto.
@@ -276,6 +277,120 @@ export declare type DeleteUserResponse = Message<"vestibule.v1.DeleteUserRespons
 export declare const DeleteUserResponseSchema: GenMessage<DeleteUserResponse>;
 
 /**
+ * Request of ListUserSessions.
+ *
+ * @generated from message vestibule.v1.ListUserSessionsRequest
+ */
+export declare type ListUserSessionsRequest = Message<"vestibule.v1.ListUserSessionsRequest"> & {
+  /**
+   * The user's id.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.ListUserSessionsRequest.
+ * Use `create(ListUserSessionsRequestSchema)` to create a new message.
+ */
+export declare const ListUserSessionsRequestSchema: GenMessage<ListUserSessionsRequest>;
+
+/**
+ * Answer of ListUserSessions.
+ *
+ * @generated from message vestibule.v1.ListUserSessionsResponse
+ */
+export declare type ListUserSessionsResponse = Message<"vestibule.v1.ListUserSessionsResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated vestibule.v1.Session sessions = 1;
+   */
+  sessions: Session[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListUserSessionsResponse.
+ * Use `create(ListUserSessionsResponseSchema)` to create a new message.
+ */
+export declare const ListUserSessionsResponseSchema: GenMessage<ListUserSessionsResponse>;
+
+/**
+ * Request of RevokeUserSession.
+ *
+ * @generated from message vestibule.v1.RevokeUserSessionRequest
+ */
+export declare type RevokeUserSessionRequest = Message<"vestibule.v1.RevokeUserSessionRequest"> & {
+  /**
+   * The session's id.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.RevokeUserSessionRequest.
+ * Use `create(RevokeUserSessionRequestSchema)` to create a new message.
+ */
+export declare const RevokeUserSessionRequestSchema: GenMessage<RevokeUserSessionRequest>;
+
+/**
+ * Answer of RevokeUserSession.
+ *
+ * @generated from message vestibule.v1.RevokeUserSessionResponse
+ */
+export declare type RevokeUserSessionResponse = Message<"vestibule.v1.RevokeUserSessionResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.RevokeUserSessionResponse.
+ * Use `create(RevokeUserSessionResponseSchema)` to create a new message.
+ */
+export declare const RevokeUserSessionResponseSchema: GenMessage<RevokeUserSessionResponse>;
+
+/**
+ * Request of RevokeAllUserSessions.
+ *
+ * @generated from message vestibule.v1.RevokeAllUserSessionsRequest
+ */
+export declare type RevokeAllUserSessionsRequest = Message<"vestibule.v1.RevokeAllUserSessionsRequest"> & {
+  /**
+   * The user's id.
+   *
+   * @generated from field: string user_id = 1;
+   */
+  userId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.RevokeAllUserSessionsRequest.
+ * Use `create(RevokeAllUserSessionsRequestSchema)` to create a new message.
+ */
+export declare const RevokeAllUserSessionsRequestSchema: GenMessage<RevokeAllUserSessionsRequest>;
+
+/**
+ * Answer of RevokeAllUserSessions.
+ *
+ * @generated from message vestibule.v1.RevokeAllUserSessionsResponse
+ */
+export declare type RevokeAllUserSessionsResponse = Message<"vestibule.v1.RevokeAllUserSessionsResponse"> & {
+  /**
+   * How many ended.
+   *
+   * @generated from field: int32 revoked = 1;
+   */
+  revoked: number;
+};
+
+/**
+ * Describes the message vestibule.v1.RevokeAllUserSessionsResponse.
+ * Use `create(RevokeAllUserSessionsResponseSchema)` to create a new message.
+ */
+export declare const RevokeAllUserSessionsResponseSchema: GenMessage<RevokeAllUserSessionsResponse>;
+
+/**
  * People, for those who run the platform.
  *
  * Every method needs a superuser's credential; others get `permission_denied`.
@@ -362,6 +477,46 @@ export declare const UserService: GenService<{
     methodKind: "unary";
     input: typeof DeleteUserRequestSchema;
     output: typeof DeleteUserResponseSchema;
+  },
+  /**
+   * Lists a user's live sessions, newest first: at most 100. Those of a
+   * disabled user are among them, which end when the user is enabled.
+   *
+   * Errors: `not_found` "user doesn't exist".
+   *
+   * @generated from rpc vestibule.v1.UserService.ListUserSessions
+   */
+  listUserSessions: {
+    methodKind: "unary";
+    input: typeof ListUserSessionsRequestSchema;
+    output: typeof ListUserSessionsResponseSchema;
+  },
+  /**
+   * Ends somebody's session, with the access tokens made from it: at once here,
+   * within a second in every other process. Its owner is told by mail, after
+   * the answer.
+   *
+   * Errors: `not_found` "session doesn't exist" for one that is over or unknown.
+   *
+   * @generated from rpc vestibule.v1.UserService.RevokeUserSession
+   */
+  revokeUserSession: {
+    methodKind: "unary";
+    input: typeof RevokeUserSessionRequestSchema;
+    output: typeof RevokeUserSessionResponseSchema;
+  },
+  /**
+   * Ends all of a user's sessions, in one transaction, as RevokeUserSession
+   * does one. Their owner is told by one mail, if there were any.
+   *
+   * Errors: `not_found` "user doesn't exist".
+   *
+   * @generated from rpc vestibule.v1.UserService.RevokeAllUserSessions
+   */
+  revokeAllUserSessions: {
+    methodKind: "unary";
+    input: typeof RevokeAllUserSessionsRequestSchema;
+    output: typeof RevokeAllUserSessionsResponseSchema;
   },
 }>;
 

@@ -1,11 +1,11 @@
 /**
- * The name under which Frontier's clients call us.
+ * The names under which Frontier's clients call us.
  *
- * A service descriptor built at start: Frontier's service name over our own
- * methods and messages, whose field names and numbers are Frontier's. It is a
- * real file descriptor, so that reflection shows it; the handlers are the ones
- * of our services, not copies. Nothing is answered here in another way than
- * under our own name.
+ * Service descriptors built at start: Frontier's service names over our own
+ * methods and messages, whose field names and numbers are Frontier's. They are
+ * real file descriptors, so that reflection shows them; the handlers are the
+ * ones of our services, not copies. Nothing is answered here in another way
+ * than under our own name.
  */
 import { create, createFileRegistry, type DescFile, type DescMethod } from "@bufbuild/protobuf";
 import {
@@ -17,46 +17,68 @@ import { file_vestibule_v1_options } from "@vestibule/proto/vestibule/v1/options
 import type { ServiceRegistration } from "../../assembly/services.ts";
 
 const packageName = "raystack.frontier.v1beta1";
-const fileName = "raystack/frontier/v1beta1/frontier.proto";
+
+/** Frontier's services, and the files that its own descriptors have them in. */
+const files = { FrontierService: "frontier.proto", AdminService: "admin.proto" } as const;
+
+type FrontierServiceName = keyof typeof files;
+
+/** A method of ours, and the service of Frontier's that has it by the same name and in the same shape. */
+export interface FrontierMethod {
+  readonly service: FrontierServiceName;
+  readonly method: DescMethod;
+}
 
 /**
- * Builds Frontier's service over some methods of ours.
+ * Builds Frontier's services over some methods of ours; a service without any
+ * is left out.
  *
- * @param methods those that Frontier has by the same name
- * @param registrations the services they belong to
- * @throws Error when two methods have one name or a method's service is not registered
+ * @param registrations the services that the methods belong to
+ * @throws Error when two methods of a service have one name or a method's own service is not registered
  */
-export function createFrontierAlias(
+export function createFrontierAliases(
+  methods: readonly FrontierMethod[],
+  registrations: readonly ServiceRegistration[],
+): ServiceRegistration[] {
+  const names = Object.keys(files) as FrontierServiceName[];
+  return names.flatMap((name) => {
+    const own = methods.filter(({ service }) => service === name).map(({ method }) => method);
+    return own.length === 0 ? [] : [createAlias(name, own, registrations)];
+  });
+}
+
+function createAlias(
+  serviceName: FrontierServiceName,
   methods: readonly DescMethod[],
   registrations: readonly ServiceRegistration[],
 ): ServiceRegistration {
   const names = methods.map((method) => method.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined) {
-    throw new Error(`two methods would be FrontierService/${twice}`);
+    throw new Error(`two methods would be ${serviceName}/${twice}`);
   }
   return {
-    service: buildService(methods),
+    service: buildService(serviceName, methods),
     implementation: Object.fromEntries(
       methods.map((method) => [method.localName, findImplementation(method, registrations)]),
     ) as ServiceRegistration["implementation"],
   };
 }
 
-function buildService(methods: readonly DescMethod[]) {
+function buildService(serviceName: FrontierServiceName, methods: readonly DescMethod[]) {
   const imports = new Map<string, DescFile>();
   for (const file of [file_vestibule_v1_options, ...methods.flatMap(listMessageFiles)]) {
     imports.set(file.proto.name, file);
   }
   const file = create(FileDescriptorProtoSchema, {
-    name: fileName,
+    name: `${packageName.replaceAll(".", "/")}/${files[serviceName]}`,
     package: packageName,
     syntax: "proto3",
     dependency: [...imports.keys()],
-    service: [{ name: "FrontierService", method: methods.map(toProto) }],
+    service: [{ name: serviceName, method: methods.map(toProto) }],
   });
   const service = createFileRegistry(file, (name) => imports.get(name)).getService(
-    `${packageName}.FrontierService`,
+    `${packageName}.${serviceName}`,
   );
   if (service === undefined) {
     throw new Error("Frontier's service is missing from its own descriptor");
@@ -86,7 +108,7 @@ type Handler = (...request: never[]) => unknown;
 function findImplementation(method: DescMethod, registrations: readonly ServiceRegistration[]) {
   const registration = registrations.find(({ service }) => service.typeName === method.parent.typeName);
   if (registration === undefined) {
-    throw new Error(`${method.parent.typeName} has no handlers for FrontierService/${method.name}`);
+    throw new Error(`${method.parent.typeName} has no handlers for Frontier's ${method.name}`);
   }
   const handler = registration.implementation[method.localName] as Handler | undefined;
   return handler?.bind(registration.implementation);

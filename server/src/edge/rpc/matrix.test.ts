@@ -16,7 +16,7 @@ import {
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createFrontierAlias } from "../frontier/alias.ts";
+import { createFrontierAliases } from "../frontier/alias.ts";
 import { machine, type RunningEdge, startEdge, stubServices } from "../test-support.ts";
 
 const versions = ["1.1", "2"] as const;
@@ -65,8 +65,9 @@ describe.each(cells)("$protocol over HTTP/$version", ({ version, open }) => {
   });
 
   it("answers under Frontier's name with the same handlers", async () => {
-    const alias = createFrontierAlias([AuthService.method.authToken], stubServices);
-    const client = createClient(alias.service as unknown as typeof AuthService, transport());
+    const methods = [{ service: "FrontierService", method: AuthService.method.authToken } as const];
+    const [alias] = createFrontierAliases(methods, stubServices);
+    const client = createClient(alias?.service as unknown as typeof AuthService, transport());
     const answer = await client.authToken({ clientSecret: "vsts_x" });
     expect(answer.accessToken).toBe("vsts_x");
   });
