@@ -1,11 +1,22 @@
 import { expect, it } from "vitest";
-import { SharedSlots, type Slot } from "./shared-slots.ts";
+import { DomainError } from "./errors.ts";
+import { SharedSlots, type Slot, type SlotHolder } from "./shared-slots.ts";
+
+/** A slot, or undefined where none is to be had. */
+function take(slots: SharedSlots, holder: SlotHolder): Slot | undefined {
+  try {
+    return slots.take(holder);
+  } catch (error) {
+    if (error instanceof DomainError && error.reason === "TOO_MANY_STREAMS") return undefined;
+    throw error;
+  }
+}
 
 let count = 0;
 /** Takes a slot as a principal that nobody has seen before. */
 function takeAs(slots: SharedSlots, tenant: string | undefined): Slot | undefined {
   count += 1;
-  return slots.take({ caller: `caller-${count}`, tenant });
+  return take(slots, { caller: `caller-${count}`, tenant });
 }
 
 function takeMany(slots: SharedSlots, tenant: string | undefined, times: number): (Slot | undefined)[] {
@@ -15,13 +26,38 @@ function takeMany(slots: SharedSlots, tenant: string | undefined, times: number)
 it("gives each caller so many, and back what is released, once", () => {
   const slots = new SharedSlots({ total: 10, perCaller: 2 });
   const own = { caller: "c", tenant: "t" };
-  const [first] = [slots.take(own), slots.take(own)];
-  expect(slots.take(own)).toBeUndefined();
+  const [first] = [take(slots, own), take(slots, own)];
+  expect(take(slots, own)).toBeUndefined();
   first?.release();
   first?.release();
   expect(slots.size).toBe(1);
-  expect(slots.take(own)).toBeDefined();
-  expect(slots.take(own)).toBeUndefined();
+  expect(take(slots, own)).toBeDefined();
+  expect(take(slots, own)).toBeUndefined();
+});
+
+it("says by whose limit none is to be had, and how many that are", () => {
+  const slots = new SharedSlots({ total: 10, perCaller: 2 });
+  const own = { caller: "c", tenant: "t" };
+  slots.take(own);
+  slots.take(own);
+  expect(() => slots.take(own)).toThrow(
+    "you have 2 streams of this kind open, as many as one caller may: end one first",
+  );
+  takeMany(slots, "t", 7);
+  expect(() => slots.take({ caller: "d", tenant: "t" })).toThrow(
+    "all 9 streams that callers share are taken, 9 of them by your organizations: end one, or try again later",
+  );
+  const other = takeMany(slots, "other", 4);
+  for (const slot of other) slot?.release();
+  takeMany(slots, "t", 1);
+  expect(() => slots.take({ caller: "d", tenant: "t" })).toThrow(
+    "your organizations have 4 streams that made room for others and are not read to their end: end them first",
+  );
+  const filled = new SharedSlots({ total: 3, perCaller: 9, reserved: 0 });
+  takeMany(filled, undefined, 3);
+  expect(() => filled.take({ caller: "e", tenant: undefined })).toThrow(
+    "all 3 streams that callers share are taken: end one, or try again later",
+  );
 });
 
 it("is used up by no tenant for another, however many principals it has", () => {
@@ -61,7 +97,7 @@ it("keeps a share for superusers, and makes room for them beyond it", () => {
 it("counts a slot that was given away no more, and not twice when it is released", () => {
   const slots = new SharedSlots({ total: 3, perCaller: 3, reserved: 0 });
   const own = { caller: "c", tenant: "greedy" };
-  const [oldest] = [slots.take(own), slots.take(own), slots.take(own)];
+  const [oldest] = [take(slots, own), take(slots, own), take(slots, own)];
   expect(takeAs(slots, "other")).toBeDefined();
   expect(oldest?.signal.aborted).toBe(true);
   oldest?.release();

@@ -1,3 +1,5 @@
+import { DomainError } from "./errors.ts";
+
 /** Who wants a slot. */
 export interface SlotHolder {
   /** Id of the principal. */
@@ -29,7 +31,7 @@ interface TakenSlot extends SlotHolder {
 }
 
 /**
- * Slots, such as those of streams, of which there are so many for everybody.
+ * Slots for streams, of which there are so many for everybody.
  *
  * When none is left for a tenant, the one with the most gives up its oldest,
  * if it still has more than the newcomer then: nobody can use up all, whatever
@@ -59,13 +61,29 @@ export class SharedSlots {
     return this.#held;
   }
 
-  /** A slot, or undefined when there is none for this holder now. */
-  take(holder: SlotHolder): Slot | undefined {
-    if ((this.#byCaller.get(holder.caller) ?? 0) >= this.#perCaller) return undefined;
+  /**
+   * Takes a slot.
+   *
+   * @throws DomainError TOO_MANY_STREAMS when there is none for this holder now; it says by whose limit
+   */
+  take(holder: SlotHolder): Slot {
+    if ((this.#byCaller.get(holder.caller) ?? 0) >= this.#perCaller) {
+      refuse(
+        `you have ${this.#perCaller} streams of this kind open, as many as one caller may: end one first`,
+      );
+    }
     const { tenant } = holder;
     const lingering = this.#leaving.get(tenant) ?? 0;
-    if (lingering > 0 && this.#countOf(tenant) + lingering >= this.#open) return undefined;
-    if (!this.#hasRoom(holder) && !this.#makeRoom(holder)) return undefined;
+    if (lingering > 0 && this.#countOf(tenant) + lingering >= this.#open) {
+      refuse(
+        `your organizations have ${lingering} streams that made room for others and are not read to their end: end them first`,
+      );
+    }
+    if (!this.#hasRoom(holder) && !this.#makeRoom(holder)) {
+      const shared = tenant === undefined ? this.#total : this.#open;
+      const share = tenant === undefined ? "" : `, ${this.#countOf(tenant)} of them by your organizations`;
+      refuse(`all ${shared} streams that callers share are taken${share}: end one, or try again later`);
+    }
     const taken: TakenSlot = { ...holder, displaced: new AbortController(), isLeaving: false };
     this.#add(taken);
     let isReleased = false;
@@ -133,4 +151,8 @@ export class SharedSlots {
     if (slots?.size === 0) this.#byTenant.delete(tenant);
     this.#held -= 1;
   }
+}
+
+function refuse(message: string): never {
+  throw new DomainError("TOO_MANY_STREAMS", { message });
 }

@@ -129,7 +129,6 @@ export class ProviderWatch {
     const { id, superuser } = caller.principal;
     const tenant = superuser ? undefined : await this.#findTenant(frontdoor.orgId);
     const stream = this.#streams.take({ caller: id, tenant });
-    if (stream === undefined) throw new DomainError("TOO_MANY_STREAMS");
     const waiter = this.#addWaiter(frontdoor, caller);
     const onAbort = () => waiter.wake();
     for (const signal of [request.signal, stream.signal]) signal.addEventListener("abort", onAbort);
