@@ -7,10 +7,11 @@
  * second is lost. So it is for what is only shown to people, or what this
  * process knows by itself.
  */
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, clockSlackMs } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { createLru } from "../lib/lru.ts";
 import type { Database, Tx } from "./database.ts";
+import { prepared } from "./prepared.ts";
 
 /** What was noted, and when the last time. */
 export type Noted<T> = T & { readonly at: Date };
@@ -124,4 +125,32 @@ export function createLastUses(
     everyMs: 60_000,
     write,
   });
+}
+
+/** Tables whose rows say when they were last used. */
+type UsedTable = "auth_provider_api_keys" | "proxy_tokens";
+
+/** Makes what writes last uses into a table: an older one changes nothing, unless a clock ran ahead. */
+export function touchLastUses(
+  table: UsedTable,
+): (tx: Tx, uses: readonly { readonly id: string; readonly at: Date }[]) => Promise<void> {
+  const touch = prepared((database, row: { id: string; atMs: number; aheadMs: number }) =>
+    database
+      .updateTable(table)
+      .set({ last_used_at: row.atMs })
+      .where("id", "=", row.id)
+      .where((eb) =>
+        eb.or([
+          eb("last_used_at", "is", null),
+          eb("last_used_at", "<", row.atMs),
+          eb("last_used_at", ">", row.aheadMs),
+        ]),
+      ),
+  );
+  return async (tx, uses) => {
+    for (const { id, at } of uses) {
+      const atMs = at.getTime();
+      await touch.run(tx, { id, atMs, aheadMs: atMs + clockSlackMs });
+    }
+  };
 }

@@ -1,12 +1,12 @@
 import { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
 import type { Room } from "../../assembly/room.ts";
 import { registerService } from "../../assembly/services.ts";
-import { createLastUses } from "../../db/write-behind.ts";
+import { createLastUses, touchLastUses } from "../../db/write-behind.ts";
 import type { Log } from "../../lib/log.ts";
 import type { ApiKey } from "./api-key.ts";
 import { createApiKeyMethods } from "./handler.ts";
 import { ApiKeyService, type ApiKeyServiceOptions } from "./service.ts";
-import { findApiKey, touchApiKeys } from "./store.ts";
+import { findApiKey } from "./store.ts";
 
 /** What API keys stand on. */
 export interface ApiKeyParts extends ApiKeyServiceOptions {
@@ -23,7 +23,7 @@ export interface ApiKeysRoom extends Room {
 
 /** Puts the keys of `API_KEY` providers together. */
 export function assembleApiKeys(parts: ApiKeyParts): ApiKeysRoom {
-  const uses = createLastUses(parts, "API keys", touchApiKeys);
+  const uses = createLastUses(parts, "API keys", touchLastUses("auth_provider_api_keys"));
   return {
     findApiKey: (providerId, keyHash) => findApiKey(parts.database.reader, providerId, keyHash),
     noteUse: (id) => uses.note({ id }),

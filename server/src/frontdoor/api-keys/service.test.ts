@@ -1,12 +1,12 @@
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../../test/parts/databases.ts";
-import { createLastUses } from "../../db/write-behind.ts";
+import { createLastUses, touchLastUses } from "../../db/write-behind.ts";
 import { silentLog } from "../../lib/log.ts";
 import { hashSecret, isMistyped } from "../../lib/secrets.ts";
 import type { Caller } from "../../principals/principal.ts";
 import { createFrontdoorSweep } from "../sweep.ts";
 import { createRoom, oidcData, reasonOf, refusalOf, type TestRoom, toMachine } from "../test-support.ts";
-import { findApiKey, touchApiKeys } from "./store.ts";
+import { findApiKey } from "./store.ts";
 
 const page = { size: 50, token: "" };
 
@@ -122,7 +122,7 @@ describeDatabases("API keys", (under) => {
     it("are noted to a minute, off the hot path", async () => {
       const { clock } = room.context;
       const parts = { database: under.database, clock, log: silentLog };
-      const uses = createLastUses(parts, "API keys", touchApiKeys);
+      const uses = createLastUses(parts, "API keys", touchLastUses("auth_provider_api_keys"));
       const { record } = await create();
       const first = now();
       uses.note({ id: record.id });

@@ -2,7 +2,6 @@ import type { Reader, Tx } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
 import { removeOld } from "../../db/remove-rows.ts";
 import type { AuthProviderApiKeyRow } from "../../db/schema.ts";
-import { clockSlackMs } from "../../lib/clock.ts";
 import { isUuid } from "../../lib/ids.ts";
 import type { IdRange } from "../../lib/page-token.ts";
 import type { ApiKey } from "./api-key.ts";
@@ -87,31 +86,6 @@ export async function deleteApiKey(tx: Tx, providerId: string, id: string): Prom
     .returningAll()
     .executeTakeFirst();
   return row && toApiKey(row);
-}
-
-const touch = prepared((database, row: { id: string; atMs: number; aheadMs: number }) =>
-  database
-    .updateTable("auth_provider_api_keys")
-    .set({ last_used_at: row.atMs })
-    .where("id", "=", row.id)
-    .where((eb) =>
-      eb.or([
-        eb("last_used_at", "is", null),
-        eb("last_used_at", "<", row.atMs),
-        eb("last_used_at", ">", row.aheadMs),
-      ]),
-    ),
-);
-
-/** Notes when keys were last used; an older use changes nothing, unless a clock ran ahead. */
-export async function touchApiKeys(
-  tx: Tx,
-  uses: readonly { readonly id: string; readonly at: Date }[],
-): Promise<void> {
-  for (const { id, at } of uses) {
-    const atMs = at.getTime();
-    await touch.run(tx, { id, atMs, aheadMs: atMs + clockSlackMs });
-  }
 }
 
 /** How long an expired key is kept to be looked at, in milliseconds. */

@@ -4,12 +4,12 @@ import { registerService } from "../../assembly/services.ts";
 import { InvalidatedCache } from "../../changes/cache.ts";
 import { listCacheMetrics } from "../../changes/cache-metrics.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
-import { createLastUses } from "../../db/write-behind.ts";
+import { createLastUses, touchLastUses } from "../../db/write-behind.ts";
 import type { Log } from "../../lib/log.ts";
 import { createProxyTokenMethods } from "./handler.ts";
 import { createProxies, type Proxies, proxyTokenSubjects } from "./proxies.ts";
 import { ProxyTokenService, type ProxyTokenServiceOptions } from "./service.ts";
-import { findGoodProxyTokens, type GoodProxyTokens, touchProxyTokens } from "./store.ts";
+import { findGoodProxyTokens, type GoodProxyTokens } from "./store.ts";
 
 /** How many frontdoors' tokens are kept in memory. */
 const cachedFrontdoors = 10_000;
@@ -28,7 +28,7 @@ export interface ProxyTokensRoom extends Room {
 /** Puts the proxy tokens of frontdoors together. */
 export function assembleProxyTokens(parts: ProxyTokenParts): ProxyTokensRoom {
   const { database, feed } = parts;
-  const uses = createLastUses(parts, "proxy tokens", touchProxyTokens);
+  const uses = createLastUses(parts, "proxy tokens", touchLastUses("proxy_tokens"));
   const cache = new InvalidatedCache<GoodProxyTokens>({
     feed,
     topics: ["frontdoor", "organization"],

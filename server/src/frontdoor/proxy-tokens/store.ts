@@ -1,7 +1,6 @@
 import type { Reader, Tx } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
 import type { ProxyTokenRow } from "../../db/schema.ts";
-import { clockSlackMs } from "../../lib/clock.ts";
 import { isUuid } from "../../lib/ids.ts";
 import type { ProxyToken } from "./proxy-token.ts";
 
@@ -84,29 +83,4 @@ export async function deleteProxyToken(
     .returningAll()
     .executeTakeFirst();
   return row && toProxyToken(row);
-}
-
-const touch = prepared((database, row: { id: string; atMs: number; aheadMs: number }) =>
-  database
-    .updateTable("proxy_tokens")
-    .set({ last_used_at: row.atMs })
-    .where("id", "=", row.id)
-    .where((eb) =>
-      eb.or([
-        eb("last_used_at", "is", null),
-        eb("last_used_at", "<", row.atMs),
-        eb("last_used_at", ">", row.aheadMs),
-      ]),
-    ),
-);
-
-/** Notes when tokens were last used; an older use changes nothing, unless a clock ran ahead. */
-export async function touchProxyTokens(
-  tx: Tx,
-  uses: readonly { readonly id: string; readonly at: Date }[],
-): Promise<void> {
-  for (const { id, at } of uses) {
-    const atMs = at.getTime();
-    await touch.run(tx, { id, atMs, aheadMs: atMs + clockSlackMs });
-  }
 }
