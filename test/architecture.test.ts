@@ -39,6 +39,7 @@ const rooms: Rooms = {
   organizations: ["lib", "assembly", "db", "changes", "principals", "audit"],
   "service-users": ["lib", "assembly", "db", "changes", "signatures", "principals", "audit", "organizations"],
   users: ["lib", "assembly", "config", "db", "changes", "principals", "audit", "organizations"],
+  invitations: ["lib", "assembly", "db", "changes", "principals", "audit", "organizations", "users"],
   tokens: [
     "lib",
     "http",
@@ -236,6 +237,7 @@ const rooms: Rooms = {
     "organizations",
     "service-users",
     "users",
+    "invitations",
     "tokens",
     "sessions",
     "passkeys",

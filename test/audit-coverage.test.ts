@@ -47,6 +47,9 @@ const changesNothing = new Set([
 const notByCall: readonly Action[] = [
   "user.prove_email", // by signing in anew, like the next
   "user.take_over",
+  "invitation.renew", // as it is created, ten minutes later
+  "invitation.decline", // as it is deleted, by the invited
+  "invitation.expire", // by the server itself
   "passkey.counter_regression",
   "sign_in.refuse",
   "credential.refuse",
@@ -507,6 +510,43 @@ const steps: readonly Step[] = [
     () => member(),
     () => ["member.remove", "user", kept.user],
   ),
+  manage(
+    "OrganizationService/CreateOrganizationInvitation",
+    () => ({ org_id: kept.org, user_ids: ["bob@example.org"] }),
+    () => ["invitation.create", "invitation", kept.invitation],
+    { ...inOrg, keep: ({ invitations }) => ({ invitation: invitations[0].id }) },
+  ),
+  manage(
+    "OrganizationService/DeleteOrganizationInvitation",
+    () => ({ org_id: kept.org, id: kept.invitation }),
+    () => ["invitation.delete", "invitation", kept.invitation],
+  ),
+  manage(
+    "OrganizationService/CreateOrganizationInvitation",
+    () => ({ org_id: kept.org, user_ids: [email] }),
+    () => ["invitation.create", "invitation", kept.invitation],
+    { ...inOrg, keep: ({ invitations }) => ({ invitation: invitations[0].id }) },
+  ),
+  {
+    call: "AuthService/AuthCallback",
+    run: signedIn(),
+    records: () => [["session.create", "session", kept.session]],
+    actor: asPerson,
+  },
+  {
+    call: "OrganizationService/AcceptOrganizationInvitation",
+    run: (extra) => {
+      const path = "/vestibule.v1.OrganizationService/AcceptOrganizationInvitation";
+      const message = { org_id: kept.org, id: kept.invitation };
+      return postJson(server, path, message, person.headers(extra));
+    },
+    records: () => [
+      ["invitation.accept", "invitation", kept.invitation],
+      ["member.add", "user", kept.user],
+    ],
+    actor: asPerson,
+    ...inOrg,
+  },
   manage(
     "ServiceUserService/UpdateServiceUser",
     () => ofMachine({ body: { metadata: { team: "x" } } }),

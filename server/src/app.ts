@@ -12,6 +12,7 @@ import { assembleDatabase } from "./db/assemble.ts";
 import { assembleEgress } from "./egress/assemble.ts";
 import { assembleFrontdoor } from "./frontdoor/assemble.ts";
 import { assembleGate } from "./gate/assemble.ts";
+import { assembleInvitations } from "./invitations/assemble.ts";
 import type { Clock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
 import type { Tracing } from "./lib/tracing.ts";
@@ -105,7 +106,8 @@ function addPrincipals(house: House, options: AppOptions, { notifier }: Ground) 
   const { database, feed, audit, secrets } = storage;
   const { publicUrl, adminEmails, limits, authentication } = config;
   const ground = { database, feed, audit, clock, log };
-  const organizations = house.add(assembleOrganizations({ ...ground, limits }));
+  const { creation } = config.organizations;
+  const organizations = house.add(assembleOrganizations({ ...ground, limits, creation }));
   const serviceUsers = house.add(
     assembleServiceUsers({
       ...ground,
@@ -144,7 +146,16 @@ function addPrincipals(house: House, options: AppOptions, { notifier }: Ground) 
       onUnlink: notifier.tellOfUnlinking,
     }),
   );
-  return { organizations, serviceUsers, people, passkeys, users };
+  const { invitations } = house.add(
+    assembleInvitations({
+      ...ground,
+      access: organizations.access,
+      limits,
+      adminEmails,
+      validitySeconds: config.invitations.validitySeconds,
+    }),
+  );
+  return { organizations, serviceUsers, people, passkeys, users, invitations };
 }
 
 /**

@@ -20,6 +20,7 @@ const credential = ["service_user_id", "title"] as const;
 const provider = ["frontdoor", "name", "type", "enabled", "revision"] as const;
 const frontend = ["frontdoor", "hostname", "providers"] as const;
 const proxyToken = ["frontdoor", "title"] as const;
+const invited = ["email", "role", "expires_at"] as const;
 const apiKey = ["frontdoor", "provider", "title", "expires_at"] as const;
 
 /** Every action, as `<noun>.<verb>`. Names are stable: people filter by them, and records are kept for months. */
@@ -48,9 +49,15 @@ export const actions = {
   "organization.enable": { target: "organization", org: true },
   "organization.disable": { target: "organization", org: true, more: ["because"] },
   "organization.delete": { target: "organization", org: true, details: ["name"] },
-  "member.add": { target: "user", org: true, details: ["role"] },
+  "member.add": { target: "user", org: true, details: ["role", "via"] },
   "member.set_role": { target: "user", org: true, details: ["role", "previous_role"] },
   "member.remove": { target: "user", org: true, more: ["because"] },
+  "invitation.create": { target: "invitation", org: true, details: invited },
+  "invitation.renew": { target: "invitation", org: true, details: invited },
+  "invitation.accept": { target: "invitation", org: true, details: ["email", "role", "invited_by"] },
+  "invitation.decline": { target: "invitation", org: true, details: ["email"] },
+  "invitation.delete": { target: "invitation", org: true, details: ["email"], more: ["because"] },
+  "invitation.expire": { target: "invitation", org: true, details: ["email"] },
   "project.create": { target: "project", org: true, details: ["name"] },
   "project.delete": { target: "project", org: true, details: ["name"] },
   "project.add_member": { target: ["user", "serviceuser"], org: true, details: ["project"] },

@@ -720,7 +720,7 @@ describeDatabases("sign-in", (under) => {
       const closed = await openSignIn(under.database, {
         clock,
         strategies,
-        signup: { mode: "domains", domains: ["allowed.example"] },
+        signup: { mode: "domains", domains: ["allowed.example"], byMembers: false },
       });
       const [gone, unknown] = [newEmail(), newEmail()];
       const { session } = await signInByMail(gone);
@@ -1087,7 +1087,7 @@ describeDatabases("sign-in", (under) => {
         const closed = await openSignIn(under.database, {
           clock,
           strategies,
-          signup: { mode, domains: mode === "domains" ? [domain] : [] },
+          signup: { mode, domains: mode === "domains" ? [domain] : [], byMembers: false },
           adminEmails: [`boss@${domain}`],
         });
         const people = ["ada", "bea", "boss"].map((name) => `${name}@${domain}`);
@@ -1139,7 +1139,7 @@ describeDatabases("sign-in", (under) => {
       const closed = await openSignIn(under.database, {
         clock,
         strategies,
-        signup: { mode, domains: mode === "domains" ? ["allowed.example"] : [] },
+        signup: { mode, domains: mode === "domains" ? ["allowed.example"] : [], byMembers: false },
         adminEmails: ["boss@other.example"],
       });
       await under.database.transaction(async (tx) => {

@@ -116,7 +116,12 @@ const sealKey = randomBytes(32);
 
 /** Puts sign-in together as the server does. */
 export async function openSignIn(database: OpenDatabase, options: OpenSignInOptions): Promise<SignInParts> {
-  const { clock, strategies, signup = { mode: "open", domains: [] }, adminEmails = [] } = options;
+  const {
+    clock,
+    strategies,
+    signup = { mode: "open", domains: [], byMembers: false },
+    adminEmails = [],
+  } = options;
   const parts = await openSessions(database, clock, adminEmails);
   const flows = new Flows({ database, sealer: createSealer([sealKey]), clock }, signInFlows);
   const limits = new MailboxLimits({

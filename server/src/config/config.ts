@@ -54,6 +54,8 @@ export interface Config {
   /** Absent unless the environment asks for traces. */
   readonly tracing: TracingConfig | undefined;
   readonly gate: GateConfig;
+  readonly organizations: OrganizationsConfig;
+  readonly invitations: InvitationsConfig;
   readonly authentication: AuthenticationConfig;
 }
 
@@ -205,6 +207,18 @@ export interface GateConfig {
   readonly reasonHeader: boolean;
 }
 
+/** Who may make organizations. */
+export interface OrganizationsConfig {
+  /** `everybody` are all people who have proven their address. */
+  readonly creation: "everybody" | "superusers";
+}
+
+/** Invitations into organizations. */
+export interface InvitationsConfig {
+  /** How long one can be accepted. */
+  readonly validitySeconds: number;
+}
+
 /** How machines and people prove who they are, and what they get for it. */
 export interface AuthenticationConfig {
   readonly session: SessionConfig;
@@ -299,6 +313,8 @@ export interface SignupConfig {
   readonly mode: "open" | "domains" | "invited";
   /** Lower case; not empty exactly when the mode is `domains`. */
   readonly domains: readonly string[];
+  /** Whether owners' invitations into their organizations admit as superusers' do. */
+  readonly byMembers: boolean;
 }
 
 /** One sign-in provider: OpenID Connect, or GitHub's plain OAuth 2. */

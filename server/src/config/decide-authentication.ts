@@ -122,7 +122,7 @@ function decideCredentials(
 }
 
 function decideSignup(given: Part<"signup">, problems: Problems): SignupConfig {
-  const { mode = "open", domains = [] } = given;
+  const { mode = "open", domains = [], by_members: byMembers = false } = given;
   const path = "authentication.signup";
   const isJudged = !problems.isRefused(`${path}.mode`) && !problems.isRefused(`${path}.domains`);
   if (isJudged && mode === "domains" && domains.length === 0) {
@@ -131,7 +131,10 @@ function decideSignup(given: Part<"signup">, problems: Problems): SignupConfig {
   if (isJudged && mode !== "domains" && domains.length > 0) {
     problems.refuse(`${path}.domains`, "must be left out unless the mode is domains");
   }
-  return { mode, domains };
+  if (isJudged && mode === "open" && byMembers) {
+    problems.refuse(`${path}.by_members`, "can be true only when the mode is domains or invited");
+  }
+  return { mode, domains, byMembers };
 }
 
 function decideHidden(

@@ -57,6 +57,8 @@ export function decide(settings: Settings, context: ConfigContext, problems: Pro
     },
     tracing: readTracing(context.env, context, problems),
     gate: { reasonHeader: settings.gate?.reason_header ?? false },
+    organizations: { creation: settings.organizations?.creation ?? "everybody" },
+    invitations: { validitySeconds: settings.invitations?.validity ?? 7 * 24 * 3600 },
     authentication: decideAuthentication(settings.authentication ?? {}, publicUrl, problems),
   };
 }

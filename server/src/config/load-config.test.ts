@@ -38,6 +38,8 @@ describe("where settings come from", () => {
       },
       log: { level: "info", format: "json" },
       gate: { reasonHeader: false },
+      organizations: { creation: "everybody" },
+      invitations: { validitySeconds: 604_800 },
       authentication: {
         session: {
           domain: undefined,
@@ -56,7 +58,7 @@ describe("where settings come from", () => {
         credentials: { validitySeconds: undefined, longestValiditySeconds: undefined },
         clockSkewSeconds: 60,
         assertions: "strict",
-        signup: { mode: "open", domains: [] },
+        signup: { mode: "open", domains: [], byMembers: false },
         plainCallbackUrl: "http://localhost:7400/auth/callback",
         callbackUrls: [],
         authorizedRedirectUrls: [],
@@ -422,9 +424,9 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
   ],
   [
     "a key in the wrong place",
-    { yaml: "validity: 1h" },
-    "validity: is not a setting; did you mean authentication.session.validity?",
-    ofSession("validity: 1h"),
+    { yaml: "same_site: lax" },
+    "same_site: is not a setting; did you mean authentication.session.same_site?",
+    ofSession("same_site: lax"),
   ],
   ["a key of no setting at all", { yaml: "spicedb: {}" }, "spicedb: is not a setting", {}],
   ["a key that JavaScript knows", { yaml: "__proto__: { listen: x }" }, "__proto__: is not a setting", {}],
@@ -578,6 +580,12 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
     ofAuthentication("signup: { mode: domains }"),
     "authentication.signup.domains: must name at least one domain",
     ofAuthentication("signup: { mode: domains, domains: [example.com] }"),
+  ],
+  [
+    "members' invitations for open signup",
+    ofAuthentication("signup: { by_members: true }"),
+    "authentication.signup.by_members: can be true only when the mode is domains or invited",
+    ofAuthentication("signup: { mode: invited, by_members: true }"),
   ],
   [
     "domains for open signup",

@@ -27,6 +27,8 @@ export interface Schema {
   identities: IdentityRow;
   passkeys: PasskeyRow;
   invitations: InvitationRow;
+  organization_invitations: OrganizationInvitationRow;
+  invitation_mails: InvitationMailRow;
   rolling_counts: RollingCountRow;
   known_clients: KnownClientRow;
   sent_codes: SentCodeRow;
@@ -311,6 +313,43 @@ export interface IdentityRow {
 export interface InvitationRow {
   email: string;
   created_at: number;
+}
+
+/** An address that is asked into an organization. */
+export interface OrganizationInvitationRow {
+  id: string;
+  org_id: string;
+  /** Lower case. */
+  email: string;
+  role: "owner" | "manager" | "viewer";
+  /** JSON list of ids. */
+  project_ids: string;
+  /** SHA-256 of what the link of its latest mail carries, base64url; null until there is one. */
+  token_hash: string | null;
+  /** Whose power it lives by. */
+  invited_by_type: "user" | "serviceuser";
+  invited_by_id: string;
+  /** 1 if a superuser sent it. */
+  by_superuser: 0 | 1;
+  created_at: number;
+  /** When the mail server took its latest mail; null while it has not. */
+  sent_at: number | null;
+  expires_at: number;
+  /** When its mail is to be sent, or sent again unless it was; null when nothing is to be. */
+  mail_due_at: number | null;
+  /** How often its latest mail was begun. */
+  mail_attempts: number;
+}
+
+/** A mail that was asked for, for its limits. */
+export interface InvitationMailRow {
+  id: string;
+  /** SHA-256 of the address, base64url. */
+  mailbox_hash: string;
+  /** Empty for an invitation to sign up. */
+  org_id: string;
+  sender_id: string;
+  at: number;
 }
 
 /** A code of an identity provider that has been sent to a token endpoint. */

@@ -15,7 +15,7 @@ import { findEnabledMemberships, findForemostOrganizationIds, findMemberRole } f
 import type { Organization } from "./organization.ts";
 import type { OwnershipLimit } from "./owners.ts";
 import { createFindVisibleProject, type FindVisibleProject, ProjectService } from "./project-service.ts";
-import { OrganizationService } from "./service.ts";
+import { OrganizationService, type OrganizationServiceOptions } from "./service.ts";
 import { findOrganization, findTenant } from "./store.ts";
 
 /** How many of a person's organizations an access token names at most. */
@@ -28,6 +28,7 @@ export interface OrganizationParts {
   readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly limits: OwnershipLimit;
+  readonly creation: OrganizationServiceOptions["creation"];
 }
 
 /** What others ask of organizations. */

@@ -73,10 +73,8 @@ export interface OrganizationServices {
   readonly projects: ProjectService;
 }
 
-/** `vestibule.v1.OrganizationService` over the rules of this room. */
-export function createOrganizationHandler(
-  services: OrganizationServices,
-): ServiceImpl<typeof OrganizationServiceSchema> {
+/** Organizations, members and projects of `vestibule.v1.OrganizationService`. */
+export function createOrganizationHandler(services: OrganizationServices) {
   const { organizations, members, projects } = services;
   return {
     async createOrganization({ body }, context) {
@@ -151,7 +149,7 @@ export function createOrganizationHandler(
       await projects.removeMember(requireCaller(context), ref, toProjectPrincipal(request));
       return {};
     },
-  };
+  } satisfies Partial<ServiceImpl<typeof OrganizationServiceSchema>>;
 }
 
 /** `vestibule.v1.FrontierService`: what only Frontier's clients ask. */

@@ -1,13 +1,14 @@
 /** Who is a member of an organization, and as what: the rules. */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
-import type { Database } from "../db/database.ts";
+import type { Database, Tx } from "../db/database.ts";
 import { orTaken } from "../db/errors.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../lib/page-token.ts";
 import type { Caller, Role, UserPrincipal } from "../principals/principal.ts";
 import { type Access, type GrantedAccess, requireGrantable, requireProven } from "./access.ts";
+import { deleteInvitationsBy } from "./invitation-store.ts";
 import * as store from "./member-store.ts";
 import type { Member, Membership } from "./organization.ts";
 import { keepingAnOwner, lockForGrant, type OwnershipLimit, requireRoomToOwn } from "./owners.ts";
@@ -76,7 +77,7 @@ export class MemberService {
           action: "member.add",
           target: userId,
           orgId,
-          details: { role },
+          details: { role, via: "superuser" },
         });
         const member = await store.findMember(tx, orgId, userId);
         if (member === undefined) throw new DomainError("USER_NOT_FOUND");
@@ -148,6 +149,7 @@ export class MemberService {
         orgId,
         details: { role, previous_role: before.role },
       });
+      if (role !== "owner") await this.#endInvitations(tx, caller, { org: orgId, userId }, "member.set_role");
       await this.#feed.append(tx, { topic: "user", subject: userId });
       return { ...before, role };
     });
@@ -170,7 +172,14 @@ export class MemberService {
         target: userId,
         orgId: organization.id,
       });
+      await this.#endInvitations(tx, caller, { org: organization.id, userId }, "member.remove");
       await this.#feed.append(tx, { topic: "user", subject: userId });
     });
+  }
+
+  /** Who is no owner any more has invited nobody. */
+  async #endInvitations(tx: Tx, caller: Caller, { org, userId }: MemberRef, because: string): Promise<void> {
+    const ended = await deleteInvitationsBy(tx, { type: "user", id: userId }, because, org);
+    for (const event of ended) await this.#audit.record(tx, caller, event);
   }
 }

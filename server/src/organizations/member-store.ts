@@ -194,6 +194,11 @@ export async function findMemberships(
   }));
 }
 
+/** Whether an organization has a member of an address, in lower case. */
+export async function hasMemberOf(reader: Reader, orgId: string, email: string): Promise<boolean> {
+  return (await members(reader, orgId).where("users.email", "=", email).executeTakeFirst()) !== undefined;
+}
+
 /** Members after a position, longest first. */
 export async function findMembers(
   reader: Reader,

@@ -74,7 +74,7 @@ export interface OwnershipLimit {
  */
 export async function requireRoomToOwn(
   tx: Tx,
-  caller: Principal,
+  caller: Pick<Principal, "superuser">,
   userId: string,
   { organizationsPerPerson }: OwnershipLimit,
 ): Promise<void> {

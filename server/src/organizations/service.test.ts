@@ -81,7 +81,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
       findMemberRole: (userId, orgId) => findMemberRole(database.reader, userId, orgId),
     });
     const limits = { organizationsPerPerson: 3 };
-    organizationParts = { database, feed, access, audit, clock, limits };
+    organizationParts = { database, feed, access, audit, clock, limits, creation: "everybody" };
     organizations = new OrganizationService(organizationParts);
     memberParts = { database, feed, access, audit, clock, limits };
     members = new MemberService(memberParts);
@@ -407,7 +407,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
         }
       }
       expect(new Set(refusals).size).toBe(1);
-      expect(refusals[0]).toMatch(/^CONSENT_NEEDED: .*ask a superuser to add them$/);
+      expect(refusals[0]).toMatch(/^CONSENT_NEEDED: .*invite them instead$/);
       await expect(members.add(founder, { ...ref, org: newName() }, "viewer")).rejects.toMatchObject({
         reason: "NOT_AUTHORIZED",
       });

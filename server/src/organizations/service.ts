@@ -38,6 +38,8 @@ export interface OrganizationServiceOptions {
   readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly limits: OwnershipLimit;
+  /** Whether people may make organizations, or superusers alone. */
+  readonly creation: "everybody" | "superusers";
 }
 
 /** Manages organizations. */
@@ -48,6 +50,7 @@ export class OrganizationService {
   readonly #audit: AuditTrail;
   readonly #clock: Clock;
   readonly #limits: OwnershipLimit;
+  readonly #creation: OrganizationServiceOptions["creation"];
 
   constructor(options: OrganizationServiceOptions) {
     this.#database = options.database;
@@ -56,17 +59,21 @@ export class OrganizationService {
     this.#audit = options.audit;
     this.#clock = options.clock;
     this.#limits = options.limits;
+    this.#creation = options.creation;
   }
 
   /**
    * Creates an organization; a person who creates one becomes its owner.
    *
-   * @throws DomainError NOT_AUTHORIZED for machines, ADDRESS_UNPROVEN, TOO_MANY_ORGANIZATIONS, NAME_TAKEN
+   * @throws DomainError NOT_AUTHORIZED for machines and as `organizations.creation` says, ADDRESS_UNPROVEN, TOO_MANY_ORGANIZATIONS, NAME_TAKEN
    */
   async create(caller: Caller, draft: OrganizationDraft): Promise<Organization> {
     const { principal } = caller;
     if (principal.type === "serviceuser" && !principal.superuser) {
       throw new DomainError("NOT_AUTHORIZED", { detail: "a service user belongs to one organization" });
+    }
+    if (this.#creation === "superusers" && !principal.superuser) {
+      throw new DomainError("NOT_AUTHORIZED", { detail: "organizations.creation is superusers" });
     }
     requireProven(principal);
     checkMetadata("body.metadata", draft.metadata);

@@ -8,13 +8,14 @@
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
-import type { Database } from "../db/database.ts";
+import type { Database, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { checkMetadata, type Metadata } from "../lib/metadata.ts";
 import { fromPageToken, type Page, toPage } from "../lib/page-token.ts";
 import { type Access, isAtLeast, requireGrantable, requireProven } from "../organizations/access.ts";
+import { deleteInvitationsBy } from "../organizations/invitation-store.ts";
 import { keepingAnOwner, lockForGrant } from "../organizations/owners.ts";
 import type { Caller, Role } from "../principals/principal.ts";
 import { getServiceUserIn, lockWritable, reads, type ServiceUserRef, writes } from "./access.ts";
@@ -148,6 +149,7 @@ export class ServiceUserService {
         ...toPlace(after),
         details: describePatch(before, patch),
       });
+      if (after.role !== "owner") await this.#endInvitations(tx, caller, after, "service_user.update");
       await this.#feed.append(tx, { topic: "service-user", subject: after.id });
       return after;
     });
@@ -169,6 +171,7 @@ export class ServiceUserService {
       await store.updateServiceUser(tx, after);
       const action = state === "enabled" ? "service_user.enable" : "service_user.disable";
       await this.#audit.record(tx, caller, { action, ...toPlace(after) });
+      if (state === "disabled") await this.#endInvitations(tx, caller, after, action);
       await this.#feed.append(tx, { topic: "service-user", subject: after.id });
       return after;
     });
@@ -194,8 +197,16 @@ export class ServiceUserService {
         ...toPlace(target),
         details: { title: target.title },
       });
+      await this.#endInvitations(tx, caller, target, "service_user.delete");
       await this.#feed.append(tx, { topic: "service-user", subject: target.id });
     });
+  }
+
+  /** What is no owner any more, or gone, has invited nobody. */
+  async #endInvitations(tx: Tx, caller: Caller, target: ServiceUser, because: string): Promise<void> {
+    const { id, orgId } = target;
+    const ended = await deleteInvitationsBy(tx, { type: "serviceuser", id }, because, orgId);
+    for (const event of ended) await this.#audit.record(tx, caller, event);
   }
 }
 

@@ -13,6 +13,7 @@ import type { Database, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
+import { deleteInvitationsBy } from "../organizations/invitation-store.ts";
 import { findOrganizationIds } from "../organizations/member-store.ts";
 import { findLeftOwnerless, refuseOwnerless } from "../organizations/owners.ts";
 import { type Caller, requireSuperuser } from "../principals/principal.ts";
@@ -123,6 +124,7 @@ export class UserService {
               ...(ownerless.length > 0 && { details: { ownerless_org_ids: ownerless.join(",") } }),
             },
       );
+      if (state === "disabled") await this.#endInvitations(tx, caller, id, "user.disable");
       await this.#feed.append(tx, { topic: "user", subject: id }, ...ended);
       return user;
     });
@@ -139,7 +141,13 @@ export class UserService {
       const { ownerless } = await findLeftOwnerless(tx, orgIds, () => store.deleteUser(tx, id));
       await refuseOwnerless(tx, ownerless);
       await this.#audit.record(tx, caller, { action: "user.delete", target: id });
+      await this.#endInvitations(tx, caller, id, "user.delete");
       await this.#feed.append(tx, { topic: "user", subject: id });
     });
+  }
+
+  async #endInvitations(tx: Tx, caller: Caller, id: string, because: string): Promise<void> {
+    const ended = await deleteInvitationsBy(tx, { type: "user", id }, because);
+    for (const event of ended) await this.#audit.record(tx, caller, event);
   }
 }

@@ -111,10 +111,14 @@ export async function updateUserState(
   return row && toUser(row);
 }
 
-/** Removes a user with their memberships and the invitation of their address; false when there is none. */
+/** Removes a user with their memberships and the invitations of their address; false when there is none. */
 export async function deleteUser(tx: Tx, id: string): Promise<boolean> {
   await tx
     .deleteFrom("invitations")
+    .where("email", "in", (user) => user.selectFrom("users").select("email").where("id", "=", id))
+    .execute();
+  await tx
+    .deleteFrom("organization_invitations")
     .where("email", "in", (user) => user.selectFrom("users").select("email").where("id", "=", id))
     .execute();
   await tx

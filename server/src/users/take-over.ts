@@ -11,6 +11,7 @@ import type { AuditEvent } from "../audit/audit.ts";
 import type { Change } from "../changes/topics.ts";
 import type { Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
+import { deleteInvitationsBy } from "../organizations/invitation-store.ts";
 import { deleteMember, findOrganizationIds } from "../organizations/member-store.ts";
 import { defaultOrganizationName, type Organization } from "../organizations/organization.ts";
 import { findLeftOwnerless } from "../organizations/owners.ts";
@@ -69,6 +70,7 @@ export async function takeOver(tx: Tx, user: User, parts: TakeOverParts): Promis
     const organization = await updateOrganizationState(tx, orgId, "disabled", now);
     if (organization !== undefined) disabled.push(organization);
   }
+  const uninvited = await deleteInvitationsBy(tx, { type: "user", id: user.id }, "user.take_over");
   await store.markEmailProven(tx, user.id, now);
   const takenOver: TakeOver = {
     email: user.email,
@@ -79,7 +81,7 @@ export async function takeOver(tx: Tx, user: User, parts: TakeOverParts): Promis
   };
   return {
     user: { ...user, emailProven: true, updatedAt: now },
-    events: toEvents(user.id, takenOver, orgIds, ended.length),
+    events: [...toEvents(user.id, takenOver, orgIds, ended.length), ...uninvited],
     changes: [
       ...ended,
       { topic: "user", subject: user.id },

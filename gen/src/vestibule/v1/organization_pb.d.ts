@@ -241,3 +241,143 @@ export declare type Project = Message<"vestibule.v1.Project"> & {
  */
 export declare const ProjectSchema: GenMessage<Project>;
 
+/**
+ * Who asked somebody into an organization.
+ *
+ * @generated from message vestibule.v1.Inviter
+ */
+export declare type Inviter = Message<"vestibule.v1.Inviter"> & {
+  /**
+   * `app/user` or `app/serviceuser`, as in the `sub_type` claim.
+   *
+   * @generated from field: string type = 1;
+   */
+  type: string;
+
+  /**
+   * The user's or service user's id.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * A person's address, or a service user's title.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+};
+
+/**
+ * Describes the message vestibule.v1.Inviter.
+ * Use `create(InviterSchema)` to create a new message.
+ */
+export declare const InviterSchema: GenMessage<Inviter>;
+
+/**
+ * Somebody who is asked into an organization, by their address.
+ *
+ * @generated from message vestibule.v1.Invitation
+ */
+export declare type Invitation = Message<"vestibule.v1.Invitation"> & {
+  /**
+   * UUIDv7; the same when it is renewed.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The address, lower case. Frontier's name for it: it is no user's id.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * Id of the organization.
+   *
+   * @generated from field: string org_id = 3;
+   */
+  orgId: string;
+
+  /**
+   * Always empty: there are no groups here.
+   *
+   * @generated from field: repeated string group_ids = 4;
+   */
+  groupIds: string[];
+
+  /**
+   * Always empty.
+   *
+   * @generated from field: google.protobuf.Struct metadata = 5;
+   */
+  metadata?: JsonObject | undefined;
+
+  /**
+   * When the address was first asked.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 6;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * Until when it can be accepted. It is listed for seven days more.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 7;
+   */
+  expiresAt?: Timestamp | undefined;
+
+  /**
+   * The role, as Frontier names it: `app_organization_viewer`,
+   * `app_organization_manager` or `app_organization_owner`.
+   *
+   * @generated from field: repeated string role_ids = 8;
+   */
+  roleIds: string[];
+
+  /**
+   * `viewer`, `manager` or `owner`: what accepting makes of the invited.
+   *
+   * @generated from field: string role = 100;
+   */
+  role: string;
+
+  /**
+   * Who sent it, or renewed it last.
+   *
+   * @generated from field: vestibule.v1.Inviter invited_by = 101;
+   */
+  invitedBy?: Inviter | undefined;
+
+  /**
+   * When the mail server took the mail; absent while it has not. Renewed, it
+   * is absent until the new mail is on its way.
+   *
+   * @generated from field: google.protobuf.Timestamp sent_at = 102;
+   */
+  sentAt?: Timestamp | undefined;
+
+  /**
+   * `pending` or `expired`.
+   *
+   * @generated from field: string state = 103;
+   */
+  state: string;
+
+  /**
+   * Ids of the projects that accepting lets the invited into as well.
+   *
+   * @generated from field: repeated string project_ids = 104;
+   */
+  projectIds: string[];
+};
+
+/**
+ * Describes the message vestibule.v1.Invitation.
+ * Use `create(InvitationSchema)` to create a new message.
+ */
+export declare const InvitationSchema: GenMessage<Invitation>;
+

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
-import type { Member, Organization, OrganizationRequestBody, Project } from "./organization_pb.js";
+import type { Invitation, Member, Organization, OrganizationRequestBody, Project } from "./organization_pb.js";
 
 /**
  * Describes the file vestibule/v1/organization_service.proto.
@@ -744,6 +744,361 @@ export declare type RemoveProjectMemberResponse = Message<"vestibule.v1.RemovePr
 export declare const RemoveProjectMemberResponseSchema: GenMessage<RemoveProjectMemberResponse>;
 
 /**
+ * Request of CreateOrganizationInvitation.
+ *
+ * @generated from message vestibule.v1.CreateOrganizationInvitationRequest
+ */
+export declare type CreateOrganizationInvitationRequest = Message<"vestibule.v1.CreateOrganizationInvitationRequest"> & {
+  /**
+   * The organization, by id or name.
+   *
+   * @generated from field: string org_id = 1;
+   */
+  orgId: string;
+
+  /**
+   * Addresses, in any case: 1 to 10. Frontier's name for them.
+   *
+   * @generated from field: repeated string user_ids = 2;
+   */
+  userIds: string[];
+
+  /**
+   * There are no groups here: must be empty.
+   *
+   * @generated from field: repeated string group_ids = 3;
+   */
+  groupIds: string[];
+
+  /**
+   * At most one role by Frontier's name: `app_organization_viewer`,
+   * `app_organization_manager` or `app_organization_owner`. Instead of `role`.
+   *
+   * @generated from field: repeated string role_ids = 4;
+   */
+  roleIds: string[];
+
+  /**
+   * `viewer` (if empty), `manager` or `owner`.
+   *
+   * @generated from field: string role = 100;
+   */
+  role: string;
+
+  /**
+   * Projects of the organization to let the invited into, by id or name: at
+   * most 20.
+   *
+   * @generated from field: repeated string project_ids = 101;
+   */
+  projectIds: string[];
+};
+
+/**
+ * Describes the message vestibule.v1.CreateOrganizationInvitationRequest.
+ * Use `create(CreateOrganizationInvitationRequestSchema)` to create a new message.
+ */
+export declare const CreateOrganizationInvitationRequestSchema: GenMessage<CreateOrganizationInvitationRequest>;
+
+/**
+ * Answer of CreateOrganizationInvitation.
+ *
+ * @generated from message vestibule.v1.CreateOrganizationInvitationResponse
+ */
+export declare type CreateOrganizationInvitationResponse = Message<"vestibule.v1.CreateOrganizationInvitationResponse"> & {
+  /**
+   * In the order of the addresses.
+   *
+   * @generated from field: repeated vestibule.v1.Invitation invitations = 1;
+   */
+  invitations: Invitation[];
+};
+
+/**
+ * Describes the message vestibule.v1.CreateOrganizationInvitationResponse.
+ * Use `create(CreateOrganizationInvitationResponseSchema)` to create a new message.
+ */
+export declare const CreateOrganizationInvitationResponseSchema: GenMessage<CreateOrganizationInvitationResponse>;
+
+/**
+ * Request of ListOrganizationInvitations.
+ *
+ * @generated from message vestibule.v1.ListOrganizationInvitationsRequest
+ */
+export declare type ListOrganizationInvitationsRequest = Message<"vestibule.v1.ListOrganizationInvitationsRequest"> & {
+  /**
+   * The organization, by id or name.
+   *
+   * @generated from field: string org_id = 1;
+   */
+  orgId: string;
+
+  /**
+   * Only the invitation of this address, in any case; empty for all.
+   *
+   * @generated from field: string user_id = 2;
+   */
+  userId: string;
+
+  /**
+   * How many at most: 1 to 200, 50 if 0.
+   *
+   * @generated from field: int32 page_size = 100;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 101;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message vestibule.v1.ListOrganizationInvitationsRequest.
+ * Use `create(ListOrganizationInvitationsRequestSchema)` to create a new message.
+ */
+export declare const ListOrganizationInvitationsRequestSchema: GenMessage<ListOrganizationInvitationsRequest>;
+
+/**
+ * Answer of ListOrganizationInvitations.
+ *
+ * @generated from message vestibule.v1.ListOrganizationInvitationsResponse
+ */
+export declare type ListOrganizationInvitationsResponse = Message<"vestibule.v1.ListOrganizationInvitationsResponse"> & {
+  /**
+   * Oldest first.
+   *
+   * @generated from field: repeated vestibule.v1.Invitation invitations = 1;
+   */
+  invitations: Invitation[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 100;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message vestibule.v1.ListOrganizationInvitationsResponse.
+ * Use `create(ListOrganizationInvitationsResponseSchema)` to create a new message.
+ */
+export declare const ListOrganizationInvitationsResponseSchema: GenMessage<ListOrganizationInvitationsResponse>;
+
+/**
+ * Request of GetOrganizationInvitation.
+ *
+ * @generated from message vestibule.v1.GetOrganizationInvitationRequest
+ */
+export declare type GetOrganizationInvitationRequest = Message<"vestibule.v1.GetOrganizationInvitationRequest"> & {
+  /**
+   * The invitation's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The organization, by id or name.
+   *
+   * @generated from field: string org_id = 2;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.GetOrganizationInvitationRequest.
+ * Use `create(GetOrganizationInvitationRequestSchema)` to create a new message.
+ */
+export declare const GetOrganizationInvitationRequestSchema: GenMessage<GetOrganizationInvitationRequest>;
+
+/**
+ * Answer of GetOrganizationInvitation.
+ *
+ * @generated from message vestibule.v1.GetOrganizationInvitationResponse
+ */
+export declare type GetOrganizationInvitationResponse = Message<"vestibule.v1.GetOrganizationInvitationResponse"> & {
+  /**
+   * As it is.
+   *
+   * @generated from field: vestibule.v1.Invitation invitation = 1;
+   */
+  invitation?: Invitation | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.GetOrganizationInvitationResponse.
+ * Use `create(GetOrganizationInvitationResponseSchema)` to create a new message.
+ */
+export declare const GetOrganizationInvitationResponseSchema: GenMessage<GetOrganizationInvitationResponse>;
+
+/**
+ * Request of DeleteOrganizationInvitation.
+ *
+ * @generated from message vestibule.v1.DeleteOrganizationInvitationRequest
+ */
+export declare type DeleteOrganizationInvitationRequest = Message<"vestibule.v1.DeleteOrganizationInvitationRequest"> & {
+  /**
+   * The invitation's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The organization, by id or name.
+   *
+   * @generated from field: string org_id = 2;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.DeleteOrganizationInvitationRequest.
+ * Use `create(DeleteOrganizationInvitationRequestSchema)` to create a new message.
+ */
+export declare const DeleteOrganizationInvitationRequestSchema: GenMessage<DeleteOrganizationInvitationRequest>;
+
+/**
+ * Answer of DeleteOrganizationInvitation.
+ *
+ * @generated from message vestibule.v1.DeleteOrganizationInvitationResponse
+ */
+export declare type DeleteOrganizationInvitationResponse = Message<"vestibule.v1.DeleteOrganizationInvitationResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.DeleteOrganizationInvitationResponse.
+ * Use `create(DeleteOrganizationInvitationResponseSchema)` to create a new message.
+ */
+export declare const DeleteOrganizationInvitationResponseSchema: GenMessage<DeleteOrganizationInvitationResponse>;
+
+/**
+ * Request of ListCurrentUserInvitations.
+ *
+ * @generated from message vestibule.v1.ListCurrentUserInvitationsRequest
+ */
+export declare type ListCurrentUserInvitationsRequest = Message<"vestibule.v1.ListCurrentUserInvitationsRequest"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.ListCurrentUserInvitationsRequest.
+ * Use `create(ListCurrentUserInvitationsRequestSchema)` to create a new message.
+ */
+export declare const ListCurrentUserInvitationsRequestSchema: GenMessage<ListCurrentUserInvitationsRequest>;
+
+/**
+ * Answer of ListCurrentUserInvitations.
+ *
+ * @generated from message vestibule.v1.ListCurrentUserInvitationsResponse
+ */
+export declare type ListCurrentUserInvitationsResponse = Message<"vestibule.v1.ListCurrentUserInvitationsResponse"> & {
+  /**
+   * Oldest first, at most 200.
+   *
+   * @generated from field: repeated vestibule.v1.Invitation invitations = 1;
+   */
+  invitations: Invitation[];
+
+  /**
+   * The organizations that they are to, each once: id, name, title and state.
+   *
+   * @generated from field: repeated vestibule.v1.Organization orgs = 2;
+   */
+  orgs: Organization[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListCurrentUserInvitationsResponse.
+ * Use `create(ListCurrentUserInvitationsResponseSchema)` to create a new message.
+ */
+export declare const ListCurrentUserInvitationsResponseSchema: GenMessage<ListCurrentUserInvitationsResponse>;
+
+/**
+ * Request of ListUserInvitations.
+ *
+ * @generated from message vestibule.v1.ListUserInvitationsRequest
+ */
+export declare type ListUserInvitationsRequest = Message<"vestibule.v1.ListUserInvitationsRequest"> & {
+  /**
+   * The user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message vestibule.v1.ListUserInvitationsRequest.
+ * Use `create(ListUserInvitationsRequestSchema)` to create a new message.
+ */
+export declare const ListUserInvitationsRequestSchema: GenMessage<ListUserInvitationsRequest>;
+
+/**
+ * Answer of ListUserInvitations.
+ *
+ * @generated from message vestibule.v1.ListUserInvitationsResponse
+ */
+export declare type ListUserInvitationsResponse = Message<"vestibule.v1.ListUserInvitationsResponse"> & {
+  /**
+   * Oldest first, at most 200.
+   *
+   * @generated from field: repeated vestibule.v1.Invitation invitations = 1;
+   */
+  invitations: Invitation[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListUserInvitationsResponse.
+ * Use `create(ListUserInvitationsResponseSchema)` to create a new message.
+ */
+export declare const ListUserInvitationsResponseSchema: GenMessage<ListUserInvitationsResponse>;
+
+/**
+ * Request of AcceptOrganizationInvitation.
+ *
+ * @generated from message vestibule.v1.AcceptOrganizationInvitationRequest
+ */
+export declare type AcceptOrganizationInvitationRequest = Message<"vestibule.v1.AcceptOrganizationInvitationRequest"> & {
+  /**
+   * The invitation's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The organization, by id or name.
+   *
+   * @generated from field: string org_id = 2;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.AcceptOrganizationInvitationRequest.
+ * Use `create(AcceptOrganizationInvitationRequestSchema)` to create a new message.
+ */
+export declare const AcceptOrganizationInvitationRequestSchema: GenMessage<AcceptOrganizationInvitationRequest>;
+
+/**
+ * Answer of AcceptOrganizationInvitation.
+ *
+ * @generated from message vestibule.v1.AcceptOrganizationInvitationResponse
+ */
+export declare type AcceptOrganizationInvitationResponse = Message<"vestibule.v1.AcceptOrganizationInvitationResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.AcceptOrganizationInvitationResponse.
+ * Use `create(AcceptOrganizationInvitationResponseSchema)` to create a new message.
+ */
+export declare const AcceptOrganizationInvitationResponseSchema: GenMessage<AcceptOrganizationInvitationResponse>;
+
+/**
  * Organizations, who is a member of them, and their projects.
  *
  * Every method needs a credential. Roles are `owner` > `manager` > `viewer`:
@@ -954,6 +1309,107 @@ export declare const OrganizationService: GenService<{
     methodKind: "unary";
     input: typeof RemoveProjectMemberRequestSchema;
     output: typeof RemoveProjectMemberResponseSchema;
+  },
+  /**
+   * Asks people into the organization by mail; whoever accepts becomes a
+   * member. Owners may, also those that are service users.
+   *
+   * All addresses are invited, or none. One that is invited already is renewed
+   * under its id: role, projects, sender and expiry are as asked now, and the
+   * link of the mail before is dead. The mails go out after the answer, and are
+   * tried again for as long as the mail server does not take them. An invitation
+   * works for `invitations.validity` (7 days), and no longer than its sender is
+   * an owner, enabled: it is gone with their role, not only refused.
+   *
+   * Errors: `invalid_argument` "Invalid email"; `already_exists` for the address
+   * of a member; `not_found` for an unknown project; `failed_precondition`
+   * ADDRESS_UNPROVEN; `resource_exhausted` with the time to wait beyond 100
+   * pending ones of the organization, 50 a day by it or by one sender, and for
+   * one mailbox, whoever asks, one in ten minutes and 5 a day. Superusers have
+   * the limits of the mailbox alone. No answer tells whether an address has an
+   * account.
+   *
+   * @generated from rpc vestibule.v1.OrganizationService.CreateOrganizationInvitation
+   */
+  createOrganizationInvitation: {
+    methodKind: "unary";
+    input: typeof CreateOrganizationInvitationRequestSchema;
+    output: typeof CreateOrganizationInvitationResponseSchema;
+  },
+  /**
+   * Lists an organization's invitations, oldest first, those that expired in
+   * the last seven days among them. Managers may.
+   *
+   * @generated from rpc vestibule.v1.OrganizationService.ListOrganizationInvitations
+   */
+  listOrganizationInvitations: {
+    methodKind: "unary";
+    input: typeof ListOrganizationInvitationsRequestSchema;
+    output: typeof ListOrganizationInvitationsResponseSchema;
+  },
+  /**
+   * Reads an invitation. Managers may, and whoever has proven the address that
+   * is invited. Errors: `not_found`.
+   *
+   * @generated from rpc vestibule.v1.OrganizationService.GetOrganizationInvitation
+   */
+  getOrganizationInvitation: {
+    methodKind: "unary";
+    input: typeof GetOrganizationInvitationRequestSchema;
+    output: typeof GetOrganizationInvitationResponseSchema;
+  },
+  /**
+   * Withdraws an invitation, as an owner, or declines it, as whoever has proven
+   * the address that is invited. Its link is dead. Errors: `not_found`, also
+   * once it was accepted.
+   *
+   * @generated from rpc vestibule.v1.OrganizationService.DeleteOrganizationInvitation
+   */
+  deleteOrganizationInvitation: {
+    methodKind: "unary";
+    input: typeof DeleteOrganizationInvitationRequestSchema;
+    output: typeof DeleteOrganizationInvitationResponseSchema;
+  },
+  /**
+   * Lists the invitations of the caller's address, if they have proven it.
+   *
+   * @generated from rpc vestibule.v1.OrganizationService.ListCurrentUserInvitations
+   */
+  listCurrentUserInvitations: {
+    methodKind: "unary";
+    input: typeof ListCurrentUserInvitationsRequestSchema;
+    output: typeof ListCurrentUserInvitationsResponseSchema;
+  },
+  /**
+   * Lists the invitations of a user's address. Needs a superuser.
+   * Errors: `not_found` for an unknown user.
+   *
+   * @generated from rpc vestibule.v1.OrganizationService.ListUserInvitations
+   */
+  listUserInvitations: {
+    methodKind: "unary";
+    input: typeof ListUserInvitationsRequestSchema;
+    output: typeof ListUserInvitationsResponseSchema;
+  },
+  /**
+   * Makes the caller a member, with the role and the projects of the
+   * invitation, in one transaction: of any number of calls at once one
+   * succeeds. Needs a person's own session, with the invited address, proven;
+   * the link of the mail accepts nothing. Who is a member already keeps their
+   * role. Projects that are gone by now are left out. Nothing else of the
+   * account changes.
+   *
+   * Errors: `not_found` "invitation not found" for another's, an unproven
+   * address's or one that is gone; `invalid_argument` "invitation expired";
+   * `failed_precondition` while the organization is disabled;
+   * `resource_exhausted` for an owner-to-be who owns as many as they may.
+   *
+   * @generated from rpc vestibule.v1.OrganizationService.AcceptOrganizationInvitation
+   */
+  acceptOrganizationInvitation: {
+    methodKind: "unary";
+    input: typeof AcceptOrganizationInvitationRequestSchema;
+    output: typeof AcceptOrganizationInvitationResponseSchema;
   },
 }>;
 

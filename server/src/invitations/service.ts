@@ -1,0 +1,409 @@
+/**
+ * Invitations into organizations: the rules.
+ *
+ * An owner names an address, and a mail goes there; whoever has proven that
+ * address accepts, in a session of their own. What the mail's link carries
+ * shows the invitation and grants nothing: it may have been forwarded, or read
+ * by a machine. An invitation lives by its sender's power, which is asked once
+ * more when it is accepted. To everybody but its organization and its addressee
+ * there is no invitation.
+ */
+import type { AuditTrail } from "../audit/audit.ts";
+import type { ChangeFeed } from "../changes/feed.ts";
+import type { Database, Tx } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
+import { newId } from "../lib/ids.ts";
+import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
+import { isSecretOf } from "../lib/secrets.ts";
+import { type Access, requireGrantable, requireProven } from "../organizations/access.ts";
+import { type Invitation, powerOf, stateOf } from "../organizations/invitation.ts";
+import * as store from "../organizations/invitation-store.ts";
+import { findMemberRole, hasMemberOf, insertMember, lockPerson } from "../organizations/member-store.ts";
+import { lockForGrant, type OwnershipLimit, requireRoomToOwn } from "../organizations/owners.ts";
+import { findProject, insertProjectMember } from "../organizations/project-store.ts";
+import { lockOrganization } from "../organizations/store.ts";
+import type { Caller, Principal, Role } from "../principals/principal.ts";
+import { toEmail } from "../users/email.ts";
+import { findUser, lockUser } from "../users/store.ts";
+import type { User } from "../users/user.ts";
+import { takeMails } from "./mail-limits.ts";
+
+/** Who is asked into which organization, and as what. */
+export interface InvitationRequest {
+  /** The organization's id or name. */
+  readonly org: string;
+  /** In any case. */
+  readonly emails: readonly string[];
+  readonly role: Role;
+  /** Ids or names of projects of the organization. */
+  readonly projects: readonly string[];
+}
+
+/** An invitation, as a request names it. */
+export interface InvitationRef {
+  /** The organization's id or name; absent where the caller's address says enough. */
+  readonly org?: string;
+  readonly id: string;
+}
+
+/** Parts that invitations stand on. */
+export interface InvitationServiceOptions {
+  readonly database: Database;
+  readonly feed: Pick<ChangeFeed, "append">;
+  readonly access: Access;
+  readonly audit: AuditTrail;
+  readonly clock: Clock;
+  readonly limits: OwnershipLimit;
+  /** How long an invitation works. */
+  readonly validitySeconds: number;
+  /** Lower case. */
+  readonly adminEmails: readonly string[];
+  /** Has the mails sent that are due. Never throws, and waits for nothing. */
+  readonly onDue: () => void;
+}
+
+const governs = { role: "owner", writes: true } as const;
+const manages = { role: "manager", writes: false } as const;
+
+/** How many invitations of an organization may be pending. */
+const mostPending = 100;
+
+/** How many invitations of one address are listed. */
+const listedPerAddress = 200;
+
+/** @see the head of this file */
+export class InvitationService {
+  readonly #options: InvitationServiceOptions;
+
+  constructor(options: InvitationServiceOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Invites all of the addresses, or none. One that is invited already is
+   * renewed: same id, all else as asked now, and its link is dead.
+   *
+   * @returns in the order of the addresses, each once.
+   * @throws DomainError NOT_AUTHORIZED, ADDRESS_UNPROVEN, INVALID_EMAIL, ALREADY_MEMBER, PROJECT_NOT_FOUND,
+   *   TOO_MANY_INVITATIONS
+   */
+  async create(caller: Caller, request: InvitationRequest): Promise<Invitation[]> {
+    const { role } = request;
+    const emails = [...new Set(request.emails.map(getEmail))];
+    return await this.#write(caller, request.org, role, async (tx, orgId) => {
+      const projectIds = await findProjectIds(tx, orgId, request.projects);
+      return emails.map((email) => ({ email, role, projectIds }));
+    });
+  }
+
+  /**
+   * Asks the same of the same address anew: another link, and all of the time.
+   *
+   * @throws DomainError NOT_AUTHORIZED, ADDRESS_UNPROVEN, INVITATION_NOT_FOUND, ALREADY_MEMBER, TOO_MANY_INVITATIONS
+   */
+  async renew(caller: Caller, ref: Required<InvitationRef>): Promise<Invitation> {
+    const [renewed] = await this.#write(caller, ref.org, "viewer", async (tx, orgId, granted) => {
+      const found = await getInvitation(tx, ref.id, orgId);
+      requireGrantable(granted, found.role);
+      return [found];
+    });
+    if (renewed === undefined) throw notFound();
+    return renewed;
+  }
+
+  /** Oldest first, of one address if given. @throws DomainError NOT_AUTHORIZED */
+  async list(
+    caller: Caller,
+    { org, email = "" }: { readonly org: string; readonly email?: string },
+    page: PageRequest,
+  ): Promise<Page<Invitation>> {
+    const { organization } = await this.#options.access.require(caller.principal, org, manages);
+    const asked = email.toLowerCase();
+    const list = ["ListOrganizationInvitations", organization.id, asked];
+    const filter = asked === "" ? {} : { email: asked };
+    return await toPageById(list, page, (range) =>
+      store.findInvitations(this.#options.database.reader, organization.id, { ...filter, ...range }),
+    );
+  }
+
+  /** Those of the caller's own address, oldest first; none of one that nobody has proven. */
+  async listForAddress({ principal }: Caller): Promise<Invitation[]> {
+    const { reader } = this.#options.database;
+    const user = principal.type === "user" ? await findUser(reader, principal.id) : undefined;
+    return user?.emailProven ? await store.findInvitationsTo(reader, user.email, listedPerAddress) : [];
+  }
+
+  /** Those of a user's address. @throws DomainError NOT_AUTHORIZED unless the caller is a superuser, USER_NOT_FOUND */
+  async listForUser({ principal }: Caller, userId: string): Promise<Invitation[]> {
+    if (!principal.superuser) throw new DomainError("NOT_AUTHORIZED", { detail: "needs a superuser" });
+    const { reader } = this.#options.database;
+    const user = await findUser(reader, userId.toLowerCase());
+    if (user === undefined) throw new DomainError("USER_NOT_FOUND");
+    return await store.findInvitationsTo(reader, user.email, listedPerAddress);
+  }
+
+  /** For managers and for the invited. @throws DomainError NOT_AUTHORIZED, INVITATION_NOT_FOUND */
+  async get(caller: Caller, ref: Required<InvitationRef>): Promise<Invitation> {
+    const own = await this.findOwn(caller, ref.id);
+    if (own !== undefined && isOf(own, ref)) return own;
+    const { organization } = await this.#options.access.require(caller.principal, ref.org, manages);
+    return await getInvitation(this.#options.database.reader, ref.id, organization.id);
+  }
+
+  /** An invitation of the caller's own, proven address. */
+  async findOwn({ principal }: Caller, id: string): Promise<Invitation | undefined> {
+    if (principal.type !== "user") return undefined;
+    const { reader } = this.#options.database;
+    const user = await findUser(reader, principal.id);
+    const found = await store.findInvitation(reader, id);
+    return user !== undefined && found !== undefined && isTo(found, user) ? found : undefined;
+  }
+
+  /**
+   * What the link in the mail shows, to whoever has it. Undefined for a link
+   * that another has taken the place of.
+   */
+  async findByLink(id: string, token: string): Promise<Invitation | undefined> {
+    const { reader } = this.#options.database;
+    const found = await store.findInvitation(reader, id);
+    const tokenHash = found && (await store.findTokenHash(reader, found.id));
+    return isSecretOf(token, tokenHash) ? found : undefined;
+  }
+
+  /** Takes an invitation back. @throws DomainError NOT_AUTHORIZED, INVITATION_NOT_FOUND */
+  async withdraw(caller: Caller, ref: Required<InvitationRef>): Promise<void> {
+    const { access, database, audit } = this.#options;
+    const { organization } = await access.require(caller.principal, ref.org, governs);
+    await database.transaction(async (tx) => {
+      await lockForGrant(tx, caller.principal, organization.id, governs.role);
+      const { id, orgId, email } = await getInvitation(tx, ref.id, organization.id);
+      if (!(await store.deleteInvitation(tx, id))) throw notFound();
+      await audit.record(tx, caller, { action: "invitation.delete", target: id, orgId, details: { email } });
+    });
+  }
+
+  /** Removes an invitation of the caller's own, proven address. @throws DomainError INVITATION_NOT_FOUND */
+  async decline(caller: Caller, ref: InvitationRef): Promise<void> {
+    const { database, audit } = this.#options;
+    await database.transaction(async (tx) => {
+      const { invitation } = await this.#lockOwn(tx, caller.principal, ref);
+      const { id, orgId, email } = invitation;
+      await store.deleteInvitation(tx, id);
+      await audit.record(tx, caller, { action: "invitation.decline", target: id, orgId, details: { email } });
+    });
+  }
+
+  /** Withdraws or declines, whichever the caller may. @throws DomainError NOT_AUTHORIZED, INVITATION_NOT_FOUND */
+  async delete(caller: Caller, ref: Required<InvitationRef>): Promise<void> {
+    const own = await this.findOwn(caller, ref.id);
+    if (own !== undefined && isOf(own, ref)) await this.decline(caller, ref);
+    else await this.withdraw(caller, ref);
+  }
+
+  /**
+   * Makes the caller a member; one that is already keeps their role. Members
+   * are made of people in a session of their own alone.
+   *
+   * @throws DomainError NOT_AUTHORIZED, INVITATION_NOT_FOUND, INVITATION_EXPIRED, ORGANIZATION_DISABLED,
+   *   TOO_MANY_ORGANIZATIONS
+   */
+  async accept(caller: Caller, ref: InvitationRef): Promise<Invitation> {
+    const { database, audit, feed, clock, limits } = this.#options;
+    const { principal } = caller;
+    if (principal.credentialKind !== "session") {
+      throw new DomainError("NOT_AUTHORIZED", { detail: "needs a session" });
+    }
+    return await database.transaction(async (tx) => {
+      const now = clock.now();
+      const { invitation, user, power } = await this.#lockOwn(tx, principal, ref);
+      const { id, orgId, email, role, invitedBy } = invitation;
+      if (stateOf(invitation, now) === "expired") throw new DomainError("INVITATION_EXPIRED");
+      if (invitation.organization.state === "disabled") throw new DomainError("ORGANIZATION_DISABLED");
+      await store.deleteInvitation(tx, id);
+      await audit.record(tx, caller, {
+        action: "invitation.accept",
+        target: id,
+        orgId,
+        details: { email, role, invited_by: `${invitedBy.type}:${invitedBy.id}` },
+      });
+      if ((await findMemberRole(tx, user.id, orgId)) === undefined) {
+        const giver = { superuser: power === "superuser" || principal.superuser };
+        if (role === "owner") await requireRoomToOwn(tx, giver, user.id, limits);
+        await insertMember(tx, { orgId, userId: user.id, role }, now);
+        const details = { role, via: "invitation" };
+        await audit.record(tx, caller, { action: "member.add", target: user.id, orgId, details });
+      }
+      await this.#joinProjects(tx, caller, invitation, user.id, now);
+      await feed.append(tx, { topic: "user", subject: user.id });
+      return invitation;
+    });
+  }
+
+  async #joinProjects(
+    tx: Tx,
+    caller: Caller,
+    { orgId, projectIds }: Invitation,
+    userId: string,
+    now: Date,
+  ): Promise<void> {
+    const member = { type: "user", id: userId } as const;
+    for (const projectId of projectIds) {
+      if ((await findProject(tx, orgId, projectId)) === undefined) continue;
+      if (!(await insertProjectMember(tx, projectId, member, now))) continue;
+      await this.#options.audit.record(tx, caller, {
+        action: "project.add_member",
+        target: member,
+        orgId,
+        details: { project: projectId },
+      });
+    }
+  }
+
+  /**
+   * An invitation of the caller's own, proven address, whose sender still may,
+   * with its organization and the caller locked.
+   *
+   * @throws DomainError INVITATION_NOT_FOUND
+   */
+  async #lockOwn(
+    tx: Tx,
+    principal: Principal,
+    ref: InvitationRef,
+  ): Promise<{
+    readonly invitation: Invitation;
+    readonly user: User;
+    readonly power: ReturnType<typeof powerOf>;
+  }> {
+    const user = principal.type === "user" ? await lockUser(tx, principal.id) : undefined;
+    const seen = user && (await store.findInvitation(tx, ref.id));
+    if (user?.state !== "enabled" || seen === undefined || !isTo(seen, user) || !isOf(seen, ref)) {
+      throw notFound();
+    }
+    await lockOrganization(tx, seen.orgId);
+    const invitation = await store.lockInvitation(tx, seen.id);
+    const standing = invitation && (await store.findInviterStanding(tx, invitation));
+    const power = standing && powerOf(standing, this.#options.adminEmails);
+    if (invitation === undefined || power === undefined) {
+      throw notFound("it is gone, or its sender may not invite any more");
+    }
+    return { invitation, user, power };
+  }
+
+  /** Invites, or invites anew, all that `find` answers, with its organization locked. */
+  async #write(
+    caller: Caller,
+    org: string,
+    role: Role,
+    find: (
+      tx: Tx,
+      orgId: string,
+      granted: Awaited<ReturnType<Access["require"]>>,
+    ) => Promise<readonly Pick<Invitation, "email" | "role" | "projectIds">[]>,
+  ): Promise<Invitation[]> {
+    const { access, database, clock, validitySeconds, onDue } = this.#options;
+    const { principal } = caller;
+    const granted = await access.require(principal, org, governs);
+    requireProven(principal);
+    requireGrantable(granted, role);
+    const orgId = granted.organization.id;
+    const written = await database.transaction(async (tx) => {
+      // Who asks is locked before the organization, as everywhere.
+      if (principal.type === "user") await lockPerson(tx, principal.id);
+      await lockForGrant(tx, principal, orgId, governs.role);
+      const now = clock.now();
+      const asked = await find(tx, orgId, granted);
+      for (const { email } of asked) {
+        if (await hasMemberOf(tx, orgId, email)) throw new DomainError("ALREADY_MEMBER");
+      }
+      const sender = { orgId, senderId: principal.id, isSuperuser: principal.superuser };
+      await takeMails(
+        tx,
+        sender,
+        asked.map(({ email }) => email),
+        now,
+      );
+      const expiresAt = new Date(now.getTime() + validitySeconds * 1000);
+      const invited: Invitation[] = [];
+      for (const { email, role, projectIds } of asked) {
+        const draft = { orgId, email, role, projectIds, expiresAt };
+        invited.push(await this.#put(tx, caller, draft, now));
+      }
+      await this.#requirePlace(tx, principal, orgId, now);
+      return invited;
+    });
+    onDue();
+    return written;
+  }
+
+  async #put(
+    tx: Tx,
+    caller: Caller,
+    asked: Pick<store.InvitationDraft, "orgId" | "email" | "role" | "projectIds" | "expiresAt">,
+    now: Date,
+  ): Promise<Invitation> {
+    const { type, id: senderId, superuser } = caller.principal;
+    const draft = { ...asked, invitedBy: { type, id: senderId }, bySuperuser: superuser };
+    const { orgId, email, role, expiresAt } = asked;
+    const [before] = await store.findInvitations(tx, orgId, { email, afterId: "", limit: 1 });
+    const id = before?.id ?? newId(now);
+    if (before === undefined) await store.insertInvitation(tx, id, draft, now);
+    else await store.renewInvitation(tx, id, draft, now);
+    await this.#options.audit.record(tx, caller, {
+      action: before === undefined ? "invitation.create" : "invitation.renew",
+      target: id,
+      orgId,
+      details: { email, role, expires_at: expiresAt.toISOString() },
+    });
+    return await getInvitation(tx, id, orgId);
+  }
+
+  async #requirePlace(tx: Tx, { superuser }: Principal, orgId: string, now: Date): Promise<void> {
+    if (superuser || (await store.countPending(tx, orgId, now)) <= mostPending) return;
+    const nextAt = await store.findNextExpiry(tx, orgId, now);
+    throw new DomainError("TOO_MANY_INVITATIONS", {
+      message: `no more than ${mostPending} invitations of an organization can be pending: withdraw some first`,
+      retryAfterSeconds: Math.max(1, Math.ceil((nextAt.getTime() - now.getTime()) / 1000)),
+    });
+  }
+}
+
+function notFound(detail?: string): DomainError {
+  return new DomainError("INVITATION_NOT_FOUND", detail === undefined ? {} : { detail });
+}
+
+function getEmail(text: string): string {
+  const email = toEmail(text);
+  if (email === undefined) throw new DomainError("INVALID_EMAIL");
+  return email;
+}
+
+async function getInvitation(
+  reader: Parameters<typeof store.findInvitation>[0],
+  id: string,
+  orgId: string,
+): Promise<Invitation> {
+  const found = await store.findInvitation(reader, id, orgId);
+  if (found === undefined) throw notFound();
+  return found;
+}
+
+async function findProjectIds(tx: Tx, orgId: string, projects: readonly string[]): Promise<string[]> {
+  const ids = new Set<string>();
+  for (const name of projects) {
+    const project = await findProject(tx, orgId, name);
+    if (project === undefined) throw new DomainError("PROJECT_NOT_FOUND");
+    ids.add(project.id);
+  }
+  return [...ids];
+}
+
+/** Whether an invitation is to somebody, who has proven its address. */
+function isTo({ email }: Invitation, user: Pick<User, "email" | "emailProven">): boolean {
+  return user.emailProven && user.email === email;
+}
+
+/** Whether an invitation is of the organization that a request names. */
+function isOf({ organization }: Invitation, { org }: InvitationRef): boolean {
+  return org === undefined || org.toLowerCase() === organization.id || org === organization.name;
+}
