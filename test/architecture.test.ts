@@ -153,6 +153,17 @@ const rooms: Rooms = {
   // What a proxy asks, read by a strict grammar.
   "gate/asks": [],
   "gate/directory": ["lib", "assembly", "db", "changes", "frontdoor/provider-types", "frontdoor/frontends"],
+  // Who has signed in at a frontend.
+  "gate/sessions": [
+    "lib",
+    "assembly",
+    "db",
+    "changes",
+    "encryption",
+    "sessions",
+    "frontdoor/provider-types",
+    "gate/directory",
+  ],
   "gate/decisions": [
     "lib",
     "http",
@@ -168,6 +179,7 @@ const rooms: Rooms = {
     "frontdoor/frontends",
     "gate/asks",
     "gate/directory",
+    "gate/sessions",
   ],
   // Who comes in, as the app behind the gate is told.
   "gate/identity": ["lib", "changes", "gate/decisions"],
@@ -175,7 +187,15 @@ const rooms: Rooms = {
   "gate/dialects": ["lib", "http", "html", "assembly", "gate/asks", "gate/decisions"],
   // Texts for the command line.
   "gate/proxy-files": [],
-  gate: ["assembly", "db", "gate/decisions", "gate/directory", "gate/identity", "gate/dialects"],
+  gate: [
+    "assembly",
+    "db",
+    "gate/directory",
+    "gate/sessions",
+    "gate/decisions",
+    "gate/identity",
+    "gate/dialects",
+  ],
   pages: [
     "lib",
     "http",
@@ -249,7 +269,7 @@ const rooms: Rooms = {
     "serving",
   ],
   // Who seals what, for sealing it anew.
-  "sealed-columns": ["encryption", "tokens", "auth", "frontdoor/providers"],
+  "sealed-columns": ["encryption", "tokens", "auth", "frontdoor/providers", "gate/sessions"],
   commands: [
     "lib",
     "config",

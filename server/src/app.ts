@@ -262,6 +262,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
   house.add(
     assembleGate({
       ...ground,
+      sealer,
       types,
       isProxyToken: proxies.isGood,
       frontdoorAccess,

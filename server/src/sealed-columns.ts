@@ -3,6 +3,7 @@ import { flowColumn } from "./auth/flows.ts";
 import type { SealedColumn } from "./encryption/sealer.ts";
 import { idempotencyColumn } from "./frontdoor/providers/idempotency-store.ts";
 import { providerSecretsColumn } from "./frontdoor/providers/secrets.ts";
+import { keptColumn } from "./gate/sessions/columns.ts";
 import { signingKeyColumn } from "./tokens/key-rotation.ts";
 
 /** @see the head of this file */
@@ -11,4 +12,5 @@ export const sealedColumns: readonly SealedColumn[] = [
   flowColumn,
   providerSecretsColumn,
   idempotencyColumn,
+  keptColumn,
 ];

@@ -17,6 +17,8 @@ export type ChangeTopic =
   | "user"
   /** Subject: id of the session. */
   | "session"
+  /** Subject: id of the session at a custom frontend. */
+  | "gate-session"
   /** Subject: id of the frontdoor. It, one of its providers or custom frontends changed, or is gone. */
   | "frontdoor";
 

@@ -43,6 +43,7 @@ export interface Schema {
   custom_frontends: CustomFrontendRow;
   custom_frontend_providers: CustomFrontendProviderRow;
   idempotency_keys: IdempotencyKeyRow;
+  gate_sessions: GateSessionRow;
 }
 
 /** A client that proved itself from a block of addresses. */
@@ -396,6 +397,8 @@ export interface AuthProviderRow {
   revision: number;
   /** Place of its newest change in the frontdoor's. */
   change_seq: number;
+  /** Sessions at the gate that a revision before this one proved have ended. */
+  sessions_from: number;
   created_at: number;
   updated_at: number;
 }
@@ -513,5 +516,41 @@ export interface IdempotencyKeyRow {
   sealed_request: string;
   /** JSON of the answer. */
   answer: string;
+  expires_at: number;
+}
+
+/** A session of a person at a custom frontend. */
+export interface GateSessionRow {
+  id: string;
+  /** SHA-256 of what the cookie holds, base64url. */
+  secret_hash: string;
+  /** No reference, as with the next two: rows go in steps. */
+  frontdoor_id: string;
+  frontend_id: string;
+  /** The visitor's, as the cookie is bound to it. */
+  host: string;
+  provider_id: string;
+  /** The revision of the provider that proved who it is. */
+  provider_revision: number;
+  /** Within the provider; for `VESTIBULE` the id of the user. */
+  subject: string;
+  /** The person's session that it ends with; null where another service proved them. */
+  parent_id: string | null;
+  /** JSON of who the provider said it is; null where that is asked anew each time. */
+  identity: string | null;
+  /** The provider's own name for its session (OpenID Connect Back-Channel Logout 1.0 §2.4). */
+  sid: string | null;
+  /** JSON of what it is renewed by, sealed. */
+  sealed_kept: string | null;
+  /** When the provider is to be asked again. */
+  renew_at: number | null;
+  /** Who is asking it, and until when nobody else does. */
+  renewal_id: string | null;
+  renewal_until: number;
+  /** JSON of browser and place. */
+  device: string;
+  created_at: number;
+  last_used_at: number;
+  /** When it ends, used or not. */
   expires_at: number;
 }

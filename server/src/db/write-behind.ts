@@ -128,7 +128,7 @@ export function createLastUses(
 }
 
 /** Tables whose rows say when they were last used. */
-type UsedTable = "auth_provider_api_keys" | "proxy_tokens";
+type UsedTable = "auth_provider_api_keys" | "proxy_tokens" | "gate_sessions";
 
 /** Makes what writes last uses into a table: an older one changes nothing, unless a clock ran ahead. */
 export function touchLastUses(

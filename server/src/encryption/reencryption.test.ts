@@ -71,7 +71,15 @@ async function insertFrontdoor(tx: Tx): Promise<void> {
     .insertInto("frontdoors")
     .values({ id: "f", org_id: "o", name: "f", change_seq: 0, ...times })
     .execute();
-  const provider = { id: "p", frontdoor_id: "f", name: "p", type: "OIDC", enabled: 1, revision: 1 } as const;
+  const provider = {
+    id: "p",
+    frontdoor_id: "f",
+    name: "p",
+    type: "OIDC",
+    enabled: 1,
+    revision: 1,
+    sessions_from: 1,
+  } as const;
   await tx
     .insertInto("auth_providers")
     .values({ ...provider, change_seq: 0, ...times })

@@ -14,7 +14,7 @@ import type { Schema } from "../db/schema.ts";
 import { fromBase64url, toBase64url } from "../lib/base64url.ts";
 
 /** Which kind of secret is sealed: each has a subkey of its own. */
-export type SealPurpose = "signing-key" | "auth-flow" | "auth-provider" | "idempotency";
+export type SealPurpose = "signing-key" | "auth-flow" | "auth-provider" | "idempotency" | "gate-session";
 
 /** The one place a sealed value opens at. */
 export interface SealPlace {

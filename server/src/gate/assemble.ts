@@ -2,7 +2,8 @@
  * The gate: a reverse proxy asks whether a request may come in, and as whom.
  *
  * `asks/` reads what a proxy asks, `directory/` finds the frontend it is about,
- * `decisions/` decides by its providers and its policy, `identity/` says who
+ * `sessions/` keeps who has signed in there, `decisions/` decides by its providers
+ * and its policy, `identity/` says who
  * comes in, and `dialects/` hears and answers each kind of proxy. The room reads
  * what `frontdoor/` keeps, and judges no credential by a rule of its own.
  */
@@ -16,10 +17,12 @@ import {
   type IdentityHeadersOptions,
   rememberIdentityHeaders,
 } from "./identity/identity-headers.ts";
+import { assembleGateSessions, type GateSessionParts } from "./sessions/assemble.ts";
 
 /** What the gate stands on. */
 export interface GateParts
-  extends Omit<DecisionParts, "directory" | "makeIdentityHeaders" | "makeUnsignedHeaders">,
+  extends Omit<DecisionParts, "directory" | "judgeSession" | "makeIdentityHeaders" | "makeUnsignedHeaders">,
+    GateSessionParts,
     Omit<DialectParts, "decide" | "noteDenied">,
     Omit<IdentityHeadersOptions, "issuer"> {
   readonly database: Database;
@@ -30,9 +33,11 @@ export interface GateParts
 /** Puts the gate together. */
 export function assembleGate(parts: GateParts): Room {
   const directory = assembleDirectory({ ...parts, reader: parts.database.reader });
+  const sessions = assembleGateSessions(parts);
   const decisions = assembleDecisions({
     ...parts,
     directory: directory.directory,
+    judgeSession: sessions.judgeSession,
     makeIdentityHeaders: rememberIdentityHeaders(
       createMakeIdentityHeaders({ ...parts, issuer: parts.publicUrl }),
       parts,
@@ -48,5 +53,5 @@ export function assembleGate(parts: GateParts): Room {
     decide: decisions.decide,
     noteDenied: (asker, denied) => decisions.recorder.note(asker, undefined, denied),
   });
-  return { rooms: [directory, decisions, dialects] };
+  return { rooms: [directory, sessions, decisions, dialects] };
 }

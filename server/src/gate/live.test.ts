@@ -12,7 +12,7 @@ import { createAskProviders } from "./decisions/ask-providers.ts";
 import { Decider } from "./decisions/decide.ts";
 import { KeyRates } from "./decisions/key-rates.ts";
 import { createDirectory } from "./directory/directory.ts";
-import { bearer, createTestFailures, definitions, makeToken, toAsk } from "./test-support.ts";
+import { bearer, createTestFailures, definitions, makeToken, refuseSession, toAsk } from "./test-support.ts";
 
 /** The gate as one process has it, over a connection of its own. */
 async function startProcess(under: DatabaseUnderTest) {
@@ -27,7 +27,7 @@ async function startProcess(under: DatabaseUnderTest) {
   const keyRates = new KeyRates({ database, clock, log: silentLog, flushAfterMs: 20 });
   const decider = new Decider({
     directory,
-    askProviders: createAskProviders(silentLog),
+    askProviders: createAskProviders(silentLog, refuseSession),
     makeIdentityHeaders: async () => ({ lines: [], renewAtMs: Number.POSITIVE_INFINITY }),
     feed,
     keyRates,

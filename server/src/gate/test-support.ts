@@ -20,6 +20,7 @@ import type { GateDecision, MakeIdentityHeaders } from "./decisions/decision.ts"
 import { KeyRates } from "./decisions/key-rates.ts";
 import { createDecisionRecorder } from "./decisions/record.ts";
 import { type GateFrontend, toGateFrontend, versionOf } from "./directory/frontend.ts";
+import type { JudgeSession } from "./sessions/judge.ts";
 
 export const frontdoorId = "0199c9a0-0000-7000-8000-0000000000fd";
 export const orgId = "0199c9a0-0000-7000-8000-000000000001";
@@ -67,6 +68,13 @@ export const definitions = {
 
 export type TestProviderName = keyof typeof definitions;
 
+/** Knows no session. */
+export const refuseSession: JudgeSession = async () => ({
+  isGood: false,
+  refusal: "ended",
+  detail: "there is none",
+});
+
 /** Builds the core; nothing is read from anywhere. */
 export class TestGate {
   readonly feed = new FakeFeed();
@@ -86,6 +94,8 @@ export class TestGate {
   assertion = "";
   /** Thrown by whoever makes headers, if set. */
   signingFails: Error | undefined;
+  /** Who is behind a session's cookie. */
+  judgeSession = refuseSession;
   readonly #frontends = new Map<string, GateFrontend>();
 
   constructor(context: TestContext = createTestContext(), changeTypes = (types: ProviderTypes) => types) {
@@ -104,7 +114,7 @@ export class TestGate {
     });
     this.decider = new Decider({
       directory: { peek: find, find: async (...where) => find(...where) },
-      askProviders: createAskProviders(log),
+      askProviders: createAskProviders(log, (...asked) => this.judgeSession(...asked)),
       makeIdentityHeaders: this.makeHeaders,
       feed: this.feed,
       keyRates: new KeyRates({ ...context, log: silentLog, database: noDatabase }),
@@ -146,6 +156,7 @@ export class TestGate {
       id: `provider-${name}`,
       enabled: true,
       revision: 1,
+      sessionsFrom: 1,
       ...definitions[name],
     }));
     const { at = host, ...other } = rest;

@@ -19,6 +19,7 @@ import * as proxyTokens from "./20261129-proxy-tokens.ts";
 import * as restoredOrder from "./20261129-restored-order.ts";
 import * as sentCodes from "./20261129-sent-codes.ts";
 import * as sessionCompanions from "./20261129-session-companions.ts";
+import * as gateSessions from "./20261130-gate-sessions.ts";
 import * as organizationInvitations from "./20261130-organization-invitations.ts";
 
 /** One step of the schema. Frozen once it has been merged: mend it with another. */
@@ -50,4 +51,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261129T230731_api_key_uses", up: apiKeyUses.up },
   { name: "20261129T231900_proxy_tokens", up: proxyTokens.up },
   { name: "20261130T011400_organization_invitations", up: organizationInvitations.up },
+  { name: "20261130T011731_gate_sessions", up: gateSessions.up },
 ];

@@ -67,6 +67,8 @@ export interface AcceptedProvider {
   readonly enabled: boolean;
   /** Number of its newest revision. */
   readonly revision: number;
+  /** Sessions at the gate that a revision before this one proved have ended. */
+  readonly sessionsFrom: number;
   /** Without its secrets. */
   readonly data: ProviderData;
 }

@@ -138,7 +138,16 @@ const selectAtHost = prepared(
         join.onRef("r.provider_id", "=", "p.id").onRef("r.revision", "=", "p.revision"),
       )
       .selectAll("f")
-      .select(["d.org_id", "o.state", "p.id as provider_id", "p.type", "p.enabled", "p.revision", "r.data"])
+      .select([
+        "d.org_id",
+        "o.state",
+        "p.id as provider_id",
+        "p.type",
+        "p.enabled",
+        "p.revision",
+        "p.sessions_from",
+        "r.data",
+      ])
       .where("d.deleted_at", "is", null)
       .orderBy("a.position"),
 );
@@ -160,18 +169,20 @@ export async function findFrontendAtHost(
   const rows = await selectAtHost.all(reader, { frontdoorId, host, wildcard: toWildcard(host) });
   const [first] = rows;
   if (first === undefined) return undefined;
-  const providers = rows.flatMap(({ provider_id: id, type, enabled, revision, data }) =>
-    id === null || revision === null || data === null
-      ? []
-      : [
-          {
-            id,
-            type: type as ProviderTypeName,
-            enabled: enabled === 1,
-            revision,
-            data: dataColumn.decode(data),
-          },
-        ],
+  const providers = rows.flatMap(
+    ({ provider_id: id, type, enabled, revision, sessions_from: sessionsFrom, data }) =>
+      id === null || revision === null || sessionsFrom === null || data === null
+        ? []
+        : [
+            {
+              id,
+              type: type as ProviderTypeName,
+              enabled: enabled === 1,
+              revision,
+              sessionsFrom,
+              data: dataColumn.decode(data),
+            },
+          ],
   );
   return {
     ...toFrontend(first, providers),

@@ -6,6 +6,7 @@
  * so that a new type cannot forget them. The room stores nothing.
  */
 import type { JsonObject } from "../../lib/json.ts";
+import type { Metadata } from "../../lib/metadata.ts";
 import type { HeaderCredential } from "../../principals/presented.ts";
 
 /** Every type, in the order they are listed. */
@@ -111,6 +112,75 @@ export interface ProviderSample {
   readonly apiKey?: string;
 }
 
+/** Where a person is sent to sign in, and how. */
+interface LoginRequest {
+  /** Of this service, as registered with the provider. */
+  readonly callbackUrl: string;
+  readonly state: string;
+  /** `none`: without asking anybody anything; `again`: whoever is signed in there is asked. */
+  readonly prompt?: "none" | "again";
+  readonly loginHint?: string;
+}
+
+/** What a provider's answer brought back. */
+interface LoginAnswer {
+  readonly code: string;
+  readonly issuer?: string;
+  readonly callbackUrl: string;
+  /** As `begin` answered it. */
+  readonly secret: Metadata;
+}
+
+/** A person whom their provider proved. */
+interface LoggedIn {
+  readonly allowed: true;
+  /** Depends on nothing here. */
+  readonly identity: ProviderIdentity;
+  /** What it is asked again by: sealed at rest, never shown. Absent where only a visit can renew. */
+  readonly kept?: Metadata;
+  /** When the provider is to be asked again: at its token's end, in a minute at the least and an hour at the most. */
+  readonly renewAt: Date;
+  /** The provider's own name for its session (OpenID Connect Back-Channel Logout 1.0 §2.4). */
+  readonly sid?: string;
+}
+
+/** How people come in by browser through another service. */
+interface ProviderLogin {
+  readonly kind: "provider";
+  /** @throws DomainError UNAVAILABLE when the provider cannot be reached and nothing usable is at hand */
+  begin(
+    provider: ProviderInstance,
+    request: LoginRequest,
+  ): Promise<{ readonly endpoint: string; readonly secret: Metadata }>;
+  /** A refusal is an answer; an outage among them. */
+  finish(provider: ProviderInstance, answer: LoginAnswer): Promise<LoggedIn | ProviderRefusal>;
+  /** Asks anew by what was kept. `unavailable`: ask again later; any other refusal ends the session. */
+  renew(provider: ProviderInstance, kept: Metadata): Promise<LoggedIn | ProviderRefusal>;
+  /** Whether somebody who signed in before is still let in by the provider's data as they are now. Pure. */
+  admit(provider: ProviderInstance, identity: ProviderIdentity): ProviderDecision;
+  /** Verifies a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6); absent where there is no such thing. */
+  verifyLogout?(
+    provider: ProviderInstance,
+    token: string,
+  ): Promise<
+    | {
+        readonly allowed: true;
+        readonly subject?: string;
+        readonly sid?: string;
+        readonly jti: string;
+        readonly issuedAt: Date;
+      }
+    | ProviderRefusal
+  >;
+}
+
+/** How people come in by browser through this service's own sessions. */
+interface OwnLogin {
+  readonly kind: "own";
+  /** Whether the person of a session is let in, and who they are: as all of it is now. */
+  judge(provider: ProviderInstance, sessionId: string): Promise<ProviderDecision>;
+}
+
 /** One type of auth provider. */
 export interface ProviderType {
   readonly name: ProviderTypeName;
@@ -131,6 +201,8 @@ export interface ProviderType {
   normalise(data: ProviderData): ProviderData;
   /** Which credentials of a request are this provider's to judge. */
   accepts(data: ProviderData): AcceptedCredentials;
+  /** How people come in by browser; absent for a type that judges only what a request carries. */
+  readonly login?: ProviderLogin | OwnLogin;
   /**
    * Judges one credential. A refusal is an answer, not an error, and so is an
    * outage; throws only for a defect.

@@ -20,6 +20,8 @@ export interface Provider extends ProviderSummary {
 export interface StoredProvider extends ProviderSummary {
   readonly frontdoorId: string;
   readonly revision: number;
+  /** Sessions at the gate that a revision before this one proved have ended. */
+  readonly sessionsFrom: number;
   /** Without its secrets. */
   readonly data: ProviderData;
   /** Sealed secrets by property. */

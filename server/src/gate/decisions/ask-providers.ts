@@ -1,6 +1,6 @@
 /**
  * Asks a frontend's providers whether they vouch for a credential: those that it is for, in their
- * order, until one vouches for it.
+ * order, until one vouches for it; for a session the one that proved its holder.
  */
 import type {
   ProviderCredential,
@@ -9,6 +9,7 @@ import type {
 } from "../../frontdoor/provider-types/provider-type.ts";
 import type { Log } from "../../lib/log.ts";
 import type { GateFrontend, GateProvider } from "../directory/frontend.ts";
+import type { JudgeSession } from "../sessions/judge.ts";
 import { readIssuer } from "./issuer.ts";
 
 /** What a provider said. */
@@ -21,11 +22,18 @@ export type ProvidersAnswer =
   | { readonly isGood: true; readonly provider: GateProvider; readonly identity: ProviderIdentity }
   | {
       readonly isGood: false;
-      /** Whether one of those that might have vouched for it could not be asked. */
-      readonly isUnavailable: boolean;
+      /** `UNAVAILABLE`: one of those that might have vouched for it could not be asked. */
+      readonly reason: "BAD_CREDENTIAL" | "SESSION_ENDED" | "SESSION_UNFIT" | "UNAVAILABLE";
       /** For operators; never a secret. */
       readonly detail: string;
     };
+
+/** Where somebody wants to come in. */
+export interface AskedTarget {
+  /** The visitor's. */
+  readonly host: string;
+  readonly frontend: GateFrontend;
+}
 
 /**
  * Asks the providers about a credential.
@@ -34,7 +42,7 @@ export type ProvidersAnswer =
  * @param onAnswer hears each provider's answer, for explanations
  */
 export type AskProviders = (
-  frontend: GateFrontend,
+  target: AskedTarget,
   header: string,
   credential: ProviderCredential,
   onAnswer?: (answer: ProviderAnswer) => void,
@@ -58,14 +66,21 @@ function findProviders(
     case "basic":
     case "opaque_token":
       return own;
+    // Neither is for any of them.
     case "session":
     case "malformed":
       return noProviders;
   }
 }
 
+const sessionRefusals = {
+  ended: "SESSION_ENDED",
+  unfit: "SESSION_UNFIT",
+  unavailable: "UNAVAILABLE",
+} as const;
+
 /** @see the head of this file */
-export function createAskProviders(log: Log): AskProviders {
+export function createAskProviders(log: Log, judgeSession: JudgeSession): AskProviders {
   async function ask(provider: GateProvider, credential: ProviderCredential): Promise<ProviderAnswer> {
     try {
       const decision = await provider.type.authenticate(provider.instance, credential);
@@ -80,11 +95,22 @@ export function createAskProviders(log: Log): AskProviders {
     }
   }
 
-  return async (frontend, header, credential, onAnswer) => {
+  async function askOfSession({ frontend, host }: AskedTarget, cookie: string): Promise<ProvidersAnswer> {
+    const judgement = await judgeSession(frontend, host, cookie);
+    if (judgement.isGood) return judgement;
+    return { isGood: false, reason: sessionRefusals[judgement.refusal], detail: judgement.detail };
+  }
+
+  return async (target, header, credential, onAnswer) => {
     if (credential.kind === "malformed") {
-      return { isGood: false, isUnavailable: false, detail: credential.detail };
+      return { isGood: false, reason: "BAD_CREDENTIAL", detail: credential.detail };
     }
-    const providers = findProviders(frontend, header, credential);
+    if (credential.kind === "session") {
+      const answer = await askOfSession(target, credential.cookie);
+      if (answer.isGood) onAnswer?.(answer);
+      return answer;
+    }
+    const providers = findProviders(target.frontend, header, credential);
     const refusals: string[] = [];
     let isUnavailable = false;
     for (const provider of providers) {
@@ -97,6 +123,6 @@ export function createAskProviders(log: Log): AskProviders {
     }
     const detail =
       refusals.length > 0 ? refusals.join("; ") : `no accepted provider is for this ${credential.kind}`;
-    return { isGood: false, isUnavailable, detail };
+    return { isGood: false, reason: isUnavailable ? "UNAVAILABLE" : "BAD_CREDENTIAL", detail };
   };
 }

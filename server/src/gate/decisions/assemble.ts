@@ -6,6 +6,7 @@ import type { AuditTrail } from "../../audit/audit.ts";
 import { listCacheMetrics } from "../../changes/cache-metrics.ts";
 import type { Database } from "../../db/database.ts";
 import { createExpirySweep } from "../../db/sweep.ts";
+import type { JudgeSession } from "../sessions/judge.ts";
 import { createAskProviders } from "./ask-providers.ts";
 import { Decider, type DeciderOptions } from "./decide.ts";
 import type { Decide } from "./decision.ts";
@@ -23,6 +24,7 @@ export interface DecisionParts
     Pick<ExplainOptions, "makeUnsignedHeaders"> {
   readonly database: Database;
   readonly audit: Pick<AuditTrail, "refuse">;
+  readonly judgeSession: JudgeSession;
 }
 
 /** What dialects ask. */
@@ -36,7 +38,7 @@ export interface DecisionsRoom extends Room {
 export function assembleDecisions(parts: DecisionParts): DecisionsRoom {
   const recorder = createDecisionRecorder(parts.audit);
   const keyRates = new KeyRates(parts);
-  const askProviders = createAskProviders(parts.log);
+  const askProviders = createAskProviders(parts.log, parts.judgeSession);
   const decider = new Decider({
     ...parts,
     askProviders,

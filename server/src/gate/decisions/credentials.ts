@@ -57,5 +57,12 @@ export function findCredential(
 
 /** A credential as providers judge it. */
 export function readCredential({ kind, value }: VisitorCredential): ProviderCredential {
-  return kind === "api_key" ? { kind, key: value } : readAuthorization(value);
+  switch (kind) {
+    case "api_key":
+      return { kind, key: value };
+    case "session":
+      return { kind, cookie: value };
+    case "authorization":
+      return readAuthorization(value);
+  }
 }

@@ -22,7 +22,7 @@ import type { FailureLimits } from "../../limits/failure-limits.ts";
 import type { GateAsk } from "../asks/ask.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { GateFrontend, GateProvider } from "../directory/frontend.ts";
-import type { AskProviders } from "./ask-providers.ts";
+import type { AskedTarget, AskProviders } from "./ask-providers.ts";
 import { stripOwnCookies } from "./cookies.ts";
 import { findCredential, readCredential, type VisitorCredential } from "./credentials.ts";
 import type {
@@ -69,13 +69,6 @@ interface Admission {
   noteUse?(): void;
 }
 
-/** Where somebody wants to come in. */
-interface Target {
-  /** The visitor's. */
-  readonly host: string;
-  readonly frontend: GateFrontend;
-}
-
 /** Somebody who may not. */
 interface Refusal {
   readonly denied: GateDenied;
@@ -97,11 +90,8 @@ const refusalMs = 2_000;
 const longestIdentity = 12_288;
 
 const unavailable: GateDenied = { isAllowed: false, reason: "UNAVAILABLE", retryAfterSeconds: 5 };
-const noCredential: GateDenied = {
-  isAllowed: false,
-  reason: "NO_CREDENTIAL",
-  challenges: ["Bearer"],
-};
+const challenges = ["Bearer"];
+const noCredential: GateDenied = { isAllowed: false, reason: "NO_CREDENTIAL", challenges };
 const badCredentialChallenges = ['Bearer error="invalid_token"'];
 
 /** @see the head of this file */
@@ -119,7 +109,7 @@ export class Decider {
     const { feed, maxAdmissions = 65_536, maxDenials = 10_000 } = options;
     this.#admissions = new InvalidatedCache<Admission | Refusal>({
       feed,
-      topics: ["user", "session", "service-user", "credential", "organization", "token"],
+      topics: ["user", "session", "gate-session", "service-user", "credential", "organization", "token"],
       maxEntries: maxAdmissions,
       isKept: (outcome) => "allowed" in outcome,
       weigh: (outcome) => ("allowed" in outcome ? outcome.weight : 1),
@@ -176,9 +166,6 @@ export class Decider {
     if (presented === undefined) return this.#tell(ask, frontend, noCredential);
     if (presented === "ambiguous") {
       return this.#tell(ask, frontend, { isAllowed: false, reason: "AMBIGUOUS_CREDENTIAL" });
-    }
-    if (presented.kind === "session") {
-      return this.#tell(ask, frontend, { isAllowed: false, reason: "SESSION_ENDED" });
     }
     const key = toKey(frontend, ask.host, presented);
     const kept = this.#findAdmission(key);
@@ -265,7 +252,7 @@ export class Decider {
   }
 
   async #askOnce(
-    target: Target,
+    target: AskedTarget,
     key: string,
     {
       presented,
@@ -275,24 +262,31 @@ export class Decider {
     const known = this.#findRefusal(key);
     if (known !== undefined) return known;
     const changes = this.#changes;
-    const { askProviders, clock } = this.#options;
-    const judgement = await askProviders(target.frontend, presented.header, credential);
-    if (!judgement.isGood && judgement.isUnavailable) {
-      return { denied: { ...unavailable, detail: judgement.detail } };
+    const { askProviders } = this.#options;
+    const judgement = await askProviders(target, presented.header, credential);
+    if (judgement.isGood) {
+      const refusal = findPolicyRefusal(target.frontend, judgement.identity);
+      if (refusal === undefined) return await this.#admit(target, "IDENTIFIED", { ...judgement, presented });
+      return this.#keepRefusal(key, { isAllowed: false, ...refusal }, changes);
     }
-    const refusal = judgement.isGood
-      ? findPolicyRefusal(target.frontend, judgement.identity)
-      : { reason: "BAD_CREDENTIAL" as const, detail: judgement.detail, challenges: badCredentialChallenges };
-    if (judgement.isGood && refusal === undefined) {
-      return await this.#admit(target, "IDENTIFIED", { ...judgement, presented });
-    }
-    const denied: GateDenied = { isAllowed: false, reason: "BAD_CREDENTIAL", ...refusal };
-    this.#refusals.set(key, { denied, changes, fromMs: clock.now().getTime() });
+    const { reason, detail } = judgement;
+    if (reason === "UNAVAILABLE") return { denied: { ...unavailable, detail } };
+    const denied = { isAllowed: false, reason, detail, challenges } as const;
+    const isBad = reason === "BAD_CREDENTIAL";
+    return this.#keepRefusal(
+      key,
+      isBad ? { ...denied, challenges: badCredentialChallenges } : denied,
+      changes,
+    );
+  }
+
+  #keepRefusal(key: string, denied: GateDenied, changes: number): Refusal {
+    this.#refusals.set(key, { denied, changes, fromMs: this.#options.clock.now().getTime() });
     return { denied };
   }
 
   async #admit(
-    target: Target,
+    target: AskedTarget,
     reason: GateReason,
     found:
       | {
@@ -317,7 +311,7 @@ export class Decider {
         isAllowed: true,
         reason,
         identity: headers.lines,
-        ...(found && { consumed: found.presented.header }),
+        ...(found && found.presented.kind !== "session" && { consumed: found.presented.header }),
         keyHeaders: target.frontend.keyHeaders,
       },
       fromMs,

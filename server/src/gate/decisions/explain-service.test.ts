@@ -7,7 +7,7 @@ import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
 import { silentLog } from "../../lib/log.ts";
 import type { Caller } from "../../principals/principal.ts";
-import { bearer, definitions, host, makeToken } from "../test-support.ts";
+import { bearer, definitions, host, makeToken, refuseSession } from "../test-support.ts";
 import { createAskProviders } from "./ask-providers.ts";
 import { createExplain } from "./explain.ts";
 import { ExplainService } from "./explain-service.ts";
@@ -45,7 +45,10 @@ describeDatabases("explanations", (under) => {
   });
 
   function createService(
-    explain = createExplain({ askProviders: createAskProviders(silentLog), makeUnsignedHeaders }),
+    explain = createExplain({
+      askProviders: createAskProviders(silentLog, refuseSession),
+      makeUnsignedHeaders,
+    }),
   ) {
     return new ExplainService({
       reader: under.database.reader,

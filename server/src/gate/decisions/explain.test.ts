@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { silentLog } from "../../lib/log.ts";
 import type { GateAsk } from "../asks/ask.ts";
-import { bearer, makeToken, TestGate, toAsk } from "../test-support.ts";
+import { bearer, makeToken, refuseSession, TestGate, toAsk } from "../test-support.ts";
 import { createAskProviders } from "./ask-providers.ts";
 import { createExplain, type Explanation } from "./explain.ts";
 
@@ -14,7 +14,7 @@ const token = (claims: object = {}) => makeToken(gate.context, claims);
 
 async function explain(ask: GateAsk): Promise<Explanation> {
   const explainAt = createExplain({
-    askProviders: createAskProviders(silentLog),
+    askProviders: createAskProviders(silentLog, refuseSession),
     makeUnsignedHeaders: gate.makeHeaders,
   });
   return await explainAt(ask, gate.findFrontend(ask.frontdoorId, ask.host));
@@ -172,7 +172,7 @@ describe("an explanation", () => {
 
   it("tells of an ask that is none", async () => {
     const explainAt = createExplain({
-      askProviders: createAskProviders(silentLog),
+      askProviders: createAskProviders(silentLog, refuseSession),
       makeUnsignedHeaders: gate.makeHeaders,
     });
     const explanation = await explainAt("FORGED_IDENTITY", undefined);

@@ -98,24 +98,20 @@ export function createExplain({ askProviders, makeUnsignedHeaders }: ExplainOpti
       steps.fail("credential", gateReasons.AMBIGUOUS_CREDENTIAL.text);
       return steps.deny("AMBIGUOUS_CREDENTIAL");
     }
-    if (presented.kind === "session") {
-      steps.fail("credential", gateReasons.SESSION_ENDED.text);
-      return steps.deny("SESSION_ENDED");
-    }
     const credential = readCredential(presented);
     if (credential.kind === "malformed") {
       steps.fail("credential", `${presented.header}: ${credential.detail}`);
       return steps.deny("BAD_CREDENTIAL");
     }
     steps.pass("credential", `${presented.header} decides, with a credential of the kind ${credential.kind}`);
-    const judgement = await askProviders(frontend, presented.header, credential, (answer) => {
+    const judgement = await askProviders({ host, frontend }, presented.header, credential, (answer) => {
       const { id } = answer.provider;
       if ("identity" in answer) steps.pass("provider", `vouches for ${answer.identity.subject}`, id);
       else steps.fail("provider", `${answer.refusal.reason}: ${answer.refusal.detail}`, id);
     });
     if (!judgement.isGood) {
       if (steps.taken.at(-1)?.name !== "provider") steps.fail("provider", judgement.detail);
-      return steps.deny(judgement.isUnavailable ? "UNAVAILABLE" : "BAD_CREDENTIAL");
+      return steps.deny(judgement.reason);
     }
     const { provider, identity } = judgement;
     for (const { name, find, fits } of policySteps) {

@@ -16,7 +16,11 @@ beforeEach(async () => {
   issuer = await startIssuer(key);
   gate = new TestGate(createTestContext({ now: new Date() }));
   const data = { issuer: issuer.origin, clientId: "app" };
-  gate.serve([], {}, { providers: [{ id: "oidc", type: "OIDC", enabled: true, revision: 1, data }] });
+  gate.serve(
+    [],
+    {},
+    { providers: [{ id: "oidc", type: "OIDC", enabled: true, revision: 1, sessionsFrom: 1, data }] },
+  );
 });
 afterEach(() => issuer.close());
 

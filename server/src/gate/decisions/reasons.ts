@@ -25,6 +25,10 @@ export const gateReasons = {
   BAD_CREDENTIAL: { outcome: "unauthenticated", text: "no provider vouches for the credential" },
   AMBIGUOUS_CREDENTIAL: { outcome: "unauthenticated", text: "more than one credential of a kind" },
   SESSION_ENDED: { outcome: "unauthenticated", text: "the session at this frontend has ended" },
+  SESSION_UNFIT: {
+    outcome: "unauthenticated",
+    text: "the session is of another place, or its provider does not let its holder in any more",
+  },
   PROXY_UNPROVEN: {
     outcome: "forbidden",
     text: "the proxy's token is missing, doubled or not this frontdoor's",

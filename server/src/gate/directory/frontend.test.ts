@@ -18,8 +18,15 @@ const read: FrontendAtHost = {
   assertionHeader: "",
   providerIds: ["a", "b"],
   providers: [
-    { id: "a", type: "API_KEY", enabled: true, revision: 1, data: {} },
-    { id: "b", type: "API_KEY", enabled: false, revision: 1, data: { header: "X-Team-Key" } },
+    { id: "a", type: "API_KEY", enabled: true, revision: 1, sessionsFrom: 1, data: {} },
+    {
+      id: "b",
+      type: "API_KEY",
+      enabled: false,
+      revision: 1,
+      sessionsFrom: 1,
+      data: { header: "X-Team-Key" },
+    },
   ],
 };
 const types = createProviderTypes(createTestContext());
@@ -32,7 +39,7 @@ it("knows the headers of keys of a disabled provider, and asks only those that a
 
 it("reads no key from the header that carries its assertion, and never passes a visitor's on there", () => {
   const data = { header: "x-Jwt-assertion" };
-  const keys = { id: "c", type: "API_KEY", enabled: true, revision: 1, data } as const;
+  const keys = { id: "c", type: "API_KEY", enabled: true, revision: 1, sessionsFrom: 1, data } as const;
   const providers = [...read.providers, keys];
   const { keyHeaders, byKeyHeader } = toGateFrontend(
     { ...read, assertionHeader: "X-JWT-Assertion", providers },

@@ -23,6 +23,10 @@ export interface GateProvider {
   readonly id: string;
   readonly type: ProviderType;
   readonly instance: ProviderInstance;
+  /** Number of its revision. */
+  readonly revision: number;
+  /** Sessions that a revision before this one proved have ended. */
+  readonly sessionsFrom: number;
 }
 
 /** Who may come in at a host, ready to be asked. Never changes: what is stored anew is made anew. */
@@ -57,6 +61,10 @@ export interface GateFrontend {
   readonly keyHeaders: readonly string[];
   /** Those that judge what this service hands out besides JWTs. */
   readonly own: readonly GateProvider[];
+  /** Those by which people come in by browser, in the order they are offered. */
+  readonly logins: readonly GateProvider[];
+  /** How long a session lives at most, in seconds. */
+  readonly sessionMaxAge: number;
 }
 
 /** Two readings of one version are alike in everything that the gate decides by. */
@@ -75,6 +83,7 @@ export function toGateFrontend(
   const byKeyHeader = new Map<string, GateProvider[]>();
   const keyHeaders = new Set<string>();
   const own: GateProvider[] = [];
+  const logins: GateProvider[] = [];
   const ownHeader = read.assertionHeader.toLowerCase();
   for (const provider of read.providers) {
     const type = types.get(provider.type);
@@ -83,11 +92,13 @@ export function toGateFrontend(
     const keyHeader = accepted.keyHeader === ownHeader ? undefined : accepted.keyHeader;
     if (keyHeader !== undefined) keyHeaders.add(keyHeader);
     if (!provider.enabled) continue;
+    const { revision, sessionsFrom } = provider;
     const instance = { id: provider.id, orgId, data: provider.data };
-    const ready: GateProvider = { id: provider.id, type, instance };
+    const ready: GateProvider = { id: provider.id, type, instance, revision, sessionsFrom };
     for (const issuer of accepted.issuers) append(byIssuer, issuer, ready);
     if (keyHeader !== undefined) append(byKeyHeader, keyHeader, ready);
     if (accepted.own) own.push(ready);
+    if (type.login !== undefined) logins.push(ready);
   }
   return {
     id,
@@ -109,6 +120,8 @@ export function toGateFrontend(
     byKeyHeader,
     keyHeaders: [...keyHeaders],
     own,
+    logins,
+    sessionMaxAge: policy.sessionMaxAge,
   };
 }
 

@@ -1,0 +1,121 @@
+/**
+ * Whether the session in a cookie lets somebody in at a frontend, and as whom.
+ *
+ * It is good at its own frontend and host alone, for as long as the frontend's
+ * policy says now, and while its provider is accepted there, enabled, and the
+ * one that it was when it proved them. Of whom it is, nothing is believed that
+ * can be told now: by `VESTIBULE` all of it is read from the person's own
+ * session, and of others what the provider said is held against its rules as
+ * they are.
+ */
+import type { InvalidatedCache } from "../../changes/cache.ts";
+import type { LastUses } from "../../db/write-behind.ts";
+import type { ProviderIdentity, ProviderRefusal } from "../../frontdoor/provider-types/provider-type.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { hashSecret } from "../../lib/secrets.ts";
+import type { GateFrontend, GateProvider } from "../directory/frontend.ts";
+import type { GateSession } from "./gate-session.ts";
+
+/** What a session in a cookie comes to. */
+export type SessionJudgement =
+  | {
+      readonly isGood: true;
+      readonly provider: GateProvider;
+      /** Ends with the session. */
+      readonly identity: ProviderIdentity;
+    }
+  | {
+      readonly isGood: false;
+      /** `unfit`: there is one, and it is not for this place, or its holder is not let in any more. */
+      readonly refusal: "ended" | "unfit" | "unavailable";
+      /** For operators; never a secret. */
+      readonly detail: string;
+    };
+
+/** Judges a session in a cookie. Rejects when the database cannot be read. */
+export type JudgeSession = (
+  frontend: GateFrontend,
+  host: string,
+  cookie: string,
+) => Promise<SessionJudgement>;
+
+/** What judging stands on. */
+export interface SessionJudgeOptions {
+  /** By the hash of a cookie. Topic `gate-session`, with the id as subject. */
+  readonly cache: InvalidatedCache<GateSession>;
+  /** Reads the database when it is called. */
+  readonly findByHash: (secretHash: string) => Promise<GateSession | undefined>;
+  readonly uses: Pick<LastUses, "note">;
+  readonly clock: Clock;
+}
+
+const wellFormedCookie = /^[\w-]{43}$/;
+
+/** @see the head of this file */
+export function createJudgeSession({ cache, findByHash, uses, clock }: SessionJudgeOptions): JudgeSession {
+  async function find(cookie: string): Promise<GateSession | undefined> {
+    if (!wellFormedCookie.test(cookie)) return undefined;
+    return await cache.get(hashSecret(cookie), findByHash);
+  }
+
+  return async (frontend, host, cookie) => {
+    const session = await find(cookie);
+    if (session === undefined) return refuse("ended", "no session has this cookie, or none any more");
+    const place = findPlaceRefusal(session, frontend, host);
+    if (place !== undefined) return place;
+    const endsAt = findEnd(session, frontend);
+    if (clock.now() >= endsAt) return refuse("ended", `it ended at ${endsAt.toISOString()}`);
+    const provider = frontend.logins.find(({ id }) => id === session.providerId);
+    if (provider === undefined)
+      return refuse("ended", "its provider lets nobody in here by browser any more");
+    if (session.providerRevision < provider.sessionsFrom) {
+      return refuse("ended", "its provider was disabled since, or is another one by now");
+    }
+    const decision = await decideOn(session, provider);
+    if (!decision.allowed) {
+      return refuse(decision.reason === "unavailable" ? "unavailable" : "unfit", decision.detail);
+    }
+    const { identity } = decision;
+    const expiresAt = earlier(endsAt, identity.expiresAt);
+    return {
+      isGood: true,
+      provider,
+      identity: {
+        ...identity,
+        expiresAt,
+        dependsOn: [...identity.dependsOn, session.id],
+        noteUse: () => uses.note({ id: session.id }, session.lastUsedAt),
+      },
+    };
+  };
+}
+
+type Decision = { readonly allowed: true; readonly identity: ProviderIdentity } | ProviderRefusal;
+
+async function decideOn(session: GateSession, { type, instance }: GateProvider): Promise<Decision> {
+  const { login } = type;
+  const { parentId, identity } = session;
+  if (login?.kind === "own" && parentId !== undefined) return await login.judge(instance, parentId);
+  if (login?.kind === "provider" && identity !== undefined) {
+    return login.admit(instance, { ...identity, dependsOn: [] });
+  }
+  return { allowed: false, reason: "wrong_kind", detail: "its provider lets people in another way by now" };
+}
+
+function findPlaceRefusal(session: GateSession, { id }: GateFrontend, host: string) {
+  if (session.frontendId !== id) return refuse("unfit", "it is of another frontend");
+  return session.host === host ? undefined : refuse("unfit", "it is of another host");
+}
+
+/** A policy that was tightened since counts. */
+function findEnd({ createdAt, expiresAt }: GateSession, { sessionMaxAge }: GateFrontend): Date {
+  return earlier(expiresAt, new Date(createdAt.getTime() + sessionMaxAge * 1000));
+}
+
+function earlier(one: Date, other: Date | undefined): Date {
+  return other !== undefined && other < one ? other : one;
+}
+
+function refuse(refusal: "ended" | "unfit" | "unavailable", detail: string) {
+  return { isGood: false, refusal, detail } as const;
+}

@@ -1,0 +1,100 @@
+import type { Reader, Tx } from "../../db/database.ts";
+import { prepared } from "../../db/prepared.ts";
+import { removeOld } from "../../db/remove-rows.ts";
+import type { GateSessionRow } from "../../db/schema.ts";
+import { deviceColumn, identityColumn } from "./columns.ts";
+import type { GateSession } from "./gate-session.ts";
+
+function toGateSession(row: GateSessionRow): GateSession {
+  return {
+    id: row.id,
+    frontdoorId: row.frontdoor_id,
+    frontendId: row.frontend_id,
+    host: row.host,
+    providerId: row.provider_id,
+    providerRevision: row.provider_revision,
+    subject: row.subject,
+    ...(row.parent_id !== null && { parentId: row.parent_id }),
+    ...(row.identity !== null && { identity: identityColumn.decode(row.identity) }),
+    ...(row.renew_at !== null && { renewAt: new Date(row.renew_at) }),
+    device: deviceColumn.decode(row.device),
+    createdAt: new Date(row.created_at),
+    lastUsedAt: new Date(row.last_used_at),
+    expiresAt: new Date(row.expires_at),
+  };
+}
+
+/** What nobody is shown of a session. */
+export interface GateSessionSecrets {
+  /** SHA-256 of what the cookie holds, base64url. */
+  readonly secretHash: string;
+  readonly sealedKept?: string;
+  readonly sid?: string;
+}
+
+/** Stores a new session. @throws a violated reference when its parent has ended */
+export async function insertGateSession(
+  tx: Tx,
+  session: GateSession,
+  { secretHash, sealedKept, sid }: GateSessionSecrets,
+): Promise<void> {
+  await tx
+    .insertInto("gate_sessions")
+    .values({
+      id: session.id,
+      secret_hash: secretHash,
+      frontdoor_id: session.frontdoorId,
+      frontend_id: session.frontendId,
+      host: session.host,
+      provider_id: session.providerId,
+      provider_revision: session.providerRevision,
+      subject: session.subject,
+      parent_id: session.parentId ?? null,
+      identity: session.identity === undefined ? null : identityColumn.encode(session.identity),
+      sid: sid ?? null,
+      sealed_kept: sealedKept ?? null,
+      renew_at: session.renewAt?.getTime() ?? null,
+      renewal_id: null,
+      renewal_until: 0,
+      device: deviceColumn.encode(session.device),
+      created_at: session.createdAt.getTime(),
+      last_used_at: session.lastUsedAt.getTime(),
+      expires_at: session.expiresAt.getTime(),
+    })
+    .execute();
+}
+
+const selectByHash = prepared((database, { secretHash }: { secretHash: string }) =>
+  database.selectFrom("gate_sessions").selectAll().where("secret_hash", "=", secretHash),
+);
+
+/** The session of a cookie's secret; may have expired. */
+export async function findGateSessionByHash(
+  reader: Reader,
+  secretHash: string,
+): Promise<GateSession | undefined> {
+  const row = await selectByHash.first(reader, { secretHash });
+  return row && toGateSession(row);
+}
+
+/** Removes the oldest sessions of a holder of a provider beyond the `keep` newest, and answers their ids. */
+export async function deleteGateSessionsBeyond(
+  tx: Tx,
+  { providerId, subject }: Pick<GateSession, "providerId" | "subject">,
+  keep: number,
+): Promise<string[]> {
+  const beyond = tx
+    .selectFrom("gate_sessions")
+    .select("id")
+    .where("provider_id", "=", providerId)
+    .where("subject", "=", subject)
+    .orderBy("id", "desc")
+    .offset(keep)
+    // Never more than one, but for sign-ins that race.
+    .limit(100);
+  const rows = await tx.deleteFrom("gate_sessions").where("id", "in", beyond).returning("id").execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Removes sessions that are over. */
+export const deleteExpiredGateSessions = removeOld("gate_sessions", ["id"], "expires_at");
