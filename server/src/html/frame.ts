@@ -7,10 +7,19 @@ import type { PlainResponse } from "../http/plain-route.ts";
 import { assetPaths, assetTexts } from "./assets.ts";
 import { type Html, html } from "./html.ts";
 
+/** What a page says that nothing was done. */
+export interface Refusal {
+  readonly status: number;
+  /** Shown at the end of the page: by it whoever runs the place finds the request in the log. */
+  readonly requestId: string;
+  /** After how many seconds it is worth trying again, where that is known. */
+  readonly retryAfterSeconds?: number | undefined;
+}
+
 /** One page. */
 export interface HtmlPage {
-  /** Default 200. */
-  readonly status?: number;
+  /** Default: none, and the status is 200. */
+  readonly refusal?: Refusal | undefined;
   /** What the tab says, before the site's name. */
   readonly title: string;
   readonly body: Html;
@@ -24,8 +33,6 @@ export interface HtmlPage {
   readonly isAlone?: boolean;
   /** Where the browser goes by itself, at once. */
   readonly refreshTo?: string;
-  /** After how many seconds it is worth trying again, where that is known. */
-  readonly retryAfterSeconds?: number | undefined;
   /** Values of `Set-Cookie`. */
   readonly setCookies?: readonly string[];
 }
@@ -61,10 +68,10 @@ function toPolicy(nonce: string, { usesPasskeys, isAlone }: HtmlPage): string {
 /** @param siteName what the people who come here call the place */
 export function createRenderPage(siteName: string): RenderPage {
   return (page) => {
-    const { status = 200, retryAfterSeconds, setCookies = [] } = page;
+    const { refusal, setCookies = [] } = page;
     const nonce = randomBytes(16).toString("base64url");
     return {
-      status,
+      status: refusal?.status ?? 200,
       headers: {
         "content-type": "text/html; charset=utf-8",
         "content-security-policy": toPolicy(nonce, page),
@@ -74,7 +81,7 @@ export function createRenderPage(siteName: string): RenderPage {
         "x-frame-options": "DENY",
         "cross-origin-opener-policy": "same-origin",
         "permissions-policy": "camera=(), geolocation=(), microphone=()",
-        ...(retryAfterSeconds !== undefined && { "retry-after": String(retryAfterSeconds) }),
+        ...(refusal?.retryAfterSeconds !== undefined && { "retry-after": String(refusal.retryAfterSeconds) }),
         ...(setCookies.length > 0 && { "set-cookie": [...setCookies] }),
       },
       body: toDocument(page, siteName, nonce).toString(),
@@ -83,7 +90,16 @@ export function createRenderPage(siteName: string): RenderPage {
 }
 
 function toDocument(page: HtmlPage, siteName: string, nonce: string): Html {
-  const { title, body, aside, width = "narrow", usesPasskeys = false, isAlone = false, refreshTo } = page;
+  const {
+    title,
+    body,
+    aside,
+    width = "narrow",
+    usesPasskeys = false,
+    isAlone = false,
+    refreshTo,
+    refusal,
+  } = page;
   const { icon, style } = isAlone ? assetTexts : assetPaths;
   return html`<!doctype html>
 <html lang="en">
@@ -105,6 +121,7 @@ ${aside}
 </header>
 <main>
 ${body}
+${refusal !== undefined && html`<p class="request">Request <code>${refusal.requestId}</code></p>`}
 </main>
 </body>
 </html>

@@ -11,14 +11,15 @@ import { toCheckMailPath } from "./check-mail.ts";
 import { loginPaths } from "./login-view.ts";
 import { toOtherBrowserBody } from "./message-view.ts";
 import { toTakeOverBody } from "./take-over-view.ts";
-import { explain, toStatus } from "./texts.ts";
+import { explain, toRefusal } from "./texts.ts";
 
 /** Draws the results of `/auth/callback`; a code is typed on the page that is for that. */
 export function createRenderResult(
   render: RenderPage,
   browsers: Browsers,
-): (result: CallbackResult, request: Pick<PlainRequest, "header">) => PlainResponse {
-  return (result, { header }) => {
+): (result: CallbackResult, request: Pick<PlainRequest, "header" | "info">) => PlainResponse {
+  return (result, request) => {
+    const { header, info } = request;
     switch (result.kind) {
       case "confirm":
         return render({ title: "Sign in", body: toConfirmBody(result.form, result.code) });
@@ -36,13 +37,17 @@ export function createRenderResult(
         return render({ title: "Sign in", body: toOtherBrowserBody() });
       case "denied": {
         const anew = { ...again, href: toPath(loginPaths.login, { return_to: result.returnTo }) };
-        return render({ status: 403, title: "Not signed in", body: toMessageBody(notSignedIn, anew) });
+        return render({
+          refusal: { status: 403, requestId: info.requestId },
+          title: "Not signed in",
+          body: toMessageBody(notSignedIn, anew),
+        });
       }
       case "refused": {
         if (result.form) return redirect(toCheckMailPath(result.form.state, { wrong: true }));
         const told = explain(result.error);
         const body = toMessageBody(told, again);
-        return render({ status: toStatus(result.error), title: told.title, body });
+        return render({ refusal: toRefusal(result.error, request), title: told.title, body });
       }
     }
   };

@@ -19,7 +19,7 @@ import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import { accountPaths } from "./account-view.ts";
 import { type LoginView, loginPaths, toLoginBody } from "./login-view.ts";
 import { type Offers, ownStrategies } from "./offers.ts";
-import { explain, findText, toStatus } from "./texts.ts";
+import { explain, findText, toRefusal } from "./texts.ts";
 
 /** Parts that the page to sign in on stands on. */
 export interface LoginPagesOptions {
@@ -70,7 +70,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly FunctionR
   ): PlainResponse {
     const forms = openForms(request, browsers);
     return render({
-      ...(error && { status: toStatus(error), retryAfterSeconds: error.retryAfterSeconds }),
+      refusal: error && toRefusal(error, request),
       title: "Sign in",
       usesPasskeys: offers.passkey,
       body: toLoginBody({ ...view, offers, forms }),

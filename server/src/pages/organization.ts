@@ -18,7 +18,7 @@ import { type Role, roles } from "../principals/principal.ts";
 import { accountPaths, toSignOutForm } from "./account-view.ts";
 import { toOrganizationBody } from "./organization-view.ts";
 import { organizationPaths, toOrganizationLabel } from "./organizations-view.ts";
-import { findText, toProblemTexts, toStatus } from "./texts.ts";
+import { findText, toProblemTexts, toRefusal } from "./texts.ts";
 import type { Visitor, Visitors } from "./visitors.ts";
 
 /** Parts that the page of an organization stands on. */
@@ -96,7 +96,7 @@ export function createOrganizationPage(options: OrganizationPageOptions): readon
       request.info.outcome.reason = error.reason;
       if (error.detail !== undefined) request.info.outcome.detail = error.detail;
       const body = toMessageBody(unseen, toAccount);
-      return render({ status: toStatus(error), title: unseen.title, body });
+      return render({ refusal: toRefusal(error, request), title: unseen.title, body });
     }
   }
 

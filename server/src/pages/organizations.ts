@@ -18,7 +18,7 @@ import {
   toNewOrganizationBody,
   toOrganizationsBody,
 } from "./organizations-view.ts";
-import { toProblemTexts, toStatus } from "./texts.ts";
+import { toProblemTexts, toRefusal } from "./texts.ts";
 import type { Visitor, Visitors } from "./visitors.ts";
 
 /** Parts that these pages stand on. */
@@ -61,7 +61,7 @@ export function createOrganizationPages(options: OrganizationPagesOptions): read
   ): PlainResponse {
     const forms = openForms(request, browsers);
     return render({
-      ...(error && { status: toStatus(error) }),
+      refusal: error && toRefusal(error, request),
       title: "New organization",
       aside: toSignOutForm(forms),
       setCookies: forms.setCookies,

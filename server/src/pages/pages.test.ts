@@ -65,7 +65,7 @@ function pagesOver(failure: unknown) {
     if (route === undefined) throw new Error(`no ${method} ${bare}`);
     return await route.handle(request);
   }
-  return { ask, logged, begun };
+  return { ask, logged, begun, renderLost: pages.renderLost };
 }
 
 const unavailable = new DomainError("UNAVAILABLE");
@@ -114,6 +114,25 @@ describe("a failure of our own", () => {
 });
 
 describe("a refusal", () => {
+  it("names its request, by which the log tells more; a page that does what was asked names none", async () => {
+    const named = "Request <code>r</code>";
+    const { ask, renderLost } = pagesOver(new DomainError("INVALID_FLOW"));
+    const form = { strategy: "mailotp", email: "x" };
+    for (const answer of [
+      await ask("/login/check-mail?state=x"),
+      await ask("/login/mail", form),
+      await ask("/login/mail", { ...form, token: "stale" }),
+      await ask("/login/with", { strategy: "elsewhere" }),
+      renderLost({
+        info: { requestId: "r", clientAddress: "", fromTrustedProxy: false, userAgent: "", outcome: {} },
+      }),
+    ]) {
+      expect(answer.status).toBeGreaterThanOrEqual(400);
+      expect(answer.body).toContain(named);
+    }
+    expect((await ask("/login")).body).not.toContain("Request");
+  });
+
   it.each([
     ["REDIRECT_NOT_ALLOWED", 400, "That link leads somewhere it may not"],
     ["SIGNUP_CLOSED", 403, "This address cannot sign up here"],

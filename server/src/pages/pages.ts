@@ -39,7 +39,7 @@ import { loginPaths } from "./login-view.ts";
 import { toOffers } from "./offers.ts";
 import { createOrganizationPage } from "./organization.ts";
 import { createOrganizationPages } from "./organizations.ts";
-import { explain, toStatus } from "./texts.ts";
+import { explain, toRefusal } from "./texts.ts";
 import { createVisitors } from "./visitors.ts";
 
 /** Parts that all pages stand on, and what they say of this site. */
@@ -71,9 +71,9 @@ export interface PagesOptions {
 export interface Pages {
   readonly routes: readonly FunctionRoute[];
   /** Draws what `/auth/callback` shows. */
-  renderResult(result: CallbackResult, request: Pick<PlainRequest, "header">): PlainResponse;
+  renderResult(result: CallbackResult, request: Pick<PlainRequest, "header" | "info">): PlainResponse;
   /** Draws what somebody sees who came to a path with nothing behind it. */
-  renderLost(): PlainResponse;
+  renderLost(request: Pick<PlainRequest, "info">): PlainResponse;
   /** Has a browser load a path of ours anew, as from our own site; where its session cookies depend on that. */
   readonly reload: ((path: string) => PlainResponse) | undefined;
   /** Sends someone on after a form of `/auth/callback`. */
@@ -102,7 +102,12 @@ export function createPages(options: PagesOptions): Pages {
   return {
     routes: [...all.map((route) => guard(underPublicName(route, publicUrl))), ...assetRoutes],
     renderResult: createRenderResult(render, options.browsers),
-    renderLost: () => render({ status: 404, title: lost.title, body: toMessageBody(lost, toSignIn) }),
+    renderLost: ({ info }) =>
+      render({
+        refusal: { status: 404, requestId: info.requestId },
+        title: lost.title,
+        body: toMessageBody(lost, toSignIn),
+      }),
     reload: options.isSessionStrict ? (path) => navigateByPage(render, new URL(path, publicUrl)) : undefined,
     navigate: (url, setCookies) => navigate(render, url, publicUrl, setCookies),
     guard,
@@ -161,8 +166,7 @@ function createGuard(render: RenderPage, log: Log): Pages["guard"] {
       note(refusal, request, log);
       const told = explain(refusal);
       const body = toMessageBody(told, toNext(request));
-      const { retryAfterSeconds } = refusal;
-      return render({ status: toStatus(refusal), title: told.title, body, retryAfterSeconds });
+      return render({ refusal: toRefusal(refusal, request), title: told.title, body });
     }
   }
   return (route) => ({ ...route, handle: (request) => handle(route, request) });

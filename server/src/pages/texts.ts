@@ -2,6 +2,8 @@
  * What a person is told when something was refused: what happened, and what
  * they can do about it. The reasons themselves are for clients and logs.
  */
+import type { Refusal } from "../html/frame.ts";
+import type { PlainRequest } from "../http/plain-route.ts";
 import { DomainError, type ErrorKind, type Reason } from "../lib/errors.ts";
 
 /** A heading and the sentences below it. */
@@ -163,9 +165,12 @@ export function toProblemTexts(reasons: readonly Reason[]): Readonly<Record<stri
   );
 }
 
-/** The HTTP status of a page about a refusal; the same as of any other route. */
-export function toStatus({ kind }: Pick<DomainError, "kind">): number {
-  return statusByKind[kind];
+/** The refusal as the frame of a page has it; its status is the same as of any other route. */
+export function toRefusal(
+  { kind, retryAfterSeconds }: Pick<DomainError, "kind" | "retryAfterSeconds">,
+  { info }: Pick<PlainRequest, "info">,
+): Refusal {
+  return { status: statusByKind[kind], requestId: info.requestId, retryAfterSeconds };
 }
 
 const dateFormat = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeZone: "UTC" });

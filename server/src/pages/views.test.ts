@@ -5,6 +5,7 @@ import { openForms } from "../html/forms.ts";
 import { createRenderPage } from "../html/frame.ts";
 import { navigate } from "../html/navigation.ts";
 import type { PlainRequest } from "../http/plain-route.ts";
+import { DomainError } from "../lib/errors.ts";
 import type { Organization } from "../organizations/organization.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
@@ -90,7 +91,8 @@ function accountOf(text: string): AccountView {
 const render = createRenderPage("Site");
 const browsers = createBrowsers({ secure: false, crossSite: false });
 const toResult = createRenderResult(render, browsers);
-const renderResult = (result: CallbackResult) => toResult(result, { header: new Headers() });
+const renderResult = (result: CallbackResult) =>
+  toResult(result, { header: new Headers(), info: request.info });
 
 /** Every page that shows what came from outside, with one text in all places. */
 const pages: readonly (readonly [name: string, page: (text: string) => string])[] = [
@@ -215,6 +217,13 @@ describe("the account page", () => {
     expect(visible({})).toMatch(/sessions\/end"[\s\S]*end-others/);
     expect(visible({})).not.toContain("This browser");
   });
+});
+
+it.each<CallbackResult>([
+  { kind: "denied", returnTo: undefined },
+  { kind: "refused", error: new DomainError("INVALID_FLOW") },
+])("a callback that comes to nothing names its request: $kind", (result) => {
+  expect(renderResult(result).body).toContain("Request <code>r</code>");
 });
 
 it("draws one page at a time with a nonce of its own, under a policy that lets nothing else in", () => {

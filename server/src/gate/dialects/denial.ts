@@ -116,14 +116,13 @@ export function createAnswerVisitor(render: RenderPage): AnswerVisitor {
   function toPage(denied: GateDenied, ask: GateAsk, requestId: string): GateAnswer {
     const { status, title, text } = toDenial(denied.reason);
     const { headers = {}, body } = render({
-      status,
+      refusal: { status, requestId },
       title,
       isAlone: true,
       body: html`<section class="card">
 <h1>${title}</h1>
 <p>${textsOfReasons[denied.reason] ?? text}</p>
-<p>If that comes as a surprise, ask whoever runs <strong>${ask.host}</strong>, and tell them which request it was:</p>
-<p><code>${requestId}</code></p>
+<p>If that comes as a surprise, ask whoever runs <strong>${ask.host}</strong>, and tell them which request it was.</p>
 </section>`,
     });
     const head = toVisitorHead(denied, ask);
