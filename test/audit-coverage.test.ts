@@ -225,7 +225,7 @@ const steps: readonly Step[] = [
     run: signedIn(signInAtAcme),
     records: () => [
       ["identity.join", "user", kept.user],
-      ["session.create", "session", kept.session],
+      ["session.reauthenticate", "session", kept.session],
     ],
     actor: asPerson,
   },

@@ -40,6 +40,7 @@ export const actions = {
   "passkey.remove": { target: "passkey" },
   "passkey.counter_regression": { target: "passkey", details: ["user", "counters"] },
   "session.create": { target: "session", details: ["strategy", "replaced"] },
+  "session.reauthenticate": { target: "session", details: ["strategy", "replaced"] },
   "session.revoke": { target: "session" },
   "session.revoke_all": { target: "user", details: ["revoked"] },
   "session.sign_out": { target: "session" },

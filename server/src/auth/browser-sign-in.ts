@@ -160,8 +160,8 @@ export class BrowserSignIn {
   }
 
   #toSetCookies(begun: BegunSession): readonly string[] {
-    const { createdAt, expiresAt } = begun.session;
-    return this.#options.cookies.toSetCookies(begun, createdAt, expiresAt);
+    const { authenticatedAt, expiresAt } = begun.session;
+    return this.#options.cookies.toSetCookies(begun, authenticatedAt, expiresAt);
   }
 }
 

@@ -384,7 +384,7 @@ export class SignInService {
     const session = await this.#options.findSession(principal.sessionId);
     if (session === undefined) return undefined;
     const { id: userId, email, sessionId } = principal;
-    return { userId, email, sessionId, authenticatedAt: session.createdAt };
+    return { userId, email, sessionId, authenticatedAt: session.authenticatedAt };
   }
 
   async #findFlowUser(flow: Flow, { principal, info }: FinishFlow): Promise<FinishingUser | undefined> {
@@ -444,10 +444,11 @@ export class SignInService {
     };
     const caller = { principal, request: request.info };
     for (const event of events) await audit.record(tx, caller, event);
+    const replaced = request.sessions.filter(({ id }) => id !== begun.session.id).length;
     await audit.record(tx, caller, {
-      action: "session.create",
+      action: replaced < request.sessions.length ? "session.reauthenticate" : "session.create",
       target: begun.session.id,
-      details: { strategy: flow.strategy, replaced: String(request.sessions.length) },
+      details: { strategy: flow.strategy, replaced: String(replaced) },
     });
     await feed.append(tx, ...changes, ...begun.changes);
     return { begun, takenOver };

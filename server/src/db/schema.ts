@@ -294,6 +294,8 @@ export interface SessionRow {
   latitude: string;
   longitude: string;
   created_at: number;
+  /** When the person last proved themselves in it. */
+  authenticated_at: number;
   updated_at: number;
   expires_at: number;
 }

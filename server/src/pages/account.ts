@@ -79,7 +79,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
   } = options;
 
   function isYoung(session: Session | undefined): boolean {
-    const ageMs = clock.now().getTime() - (session?.createdAt.getTime() ?? 0);
+    const ageMs = clock.now().getTime() - (session?.authenticatedAt.getTime() ?? 0);
     return ageMs <= registrationWindowSeconds * 1000;
   }
 

@@ -55,6 +55,7 @@ function accountOf(text: string): AccountView {
     userId: text,
     device,
     createdAt: now,
+    authenticatedAt: now,
     updatedAt: now,
     expiresAt: now,
   };

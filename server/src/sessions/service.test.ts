@@ -152,12 +152,64 @@ describeDatabases("sessions", (under) => {
     );
   });
 
-  it("replaces the session that the sign-in came with", async () => {
-    const user = await addUser(under.database);
-    const { cookie } = await signIn(user.id);
-    const old = await here.authenticator.findByCookie(cookie);
-    const next = await signIn(user.id, old ? [old] : []);
+  const getLive = async (cookie: string) => {
+    const live = await here.authenticator.findByCookie(cookie);
+    if (live === undefined) throw new Error("the session is over");
+    return live;
+  };
+
+  it("replaces the session of somebody else that the sign-in came with", async () => {
+    const { cookie } = await signIn((await addUser(under.database)).id);
+    const old = await getLive(cookie);
+    const next = await signIn((await addUser(under.database)).id, [old]);
     await expect(prove(cookie)).rejects.toMatchObject(notAuthenticated);
+    expect((await prove(next.cookie)).sessionId).toBe(next.session.id);
+    expect(next.session.id).not.toBe(old.id);
+  });
+
+  it("goes on under its id when the same person proves themselves again, by another secret alone", async () => {
+    const user = await addUser(under.database);
+    const { cookie, companion, session } = await signIn(user.id);
+    const { cookie: second } = await signIn(user.id);
+    const { cookie: foreign } = await signIn((await addUser(under.database)).id);
+    const { cookie: elsewhere } = await signIn(user.id);
+    await prove(cookie, there);
+    nowMs += 60_000;
+    const latest = await here.authenticator.findByCookie(cookie);
+    const next = await signIn(user.id, [await getLive(foreign), await getLive(cookie)]);
+    expect(next.session).toMatchObject({
+      id: session.id,
+      createdAt: session.createdAt,
+      authenticatedAt: new Date(nowMs),
+      expiresAt: new Date(nowMs + 3_600_000),
+    });
+    expect(latest?.authenticatedAt).toEqual(session.authenticatedAt);
+    expect([next.cookie, next.companion]).not.toEqual([cookie, companion]);
+    for (const gone of [cookie, foreign]) await expect(prove(gone)).rejects.toMatchObject(notAuthenticated);
+    await eventually(() => expect(prove(cookie, there)).rejects.toMatchObject(notAuthenticated));
+    expect((await getLive(next.cookie)).authenticatedAt).toEqual(new Date(nowMs));
+    const subject = { id: user.id, credentialId: session.id, authVia: "session", tokenId: "t" } as const;
+    expect((await here.authenticator.authenticateTokenSubject(subject)).id).toBe(user.id);
+    for (const other of [second, elsewhere]) expect((await prove(other)).id).toBe(user.id);
+  });
+
+  it("is one however often the same person proves themselves at once", async () => {
+    const user = await addUser(under.database);
+    const { cookie, session } = await signIn(user.id);
+    const old = await getLive(cookie);
+    const proven = await Promise.all(Array.from({ length: 4 }, () => signIn(user.id, [old])));
+    expect(new Set(proven.map((each) => each.session.id))).toEqual(new Set([session.id]));
+    const proofs = await Promise.allSettled(proven.map((each) => prove(each.cookie)));
+    expect(proofs.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+  });
+
+  it("is another once it has ended meanwhile", async () => {
+    const user = await addUser(under.database);
+    const { cookie, session } = await signIn(user.id);
+    const old = await getLive(cookie);
+    await here.sessions.revoke(caller(await prove(cookie)), session.id);
+    const next = await signIn(user.id, [old]);
+    expect(next.session.id).not.toBe(session.id);
     expect((await prove(next.cookie)).sessionId).toBe(next.session.id);
   });
 

@@ -38,11 +38,11 @@ export interface NewSession {
   /** Name of the strategy that proved it. */
   readonly strategy: string;
   readonly device: Device;
-  /** Sessions whose place it takes. */
+  /** Sessions whose place it takes; one of the same person lives on by it. */
   readonly replaces: readonly LiveSession[];
 }
 
-/** A session just begun. */
+/** A session just begun, or just proven anew. */
 export interface BegunSession {
   readonly session: Session;
   /** Values of its cookie and of the companion. Known now and never again. */
@@ -76,26 +76,36 @@ export class SessionService {
    * Begins a session with `tx`, and ends those it replaces and the user's
    * oldest beyond {@link sessionsPerUser}. The caller records it, and appends
    * the changes.
+   *
+   * Of a person who is among those that it replaces the latest one goes on
+   * under its id, with what hangs on it, by other secrets: who holds the old
+   * ones is out everywhere at once.
    */
   async begin(tx: Tx, { userId, strategy, device, replaces }: NewSession): Promise<BegunSession> {
     const now = this.#clock.now();
     const secret = this.#cookies.newSecret();
     const expiresAt = new Date(now.getTime() + this.#validitySeconds * 1000);
-    const session = { id: newId(now), userId, device, createdAt: now, updatedAt: now, expiresAt };
     const companion = toBase64url(this.#cookies.newSecret());
-    await store.insertSession(tx, session, {
+    const origin = {
       secretHash: hash("sha256", secret, "base64url"),
       companionHash: hashSecret(companion),
       strategy,
-    });
+    };
+    const proven = { userId, device, authenticatedAt: now, updatedAt: now, expiresAt };
+    const session =
+      (await renewOwn(tx, replaces, proven, origin)) ??
+      (await store.insertSession(tx, { ...proven, id: newId(now), createdAt: now }, origin));
     const oldest = await store.findSessionsBeyond(tx, userId, sessionsPerUser);
-    const ended = [...replaces, ...oldest.map((id) => ({ id, userId }))];
-    for (const each of ended) await store.deleteSession(tx, each.id, each.userId);
+    const others = [...replaces, ...oldest.map((id) => ({ id, userId }))].filter(
+      ({ id }) => id !== session.id,
+    );
+    for (const each of others) await store.deleteSession(tx, each.id, each.userId);
+    const changed = new Set([...replaces, ...others].map(({ id }) => id));
     return {
       session,
       cookie: this.#cookies.encode(secret),
       companion,
-      changes: ended.map(({ id }) => ({ topic: "session", subject: id })),
+      changes: [...changed].map((id) => ({ topic: "session", subject: id })),
     };
   }
 
@@ -202,6 +212,19 @@ export class SessionService {
     if (!isThere) throw new DomainError("SESSION_NOT_FOUND");
     return device;
   }
+}
+
+/** The latest of these sessions that is the same person's, renewed; undefined when there is none, or none any more. */
+async function renewOwn(
+  tx: Tx,
+  sessions: readonly LiveSession[],
+  proven: Omit<Session, "id" | "createdAt">,
+  origin: store.SessionOrigin,
+): Promise<Session | undefined> {
+  const [latest] = sessions
+    .filter(({ userId }) => userId === proven.userId)
+    .toSorted((one, other) => other.authenticatedAt.getTime() - one.authenticatedAt.getTime());
+  return latest && (await store.renewSession(tx, latest.id, proven, origin));
 }
 
 function requireUser({ principal }: Caller): UserPrincipal {

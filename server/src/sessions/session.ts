@@ -4,8 +4,9 @@ export interface Session {
   readonly id: string;
   readonly userId: string;
   readonly device: Device;
-  /** When the person last proved themselves: each proof makes a new session. */
   readonly createdAt: Date;
+  /** When the person last proved themselves. */
+  readonly authenticatedAt: Date;
   /** When it was last used, to the minute. */
   readonly updatedAt: Date;
   /** When it ends, used or not. */
@@ -33,7 +34,8 @@ export interface LiveSession {
   /** Whether our own mail or an authoritative provider has proven the address. */
   readonly emailProven: boolean;
   readonly userState: "enabled" | "disabled";
-  readonly createdAt: Date;
+  /** When the person last proved themselves. */
+  readonly authenticatedAt: Date;
   readonly updatedAt: Date;
   readonly expiresAt: Date;
 }

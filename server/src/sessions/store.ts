@@ -19,6 +19,7 @@ function toSession(row: SessionRow): Session {
       longitude: row.longitude,
     },
     createdAt: new Date(row.created_at),
+    authenticatedAt: new Date(row.authenticated_at),
     updatedAt: new Date(row.updated_at),
     expiresAt: new Date(row.expires_at),
   };
@@ -44,7 +45,7 @@ export interface SessionOrigin {
 }
 
 /**
- * Stores a new session.
+ * Stores a new session, and answers it.
  *
  * @param hashes SHA-256 of the secrets in its cookie and in the companion, base64url
  */
@@ -52,7 +53,7 @@ export async function insertSession(
   tx: Tx,
   session: Session,
   { secretHash, companionHash, strategy }: SessionOrigin,
-): Promise<void> {
+): Promise<Session> {
   await tx
     .insertInto("sessions")
     .values({
@@ -63,10 +64,42 @@ export async function insertSession(
       strategy,
       ...toDeviceColumns(session.device),
       created_at: session.createdAt.getTime(),
+      authenticated_at: session.authenticatedAt.getTime(),
       updated_at: session.updatedAt.getTime(),
       expires_at: session.expiresAt.getTime(),
     })
     .execute();
+  return session;
+}
+
+/**
+ * Gives a user's session other secrets and another end; undefined when they
+ * have none of that id any more.
+ *
+ * @param hashes as {@link insertSession} takes them
+ */
+export async function renewSession(
+  tx: Tx,
+  id: string,
+  session: Omit<Session, "id" | "createdAt">,
+  { secretHash, companionHash, strategy }: SessionOrigin,
+): Promise<Session | undefined> {
+  const row = await tx
+    .updateTable("sessions")
+    .set({
+      secret_hash: secretHash,
+      companion_hash: companionHash,
+      strategy,
+      ...toDeviceColumns(session.device),
+      authenticated_at: session.authenticatedAt.getTime(),
+      updated_at: session.updatedAt.getTime(),
+      expires_at: session.expiresAt.getTime(),
+    })
+    .where("id", "=", id)
+    .where("user_id", "=", session.userId)
+    .returningAll()
+    .executeTakeFirst();
+  return row && toSession(row);
 }
 
 function selectLive(database: Reader) {
@@ -77,7 +110,7 @@ function selectLive(database: Reader) {
       "sessions.id",
       "sessions.user_id",
       "sessions.companion_hash",
-      "sessions.created_at",
+      "sessions.authenticated_at",
       "sessions.updated_at",
       "sessions.expires_at",
       "users.email",
@@ -96,7 +129,7 @@ const selectLiveById = prepared((database, { id }: { id: string }) =>
 
 type LiveRow = Pick<
   SessionRow,
-  "id" | "user_id" | "companion_hash" | "created_at" | "updated_at" | "expires_at"
+  "id" | "user_id" | "companion_hash" | "authenticated_at" | "updated_at" | "expires_at"
 > & {
   email: string;
   email_proven: 0 | 1;
@@ -111,7 +144,7 @@ function toLiveSession(row: LiveRow): LiveSession {
     email: row.email,
     emailProven: row.email_proven === 1,
     userState: row.state,
-    createdAt: new Date(row.created_at),
+    authenticatedAt: new Date(row.authenticated_at),
     updatedAt: new Date(row.updated_at),
     expiresAt: new Date(row.expires_at),
   };

@@ -21,6 +21,7 @@ import * as sentCodes from "./20261129-sent-codes.ts";
 import * as sessionCompanions from "./20261129-session-companions.ts";
 import * as gateSessions from "./20261130-gate-sessions.ts";
 import * as organizationInvitations from "./20261130-organization-invitations.ts";
+import * as sessionAuthentication from "./20261130-session-authentication.ts";
 
 /** One step of the schema. Frozen once it has been merged: mend it with another. */
 export interface SchemaMigration {
@@ -52,4 +53,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261129T231900_proxy_tokens", up: proxyTokens.up },
   { name: "20261130T011400_organization_invitations", up: organizationInvitations.up },
   { name: "20261130T011731_gate_sessions", up: gateSessions.up },
+  { name: "20261130T013011_session_authentication", up: sessionAuthentication.up },
 ];
