@@ -37,11 +37,21 @@ export async function fetchJson(
 
 /** The JSON object in a body; undefined for anything else. */
 export function parseObject(body: Buffer): RemoteJson | undefined {
+  const value = parse(body);
+  return typeof value === "object" && value !== null && !Array.isArray(value)
+    ? (value as RemoteJson)
+    : undefined;
+}
+
+/** The JSON array in a body; undefined for anything else. */
+export function parseArray(body: Buffer): readonly unknown[] | undefined {
+  const value = parse(body);
+  return Array.isArray(value) ? value : undefined;
+}
+
+function parse(body: Buffer): unknown {
   try {
-    const value: unknown = JSON.parse(body.toString("utf8"));
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? (value as RemoteJson)
-      : undefined;
+    return JSON.parse(body.toString("utf8"));
   } catch {
     return undefined;
   }

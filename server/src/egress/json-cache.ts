@@ -21,6 +21,10 @@ export interface JsonCacheOptions {
   readonly log: Log;
   /** Documents kept, the latest used; 1000 if absent. */
   readonly maxEntries?: number;
+  /** For how long a document is good that does not say so itself; 5 minutes if absent. */
+  readonly ttlSeconds?: number;
+  /** The least time between two fetches of one document; 30 s if absent. */
+  readonly cooldownSeconds?: number;
 }
 
 /** Remote JSON documents by URL. */
@@ -41,13 +45,12 @@ export interface JsonCache {
   refresh(url: string): Promise<RemoteJson>;
 }
 
-/** The least time between two fetches of one document. */
-const cooldownSeconds = 30;
-
-const defaultTtlSeconds = 300;
 const minTtlSeconds = 60;
 const maxTtlSeconds = 3600;
 const staleIfErrorSeconds = 3600;
+
+/** Of one fetch, in milliseconds: whoever waits for it owes an answer within ten seconds. */
+const timeoutMs = 8_000;
 
 /** The part of its time after which a document that is used is fetched again. */
 const refreshAfterShare = 0.8;
@@ -63,7 +66,7 @@ interface KeptDocument {
 /** What is known of one URL. */
 interface Entry {
   document: KeptDocument | undefined;
-  /** When the last fetch began, in milliseconds since the epoch. */
+  /** When the last fetch began, or failed, in milliseconds since the epoch. */
   triedAt: number;
   /** The fetch under way. */
   running: Promise<void> | undefined;
@@ -73,7 +76,7 @@ interface Entry {
 
 /** @see {@link JsonCache} */
 export function createJsonCache(options: JsonCacheOptions): JsonCache {
-  const { egress, clock } = options;
+  const { egress, clock, ttlSeconds = 300, cooldownSeconds = 30 } = options;
   const log = options.log.child({ part: "json-cache" });
   const entries = createLru<string, Entry>(options.maxEntries ?? 1000);
   const now = () => clock.now().getTime();
@@ -93,11 +96,13 @@ export function createJsonCache(options: JsonCacheOptions): JsonCache {
 
   async function load(url: string, entry: Entry): Promise<void> {
     try {
-      entry.document = toDocument(await fetchJson(egress, url), now());
+      entry.document = toDocument(await fetchJson(egress, url, { timeoutMs }), ttlSeconds, now());
       entry.failure = undefined;
     } catch (error) {
       if (!(error instanceof EgressError)) throw error;
       entry.failure = error;
+      // Counted from here: one that fails by its time limit might have no cooldown left.
+      entry.triedAt = now();
       log.warn({ host: error.host, reason: error.reason, err: error }, "document not refreshed");
     } finally {
       entry.running = undefined;
@@ -147,10 +152,11 @@ export function createJsonCache(options: JsonCacheOptions): JsonCache {
 }
 
 function toDocument(
-  { value, maxAgeSeconds = defaultTtlSeconds }: FetchedJson,
+  { value, maxAgeSeconds }: FetchedJson,
+  ttlSeconds: number,
   now: number,
 ): Entry["document"] {
-  const ttlMs = Math.min(Math.max(maxAgeSeconds, minTtlSeconds), maxTtlSeconds) * 1000;
+  const ttlMs = Math.min(Math.max(maxAgeSeconds ?? ttlSeconds, minTtlSeconds), maxTtlSeconds) * 1000;
   const freshUntil = now + ttlMs;
   return {
     value,

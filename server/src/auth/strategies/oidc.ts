@@ -6,24 +6,21 @@
  * another; `iss` (RFC 9207) is checked when the browser brought it, and missed
  * when the provider promises it.
  */
-import type { Configuration } from "openid-client";
 import { isLoopback } from "../../config/urls.ts";
+import { createJsonCache } from "../../egress/json-cache.ts";
 import { DomainError } from "../../lib/errors.ts";
+import type { Log } from "../../lib/log.ts";
 import { googleIssuer } from "../../lib/well-known-providers.ts";
+import { withPatience } from "../../openid/outage.ts";
+import { toPicture, toTitle } from "../../openid/profile.ts";
+import { RelyingParty, type RelyingPartyOptions } from "../../openid/relying-party.ts";
 import { toEmail, toEmailDomain } from "../../users/email.ts";
 import type { FinishRequest, Proof, Strategy } from "../strategy.ts";
-import { verifyIdToken } from "./id-token.ts";
-import {
-  issuerUnavailable,
-  OidcClient,
-  type OidcClientOptions,
-  toRefusal,
-  withPatience,
-} from "./oidc-client.ts";
-import { toPicture, toTitle } from "./profile.ts";
+import { toRefusal } from "./refusal.ts";
 
 /** The registered client at an OpenID provider, and the way there. */
-export interface OidcStrategyOptions extends OidcClientOptions {
+export interface OidcStrategyOptions extends Omit<RelyingPartyOptions, "documents"> {
+  readonly log: Log;
   readonly scopes: readonly string[];
   /** How long a flow may take. */
   readonly flowSeconds: number;
@@ -42,11 +39,8 @@ interface Profile {
   readonly picture?: unknown;
 }
 
-/**
- * A person's name at an issuer (OpenID Connect Core 1.0 §2), of any script. An
- * empty one, or one that a database keeps in another form, could be several people's.
- */
-const subject = /^[^\p{Cc}\p{Cs}]{1,255}$/u;
+/** How the issuer's documents are kept: while it is down, people wait for it to be asked again. */
+const documentTimes = { ttlSeconds: 3_600, cooldownSeconds: 5 } as const;
 
 /** Google itself; or what stands in for it on this machine, for the tests of whole systems, under its name. */
 function isGoogle({ name, issuerUrl }: OidcStrategyOptions): boolean {
@@ -84,50 +78,16 @@ export function toIdentity(
 /** A strategy for one configured issuer. */
 export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
   const { name, scopes, flowSeconds, callbackUrl } = options;
-  const issuer = new OidcClient(options);
+  const documents = createJsonCache({ ...options, ...documentTimes, maxEntries: 2 });
+  const party = new RelyingParty({ ...options, documents });
 
-  /** The URL the browser came back to, as far as it matters: `state` was judged by the service. */
-  function toCallbackUrl(request: FinishRequest, configuration: Configuration): URL {
-    const url = new URL(request.flow.callbackUrl);
-    url.search = "";
-    url.searchParams.set("code", request.code);
-    // Frontier's call has no field for `iss`: without it, the flow's own provider is meant.
-    const issuer = request.issuer ?? configuration.serverMetadata().issuer;
-    // A callback without one is refused by the library if the provider promises one (RFC 9207 §2.4).
-    if (issuer !== "") url.searchParams.set("iss", issuer);
-    return url;
-  }
-
-  /** @throws DomainError UNAVAILABLE when the issuer's document names no place to send anybody to */
-  function toEndpoint(
-    client: typeof import("openid-client"),
-    configuration: Configuration,
-    parameters: Record<string, string>,
-  ): string {
-    try {
-      return client.buildAuthorizationUrl(configuration, parameters).href;
-    } catch (error) {
-      throw issuerUnavailable(name, error);
-    }
-  }
-
-  async function exchange(request: FinishRequest, configuration: Configuration): Promise<Proof> {
-    const client = await import("openid-client");
-    const { verifier, nonce } = request.flow.secret;
-    const tokens = await client.authorizationCodeGrant(
-      configuration,
-      toCallbackUrl(request, configuration),
-      { pkceCodeVerifier: String(verifier), expectedNonce: String(nonce), idTokenExpected: true },
-      { redirect_uri: request.flow.callbackUrl },
-    );
-    const claims = tokens.claims();
-    if (claims === undefined) throw new Error("no ID token");
-    await verifyIdToken(tokens.id_token ?? "", issuer.getKeys(configuration));
-    if (!subject.test(claims.sub)) throw new Error("the ID token's sub names nobody");
-    const hasUserinfo = configuration.serverMetadata().userinfo_endpoint !== undefined;
-    if (claims.email !== undefined || !hasUserinfo) return toIdentity(claims as never, options);
-    const userinfo = await client.fetchUserInfo(configuration, tokens.access_token, claims.sub);
-    return toIdentity({ ...userinfo, iss: claims.iss, sub: claims.sub }, options);
+  async function exchange({ code, issuer, flow }: FinishRequest): Promise<Proof> {
+    const { callbackUrl, secret } = flow;
+    const answer = { code, callbackUrl, secret, ...(issuer !== undefined && { issuer }) };
+    const { claims, accessToken } = await party.finish(answer);
+    const { iss, sub } = claims;
+    const userinfo = claims.email === undefined ? await party.findUserinfo(accessToken, sub) : undefined;
+    return toIdentity(userinfo === undefined ? claims : { ...userinfo, iss, sub }, options);
   }
 
   return {
@@ -136,28 +96,15 @@ export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
     flowSeconds,
     callbackUrl,
     attempts: "once",
-    async begin(request) {
-      const configuration = await issuer.get();
-      const client = await import("openid-client");
-      const verifier = client.randomPKCECodeVerifier();
-      const nonce = client.randomNonce();
-      const parameters = {
-        redirect_uri: request.callbackUrl,
-        response_mode: "query",
-        scope: scopes.join(" "),
-        state: request.state,
-        nonce,
-        code_challenge: await client.calculatePKCECodeChallenge(verifier),
-        code_challenge_method: "S256",
-        ...(request.email !== undefined && { login_hint: request.email }),
-      };
-      return { endpoint: toEndpoint(client, configuration, parameters), secret: { verifier, nonce } };
+    begin: ({ callbackUrl, state, email }) => {
+      const scope = scopes.join(" ");
+      const parameters = { scope, ...(email !== undefined && { login_hint: email }) };
+      return party.begin({ callbackUrl, state, parameters });
     },
     async finish(request) {
       if (request.code === "") throw new DomainError("CODE_MISSING");
       return await withPatience(name, async () => {
-        const configuration = await issuer.get();
-        return await exchange(request, configuration).catch((error) => {
+        return await exchange(request).catch((error) => {
           throw toRefusal(name, error);
         });
       });

@@ -30,12 +30,7 @@ export function toTexts(value: unknown): readonly string[] {
 /** The one spelling of a URL: lower-case host, no default port, no slash at the end of its path. */
 export function toCanonicalUrl(text: string): string {
   const { search, href } = new URL(text);
-  return search === "" ? withoutEndingSlash(href) : href;
-}
-
-/** Drops the slash at the end of a URL without query. */
-export function withoutEndingSlash(url: string): string {
-  return url.endsWith("/") ? url.slice(0, -1) : url;
+  return search === "" && href.endsWith("/") ? href.slice(0, -1) : href;
 }
 
 /** Remembers what is derived from data for as long as the data object lives. */

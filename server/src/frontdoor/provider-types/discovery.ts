@@ -3,13 +3,7 @@ import type { RemoteJson } from "../../egress/fetch-json.ts";
 import type { JsonCache } from "../../egress/json-cache.ts";
 import { type KeySource, readKeySet } from "../../signatures/key-set.ts";
 import { toShown } from "./bearer-jwt.ts";
-import { withoutEndingSlash } from "./data.ts";
 import { refuse } from "./refused.ts";
-
-/** Where an issuer's document is unless told otherwise. */
-export function toDiscoveryUrl(issuer: string): string {
-  return `${withoutEndingSlash(issuer)}/.well-known/openid-configuration`;
-}
 
 /** What is wrong with the document's issuer; undefined when it is the expected one to the letter. */
 export function findIssuerProblem(document: RemoteJson, issuer: string): string | undefined {

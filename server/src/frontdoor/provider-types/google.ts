@@ -1,12 +1,13 @@
 /** `GOOGLE`: ID tokens and sign-ins of Google accounts. */
 
 import { googleIssuer } from "../../lib/well-known-providers.ts";
+import { toDiscoveryUrl } from "../../openid/discovery.ts";
 import type { SignatureAlgorithm } from "../../signatures/algorithms.ts";
 import { createFixedKeys } from "../../signatures/key-set.ts";
 import { type BearerRules, verifyBearerJwt } from "./bearer-jwt.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { findText, findTexts, getText, memoByData } from "./data.ts";
-import { createDiscoveredKeys, toDiscoveryUrl } from "./discovery.ts";
+import { createDiscoveredKeys } from "./discovery.ts";
 import { toIdentity } from "./identity.ts";
 import { testIssuer } from "./issuer-dry-run.ts";
 import type { ProviderData, ProviderDecision, ProviderIdentity, ProviderType } from "./provider-type.ts";

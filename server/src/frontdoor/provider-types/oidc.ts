@@ -1,11 +1,12 @@
 /** `OIDC`: bearer JWTs and sign-ins of any OpenID Connect issuer. */
 
+import { toDiscoveryUrl } from "../../openid/discovery.ts";
 import { type SignatureAlgorithm, signatureAlgorithms } from "../../signatures/algorithms.ts";
 import { createFixedKeys, type KeySource } from "../../signatures/key-set.ts";
 import { type BearerRules, verifyBearerJwt } from "./bearer-jwt.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { findText, findTexts, getText, memoByData, toCanonicalUrl } from "./data.ts";
-import { createDiscoveredKeys, toDiscoveryUrl } from "./discovery.ts";
+import { createDiscoveredKeys } from "./discovery.ts";
 import { toIdentity } from "./identity.ts";
 import { testIssuer } from "./issuer-dry-run.ts";
 import type { ProviderData, ProviderDecision, ProviderType } from "./provider-type.ts";

@@ -1,7 +1,7 @@
-import { isSignatureAlgorithm } from "../../signatures/algorithms.ts";
-import { readCompactJws, readJsonPart, refuseJws } from "../../signatures/compact-jws.ts";
-import { isSignedByOne } from "../../signatures/foreign-jws.ts";
-import { findSigningKeys, type KeySource } from "../../signatures/key-set.ts";
+import { isSignatureAlgorithm, type SignatureAlgorithm } from "../signatures/algorithms.ts";
+import { readCompactJws, readJsonPart, refuseJws } from "../signatures/compact-jws.ts";
+import { isSignedByOne } from "../signatures/foreign-jws.ts";
+import { findSigningKeys, type KeySource } from "../signatures/key-set.ts";
 
 /** Longest ID token read, in characters. */
 const longestToken = 65_536;
@@ -13,11 +13,16 @@ const longestToken = 65_536;
  *
  * @throws DomainError NOT_AUTHENTICATED; EgressError when the keys cannot be had.
  */
-export async function verifyIdToken(idToken: string, source: KeySource): Promise<void> {
+export async function verifyIdToken(
+  idToken: string,
+  algorithms: readonly SignatureAlgorithm[],
+  source: KeySource,
+): Promise<void> {
   const jws = readCompactJws(idToken, "ID token", longestToken);
   readJsonPart(jws.encodedPayload, "ID token");
   const { alg, kid } = jws.header;
   if (!isSignatureAlgorithm(alg)) refuseJws("ID token: no such algorithm");
+  if (!algorithms.includes(alg)) refuseJws("ID token: an algorithm that is not allowed");
   const keys = await findSigningKeys(source, alg, kid);
   if (keys === undefined) refuseJws("ID token: the issuer has no such key");
   if (!(await isSignedByOne(jws, alg, keys))) refuseJws("ID token: bad signature");

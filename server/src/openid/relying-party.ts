@@ -1,0 +1,293 @@
+/**
+ * The relying party of an OpenID provider (OpenID Connect Core 1.0 §3.1): sends
+ * a browser there, and makes of the answer what is proven.
+ *
+ * Whoever lets people in by another's word asks here: signing in to this
+ * service, and the gate. The room answers claims that were verified; it knows
+ * no account, keeps nothing, and never says whether somebody may come in.
+ * `openid-client` speaks the protocol, every request passes the egress guard,
+ * and documents come from a cache that outlives an outage.
+ */
+import type { ClientAuth, Configuration, CustomFetch, ServerMetadata } from "openid-client";
+import type { Egress } from "../egress/egress.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Metadata } from "../lib/metadata.ts";
+import { type SignatureAlgorithm, signatureAlgorithms } from "../signatures/algorithms.ts";
+import { createRemoteKeys, type DocumentSource } from "../signatures/key-set.ts";
+import { toDiscoveryUrl } from "./discovery.ts";
+import { verifyIdToken } from "./id-token.ts";
+import { NotProven } from "./not-proven.ts";
+import { providerUnavailable } from "./outage.ts";
+
+/** The client as it is registered with the provider, and the way there. */
+export interface RelyingPartyOptions {
+  /** What a caller is told that is unavailable. */
+  readonly name: string;
+  readonly issuerUrl: string;
+  /** Where the provider's document is, if not where OpenID Connect Discovery 1.0 §4 says. */
+  readonly discoveryUrl?: string;
+  readonly clientId: string;
+  /** Absent for a public client. */
+  readonly clientSecret: string | undefined;
+  /** False for a provider that refuses PKCE (RFC 7636): its codes are bound to the flow by the nonce alone. */
+  readonly usesPkce?: boolean;
+  /** Of ID tokens. Absent, every one that is spoken here. */
+  readonly algorithms?: readonly SignatureAlgorithm[];
+  readonly clockSkewSeconds: number;
+  readonly clock: Clock;
+  readonly egress: Egress;
+  /** Discovery documents and key sets. */
+  readonly documents: DocumentSource;
+}
+
+/** A browser to be sent to the provider. */
+export interface AuthorizationRequest {
+  readonly callbackUrl: string;
+  readonly state: string;
+  /** Beside those that are always sent. */
+  readonly parameters: Readonly<Record<string, string>>;
+}
+
+/** Where to send the browser, and what has to be kept until it comes back. */
+export interface AuthorizationBegun {
+  readonly endpoint: string;
+  /** Verifier and nonce. Secrets. */
+  readonly secret: Metadata;
+}
+
+/** What the browser came back with. */
+export interface AuthorizationAnswer {
+  readonly code: string;
+  /** `iss` of the callback's query (RFC 9207), empty if it had none; absent where the query is not known. */
+  readonly issuer?: string;
+  readonly callbackUrl: string;
+  /** What {@link RelyingParty.begin} wanted kept. */
+  readonly secret: Metadata;
+}
+
+/** The claims of an ID token that was verified. */
+export interface IdTokenClaims {
+  readonly iss: string;
+  /** At most 255 characters, none of which a database would keep in another form. */
+  readonly sub: string;
+  readonly exp: number;
+  readonly [name: string]: unknown;
+}
+
+/** What a provider handed out, verified. */
+export interface ProvenTokens {
+  readonly claims: IdTokenClaims;
+  readonly accessToken: string;
+  readonly refreshToken?: string;
+  /** For how long the access token is good, as the provider said. */
+  readonly expiresInSeconds?: number;
+}
+
+/** A refreshed grant: whether there is a new ID token is the provider's choice (OpenID Connect Core §12.2). */
+export type RefreshedTokens = Omit<ProvenTokens, "claims"> & { readonly claims?: IdTokenClaims };
+
+/** How long one request to the provider may take, in seconds. */
+const timeoutSeconds = 8;
+
+/** Largest answer taken, in bytes: what a provider says of a person is stored. */
+const maxBytes = 128 * 1024;
+
+/**
+ * A person's name at an issuer (OpenID Connect Core 1.0 §2), of any script. An
+ * empty one, or one that a database keeps in another form, could be several people's.
+ */
+const subject = /^[^\p{Cc}\p{Cs}]{1,255}$/u;
+
+type Library = typeof import("openid-client");
+
+interface Ready {
+  readonly client: Library;
+  readonly configuration: Configuration;
+}
+
+/** @see the head of this file */
+export class RelyingParty {
+  /** What a caller is told that is unavailable. */
+  readonly name: string;
+  readonly #options: RelyingPartyOptions;
+
+  constructor(options: RelyingPartyOptions) {
+    this.name = options.name;
+    this.#options = options;
+  }
+
+  /** What the provider says of itself. @throws DomainError UNAVAILABLE */
+  async readMetadata(): Promise<Readonly<ServerMetadata>> {
+    return (await this.#getReady()).configuration.serverMetadata();
+  }
+
+  /** Asks with a nonce, and by PKCE S256 unless the provider refuses it. @throws DomainError UNAVAILABLE */
+  async begin({ callbackUrl, state, parameters }: AuthorizationRequest): Promise<AuthorizationBegun> {
+    const { client, configuration } = await this.#getReady();
+    const nonce = client.randomNonce();
+    const verifier = this.#options.usesPkce === false ? undefined : client.randomPKCECodeVerifier();
+    const challenge = verifier && {
+      code_challenge: await client.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: "S256",
+    };
+    const sent = {
+      ...parameters,
+      redirect_uri: callbackUrl,
+      response_mode: "query",
+      state,
+      nonce,
+      ...challenge,
+    };
+    try {
+      const endpoint = client.buildAuthorizationUrl(configuration, sent).href;
+      return { endpoint, secret: { nonce, ...(verifier && { verifier }) } };
+    } catch (error) {
+      // The provider's document names no place to send anybody to.
+      throw providerUnavailable(this.name, error);
+    }
+  }
+
+  /**
+   * Trades the code. `iss` (RFC 9207) is checked when the browser brought it,
+   * and missed when the provider promises it.
+   *
+   * @throws DomainError UNAVAILABLE while nothing is known of the provider, else what went wrong: see `isOutage`
+   */
+  async finish(answer: AuthorizationAnswer): Promise<ProvenTokens> {
+    const ready = await this.#getReady();
+    const { client, configuration } = ready;
+    const { verifier, nonce } = answer.secret;
+    const tokens = await client.authorizationCodeGrant(
+      configuration,
+      toBroughtUrl(answer, configuration),
+      {
+        ...(verifier !== undefined && { pkceCodeVerifier: String(verifier) }),
+        expectedNonce: String(nonce),
+        idTokenExpected: true,
+      },
+      { redirect_uri: answer.callbackUrl },
+    );
+    const { claims, ...rest } = await this.#prove(ready, tokens);
+    if (claims === undefined) throw new NotProven("the answer has no ID token");
+    return { claims, ...rest };
+  }
+
+  /** Trades a refresh token (RFC 6749 §6). @throws as {@link finish}; whose ID token it is, is the caller's to check */
+  async refresh(refreshToken: string): Promise<RefreshedTokens> {
+    const ready = await this.#getReady();
+    return await this.#prove(ready, await ready.client.refreshTokenGrant(ready.configuration, refreshToken));
+  }
+
+  /** What the provider tells of the subject beside the ID token; undefined where it tells nothing. @throws as {@link finish} */
+  async findUserinfo(
+    accessToken: string,
+    sub: string,
+  ): Promise<Readonly<Record<string, unknown>> | undefined> {
+    const { client, configuration } = await this.#getReady();
+    if (configuration.serverMetadata().userinfo_endpoint === undefined) return undefined;
+    return await client.fetchUserInfo(configuration, accessToken, sub);
+  }
+
+  async #prove(
+    { configuration }: Ready,
+    tokens: Awaited<ReturnType<Library["refreshTokenGrant"]>>,
+  ): Promise<RefreshedTokens> {
+    const claims = tokens.claims();
+    if (claims !== undefined) await this.#verify(tokens.id_token ?? "", claims.sub, configuration);
+    const { expires_in: expiresInSeconds } = tokens;
+    return {
+      ...(claims !== undefined && { claims: claims as IdTokenClaims }),
+      accessToken: tokens.access_token,
+      ...(tokens.refresh_token !== undefined && { refreshToken: tokens.refresh_token }),
+      ...(expiresInSeconds !== undefined && { expiresInSeconds }),
+    };
+  }
+
+  async #verify(idToken: string, sub: string, configuration: Configuration): Promise<void> {
+    const { algorithms = signatureAlgorithms, documents } = this.#options;
+    const { jwks_uri: url } = configuration.serverMetadata();
+    if (url === undefined) throw new NotProven("the issuer publishes no keys");
+    await verifyIdToken(idToken, algorithms, createRemoteKeys(documents, url));
+    if (!subject.test(sub)) throw new NotProven("the ID token's sub names nobody");
+  }
+
+  /** Made anew each time: what is kept is the document. */
+  async #getReady(): Promise<Ready> {
+    const client = await import("openid-client");
+    try {
+      return { client, configuration: await this.#configure(client) };
+    } catch (error) {
+      throw providerUnavailable(this.name, error);
+    }
+  }
+
+  async #configure(client: Library): Promise<Configuration> {
+    const { issuerUrl, clientId, clientSecret, clock, clockSkewSeconds, egress } = this.#options;
+    const { discoveryUrl = toDiscoveryUrl(issuerUrl), documents } = this.#options;
+    const isHttp = new URL(issuerUrl).protocol === "http:";
+    // Of a document that lists none, the library would take RS256 alone.
+    const unlisted = { id_token_signing_alg_values_supported: signatureAlgorithms };
+    const document = { ...unlisted, ...(await documents.get(discoveryUrl)) };
+    const configuration = await client.discovery(
+      new URL(issuerUrl),
+      clientId,
+      {
+        [client.clockTolerance]: clockSkewSeconds,
+        [client.clockSkew]: Math.round((clock.now().getTime() - Date.now()) / 1000),
+      },
+      toClientAuth(client, clientSecret),
+      {
+        timeout: timeoutSeconds,
+        // The library judges the document; the cache has it.
+        [client.customFetch]: async () => Response.json(document),
+        execute: isHttp ? [client.allowInsecureRequests] : [],
+      },
+    );
+    configuration[client.customFetch] = toCustomFetch(egress);
+    return configuration;
+  }
+}
+
+/** The URL the browser came back to, as far as it matters: `state` was judged by whoever keeps the flow. */
+function toBroughtUrl({ code, issuer, callbackUrl }: AuthorizationAnswer, configuration: Configuration): URL {
+  const url = new URL(callbackUrl);
+  url.search = "";
+  url.searchParams.set("code", code);
+  // Where the query is not known, the flow's own provider is meant.
+  const named = issuer ?? configuration.serverMetadata().issuer;
+  // A callback without one is refused by the library if the provider promises one (RFC 9207 §2.4).
+  if (named !== "") url.searchParams.set("iss", named);
+  return url;
+}
+
+/** How the client proves itself: by Basic, or where the issuer takes no Basic in the form (RFC 8414 §2). */
+function toClientAuth(client: Library, secret: string | undefined): ClientAuth {
+  if (secret === undefined) return client.None();
+  const [basic, post] = [client.ClientSecretBasic(secret), client.ClientSecretPost(secret)];
+  return (server, ...rest) => {
+    const { token_endpoint_auth_methods_supported: methods = ["client_secret_basic"] } = server;
+    const takesPostAlone = !methods.includes("client_secret_basic") && methods.includes("client_secret_post");
+    (takesPostAlone ? post : basic)(server, ...rest);
+  };
+}
+
+/** The library's way to fetch, through the guard. */
+function toCustomFetch(egress: Egress): CustomFetch {
+  return async (url, options) => {
+    const { method, headers, body, signal } = options;
+    const answer = await egress.fetch(url, {
+      method: method === "POST" ? "POST" : "GET",
+      headers,
+      redirects: "return",
+      maxBytes,
+      timeoutMs: timeoutSeconds * 1000,
+      ...(body !== undefined && body !== null && { body: String(body) }),
+      ...(signal && { signal }),
+    });
+    const isEmpty = answer.status === 204 || answer.status === 304;
+    return new Response(isEmpty ? null : new Uint8Array(answer.body), {
+      status: answer.status,
+      headers: answer.headers,
+    });
+  };
+}
