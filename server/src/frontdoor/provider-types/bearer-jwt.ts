@@ -185,7 +185,8 @@ function checkAudience(claims: JwtClaims, { audiences, authorizedParty }: Bearer
   }
 }
 
-function checkRequired(claims: JwtClaims, required: BearerRules["requiredClaims"]): void {
+/** @throws Refused for the first claim that is not as required */
+export function checkRequired(claims: JwtClaims, required: BearerRules["requiredClaims"]): void {
   const missing = findMissingClaim(claims, required);
   if (missing === undefined) return;
   const found = Object.hasOwn(claims, missing) ? "has another value" : "is not in the token";

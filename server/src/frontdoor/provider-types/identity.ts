@@ -1,6 +1,9 @@
+import { DomainError } from "../../lib/errors.ts";
+import { checkMetadata } from "../../lib/metadata.ts";
 import type { JwtClaims } from "./bearer-jwt.ts";
 import { toTexts } from "./data.ts";
 import type { ProviderData, ProviderIdentity } from "./provider-type.ts";
+import { refuse } from "./refused.ts";
 
 /** Longest address taken from a claim, in characters (RFC 5321 §4.5.3.1). */
 const longestEmail = 320;
@@ -33,4 +36,14 @@ export function toIdentity(claims: JwtClaims): ProviderIdentity {
     ...(typeof exp === "number" && { expiresAt: new Date(exp * 1000) }),
     dependsOn: [],
   };
+}
+
+/** Bounds what is kept of somebody who signed in. @throws Refused */
+export function checkClaims(claims: JwtClaims): void {
+  try {
+    checkMetadata("claims", claims as ProviderData);
+  } catch (error) {
+    if (!(error instanceof DomainError)) throw error;
+    refuse("malformed", "the provider tells more of a person than is kept: have it send fewer claims");
+  }
 }

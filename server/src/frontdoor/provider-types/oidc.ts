@@ -3,12 +3,14 @@
 import { toDiscoveryUrl } from "../../openid/discovery.ts";
 import { type SignatureAlgorithm, signatureAlgorithms } from "../../signatures/algorithms.ts";
 import { createFixedKeys, type KeySource } from "../../signatures/key-set.ts";
-import { type BearerRules, verifyBearerJwt } from "./bearer-jwt.ts";
+import { type BearerRules, checkRequired, verifyBearerJwt } from "./bearer-jwt.ts";
+import { findMissingClaim } from "./claims.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { findText, findTexts, getText, memoByData, toCanonicalUrl } from "./data.ts";
 import { createDiscoveredKeys } from "./discovery.ts";
 import { toIdentity } from "./identity.ts";
 import { testIssuer } from "./issuer-dry-run.ts";
+import { createOidcLogin } from "./oidc-login.ts";
 import type { ProviderData, ProviderDecision, ProviderType } from "./provider-type.ts";
 import { decide, refuse } from "./refused.ts";
 import {
@@ -49,6 +51,24 @@ export function createOidcType(context: ProviderTypeContext): ProviderType {
       if (credential.kind === "access_token") return await decideOn(credential.token, toRules(data));
       return await decide(async () => refuse("wrong_kind", "this provider takes a JWT as bearer token"));
     },
+    login: createOidcLogin(context, {
+      isPossible: (data) => data.clientSecret !== undefined || data.supportsPkce !== false,
+      toClient: (data) => ({
+        issuerUrl: getText(data, "issuer"),
+        discoveryUrl: getDiscoveryUrl(data),
+        clientId: getText(data, "clientId"),
+        usesPkce: data.supportsPkce !== false,
+        algorithms: getAlgorithms(data, "allowedAlgorithms"),
+      }),
+      toParameters: (data) => ({ scope: toScope(findTexts(data, "scopes") ?? defaultScopes) }),
+      toAsking: (offered) => (offered.includes("select_account") ? "select_account" : "login"),
+      isComplete: (data, claims) =>
+        claims.email !== undefined && findMissingClaim(claims, getRequiredClaims(data)) === undefined,
+      admit(data, identity) {
+        checkRequired(identity.claims, getRequiredClaims(data));
+        return identity;
+      },
+    }),
     test({ data }, sample, signal) {
       const tested = {
         issuer: getText(data, "issuer"),
@@ -88,9 +108,18 @@ function makeRules(data: ProviderData, { documents }: ProviderTypeContext): Bear
     audiences: audiences ?? [clientId],
     authorizedParty: audiences === undefined ? clientId : undefined,
     algorithms: getAlgorithms(data, "allowedAlgorithms"),
-    requiredClaims: (data.requiredClaims ?? {}) as BearerRules["requiredClaims"],
+    requiredClaims: getRequiredClaims(data),
     keys,
   };
+}
+
+function getRequiredClaims({ requiredClaims = {} }: ProviderData): BearerRules["requiredClaims"] {
+  return requiredClaims as BearerRules["requiredClaims"];
+}
+
+/** `openid` makes it a request for an ID token (OpenID Connect Core §3.1.2.1). */
+function toScope(scopes: readonly string[]): string {
+  return [...new Set(["openid", ...scopes])].join(" ");
 }
 
 function normalise(data: ProviderData): ProviderData {

@@ -1,9 +1,10 @@
 /**
  * What a type of auth provider is.
  *
- * A type only says how its configuration looks and judges one credential by
- * it. Storing, secrets at rest, revisions, rates and audit are the service's,
- * so that a new type cannot forget them. The room stores nothing.
+ * A type only says how its configuration looks, judges one credential by it,
+ * and asks its provider who a person is. Storing, secrets at rest, revisions,
+ * rates and audit are the service's, so that a new type cannot forget them. The
+ * room stores nothing.
  */
 import type { JsonObject } from "../../lib/json.ts";
 import type { Metadata } from "../../lib/metadata.ts";
@@ -112,74 +113,105 @@ export interface ProviderSample {
   readonly apiKey?: string;
 }
 
-/** Where a person is sent to sign in, and how. */
-interface LoginRequest {
-  /** Of this service, as registered with the provider. */
+/** People are sent to the provider, which sends them back with a code. */
+export interface ProviderLogin {
+  readonly kind: "provider";
+  /** Whether the data has all that a login needs; secrets may read as the mask. Pure. */
+  isPossible(data: ProviderData): boolean;
+  /** @throws DomainError UNAVAILABLE when the provider cannot be reached and nothing usable is at hand */
+  begin(provider: ProviderInstance, request: LoginRequest): Promise<LoginBegun>;
+  /** Answers in some eight seconds at most. A refusal is an answer, `unavailable` among them. */
+  finish(provider: ProviderInstance, answer: LoginAnswer): Promise<LoginOutcome>;
+  /**
+   * Asks anew, by what was kept, who somebody is. `unavailable`: nothing can be
+   * told now, ask again later; any other refusal is the provider's no.
+   */
+  renew(provider: ProviderInstance, login: RenewedLogin): Promise<LoginOutcome>;
+  /**
+   * Whether somebody who signed in before would still be let in by the data as
+   * it is now; the identity is what this data makes of them. Pure.
+   */
+  admit(provider: ProviderInstance, identity: ProviderIdentity): ProviderDecision;
+  /**
+   * Reads a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6). That it
+   * was not seen before is the caller's to know, by `jti`. Absent where the
+   * type has no such thing.
+   */
+  verifyLogout?(provider: ProviderInstance, token: string): Promise<LogoutOutcome>;
+}
+
+/** People come in by this service's own session. */
+export interface OwnLogin {
+  readonly kind: "own";
+  /**
+   * Whether the person of a live session may come in, as of now. The answer
+   * depends on the session and its person among others.
+   */
+  judge(provider: ProviderInstance, sessionId: string): Promise<ProviderDecision>;
+}
+
+/** A browser to be sent to the provider. */
+export interface LoginRequest {
   readonly callbackUrl: string;
   readonly state: string;
-  /** `none`: without asking anybody anything; `again`: whoever is signed in there is asked. */
+  /** `none`: without showing anything, or not at all. `again`: people say who they are, though the provider knows. */
   readonly prompt?: "none" | "again";
+  /** Whom the provider should propose. */
   readonly loginHint?: string;
 }
 
-/** What a provider's answer brought back. */
-interface LoginAnswer {
-  readonly code: string;
-  readonly issuer?: string;
-  readonly callbackUrl: string;
-  /** As `begin` answered it. */
+/** Where to send the browser, and what has to be kept until it comes back. */
+export interface LoginBegun {
+  readonly endpoint: string;
+  /** A secret. */
   readonly secret: Metadata;
 }
 
-/** A person whom their provider proved. */
-interface LoggedIn {
-  readonly allowed: true;
-  /** Depends on nothing here. */
+/** What the browser came back with, at the very provider it was sent to. */
+export interface LoginAnswer {
+  readonly code: string;
+  /** `iss` of the callback's query (RFC 9207); absent where it had none. */
+  readonly issuer?: string;
+  readonly callbackUrl: string;
+  /** As {@link LoginBegun} has it. */
+  readonly secret: Metadata;
+}
+
+/** A login as it was kept. */
+export interface RenewedLogin {
+  readonly kept: Metadata;
   readonly identity: ProviderIdentity;
-  /** What it is asked again by: sealed at rest, never shown. Absent where only a visit can renew. */
+}
+
+/** Somebody is who the provider says. */
+export interface LoggedIn {
+  readonly allowed: true;
+  /** Without an end: how long a login is good is the frontend's to say. */
+  readonly identity: ProviderIdentity;
+  /** What a renewal goes by. Secrets. Absent where a renewal takes the browser, with `prompt` `none`. */
   readonly kept?: Metadata;
-  /** When the provider is to be asked again: at its token's end, in a minute at the least and an hour at the most. */
+  /** When the provider wants to be asked again: in a minute at the earliest, in an hour at the latest. */
   readonly renewAt: Date;
-  /** The provider's own name for its session (OpenID Connect Back-Channel Logout 1.0 §2.4). */
+  /** The provider's name for its own session (`sid`), by which a logout may name this login. */
   readonly sid?: string;
 }
 
-/** How people come in by browser through another service. */
-interface ProviderLogin {
-  readonly kind: "provider";
-  /** @throws DomainError UNAVAILABLE when the provider cannot be reached and nothing usable is at hand */
-  begin(
-    provider: ProviderInstance,
-    request: LoginRequest,
-  ): Promise<{ readonly endpoint: string; readonly secret: Metadata }>;
-  /** A refusal is an answer; an outage among them. */
-  finish(provider: ProviderInstance, answer: LoginAnswer): Promise<LoggedIn | ProviderRefusal>;
-  /** Asks anew by what was kept. `unavailable`: ask again later; any other refusal ends the session. */
-  renew(provider: ProviderInstance, kept: Metadata): Promise<LoggedIn | ProviderRefusal>;
-  /** Whether somebody who signed in before is still let in by the provider's data as they are now. Pure. */
-  admit(provider: ProviderInstance, identity: ProviderIdentity): ProviderDecision;
-  /** Verifies a logout token (OpenID Connect Back-Channel Logout 1.0 §2.6); absent where there is no such thing. */
-  verifyLogout?(
-    provider: ProviderInstance,
-    token: string,
-  ): Promise<
-    | {
-        readonly allowed: true;
-        readonly subject?: string;
-        readonly sid?: string;
-        readonly jti: string;
-        readonly issuedAt: Date;
-      }
-    | ProviderRefusal
-  >;
+/** What came of a login or of its renewal. */
+export type LoginOutcome = LoggedIn | ProviderRefusal;
+
+/** A logout that the provider told of; it has a subject, a session, or both. */
+export interface ProvenLogout {
+  readonly allowed: true;
+  readonly subject?: string;
+  readonly sid?: string;
+  readonly jti: string;
+  readonly issuedAt: Date;
+  /** Until when the token could be presented again. */
+  readonly goodUntil: Date;
 }
 
-/** How people come in by browser through this service's own sessions. */
-interface OwnLogin {
-  readonly kind: "own";
-  /** Whether the person of a session is let in, and who they are: as all of it is now. */
-  judge(provider: ProviderInstance, sessionId: string): Promise<ProviderDecision>;
-}
+/** What came of a logout token. */
+export type LogoutOutcome = ProvenLogout | ProviderRefusal;
 
 /** One type of auth provider. */
 export interface ProviderType {
@@ -201,13 +233,13 @@ export interface ProviderType {
   normalise(data: ProviderData): ProviderData;
   /** Which credentials of a request are this provider's to judge. */
   accepts(data: ProviderData): AcceptedCredentials;
-  /** How people come in by browser; absent for a type that judges only what a request carries. */
-  readonly login?: ProviderLogin | OwnLogin;
   /**
    * Judges one credential. A refusal is an answer, not an error, and so is an
    * outage; throws only for a defect.
    */
   authenticate(provider: ProviderInstance, credential: ProviderCredential): Promise<ProviderDecision>;
+  /** How people come in by browser; absent for a type that only judges what a request carries. */
+  readonly login?: ProviderLogin | OwnLogin;
   /**
    * Dry run: checks one at a time, each as soon as it is known, at most a few
    * dozen seconds in all. Stores nothing, and asks every server afresh. Ends

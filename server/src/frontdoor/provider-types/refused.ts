@@ -1,6 +1,6 @@
 import { EgressError } from "../../egress/egress-error.ts";
 import { DomainError } from "../../lib/errors.ts";
-import type { ProviderDecision, ProviderIdentity, RefusalReason } from "./provider-type.ts";
+import type { ProviderDecision, ProviderIdentity, ProviderRefusal, RefusalReason } from "./provider-type.ts";
 
 /** Thrown within an authenticator to turn a credential down; {@link decide} makes it an answer. */
 export class Refused extends Error {
@@ -28,15 +28,28 @@ export async function decide(identify: () => Promise<ProviderIdentity>): Promise
   try {
     return { allowed: true, identity: await identify() };
   } catch (error) {
-    if (error instanceof Refused) return { allowed: false, reason: error.reason, detail: error.message };
-    if (error instanceof EgressError) return { allowed: false, reason: "unavailable", detail: error.message };
-    if (error instanceof DomainError && error.kind === "unavailable") {
-      return {
-        allowed: false,
-        reason: "unavailable",
-        detail: "the credential cannot be looked up now: try again",
-      };
-    }
-    throw error;
+    return toRefusal(error);
   }
+}
+
+/** As {@link decide}, by what is at hand. */
+export function decideNow(identify: () => ProviderIdentity): ProviderDecision {
+  try {
+    return { allowed: true, identity: identify() };
+  } catch (error) {
+    return toRefusal(error);
+  }
+}
+
+function toRefusal(error: unknown): ProviderRefusal {
+  if (error instanceof Refused) return { allowed: false, reason: error.reason, detail: error.message };
+  if (error instanceof EgressError) return { allowed: false, reason: "unavailable", detail: error.message };
+  if (error instanceof DomainError && error.kind === "unavailable") {
+    return {
+      allowed: false,
+      reason: "unavailable",
+      detail: "the credential cannot be looked up now: try again",
+    };
+  }
+  throw error;
 }

@@ -1,5 +1,5 @@
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import type { RequestListener } from "node:http";
+import type { RequestListener, ServerResponse } from "node:http";
 import { onTestFinished } from "vitest";
 import { createJsonCache } from "../../egress/json-cache.ts";
 import { createTestEgress, type LocalServer, startLocalServer } from "../../egress/test-support.ts";
@@ -104,7 +104,21 @@ export interface TestIssuer extends LocalServer {
   /** `Authorization` and body of each post to the token endpoint. */
   readonly posts: { authorization: string | undefined; body: string }[];
   /** What the token endpoint answers. */
-  token: { status: number; body: object };
+  token: TestAnswer;
+  /** What the userinfo endpoint answers; its document names it only once there is something. */
+  userinfo: TestAnswer | undefined;
+}
+
+/** An answer of an issuer; a text is sent as it is. */
+export interface TestAnswer {
+  readonly status: number;
+  readonly body: object | string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+function send(response: ServerResponse, { status, body, headers = {} }: TestAnswer): void {
+  response.writeHead(status, { "content-type": "application/json", ...headers });
+  response.end(typeof body === "string" ? body : JSON.stringify(body));
 }
 
 /** An issuer for the test that runs, which ends with it. */
@@ -116,11 +130,12 @@ export async function lendIssuer(...keys: readonly TestKey[]): Promise<TestIssue
 
 /** Starts an issuer over plain http on 127.0.0.1. */
 export async function startIssuer(...keys: readonly TestKey[]): Promise<TestIssuer> {
-  const state: Pick<TestIssuer, "discovery" | "keySet" | "posts" | "token"> = {
+  const state: Pick<TestIssuer, "discovery" | "keySet" | "posts" | "token" | "userinfo"> = {
     discovery: {},
     keySet: { keys: keys.map(({ jwk }) => jwk) },
     posts: [],
     token: { status: 400, body: { error: "invalid_grant" } },
+    userinfo: undefined,
   };
   const answer: RequestListener = async (request, response) => {
     if (request.url === "/token") {
@@ -129,10 +144,12 @@ export async function startIssuer(...keys: readonly TestKey[]): Promise<TestIssu
         authorization: request.headers.authorization,
         body: Buffer.concat(chunks).toString(),
       });
-      response.writeHead(state.token.status).end(JSON.stringify(state.token.body));
-    } else if (request.url === "/jwks") response.end(JSON.stringify(state.keySet));
+      send(response, state.token);
+    } else if (request.url === "/userinfo" && state.userinfo !== undefined) send(response, state.userinfo);
+    else if (request.url === "/jwks") response.end(JSON.stringify(state.keySet));
     else if (request.url === "/.well-known/openid-configuration") {
-      response.end(JSON.stringify(state.discovery));
+      const userinfo = state.userinfo && { userinfo_endpoint: `${server.origin}/userinfo` };
+      response.end(JSON.stringify({ ...state.discovery, ...userinfo }));
     } else response.writeHead(404).end();
   };
   const server = await startLocalServer(answer);

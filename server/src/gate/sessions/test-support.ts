@@ -40,6 +40,7 @@ export function toIdentity(said: Partial<ProviderIdentity> = {}): ProviderIdenti
 /** Another service, which says what the test says. */
 class TestLogin implements ProviderLogin {
   readonly kind = "provider";
+  readonly isPossible = () => true;
   /** What it was asked to renew, in that order. */
   readonly renewals: Metadata[] = [];
   onRenew: ProviderLogin["renew"] = () => Promise.reject(new Error("nobody expects a renewal"));
@@ -55,7 +56,7 @@ class TestLogin implements ProviderLogin {
   }
 
   async renew(...asked: Parameters<ProviderLogin["renew"]>): ReturnType<ProviderLogin["renew"]> {
-    this.renewals.push(asked[1]);
+    this.renewals.push(asked[1].kept);
     return await this.onRenew(...asked);
   }
 }
