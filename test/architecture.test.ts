@@ -41,7 +41,7 @@ const rooms: Rooms = {
   organizations: ["lib", "assembly", "db", "changes", "principals", "audit"],
   "service-users": ["lib", "assembly", "db", "changes", "signatures", "principals", "audit", "organizations"],
   users: ["lib", "assembly", "config", "db", "changes", "principals", "audit", "organizations"],
-  invitations: ["lib", "assembly", "db", "changes", "principals", "audit", "organizations", "users"],
+  invitations: ["lib", "assembly", "mail", "db", "changes", "principals", "audit", "organizations", "users"],
   tokens: [
     "lib",
     "http",

@@ -101,7 +101,7 @@ async function addGround(house: House, options: AppOptions, siteName: string) {
 type Ground = Awaited<ReturnType<typeof addGround>>;
 
 /** Adds who there is: organizations, the machines and the people in them. */
-function addPrincipals(house: House, options: AppOptions, { notifier }: Ground) {
+function addPrincipals(house: House, options: AppOptions, { notifier, mailer }: Ground, siteName: string) {
   const { config, storage, log, clock } = options;
   const { database, feed, audit, secrets } = storage;
   const { publicUrl, adminEmails, limits, authentication } = config;
@@ -153,6 +153,9 @@ function addPrincipals(house: House, options: AppOptions, { notifier }: Ground) 
       limits,
       adminEmails,
       validitySeconds: config.invitations.validitySeconds,
+      mailer,
+      publicUrl,
+      siteName,
     }),
   );
   return { organizations, serviceUsers, people, passkeys, users, invitations };
@@ -170,7 +173,12 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
   const siteName = authentication.passkey?.rpDisplayName ?? new URL(publicUrl).host;
   const ground = { database, feed, audit, clock, log };
   const means = await addGround(house, options, siteName);
-  const { organizations, serviceUsers, people, passkeys, users } = addPrincipals(house, options, means);
+  const { organizations, serviceUsers, people, passkeys, users } = addPrincipals(
+    house,
+    options,
+    means,
+    siteName,
+  );
   const { access, findTenant } = organizations;
   const { sessions, cookies, authenticator } = people;
   const { browserSignIn, strategies, browsers } = house.add(

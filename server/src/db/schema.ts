@@ -316,6 +316,10 @@ export interface IdentityRow {
 export interface InvitationRow {
   email: string;
   created_at: number;
+  /** When a mail of it is to be sent, or sent again unless it was; null when none is to be. */
+  mail_due_at: number | null;
+  /** How often its latest mail was begun. */
+  mail_attempts: Generated<number>;
 }
 
 /** An address that is asked into an organization. */

@@ -1,11 +1,13 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { OrganizationService } from "@vestibule/proto/vestibule/v1/organization_service_pb";
+import type { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import type { Clock } from "../lib/clock.ts";
 import { defaultPageSize } from "../lib/page-token.ts";
 import { requireCaller } from "../principals/context.ts";
 import type { Role } from "../principals/principal.ts";
 import { fromFrontierRole, toInvitationMessage, toOrganizationMessages } from "./messages.ts";
 import type { InvitationService } from "./service.ts";
+import type { SignUpService } from "./sign-up-service.ts";
 
 /** The invitations of `vestibule.v1.OrganizationService`. */
 export function createInvitationMethods(invitations: InvitationService, clock: Clock) {
@@ -49,4 +51,14 @@ export function createInvitationMethods(invitations: InvitationService, clock: C
       return {};
     },
   } satisfies Partial<ServiceImpl<typeof OrganizationService>>;
+}
+
+/** The invitations of `vestibule.v1.UserService`. */
+export function createSignUpMethods(signUps: SignUpService) {
+  return {
+    async inviteUser({ email, sendMail }, context) {
+      await signUps.invite(requireCaller(context), email, sendMail);
+      return {};
+    },
+  } satisfies Partial<ServiceImpl<typeof UserService>>;
 }

@@ -87,6 +87,11 @@ function findMailboxFault(error: unknown): "refused" | "deferred" | undefined {
   return command === "DATA" && responseCode >= 550 && responseCode <= 554 ? "refused" : undefined;
 }
 
+/** Whether a failure of {@link Mailer.send} says that the mailbox will never take the mail. */
+export function isMailboxRefused(error: unknown): boolean {
+  return findMailboxFault(error) === "refused";
+}
+
 /** @see {@link Mailer} */
 export function createMailer(options: MailerOptions): CountingMailer {
   const { transport, log, tracing } = options;

@@ -17,6 +17,8 @@ export interface TemplateValues {
   readonly link?: string;
   /** For how long the code and the link work. */
   readonly minutes: number;
+  /** What the link's button says; to sign in if absent. */
+  readonly linkLabel?: string;
 }
 
 /** A mail's texts before the values are put in. */
@@ -61,7 +63,7 @@ function toHtmlValue(name: string, values: TemplateValues): string {
   const value = escapeHtml(toText(name, values));
   if (name === "Otp") return `<strong class="code" style="${styles.code}">${value}</strong>`;
   if (name !== "Link" || value === "") return value;
-  return `<a class="button" href="${value}" style="${styles.button}">Sign in</a>`;
+  return `<a class="button" href="${value}" style="${styles.button}">${escapeHtml(values.linkLabel ?? "Sign in")}</a>`;
 }
 
 function toHtml(subject: string, site: string, paragraphs: readonly string[]): string {

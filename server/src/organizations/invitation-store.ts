@@ -9,7 +9,7 @@ import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
 import { jsonColumn } from "../db/json-column.ts";
 import { isUuid } from "../lib/ids.ts";
-import type { Invitation, Inviter, InviterStanding } from "./invitation.ts";
+import { type Invitation, type Inviter, type InviterStanding, powerOf } from "./invitation.ts";
 
 const projectsColumn = jsonColumn<readonly string[]>(
   "organization_invitations.project_ids",
@@ -42,7 +42,6 @@ function toInvitation(row: Row): Invitation {
       id: row.invited_by_id,
       name: row.inviter_email ?? row.inviter_title ?? "",
     },
-    bySuperuser: row.by_superuser === 1,
     createdAt: new Date(row.created_at),
     ...(row.sent_at !== null && { sentAt: new Date(row.sent_at) }),
     expiresAt: new Date(row.expires_at),
@@ -90,6 +89,26 @@ export async function findInvitationsTo(reader: Reader, email: string, limit: nu
   return rows.map(toInvitation);
 }
 
+/** How many invitations of one address count. */
+const mostCounted = 200;
+
+/** By which powers an address is invited, pending, into enabled organizations. @param adminEmails as {@link powerOf} */
+export async function findInvitingPowers(
+  reader: Reader,
+  email: string,
+  adminEmails: readonly string[],
+  now: Date,
+): Promise<ReadonlySet<"superuser" | "owner">> {
+  const powers = new Set<"superuser" | "owner">();
+  for (const invitation of await findInvitationsTo(reader, email, mostCounted)) {
+    if (invitation.expiresAt <= now || invitation.organization.state === "disabled") continue;
+    const standing = await findInviterStanding(reader, invitation);
+    const power = standing && powerOf(standing, adminEmails);
+    if (power !== undefined) powers.add(power);
+  }
+  return powers;
+}
+
 /** SHA-256 of what the link of an invitation's latest mail carries, base64url. */
 export async function findTokenHash(reader: Reader, id: string): Promise<string | undefined> {
   const row = await reader
@@ -113,8 +132,10 @@ export async function lockInvitation(tx: Tx, id: string): Promise<Invitation | u
 
 /** What is asked of somebody, and by whom. */
 export interface InvitationDraft
-  extends Pick<Invitation, "orgId" | "email" | "role" | "projectIds" | "bySuperuser" | "expiresAt"> {
+  extends Pick<Invitation, "orgId" | "email" | "role" | "projectIds" | "expiresAt"> {
   readonly invitedBy: Inviter;
+  /** Whether they are a superuser. */
+  readonly bySuperuser: boolean;
 }
 
 function toColumns(draft: Omit<InvitationDraft, "orgId" | "email">, now: Date) {

@@ -19,8 +19,6 @@ export interface Invitation {
   readonly projectIds: readonly string[];
   /** Who sent it, or renewed it last; the name is an address, or a machine's title. */
   readonly invitedBy: Inviter & { readonly name: string };
-  /** Whether they were a superuser then. */
-  readonly bySuperuser: boolean;
   readonly createdAt: Date;
   /** When the mail server took its latest mail; absent while it has not. */
   readonly sentAt?: Date;

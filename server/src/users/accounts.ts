@@ -22,6 +22,7 @@ import type { SignupConfig } from "../config/config.ts";
 import type { Reader, Tx } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
+import { findInvitingPowers } from "../organizations/invitation-store.ts";
 import { toEmailDomain } from "./email.ts";
 import * as identities from "./identity-store.ts";
 import * as store from "./store.ts";
@@ -185,8 +186,18 @@ export class Accounts {
       adminEmails.includes(email) ||
       signup.mode === "open" ||
       (signup.mode === "domains" && signup.domains.includes(toEmailDomain(email))) ||
-      (signup.mode === "invited" && (await identities.isInvited(tx, email)));
+      (await this.#isInvited(tx, email));
     if (!isOpen) throw new DomainError("SIGNUP_CLOSED", { detail: `sign-up mode is ${signup.mode}` });
+  }
+
+  /** By a superuser, or into an organization by whoever may still invite, as far as that counts. */
+  async #isInvited(tx: Tx, email: string): Promise<boolean> {
+    const { signup, adminEmails, clock } = this.#options;
+    const isBySuperusers = signup.mode === "invited";
+    if (isBySuperusers && (await identities.isInvited(tx, email))) return true;
+    if (!isBySuperusers && !signup.byMembers) return false;
+    const powers = await findInvitingPowers(tx, email, adminEmails, clock.now());
+    return signup.byMembers ? powers.size > 0 : powers.has("superuser");
   }
 
   async #signUp(

@@ -41,10 +41,6 @@ export function createUserHandler(service: UserService) {
     async getUser({ id }, context) {
       return { user: toUserMessage(await service.get(requireCaller(context), id)) };
     },
-    async inviteUser({ email }, context) {
-      await service.invite(requireCaller(context), email);
-      return {};
-    },
     async enableUser({ id }, context) {
       return { user: toUserMessage(await service.setState(requireCaller(context), id, "enabled")) };
     },

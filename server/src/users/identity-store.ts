@@ -79,13 +79,3 @@ export async function isInvited(reader: Reader, email: string): Promise<boolean>
     .executeTakeFirst();
   return row !== undefined;
 }
-
-/** Invites an address to sign up; false when it was invited already. */
-export async function insertInvitation(tx: Tx, email: string, now: Date): Promise<boolean> {
-  const result = await tx
-    .insertInto("invitations")
-    .values({ email, created_at: now.getTime() })
-    .onConflict((conflict) => conflict.column("email").doNothing())
-    .executeTakeFirst();
-  return (result.numInsertedOrUpdatedRows ?? 0n) > 0n;
-}

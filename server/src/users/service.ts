@@ -17,8 +17,6 @@ import { deleteInvitationsBy } from "../organizations/invitation-store.ts";
 import { findOrganizationIds } from "../organizations/member-store.ts";
 import { findLeftOwnerless, refuseOwnerless } from "../organizations/owners.ts";
 import { type Caller, requireSuperuser } from "../principals/principal.ts";
-import { toEmail } from "./email.ts";
-import { insertInvitation } from "./identity-store.ts";
 import * as store from "./store.ts";
 import type { User } from "./user.ts";
 
@@ -72,17 +70,6 @@ export class UserService {
     const user = await store.findUser(this.#database.reader, id.toLowerCase());
     if (user === undefined) throw new DomainError("USER_NOT_FOUND");
     return user;
-  }
-
-  /** Lets an address sign up where that takes an invitation. @throws DomainError NOT_AUTHORIZED, INVALID_EMAIL */
-  async invite(caller: Caller, address: string): Promise<void> {
-    requireSuperuser(caller);
-    const email = toEmail(address);
-    if (email === undefined) throw new DomainError("INVALID_EMAIL");
-    await this.#database.transaction(async (tx) => {
-      if (!(await insertInvitation(tx, email, this.#clock.now()))) return;
-      await this.#audit.record(tx, caller, { action: "user.invite", details: { email } });
-    });
   }
 
   /**

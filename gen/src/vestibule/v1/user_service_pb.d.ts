@@ -132,6 +132,13 @@ export declare type InviteUserRequest = Message<"vestibule.v1.InviteUserRequest"
    * @generated from field: string email = 1;
    */
   email: string;
+
+  /**
+   * Whether to tell them by mail. No mail is sent unless asked for.
+   *
+   * @generated from field: bool send_mail = 2;
+   */
+  sendMail: boolean;
 };
 
 /**
@@ -419,11 +426,16 @@ export declare const UserService: GenService<{
     output: typeof GetUserResponseSchema;
   },
   /**
-   * Lets an address sign up while `authentication.signup.mode` is `invited`. No
-   * mail is sent. Inviting it again, or an address that has an account, changes
-   * nothing.
+   * Lets an address sign up while `authentication.signup.mode` is `invited`.
+   * Inviting it again, or an address that has an account, changes nothing.
    *
-   * Errors: `invalid_argument` "Invalid email".
+   * With `send_mail` they are told by mail, after the answer, that they can sign
+   * in; tried again for as long as the mail server does not take it.
+   *
+   * Errors: `invalid_argument` "Invalid email"; with `send_mail`
+   * `resource_exhausted` with the time to wait beyond one mail in ten minutes
+   * and 5 a day to a mailbox, those of OrganizationService's invitations among
+   * them; nothing is changed then.
    *
    * @generated from rpc vestibule.v1.UserService.InviteUser
    */
