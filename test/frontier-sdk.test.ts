@@ -29,7 +29,6 @@ beforeAll(async () => {
   server = await startServer({
     config: {
       cors: { allowed_origins: [origin] },
-      limits: { mails_per_address_per_hour: 1000 },
       authentication: {
         callback_urls: [callbackUrl],
         frontier_hidden_strategies: ["maillink", "passkey"],

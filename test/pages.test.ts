@@ -44,7 +44,6 @@ beforeAll(async () => {
       port,
       config: {
         // All of this file's people come from one address.
-        limits: { mails_per_address_per_hour: 1000 },
         authentication: {
           authorized_redirect_urls: [appUrl],
           passkey: { rpdisplayname: "Example" },
@@ -619,6 +618,7 @@ it("all of it works over TLS and HTTP/2, with cookies that stay there", async ()
   expect(cookies.map(({ name, secure, httpOnly }) => [name, secure, httpOnly]).toSorted()).toEqual([
     ["__Host-vestibule-bind", true, true],
     ["__Host-vestibule_browser", true, true],
+    ["__Host-vestibule_device", true, true],
     ["sid", true, true],
     ["vestibule_browser", true, true],
   ]);

@@ -69,7 +69,6 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
       port,
       env: { VESTIBULE_ADMIN_EMAILS: "root@example.org" },
       config: {
-        limits: { mails_per_address_per_hour: 1000 },
         authentication: {
           callback_urls: [appPage],
           oidc_config: {

@@ -13,7 +13,7 @@ const badFlow = { status: 400, json: { code: "invalid_argument", message: "inval
 const badCode = { status: 400, json: { code: "invalid_argument", message: "invalid mail otp" } };
 
 const signInConfig = {
-  limits: { mails_per_address_per_hour: 1000 },
+  limits: { mails_per_mailbox_per_hour: 1000 },
   authentication: { authorized_redirect_urls: ["https://app.example.org/home"] },
 };
 
@@ -554,13 +554,16 @@ describe("cookies by configuration", () => {
     ["https://id.example.org", { same_site: "none" }, "; Secure", "None", "None"],
   ])("at %s with %j", async (publicUrl, session, secure, own, browser) => {
     const browserCookie = `vestibule_browser=…; Path=/; HttpOnly; SameSite=${browser}${secure}`;
+    const device = secure === "" ? "vestibule_device" : "__Host-vestibule_device";
     expect(await cookiesOf(publicUrl, session)).toEqual([
       secure === "" ? [browserCookie] : [browserCookie, `__Host-${browserCookie}`],
-      ...["…", ""].map((value) =>
-        (secure === "" ? ["sid"] : ["sid", "__Host-vestibule-bind"]).map(
+      ...["…", ""].map((value) => [
+        ...(secure === "" ? ["sid"] : ["sid", "__Host-vestibule-bind"]).map(
           (name) => `${name}=${value}; Path=/; HttpOnly; SameSite=${own}${secure}`,
         ),
-      ),
+        // Stays when the session ends.
+        ...(value === "" ? [] : [`${device}=…; Path=/; HttpOnly; SameSite=${browser}${secure}`]),
+      ]),
     ]);
   });
 
@@ -656,7 +659,7 @@ describe("cookies by configuration", () => {
     expect(clearedBy(one.answer)).toEqual([]);
     const again = await signedInHere((await signedInHere()).person);
     expect(clearedBy(again.answer)).toEqual(strays);
-    expect([again.answer.headers["set-cookie"] ?? []].flat().at(-1)).toContain(`sid=${again.sid}`);
+    expect([again.answer.headers["set-cookie"] ?? []].flat().at(-2)).toContain(`sid=${again.sid}`);
 
     const alone = await ask(`sid=${one.sid}`);
     expect([alone.status, clearedBy(alone)]).toEqual([200, []]);
@@ -723,7 +726,7 @@ describe("two servers on one database", () => {
 
   beforeAll(async () => {
     state = await createState("postgres");
-    const options = { state, env, config: signInConfig };
+    const options = { state, env, config: { ...signInConfig, trusted_proxies: ["127.0.0.1"] } };
     [a, b] = await Promise.all([startServer(options), startServer(options)]);
   });
   afterAll(async () => {
@@ -738,10 +741,11 @@ describe("two servers on one database", () => {
     const { json } = await person.call("Authenticate", { strategyName, email }, origin);
     const browser = person.cookies.get("vestibule_browser") ?? "";
     const code = await waitForMail(a, email, before).then(findCode);
-    const answer = (typed: string, at: TestServer) => {
+    const answer = (typed: string, at: TestServer, from = "192.0.2.1") => {
       const tab = new Person(at);
       tab.cookies.set("vestibule_browser", browser);
-      return tab.call("AuthCallback", { state: json.state, code: typed }, origin);
+      const headers = { ...origin, "x-forwarded-for": from };
+      return tab.call("AuthCallback", { state: json.state, code: typed }, headers);
     };
     return { code, answer };
   }
@@ -757,7 +761,7 @@ describe("two servers on one database", () => {
     // Twelve wrong answers at once, three a flow; no more than ten are judged, and right ones are no good after that.
     const wrong = await Promise.all(
       flows.flatMap(({ answer }) =>
-        ["BCDFGH", "CDFGHJ", "DFGHJK"].map((code, i) => answer(code, i % 2 ? a : b)),
+        ["BCDFGH", "CDFGHJ", "DFGHJK"].map((code, i) => answer(code, i % 2 ? a : b, `198.51.100.${i}`)),
       ),
     );
     for (const answer of wrong) expect(answer).toMatchObject(badCode);
@@ -810,7 +814,7 @@ describe("two servers on one database", () => {
 });
 
 it("mails as many as its share to a mailbox and for an address, and says the same after that", async () => {
-  await using server = await startServer();
+  await using server = await startServer({ config: { limits: { mails_per_address_per_hour: 20 } } });
   const emails = Array.from({ length: 25 }, (_, index) => `box-${index}@example.org`);
   for (const email of emails) {
     const { status, json } = await new Person(server).call("Authenticate", {

@@ -30,7 +30,7 @@ import { assembleTokens } from "./tokens/assemble.ts";
 import { assembleGrants } from "./tokens/assemble-grants.ts";
 import { assembleUsers } from "./users/assemble.ts";
 import { hasWayInWithoutPasskey } from "./users/identity-service.ts";
-import { findUser } from "./users/store.ts";
+import { findUser, findUserByEmail } from "./users/store.ts";
 
 /** What a server is built from: its settings, its opened storage, and what tests replace. */
 export interface AppOptions {
@@ -125,6 +125,7 @@ function addPrincipals(house: House, options: AppOptions, { notifier, mailer }: 
       adminEmails,
       isUser: async (id) => (await findUser(database.reader, id)) !== undefined,
       onRevoke: notifier.tellOfEndedSessions,
+      findUserByEmail,
     }),
   );
   const passkeys = house.add(
@@ -180,7 +181,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
     siteName,
   );
   const { access, findTenant } = organizations;
-  const { sessions, cookies, authenticator } = people;
+  const { sessions, cookies, knownBrowsers, authenticator } = people;
   const { browserSignIn, strategies, browsers } = house.add(
     assembleSignIn({
       ...ground,
@@ -192,6 +193,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       wrongCodesPerFlow: limits.wrongCodesPerFlow,
       sessions,
       cookies,
+      knownBrowsers,
       authenticator,
       findSession: people.find,
       passkeys,
@@ -295,6 +297,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       browserSignIn,
       authenticator,
       sessions,
+      knownBrowsers,
       passkeys: passkeys.passkeys,
       identities: users.identities,
       organizations: organizations.organizations,

@@ -13,10 +13,12 @@
 import type { Database, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
-import type { CountedGuess } from "../limits/mailbox-limits.ts";
+import type { CountedGuess, MailboxLimits } from "../limits/mailbox-limits.ts";
+import type { KnownBrowsers } from "../sessions/known-browsers.ts";
 import { countAttempt, deleteFlow, type Flow, uncountAttempt } from "./flow-store.ts";
 import { consumeCode } from "./sent-code-store.ts";
 import type { SignInFlows } from "./sign-in-flow.ts";
+import type { Asker } from "./sign-in-mail.ts";
 import type { FinishRequest, Proof, Strategy } from "./strategy.ts";
 
 /** Parts that verifying an answer to a flow stands on, and how many wrong ones a flow takes. */
@@ -25,10 +27,8 @@ export interface AnswerVerifierOptions {
   readonly flows: Pick<SignInFlows, "consume">;
   readonly clock: Clock;
   /** Guesses at the codes of a mailbox, over all its flows. */
-  readonly guesses: {
-    countGuess(tx: Tx, mailbox: string): Promise<CountedGuess | undefined>;
-    forgiveGuess(tx: Tx, guess: CountedGuess): Promise<void>;
-  };
+  readonly guesses: Pick<MailboxLimits, "countGuess" | "forgiveGuess">;
+  readonly knownBrowsers: Pick<KnownBrowsers, "find">;
   /** Wrong codes that end a flow. */
   readonly wrongCodesPerFlow: number;
 }
@@ -62,10 +62,10 @@ export class AnswerVerifier {
   }
 
   /** @throws DomainError INVALID_FLOW, INVALID_OTP, and what the strategy throws */
-  async verify(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<VerifiedAnswer> {
+  async verify(strategy: Strategy, flow: Flow, answer: FinishRequest, asker: Asker): Promise<VerifiedAnswer> {
     return strategy.attempts === "once"
       ? await this.#verifyOnce(strategy, flow, answer)
-      : await this.#verifyCode(strategy, flow, answer);
+      : await this.#verifyCode(strategy, flow, answer, asker);
   }
 
   async #verifyOnce(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<VerifiedAnswer> {
@@ -80,10 +80,15 @@ export class AnswerVerifier {
     return { proof: await strategy.finish(answer), settle: async () => {}, takeBack: async () => {} };
   }
 
-  async #verifyCode(strategy: Strategy, flow: Flow, answer: FinishRequest): Promise<VerifiedAnswer> {
+  async #verifyCode(
+    strategy: Strategy,
+    flow: Flow,
+    answer: FinishRequest,
+    asker: Asker,
+  ): Promise<VerifiedAnswer> {
     const { flows, guesses } = this.#options;
     const isGuess = strategy.isUnguessable?.(answer.code) !== true;
-    const counted = isGuess ? await this.#count(flow) : undefined;
+    const counted = isGuess ? await this.#count(flow, asker) : undefined;
     try {
       const proof = await strategy.finish(answer);
       return {
@@ -103,13 +108,15 @@ export class AnswerVerifier {
   }
 
   /** Counts an answer, for its flow and its mailbox. @throws DomainError INVALID_OTP when none is left */
-  async #count(flow: Flow): Promise<Counted> {
-    const { database, clock, guesses, wrongCodesPerFlow } = this.#options;
+  async #count(flow: Flow, { info, browserKeys }: Asker): Promise<Counted> {
+    const { database, clock, guesses, knownBrowsers, wrongCodesPerFlow } = this.#options;
     const counted = await database.transaction(async (tx) => {
       const attempts = await countAttempt(tx, flow.id, wrongCodesPerFlow, clock.now());
       if (attempts === undefined) return "the flow has no attempts left";
       if (flow.email === undefined) return { attempts, guess: undefined };
-      const guess = await guesses.countGuess(tx, flow.email);
+      const knownBrowser = await knownBrowsers.find(tx, flow.email, browserKeys);
+      const { clientAddress } = info;
+      const guess = await guesses.countGuess(tx, flow.email, { clientAddress, knownBrowser });
       return guess === undefined ? "the mailbox has no attempts left" : { attempts, guess };
     });
     if (typeof counted === "string") throw new DomainError("INVALID_OTP", { detail: counted });

@@ -6,8 +6,10 @@ import { createExpirySweep } from "../db/sweep.ts";
 import type { Sealer } from "../encryption/sealer.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { MailboxLimits } from "../limits/mailbox-limits.ts";
+import type { Mailer } from "../mail/mailer.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { SessionCookies } from "../sessions/cookie.ts";
+import type { KnownBrowsers } from "../sessions/known-browsers.ts";
 import type { SessionService } from "../sessions/service.ts";
 import { AnswerVerifier } from "./answer-verifier.ts";
 import { BrowserSignIn, type Browsers, createBrowsers } from "./browser-sign-in.ts";
@@ -17,19 +19,22 @@ import { createFlowMethods } from "./handler.ts";
 import { deleteSentCodes } from "./sent-code-store.ts";
 import { SignInService, type SignInServiceOptions } from "./service.ts";
 import { signInFlows } from "./sign-in-flow.ts";
+import { SignInMail } from "./sign-in-mail.ts";
 import { type ConfiguredStrategiesOptions, createConfiguredStrategies } from "./strategies/configured.ts";
 import type { Strategy } from "./strategy.ts";
 
 /** What signing in stands on. */
 export interface SignInParts
-  extends Omit<SignInServiceOptions, "strategies" | "redirects" | "flows" | "verifier" | "sessions">,
-    Pick<ConfiguredStrategiesOptions, "siteName" | "mailer" | "egress" | "passkeys"> {
+  extends Omit<SignInServiceOptions, "strategies" | "redirects" | "flows" | "verifier" | "mail" | "sessions">,
+    Pick<ConfiguredStrategiesOptions, "siteName" | "egress" | "passkeys"> {
   readonly authentication: AuthenticationConfig;
   /** Origin that browsers see. */
   readonly publicUrl: string;
   readonly sealer: Sealer;
   readonly clock: Clock;
+  readonly mailer: Mailer;
   readonly mailboxLimits: MailboxLimits;
+  readonly knownBrowsers: KnownBrowsers;
   readonly wrongCodesPerFlow: number;
   readonly sessions: SessionService;
   readonly cookies: SessionCookies;
@@ -48,7 +53,7 @@ export interface SignInRoom extends Room {
 export function assembleSignIn(parts: SignInParts): SignInRoom {
   const { database, clock, authentication, mailboxLimits, sessions, cookies, authenticator } = parts;
   const { sameSite, headers } = authentication.session;
-  const strategies = createConfiguredStrategies({ ...parts, mailAllowance: mailboxLimits });
+  const strategies = createConfiguredStrategies(parts);
   const flows = new Flows(parts, signInFlows);
   const service = new SignInService({
     ...parts,
@@ -56,6 +61,7 @@ export function assembleSignIn(parts: SignInParts): SignInRoom {
     redirects: authentication,
     flows,
     verifier: new AnswerVerifier({ ...parts, flows, guesses: mailboxLimits }),
+    mail: new SignInMail(parts),
   });
   const browsers = createBrowsers({
     secure: parts.publicUrl.startsWith("https:"),
@@ -66,6 +72,7 @@ export function assembleSignIn(parts: SignInParts): SignInRoom {
     sessions,
     authenticator,
     cookies,
+    knownBrowsers: parts.knownBrowsers,
     deviceHeaders: headers,
     browsers,
   });

@@ -15,6 +15,7 @@ import type { Caller, Principal, UserPrincipal } from "../principals/principal.t
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { SessionCookies } from "../sessions/cookie.ts";
 import { readDevice } from "../sessions/device.ts";
+import type { KnownBrowsers } from "../sessions/known-browsers.ts";
 import type { BegunSession } from "../sessions/service.ts";
 import type { LiveSession } from "../sessions/session.ts";
 import type { BeginFlow, BegunFlow, FinishFlow, FlowPreview, SignInService } from "./service.ts";
@@ -56,6 +57,7 @@ export interface BrowserSignInOptions {
   };
   readonly authenticator: Pick<SessionAuthenticator, "findByCookie" | "findCookies">;
   readonly cookies: Pick<SessionCookies, "toSetCookies" | "toClearCookies" | "toClearStrays">;
+  readonly knownBrowsers: Pick<KnownBrowsers, "readKeys" | "toSetCookie">;
   readonly deviceHeaders: SessionHeadersConfig;
   readonly browsers: Browsers;
 }
@@ -73,23 +75,25 @@ export class BrowserSignIn {
     asked: Pick<BeginFlow, "strategyName" | "email" | "returnTo" | "callbackUrl" | "reauthenticate">,
     { header, info, principal }: BrowserRequest,
   ): Promise<BegunInBrowser> {
-    const { service, browsers } = this.#options;
+    const { service, browsers, knownBrowsers } = this.#options;
     const browser = browsers.get(header);
-    const flow = await service.begin({ ...asked, browser, principal, info });
+    const browserKeys = knownBrowsers.readKeys(header);
+    const flow = await service.begin({ ...asked, browser, browserKeys, principal, info });
     const dead = await this.clearDeadSession(header);
     return { flow, setCookies: [...browsers.toSetCookies(browser), ...dead] };
   }
 
   /** Ends a flow, and signs the browser in. @throws DomainError as `SignInService.finish` */
   async finish(
-    answer: Omit<FinishFlow, "browsers" | "principal" | "sessions" | "device" | "info">,
+    answer: Omit<FinishFlow, "browsers" | "browserKeys" | "principal" | "sessions" | "device" | "info">,
     request: BrowserRequest,
   ): Promise<FinishedInBrowser> {
     const { header, info, principal } = request;
-    const { service, browsers } = this.#options;
+    const { service, browsers, knownBrowsers } = this.#options;
     const { begun, returnTo, waysToKeep } = await service.finish({
       ...answer,
       browsers: browsers.find(header),
+      browserKeys: knownBrowsers.readKeys(header),
       principal,
       sessions: await this.findSessions(header),
       device: readDevice(this.#options.deviceHeaders, header, info),
@@ -161,7 +165,11 @@ export class BrowserSignIn {
 
   #toSetCookies(begun: BegunSession): readonly string[] {
     const { authenticatedAt, expiresAt } = begun.session;
-    return this.#options.cookies.toSetCookies(begun, authenticatedAt, expiresAt);
+    const { cookies, knownBrowsers } = this.#options;
+    return [
+      ...cookies.toSetCookies(begun, authenticatedAt, expiresAt),
+      knownBrowsers.toSetCookie(begun.browserKey),
+    ];
   }
 }
 

@@ -145,7 +145,10 @@ describeDatabases("callback routes", (under) => {
         status: 303,
         headers: { location: "https://app.example.org/home", "cache-control": "no-store" },
       });
-      expect(cookiesOf(answer)).toEqual([expect.stringMatching(/^sid=.*; Secure$/)]);
+      expect(cookiesOf(answer)).toEqual([
+        expect.stringMatching(/^sid=.*; Secure$/),
+        expect.stringMatching(/^__Host-vestibule_device=.*; Secure$/),
+      ]);
       expect(issuers.at(-1)).toBe("https://google.example");
       const again = await new Browser().begin("google");
       expect(again).not.toBe(state);

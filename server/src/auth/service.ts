@@ -17,6 +17,7 @@ import type { Metadata } from "../lib/metadata.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { hashSecret } from "../lib/secrets.ts";
 import type { Counted, Rate } from "../limits/rates.ts";
+import type { MailMessage } from "../mail/message.ts";
 import type { Principal, UserPrincipal } from "../principals/principal.ts";
 import type { BegunSession, NewSession } from "../sessions/service.ts";
 import type { Device, LiveSession } from "../sessions/session.ts";
@@ -28,6 +29,7 @@ import type { Flow } from "./flow-store.ts";
 import { isSameBrowser, newState } from "./flows.ts";
 import { findReturnTo, getCallbackUrl, isOwnRoute, type RedirectRules } from "./redirects.ts";
 import type { SignInFlows, SignInSecret } from "./sign-in-flow.ts";
+import type { Asker, SignInMail } from "./sign-in-mail.ts";
 import type { BeginRequest, FinishingUser, Proof, SignedInUser, Strategy } from "./strategy.ts";
 
 /** What `Authenticate` asks for; absent texts are empty. */
@@ -40,6 +42,8 @@ export interface BeginFlow {
   readonly reauthenticate?: boolean;
   /** Value of the browser's cookie. */
   readonly browser: string;
+  /** Keys by which accounts know the browser. */
+  readonly browserKeys: readonly string[];
   /** Who asks, as far as known. */
   readonly principal: Principal | undefined;
   readonly info: RequestInfo;
@@ -65,6 +69,8 @@ export interface FinishFlow {
   readonly route?: string;
   /** Values of the browser's cookie. */
   readonly browsers: readonly string[];
+  /** Keys by which accounts know the browser. */
+  readonly browserKeys: readonly string[];
   readonly principal: Principal | undefined;
   /**
    * Whether to do nothing yet where a right code would take over an account
@@ -113,6 +119,7 @@ export interface SignInServiceOptions {
   /** How many flows of an address may be on their way. */
   readonly flowLimits: Rate;
   readonly verifier: AnswerVerifier;
+  readonly mail: Pick<SignInMail, "send">;
   readonly accounts: {
     admitIdentity(tx: Tx, identity: ProvenIdentity): Promise<Admission | { readonly needs: string }>;
     admitMailbox(tx: Tx, email: string, proof: MailboxProof): Promise<Admission>;
@@ -138,7 +145,7 @@ const linkStrategyName = "mailotp";
 interface FlowStart {
   readonly browserHash: string;
   readonly callbackUrl: string;
-  readonly clientAddress: string;
+  readonly asker: Asker;
   readonly email?: string;
   readonly returnTo?: string;
   readonly user?: SignedInUser;
@@ -149,7 +156,7 @@ interface FlowStart {
 /** The sign-in that goes on by proving a mailbox. */
 interface LinkedFrom extends Pick<SignInSecret, "counted"> {
   readonly user: SignedInUser | undefined;
-  readonly info: RequestInfo;
+  readonly asker: Asker;
 }
 
 /** What acting on a proof came to. */
@@ -188,12 +195,12 @@ export class SignInService {
     const email = request.email === "" ? undefined : toEmail(request.email);
     if (request.email !== "" && email === undefined) throw new DomainError("INVALID_EMAIL");
     const user = request.reauthenticate ? undefined : await this.#findSignedInUser(request.principal);
-    const { clientAddress } = request.info;
-    const counted = this.#options.flowLimits.take(clientAddress);
+    const { info, browserKeys } = request;
+    const counted = this.#options.flowLimits.take(info.clientAddress);
     const started = this.#start(strategy, {
       browserHash: hashSecret(request.browser),
       callbackUrl,
-      clientAddress,
+      asker: { info, browserKeys },
       counted,
       ...(email !== undefined && { email }),
       ...(returnTo !== undefined && { returnTo }),
@@ -256,12 +263,11 @@ export class SignInService {
   }
 
   async #start(strategy: Strategy, about: FlowStart): Promise<BegunFlow> {
-    const { browserHash, callbackUrl, clientAddress, email, returnTo, user, waiting, counted } = about;
+    const { browserHash, callbackUrl, asker, email, returnTo, user, waiting, counted } = about;
     const state = newState();
     const request: BeginRequest = {
       state,
       callbackUrl,
-      clientAddress,
       ...(email !== undefined && { email }),
       ...(user && { user }),
       ...(waiting && { joins: waiting.strategy }),
@@ -277,19 +283,22 @@ export class SignInService {
       ...(returnTo !== undefined && { returnTo }),
       ...(user && { sessionId: user.sessionId }),
     });
-    if (begun.afterwards !== undefined) this.#runAfterwards(strategy, flowId, begun.afterwards);
+    if (begun.mail !== undefined) this.#sendAfterwards(strategy, flowId, begun.mail, asker);
     return { endpoint: begun.endpoint ?? "", state, stateOptions: begun.stateOptions };
   }
 
   /** After the answer, whose time then tells nothing of what there was to do. */
-  #runAfterwards(strategy: Strategy, flowId: string, work: () => Promise<void>): void {
-    const { flows, log } = this.#options;
-    const running = new Promise<void>((resolve) => setImmediate(resolve)).then(work).catch(async (err) => {
-      log.warn({ err, strategy: strategy.name }, "a sign-in could not go on and is removed");
-      await flows.remove(flowId).catch((error) => {
-        log.warn({ err: error }, "a sign-in that cannot go on could not be removed");
+  #sendAfterwards(strategy: Strategy, flowId: string, message: MailMessage, asker: Asker): void {
+    const { flows, mail, log } = this.#options;
+    const answered = new Promise<void>((resolve) => setImmediate(resolve));
+    const running = answered
+      .then(() => mail.send(message, asker, strategy.name))
+      .catch(async (err) => {
+        log.warn({ err, strategy: strategy.name }, "a sign-in could not go on and is removed");
+        await flows.remove(flowId).catch((error) => {
+          log.warn({ err: error }, "a sign-in that cannot go on could not be removed");
+        });
       });
-    });
     this.#afterwards.add(running);
     void running.finally(() => this.#afterwards.delete(running));
   }
@@ -300,7 +309,8 @@ export class SignInService {
     const strategy = this.#getStrategy(flow.strategy);
     const secret = flows.unseal(flow);
     const user = await this.#findFlowUser(flow, request);
-    const verified = await verifier.verify(strategy, flow, {
+    const asker: Asker = { info: request.info, browserKeys: request.browserKeys };
+    const answer = {
       code: request.code,
       stateOptions: request.stateOptions,
       ...(request.issuer !== undefined && { issuer: request.issuer }),
@@ -311,7 +321,8 @@ export class SignInService {
         ...(flow.email !== undefined && { email: flow.email }),
         ...(user && { user }),
       },
-    });
+    };
+    const verified = await verifier.verify(strategy, flow, answer, asker);
     if (verified.proof.kind === "registration") {
       if (verified.proof.userId !== user?.userId) throw new DomainError("INVALID_AUTH_STATE");
       this.#endWell(secret);
@@ -325,7 +336,7 @@ export class SignInService {
     }
     const outcome = await this.#complete(flow, verified, about, request);
     if ("needs" in outcome) {
-      throw await this.#toLinkRequired(flow, outcome, { ...secret, user, info: request.info });
+      throw await this.#toLinkRequired(flow, outcome, { ...secret, user, asker });
     }
     this.#endWell(secret);
     if (outcome.takenOver !== undefined) this.#options.onTakeOver(outcome.takenOver);
@@ -430,6 +441,7 @@ export class SignInService {
       userId: user.id,
       strategy: flow.strategy,
       device: request.device,
+      browserKeys: request.browserKeys,
       replaces: request.sessions,
     });
     const principal: UserPrincipal = {
@@ -485,12 +497,12 @@ export class SignInService {
   async #toLinkRequired(
     flow: Flow,
     { needs: email, waiting }: { readonly needs: string; readonly waiting: WaitingIdentity },
-    { counted, user, info }: LinkedFrom,
+    { counted, user, asker }: LinkedFrom,
   ): Promise<DomainError> {
     const { state } = await this.#start(this.#getStrategy(linkStrategyName), {
       browserHash: flow.browserHash,
       callbackUrl: flow.callbackUrl,
-      clientAddress: info.clientAddress,
+      asker,
       email,
       waiting,
       // The sign-in goes on: its beginning is given back when this one ends well.

@@ -7,6 +7,7 @@
  * wrong answers, exact redirect targets, linking and sign-up, sessions, audit.
  */
 import type { Metadata } from "../lib/metadata.ts";
+import type { MailMessage } from "../mail/message.ts";
 import type { Caller } from "../principals/principal.ts";
 import type { ProvenIdentity } from "../users/accounts.ts";
 
@@ -18,8 +19,6 @@ export interface BeginRequest {
   readonly callbackUrl: string;
   /** The flow's `state`: 256 random bits, base64url. Kept by the service as a hash only. */
   readonly state: string;
-  /** Where the request came from: mails are bounded per mailbox and per address. */
-  readonly clientAddress: string;
   /** Name of the strategy whose identity the answer joins to the account of `email`. */
   readonly joins?: string;
   /** The signed-in person who asks, when there is one: only then may a passkey be registered. */
@@ -53,11 +52,10 @@ export interface BeginResult {
    */
   readonly secret: Metadata;
   /**
-   * To be done after the answer has been given, such as sending a mail. What it
-   * throws removes the flow; it returns without sending where no more mails may
-   * go out now.
+   * To be sent after the answer has been given, unless no more mails may go out
+   * now. Where it cannot be sent the flow is removed.
    */
-  readonly afterwards?: () => Promise<void>;
+  readonly mail?: MailMessage;
 }
 
 /** What a caller brings back. */
@@ -132,15 +130,4 @@ export interface Strategy {
    *   UNAVAILABLE is not counted as a wrong answer.
    */
   finish(request: FinishRequest): Promise<Proof>;
-}
-
-/** Bounds how many mails go out: 5 per mailbox and 20 per address an hour, over all processes. */
-export interface MailAllowance {
-  /**
-   * Takes one mail from what is left, for both at once or for neither.
-   *
-   * @returns false when nothing is left: nothing must be sent then, and the answer must not tell.
-   * @throws DomainError UNAVAILABLE when that cannot be counted; nothing must be sent then either.
-   */
-  take(mailbox: string, clientAddress: string): Promise<boolean>;
 }

@@ -8,6 +8,7 @@ import { DomainError } from "../lib/errors.ts";
 import { silentLog } from "../lib/log.ts";
 import { MailboxLimits } from "../limits/mailbox-limits.ts";
 import type { Rate } from "../limits/rates.ts";
+import type { Mailer } from "../mail/mailer.ts";
 import { deletePasskeys, findPasskeys, holdPasskey } from "../passkeys/store.ts";
 import { findLiveSession } from "../sessions/store.ts";
 import {
@@ -24,6 +25,7 @@ import { BrowserSignIn, createBrowsers } from "./browser-sign-in.ts";
 import { Flows } from "./flows.ts";
 import { type BeginFlow, type FinishFlow, SignInService } from "./service.ts";
 import { type SignInFlows, signInFlows } from "./sign-in-flow.ts";
+import { SignInMail } from "./sign-in-mail.ts";
 import type { Proof, Strategy } from "./strategy.ts";
 
 /** The origin that browsers see in tests. */
@@ -33,30 +35,31 @@ export const publicUrl = "https://id.example.org";
 export interface FakeMail extends Strategy {
   /** The last code for an address. */
   readonly sent: Map<string, string>;
-  /** What `afterwards` and `begin` throw, while set. */
+  /** What sending and `finish` throw, while set. */
   failure: Error | undefined;
+  readonly mailer: Pick<Mailer, "send">;
 }
 
 /** A fake of `mailotp`. */
 export function createFakeMail(name = "mailotp"): FakeMail {
   const sent = new Map<string, string>();
-  return {
+  const fake: FakeMail = {
     name,
     params: {},
     flowSeconds: 600,
     attempts: "code",
     sent,
     failure: undefined,
+    mailer: {
+      send: async ({ to, text }) => {
+        if (fake.failure !== undefined) throw fake.failure;
+        sent.set(to, text);
+      },
+    },
     async begin({ email }) {
       if (email === undefined) throw new DomainError("INVALID_EMAIL");
       const code = randomBytes(4).toString("hex");
-      return {
-        secret: { code },
-        afterwards: async () => {
-          if (this.failure !== undefined) throw this.failure;
-          sent.set(email, code);
-        },
-      };
+      return { secret: { code }, mail: { to: email, subject: "", text: code, html: "" } };
     },
     async finish({ code, flow }) {
       if (this.failure !== undefined) throw this.failure;
@@ -64,6 +67,7 @@ export function createFakeMail(name = "mailotp"): FakeMail {
       return { kind: "mailbox", email: flow.email ?? "" };
     },
   };
+  return fake;
 }
 
 /** A fake of an identity provider: proves what the test put under the code. */
@@ -109,6 +113,7 @@ export interface OpenSignInOptions {
   readonly adminEmails?: readonly string[];
   /** How many flows of an address may be on their way; all unless told. */
   readonly flowLimits?: Rate;
+  readonly mailsPerMailbox?: number;
 }
 
 /** The key flows are sealed with: all processes on a database share it. */
@@ -128,9 +133,11 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
     database,
     clock,
     wrongCodesPerMailbox: 10,
-    mailsPerMailbox: 5,
-    mailsPerAddress: 20,
+    mailsPerMailbox: options.mailsPerMailbox ?? 1000,
   });
+  const { knownBrowsers } = parts;
+  const isFakeMail = (strategy: Strategy): strategy is FakeMail => "mailer" in strategy;
+  const { mailer = { send: async () => {} } } = strategies.find(isFakeMail) ?? {};
   const takeOvers: TakeOver[] = [];
   const service = new SignInService({
     database,
@@ -145,7 +152,15 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
     },
     flows,
     flowLimits: options.flowLimits ?? { take: (key) => ({ key, at: new Date(0) }), giveBack: () => {} },
-    verifier: new AnswerVerifier({ database, flows, clock, guesses: limits, wrongCodesPerFlow: 3 }),
+    verifier: new AnswerVerifier({
+      database,
+      flows,
+      clock,
+      guesses: limits,
+      knownBrowsers,
+      wrongCodesPerFlow: 3,
+    }),
+    mail: new SignInMail({ database, mailer, mailboxLimits: limits, knownBrowsers, log: silentLog }),
     accounts: new Accounts({
       signup,
       adminEmails,
@@ -172,6 +187,7 @@ export function createTestBrowserSignIn({ service, parts }: SignInParts): Browse
     sessions: parts.sessions,
     authenticator: parts.authenticator,
     cookies: parts.cookies,
+    knownBrowsers: parts.knownBrowsers,
     deviceHeaders,
     browsers: testBrowsers,
   });
@@ -185,6 +201,7 @@ export function toBegin(given: Partial<BeginFlow>): BeginFlow {
     returnTo: "",
     callbackUrl: "",
     browser: "",
+    browserKeys: [],
     principal: undefined,
     info: newRequestInfo(),
     ...given,
@@ -199,6 +216,7 @@ export function toFinish(given: Partial<FinishFlow>): FinishFlow {
     code: "",
     stateOptions: {},
     browsers: [],
+    browserKeys: [],
     principal: undefined,
     sessions: [],
     device: unknownDevice,

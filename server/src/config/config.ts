@@ -127,7 +127,8 @@ export interface LimitsConfig {
   /** The same per IPv6 /64. */
   readonly begunFlowsPerIpv6BlockPerMinute: number;
   readonly mailsPerMailboxPerHour: number;
-  readonly mailsPerAddressPerHour: number;
+  /** Absent, as by default where mail goes to the outbox folder: as many as are asked for. */
+  readonly mailsPerAddressPerHour: number | undefined;
   /** Organizations that a person may own; superusers may own and give more. */
   readonly organizationsPerPerson: number;
 }

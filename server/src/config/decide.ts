@@ -48,7 +48,7 @@ export function decide(settings: Settings, context: ConfigContext, problems: Pro
     encryptionKeys: settings.encryption_key ?? [],
     cors: { allowedOrigins: settings.cors?.allowed_origins ?? [] },
     egress: { allowCidrs: settings.egress?.allow_cidrs ?? [] },
-    limits: decideLimits(settings.limits ?? {}, problems),
+    limits: decideLimits(settings.limits ?? {}, settings.smtp?.url !== undefined, problems),
     audit: { retentionSeconds: settings.audit?.retention ?? 90 * 24 * 3600 },
     shutdown: { graceSeconds: settings.shutdown?.grace ?? (context.isTty ? 0 : 5) },
     log: {
@@ -176,7 +176,11 @@ function requireBoth(
     problems.refuse(toEitherName(firstPath), `must be given together with ${secondPath}`);
 }
 
-function decideLimits(given: NonNullable<Settings["limits"]>, problems: Problems): LimitsConfig {
+function decideLimits(
+  given: NonNullable<Settings["limits"]>,
+  sendsMail: boolean,
+  problems: Problems,
+): LimitsConfig {
   const limits = {
     bodyBytes: given.body_bytes ?? 1024 * 1024,
     headerBytes: given.header_bytes ?? 16 * 1024,
@@ -189,7 +193,7 @@ function decideLimits(given: NonNullable<Settings["limits"]>, problems: Problems
     begunFlowsPerIpv4AddressPerMinute: given.begun_flows_per_ipv4_address_per_minute ?? 600,
     begunFlowsPerIpv6BlockPerMinute: given.begun_flows_per_ipv6_block_per_minute ?? 60,
     mailsPerMailboxPerHour: given.mails_per_mailbox_per_hour ?? 5,
-    mailsPerAddressPerHour: given.mails_per_address_per_hour ?? 20,
+    mailsPerAddressPerHour: given.mails_per_address_per_hour ?? (sendsMail ? 100 : undefined),
     organizationsPerPerson: given.organizations_per_person ?? 20,
   };
   const isJudged = !problems.isRefused("limits.header_time") && !problems.isRefused("limits.request_time");

@@ -35,6 +35,8 @@ describe("where settings come from", () => {
         requestTimeSeconds: 30,
         begunFlowsPerIpv4AddressPerMinute: 600,
         begunFlowsPerIpv6BlockPerMinute: 60,
+        mailsPerMailboxPerHour: 5,
+        mailsPerAddressPerHour: undefined,
       },
       log: { level: "info", format: "json" },
       gate: { reasonHeader: false },
@@ -68,6 +70,14 @@ describe("where settings come from", () => {
         testUsers: undefined,
       },
     } satisfies { [K in keyof Config]?: unknown });
+  });
+
+  test.each([
+    ["smtp: { url: smtp://mail }", 100],
+    ["smtp: { url: smtp://mail }\nlimits: { mails_per_address_per_hour: 7 }", 7],
+    ["limits: { mails_per_address_per_hour: 7 }", 7],
+  ])("with %j mails per address are %d", (yaml, mailsPerAddressPerHour) => {
+    expect(load({ yaml }).limits).toMatchObject({ mailsPerAddressPerHour });
   });
 
   test("the environment wins over the file, also over a bad value there", () => {

@@ -24,6 +24,7 @@ export interface Schema {
   rate_counts: RateCountRow;
   auth_flows: AuthFlowRow;
   sessions: SessionRow;
+  known_browsers: KnownBrowserRow;
   identities: IdentityRow;
   passkeys: PasskeyRow;
   invitations: InvitationRow;
@@ -44,6 +45,14 @@ export interface Schema {
   custom_frontend_providers: CustomFrontendProviderRow;
   idempotency_keys: IdempotencyKeyRow;
   gate_sessions: GateSessionRow;
+}
+
+/** A browser that has signed in to an account. */
+export interface KnownBrowserRow {
+  user_id: string;
+  /** SHA-256 of the user's id and the key in its cookie, base64url. */
+  key_hash: string;
+  seen_at: number;
 }
 
 /** A client that proved itself from a block of addresses. */

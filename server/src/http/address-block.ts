@@ -1,13 +1,13 @@
 import ipaddr from "ipaddr.js";
 
 /** Bits of an IPv6 address that one subscriber usually holds alone. */
-const ipv6PrefixBits = 64;
+const subscriberBits = 64;
 
 /**
- * The block of addresses that counts as one client: an IPv4 address itself, an
- * IPv6 address's /64. A text that is no address stands for itself.
+ * The block of addresses that counts as one client: an IPv4 address itself, of
+ * an IPv6 address the /64 unless told. A text that is no address stands for itself.
  */
-export function toAddressBlock(address: string): string {
+export function toAddressBlock(address: string, ipv6PrefixBits = subscriberBits): string {
   if (!ipaddr.isValid(address)) return address;
   const parsed = ipaddr.process(address);
   if (parsed instanceof ipaddr.IPv4) return parsed.toString();

@@ -10,7 +10,12 @@ import type { Log } from "../lib/log.ts";
 import { type CredentialGuard, createCredentialGuard } from "./credential-guard.ts";
 import { createFailureLimits, type FailureLimit, type FailureLimits } from "./failure-limits.ts";
 import { KnownClients } from "./known-clients.ts";
-import { deleteStaleMailboxCounts, type MailboxLimit, MailboxLimits } from "./mailbox-limits.ts";
+import {
+  deleteStaleMailboxCounts,
+  type MailboxLimit,
+  MailboxLimits,
+  mailboxLimitNames,
+} from "./mailbox-limits.ts";
 import { createRates, type Rate, type RateName } from "./rates.ts";
 import { SharedCounts } from "./shared-counts.ts";
 import { deleteForgottenClients } from "./store.ts";
@@ -42,9 +47,7 @@ export async function assembleLimits(parts: LimitsParts): Promise<LimitsRoom> {
     "client_failures",
     "address_failures",
     ...(Object.keys(rates) as RateName[]),
-    "mailbox_wrong_codes",
-    "mailbox_mails",
-    "address_mails",
+    ...mailboxLimitNames,
   ]);
   const goodClients = new KnownClients({ database, clock, log });
   await counts.start();

@@ -117,6 +117,11 @@ async function writeEvents(tx: Tx, key: string, events: readonly number[], windo
     .execute();
 }
 
+/** Of keys: one order for all, so that two transactions never wait for each other crosswise. */
+function inLockOrder(one: string, other: string): number {
+  return one < other ? -1 : 1;
+}
+
 /**
  * Counts one event for each of the limits, or for none if one of them is used
  * up. Concurrent calls wait for each other: no more than the limit succeed.
@@ -126,16 +131,15 @@ async function writeEvents(tx: Tx, key: string, events: readonly number[], windo
  *
  * @returns the first limit that is used up; undefined when the event counts.
  */
-export async function takeEvents(
+export async function takeEvents<L extends RollingLimit>(
   tx: Tx,
-  limits: readonly RollingLimit[],
+  limits: readonly L[],
   now: Date,
   windowMs: number,
-): Promise<RollingLimit | undefined> {
+): Promise<L | undefined> {
   const at = now.getTime();
   const counted: { key: string; events: number[] }[] = [];
-  // In one order, so that two transactions never wait for each other crosswise.
-  for (const limited of limits.toSorted((a, b) => (a.key < b.key ? -1 : 1))) {
+  for (const limited of limits.toSorted((a, b) => inLockOrder(a.key, b.key))) {
     const stored = await lockEvents(tx, limited.key, at + windowMs);
     const isAhead = (event: number) => event > at + clockSlackMs;
     const events = stored
@@ -151,11 +155,18 @@ export async function takeEvents(
   return undefined;
 }
 
-/** Takes an event back that was counted at `at`. */
-export async function giveBackEvent(tx: Tx, key: string, at: Date, windowMs: number): Promise<void> {
-  const events = await lockEvents(tx, key, at.getTime() + windowMs);
-  const index = events.indexOf(at.getTime());
-  if (index >= 0) await writeEvents(tx, key, events.toSpliced(index, 1), windowMs);
+/** Takes an event back that was counted at `at`, for each of the keys. */
+export async function giveBackEvent(
+  tx: Tx,
+  keys: readonly string[],
+  at: Date,
+  windowMs: number,
+): Promise<void> {
+  for (const key of keys.toSorted(inLockOrder)) {
+    const events = await lockEvents(tx, key, at.getTime() + windowMs);
+    const index = events.indexOf(at.getTime());
+    if (index >= 0) await writeEvents(tx, key, events.toSpliced(index, 1), windowMs);
+  }
 }
 
 const deleteExpiredCounts = removeOld("rolling_counts", ["key"], "expires_at");

@@ -18,6 +18,7 @@ import type { MemberService } from "../organizations/member-service.ts";
 import { maxPasskeyName } from "../passkeys/passkey.ts";
 import type { PasskeyService } from "../passkeys/service.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
+import type { KnownBrowsers } from "../sessions/known-browsers.ts";
 import type { SessionService } from "../sessions/service.ts";
 import type { Session } from "../sessions/session.ts";
 import type { IdentityService } from "../users/identity-service.ts";
@@ -34,6 +35,7 @@ export interface AccountPagesOptions {
   readonly browserSignIn: Pick<BrowserSignIn, "signOut" | "toClearCookies">;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly sessions: Pick<SessionService, "list" | "revoke" | "revokeAll">;
+  readonly knownBrowsers: Pick<KnownBrowsers, "readKeys">;
   /** Absent where passkeys are not offered. */
   readonly passkeys: Pick<PasskeyService, "list" | "rename" | "delete"> | undefined;
   readonly identities: Pick<IdentityService, "list" | "unlink">;
@@ -56,7 +58,7 @@ const doneTexts: Readonly<Record<string, string>> = {
 };
 
 /** What an action of a form ends with: the name of what was done. */
-type Action = (caller: Visitor, form: URLSearchParams) => Promise<string>;
+type Action = (caller: Visitor, form: URLSearchParams, header: Headers) => Promise<string>;
 
 /** How many organizations the page lists at most; all are on a page of their own. */
 const shownOrganizations = 10;
@@ -69,6 +71,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
     browserSignIn,
     authenticator,
     sessions,
+    knownBrowsers,
     passkeys,
     identities,
     members,
@@ -119,7 +122,8 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
   /** A form of this page, which says what was done. */
   function act(path: string, action: Action): FunctionRoute {
     return visitors.form(path, {
-      act: async (caller, form) => toPath(accountPaths.account, { done: await action(caller, form) }),
+      act: async (caller, form, header) =>
+        toPath(accountPaths.account, { done: await action(caller, form, header) }),
       back: (_, problem) => toPath(accountPaths.account, problem),
       problems,
     });
@@ -135,7 +139,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
   async function revokeAll(request: PlainRequest): Promise<PlainResponse> {
     readForm(request, publicUrl, browsers);
     const caller = await visitors.find(request);
-    if (caller !== undefined) await sessions.revokeAll(caller, false);
+    if (caller !== undefined) await sessions.revokeAll(caller, false, knownBrowsers.readKeys(request.header));
     return redirect(toPath(loginPaths.login, { done: "everywhere" }), browserSignIn.toClearCookies());
   }
 
@@ -147,8 +151,8 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
       await sessions.revoke(caller, readField(form, "id"));
       return "ended";
     }),
-    act(accountPaths.revokeOthers, async (caller) => {
-      await sessions.revokeAll(caller, true);
+    act(accountPaths.revokeOthers, async (caller, _form, header) => {
+      await sessions.revokeAll(caller, true, knownBrowsers.readKeys(header));
       return "others";
     }),
     act(accountPaths.unlinkIdentity, async (caller, form) => {

@@ -28,6 +28,7 @@ import type { MemberService } from "../organizations/member-service.ts";
 import type { OrganizationService } from "../organizations/service.ts";
 import type { PasskeyService } from "../passkeys/service.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
+import type { KnownBrowsers } from "../sessions/known-browsers.ts";
 import type { SessionService } from "../sessions/service.ts";
 import type { IdentityService } from "../users/identity-service.ts";
 import { createAccountPages } from "./account.ts";
@@ -53,6 +54,7 @@ export interface PagesOptions {
   readonly browserSignIn: BrowserSignIn;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly sessions: SessionService;
+  readonly knownBrowsers: KnownBrowsers;
   readonly passkeys: PasskeyService;
   readonly identities: IdentityService;
   readonly organizations: OrganizationService;

@@ -19,7 +19,7 @@ export type Visitor = Caller & { readonly principal: UserPrincipal };
 /** What a form does, and where it leads. */
 export interface FormAction {
   /** Does it, and answers the path to go on to. */
-  act(caller: Visitor, form: URLSearchParams): Promise<string>;
+  act(caller: Visitor, form: URLSearchParams, header: Headers): Promise<string>;
   /** The page that speaks of a refusal. */
   back(form: URLSearchParams, problem: { readonly problem: string }): string;
   /** The refusals that it speaks of, by their reasons; others are pages of their own. */
@@ -72,7 +72,7 @@ export function createVisitors(parts: {
   const form: Visitors["form"] = (path, { act, back, problems }) =>
     post(path, async (request, caller, fields) => {
       try {
-        return redirect(await act(caller, fields));
+        return redirect(await act(caller, fields, request.header));
       } catch (error) {
         if (!(error instanceof DomainError) || !Object.hasOwn(problems, error.reason)) throw error;
         note(request, error);

@@ -74,7 +74,13 @@ describeDatabases("passkeys of a person", (under) => {
   /** The same person in one more session. */
   async function signIn({ id, email, emailProven }: { id: string; email: string; emailProven: boolean }) {
     const { session } = await under.database.transaction((tx) =>
-      sessions.sessions.begin(tx, { userId: id, device: unknownDevice, strategy: "mailotp", replaces: [] }),
+      sessions.sessions.begin(tx, {
+        userId: id,
+        device: unknownDevice,
+        strategy: "mailotp",
+        browserKeys: [],
+        replaces: [],
+      }),
     );
     const principal = {
       type: "user",

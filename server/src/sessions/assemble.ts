@@ -24,6 +24,8 @@ import {
 } from "./authenticator.ts";
 import { createSessionCookies, type SessionCookies } from "./cookie.ts";
 import { createSessionMethods, createUserSessionMethods } from "./handler.ts";
+import { deleteForgottenBrowsers } from "./known-browser-store.ts";
+import { KnownBrowsers, type KnownBrowsersOptions } from "./known-browsers.ts";
 import { SessionService, type SessionServiceOptions } from "./service.ts";
 import type { LiveSession } from "./session.ts";
 import {
@@ -39,7 +41,10 @@ import {
 const cachedSessions = 50_000;
 
 /** Parts that sessions are built from. */
-export interface SessionParts extends Pick<SessionSource, "isUser">, Pick<SessionServiceOptions, "onRevoke"> {
+export interface SessionParts
+  extends Pick<SessionSource, "isUser">,
+    Pick<SessionServiceOptions, "onRevoke">,
+    Pick<KnownBrowsersOptions, "findUserByEmail"> {
   readonly database: Database;
   readonly feed: ChangeFeed;
   readonly audit: AuditTrail;
@@ -57,6 +62,7 @@ export interface SessionParts extends Pick<SessionSource, "isUser">, Pick<Sessio
 export interface SessionsRoom extends Room {
   readonly sessions: SessionService;
   readonly cookies: SessionCookies;
+  readonly knownBrowsers: KnownBrowsers;
   readonly authenticator: SessionAuthenticator;
   readonly judges: Pick<KindJudges, "session">;
   /** Whose an access token of a person is. */
@@ -73,10 +79,20 @@ export function assembleSessions(parts: SessionParts): SessionsRoom {
   const { database, feed, clock, session, isUser } = parts;
   const { reader } = database;
   const cookies = createCookies(parts);
+  const knownBrowsers = new KnownBrowsers({
+    ...parts,
+    secure: parts.publicUrl.startsWith("https:"),
+    crossSite: session.sameSite === "none",
+  });
   const uses = createLastUses(parts, "sessions", touchSessions);
   const caches = createCaches(feed);
   const find = (id: string) => findLiveSession(reader, id);
-  const sessions = new SessionService({ ...parts, cookies, validitySeconds: session.validitySeconds });
+  const sessions = new SessionService({
+    ...parts,
+    cookies,
+    knownBrowsers,
+    validitySeconds: session.validitySeconds,
+  });
   const authenticator = createSessionAuthenticator({
     cookies,
     isBound: session.isBound,
@@ -93,6 +109,7 @@ export function assembleSessions(parts: SessionParts): SessionsRoom {
   return {
     sessions,
     cookies,
+    knownBrowsers,
     find,
     hold: holdSession,
     delete: deleteSession,
@@ -104,12 +121,15 @@ export function assembleSessions(parts: SessionParts): SessionsRoom {
     services: [
       registerService(
         AuthService,
-        createSessionMethods({ sessions, cookies, deviceHeaders: session.headers }),
+        createSessionMethods({ sessions, cookies, knownBrowsers, deviceHeaders: session.headers }),
       ),
       registerService(UserService, createUserSessionMethods(sessions)),
     ],
     metrics: listCacheMetrics({ sessions_by_secret: caches.byHash, sessions_by_id: caches.byId }),
-    sweeps: [{ kind: "sessions", run: createExpirySweep(database, clock, deleteExpiredSessions) }],
+    sweeps: [
+      { kind: "sessions", run: createExpirySweep(database, clock, deleteExpiredSessions) },
+      { kind: "known_browsers", run: createExpirySweep(database, clock, deleteForgottenBrowsers) },
+    ],
     closing: [{ name: "last uses of sessions", moment: "writes", ms: 2_000, run: () => uses.flush() }],
   };
 }

@@ -19,7 +19,13 @@ describeDatabases("the companion of a session's cookie", (under) => {
   async function signIn() {
     const { id: userId } = await addUser(under.database);
     return await under.database.transaction((tx) =>
-      parts.sessions.begin(tx, { userId, strategy: "mailotp", device: unknownDevice, replaces: [] }),
+      parts.sessions.begin(tx, {
+        userId,
+        strategy: "mailotp",
+        device: unknownDevice,
+        browserKeys: [],
+        replaces: [],
+      }),
     );
   }
 

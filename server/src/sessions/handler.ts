@@ -15,6 +15,7 @@ import { requireCaller } from "../principals/context.ts";
 import type { Principal } from "../principals/principal.ts";
 import type { SessionCookies } from "./cookie.ts";
 import { readDevice } from "./device.ts";
+import type { KnownBrowsers } from "./known-browsers.ts";
 import type { SessionService } from "./service.ts";
 import type { Device, Session } from "./session.ts";
 
@@ -22,6 +23,7 @@ import type { Device, Session } from "./session.ts";
 export interface SessionMethodsOptions {
   readonly sessions: SessionService;
   readonly cookies: Pick<SessionCookies, "toClearCookies">;
+  readonly knownBrowsers: Pick<KnownBrowsers, "readKeys">;
   readonly deviceHeaders: SessionHeadersConfig;
 }
 
@@ -50,7 +52,7 @@ function toSessionMessage(session: Session, principal: Principal): SessionMessag
 
 /** The methods of AuthService about a person's sessions. */
 export function createSessionMethods(options: SessionMethodsOptions) {
-  const { sessions, cookies, deviceHeaders } = options;
+  const { sessions, cookies, knownBrowsers, deviceHeaders } = options;
   return {
     async listSessions(_request, context) {
       const caller = requireCaller(context);
@@ -62,7 +64,8 @@ export function createSessionMethods(options: SessionMethodsOptions) {
       return {};
     },
     async revokeAllSessions({ keepCurrent }, context) {
-      const revoked = await sessions.revokeAll(requireCaller(context), keepCurrent);
+      const browserKeys = knownBrowsers.readKeys(context.requestHeader);
+      const revoked = await sessions.revokeAll(requireCaller(context), keepCurrent, browserKeys);
       if (!keepCurrent) {
         for (const line of cookies.toClearCookies()) context.responseHeader.append("set-cookie", line);
       }

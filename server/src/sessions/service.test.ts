@@ -35,6 +35,7 @@ describeDatabases("sessions", (under) => {
         userId,
         strategy: "mailotp",
         device: unknownDevice,
+        browserKeys: [],
         replaces,
       });
       await here.feed.append(tx, ...begun.changes);
@@ -226,10 +227,10 @@ describeDatabases("sessions", (under) => {
       reason: "SESSION_NOT_FOUND",
     });
     await prove(foreign.cookie);
-    expect(await here.sessions.revokeAll(me, true)).toBe(1);
+    expect(await here.sessions.revokeAll(me, true, [])).toBe(1);
     await prove(second.cookie);
     await expect(prove(first.cookie)).rejects.toMatchObject(notAuthenticated);
-    expect(await here.sessions.revokeAll(me, false)).toBe(1);
+    expect(await here.sessions.revokeAll(me, false, [])).toBe(1);
     await expect(prove(second.cookie)).rejects.toMatchObject(notAuthenticated);
     await prove(foreign.cookie);
   });

@@ -17,6 +17,7 @@ import { newId } from "../lib/ids.ts";
 import { hashSecret } from "../lib/secrets.ts";
 import { type Caller, requireSuperuser, type UserPrincipal } from "../principals/principal.ts";
 import type { SessionCookies } from "./cookie.ts";
+import type { KnownBrowsers } from "./known-browsers.ts";
 import { type Device, type LiveSession, type Session, sessionsPerUser } from "./session.ts";
 import * as store from "./store.ts";
 
@@ -27,6 +28,7 @@ export interface SessionServiceOptions {
   readonly audit: AuditTrail;
   readonly clock: Clock;
   readonly cookies: Pick<SessionCookies, "newSecret" | "encode">;
+  readonly knownBrowsers: Pick<KnownBrowsers, "remember" | "forget">;
   readonly validitySeconds: number;
   /** Tells an owner how many of their sessions somebody else has ended. Best effort: must not throw. */
   readonly onRevoke: (email: string, count: number) => void;
@@ -38,6 +40,8 @@ export interface NewSession {
   /** Name of the strategy that proved it. */
   readonly strategy: string;
   readonly device: Device;
+  /** Keys by which accounts know the browser, as it sent them. */
+  readonly browserKeys: readonly string[];
   /** Sessions whose place it takes; one of the same person lives on by it. */
   readonly replaces: readonly LiveSession[];
 }
@@ -48,8 +52,17 @@ export interface BegunSession {
   /** Values of its cookie and of the companion. Known now and never again. */
   readonly cookie: string;
   readonly companion: string;
+  /** The key by which the account knows the browser from now on. */
+  readonly browserKey: string;
   /** To be appended to the feed at the end of the transaction. */
   readonly changes: readonly Change[];
+}
+
+/** What outlives the end of all sessions. */
+interface Kept {
+  readonly sessionId?: string;
+  /** Of browsers that stay known. */
+  readonly browserKeys?: readonly string[];
 }
 
 /** @see the head of this file */
@@ -59,6 +72,7 @@ export class SessionService {
   readonly #audit: AuditTrail;
   readonly #clock: Clock;
   readonly #cookies: SessionServiceOptions["cookies"];
+  readonly #knownBrowsers: SessionServiceOptions["knownBrowsers"];
   readonly #validitySeconds: number;
   readonly #onRevoke: SessionServiceOptions["onRevoke"];
 
@@ -68,20 +82,24 @@ export class SessionService {
     this.#audit = options.audit;
     this.#clock = options.clock;
     this.#cookies = options.cookies;
+    this.#knownBrowsers = options.knownBrowsers;
     this.#validitySeconds = options.validitySeconds;
     this.#onRevoke = options.onRevoke;
   }
 
   /**
    * Begins a session with `tx`, and ends those it replaces and the user's
-   * oldest beyond {@link sessionsPerUser}. The caller records it, and appends
-   * the changes.
+   * oldest beyond {@link sessionsPerUser}. The account knows the browser from
+   * then on. The caller records it, and appends the changes.
    *
    * Of a person who is among those that it replaces the latest one goes on
    * under its id, with what hangs on it, by other secrets: who holds the old
    * ones is out everywhere at once.
    */
-  async begin(tx: Tx, { userId, strategy, device, replaces }: NewSession): Promise<BegunSession> {
+  async begin(
+    tx: Tx,
+    { userId, strategy, device, browserKeys, replaces }: NewSession,
+  ): Promise<BegunSession> {
     const now = this.#clock.now();
     const secret = this.#cookies.newSecret();
     const expiresAt = new Date(now.getTime() + this.#validitySeconds * 1000);
@@ -105,13 +123,18 @@ export class SessionService {
       session,
       cookie: this.#cookies.encode(secret),
       companion,
+      browserKey: await this.#knownBrowsers.remember(tx, userId, browserKeys),
       changes: [...changed].map((id) => ({ topic: "session", subject: id })),
     };
   }
 
-  /** Ends all sessions of a user with `tx`. The caller records it, and appends the changes. */
-  async endAll(tx: Tx, userId: string, keepId?: string): Promise<readonly Change[]> {
-    const ids = await store.deleteSessions(tx, userId, keepId);
+  /**
+   * Ends all sessions of a user with `tx`, and has their account forget the
+   * browsers that it knows. The caller records it, and appends the changes.
+   */
+  async endAll(tx: Tx, userId: string, keep: Kept = {}): Promise<readonly Change[]> {
+    const ids = await store.deleteSessions(tx, userId, keep.sessionId);
+    await this.#knownBrowsers.forget(tx, userId, keep.browserKeys ?? []);
     return ids.map((id) => ({ topic: "session", subject: id }));
   }
 
@@ -131,11 +154,16 @@ export class SessionService {
     });
   }
 
-  /** Ends the caller's sessions, all or all but the current one. Answers how many. @throws DomainError NOT_AUTHORIZED */
-  async revokeAll(caller: Caller, keepCurrent: boolean): Promise<number> {
+  /**
+   * Ends the caller's sessions, all or all but the current one. Of the browsers
+   * that the account knows the asking one stays known. Answers how many.
+   *
+   * @throws DomainError NOT_AUTHORIZED
+   */
+  async revokeAll(caller: Caller, keepCurrent: boolean, browserKeys: readonly string[]): Promise<number> {
     const { id: userId, sessionId } = requireUser(caller);
     return await this.#database.transaction(async (tx) => {
-      const changes = await this.endAll(tx, userId, keepCurrent ? sessionId : undefined);
+      const changes = await this.endAll(tx, userId, { browserKeys, ...(keepCurrent && { sessionId }) });
       return await this.#recordEnded(tx, caller, userId, changes);
     });
   }

@@ -7,9 +7,10 @@ import { createLastUses, type LastUses } from "../db/write-behind.ts";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import { silentLog } from "../lib/log.ts";
-import { findUser, insertUser } from "../users/store.ts";
+import { findUser, findUserByEmail, insertUser } from "../users/store.ts";
 import { createSessionAuthenticator, type SessionAuthenticator, sessionSubjects } from "./authenticator.ts";
 import { createSessionCookies, type SessionCookies } from "./cookie.ts";
+import { KnownBrowsers } from "./known-browsers.ts";
 import { SessionService } from "./service.ts";
 import type { Device } from "./session.ts";
 import { findLiveSession, findLiveSessionByHash, touchSessions } from "./store.ts";
@@ -18,6 +19,7 @@ import { findLiveSession, findLiveSessionByHash, touchSessions } from "./store.t
 export interface SessionParts {
   readonly feed: ChangeFeed;
   readonly cookies: SessionCookies;
+  readonly knownBrowsers: KnownBrowsers;
   readonly sessions: SessionService;
   readonly authenticator: SessionAuthenticator;
   readonly uses: LastUses;
@@ -76,16 +78,27 @@ export async function openSessions(
     secure: true,
     isBound,
   });
+  const knownBrowsers = new KnownBrowsers({ clock, secure: true, crossSite: false, findUserByEmail });
   const cache = { feed, topics: ["session", "user"], maxEntries: 100, subjectsOf: sessionSubjects } as const;
   const uses = createLastUses({ database, clock, log: silentLog }, "sessions", touchSessions);
   return {
     feed,
     cookies,
+    knownBrowsers,
     events,
     told,
     audit,
     uses,
-    sessions: new SessionService({ database, feed, audit, clock, cookies, validitySeconds: 3600, onRevoke }),
+    sessions: new SessionService({
+      database,
+      feed,
+      audit,
+      clock,
+      cookies,
+      knownBrowsers,
+      validitySeconds: 3600,
+      onRevoke,
+    }),
     authenticator: createSessionAuthenticator({
       cookies,
       isBound,

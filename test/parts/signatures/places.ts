@@ -275,7 +275,7 @@ async function startSignIn(): Promise<{ place: Place; close(): Promise<void> }> 
         clock,
         log: silentLog,
       });
-      const { secret } = await strategy.begin({ callbackUrl, state: "s", clientAddress: "::1" });
+      const { secret } = await strategy.begin({ callbackUrl, state: "s" });
       const claims = { ...toTimes(), iss: origin, aud: audience, sub: "ann", nonce: secret.nonce };
       return {
         draft: { header: { typ: "JWT", kid }, claims },

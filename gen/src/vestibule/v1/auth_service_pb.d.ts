@@ -753,8 +753,10 @@ export declare const AuthService: GenService<{
    * on the strategy:
    *
    * - `mailotp`, `maillink`: a mail is sent to `email` after the answer, which
-   *   is the same for known and unknown addresses and when too many mails (5
-   *   per mailbox and 20 per client address an hour) went out already.
+   *   is the same for known and unknown addresses and when too many mails went
+   *   out already: 5 an hour per mailbox, of which 3 for one network, and 100
+   *   per client address. A browser that has signed in to the account (cookie
+   *   `vestibule_device`) has 5 of its own, that nobody else can use up.
    * - an OIDC provider's name: send the browser to `endpoint`. It comes back to
    *   the provider's own URL here, `/auth/callback/<name>`, which ends the flow,
    *   or to a page that is configured, which calls AuthCallback. With
@@ -786,15 +788,19 @@ export declare const AuthService: GenService<{
   /**
    * Ends a flow with what the person brought back, and signs them in.
    *
-   * Success sets the session cookie `sid`, revokes the session that the
+   * Success sets the session cookie `sid`, and `vestibule_device` by which the
+   * account knows the browser for 180 days (by https with the prefix `__Host-`;
+   * of the 20 last such browsers), revokes the session that the
    * request came with, and puts the flow's `return_to` into the header
    * `location`, if it has one. A new person gets an account where sign-up is
    * open to their address. Each flow makes at most one session, however many
    * calls race. Registering a passkey makes none.
    *
    * A wrong mailed code leaves the flow as it is until the third; after 10
-   * wrong codes for one mailbox within an hour, over all its flows, each of its
-   * codes is refused, right or wrong. A mailed link, which nobody can guess,
+   * wrong codes for one mailbox within an hour, over all its flows, or 6 from
+   * one network, each of its codes is refused there, right or wrong. A browser
+   * that has signed in to the account before is not refused for what others
+   * typed; it has 10 of its own. A mailed link, which nobody can guess,
    * neither counts nor is refused for them. Every other flow ends at its first
    * answer.
    *
@@ -959,7 +965,8 @@ export declare const AuthService: GenService<{
   },
   /**
    * Ends all of the caller's sessions, in one transaction, as RevokeSession
-   * does one. Clears the cookie unless the current session is kept.
+   * does one. Clears the cookie unless the current session is kept. The account
+   * forgets the browsers that have signed in to it, but for the one that asks.
    *
    * Errors: `permission_denied` when the caller is a service user.
    *

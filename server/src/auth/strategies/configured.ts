@@ -5,7 +5,7 @@ import type { Log } from "../../lib/log.ts";
 import type { Mailer } from "../../mail/mailer.ts";
 import type { MailTemplate } from "../../mail/template.ts";
 import { toEmailDomain } from "../../users/email.ts";
-import type { MailAllowance, Strategy } from "../strategy.ts";
+import type { Strategy } from "../strategy.ts";
 import { createGithubStrategy } from "./github.ts";
 import { createMailLinkStrategy, mailLinkTemplate } from "./mail-link.ts";
 import { createMailOtpStrategy, mailOtpTemplate } from "./mail-otp.ts";
@@ -17,8 +17,7 @@ export interface ConfiguredStrategiesOptions {
   readonly authentication: AuthenticationConfig;
   /** What the people who come here call the place. */
   readonly siteName: string;
-  readonly mailer: Mailer;
-  readonly mailAllowance: MailAllowance;
+  readonly mailer: Pick<Mailer, "isAvailable">;
   readonly egress: Egress;
   readonly passkeys: Pick<
     PasskeyStrategyOptions,
@@ -37,7 +36,7 @@ function toTemplate({ subject, body }: MailConfig, builtIn: MailTemplate): MailT
 
 /** Every strategy that is configured, in the order to offer them: providers as in the file, mail, passkeys. */
 export function createConfiguredStrategies(options: ConfiguredStrategiesOptions): readonly Strategy[] {
-  const { authentication, siteName, mailer, mailAllowance, egress, clock, log } = options;
+  const { authentication, siteName, mailer, egress, clock, log } = options;
   const { mailOtp, mailLink, passkey, testUsers } = authentication;
 
   function toProvider(provider: OidcProviderConfig): Strategy {
@@ -61,11 +60,7 @@ export function createConfiguredStrategies(options: ConfiguredStrategiesOptions)
     });
   }
 
-  const mail = {
-    mailer,
-    siteName,
-    mayMail: (mailbox: string, clientAddress: string) => mailAllowance.take(mailbox, clientAddress),
-  };
+  const mail = { mailer, siteName };
   return [
     ...authentication.oidcProviders.map(toProvider),
     createMailOtpStrategy({

@@ -76,7 +76,7 @@ beforeEach(() => {
   };
 });
 
-const request = { callbackUrl, state: "the-state", clientAddress: "::1" };
+const request = { callbackUrl, state: "the-state" };
 
 async function signIn(code = "the-code") {
   const { secret } = await strategy.begin(request);

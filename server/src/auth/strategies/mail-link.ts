@@ -11,7 +11,7 @@ import { fromBase64url } from "../../lib/base64url.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { type MailTemplate, renderMail } from "../../mail/template.ts";
 import type { Strategy } from "../strategy.ts";
-import { findDigest, type MailOtpOptions, requireMailbox, sendIfAllowed } from "./mail-otp.ts";
+import { findDigest, type MailOtpOptions, requireMailbox } from "./mail-otp.ts";
 import { isDigestOf, newCode, normalizeCode, toDigest } from "./mailed-code.ts";
 
 const codeHint = "On another device, or in another browser, type this code in the first one instead:";
@@ -70,10 +70,7 @@ export function createMailLinkStrategy(options: MailLinkOptions): Strategy {
       }).toString();
       const minutes = Math.round(validitySeconds / 60);
       const mail = { to, ...renderMail(template, { site, otp, link: link.href, minutes }) };
-      return {
-        secret: { code: toDigest(otp), token: toDigest(token) },
-        afterwards: () => sendIfAllowed(options, request, mail),
-      };
+      return { secret: { code: toDigest(otp), token: toDigest(token) }, mail };
     },
     async finish({ code, flow }) {
       const isLink = isLinkToken(code);

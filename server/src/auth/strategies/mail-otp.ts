@@ -9,22 +9,16 @@ import { DomainError } from "../../lib/errors.ts";
 import type { Metadata } from "../../lib/metadata.ts";
 import { toProviderLabel } from "../../lib/well-known-providers.ts";
 import type { Mailer } from "../../mail/mailer.ts";
-import type { MailMessage } from "../../mail/message.ts";
 import { type MailTemplate, renderMail } from "../../mail/template.ts";
 import type { BeginRequest, Strategy } from "../strategy.ts";
 import { isDigestOf, newCode, normalizeCode, type SecretDigest, toDigest } from "./mailed-code.ts";
 
 /** How codes to sign in by are mailed. */
 export interface MailOtpOptions {
-  readonly mailer: Mailer;
+  readonly mailer: Pick<Mailer, "isAvailable">;
   readonly template: MailTemplate;
   /** What the people who are written to call the place. */
   readonly siteName: string;
-  /**
-   * Whether one more mail may go to a mailbox, asked for from an address; counts
-   * it if so.
-   */
-  readonly mayMail: (mailbox: string, clientAddress: string) => Promise<boolean>;
   /** How long a code works. */
   readonly validitySeconds: number;
   /** The code that an address always has, without a mail: for tests of whole systems. */
@@ -53,21 +47,12 @@ function toJoining({ subject, body }: MailTemplate, strategyName: string): MailT
 }
 
 /** The address to write to. @throws DomainError INVALID_EMAIL when there is none, UNAVAILABLE while mail cannot be sent */
-export function requireMailbox(request: BeginRequest, mailer: Mailer): string {
+export function requireMailbox(request: BeginRequest, mailer: MailOtpOptions["mailer"]): string {
   if (request.email === undefined) throw new DomainError("INVALID_EMAIL");
   if (!mailer.isAvailable()) {
     throw new DomainError("UNAVAILABLE", { message: "mail cannot be sent at the moment, try again later" });
   }
   return request.email;
-}
-
-/** Sends unless too many have gone out already: the asker is told nothing of that. */
-export async function sendIfAllowed(
-  { mailer, mayMail }: Pick<MailOtpOptions, "mailer" | "mayMail">,
-  request: BeginRequest,
-  mail: MailMessage,
-): Promise<void> {
-  if (await mayMail(mail.to, request.clientAddress)) await mailer.send(mail);
 }
 
 /** Reads back the digest that `begin` kept under a name. */
@@ -94,7 +79,7 @@ export function createMailOtpStrategy(options: MailOtpOptions): Strategy {
       const minutes = Math.round(validitySeconds / 60);
       const words = request.joins === undefined ? template : toJoining(template, request.joins);
       const mail = { to, ...renderMail(words, { site, otp, minutes }) };
-      return { secret: { code: toDigest(otp) }, afterwards: () => sendIfAllowed(options, request, mail) };
+      return { secret: { code: toDigest(otp) }, mail };
     },
     async finish({ code, flow }) {
       const kept = findDigest(flow.secret, "code");

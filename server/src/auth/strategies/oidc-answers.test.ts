@@ -94,7 +94,7 @@ async function signIn(brought: { readonly issuer?: string } = {}) {
     clock,
     log: silentLog,
   });
-  const { secret } = await strategy.begin({ callbackUrl, state: "s", clientAddress: "::1" });
+  const { secret } = await strategy.begin({ callbackUrl, state: "s" });
   rightNonce = secret.nonce;
   const flow = { id: "f", callbackUrl, secret };
   return await strategy.finish({ code: "c", stateOptions: {}, flow, ...brought });

@@ -47,7 +47,7 @@ function strategyFor(idp: IdentityProvider, change: Partial<OidcStrategyOptions>
 }
 
 const begin = (strategy: Strategy, login: string): Promise<BeginResult> =>
-  strategy.begin({ email: login, callbackUrl, state: "the-state", clientAddress: "::1" });
+  strategy.begin({ email: login, callbackUrl, state: "the-state" });
 
 async function codeFrom(begun: BeginResult): Promise<URL> {
   return await walkRedirects(begun.endpoint ?? "", callbackUrl);

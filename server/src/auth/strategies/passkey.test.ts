@@ -14,7 +14,7 @@ import type { BeginResult, FinishingUser, Strategy } from "../strategy.ts";
 import { createPasskeyStrategy } from "./passkey.ts";
 
 const origin = "http://localhost:7400";
-const request = { callbackUrl: `${origin}/auth/callback`, state: "s", clientAddress: "::1" };
+const request = { callbackUrl: `${origin}/auth/callback`, state: "s" };
 const info = { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} };
 const refused = { reason: "INVALID_FLOW", message: "invalid flow or expired" };
 

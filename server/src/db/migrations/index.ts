@@ -21,6 +21,7 @@ import * as sentCodes from "./20261129-sent-codes.ts";
 import * as sessionCompanions from "./20261129-session-companions.ts";
 import * as gateSessions from "./20261130-gate-sessions.ts";
 import * as invitationMailsDue from "./20261130-invitation-mails-due.ts";
+import * as knownBrowsers from "./20261130-known-browsers.ts";
 import * as organizationInvitations from "./20261130-organization-invitations.ts";
 import * as sessionAuthentication from "./20261130-session-authentication.ts";
 
@@ -56,4 +57,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261130T011731_gate_sessions", up: gateSessions.up },
   { name: "20261130T013011_session_authentication", up: sessionAuthentication.up },
   { name: "20261130T013700_invitation_mails_due", up: invitationMailsDue.up },
+  { name: "20261130T014200_known_browsers", up: knownBrowsers.up },
 ];
