@@ -263,6 +263,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       clockSkewSeconds: authentication.clockSkewSeconds,
       issuer: authentication.token.issuer,
       judge,
+      judgeSession: authenticator.authenticateSession,
       findMemberships: organizations.findMemberships,
       findManagedIds: organizations.findManagedIds,
       holdManagedIds: organizations.holdManagedIds,

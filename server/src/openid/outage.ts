@@ -21,10 +21,19 @@ export function providerUnavailable(name: string, cause: unknown): DomainError {
  * @throws DomainError UNAVAILABLE by the provider's name, and what the work throws
  */
 export async function withPatience<T>(name: string, work: () => Promise<T>): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const tooLate = new Error(`no answer within ${patienceMs / 1000} s`);
-  const timer = setTimeout(() => reject(providerUnavailable(name, tooLate)), patienceMs);
-  return await Promise.race([work(), promise]).finally(() => clearTimeout(timer));
+  return await beginPatience(name)(work);
+}
+
+/** One patience for several steps: for each, as {@link withPatience}, what the ones before it have left. */
+export function beginPatience(name: string): <T>(work: () => Promise<T>) => Promise<T> {
+  const endsAt = performance.now() + patienceMs;
+  return async (work) => {
+    const { promise, reject } = Promise.withResolvers<never>();
+    const tooLate = new Error(`no answer within ${patienceMs / 1000} s`);
+    const leftMs = Math.max(0, endsAt - performance.now());
+    const timer = setTimeout(() => reject(providerUnavailable(name, tooLate)), leftMs);
+    return await Promise.race([work(), promise]).finally(() => clearTimeout(timer));
+  };
 }
 
 /** Whether a failure means that the provider could not be reached, and says nothing of the visitor. */

@@ -59,6 +59,8 @@ export interface SessionAuthenticatorOptions {
 export interface SessionAuthenticator {
   /** @throws DomainError NOT_AUTHENTICATED (also for every kind of damaged cookie), PRINCIPAL_DISABLED */
   authenticateCookie(cookie: string): Promise<UserPrincipal>;
+  /** By the id of their session, for whoever was let in by it before. @throws DomainError as above */
+  authenticateSession(id: string): Promise<UserPrincipal>;
   /** @throws DomainError as above, and USER_NOT_FOUND when the user was deleted. */
   authenticateTokenSubject(subject: TokenSubject): Promise<UserPrincipal>;
   /**
@@ -157,6 +159,12 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
       const secretHash = openCookie(cookie);
       if (secretHash === undefined) refuse("session cookie is damaged, foreign or of an old key");
       const session = await caches.byHash.get(secretHash, source.findByHash);
+      if (session === undefined) refuse("session was ended");
+      return toPrincipal(session, { authVia: "session", credentialKind: "session" });
+    },
+
+    async authenticateSession(id) {
+      const session = await caches.byId.get(id, source.findById);
       if (session === undefined) refuse("session was ended");
       return toPrincipal(session, { authVia: "session", credentialKind: "session" });
     },

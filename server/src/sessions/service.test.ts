@@ -144,6 +144,22 @@ describeDatabases("sessions", (under) => {
     });
   });
 
+  it("proves its holder by its id alone, for as long as it lives and they are enabled", async () => {
+    const user = await addUser(under.database);
+    const { cookie, session } = await signIn(user.id);
+    const { authenticateSession } = here.authenticator;
+    const holder = await prove(cookie);
+    expect(await authenticateSession(session.id)).toEqual(holder);
+    await under.database.transaction(async (tx) => {
+      await updateUserState(tx, user.id, "disabled", clock.now());
+      await here.feed.append(tx, { topic: "user", subject: user.id });
+    });
+    await expect(authenticateSession(session.id)).rejects.toMatchObject({ reason: "PRINCIPAL_DISABLED" });
+    await here.sessions.revoke(caller(holder), session.id);
+    await expect(authenticateSession(session.id)).rejects.toMatchObject(notAuthenticated);
+    await expect(authenticateSession("no session's")).rejects.toMatchObject(notAuthenticated);
+  });
+
   it("does not lend a session to another user's token", async () => {
     const [one, two] = [await addUser(under.database), await addUser(under.database)];
     const { session } = await signIn(one.id);

@@ -43,6 +43,8 @@ export interface OwnPrincipals {
   readonly issuer: string;
   /** @throws DomainError when the credential is bad, its principal may not act, or neither can be told. */
   identify(credential: HeaderCredential): Promise<OwnPrincipal>;
+  /** The person of a session, by its id. @throws as {@link identify} */
+  identifySession(sessionId: string): Promise<OwnPrincipal>;
 }
 
 /** What the types need of the rest of the service. */

@@ -12,6 +12,7 @@ import {
 } from "./checks.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { findText, findTexts, getText } from "./data.ts";
+import { createGithubLogin } from "./github-login.ts";
 import type { ProviderCheck, ProviderData, ProviderSample, ProviderType } from "./provider-type.ts";
 import { decide, refuse } from "./refused.ts";
 import { clientIdProperty, clientSecretProperty, kinds, listOf, makeSchema } from "./schema-parts.ts";
@@ -36,6 +37,7 @@ export function createGithubType(context: ProviderTypeContext): ProviderType {
     normalise: (data) => ({ ...data, baseUrl: getSite(data), ...lowerNames(data) }),
     accepts: () => ({ issuers: [], own: false }),
     authenticate: () => decide(async () => refuse("wrong_kind", browserOnly)),
+    login: createGithubLogin(context, getSite),
     test: ({ data }, sample, signal) => testSite({ egress: context.egress, signal }, data, sample),
   };
 }

@@ -2,7 +2,18 @@ import { expect, test } from "vitest";
 import { createGoogleType } from "./google.ts";
 import type { ProviderData } from "./provider-type.ts";
 import { createProviderTypes } from "./provider-types.ts";
-import { createTestContext, lendIssuer, makeKey, runTest, startSeconds, toOutline } from "./test-support.ts";
+import {
+  callbackUrl,
+  createTestContext,
+  lendIssuer,
+  logIn,
+  makeKey,
+  runTest,
+  startSeconds,
+  toOutline,
+  toProviderLogin,
+  toTokenAnswer,
+} from "./test-support.ts";
 
 const key = makeKey("k1", "RS256");
 
@@ -73,4 +84,50 @@ test("its dry run goes the way of any issuer", async () => {
     "name_resolution discovery issuer jwks endpoints pkce client !sample_kind sample",
   );
   expect(JSON.stringify(passed)).not.toContain("canary");
+});
+
+test.each([
+  ["a domain", ["Example.com"], "example.com"],
+  ["several domains", ["example.com", "example.org"], "*"],
+  ["no domain", undefined, null],
+])("proposes accounts of %s, and asks for what renews", async (_, hostedDomains, hd) => {
+  const { provider, type } = await setUp({ ...(hostedDomains && { hostedDomains }), clientSecret: "hush" });
+  const request = { callbackUrl, state: "s", prompt: "again" } as const;
+  const { endpoint } = await toProviderLogin(type).begin(provider, request);
+  const sent = new URL(endpoint).searchParams;
+  expect([sent.get("hd"), sent.get("access_type"), sent.get("prompt"), sent.get("scope")]).toEqual([
+    hd,
+    "offline",
+    "select_account",
+    "openid email profile",
+  ]);
+});
+
+test.each([
+  ["of a named domain", { hd: "Example.com" }, "allowed"],
+  ["of another domain, whatever was proposed", { hd: "example.org" }, "not_permitted"],
+  ["outside any Workspace", {}, "not_permitted"],
+])("lets people in with hosted domains by an account %s", async (_, told, outcome) => {
+  const { claims, issuer, provider, type } = await setUp({
+    hostedDomains: ["example.com"],
+    clientSecret: "hush",
+  });
+  const login = toProviderLogin(type);
+  const found = await logIn({ issuer, login, provider }, (nonce) =>
+    toTokenAnswer(key.sign({ ...claims, ...told, iat: startSeconds, nonce })),
+  );
+  expect(found.allowed ? "allowed" : found.reason).toBe(outcome);
+  if (!found.allowed) return;
+  expect(found.identity.organizations).toEqual(["example.com"]);
+  const elsewhere = { ...provider, data: { ...provider.data, hostedDomains: ["example.org"] } };
+  expect(login.admit(elsewhere, found.identity)).toMatchObject({ allowed: false, reason: "not_permitted" });
+});
+
+test("lets people in with a client secret only", async () => {
+  const { type } = await setUp();
+  const { isPossible } = toProviderLogin(type);
+  expect([isPossible({ clientId: "a" }), isPossible({ clientId: "a", clientSecret: "********" })]).toEqual([
+    false,
+    true,
+  ]);
 });

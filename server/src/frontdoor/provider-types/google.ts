@@ -1,6 +1,6 @@
 /** `GOOGLE`: ID tokens and sign-ins of Google accounts. */
 
-import { googleIssuer } from "../../lib/well-known-providers.ts";
+import { googleIssuer, oidcScopes } from "../../lib/well-known-providers.ts";
 import { toDiscoveryUrl } from "../../openid/discovery.ts";
 import type { SignatureAlgorithm } from "../../signatures/algorithms.ts";
 import { createFixedKeys } from "../../signatures/key-set.ts";
@@ -10,6 +10,7 @@ import { findText, findTexts, getText, memoByData } from "./data.ts";
 import { createDiscoveredKeys } from "./discovery.ts";
 import { toIdentity } from "./identity.ts";
 import { testIssuer } from "./issuer-dry-run.ts";
+import { createOidcLogin } from "./oidc-login.ts";
 import type { ProviderData, ProviderDecision, ProviderIdentity, ProviderType } from "./provider-type.ts";
 import { decide, refuse } from "./refused.ts";
 import { clientIdProperty, clientSecretProperty, kinds, listOf, makeSchema } from "./schema-parts.ts";
@@ -62,6 +63,19 @@ export function createGoogleType(context: ProviderTypeContext, issuer = googleIs
         refuse("wrong_kind", "this provider takes a Google ID token as bearer token"),
       );
     },
+    login: createOidcLogin(context, {
+      // Google lets no client without a secret trade a code.
+      isPossible: (data) => data.clientSecret !== undefined,
+      toClient: (data) => ({ issuerUrl: issuer, clientId: getText(data, "clientId"), algorithms }),
+      toParameters: (data) => ({
+        scope: oidcScopes.join(" "),
+        access_type: "offline",
+        ...toHostedDomain(findTexts(data, "hostedDomains")),
+      }),
+      toAsking: () => "select_account",
+      isComplete: (_data, { email }) => email !== undefined,
+      admit: (data, identity) => toGoogleIdentity(identity, findTexts(data, "hostedDomains")),
+    }),
     test({ data }, sample, signal) {
       const tested = {
         issuer,
@@ -82,6 +96,13 @@ export function createGoogleType(context: ProviderTypeContext, issuer = googleIs
 function lowerDomains(data: ProviderData): ProviderData {
   const domains = findTexts(data, "hostedDomains");
   return domains === undefined ? {} : { hostedDomains: domains.map((domain) => domain.toLowerCase()) };
+}
+
+/** Has Google propose fitting accounts; the answer is judged all the same, since a visitor may change it. */
+function toHostedDomain(domains: readonly string[] | undefined): Readonly<Record<string, string>> {
+  if (domains === undefined) return {};
+  const [first = "*", ...others] = domains;
+  return { hd: others.length === 0 ? first.toLowerCase() : "*" };
 }
 
 /** `hd` is Google's word for the Workspace; the domain of the address is not (anyone may have had it). */

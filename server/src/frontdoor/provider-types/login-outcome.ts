@@ -5,7 +5,7 @@ import { isOutage } from "../../openid/outage.ts";
 import type { LoggedIn, LoginOutcome, ProviderRefusal, RefusalReason } from "./provider-type.ts";
 import { Refused } from "./refused.ts";
 
-/** What is asked: in a renewal, an answer that cannot be read says nothing of the person. */
+/** What is under way: in a renewal, an answer that cannot be read says nothing of the person. */
 export type LoginMoment = "login" | "renewal";
 
 const [soonestSeconds, latestSeconds] = [60, 3_600];
@@ -32,6 +32,23 @@ export async function decideOnLogin(
     const refusal = findRefusal(error, moment);
     if (refusal === undefined) throw error;
     return { allowed: false, ...refusal };
+  }
+}
+
+/**
+ * What a renewal has read once its token is traded. What cannot be told now
+ * must not lose the new token, the only one that is good any more: what was
+ * known before stands in for it.
+ *
+ * @param otherwise for a failure that is no answer
+ * @throws what says no
+ */
+export async function readTraded<T>(read: () => Promise<T>, otherwise: () => T): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (findRefusal(error, "renewal")?.reason !== "unavailable") throw error;
+    return otherwise();
   }
 }
 

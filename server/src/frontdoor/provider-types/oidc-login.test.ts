@@ -1,17 +1,22 @@
 import { createHash } from "node:crypto";
 import { beforeEach, describe, expect, it } from "vitest";
 import { createOidcType } from "./oidc.ts";
-import type { LoggedIn, LoginOutcome, ProviderData, ProviderLogin, ProviderType } from "./provider-type.ts";
+import type { LoginOutcome, ProviderData, ProviderLogin } from "./provider-type.ts";
 import {
+  callbackUrl,
   createTestContext,
+  expectLoggedIn,
   lendIssuer,
+  logIn,
   makeKey,
   startSeconds,
+  type TestAnswer,
   type TestContext,
   type TestIssuer,
+  toProviderLogin,
+  toTokenAnswer,
 } from "./test-support.ts";
 
-const callbackUrl = "https://auth.example.com/gate/callback/p";
 const key = makeKey("k");
 const foreignKey = makeKey("k");
 
@@ -22,13 +27,8 @@ let login: ProviderLogin;
 beforeEach(async () => {
   context = createTestContext();
   issuer = await lendIssuer(key);
-  login = toLogin(createOidcType(context));
+  login = toProviderLogin(createOidcType(context));
 });
-
-function toLogin(type: ProviderType): ProviderLogin {
-  if (type.login?.kind !== "provider") throw new Error("no login");
-  return type.login;
-}
 
 function toProvider(data: ProviderData = {}) {
   const given = { issuer: issuer.origin, clientId: "app", clientSecret: "hush", ...data };
@@ -44,25 +44,13 @@ function toClaims(change: object = {}) {
   return { iss: issuer.origin, aud: "app", sub: "ann", email: "ann@example.org", ...times, ...change };
 }
 
-const withToken = (idToken: string, rest: object = {}) => ({
-  status: 200,
-  body: { access_token: "at", token_type: "bearer", id_token: idToken, ...rest },
-});
-
-/** Begins, has the issuer answer by the nonce it was sent, and finishes. */
+/** @see logIn */
 async function signIn(
   provider: Provider,
-  answer: (nonce: unknown) => TestIssuer["token"],
+  answer: (nonce: unknown) => TestAnswer,
   brought: { readonly issuer?: string } = {},
 ): Promise<LoginOutcome> {
-  const { secret } = await login.begin(provider, { callbackUrl, state: "s" });
-  issuer.token = answer(secret.nonce);
-  return await login.finish(provider, { code: "c", callbackUrl, secret, ...brought });
-}
-
-function expectLoggedIn(outcome: LoginOutcome): LoggedIn {
-  if (!outcome.allowed) throw new Error(`${outcome.reason}: ${outcome.detail}`);
-  return outcome;
+  return await logIn({ issuer, login, provider }, answer, brought);
 }
 
 describe("a login by OpenID Connect begins", () => {
@@ -149,7 +137,7 @@ describe("a login by OpenID Connect ends", () => {
   it("with who it is, when to ask again, and what by", async () => {
     const claims = toClaims({ email_verified: true, name: "Ann", groups: ["staff"], sid: "s1" });
     const outcome = await signIn(toProvider(), (nonce) =>
-      withToken(key.sign({ ...claims, nonce }), { expires_in: 600, refresh_token: "rt" }),
+      toTokenAnswer(key.sign({ ...claims, nonce }), { expires_in: 600, refresh_token: "rt" }),
     );
     expect(outcome).toEqual({
       allowed: true,
@@ -183,7 +171,7 @@ describe("a login by OpenID Connect ends", () => {
     ["an hour at the latest", { expires_in: 86_400 }, 3_600],
   ])("and is asked again after %s", async (_name, rest, seconds) => {
     const outcome = await signIn(toProvider(), (nonce) =>
-      withToken(key.sign({ ...toClaims(), nonce }), rest),
+      toTokenAnswer(key.sign({ ...toClaims(), nonce }), rest),
     );
     const { renewAt, kept } = expectLoggedIn(outcome);
     expect(renewAt).toEqual(new Date((startSeconds + seconds) * 1000));
@@ -197,7 +185,7 @@ describe("a login by OpenID Connect ends", () => {
     };
     const provider = toProvider({ requiredClaims: { groups: ["staff"] } });
     const outcome = await signIn(provider, (nonce) =>
-      withToken(key.sign({ ...toClaims({ email: undefined, name: "Ann" }), nonce })),
+      toTokenAnswer(key.sign({ ...toClaims({ email: undefined, name: "Ann" }), nonce })),
     );
     expect(expectLoggedIn(outcome).identity).toMatchObject({
       name: "Ann",
@@ -223,7 +211,7 @@ describe("a login by OpenID Connect ends", () => {
     ["of an algorithm that is not allowed", {}, { allowedAlgorithms: ["RS256"] }, "bad_signature"],
   ])("with a refusal for an ID token %s", async (_name, change, data, reason) => {
     const outcome = await signIn(toProvider(data), (nonce) =>
-      withToken(key.sign({ ...toClaims(), nonce, ...change })),
+      toTokenAnswer(key.sign({ ...toClaims(), nonce, ...change })),
     );
     expect(outcome).toMatchObject({ allowed: false, reason });
   });
@@ -233,11 +221,11 @@ describe("a login by OpenID Connect ends", () => {
     ["a moment before it is good", { nbf: ago(-59) }],
   ])("with a yes for an ID token %s, within the skew", async (_name, change) => {
     expectLoggedIn(
-      await signIn(toProvider(), (nonce) => withToken(key.sign({ ...toClaims(change), nonce }))),
+      await signIn(toProvider(), (nonce) => toTokenAnswer(key.sign({ ...toClaims(change), nonce }))),
     );
   });
 
-  it.each<[string, TestIssuer["token"], string]>([
+  it.each<[string, TestAnswer, string]>([
     ["no to the code", { status: 400, body: { error: "invalid_grant" } }, "unknown_credential"],
     ["no to the client", { status: 401, body: { error: "invalid_client" } }, "unavailable"],
     [
@@ -264,20 +252,20 @@ describe("a login by OpenID Connect ends", () => {
 
   it("with a refusal for another's signature and another's userinfo", async () => {
     const forged = await signIn(toProvider(), (nonce) =>
-      withToken(foreignKey.sign({ ...toClaims(), nonce })),
+      toTokenAnswer(foreignKey.sign({ ...toClaims(), nonce })),
     );
     expect(forged).toMatchObject({ allowed: false, reason: "bad_signature" });
     issuer.userinfo = { status: 200, body: { sub: "eve", email: "eve@example.org" } };
     context.pass(3_600);
     const now = startSeconds + 3_600;
     const mixed = await signIn(toProvider(), (nonce) =>
-      withToken(key.sign({ ...toClaims({ email: undefined, iat: now, exp: now + 60 }), nonce })),
+      toTokenAnswer(key.sign({ ...toClaims({ email: undefined, iat: now, exp: now + 60 }), nonce })),
     );
     expect(mixed).toMatchObject({ allowed: false });
   });
 
   it("with a refusal for an answer of another issuer, and for none where the issuer promises to name itself (RFC 9207)", async () => {
-    const good = (nonce: unknown) => withToken(key.sign({ ...toClaims(), nonce }));
+    const good = (nonce: unknown) => toTokenAnswer(key.sign({ ...toClaims(), nonce }));
     const mixed = await signIn(toProvider(), good, { issuer: "https://evil.example.com" });
     expect(mixed).toMatchObject({ allowed: false, reason: "malformed" });
     expect(issuer.posts).toEqual([]);

@@ -4,12 +4,12 @@
  * them out.
  */
 import type { Metadata } from "../../lib/metadata.ts";
-import { withPatience } from "../../openid/outage.ts";
+import { beginPatience, withPatience } from "../../openid/outage.ts";
 import { type ProvenTokens, RelyingParty, type RelyingPartyOptions } from "../../openid/relying-party.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { findText, memoByData, toTexts } from "./data.ts";
 import { checkClaims, toIdentity } from "./identity.ts";
-import { decideOnLogin, toRenewal } from "./login-outcome.ts";
+import { decideOnLogin, readTraded, toRenewal } from "./login-outcome.ts";
 import type {
   LoggedIn,
   LoginRequest,
@@ -79,18 +79,24 @@ export function createOidcLogin(context: ProviderTypeContext, rules: OidcLoginRu
   async function renew(data: ProviderData, { kept, identity }: RenewedLogin): Promise<LoggedIn> {
     const before = getRefreshToken(kept);
     const party = toParty(data);
-    const { claims, refreshToken = before, ...rest } = await party.refresh(before);
-    if (claims !== undefined && claims.sub !== identity.subject) {
+    const within = beginPatience(party.name);
+    const { refreshToken = before, claims: told, ...rest } = await within(() => party.refresh(before));
+    const tokens = { ...rest, refreshToken };
+    if (told !== undefined && told.sub !== identity.subject) {
       refuse("claim_mismatch", "the provider answered a renewal with somebody else's ID token");
     }
-    const tokens = { ...rest, refreshToken };
-    if (claims !== undefined) {
-      return toLoggedIn(data, await readClaims(data, { ...tokens, claims }), tokens);
-    }
+    // What is not told anew stands as it was told before.
     const { exp: _past, ...known } = identity.claims;
-    // What is not told anew stands as it was told at the login.
-    const userinfo = await party.findUserinfo(tokens.accessToken, identity.subject);
-    return toLoggedIn(data, { ...known, ...userinfo }, tokens);
+    const read = async () => {
+      if (told !== undefined) return await readClaims(data, { ...tokens, claims: told });
+      return { ...known, ...(await party.findUserinfo(tokens.accessToken, identity.subject)) };
+    };
+    const claims = await readTraded(
+      () => within(read),
+      () => undefined,
+    );
+    if (claims !== undefined) return toLoggedIn(data, claims, tokens);
+    return toLoggedIn(data, { ...known, ...told }, { ...tokens, expiresInSeconds: 0 });
   }
 
   return {
@@ -111,8 +117,7 @@ export function createOidcLogin(context: ProviderTypeContext, rules: OidcLoginRu
           return toLoggedIn(data, await readClaims(data, tokens), tokens);
         });
       }),
-    renew: ({ data }, login) =>
-      decideOnLogin("renewal", () => withPatience(toParty(data).name, () => renew(data, login))),
+    renew: ({ data }, login) => decideOnLogin("renewal", () => renew(data, login)),
     admit: ({ data }, identity) => decideNow(() => rules.admit(data, identity)),
   };
 }

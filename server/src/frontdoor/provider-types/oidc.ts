@@ -1,5 +1,6 @@
 /** `OIDC`: bearer JWTs and sign-ins of any OpenID Connect issuer. */
 
+import { oidcScopes } from "../../lib/well-known-providers.ts";
 import { toDiscoveryUrl } from "../../openid/discovery.ts";
 import { type SignatureAlgorithm, signatureAlgorithms } from "../../signatures/algorithms.ts";
 import { createFixedKeys, type KeySource } from "../../signatures/key-set.ts";
@@ -28,8 +29,6 @@ const about = {
   displayName: "OpenID Connect",
   description: "Validate JWTs issued by an OpenID Connect provider",
 } as const;
-
-const defaultScopes = ["openid", "email", "profile"];
 
 /** Makes the type. */
 export function createOidcType(context: ProviderTypeContext): ProviderType {
@@ -60,7 +59,7 @@ export function createOidcType(context: ProviderTypeContext): ProviderType {
         usesPkce: data.supportsPkce !== false,
         algorithms: getAlgorithms(data, "allowedAlgorithms"),
       }),
-      toParameters: (data) => ({ scope: toScope(findTexts(data, "scopes") ?? defaultScopes) }),
+      toParameters: (data) => ({ scope: toScope(findTexts(data, "scopes") ?? oidcScopes) }),
       toAsking: (offered) => (offered.includes("select_account") ? "select_account" : "login"),
       isComplete: (data, claims) =>
         claims.email !== undefined && findMissingClaim(claims, getRequiredClaims(data)) === undefined,
@@ -127,7 +126,7 @@ function normalise(data: ProviderData): ProviderData {
     ...data,
     issuer: toCanonicalUrl(getText(data, "issuer")),
     discoveryUrl: toCanonicalUrl(getDiscoveryUrl(data)),
-    scopes: data.scopes ?? defaultScopes,
+    scopes: data.scopes ?? oidcScopes,
     supportsPkce: data.supportsPkce ?? true,
   };
 }
@@ -152,7 +151,7 @@ const properties = {
   scopes: listOf(kinds.identifier, {
     title: "Scopes",
     description: "Scopes asked for when a person signs in by browser; openid always is.",
-    default: defaultScopes,
+    default: oidcScopes,
     minItems: 0,
   }),
   supportsPkce: {

@@ -39,6 +39,7 @@ function create(emailProven = true) {
       session: async () => proven,
       claims: { exp: 60 } as AccessTokenClaims,
     }),
+    judgeSession: async (sessionId) => ({ ...proven, sessionId }),
     findMemberships: async () => [{ orgId: "o", role: "owner" }],
   });
 }
@@ -72,6 +73,15 @@ it("knows a person by address and memberships, until the token ends", async () =
   });
   expect(await create(false).identify({ kind: "session", cookie: "c" })).toMatchObject({
     emailVerified: false,
+  });
+});
+
+it("knows the person of a session, which its judgement rests on", async () => {
+  expect(await create().identifySession("of theirs")).toMatchObject({
+    type: "user",
+    id: "p",
+    memberships: [{ orgId: "o", role: "owner" }],
+    dependsOn: ["p", "of theirs", "o"],
   });
 });
 

@@ -1,5 +1,5 @@
 /** This service's own principals, for providers of type `VESTIBULE`: who a credential of ours is. */
-import { type CredentialJudge, findExpiry } from "../../principals/judge.ts";
+import { type CredentialJudge, findExpiry, type Proof } from "../../principals/judge.ts";
 import type { Principal, Role } from "../../principals/principal.ts";
 import type { OwnPrincipal, OwnPrincipals } from "./context.ts";
 
@@ -8,33 +8,37 @@ export interface OwnPrincipalsOptions {
   /** `iss` of this service's access tokens. */
   readonly issuer: string;
   readonly judge: CredentialJudge;
+  /** Judges a session of a person by its id, as of now. @throws DomainError as `judge` does */
+  readonly judgeSession: (id: string) => Promise<Principal>;
   /** In enabled organizations. */
   readonly findMemberships: (userId: string) => Promise<OwnPrincipal["memberships"]>;
 }
 
 /** @see the head of this file */
 export function createOwnPrincipals(options: OwnPrincipalsOptions): OwnPrincipals {
-  const { issuer, judge, findMemberships } = options;
+  const { issuer, judge, judgeSession, findMemberships } = options;
+
+  async function toOwnPrincipal(proof: Proof): Promise<OwnPrincipal> {
+    const { principal } = proof;
+    const expiresAt = findExpiry(proof);
+    const common = { id: principal.id, ...(expiresAt && { expiresAt }) };
+    if (principal.type === "serviceuser") {
+      const { orgId, role } = principal;
+      const memberships: { orgId: string; role: Role }[] = [{ orgId, role }];
+      const dependsOn = listIds(principal, [principal.credentialId, orgId]);
+      return { ...common, type: "serviceuser", emailVerified: false, memberships, dependsOn };
+    }
+    const { email, emailProven: emailVerified } = principal;
+    const memberships = await findMemberships(principal.id);
+    const orgIds = memberships.map(({ orgId }) => orgId);
+    const dependsOn = listIds(principal, [principal.sessionId, ...orgIds]);
+    return { ...common, type: "user", email, emailVerified, memberships, dependsOn };
+  }
 
   return {
     issuer,
-    async identify(credential) {
-      const proof = await judge.judge(credential);
-      const { principal } = proof;
-      const expiresAt = findExpiry(proof);
-      const common = { id: principal.id, ...(expiresAt && { expiresAt }) };
-      if (principal.type === "serviceuser") {
-        const { orgId, role } = principal;
-        const memberships: { orgId: string; role: Role }[] = [{ orgId, role }];
-        const dependsOn = listIds(principal, [principal.credentialId, orgId]);
-        return { ...common, type: "serviceuser", emailVerified: false, memberships, dependsOn };
-      }
-      const { email, emailProven: emailVerified } = principal;
-      const memberships = await findMemberships(principal.id);
-      const orgIds = memberships.map(({ orgId }) => orgId);
-      const dependsOn = listIds(principal, [principal.sessionId, ...orgIds]);
-      return { ...common, type: "user", email, emailVerified, memberships, dependsOn };
-    },
+    identify: async (credential) => await toOwnPrincipal(await judge.judge(credential)),
+    identifySession: async (id) => await toOwnPrincipal({ principal: await judgeSession(id) }),
   };
 }
 

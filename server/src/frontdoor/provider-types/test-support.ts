@@ -6,7 +6,15 @@ import { createTestEgress, type LocalServer, startLocalServer } from "../../egre
 import { DomainError } from "../../lib/errors.ts";
 import { silentLog } from "../../lib/log.ts";
 import type { OwnPrincipal, ProviderTypeContext, StoredApiKey } from "./context.ts";
-import type { ProviderCheck, ProviderInstance, ProviderSample, ProviderType } from "./provider-type.ts";
+import type {
+  LoggedIn,
+  LoginOutcome,
+  ProviderCheck,
+  ProviderInstance,
+  ProviderLogin,
+  ProviderSample,
+  ProviderType,
+} from "./provider-type.ts";
 
 /** When tests begin. */
 export const start = new Date("2026-11-22T12:00:00Z");
@@ -19,7 +27,7 @@ export interface TestContext extends ProviderTypeContext {
   readonly storedKeys: Map<string, StoredApiKey & { readonly providerId: string }>;
   /** Ids of the keys that let somebody in, in that order. */
   readonly usedKeys: string[];
-  /** By token, cookie or secret. */
+  /** By token, cookie, secret or id of a session. */
   readonly principals: Map<string, OwnPrincipal | DomainError>;
 }
 
@@ -33,6 +41,11 @@ export function createTestContext(
   const storedKeys: TestContext["storedKeys"] = new Map();
   const usedKeys: string[] = [];
   const principals: TestContext["principals"] = new Map();
+  const getPrincipal = (presented: string) => {
+    const found = principals.get(presented) ?? new DomainError("NOT_AUTHENTICATED", { detail: "unknown" });
+    if (found instanceof DomainError) throw found;
+    return found;
+  };
   return {
     publicUrl: "https://auth.example.com",
     egress,
@@ -54,14 +67,11 @@ export function createTestContext(
     },
     own: {
       issuer: "https://auth.example.com",
-      identify: async (credential) => {
-        const presented =
-          "token" in credential ? credential.token : "cookie" in credential ? credential.cookie : "";
-        const found =
-          principals.get(presented) ?? new DomainError("NOT_AUTHENTICATED", { detail: "unknown" });
-        if (found instanceof DomainError) throw found;
-        return found;
-      },
+      identify: async (credential) =>
+        getPrincipal(
+          "token" in credential ? credential.token : "cookie" in credential ? credential.cookie : "",
+        ),
+      identifySession: async (id) => getPrincipal(id),
     },
   };
 }
@@ -182,4 +192,36 @@ export function toOutline(checks: Readonly<Record<string, ProviderCheck>>): stri
   return Object.values(checks)
     .map(({ name, ok }) => (ok ? name : `!${name}`))
     .join(" ");
+}
+
+export const callbackUrl = "https://auth.example.com/gate/callback/p";
+
+/** The login of a type by which people are sent elsewhere. */
+export function toProviderLogin({ login }: ProviderType): ProviderLogin {
+  if (login?.kind !== "provider") throw new Error("people are not sent elsewhere");
+  return login;
+}
+
+/** A good answer of a token endpoint. */
+export function toTokenAnswer(idToken: string | undefined, rest: object = {}): TestAnswer {
+  const body = { access_token: "at", token_type: "bearer", ...(idToken && { id_token: idToken }), ...rest };
+  return { status: 200, body };
+}
+
+/** Begins a login, has the issuer answer by the nonce it was sent, and ends it. */
+export async function logIn(
+  at: { readonly issuer: TestIssuer; readonly login: ProviderLogin; readonly provider: ProviderInstance },
+  answer: (nonce: unknown) => TestAnswer,
+  brought: { readonly issuer?: string } = {},
+): Promise<LoginOutcome> {
+  const { issuer, login, provider } = at;
+  const { secret } = await login.begin(provider, { callbackUrl, state: "s" });
+  issuer.token = answer(secret.nonce);
+  return await login.finish(provider, { code: "c", callbackUrl, secret, ...brought });
+}
+
+/** An outcome that has to be a yes. */
+export function expectLoggedIn(outcome: LoginOutcome): LoggedIn {
+  if (!outcome.allowed) throw new Error(`${outcome.reason}: ${outcome.detail}`);
+  return outcome;
 }

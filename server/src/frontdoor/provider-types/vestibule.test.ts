@@ -26,7 +26,7 @@ function setUp(data: ProviderData = {}, memberships = principal.memberships) {
   const type = createVestibuleType(context);
   const provider = { id: "p1", orgId: home, data };
   const decideOn = (token: string) => type.authenticate(provider, { kind: "opaque_token", token });
-  return { type, provider, decideOn };
+  return { context, type, provider, decideOn };
 }
 
 test("takes this service's own tokens, secrets and sessions, and no API key", async () => {
@@ -114,4 +114,19 @@ test("its dry run tells who may come in and judges a sample of either kind", asy
   expect((await runTest(type, provider, { token: "a.b.c" })).sample?.ok).toBe(true);
   expect((await runTest(type, provider, { token: "unknown" })).sample?.detail).toMatch(/unknown_credential/);
   expect(toOutline(await runTest(type, provider, { apiKey: "x" }))).toBe("admission !sample_kind");
+});
+
+test.each([
+  ["a member of the organization", "s", home, "allowed"],
+  ["a member of another", "s", other, "not_permitted"],
+  ["somebody who is disabled", "disabled", home, "not_permitted"],
+  ["a session that is over", "unknown", home, "unknown_credential"],
+  ["a session that cannot be read", "down", home, "unavailable"],
+])("judges people by their session: %s", async (_, sessionId, orgId, outcome) => {
+  const { context, type, provider } = setUp();
+  context.principals.set("s", { ...principal, dependsOn: ["u1", "s", home] });
+  if (type.login?.kind !== "own") throw new Error("no login of our own");
+  const decision = await type.login.judge({ ...provider, orgId }, sessionId);
+  expect(decision.allowed ? "allowed" : decision.reason).toBe(outcome);
+  if (decision.allowed) expect(decision.identity.dependsOn).toContain("s");
 });

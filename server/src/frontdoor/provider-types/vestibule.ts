@@ -20,12 +20,12 @@ export function createVestibuleType(context: ProviderTypeContext): ProviderType 
   const { own } = context;
 
   function decideOn(provider: ProviderInstance, credential: HeaderCredential): Promise<ProviderDecision> {
-    return decide(async () => toIdentity(await getPrincipal(credential), provider));
+    return decide(async () => toIdentity(await getPrincipal(() => own.identify(credential)), provider));
   }
 
-  async function getPrincipal(credential: HeaderCredential): Promise<OwnPrincipal> {
+  async function getPrincipal(identify: () => Promise<OwnPrincipal>): Promise<OwnPrincipal> {
     try {
-      return await own.identify(credential);
+      return await identify();
     } catch (error) {
       if (!isRefusal(error)) throw error;
       if (error.kind === "unauthenticated") {
@@ -54,6 +54,11 @@ export function createVestibuleType(context: ProviderTypeContext): ProviderType 
       return await decide(async () =>
         refuse("wrong_kind", "this provider takes this service's own credentials, no API keys"),
       );
+    },
+    login: {
+      kind: "own",
+      judge: (provider, sessionId) =>
+        decide(async () => toIdentity(await getPrincipal(() => own.identifySession(sessionId)), provider)),
     },
     async *test(provider, sample) {
       yield (await describeAdmission(provider)).check;
