@@ -34,6 +34,9 @@ import { UsageService } from "./usage-service.ts";
 const cachedCredentials = 20_000;
 const cachedPrincipals = 10_000;
 
+/** How old an answer may be, in milliseconds: the time of a last use alone, which is coarse, moves without a change in the feed. */
+const messageAgeMs = 5_000;
+
 /** What service users stand on. */
 export interface ServiceUserParts extends Pick<CredentialSource, "findOrganizationState"> {
   readonly database: Database;
@@ -76,6 +79,17 @@ export function assembleServiceUsers(parts: ServiceUserParts): ServiceUsersRoom 
     usage,
     clock,
   });
+  const messages = new InvalidatedCache<ServiceUserMessage>({
+    feed,
+    topics: ["service-user", "organization"],
+    subjectsOf: ({ orgId }) => [orgId],
+    maxEntries: cachedPrincipals,
+    maxAgeMs: messageAgeMs,
+  });
+  const loadMessage = async (id: string) => {
+    const found = await findServiceUser(reader, id);
+    return found && toServiceUserMessage(found);
+  };
   const serviceUsers = new ServiceUserService(parts);
   const credentials = new CredentialService(parts);
   const usages = new UsageService(parts);
@@ -86,10 +100,7 @@ export function assembleServiceUsers(parts: ServiceUserParts): ServiceUsersRoom 
     },
     subjects: { "app/serviceuser": authenticator.authenticateTokenSubject },
     assertionKeys: authenticator,
-    findMessage: async (id) => {
-      const found = await findServiceUser(reader, id);
-      return found && toServiceUserMessage(found);
-    },
+    findMessage: (id) => messages.get(id, loadMessage),
     deleteCredential,
     ensureBootstrap: (configured) => ensureBootstrap({ ...parts, configured }),
     services: [
@@ -106,6 +117,7 @@ export function assembleServiceUsers(parts: ServiceUserParts): ServiceUsersRoom 
         tokens: caches.tokens,
         service_users: caches.serviceUsers,
         organization_states: caches.organizationStates,
+        service_user_messages: messages,
       }),
     ],
     sweeps: [{ kind: "usage", run: () => usage.sweep() }],
