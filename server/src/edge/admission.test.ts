@@ -5,10 +5,14 @@ import { Admission } from "./admission.ts";
 function setUp({ refusalMs = 0 } = {}) {
   let nowMs = 10_000;
   let turns: (() => void)[] = [];
+  let turnCount = 0;
   let timers: { readonly atMs: number; readonly callback: () => void }[] = [];
   const admission = new Admission({
     monotonicMs: () => nowMs,
-    onTurn: (callback) => turns.push(callback),
+    onTurn: (callback) => {
+      turnCount += 1;
+      turns.push(callback);
+    },
     setTimer: (callback, ms) => timers.push({ atMs: nowMs + ms, callback }),
   });
   const begun: string[] = [];
@@ -17,6 +21,8 @@ function setUp({ refusalMs = 0 } = {}) {
     admission,
     begun,
     refused,
+    /** How often the end of a turn was asked for. */
+    turnCount: () => turnCount,
     /** Begins or keeps a request that takes so long, and came by that connection if any. */
     arrive(name: string, workMs = 1, connection?: ReturnType<typeof openConnection>) {
       const begin = () => {
@@ -72,6 +78,22 @@ describe("Admission", () => {
     arrive("next");
     expect(begun.at(-1)).toBe("next");
     expect(admission.waitingCount).toBe(0);
+  });
+
+  it("asks for the end of one turn of many that are short and follow upon each other", async () => {
+    const { arrive, begun, pass, turn, turnCount } = setUp();
+    arrive("first");
+    await turn();
+    for (const name of names(0, 4)) arrive(name);
+    expect(turnCount()).toBe(1);
+    pass(1);
+    for (const name of names(4, 30)) arrive(name);
+    expect(turnCount()).toBe(2);
+    // From where the turn's end was asked for it has its slice, and not more.
+    expect(begun).toEqual(["first", ...names(0, 24)]);
+    await turn();
+    await turn();
+    expect(begun).toEqual(["first", ...names(0, 30)]);
   });
 
   it("keeps the rest in order, and begins it in slices between which sockets are read", async () => {

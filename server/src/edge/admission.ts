@@ -4,6 +4,13 @@ import { type Connection, Fifo, UnreadConnections } from "./turns.ts";
 /** For how long a turn of the event loop begins requests, as they come or of those that wait, in milliseconds. */
 const sliceMs = 20;
 
+/**
+ * For how long after a short turn, with nobody left waiting, requests are begun without asking for the end of
+ * theirs, in milliseconds. To be called back costs what a fifth of a cheap request does where each comes in a turn of
+ * its own, as from a proxy; without it a turn may be longer by as much.
+ */
+const calmMs = 5;
+
 /** For how long a turn refuses what is due for that, and how many it begins for each. */
 const refusalSliceMs = 5;
 const begunPerRefusal = 2;
@@ -187,8 +194,12 @@ export class Admission {
   #endTurn(): void {
     this.#turnEndsAtMs = 0;
     const isIdle = this.waitingCount === 0 && this.#held.length === 0 && this.#unread.isEmpty;
-    if (isIdle && !this.#isAccepting) this.#closeTurn();
-    else void this.#goOn();
+    if (!isIdle || this.#isAccepting) {
+      void this.#goOn();
+      return;
+    }
+    this.#closeTurn();
+    this.#turnEndsAtMs = this.#now() + calmMs;
   }
 
   #closeTurn(): void {
