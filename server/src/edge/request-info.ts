@@ -3,7 +3,7 @@
  * is over: one line of the log, and a span where there are traces.
  */
 import type { Cidr } from "../http/cidr.ts";
-import { createClientAddressRule } from "../http/client-address.ts";
+import { type ClientAddress, createClientAddressRule } from "../http/client-address.ts";
 import {
   findHeader,
   type NodeRequest,
@@ -32,19 +32,31 @@ export function createRequestInfoReader(options: {
   readonly clock: Clock;
 }): (request: NodeRequest, doWork?: DoWork) => RequestInfo {
   const findClient = createClientAddressRule(options.trustedProxies);
-  return (request, doWork) => {
-    const { address, fromTrustedProxy } = findClient({
+  /** Connections of those who are no proxies of ours: whatever their requests say, they come from there. */
+  const strangers = new WeakMap<object, ClientAddress>();
+
+  function find(request: NodeRequest, connection: object | undefined): ClientAddress {
+    const known = connection && strangers.get(connection);
+    if (known !== undefined) return known;
+    const client = findClient({
       peer: toPeerAddress(request),
       xForwardedFor: findHeader(request, "x-forwarded-for"),
       forwarded: findHeader(request, "forwarded"),
     });
+    if (connection !== undefined && !client.fromTrustedProxy) strangers.set(connection, client);
+    return client;
+  }
+
+  return (request, doWork) => {
+    const connection = "stream" in request ? request.stream.session : request.socket;
+    const { address, fromTrustedProxy } = find(request, connection);
     const sentId = findHeader(request, "x-request-id");
     return {
       requestId: sentId !== undefined && requestIdPattern.test(sentId) ? sentId : newId(options.clock.now()),
       clientAddress: address,
       fromTrustedProxy,
       userAgent: (findHeader(request, "user-agent") ?? "").slice(0, userAgentLength),
-      connection: "stream" in request ? request.stream.session : request.socket,
+      connection,
       outcome: {},
       doWork,
     };

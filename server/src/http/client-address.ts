@@ -58,8 +58,8 @@ export function createClientAddressRule(
   }
 
   return ({ peer, xForwardedFor, forwarded, isProven = false }) => {
-    const proxy = read(peer);
-    if (!proxy.isTrusted && !isProven) return { address: proxy.text, fromTrustedProxy: false };
+    const proxy = isProven ? undefined : read(peer);
+    if (proxy?.isTrusted === false) return { address: proxy.text, fromTrustedProxy: false };
     const sent = xForwardedFor ?? readForwarded(forwarded);
     let client = proxy;
     for (let end = sent.length; end >= 0; ) {
@@ -70,7 +70,7 @@ export function createClientAddressRule(
       if (!hop.isTrusted) break;
       end = comma;
     }
-    return { address: client.text, fromTrustedProxy: true };
+    return { address: (client ?? read(peer)).text, fromTrustedProxy: true };
   };
 }
 

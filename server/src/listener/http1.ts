@@ -181,7 +181,9 @@ export function createHttp1Server(
 
 function remove<T>(list: T[], item: T): void {
   const at = list.indexOf(item);
-  if (at >= 0) list.splice(at, 1);
+  // Nearly always the only one.
+  if (at === 0) list.shift();
+  else if (at > 0) list.splice(at, 1);
 }
 
 function serverOptions(limits: ListenerLimits) {

@@ -30,11 +30,12 @@ export function createOperations(
     shown.map(({ typeName }) => typeName),
   );
   const routes = [...createHealthRoutes(health), metrics.route];
-  const vitalPaths = new Set(routes.map(({ path }) => path));
+  // A list: every request is looked up, and to hash its target takes longer than to see that it is none of these.
+  const vitalPaths: readonly string[] = routes.map(({ path }) => path);
   const healthPath = `/${HealthService.typeName}/`;
   return {
     routes,
     services: [healthService, ...createReflection([...shown, HealthService])],
-    isVital: (target = "") => vitalPaths.has(target) || target.startsWith(healthPath),
+    isVital: (target = "") => vitalPaths.includes(target) || target.startsWith(healthPath),
   };
 }
