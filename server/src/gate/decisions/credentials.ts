@@ -20,10 +20,10 @@ export interface VisitorCredential {
 
 /** Finds what a frontend judges a request by; undefined when there is nothing. Reads each header once. */
 export function findCredential(
-  frontend: Pick<GateFrontend, "byKeyHeader" | "sessionCookie" | "judgesAuthorization">,
+  frontend: Pick<GateFrontend, "byKeyHeader" | "keyHeaders" | "sessionCookie" | "judgesAuthorization">,
   headers: VisitorHeaders,
 ): VisitorCredential | "ambiguous" | undefined {
-  const { byKeyHeader, sessionCookie, judgesAuthorization } = frontend;
+  const { byKeyHeader, keyHeaders, sessionCookie, judgesAuthorization } = frontend;
   let authorization: string | undefined;
   let key: string | undefined;
   let keyHeader = "";
@@ -42,7 +42,8 @@ export function findCredential(
         if (session !== undefined) return "ambiguous";
         session = found;
       }
-    } else if (byKeyHeader.has(name)) {
+      // A list of one or two is looked through in less time than a name takes to be hashed.
+    } else if (keyHeaders.includes(name) && byKeyHeader.has(name)) {
       if (key !== undefined) return "ambiguous";
       key = value;
       keyHeader = name;

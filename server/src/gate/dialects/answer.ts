@@ -46,7 +46,8 @@ export function sendAnswer(
   requestId: string,
 ): void {
   leaveBody(request, response);
-  const whole = [...head, "X-Request-Id", requestId, "Content-Length", String(Buffer.byteLength(body))];
+  const length = body === "" ? "0" : String(Buffer.byteLength(body));
+  const whole = head.concat("X-Request-Id", requestId, "Content-Length", length);
   if ("stream" in response) {
     response.statusCode = status;
     for (let at = 0; at < whole.length; at += 2) response.setHeader(String(whole[at]), whole[at + 1] ?? "");

@@ -10,17 +10,35 @@ const replacedHeaders: ReadonlyMap<string, string> = new Map([
   ["x-api-key", "X-API-Key"],
 ]);
 
-/** Names and values of identity lines, by the lines: they are made once for many answers. */
-const flatLines = new WeakMap<readonly HeaderLine[], readonly string[]>();
+/** What is the same in every answer about one visitor. */
+interface Prepared extends Pick<GateAllowed, "keyHeaders"> {
+  /** What each begins with. */
+  readonly begin: AnswerHead;
+  /** Headers that are told as the visitor sent them, or as empty: name in lower case, and as it is written. */
+  readonly told: readonly HeaderLine[];
+}
+
+/** By the lines of an identity, which are made once for many answers, at more than one state of a frontend perhaps. */
+const preparedHeads = new WeakMap<readonly HeaderLine[], Prepared>();
+
+function prepare({ identity, keyHeaders }: GateAllowed): Prepared {
+  const known = preparedHeads.get(identity);
+  if (known?.keyHeaders === keyHeaders) return known;
+  // What is told of who comes is never the visitor's, whatever header keys come in.
+  const own = new Set(identity.map(([name]) => name.toLowerCase()));
+  const others = keyHeaders.filter((name) => !replacedHeaders.has(name) && !own.has(name));
+  const made: Prepared = {
+    keyHeaders,
+    begin: [...noStore, ...identity.flat()],
+    told: [...replacedHeaders, ...others.map((name) => [name, name] as const)],
+  };
+  preparedHeads.set(identity, made);
+  return made;
+}
 
 /** What every answer begins with that lets a request through. */
-export function toIdentityHead({ identity }: GateAllowed): AnswerHead {
-  let flat = flatLines.get(identity);
-  if (flat === undefined) {
-    flat = [...noStore, ...identity.flat()];
-    flatLines.set(identity, flat);
-  }
-  return flat.slice();
+export function toIdentityHead(allowed: GateAllowed): AnswerHead {
+  return prepare(allowed).begin.slice();
 }
 
 /**
@@ -30,17 +48,11 @@ export function toIdentityHead({ identity }: GateAllowed): AnswerHead {
  * of them, empty where the app is to see nothing.
  */
 export function toReplacingHead(allowed: GateAllowed, { headers }: Pick<GateAsk, "headers">): AnswerHead {
-  const { consumed, keyHeaders, cookie = findJoinedLines(headers, "cookie", "; ") ?? "" } = allowed;
-  const head = toIdentityHead(allowed);
-  const tell = (name: string, usual: string) =>
-    head.push(usual, name === consumed ? "" : (findJoinedLines(headers, name) ?? ""));
-  head.push("Cookie", cookie);
-  for (const [name, usual] of replacedHeaders) tell(name, usual);
-  for (const name of keyHeaders) {
-    // What is told of who comes is never the visitor's, whatever header keys come in.
-    const isToldOf =
-      replacedHeaders.has(name) || allowed.identity.some(([own]) => own.toLowerCase() === name);
-    if (!isToldOf) tell(name, name);
+  const { consumed, cookie = findJoinedLines(headers, "cookie", "; ") ?? "" } = allowed;
+  const { begin, told } = prepare(allowed);
+  const rest = ["Cookie", cookie];
+  for (const [name, usual] of told) {
+    rest.push(usual, name === consumed ? "" : (findJoinedLines(headers, name) ?? ""));
   }
-  return head;
+  return begin.concat(rest);
 }
