@@ -147,6 +147,16 @@ describeDatabases("organizations, members, projects and users", (under) => {
       });
     });
 
+    it("are made by superusers alone, where that is the setting", async () => {
+      const strict = new OrganizationService({ ...organizationParts, creation: "superusers" });
+      const refused = draft();
+      await expect(strict.create(person(await newUser()), refused)).rejects.toMatchObject({
+        reason: "NOT_AUTHORIZED",
+      });
+      expect(await findOrganization(database.reader, refused.name)).toBeUndefined();
+      expect((await strict.create(root, refused)).name).toBe(refused.name);
+    });
+
     it("have a name of their own, also when two race for it", async () => {
       const name = newName();
       const outcomes = await Promise.allSettled(

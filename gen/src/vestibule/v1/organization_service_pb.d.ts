@@ -1128,7 +1128,8 @@ export declare const OrganizationService: GenService<{
    * Superusers may, and people, who become its owner: of as many as the setting
    * `limits.organizations_per_person` says (20), superusers of more. Those that
    * a person made and left to machines go on counting. Machines belong to one
-   * organization and may not.
+   * organization and may not; nor may people where `organizations.creation` is
+   * `superusers`.
    *
    * Errors: `already_exists` when the name is taken; `resource_exhausted` when
    * the caller owns as many as they may.
