@@ -163,8 +163,10 @@ const rooms: Rooms = {
     "db",
     "changes",
     "encryption",
+    "audit",
     "sessions",
     "frontdoor/provider-types",
+    "frontdoor/providers",
     "gate/directory",
   ],
   "gate/decisions": [
@@ -190,15 +192,7 @@ const rooms: Rooms = {
   "gate/dialects": ["lib", "http", "html", "assembly", "gate/asks", "gate/decisions"],
   // Texts for the command line.
   "gate/proxy-files": [],
-  gate: [
-    "assembly",
-    "db",
-    "gate/directory",
-    "gate/sessions",
-    "gate/decisions",
-    "gate/identity",
-    "gate/dialects",
-  ],
+  gate: ["assembly", "gate/directory", "gate/sessions", "gate/decisions", "gate/identity", "gate/dialects"],
   pages: [
     "lib",
     "http",

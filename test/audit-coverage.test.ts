@@ -55,6 +55,7 @@ const notByCall: readonly Action[] = [
   "credential.refuse",
   "auth_provider.test", // changes nothing
   "gate.deny", // by a proxy
+  "gate_session.end", // nobody has signed in at a frontend here
   "signing_key.create", // by the server itself, like the next
   "signing_key.hasten",
   "signing_key.revoke",

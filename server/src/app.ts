@@ -251,7 +251,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       onDoubt: (listener) => feed.subscribe({ onChange: listener, onReset: listener }),
     }),
   );
-  const { types, proxies, frontdoorAccess, draftFrontend } = house.add(
+  const { types, proxies, frontdoorAccess, draftFrontend, openProvider } = house.add(
     assembleFrontdoor({
       ...ground,
       ...streams,
@@ -278,6 +278,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       isProxyToken: proxies.isGood,
       frontdoorAccess,
       draftFrontend,
+      openProvider,
       findOrganizationState: organizations.findState,
       rate: means.explanations,
       sign: tokens.sign,

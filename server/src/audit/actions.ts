@@ -19,6 +19,7 @@ export interface ActionSpec {
 const credential = ["service_user_id", "title"] as const;
 const provider = ["frontdoor", "name", "type", "enabled", "revision"] as const;
 const frontend = ["frontdoor", "hostname", "providers"] as const;
+const gateSession = ["frontdoor", "frontend", "provider", "subject"] as const;
 const proxyToken = ["frontdoor", "title"] as const;
 const invited = ["email", "role", "expires_at"] as const;
 const apiKey = ["frontdoor", "provider", "title", "expires_at"] as const;
@@ -113,6 +114,7 @@ export const actions = {
   "custom_frontend.delete": { target: "custom-frontend", org: true, details: frontend },
   "proxy_token.create": { target: "proxy-token", org: true, details: proxyToken },
   "proxy_token.delete": { target: "proxy-token", org: true, details: proxyToken },
+  "gate_session.end": { target: "gate-session", org: true, details: [...gateSession, "because"] },
   "api_key.create": { target: "api-key", org: true, details: apiKey },
   "api_key.delete": { target: "api-key", org: true, details: apiKey },
   "gate.deny": {

@@ -10,7 +10,7 @@ import { assembleFrontdoors } from "./frontdoors/assemble.ts";
 import { assembleFrontends, type FrontendsRoom } from "./frontends/assemble.ts";
 import { assembleProviderTypes, type ProviderTypeParts } from "./provider-types/assemble.ts";
 import type { ProviderTypes } from "./provider-types/provider-types.ts";
-import { assembleProviders, type ProviderParts } from "./providers/assemble.ts";
+import { assembleProviders, type ProviderParts, type ProvidersRoom } from "./providers/assemble.ts";
 import { assembleProxyTokens, type ProxyTokenParts } from "./proxy-tokens/assemble.ts";
 import type { Proxies } from "./proxy-tokens/proxies.ts";
 import { createFrontdoorSweep } from "./sweep.ts";
@@ -25,7 +25,10 @@ export type FrontdoorParts = Parameters<typeof assembleFrontdoors>[0] &
   Omit<WatchParts, "frontdoorAccess">;
 
 /** What the gate judges by. */
-export interface FrontdoorRoom extends Room, Pick<FrontendsRoom, "draftFrontend"> {
+export interface FrontdoorRoom
+  extends Room,
+    Pick<FrontendsRoom, "draftFrontend">,
+    Pick<ProvidersRoom, "openProvider"> {
   readonly frontdoorAccess: FrontdoorAccess;
   readonly types: ProviderTypes;
   readonly proxies: Proxies;
@@ -38,6 +41,7 @@ export function assembleFrontdoor(parts: FrontdoorParts): FrontdoorRoom {
   const apiKeys = assembleApiKeys({ ...parts, frontdoorAccess });
   const providerTypes = assembleProviderTypes({ ...parts, frontdoorAccess, apiKeys });
   const { types, validator } = providerTypes;
+  const providers = assembleProviders({ ...parts, frontdoorAccess, types, validator });
   const proxyTokens = assembleProxyTokens({ ...parts, frontdoorAccess });
   const frontends = assembleFrontends({ ...parts, frontdoorAccess });
   return {
@@ -45,11 +49,12 @@ export function assembleFrontdoor(parts: FrontdoorParts): FrontdoorRoom {
     types,
     proxies: proxyTokens.proxies,
     draftFrontend: frontends.draftFrontend,
+    openProvider: providers.openProvider,
     rooms: [
       frontdoors,
       apiKeys,
       providerTypes,
-      assembleProviders({ ...parts, frontdoorAccess, types, validator }),
+      providers,
       frontends,
       proxyTokens,
       assembleWatch({ ...parts, frontdoorAccess }),

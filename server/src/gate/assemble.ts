@@ -8,7 +8,6 @@
  * what `frontdoor/` keeps, and judges no credential by a rule of its own.
  */
 import type { Room } from "../assembly/room.ts";
-import type { Database } from "../db/database.ts";
 import { assembleDecisions, type DecisionParts } from "./decisions/assemble.ts";
 import { assembleDialects, type DialectParts } from "./dialects/assemble.ts";
 import { assembleDirectory } from "./directory/assemble.ts";
@@ -20,15 +19,16 @@ import {
 import { assembleGateSessions, type GateSessionParts } from "./sessions/assemble.ts";
 
 /** What the gate stands on. */
-export interface GateParts
-  extends Omit<DecisionParts, "directory" | "judgeSession" | "makeIdentityHeaders" | "makeUnsignedHeaders">,
-    GateSessionParts,
-    Omit<DialectParts, "decide" | "noteDenied">,
-    Omit<IdentityHeadersOptions, "issuer"> {
-  readonly database: Database;
-  /** Origin that clients see, without a slash at its end. */
-  readonly publicUrl: string;
-}
+export type GateParts = Omit<
+  DecisionParts,
+  "directory" | "judgeSession" | "explainSession" | "makeIdentityHeaders" | "makeUnsignedHeaders"
+> &
+  GateSessionParts &
+  Omit<DialectParts, "decide" | "noteDenied"> &
+  Omit<IdentityHeadersOptions, "issuer"> & {
+    /** Origin that clients see, without a slash at its end. */
+    readonly publicUrl: string;
+  };
 
 /** Puts the gate together. */
 export function assembleGate(parts: GateParts): Room {
@@ -38,6 +38,7 @@ export function assembleGate(parts: GateParts): Room {
     ...parts,
     directory: directory.directory,
     judgeSession: sessions.judgeSession,
+    explainSession: sessions.explainSession,
     makeIdentityHeaders: rememberIdentityHeaders(
       createMakeIdentityHeaders({ ...parts, issuer: parts.publicUrl }),
       parts,

@@ -5,6 +5,7 @@ import { createDryRunMethods } from "./dry-run-handler.ts";
 import { DryRunService, type DryRunServiceOptions } from "./dry-run-service.ts";
 import { createProviderMethods } from "./handler.ts";
 import { ProviderList } from "./list.ts";
+import { createOpenProvider, type OpenProvider } from "./open-provider.ts";
 import { ProviderService, type ProviderServiceOptions } from "./service.ts";
 
 /** What providers stand on. */
@@ -17,15 +18,21 @@ export interface ProviderParts
   readonly stopping: AbortSignal;
 }
 
+/** What whoever speaks to providers needs of them. */
+export interface ProvidersRoom extends Room {
+  readonly openProvider: OpenProvider;
+}
+
 /** Puts providers together: their definitions, lists and dry runs. */
-export function assembleProviders(parts: ProviderParts): Room {
-  const { database, requestSeconds, stopping } = parts;
+export function assembleProviders(parts: ProviderParts): ProvidersRoom {
+  const { database, sealer, requestSeconds, stopping } = parts;
   const dryRuns = new DryRunService({
     ...parts,
     reader: database.reader,
     maxSeconds: Math.min(25, requestSeconds * 0.8),
   });
   return {
+    openProvider: createOpenProvider(database.reader, sealer),
     services: [
       registerService(FrontdoorAuthProviderService, {
         ...createProviderMethods({ providers: new ProviderService(parts), lists: new ProviderList(parts) }),

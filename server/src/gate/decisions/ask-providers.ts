@@ -19,11 +19,18 @@ export type ProviderAnswer =
 
 /** What asking them came to. */
 export type ProvidersAnswer =
-  | { readonly isGood: true; readonly provider: GateProvider; readonly identity: ProviderIdentity }
+  | {
+      readonly isGood: true;
+      readonly provider: GateProvider;
+      readonly identity: ProviderIdentity;
+      /** Of a session: until when this holds, and whether a visit of its holder has to renew it. */
+      readonly until?: Date;
+      readonly isDue?: boolean;
+    }
   | {
       readonly isGood: false;
       /** `UNAVAILABLE`: one of those that might have vouched for it could not be asked. */
-      readonly reason: "BAD_CREDENTIAL" | "SESSION_ENDED" | "SESSION_UNFIT" | "UNAVAILABLE";
+      readonly reason: "BAD_CREDENTIAL" | "SESSION_ENDED" | "SESSION_UNFIT" | "SESSION_DUE" | "UNAVAILABLE";
       /** For operators; never a secret. */
       readonly detail: string;
     };
@@ -76,6 +83,7 @@ function findProviders(
 const sessionRefusals = {
   ended: "SESSION_ENDED",
   unfit: "SESSION_UNFIT",
+  due: "SESSION_DUE",
   unavailable: "UNAVAILABLE",
 } as const;
 

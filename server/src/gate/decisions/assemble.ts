@@ -25,6 +25,8 @@ export interface DecisionParts
   readonly database: Database;
   readonly audit: Pick<AuditTrail, "refuse">;
   readonly judgeSession: JudgeSession;
+  /** As that, without any consequence. */
+  readonly explainSession: JudgeSession;
 }
 
 /** What dialects ask. */
@@ -48,7 +50,10 @@ export function assembleDecisions(parts: DecisionParts): DecisionsRoom {
   const explanations = new ExplainService({
     ...parts,
     reader: parts.database.reader,
-    explain: createExplain({ ...parts, askProviders }),
+    explain: createExplain({
+      ...parts,
+      askProviders: createAskProviders(parts.log, parts.explainSession),
+    }),
   });
   return {
     services: [registerService(GateService, createGateMethods(explanations))],

@@ -20,6 +20,7 @@ import type { Log } from "../../lib/log.ts";
 import { createLru } from "../../lib/lru.ts";
 import type { FailureLimits } from "../../limits/failure-limits.ts";
 import type { GateAsk } from "../asks/ask.ts";
+import { isNavigation } from "../asks/navigation.ts";
 import type { Directory } from "../directory/directory.ts";
 import type { GateFrontend, GateProvider } from "../directory/frontend.ts";
 import type { AskedTarget, AskProviders } from "./ask-providers.ts";
@@ -66,6 +67,8 @@ interface Admission {
   readonly weight: number;
   /** Of an API key where the policy bounds its use. */
   readonly rate?: RatedKey;
+  /** Of a session that a visit of its holder has to renew: let in is all but a visit. */
+  readonly isDue?: boolean;
   noteUse?(): void;
 }
 
@@ -92,6 +95,7 @@ const longestIdentity = 12_288;
 const unavailable: GateDenied = { isAllowed: false, reason: "UNAVAILABLE", retryAfterSeconds: 5 };
 const challenges = ["Bearer"];
 const noCredential: GateDenied = { isAllowed: false, reason: "NO_CREDENTIAL", challenges };
+const sessionDue: GateDenied = { isAllowed: false, reason: "SESSION_DUE", challenges };
 const badCredentialChallenges = ['Bearer error="invalid_token"'];
 
 /** @see the head of this file */
@@ -293,6 +297,8 @@ export class Decider {
           readonly provider: GateProvider;
           readonly identity: ProviderIdentity;
           readonly presented: VisitorCredential;
+          readonly until?: Date;
+          readonly isDue?: boolean;
         }
       | undefined,
   ): Promise<Admission | Refusal> {
@@ -319,10 +325,12 @@ export class Decider {
         fromMs + admissionMs,
         headers.renewAtMs,
         endsAt?.getTime() ?? Number.POSITIVE_INFINITY,
+        found?.until?.getTime() ?? Number.POSITIVE_INFINITY,
       ),
       dependsOn: found?.identity.dependsOn ?? [],
       weight: 1 + Math.floor(bytes / 1024),
       ...(rate && { rate }),
+      ...(found?.isDue === true && { isDue: true }),
       ...(found?.identity.noteUse && { noteUse: found.identity.noteUse }),
     };
   }
@@ -339,6 +347,7 @@ export class Decider {
   #letIn(ask: GateAsk, frontend: GateFrontend, admission: Admission): GateDecision {
     const { keyRates, isOwnSession } = this.#options;
     const { rate, allowed } = admission;
+    if (admission.isDue === true && isNavigation(ask)) return this.#tell(ask, frontend, sessionDue);
     const retryAfterSeconds = rate === undefined ? 0 : keyRates.take(rate);
     if (retryAfterSeconds > 0) {
       return this.#tell(ask, frontend, { isAllowed: false, reason: "KEY_RATE", retryAfterSeconds });

@@ -52,7 +52,7 @@ const asks: readonly (readonly [
   ],
   [
     "a session that has ended",
-    "request frontend path !credential",
+    "request frontend path credential !provider",
     () => gate.serve(["jwt"]),
     () => [{ cookie: "__Host-vestibule=x" }],
   ],

@@ -5,6 +5,7 @@
  * Nobody is let in by it: nothing is remembered, counted or signed.
  */
 import type { GateAsk } from "../asks/ask.ts";
+import { isNavigation } from "../asks/navigation.ts";
 import type { GateFrontend } from "../directory/frontend.ts";
 import type { AskProviders } from "./ask-providers.ts";
 import { findCredential, readCredential } from "./credentials.ts";
@@ -86,7 +87,7 @@ export function createExplain({ askProviders, makeUnsignedHeaders }: ExplainOpti
 
   async function explainCredential(
     steps: Steps,
-    { host, headers }: GateAsk,
+    { host, method, headers }: GateAsk,
     frontend: GateFrontend,
   ): Promise<Explanation> {
     const presented = findCredential(frontend, headers);
@@ -114,6 +115,10 @@ export function createExplain({ askProviders, makeUnsignedHeaders }: ExplainOpti
       return steps.deny(judgement.reason);
     }
     const { provider, identity } = judgement;
+    if (judgement.isDue === true && isNavigation({ method, headers })) {
+      steps.fail("provider", gateReasons.SESSION_DUE.text, provider.id);
+      return steps.deny("SESSION_DUE");
+    }
     for (const { name, find, fits } of policySteps) {
       const refusal = find(frontend, identity);
       if (refusal === undefined) {

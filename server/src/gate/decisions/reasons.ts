@@ -29,6 +29,10 @@ export const gateReasons = {
     outcome: "unauthenticated",
     text: "the session is of another place, or its provider does not let its holder in any more",
   },
+  SESSION_DUE: {
+    outcome: "unauthenticated",
+    text: "the session is to be renewed at its provider, by a visit of its holder",
+  },
   PROXY_UNPROVEN: {
     outcome: "forbidden",
     text: "the proxy's token is missing, doubled or not this frontdoor's",

@@ -8,10 +8,10 @@ import type { RenderPage } from "../../html/frame.ts";
 import { html } from "../../html/html.ts";
 import type { ErrorKind } from "../../lib/errors.ts";
 import type { GateAsk } from "../asks/ask.ts";
+import { isFromBrowser, isNavigation } from "../asks/navigation.ts";
 import type { GateDenied } from "../decisions/decision.ts";
 import { type GateOutcome, type GateReason, gateReasons } from "../decisions/reasons.ts";
 import { type AnswerHead, type GateAnswer, noStore } from "./answer.ts";
-import { isFromBrowser, isNavigation } from "./navigation.ts";
 
 /** What a denial comes to. */
 type DenialOutcome = Exclude<GateOutcome, "allow">;

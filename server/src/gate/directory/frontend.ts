@@ -7,6 +7,7 @@ import type {
 } from "../../frontdoor/frontends/frontend.ts";
 import type {
   AcceptedCredentials,
+  ProviderData,
   ProviderInstance,
   ProviderType,
 } from "../../frontdoor/provider-types/provider-type.ts";
@@ -98,7 +99,7 @@ export function toGateFrontend(
     for (const issuer of accepted.issuers) append(byIssuer, issuer, ready);
     if (keyHeader !== undefined) append(byKeyHeader, keyHeader, ready);
     if (accepted.own) own.push(ready);
-    if (type.login !== undefined) logins.push(ready);
+    if (letsPeopleIn(type, provider.data)) logins.push(ready);
   }
   return {
     id,
@@ -123,6 +124,10 @@ export function toGateFrontend(
     logins,
     sessionMaxAge: policy.sessionMaxAge,
   };
+}
+
+function letsPeopleIn({ login }: ProviderType, data: ProviderData): boolean {
+  return login !== undefined && (login.kind === "own" || login.isPossible(data));
 }
 
 function append<T>(lists: Map<string, T[]>, key: string, value: T): void {

@@ -2,12 +2,11 @@ import type { Room } from "../../assembly/room.ts";
 import { InvalidatedCache } from "../../changes/cache.ts";
 import { listCacheMetrics } from "../../changes/cache-metrics.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
-import type { Database } from "../../db/database.ts";
 import { createExpirySweep } from "../../db/sweep.ts";
 import { createLastUses, touchLastUses } from "../../db/write-behind.ts";
-import type { Log } from "../../lib/log.ts";
 import type { GateSession } from "./gate-session.ts";
 import { createJudgeSession, type JudgeSession } from "./judge.ts";
+import { type RenewalOptions, Renewals } from "./renewals.ts";
 import { GateSessionService, type GateSessionServiceOptions } from "./service.ts";
 import { deleteExpiredGateSessions, findGateSessionByHash } from "./store.ts";
 
@@ -15,16 +14,16 @@ import { deleteExpiredGateSessions, findGateSessionByHash } from "./store.ts";
 const cachedSessions = 50_000;
 
 /** What sessions at frontends stand on. */
-export interface GateSessionParts extends GateSessionServiceOptions {
-  readonly database: Database;
-  readonly feed: Pick<ChangeFeed, "isConfirmed" | "subscribe">;
-  readonly log: Log;
+export interface GateSessionParts extends GateSessionServiceOptions, RenewalOptions {
+  readonly feed: Pick<ChangeFeed, "append" | "isConfirmed" | "subscribe">;
 }
 
 /** What whoever lets people in needs of their sessions. */
 export interface GateSessionsRoom extends Room {
   readonly gateSessions: GateSessionService;
   readonly judgeSession: JudgeSession;
+  /** As that, without any consequence: asks no provider, and notes no use. */
+  readonly explainSession: JudgeSession;
 }
 
 /** Puts the sessions of people at frontends together. */
@@ -37,14 +36,16 @@ export function assembleGateSessions(parts: GateSessionParts): GateSessionsRoom 
     subjectsOf: ({ id }) => [id],
   });
   const uses = createLastUses(parts, "sessions at frontends", touchLastUses("gate_sessions"));
+  const judging = {
+    cache,
+    findByHash: (secretHash: string) => findGateSessionByHash(database.reader, secretHash),
+    uses,
+    clock,
+  };
   return {
     gateSessions: new GateSessionService(parts),
-    judgeSession: createJudgeSession({
-      cache,
-      findByHash: (secretHash) => findGateSessionByHash(database.reader, secretHash),
-      uses,
-      clock,
-    }),
+    judgeSession: createJudgeSession({ ...judging, renew: new Renewals(parts).renew }),
+    explainSession: createJudgeSession(judging),
     metrics: listCacheMetrics({ gate_sessions: cache }),
     sweeps: [{ kind: "gate_sessions", run: createExpirySweep(database, clock, deleteExpiredGateSessions) }],
     closing: [

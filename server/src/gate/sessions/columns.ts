@@ -48,3 +48,8 @@ const metadataColumn = jsonColumn<Metadata>("gate_sessions.sealed_kept", jsonObj
 export function sealKept(sealer: Sealer, id: string, kept: Metadata): string {
   return sealer.seal(placeOf(keptColumn, [id]), Buffer.from(metadataColumn.encode(kept)));
 }
+
+/** Opens it. @throws Error when its key is not configured, or the value is damaged */
+export function openKept(sealer: Sealer, id: string, sealed: string): Metadata {
+  return metadataColumn.decode(sealer.open(placeOf(keptColumn, [id]), sealed).toString("utf8"));
+}

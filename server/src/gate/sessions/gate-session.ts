@@ -23,6 +23,10 @@ export interface GateSession {
   readonly identity?: StoredIdentity;
   /** When the provider is to be asked again; absent where it is asked each time. */
   readonly renewAt?: Date;
+  /** Whether this service itself can ask it; if not, a visit of its holder has to. */
+  readonly isRenewable: boolean;
+  /** Until when nobody asks it again who has not begun to, and whether somebody has. */
+  readonly lease?: { readonly until: Date; readonly isHeld: boolean };
   readonly device: Device;
   readonly createdAt: Date;
   /** When it was last used, to the minute. */
@@ -57,6 +61,25 @@ export interface NewGateSession {
   /** `session_max_age` of the frontend. */
   readonly maxAgeSeconds: number;
   readonly device: Device;
+}
+
+/** What of an identity is kept. */
+export function toStored(identity: ProviderIdentity): StoredIdentity {
+  const { subject, name, email, emailVerified, organizations, groups, claims } = identity;
+  return {
+    subject,
+    ...(name !== undefined && { name }),
+    ...(email !== undefined && { email }),
+    emailVerified,
+    organizations,
+    groups,
+    claims,
+  };
+}
+
+/** Who a provider said it is, as it says it. */
+export function fromStored(identity: StoredIdentity): ProviderIdentity {
+  return { ...identity, dependsOn: [] };
 }
 
 /** Most sessions of one holder of a provider; the one after that ends the oldest. */

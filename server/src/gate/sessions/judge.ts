@@ -6,7 +6,7 @@
  * one that it was when it proved them. Of whom it is, nothing is believed that
  * can be told now: by `VESTIBULE` all of it is read from the person's own
  * session, and of others what the provider said is held against its rules as
- * they are.
+ * they are, and asked again once its time has come.
  */
 import type { InvalidatedCache } from "../../changes/cache.ts";
 import type { LastUses } from "../../db/write-behind.ts";
@@ -14,7 +14,8 @@ import type { ProviderIdentity, ProviderRefusal } from "../../frontdoor/provider
 import type { Clock } from "../../lib/clock.ts";
 import { hashSecret } from "../../lib/secrets.ts";
 import type { GateFrontend, GateProvider } from "../directory/frontend.ts";
-import type { GateSession } from "./gate-session.ts";
+import { fromStored, type GateSession } from "./gate-session.ts";
+import type { Renew } from "./renewals.ts";
 
 /** What a session in a cookie comes to. */
 export type SessionJudgement =
@@ -23,11 +24,19 @@ export type SessionJudgement =
       readonly provider: GateProvider;
       /** Ends with the session. */
       readonly identity: ProviderIdentity;
+      /** Until when it need not be judged again. */
+      readonly until: Date;
+      /** Whether a visit of its holder has to renew it: good for all but visits. */
+      readonly isDue: boolean;
+      readonly session: GateSession;
     }
   | {
       readonly isGood: false;
-      /** `unfit`: there is one, and it is not for this place, or its holder is not let in any more. */
-      readonly refusal: "ended" | "unfit" | "unavailable";
+      /**
+       * `unfit`: there is one, and it is not for this place, or its holder is not
+       * let in any more. `due`: a visit of its holder has to renew it.
+       */
+      readonly refusal: "ended" | "unfit" | "due" | "unavailable";
       /** For operators; never a secret. */
       readonly detail: string;
     };
@@ -45,17 +54,45 @@ export interface SessionJudgeOptions {
   readonly cache: InvalidatedCache<GateSession>;
   /** Reads the database when it is called. */
   readonly findByHash: (secretHash: string) => Promise<GateSession | undefined>;
+  /** Absent where nothing may come of judging: what would be renewed is good then. */
+  readonly renew?: Renew;
   readonly uses: Pick<LastUses, "note">;
   readonly clock: Clock;
 }
 
+/** Why a session lets nobody in. */
+type SessionRefusal = Extract<SessionJudgement, { readonly isGood: false }>["refusal"];
+
+/** How long what a page asks for goes on without a visit that renews the session. */
+const dueMs = 3_600_000;
+
 const wellFormedCookie = /^[\w-]{43}$/;
 
 /** @see the head of this file */
-export function createJudgeSession({ cache, findByHash, uses, clock }: SessionJudgeOptions): JudgeSession {
+export function createJudgeSession(options: SessionJudgeOptions): JudgeSession {
+  const { cache, findByHash, renew, uses, clock } = options;
+
   async function find(cookie: string): Promise<GateSession | undefined> {
     if (!wellFormedCookie.test(cookie)) return undefined;
     return await cache.get(hashSecret(cookie), findByHash);
+  }
+
+  /** The session as its provider says, if that has to be asked. */
+  async function findFresh(session: GateSession, provider: GateProvider): Promise<Fresh> {
+    const { renewAt, isRenewable } = session;
+    const now = clock.now();
+    if (renewAt === undefined || now < renewAt) return { goesOn: true, session, until: renewAt };
+    if (!isRenewable) {
+      const until = new Date(renewAt.getTime() + dueMs);
+      if (now < until) return { goesOn: true, session, until, isDue: true };
+      return { goesOn: false, refusal: "due", detail: "nobody has opened a page to renew it by" };
+    }
+    if (renew === undefined) return { goesOn: true, session };
+    const renewal = await renew(session, provider);
+    if (!renewal.goesOn) {
+      return { goesOn: false, refusal: renewal.isOver ? "ended" : "unavailable", detail: renewal.detail };
+    }
+    return { goesOn: true, session: renewal.session, until: renewal.until ?? renewal.session.renewAt };
   }
 
   return async (frontend, host, cookie) => {
@@ -71,7 +108,9 @@ export function createJudgeSession({ cache, findByHash, uses, clock }: SessionJu
     if (session.providerRevision < provider.sessionsFrom) {
       return refuse("ended", "its provider was disabled since, or is another one by now");
     }
-    const decision = await decideOn(session, provider);
+    const renewal = await findFresh(session, provider);
+    if (!renewal.goesOn) return refuse(renewal.refusal, renewal.detail);
+    const decision = await decideOn(renewal.session, provider);
     if (!decision.allowed) {
       return refuse(decision.reason === "unavailable" ? "unavailable" : "unfit", decision.detail);
     }
@@ -80,6 +119,9 @@ export function createJudgeSession({ cache, findByHash, uses, clock }: SessionJu
     return {
       isGood: true,
       provider,
+      session: renewal.session,
+      until: earlier(expiresAt, renewal.until),
+      isDue: renewal.isDue === true,
       identity: {
         ...identity,
         expiresAt,
@@ -90,6 +132,16 @@ export function createJudgeSession({ cache, findByHash, uses, clock }: SessionJu
   };
 }
 
+/** A session that is as new as can be. */
+type Fresh =
+  | {
+      readonly goesOn: true;
+      readonly session: GateSession;
+      readonly until?: Date | undefined;
+      readonly isDue?: true;
+    }
+  | { readonly goesOn: false; readonly refusal: "ended" | "due" | "unavailable"; readonly detail: string };
+
 type Decision = { readonly allowed: true; readonly identity: ProviderIdentity } | ProviderRefusal;
 
 async function decideOn(session: GateSession, { type, instance }: GateProvider): Promise<Decision> {
@@ -97,7 +149,7 @@ async function decideOn(session: GateSession, { type, instance }: GateProvider):
   const { parentId, identity } = session;
   if (login?.kind === "own" && parentId !== undefined) return await login.judge(instance, parentId);
   if (login?.kind === "provider" && identity !== undefined) {
-    return login.admit(instance, { ...identity, dependsOn: [] });
+    return login.admit(instance, fromStored(identity));
   }
   return { allowed: false, reason: "wrong_kind", detail: "its provider lets people in another way by now" };
 }
@@ -116,6 +168,6 @@ function earlier(one: Date, other: Date | undefined): Date {
   return other !== undefined && other < one ? other : one;
 }
 
-function refuse(refusal: "ended" | "unfit" | "unavailable", detail: string) {
+function refuse(refusal: SessionRefusal, detail: string) {
   return { isGood: false, refusal, detail } as const;
 }

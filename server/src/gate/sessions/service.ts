@@ -10,18 +10,12 @@ import { randomBytes } from "node:crypto";
 import type { Change } from "../../changes/topics.ts";
 import type { Tx } from "../../db/database.ts";
 import type { Sealer } from "../../encryption/sealer.ts";
-import type { ProviderIdentity } from "../../frontdoor/provider-types/provider-type.ts";
 import { toBase64url } from "../../lib/base64url.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { newId } from "../../lib/ids.ts";
 import { hashSecret } from "../../lib/secrets.ts";
 import { sealKept } from "./columns.ts";
-import {
-  type GateSession,
-  type NewGateSession,
-  type StoredIdentity,
-  sessionsPerSubject,
-} from "./gate-session.ts";
+import { type GateSession, type NewGateSession, sessionsPerSubject, toStored } from "./gate-session.ts";
 import * as store from "./store.ts";
 
 /** Parts that sessions at frontends stand on. */
@@ -81,23 +75,11 @@ function toSession(begun: NewGateSession, id: string, now: Date): GateSession {
     subject: identity.subject,
     ...(isOwn ? { parentId: parentSessionId } : { identity: toStored(identity) }),
     ...(renewAt && { renewAt }),
+    isRenewable: begun.kept !== undefined,
     device,
     createdAt: now,
     lastUsedAt: now,
     expiresAt: new Date(now.getTime() + begun.maxAgeSeconds * 1000),
-  };
-}
-
-function toStored(identity: ProviderIdentity): StoredIdentity {
-  const { subject, name, email, emailVerified, organizations, groups, claims } = identity;
-  return {
-    subject,
-    ...(name !== undefined && { name }),
-    ...(email !== undefined && { email }),
-    emailVerified,
-    organizations,
-    groups,
-    claims,
   };
 }
 

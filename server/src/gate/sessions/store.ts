@@ -17,6 +17,10 @@ function toGateSession(row: GateSessionRow): GateSession {
     ...(row.parent_id !== null && { parentId: row.parent_id }),
     ...(row.identity !== null && { identity: identityColumn.decode(row.identity) }),
     ...(row.renew_at !== null && { renewAt: new Date(row.renew_at) }),
+    isRenewable: row.sealed_kept !== null,
+    ...(row.renewal_until > 0 && {
+      lease: { until: new Date(row.renewal_until), isHeld: row.renewal_id !== null },
+    }),
     device: deviceColumn.decode(row.device),
     createdAt: new Date(row.created_at),
     lastUsedAt: new Date(row.last_used_at),
@@ -75,6 +79,89 @@ export async function findGateSessionByHash(
 ): Promise<GateSession | undefined> {
   const row = await selectByHash.first(reader, { secretHash });
   return row && toGateSession(row);
+}
+
+/** A session by its id; may have expired. */
+export async function findGateSession(reader: Reader, id: string): Promise<GateSession | undefined> {
+  const row = await reader.selectFrom("gate_sessions").selectAll().where("id", "=", id).executeTakeFirst();
+  return row && toGateSession(row);
+}
+
+/** A right to ask a provider again, which one has at a time. */
+export interface RenewalLease {
+  readonly renewalId: string;
+  /** When another may ask, in milliseconds since the epoch. */
+  readonly untilMs: number;
+}
+
+/**
+ * Takes the lease of a session that is still as it was found, if nobody has it
+ * at `nowMs`, and answers what is kept for asking; undefined when it cannot be
+ * had. Of any number of callers one gets it.
+ *
+ * @param limits `aheadMs`: a lease that ends after that was taken by a clock that ran ahead.
+ */
+export async function takeRenewal(
+  tx: Tx,
+  { id, renewAt }: Pick<GateSession, "id" | "renewAt">,
+  { renewalId, untilMs }: RenewalLease,
+  { nowMs, aheadMs }: { readonly nowMs: number; readonly aheadMs: number },
+): Promise<string | undefined> {
+  const row = await tx
+    .updateTable("gate_sessions")
+    .set({ renewal_id: renewalId, renewal_until: untilMs })
+    .where("id", "=", id)
+    .where("renew_at", "=", renewAt?.getTime() ?? null)
+    .where((eb) => eb.or([eb("renewal_until", "<=", nowMs), eb("renewal_until", ">", aheadMs)]))
+    .returning("sealed_kept")
+    .executeTakeFirst();
+  return row?.sealed_kept ?? undefined;
+}
+
+/**
+ * Stores what asking brought, in place of what was kept, and gives the lease
+ * back; false when the session has ended, or the lease is another's by now.
+ */
+export async function finishRenewal(
+  tx: Tx,
+  { id, identity, renewAt }: GateSession,
+  renewalId: string,
+  { sealedKept, sid }: { readonly sealedKept: string | undefined; readonly sid: string | undefined },
+): Promise<boolean> {
+  const result = await tx
+    .updateTable("gate_sessions")
+    .set({
+      renewal_id: null,
+      renewal_until: 0,
+      renew_at: renewAt?.getTime() ?? null,
+      ...(identity && { identity: identityColumn.encode(identity) }),
+      ...(sealedKept !== undefined && { sealed_kept: sealedKept }),
+      ...(sid !== undefined && { sid }),
+    })
+    .where("id", "=", id)
+    .where("renewal_id", "=", renewalId)
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
+/** Gives a lease back, so that nobody asks until it would have ended. */
+export async function restRenewal(tx: Tx, id: string, { renewalId, untilMs }: RenewalLease): Promise<void> {
+  await tx
+    .updateTable("gate_sessions")
+    .set({ renewal_id: null, renewal_until: untilMs })
+    .where("id", "=", id)
+    .where("renewal_id", "=", renewalId)
+    .execute();
+}
+
+/** Removes a session whose lease one has; false when it is gone, or the lease is another's by now. */
+export async function deleteWhileRenewed(tx: Tx, id: string, renewalId: string): Promise<boolean> {
+  const result = await tx
+    .deleteFrom("gate_sessions")
+    .where("id", "=", id)
+    .where("renewal_id", "=", renewalId)
+    .executeTakeFirst();
+  return result.numDeletedRows > 0n;
 }
 
 /** Removes the oldest sessions of a holder of a provider beyond the `keep` newest, and answers their ids. */

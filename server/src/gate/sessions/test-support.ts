@@ -1,11 +1,15 @@
 /** Sessions at a custom frontend, as one process of the gate has them. For tests only. */
+
 import type { DatabaseUnderTest } from "../../../../test/parts/databases.ts";
+import type { AuditAgent, AuditEvent } from "../../audit/audit.ts";
+import type { Tx } from "../../db/database.ts";
 import type {
   ProviderIdentity,
   ProviderType,
   ProviderTypeName,
 } from "../../frontdoor/provider-types/provider-type.ts";
 import { createTestContext, type TestContext } from "../../frontdoor/provider-types/test-support.ts";
+import { createOpenProvider } from "../../frontdoor/providers/open-provider.ts";
 import { createRoom, toFrontendDefinition, toMachine } from "../../frontdoor/test-support.ts";
 import { silentLog } from "../../lib/log.ts";
 import type { Metadata } from "../../lib/metadata.ts";
@@ -74,7 +78,11 @@ class TestOwnLogin implements OwnLogin {
 export type GateProcess = Awaited<ReturnType<typeof startGate>>;
 
 /** Starts the gate as one process has it, over a connection of its own. */
-export async function startGate(under: DatabaseUnderTest, context: TestContext = createTestContext()) {
+export async function startGate(
+  under: DatabaseUnderTest,
+  context: TestContext = createTestContext(),
+  patienceMs = 60_000,
+) {
   const database = await under.openAnother();
   const room = createRoom(database, context);
   const { feed, sealer } = room;
@@ -90,7 +98,13 @@ export async function startGate(under: DatabaseUnderTest, context: TestContext =
     },
   };
   const directory = createDirectory({ reader: database.reader, feed, types });
-  const parts = { ...room, database, feed, sealer, clock, log: silentLog };
+  const openProvider = createOpenProvider(database.reader, sealer);
+  const recorded: AuditEvent[] = [];
+  const audit = {
+    ...room.audit,
+    recordOwn: async (_tx: Tx, _agent: AuditAgent, event: AuditEvent) => void recorded.push(event),
+  };
+  const parts = { ...room, audit, database, openProvider, clock, log: silentLog, patienceMs };
   const sessions = assembleGateSessions(parts);
   const decider = new Decider({
     directory,
@@ -112,6 +126,8 @@ export async function startGate(under: DatabaseUnderTest, context: TestContext =
     room,
     database,
     context,
+    /** What the server recorded of its own accord. */
+    recorded,
     login,
     own,
     decider,

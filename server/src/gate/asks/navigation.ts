@@ -1,4 +1,4 @@
-import { findLines, type GateAsk } from "../asks/ask.ts";
+import { findLines, type GateAsk } from "./ask.ts";
 
 /**
  * Whether somebody opens a page, and can be shown one: not what a page loads,
