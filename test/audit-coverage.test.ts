@@ -310,6 +310,25 @@ const steps: readonly Step[] = [
   ),
 
   manage(
+    "UserService/CreateUser",
+    () => ({ body: { email: "given@example.org" } }),
+    () => ["user.create", "user", kept.given],
+    { keep: ({ user }) => ({ given: user.id }) },
+  ),
+  manage(
+    "UserService/UpdateUser",
+    () => ({ id: kept.given, body: { title: "Given" } }),
+    () => ["user.update", "user", kept.given],
+    {},
+  ),
+  manage(
+    "UserService/UpdateUser",
+    () => ({ id: kept.given, body: { email: "other@example.org" } }),
+    () => ["user.change_email", "user", kept.given],
+    {},
+  ),
+
+  manage(
     "OrganizationService/CreateOrganization",
     () => ({ body: { name: "acme" } }),
     () => ["organization.create", "organization", kept.org],

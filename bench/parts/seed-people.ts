@@ -10,7 +10,8 @@ const hourMs = 3_600_000;
  */
 export function seedPeople(dataDir: string, people: number, now: number): void {
   fill(dataDir, people, [
-    `insert into users select ${id("8")}, 'person-' || i, '', ${address}, 1, ${secret}, '{}', '', 'enabled',
+    `insert into users (id, name, title, email, email_proven, passkey_handle, metadata, avatar, state, created_at,
+      updated_at) select ${id("8")}, 'person-' || i, '', ${address}, 1, ${secret}, '{}', '', 'enabled',
       ${now - hourMs}, ${now - hourMs} from numbers`,
     sessions("a", id("8"), now - hourMs, `${now + 100 * hourMs} + i`),
     flows("b", now - hourMs, `${now + 100 * hourMs} + i`),

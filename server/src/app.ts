@@ -145,6 +145,7 @@ function addPrincipals(house: House, options: AppOptions, { notifier, mailer }: 
       forgetPasskeys: passkeys.deleteAll,
       hasPasskey: passkeys.hasPasskey,
       onUnlink: notifier.tellOfUnlinking,
+      onEmailChange: notifier.tellOfEmailChange,
     }),
   );
   const { invitations } = house.add(

@@ -9,6 +9,7 @@ import type { Generated } from "kysely";
 export interface Schema {
   organizations: OrganizationRow;
   users: UserRow;
+  search_prefixes: SearchPrefixRow;
   memberships: MembershipRow;
   projects: ProjectRow;
   project_members: ProjectMemberRow;
@@ -90,8 +91,21 @@ export interface UserRow {
   metadata: string;
   avatar: string;
   state: "enabled" | "disabled";
+  /** 1 while the address is one that a superuser gave and nobody has proven. */
+  email_given: Generated<0 | 1>;
+  /** What was said when the user was disabled; empty while they are enabled. */
+  disabled_reason: Generated<string>;
   created_at: number;
   updated_at: number;
+}
+
+/** A beginning of a row's texts, by which it is found. */
+export interface SearchPrefixRow {
+  /** `user`, `organization`, or either behind `disabled `. */
+  kind: string;
+  prefix: string;
+  /** No reference: stores keep it with the row. */
+  id: string;
 }
 
 /** The public half of a passkey (WebAuthn §4). */

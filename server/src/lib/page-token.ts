@@ -103,7 +103,7 @@ export function toPage<T>(
   return { items, nextPageToken: hasMore ? toPageToken(list, positionOf(last)) : "" };
 }
 
-/** Which rows of a list are read: those after an id, oldest first. */
+/** Which rows of a list are read: those after an id, in the list's order; empty for the first. */
 export interface IdRange {
   readonly afterId: string;
   readonly limit: number;

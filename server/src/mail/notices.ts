@@ -86,3 +86,23 @@ export function toEndedSessionsNotice(site: string, count: number): Notice {
     "If you did not expect that, ask them for the reason.",
   );
 }
+
+/** To the address that an account had before those who run the platform gave it another. */
+export function toOldAddressNotice(site: string, email: string): Notice {
+  return toNotice(
+    site,
+    "The address of your account was changed",
+    `The administrators of this place have given your account another address: ${email}. This one does not sign you in any more, and all your sessions have ended.`,
+    "If you did not expect that, tell them.",
+  );
+}
+
+/** To the address that it has now. Whose the account is, is not said: the address may be wrong. */
+export function toNewAddressNotice(site: string): Notice {
+  return toNotice(
+    site,
+    "An account has your address now",
+    "The administrators of this place have given this address to an account. Sign in with it to confirm that it is yours.",
+    "If you do not know of any account here, ignore this message, or tell them.",
+  );
+}

@@ -7,6 +7,8 @@ import type { Mailer } from "./mailer.ts";
 import {
   type EmptiedAccount,
   toEndedSessionsNotice,
+  toNewAddressNotice,
+  toOldAddressNotice,
   toOwnerlessNotice,
   toPasskeyNotice,
   toTakeOverNotice,
@@ -26,6 +28,8 @@ export interface Notifier {
   tellOfUnlinking(to: string, identity: { readonly strategy: string; readonly email: string }): void;
   /** Somebody who runs the platform has ended sessions of an account. */
   tellOfEndedSessions(to: string, count: number): void;
+  /** Somebody who runs the platform has given an account another address: both are told. */
+  tellOfEmailChange(from: string, to: string): void;
   /** Tells the owner, and those who run the platform of organizations without one. */
   tellOfTakeOver(account: TakenOverAccount): void;
 }
@@ -51,6 +55,11 @@ export function createNotifier(options: {
       send(to, toUnlinkNotice(siteName, strategy, email), "the owner of an identity could not be told of it"),
     tellOfEndedSessions: (to, count) =>
       send(to, toEndedSessionsNotice(siteName, count), "the owner of ended sessions could not be told of it"),
+    tellOfEmailChange(from, to) {
+      const failure = "the owner of an account could not be told of its new address";
+      send(from, toOldAddressNotice(siteName, to), failure);
+      send(to, toNewAddressNotice(siteName), failure);
+    },
     tellOfTakeOver(account) {
       const { email, disabled } = account;
       const failure = "an account was taken over and a mail of it failed";

@@ -58,6 +58,11 @@ function toPageRequest(request: { readonly pageSize: number; readonly pageToken:
   return { size: request.pageSize || defaultPageSize, token: request.pageToken };
 }
 
+/** Empty is any. */
+function toState(state: string): Organization["state"] | undefined {
+  return state === "" ? undefined : (state as Organization["state"]);
+}
+
 function toProjectPrincipal(request: {
   readonly principalType: string;
   readonly principalId: string;
@@ -90,10 +95,9 @@ export function createOrganizationHandler(services: OrganizationServices) {
       return { organization: toOrganizationMessage(await organizations.get(requireCaller(context), id)) };
     },
     async listOrganizations(request, context) {
-      const { items, nextPageToken } = await organizations.list(
-        requireCaller(context),
-        toPageRequest(request),
-      );
+      const filter = { query: request.query.trim(), state: toState(request.state) };
+      const page = toPageRequest(request);
+      const { items, nextPageToken } = await organizations.list(requireCaller(context), page, filter);
       return { organizations: items.map(toOrganizationMessage), nextPageToken };
     },
     async enableOrganization({ id }, context) {
@@ -159,8 +163,8 @@ export function createFrontierHandler(
   return {
     async listOrganizationsByCurrentUser({ state }, context) {
       const page = { size: frontierListSize, token: "" };
-      const wanted = state === "" ? undefined : (state as Organization["state"]);
-      const { items } = await organizations.list(requireCaller(context), page, wanted);
+      const filter = { state: toState(state) };
+      const { items } = await organizations.list(requireCaller(context), page, filter);
       return { organizations: items.map(toOrganizationMessage) };
     },
     listCurrentUserGroups: () => ({ groups: [] }),

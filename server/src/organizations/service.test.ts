@@ -1,9 +1,12 @@
+import { sql } from "kysely";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import { eventually } from "../../../test/parts/eventually.ts";
+import { expectIndexesOnly } from "../../../test/parts/query-plans.ts";
 import type { AuditEvent, AuditTrail } from "../audit/audit.ts";
 import { ChangeFeed } from "../changes/feed.ts";
 import type { Change } from "../changes/topics.ts";
-import type { Database, Tx } from "../db/database.ts";
+import type { Database, Reader, Tx } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { silentLog } from "../lib/log.ts";
@@ -16,7 +19,7 @@ import { findForemostOrganizationIds, findMemberRole } from "./member-store.ts";
 import { createFindVisibleProject, ProjectService } from "./project-service.ts";
 import { isProjectMember } from "./project-store.ts";
 import { OrganizationService, type OrganizationServiceOptions } from "./service.ts";
-import { findOrganization, insertOrganizationIfAbsent } from "./store.ts";
+import { findOrganization, findOrganizations, insertOrganizationIfAbsent } from "./store.ts";
 
 const clock = { now: () => new Date() };
 const request = { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} };
@@ -86,7 +89,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
     memberParts = { database, feed, access, audit, clock, limits };
     members = new MemberService(memberParts);
     projects = new ProjectService({ database, access, audit, clock });
-    users = new UserService({ database, feed, audit, clock, endSessions });
+    users = new UserService({ database, feed, audit, clock, endSessions, onEmailChange: () => {} });
     findVisibleProject = createFindVisibleProject(database.reader);
   });
 
@@ -94,6 +97,12 @@ describeDatabases("organizations, members, projects and users", (under) => {
     events = [];
     changes = [];
   });
+
+  /** Ids of one instant are in no order. */
+  async function nextInstant(): Promise<void> {
+    const before = Date.now();
+    await eventually(() => expect(Date.now()).toBeGreaterThan(before));
+  }
 
   let count = 0;
   const newName = () => `org-${count++}`;
@@ -130,6 +139,84 @@ describeDatabases("organizations, members, projects and users", (under) => {
   }
 
   describe("organizations", () => {
+    const search = async (caller: Caller, query: string, more: object = {}) =>
+      (await organizations.list(caller, page, { query, ...more })).items.map(({ name }) => name);
+
+    it("are found by superusers among all, newest first, and by others among their own", async () => {
+      const owner = person(await newUser());
+      const at = (name: string, title: string) => ({ ...draft(name), title });
+      const own = await organizations.create(owner, at("search-b", "Zoë's Bakery"));
+      await nextInstant();
+      const foreign = await organizations.create(root, at("search-a", "ZOË's Bakery and Coffee"));
+      expect(await search(root, "search")).toEqual(["search-a", "search-b"]);
+      expect(await search(root, "zoë's bakery ")).toEqual(["search-a", "search-b"]);
+      expect(await search(root, "zoë's bakery and")).toEqual(["search-a"]);
+      expect(await search(root, "earch")).toEqual([]);
+      expect(await search(owner, "search")).toEqual(["search-b"]);
+      expect(await search(owner, "zoë's bakery and")).toEqual([]);
+      expect(await search(machine(own.id, "viewer"), "zoë")).toEqual(["search-b"]);
+      expect(await search(machine(own.id, "viewer"), "search-a")).toEqual([]);
+      await organizations.setState(root, foreign.id, "disabled");
+      const states = async () => [
+        await search(root, "search", { state: "enabled" }),
+        await search(root, "search", { state: "disabled" }),
+      ];
+      expect(await states()).toEqual([["search-b"], ["search-a"]]);
+      const { nextPageToken } = await organizations.list(root, { size: 1, token: "" }, { query: "search" });
+      const next = { size: 1, token: nextPageToken };
+      expect((await organizations.list(root, next, { query: "search" })).items).toMatchObject([
+        { id: own.id },
+      ]);
+      await organizations.delete(root, foreign.id);
+      expect([await search(root, "search"), await states()]).toEqual([["search-b"], [["search-b"], []]]);
+    });
+
+    it("are found by indexes alone, without a sort, however many there are", async () => {
+      const other = await under.openAnother();
+      const seed = (index: number) => `01900000-0000-7000-8000-${String(index).padStart(12, "0")}`;
+      await other.transaction(async (tx) => {
+        for (let first = 0; first < 20_000; first += 1000) {
+          const numbers = Array.from({ length: 1000 }, (_, index) => first + index);
+          await tx
+            .insertInto("organizations")
+            .values(
+              numbers.map((index) => ({
+                // As wide as they come, so that Postgres never finds reading all of them cheaper.
+                ...{
+                  id: seed(index),
+                  name: `many-${index}`,
+                  title: "x".repeat(200),
+                  metadata: "{}",
+                  avatar: "",
+                },
+                ...{ state: "enabled" as const, created_at: 0, updated_at: 0 },
+              })),
+            )
+            .execute();
+          const kind = "organization";
+          await tx
+            .insertInto("search_prefixes")
+            .values(numbers.map((index) => ({ kind, prefix: "m", id: seed(index) })))
+            .execute();
+        }
+      });
+      await sql`analyze`.execute(other.reader);
+      for (const afterId of ["", seed(10_000)]) {
+        for (const filter of [
+          { query: "" },
+          { query: "", state: "disabled" },
+          { query: "m" },
+          { query: "m", state: "disabled" },
+          { query: "m", state: "enabled" },
+        ] as const) {
+          const isWhole = afterId === "" && !("state" in filter) && filter.query === "";
+          const range = { afterId, limit: 51 };
+          const find = (reader: Reader) => findOrganizations(reader, { ...filter, ...range });
+          await expectIndexesOnly(other.reader, find, isWhole);
+        }
+      }
+    });
+
     it("are found by id and by name, and listed to those with a role", async () => {
       const owner = person(await newUser());
       const made = await organizations.create(owner, draft());
@@ -675,8 +762,8 @@ describeDatabases("organizations, members, projects and users", (under) => {
       const kept = await organizations.create(other, draft());
       await members.add(root, { org: kept.id, userId: owner.principal.id }, "viewer");
       [events.length, changes.length] = [0, 0];
-      const disable = (allowsOwnerless?: boolean) =>
-        users.setState(root, owner.principal.id, "disabled", allowsOwnerless);
+      const disable = (allowsOwnerless = false) =>
+        users.setState(root, owner.principal.id, "disabled", { allowsOwnerless });
       const refusals: [() => Promise<unknown>, RegExp][] = [
         [() => disable(), /make another one first or set allow_ownerless: acme, zebra$/],
         [() => users.delete(root, owner.principal.id), /make another one first: acme, zebra$/],
@@ -712,6 +799,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
         audit: organizationParts.audit,
         clock,
         endSessions: async () => [],
+        onEmailChange: () => {},
       });
       for (let round = 0; round < 5; round++) {
         const [one, two] = [person(await newUser()), person(await newUser())];

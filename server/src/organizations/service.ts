@@ -10,6 +10,7 @@ import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database } from "../db/database.ts";
 import { orTaken } from "../db/errors.ts";
+import { beginsWith } from "../db/search-prefixes.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
@@ -28,6 +29,13 @@ export interface OrganizationDraft {
   readonly title: string;
   readonly metadata: Metadata;
   readonly avatar: string;
+}
+
+/** Which organizations to list. */
+export interface OrganizationFilter {
+  readonly state?: Organization["state"] | undefined;
+  /** Beginning of a name or title, in any case. */
+  readonly query?: string | undefined;
 }
 
 /** Parts that organizations stand on. */
@@ -116,18 +124,27 @@ export class OrganizationService {
     return organization;
   }
 
-  /** Those the caller has a role in; for a superuser all. Oldest first; of one state if given. */
-  async list(caller: Caller, page: PageRequest, state?: Organization["state"]): Promise<Page<Organization>> {
+  /** Those the caller has a role in, oldest first; for a superuser all, newest first. */
+  async list(
+    caller: Caller,
+    page: PageRequest,
+    { state, query = "" }: OrganizationFilter = {},
+  ): Promise<Page<Organization>> {
     const { principal } = caller;
     if (principal.type === "serviceuser" && !principal.superuser) {
       const own = await this.get(caller, principal.orgId);
-      return { items: state === undefined || own.state === state ? [own] : [], nextPageToken: "" };
+      const isOfState = state === undefined || own.state === state;
+      const isListed = isOfState && beginsWith([own.name, own.title], query);
+      return { items: isListed ? [own] : [], nextPageToken: "" };
     }
-    const list = ["ListOrganizations", principal.superuser ? "" : principal.id, state ?? ""];
-    const asked = { ...(!principal.superuser && { userId: principal.id }), ...(state && { state }) };
-    return await toPageById(list, page, (range) =>
-      store.findOrganizations(this.#database.reader, { ...asked, ...range }),
-    );
+    const { reader } = this.#database;
+    const list = ["ListOrganizations", principal.superuser ? "" : principal.id, state ?? "", query];
+    return await toPageById(list, page, (range) => {
+      const filter = { state, query, ...range };
+      return principal.superuser
+        ? store.findOrganizations(reader, filter)
+        : store.findOrganizationsOf(reader, principal.id, filter);
+    });
   }
 
   /**

@@ -2,7 +2,15 @@ import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
 import { jsonColumn, jsonObject } from "../db/json-column.ts";
 import type { OrganizationRow } from "../db/schema.ts";
+import {
+  filterRows,
+  fromPrefix,
+  type Searchable,
+  searchByPrefix,
+  updateSearch,
+} from "../db/search-prefixes.ts";
 import { isUuid } from "../lib/ids.ts";
+import type { IdRange } from "../lib/page-token.ts";
 import type { Role } from "../principals/principal.ts";
 import { defaultOrganizationName, type Organization } from "./organization.ts";
 
@@ -20,6 +28,15 @@ export function toOrganization(row: Omit<OrganizationRow, "created_by">): Organi
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),
   };
+}
+
+/** What an organization is found by. */
+function textsOf({ name, title }: Organization): readonly string[] {
+  return [name, title];
+}
+
+function toSearchable(organization: Organization): Searchable {
+  return { id: organization.id, state: organization.state, texts: textsOf(organization) };
 }
 
 function toRow(organization: Organization): Omit<OrganizationRow, "created_by"> {
@@ -47,29 +64,61 @@ export async function findOrganization(reader: Reader, idOrName: string): Promis
   return row && toOrganization(row);
 }
 
-/**
- * Organizations after an id, oldest first.
- *
- * @param userId only those that this user is a member of.
- */
+/** Which organizations are listed. */
+interface FindOrganizations extends IdRange {
+  readonly state?: Organization["state"] | undefined;
+  /** Beginning of a name or title, in any case; empty for all. */
+  readonly query: string;
+}
+
+/** All organizations after another in the list, newest first. */
 export async function findOrganizations(
   reader: Reader,
-  filter: {
-    readonly userId?: string;
-    readonly state?: Organization["state"];
-    readonly afterId: string;
-    readonly limit: number;
-  },
-): Promise<Organization[]> {
-  const { userId, state, afterId, limit } = filter;
-  let query = reader.selectFrom("organizations").selectAll().where("id", ">", afterId);
-  if (userId !== undefined) {
-    query = query.where("id", "in", (members) =>
-      members.selectFrom("memberships").select("org_id").where("user_id", "=", userId),
-    );
+  filter: FindOrganizations,
+): Promise<readonly Organization[]> {
+  const { state, query, afterId, limit } = filter;
+  if (query !== "") {
+    const find = (prefix: string, range: IdRange) => findByPrefix(reader, state, prefix, range);
+    return await searchByPrefix(filter, filter, find, textsOf);
   }
-  if (state !== undefined) query = query.where("state", "=", state);
-  return (await query.orderBy("id").limit(limit).execute()).map(toOrganization);
+  let found = reader.selectFrom("organizations").selectAll();
+  if (afterId !== "") found = found.where("id", "<", afterId);
+  if (state !== undefined) found = found.where("state", "=", state);
+  return (await found.orderBy("id", "desc").limit(limit).execute()).map(toOrganization);
+}
+
+async function findByPrefix(
+  reader: Reader,
+  state: Organization["state"] | undefined,
+  prefix: string,
+  range: IdRange,
+): Promise<Organization[]> {
+  const rows = await fromPrefix(reader, { kind: "organization", state, prefix }, range)
+    .innerJoin("organizations", "organizations.id", "found.id")
+    .selectAll("organizations")
+    .execute();
+  return rows.map(toOrganization);
+}
+
+/** Those that a user is a member of, after another in the list, oldest first. */
+export async function findOrganizationsOf(
+  reader: Reader,
+  userId: string,
+  filter: FindOrganizations,
+): Promise<readonly Organization[]> {
+  const { state, query } = filter;
+  async function find({ afterId, limit }: IdRange): Promise<Organization[]> {
+    const own = reader
+      .selectFrom("organizations")
+      .selectAll()
+      .where("id", ">", afterId)
+      .where("id", "in", (members) =>
+        members.selectFrom("memberships").select("org_id").where("user_id", "=", userId),
+      );
+    const ofState = state === undefined ? own : own.where("state", "=", state);
+    return (await ofState.orderBy("id").limit(limit).execute()).map(toOrganization);
+  }
+  return query === "" ? await find(filter) : await filterRows(filter, filter, find, textsOf);
 }
 
 /**
@@ -83,6 +132,7 @@ export async function insertOrganization(tx: Tx, organization: Organization, cre
     .insertInto("organizations")
     .values({ ...toRow(organization), created_by: createdBy })
     .execute();
+  await updateSearch(tx, "organization", undefined, toSearchable(organization));
 }
 
 /**
@@ -100,11 +150,14 @@ export async function findTenant(reader: Reader, orgId: string): Promise<string>
 
 /** Stores a new organization; one of the same name is left as it is. */
 export async function insertOrganizationIfAbsent(tx: Tx, organization: Organization): Promise<void> {
-  await tx
+  const { numInsertedOrUpdatedRows = 0n } = await tx
     .insertInto("organizations")
     .values(toRow(organization))
     .onConflict((conflict) => conflict.column("name").doNothing())
-    .execute();
+    .executeTakeFirstOrThrow();
+  if (numInsertedOrUpdatedRows > 0n) {
+    await updateSearch(tx, "organization", undefined, toSearchable(organization));
+  }
 }
 
 /** Sets the state and answers the organization as it is now; undefined when it is gone. */
@@ -120,7 +173,12 @@ export async function updateOrganizationState(
     .where("id", "=", id)
     .returningAll()
     .executeTakeFirst();
-  return row && toOrganization(row);
+  if (row === undefined) return undefined;
+  const organization = toOrganization(row);
+  const other = state === "enabled" ? "disabled" : "enabled";
+  const before = toSearchable({ ...organization, state: other });
+  await updateSearch(tx, "organization", before, toSearchable(organization));
+  return organization;
 }
 
 /**
@@ -135,8 +193,9 @@ export async function deleteOrganization(tx: Tx, id: string, now: Date): Promise
   await tx.deleteFrom("service_user_usage").where("service_user_id", "in", machines).execute();
   await tx.deleteFrom("service_users").where("org_id", "=", id).execute();
   await deleteFrontdoors(tx, id, now);
-  const result = await tx.deleteFrom("organizations").where("id", "=", id).executeTakeFirst();
-  return result.numDeletedRows > 0n;
+  const row = await tx.deleteFrom("organizations").where("id", "=", id).returningAll().executeTakeFirst();
+  if (row !== undefined) await updateSearch(tx, "organization", toSearchable(toOrganization(row)), undefined);
+  return row !== undefined;
 }
 
 /**

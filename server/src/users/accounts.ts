@@ -13,21 +13,20 @@
  * - An account whose address was never proven may have been made by somebody
  *   else. Whoever proves the mailbox from outside of its sessions takes it over
  *   (`take-over.ts`); from inside, they have shown to be who opened it, and it
- *   stays as it is.
+ *   stays as it is. So it does where a superuser gave the address: nobody else
+ *   chose it.
  */
-import { randomBytes } from "node:crypto";
 import type { AuditEvent } from "../audit/audit.ts";
 import type { Change } from "../changes/topics.ts";
 import type { SignupConfig } from "../config/config.ts";
 import type { Reader, Tx } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";
-import { newId } from "../lib/ids.ts";
 import { findInvitingPowers } from "../organizations/invitation-store.ts";
 import { toEmailDomain } from "./email.ts";
 import * as identities from "./identity-store.ts";
 import * as store from "./store.ts";
 import { type TakeOver, type TakeOverParts, takeOver } from "./take-over.ts";
-import type { User } from "./user.ts";
+import { toNewUser, type User } from "./user.ts";
 
 /** What an identity provider says of someone. */
 export interface ProvenIdentity {
@@ -148,7 +147,7 @@ export class Accounts {
   ): Promise<readonly string[]> {
     const local = await store.findUserByEmail(reader, email);
     if (local === undefined || local.emailProven || local.state === "disabled") return [];
-    if (local.id === insideOf) return [];
+    if (local.isEmailGiven || local.id === insideOf) return [];
     const linked = await identities.findIdentities(reader, local.id);
     const strategies = new Set(linked.map(({ strategy }) => strategy));
     if (await this.#options.hasPasskey(reader, local.id)) strategies.add("passkey");
@@ -206,19 +205,7 @@ export class Accounts {
     emailProven: boolean,
     { title = "", avatar = "" }: { readonly title?: string; readonly avatar?: string } = {},
   ): Promise<Admission> {
-    const now = this.#options.clock.now();
-    const user: User = {
-      id: newId(now),
-      name: toName(email),
-      title,
-      email,
-      emailProven,
-      metadata: {},
-      avatar,
-      state: "enabled",
-      createdAt: now,
-      updatedAt: now,
-    };
+    const user = { ...toNewUser(email, this.#options.clock.now()), title, avatar, emailProven };
     await store.insertUser(tx, user);
     return { user, events: [{ action: "user.create", target: user.id }], changes: [] };
   }
@@ -229,7 +216,8 @@ export class Accounts {
     if (user === undefined) throw new DomainError("USER_NOT_FOUND");
     requireEnabled(user);
     if (user.emailProven) return { user, events: [], changes: [] };
-    return insideOf === user.id ? await this.#keep(tx, user) : await takeOver(tx, user, this.#options);
+    const isTheirs = user.isEmailGiven || insideOf === user.id;
+    return isTheirs ? await this.#keep(tx, user) : await takeOver(tx, user, this.#options);
   }
 
   /** Notes that an address is proven of an account that stays as it is. */
@@ -260,13 +248,4 @@ export class Accounts {
 function requireEnabled({ id, state }: User): void {
   if (state === "enabled") return;
   throw new DomainError("PRINCIPAL_DISABLED", { detail: "user is disabled", owner: { type: "user", id } });
-}
-
-/** A unique handle that looks like the address: its local part, and something random behind it. */
-function toName(email: string): string {
-  const local = email
-    .slice(0, email.lastIndexOf("@"))
-    .replace(/[^a-z0-9]+/g, "-")
-    .replace(/^-+|-+$/g, "");
-  return `${local.slice(0, 40) || "user"}-${randomBytes(5).toString("hex")}`;
 }

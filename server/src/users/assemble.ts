@@ -12,7 +12,7 @@ import { Accounts, type AccountsOptions } from "./accounts.ts";
 import { createUserHandler, toUserMessage } from "./handler.ts";
 import { createIdentityMethods } from "./identity-handler.ts";
 import { IdentityService, type IdentityServiceOptions } from "./identity-service.ts";
-import { UserService } from "./service.ts";
+import { UserService, type UserServiceOptions } from "./service.ts";
 import { findUser } from "./store.ts";
 
 /** Bound of the cache: entries, not bytes. */
@@ -25,6 +25,7 @@ export interface UserParts extends AccountsOptions {
   readonly audit: AuditTrail;
   /** Tells an owner of an identity that was parted from the account. Best effort: must not throw. */
   readonly onUnlink: IdentityServiceOptions["notify"];
+  readonly onEmailChange: UserServiceOptions["onEmailChange"];
 }
 
 /** What others ask of people. */

@@ -1,12 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { type User as UserMessage, UserSchema } from "@vestibule/proto/vestibule/v1/user_pb";
+import {
+  type User as UserMessage,
+  type UserRequestBody,
+  UserSchema,
+} from "@vestibule/proto/vestibule/v1/user_pb";
 import type { UserService as UserServiceSchema } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import { defaultPageSize } from "../lib/page-token.ts";
 import { toOptionalStruct } from "../lib/proto.ts";
 import { requireCaller } from "../principals/context.ts";
-import type { UserService } from "./service.ts";
+import type { UserPatch, UserService } from "./service.ts";
 import type { User } from "./user.ts";
 
 /** A user as answered. */
@@ -26,27 +30,52 @@ export function toUserMessage(user: User): UserMessage {
   });
 }
 
+/** A user as answered to superusers. */
+function toFullMessage(user: User): UserMessage {
+  return Object.assign(toUserMessage(user), { disabledReason: user.disabledReason ?? "" });
+}
+
+/** What a body says; what it leaves out stays as it is. */
+function toPatch(body: UserRequestBody | undefined): UserPatch {
+  const { name, email, title, avatar, metadata } = body ?? {};
+  return {
+    ...(name && { name: name.toLowerCase() }),
+    ...(email !== undefined && { email }),
+    ...(title !== undefined && { title }),
+    ...(avatar !== undefined && { avatar }),
+    ...(metadata !== undefined && { metadata }),
+  };
+}
+
 /** The methods of `vestibule.v1.UserService` over the rules of this room; those about sessions are not here. */
 export function createUserHandler(service: UserService) {
   return {
+    async createUser({ body }, context) {
+      return { user: toFullMessage(await service.create(requireCaller(context), toPatch(body))) };
+    },
+    async updateUser({ id, body }, context) {
+      return { user: toFullMessage(await service.update(requireCaller(context), id, toPatch(body))) };
+    },
     async listUsers(request, context) {
       const filter = {
         ...(request.email !== "" && { email: request.email }),
         ...(request.state !== "" && { state: request.state as User["state"] }),
+        query: request.query.trim(),
       };
       const page = { size: request.pageSize || defaultPageSize, token: request.pageToken };
       const { items, nextPageToken } = await service.list(requireCaller(context), filter, page);
-      return { users: items.map(toUserMessage), nextPageToken };
+      return { users: items.map(toFullMessage), nextPageToken };
     },
     async getUser({ id }, context) {
-      return { user: toUserMessage(await service.get(requireCaller(context), id)) };
+      return { user: toFullMessage(await service.get(requireCaller(context), id)) };
     },
     async enableUser({ id }, context) {
-      return { user: toUserMessage(await service.setState(requireCaller(context), id, "enabled")) };
+      return { user: toFullMessage(await service.setState(requireCaller(context), id, "enabled")) };
     },
-    async disableUser({ id, allowOwnerless }, context) {
-      const user = await service.setState(requireCaller(context), id, "disabled", allowOwnerless);
-      return { user: toUserMessage(user) };
+    async disableUser({ id, allowOwnerless, reason }, context) {
+      const options = { allowsOwnerless: allowOwnerless, reason };
+      const user = await service.setState(requireCaller(context), id, "disabled", options);
+      return { user: toFullMessage(user) };
     },
     async deleteUser({ id }, context) {
       await service.delete(requireCaller(context), id);

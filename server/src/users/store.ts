@@ -1,14 +1,23 @@
 import { randomBytes } from "node:crypto";
+import type { Selectable } from "kysely";
 import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
 import { jsonColumn, jsonObject } from "../db/json-column.ts";
 import { prepared } from "../db/prepared.ts";
 import type { UserRow } from "../db/schema.ts";
+import {
+  beginsWith,
+  fromPrefix,
+  type Searchable,
+  searchByPrefix,
+  updateSearch,
+} from "../db/search-prefixes.ts";
+import type { IdRange } from "../lib/page-token.ts";
 import type { User } from "./user.ts";
 
 const metadataColumn = jsonColumn("users.metadata", jsonObject);
 
-function toUser(row: UserRow): User {
+function toUser(row: Selectable<UserRow>): User {
   return {
     id: row.id,
     name: row.name,
@@ -18,9 +27,36 @@ function toUser(row: UserRow): User {
     metadata: metadataColumn.decode(row.metadata),
     avatar: row.avatar,
     state: row.state,
+    ...(row.disabled_reason !== "" && { disabledReason: row.disabled_reason }),
+    ...(row.email_given === 1 && { isEmailGiven: true }),
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),
   };
+}
+
+/** What a user is found by. */
+function textsOf({ email, name, title }: User): readonly string[] {
+  return [email, name, title];
+}
+
+function toSearchable(user: User): Searchable {
+  return { id: user.id, state: user.state, texts: textsOf(user) };
+}
+
+/** Columns that change after a user has been made. */
+function toColumns(user: User) {
+  return {
+    name: user.name,
+    title: user.title,
+    email: user.email,
+    email_proven: user.emailProven ? 1 : 0,
+    email_given: user.isEmailGiven ? 1 : 0,
+    metadata: metadataColumn.encode(user.metadata),
+    avatar: user.avatar,
+    state: user.state,
+    disabled_reason: user.disabledReason ?? "",
+    updated_at: user.updatedAt.getTime(),
+  } as const;
 }
 
 /** Stores a new user, with a passkey handle of its own. @throws a unique violation when the address or name is taken. */
@@ -29,18 +65,18 @@ export async function insertUser(tx: Tx, user: User): Promise<void> {
     .insertInto("users")
     .values({
       id: user.id,
-      name: user.name,
-      title: user.title,
-      email: user.email,
-      email_proven: user.emailProven ? 1 : 0,
       passkey_handle: randomBytes(32).toString("base64url"),
-      metadata: metadataColumn.encode(user.metadata),
-      avatar: user.avatar,
-      state: user.state,
+      ...toColumns(user),
       created_at: user.createdAt.getTime(),
-      updated_at: user.updatedAt.getTime(),
     })
     .execute();
+  await updateSearch(tx, "user", undefined, toSearchable(user));
+}
+
+/** Stores what has changed of a locked user. @throws a unique violation when the address or name is taken. */
+export async function updateUser(tx: Tx, before: User, after: User): Promise<void> {
+  await tx.updateTable("users").set(toColumns(after)).where("id", "=", after.id).execute();
+  await updateSearch(tx, "user", toSearchable(before), toSearchable(after));
 }
 
 const selectById = prepared((database, { id }: { id: string }) =>
@@ -68,7 +104,7 @@ export async function lockUser(tx: Tx, id: string): Promise<User | undefined> {
 export async function markEmailProven(tx: Tx, id: string, now: Date): Promise<void> {
   await tx
     .updateTable("users")
-    .set({ email_proven: 1, updated_at: now.getTime() })
+    .set({ email_proven: 1, email_given: 0, updated_at: now.getTime() })
     .where("id", "=", id)
     .execute();
 }
@@ -79,36 +115,70 @@ export async function findUserByEmail(reader: Reader, email: string): Promise<Us
   return row && toUser(row);
 }
 
-/** Users after an id, oldest first. */
-export async function findUsers(
-  reader: Reader,
-  filter: {
-    readonly email?: string;
-    readonly state?: User["state"];
-    readonly afterId: string;
-    readonly limit: number;
-  },
-): Promise<User[]> {
-  let query = reader.selectFrom("users").selectAll().where("id", ">", filter.afterId);
-  if (filter.email !== undefined) query = query.where("email", "=", filter.email);
-  if (filter.state !== undefined) query = query.where("state", "=", filter.state);
-  return (await query.orderBy("id").limit(filter.limit).execute()).map(toUser);
+/** A user by handle. */
+export async function findUserByName(reader: Reader, name: string): Promise<User | undefined> {
+  const row = await reader.selectFrom("users").selectAll().where("name", "=", name).executeTakeFirst();
+  return row && toUser(row);
 }
 
-/** Sets the state and answers the user as it is now; undefined when there is none. */
+/** Which users are listed. */
+export interface FindUsers extends IdRange {
+  readonly email?: string | undefined;
+  readonly state?: User["state"] | undefined;
+  /** Beginning of an address, name or title, in any case; empty for all. */
+  readonly query: string;
+}
+
+/** Users after another in the list, newest first. */
+export async function findUsers(reader: Reader, filter: FindUsers): Promise<readonly User[]> {
+  const { email, state, query } = filter;
+  if (email !== undefined) {
+    const user = await findUserByEmail(reader, email);
+    const isListed = user !== undefined && (state ?? user.state) === user.state;
+    return isListed && beginsWith(textsOf(user), query) ? [user] : [];
+  }
+  if (query !== "") {
+    const find = (prefix: string, range: IdRange) => findByPrefix(reader, state, prefix, range);
+    return await searchByPrefix(filter, filter, find, textsOf);
+  }
+  let found = reader.selectFrom("users").selectAll();
+  if (filter.afterId !== "") found = found.where("id", "<", filter.afterId);
+  if (state !== undefined) found = found.where("state", "=", state);
+  return (await found.orderBy("id", "desc").limit(filter.limit).execute()).map(toUser);
+}
+
+async function findByPrefix(
+  reader: Reader,
+  state: User["state"] | undefined,
+  prefix: string,
+  range: IdRange,
+): Promise<User[]> {
+  const rows = await fromPrefix(reader, { kind: "user", state, prefix }, range)
+    .innerJoin("users", "users.id", "found.id")
+    .selectAll("users")
+    .execute();
+  return rows.map(toUser);
+}
+
+/** Sets the state, with the reason to be disabled, and answers the user as it is now; undefined when there is none. */
 export async function updateUserState(
   tx: Tx,
   id: string,
   state: User["state"],
   now: Date,
+  disabledReason = "",
 ): Promise<User | undefined> {
   const row = await tx
     .updateTable("users")
-    .set({ state, updated_at: now.getTime() })
+    .set({ state, disabled_reason: disabledReason, updated_at: now.getTime() })
     .where("id", "=", id)
     .returningAll()
     .executeTakeFirst();
-  return row && toUser(row);
+  if (row === undefined) return undefined;
+  const user = toUser(row);
+  const other = state === "enabled" ? "disabled" : "enabled";
+  await updateSearch(tx, "user", toSearchable({ ...user, state: other }), toSearchable(user));
+  return user;
 }
 
 /** Removes a user with their memberships and the invitations of their address; false when there is none. */
@@ -126,6 +196,7 @@ export async function deleteUser(tx: Tx, id: string): Promise<boolean> {
     .where("principal_type", "=", "user")
     .where("principal_id", "=", id)
     .execute();
-  const result = await tx.deleteFrom("users").where("id", "=", id).executeTakeFirst();
-  return result.numDeletedRows > 0n;
+  const row = await tx.deleteFrom("users").where("id", "=", id).returningAll().executeTakeFirst();
+  if (row !== undefined) await updateSearch(tx, "user", toSearchable(toUser(row)), undefined);
+  return row !== undefined;
 }

@@ -38,7 +38,7 @@ export declare const ListOrganizationsByCurrentUserRequestSchema: GenMessage<Lis
  */
 export declare type ListOrganizationsByCurrentUserResponse = Message<"vestibule.v1.ListOrganizationsByCurrentUserResponse"> & {
   /**
-   * Oldest first; the first thousand.
+   * The first thousand.
    *
    * @generated from field: repeated vestibule.v1.Organization organizations = 1;
    */
@@ -103,7 +103,8 @@ export declare const ListCurrentUserGroupsResponseSchema: GenMessage<ListCurrent
  */
 export declare const FrontierService: GenService<{
   /**
-   * Lists the organizations the caller has a role in, oldest first.
+   * Lists the organizations the caller has a role in, oldest first; for a
+   * superuser all, newest first.
    *
    * @generated from rpc vestibule.v1.FrontierService.ListOrganizationsByCurrentUser
    */

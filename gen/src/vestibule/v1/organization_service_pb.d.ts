@@ -110,6 +110,21 @@ export declare type ListOrganizationsRequest = Message<"vestibule.v1.ListOrganiz
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
+
+  /**
+   * Only organizations whose name or title begins with it, in any case; empty
+   * for all.
+   *
+   * @generated from field: string query = 3;
+   */
+  query: string;
+
+  /**
+   * `enabled` or `disabled`, or empty for both.
+   *
+   * @generated from field: string state = 4;
+   */
+  state: string;
 };
 
 /**
@@ -125,7 +140,7 @@ export declare const ListOrganizationsRequestSchema: GenMessage<ListOrganization
  */
 export declare type ListOrganizationsResponse = Message<"vestibule.v1.ListOrganizationsResponse"> & {
   /**
-   * Oldest first.
+   * Oldest first; for a superuser newest first.
    *
    * @generated from field: repeated vestibule.v1.Organization organizations = 1;
    */
@@ -1153,7 +1168,10 @@ export declare const OrganizationService: GenService<{
   },
   /**
    * Lists the organizations the caller has a role in, oldest first; for a
-   * superuser all of them.
+   * superuser all of them, newest first. `query` narrows it down to those whose
+   * name or title begins with it. For a superuser that takes no longer among
+   * many, however many match; but a query of more than 12 characters is looked
+   * for among all that share its first 12.
    *
    * @generated from rpc vestibule.v1.OrganizationService.ListOrganizations
    */

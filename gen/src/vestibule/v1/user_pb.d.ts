@@ -89,6 +89,13 @@ export declare type User = Message<"vestibule.v1.User"> & {
    * @generated from field: bool email_verified = 100;
    */
   emailVerified: boolean;
+
+  /**
+   * Why they were disabled, as DisableUser was told it; shown to superusers.
+   *
+   * @generated from field: string disabled_reason = 101;
+   */
+  disabledReason: string;
 };
 
 /**
@@ -96,4 +103,56 @@ export declare type User = Message<"vestibule.v1.User"> & {
  * Use `create(UserSchema)` to create a new message.
  */
 export declare const UserSchema: GenMessage<User>;
+
+/**
+ * The writable part of a user. In an update an absent field stays as it is.
+ *
+ * @generated from message vestibule.v1.UserRequestBody
+ */
+export declare type UserRequestBody = Message<"vestibule.v1.UserRequestBody"> & {
+  /**
+   * Unique handle: 4 to 65 letters, digits, `-` and `_`, the first a letter or
+   * digit; kept in lower case. Empty for one made from the address, or in an
+   * update for no change.
+   *
+   * @generated from field: optional string name = 1;
+   */
+  name?: string | undefined;
+
+  /**
+   * Address, kept in lower case. A creation needs one.
+   *
+   * @generated from field: optional string email = 2;
+   */
+  email?: string | undefined;
+
+  /**
+   * Free-form, kept as given; at most 16 KiB as JSON and 20 levels deep. A value
+   * replaces all of it.
+   *
+   * @generated from field: google.protobuf.Struct metadata = 3;
+   */
+  metadata?: JsonObject | undefined;
+
+  /**
+   * Name to show, at most 200 characters, none of them a control character or
+   * one that turns the direction of writing.
+   *
+   * @generated from field: optional string title = 4;
+   */
+  title?: string | undefined;
+
+  /**
+   * URL of a picture, `https` only.
+   *
+   * @generated from field: optional string avatar = 5;
+   */
+  avatar?: string | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.UserRequestBody.
+ * Use `create(UserRequestBodySchema)` to create a new message.
+ */
+export declare const UserRequestBodySchema: GenMessage<UserRequestBody>;
 

@@ -3,13 +3,14 @@
 /* eslint-disable */
 
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file vestibule/v1/user.proto.
  */
 export const file_vestibule_v1_user = /*@__PURE__*/
-  fileDesc("Chd2ZXN0aWJ1bGUvdjEvdXNlci5wcm90bxIMdmVzdGlidWxlLnYxIoACCgRVc2VyEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFdGl0bGUYAyABKAkSDQoFZW1haWwYBCABKAkSKQoIbWV0YWRhdGEYBSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ei4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXN0YXRlGAggASgJEg4KBmF2YXRhchgJIAEoCRIWCg5lbWFpbF92ZXJpZmllZBhkIAEoCGIGcHJvdG8z", [file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("Chd2ZXN0aWJ1bGUvdjEvdXNlci5wcm90bxIMdmVzdGlidWxlLnYxIpkCCgRVc2VyEgoKAmlkGAEgASgJEgwKBG5hbWUYAiABKAkSDQoFdGl0bGUYAyABKAkSDQoFZW1haWwYBCABKAkSKQoIbWV0YWRhdGEYBSABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Ei4KCmNyZWF0ZWRfYXQYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCnVwZGF0ZWRfYXQYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBXN0YXRlGAggASgJEg4KBmF2YXRhchgJIAEoCRIWCg5lbWFpbF92ZXJpZmllZBhkIAEoCBIXCg9kaXNhYmxlZF9yZWFzb24YZSABKAki+gIKD1VzZXJSZXF1ZXN0Qm9keRI9CgRuYW1lGAEgASgJQiq6SCdyJTIjXihbYS16QS1aMC05XVthLXpBLVowLTlfLV17Myw2NH0pPyRIAIgBARJICgVlbWFpbBgCIAEoCUI0ukgxugEuCgp1c2VyLmVtYWlsEg1JbnZhbGlkIGVtYWlsGhFzaXplKHRoaXMpIDw9IDMyMEgBiAEBEikKCG1ldGFkYXRhGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBJXCgV0aXRsZRgEIAEoCUJDukhAcj4YyAEyOV5bXlx4MDAtXHgxZlx4N2YtXHg5ZuKAjuKAj+KAquKAq+KArOKAreKAruKBpuKBp+KBqOKBqV0qJEgCiAEBEjIKBmF2YXRhchgFIAEoCUIdukgachgYgBAyE14oaHR0cHM6Ly9bXlxzXSopPyRIA4gBAUIHCgVfbmFtZUIICgZfZW1haWxCCAoGX3RpdGxlQgkKB19hdmF0YXJiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Describes the message vestibule.v1.User.
@@ -17,4 +18,11 @@ export const file_vestibule_v1_user = /*@__PURE__*/
  */
 export const UserSchema = /*@__PURE__*/
   messageDesc(file_vestibule_v1_user, 0);
+
+/**
+ * Describes the message vestibule.v1.UserRequestBody.
+ * Use `create(UserRequestBodySchema)` to create a new message.
+ */
+export const UserRequestBodySchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_user, 1);
 

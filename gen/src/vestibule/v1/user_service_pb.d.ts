@@ -4,13 +4,100 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
-import type { User } from "./user_pb.js";
+import type { User, UserRequestBody } from "./user_pb.js";
 import type { Session } from "./session_pb.js";
 
 /**
  * Describes the file vestibule/v1/user_service.proto.
  */
 export declare const file_vestibule_v1_user_service: GenFile;
+
+/**
+ * Request of CreateUser.
+ *
+ * @generated from message vestibule.v1.CreateUserRequest
+ */
+export declare type CreateUserRequest = Message<"vestibule.v1.CreateUserRequest"> & {
+  /**
+   * What to create.
+   *
+   * @generated from field: vestibule.v1.UserRequestBody body = 1;
+   */
+  body?: UserRequestBody | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.CreateUserRequest.
+ * Use `create(CreateUserRequestSchema)` to create a new message.
+ */
+export declare const CreateUserRequestSchema: GenMessage<CreateUserRequest>;
+
+/**
+ * Answer of CreateUser.
+ *
+ * @generated from message vestibule.v1.CreateUserResponse
+ */
+export declare type CreateUserResponse = Message<"vestibule.v1.CreateUserResponse"> & {
+  /**
+   * As created.
+   *
+   * @generated from field: vestibule.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.CreateUserResponse.
+ * Use `create(CreateUserResponseSchema)` to create a new message.
+ */
+export declare const CreateUserResponseSchema: GenMessage<CreateUserResponse>;
+
+/**
+ * Request of UpdateUser.
+ *
+ * @generated from message vestibule.v1.UpdateUserRequest
+ */
+export declare type UpdateUserRequest = Message<"vestibule.v1.UpdateUserRequest"> & {
+  /**
+   * The user's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What to change.
+   *
+   * @generated from field: vestibule.v1.UserRequestBody body = 2;
+   */
+  body?: UserRequestBody | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.UpdateUserRequest.
+ * Use `create(UpdateUserRequestSchema)` to create a new message.
+ */
+export declare const UpdateUserRequestSchema: GenMessage<UpdateUserRequest>;
+
+/**
+ * Answer of UpdateUser.
+ *
+ * @generated from message vestibule.v1.UpdateUserResponse
+ */
+export declare type UpdateUserResponse = Message<"vestibule.v1.UpdateUserResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: vestibule.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.UpdateUserResponse.
+ * Use `create(UpdateUserResponseSchema)` to create a new message.
+ */
+export declare const UpdateUserResponseSchema: GenMessage<UpdateUserResponse>;
 
 /**
  * Request of ListUsers.
@@ -45,6 +132,14 @@ export declare type ListUsersRequest = Message<"vestibule.v1.ListUsersRequest"> 
    * @generated from field: string state = 4;
    */
   state: string;
+
+  /**
+   * Only users whose address, name or title begins with it, in any case; empty
+   * for all.
+   *
+   * @generated from field: string query = 5;
+   */
+  query: string;
 };
 
 /**
@@ -60,7 +155,7 @@ export declare const ListUsersRequestSchema: GenMessage<ListUsersRequest>;
  */
 export declare type ListUsersResponse = Message<"vestibule.v1.ListUsersResponse"> & {
   /**
-   * Oldest first.
+   * Newest first.
    *
    * @generated from field: repeated vestibule.v1.User users = 1;
    */
@@ -221,6 +316,14 @@ export declare type DisableUserRequest = Message<"vestibule.v1.DisableUserReques
    * @generated from field: bool allow_ownerless = 100;
    */
   allowOwnerless: boolean;
+
+  /**
+   * Why, for superusers to read: at most 500 characters, none of them a control
+   * character.
+   *
+   * @generated from field: string reason = 101;
+   */
+  reason: string;
 };
 
 /**
@@ -401,12 +504,50 @@ export declare const RevokeAllUserSessionsResponseSchema: GenMessage<RevokeAllUs
  * People, for those who run the platform.
  *
  * Every method needs a superuser's credential; others get `permission_denied`.
+ * What is done to somebody's account is in the audit trail, with who did it.
  *
  * @generated from service vestibule.v1.UserService
  */
 export declare const UserService: GenService<{
   /**
-   * Lists users, oldest first.
+   * Creates a user, enabled, whose address nobody has proven.
+   *
+   * They are not told. Whoever proves the address by a mailed code is in, with
+   * all that was given to the account before; whether sign-up is open makes no
+   * difference to them.
+   *
+   * Errors: `invalid_argument` "Invalid email"; `already_exists` when the address
+   * or name is another user's.
+   *
+   * @generated from rpc vestibule.v1.UserService.CreateUser
+   */
+  createUser: {
+    methodKind: "unary";
+    input: typeof CreateUserRequestSchema;
+    output: typeof CreateUserResponseSchema;
+  },
+  /**
+   * Changes a user. Absent fields stay as they are.
+   *
+   * Another address counts as not proven until its mailbox is; all sessions of
+   * the user end with it, in the same transaction, and both addresses are told
+   * by mail. Nobody chose it but a superuser: whoever proves it is in, and keeps
+   * the account as it is, passkeys, identities and memberships included.
+   *
+   * Errors: `not_found` "user doesn't exist"; otherwise as CreateUser.
+   *
+   * @generated from rpc vestibule.v1.UserService.UpdateUser
+   */
+  updateUser: {
+    methodKind: "unary";
+    input: typeof UpdateUserRequestSchema;
+    output: typeof UpdateUserResponseSchema;
+  },
+  /**
+   * Lists users, newest first: all, or those whose address, name or title
+   * begins with `query`. It takes no longer among many, however many match; but
+   * a query of more than 12 characters is looked for among all who share its
+   * first 12.
    *
    * @generated from rpc vestibule.v1.UserService.ListUsers
    */
@@ -416,7 +557,7 @@ export declare const UserService: GenService<{
     output: typeof ListUsersResponseSchema;
   },
   /**
-   * Reads one user. Errors: `not_found`.
+   * Reads one user. Errors: `not_found` "user doesn't exist".
    *
    * @generated from rpc vestibule.v1.UserService.GetUser
    */
@@ -461,7 +602,8 @@ export declare const UserService: GenService<{
    * Shuts a user out; a disabled one stays as they are.
    *
    * Everything they hold is answered with `permission_denied` from then on
-   * here, and within a second by every other process.
+   * here, and within a second by every other process. The `reason` stays with
+   * the user until they are enabled, and in the audit trail.
    *
    * Errors: `failed_precondition` LAST_OWNER when organizations would be left
    * without an owner, person or machine, that is enabled: its text names them,

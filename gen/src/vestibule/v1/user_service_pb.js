@@ -12,138 +12,167 @@ import { file_vestibule_v1_user } from "./user_pb.js";
  * Describes the file vestibule/v1/user_service.proto.
  */
 export const file_vestibule_v1_user_service = /*@__PURE__*/
-  fileDesc("Ch92ZXN0aWJ1bGUvdjEvdXNlcl9zZXJ2aWNlLnByb3RvEgx2ZXN0aWJ1bGUudjEikwEKEExpc3RVc2Vyc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjIASgAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGPQDEhcKBWVtYWlsGAMgASgJQgi6SAVyAxjAAhIpCgVzdGF0ZRgEIAEoCUIaukgXchVSAFIHZW5hYmxlZFIIZGlzYWJsZWQiTwoRTGlzdFVzZXJzUmVzcG9uc2USIQoFdXNlcnMYASADKAsyEi52ZXN0aWJ1bGUudjEuVXNlchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiJgoOR2V0VXNlclJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBIjMKD0dldFVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIudmVzdGlidWxlLnYxLlVzZXIicgoRSW52aXRlVXNlclJlcXVlc3QSSgoFZW1haWwYASABKAlCO7pIOLoBNQoRaW52aXRlX3VzZXIuZW1haWwSDUludmFsaWQgZW1haWwaEXNpemUodGhpcykgPD0gMzIwEhEKCXNlbmRfbWFpbBgCIAEoCCIUChJJbnZpdGVVc2VyUmVzcG9uc2UiKQoRRW5hYmxlVXNlclJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBIjYKEkVuYWJsZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIudmVzdGlidWxlLnYxLlVzZXIiQwoSRGlzYWJsZVVzZXJSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARIXCg9hbGxvd19vd25lcmxlc3MYZCABKAgiNwoTRGlzYWJsZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIudmVzdGlidWxlLnYxLlVzZXIiKQoRRGVsZXRlVXNlclJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSLGAQoXTGlzdFVzZXJTZXNzaW9uc1JlcXVlc3QSqgEKB3VzZXJfaWQYASABKAlCmAG6SJQBugGQAQoabGlzdF91c2VyX3Nlc3Npb25zLnVzZXJfaWQSLGludmFsaWQgdXNlcl9pZCBmb3JtYXQ6IG11c3QgYmUgYSB2YWxpZCBVVUlEGkR0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKSJDChhMaXN0VXNlclNlc3Npb25zUmVzcG9uc2USJwoIc2Vzc2lvbnMYASADKAsyFS52ZXN0aWJ1bGUudjEuU2Vzc2lvbiLXAQoYUmV2b2tlVXNlclNlc3Npb25SZXF1ZXN0ErQBCgpzZXNzaW9uX2lkGAIgASgJQp8BukibAboBlwEKHnJldm9rZV91c2VyX3Nlc3Npb24uc2Vzc2lvbl9pZBIvaW52YWxpZCBzZXNzaW9uX2lkIGZvcm1hdDogbXVzdCBiZSBhIHZhbGlkIFVVSUQaRHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpSgQIARACIhsKGVJldm9rZVVzZXJTZXNzaW9uUmVzcG9uc2Ui0QEKHFJldm9rZUFsbFVzZXJTZXNzaW9uc1JlcXVlc3QSsAEKB3VzZXJfaWQYASABKAlCngG6SJoBugGWAQogcmV2b2tlX2FsbF91c2VyX3Nlc3Npb25zLnVzZXJfaWQSLGludmFsaWQgdXNlcl9pZCBmb3JtYXQ6IG11c3QgYmUgYSB2YWxpZCBVVUlEGkR0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKSIwCh1SZXZva2VBbGxVc2VyU2Vzc2lvbnNSZXNwb25zZRIPCgdyZXZva2VkGAEgASgFMtIGCgtVc2VyU2VydmljZRJRCglMaXN0VXNlcnMSHi52ZXN0aWJ1bGUudjEuTGlzdFVzZXJzUmVxdWVzdBofLnZlc3RpYnVsZS52MS5MaXN0VXNlcnNSZXNwb25zZSIDkAIBEksKB0dldFVzZXISHC52ZXN0aWJ1bGUudjEuR2V0VXNlclJlcXVlc3QaHS52ZXN0aWJ1bGUudjEuR2V0VXNlclJlc3BvbnNlIgOQAgESVAoKSW52aXRlVXNlchIfLnZlc3RpYnVsZS52MS5JbnZpdGVVc2VyUmVxdWVzdBogLnZlc3RpYnVsZS52MS5JbnZpdGVVc2VyUmVzcG9uc2UiA5ACAhJUCgpFbmFibGVVc2VyEh8udmVzdGlidWxlLnYxLkVuYWJsZVVzZXJSZXF1ZXN0GiAudmVzdGlidWxlLnYxLkVuYWJsZVVzZXJSZXNwb25zZSIDkAICElcKC0Rpc2FibGVVc2VyEiAudmVzdGlidWxlLnYxLkRpc2FibGVVc2VyUmVxdWVzdBohLnZlc3RpYnVsZS52MS5EaXNhYmxlVXNlclJlc3BvbnNlIgOQAgISTwoKRGVsZXRlVXNlchIfLnZlc3RpYnVsZS52MS5EZWxldGVVc2VyUmVxdWVzdBogLnZlc3RpYnVsZS52MS5EZWxldGVVc2VyUmVzcG9uc2USagoQTGlzdFVzZXJTZXNzaW9ucxIlLnZlc3RpYnVsZS52MS5MaXN0VXNlclNlc3Npb25zUmVxdWVzdBomLnZlc3RpYnVsZS52MS5MaXN0VXNlclNlc3Npb25zUmVzcG9uc2UiB5ACAaDbGAESagoRUmV2b2tlVXNlclNlc3Npb24SJi52ZXN0aWJ1bGUudjEuUmV2b2tlVXNlclNlc3Npb25SZXF1ZXN0GicudmVzdGlidWxlLnYxLlJldm9rZVVzZXJTZXNzaW9uUmVzcG9uc2UiBKDbGAESdQoVUmV2b2tlQWxsVXNlclNlc3Npb25zEioudmVzdGlidWxlLnYxLlJldm9rZUFsbFVzZXJTZXNzaW9uc1JlcXVlc3QaKy52ZXN0aWJ1bGUudjEuUmV2b2tlQWxsVXNlclNlc3Npb25zUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_vestibule_v1_options, file_vestibule_v1_session, file_vestibule_v1_user]);
+  fileDesc("Ch92ZXN0aWJ1bGUvdjEvdXNlcl9zZXJ2aWNlLnByb3RvEgx2ZXN0aWJ1bGUudjEiSAoRQ3JlYXRlVXNlclJlcXVlc3QSMwoEYm9keRgBIAEoCzIdLnZlc3RpYnVsZS52MS5Vc2VyUmVxdWVzdEJvZHlCBrpIA8gBASI2ChJDcmVhdGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLnZlc3RpYnVsZS52MS5Vc2VyIl4KEVVwZGF0ZVVzZXJSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARIzCgRib2R5GAIgASgLMh0udmVzdGlidWxlLnYxLlVzZXJSZXF1ZXN0Qm9keUIGukgDyAEBIjYKElVwZGF0ZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIudmVzdGlidWxlLnYxLlVzZXIirAEKEExpc3RVc2Vyc1JlcXVlc3QSHQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjIASgAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGPQDEhcKBWVtYWlsGAMgASgJQgi6SAVyAxjAAhIpCgVzdGF0ZRgEIAEoCUIaukgXchVSAFIHZW5hYmxlZFIIZGlzYWJsZWQSFwoFcXVlcnkYBSABKAlCCLpIBXIDGMgBIk8KEUxpc3RVc2Vyc1Jlc3BvbnNlEiEKBXVzZXJzGAEgAygLMhIudmVzdGlidWxlLnYxLlVzZXISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiYKDkdldFVzZXJSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASIzCg9HZXRVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLnZlc3RpYnVsZS52MS5Vc2VyInIKEUludml0ZVVzZXJSZXF1ZXN0EkoKBWVtYWlsGAEgASgJQju6SDi6ATUKEWludml0ZV91c2VyLmVtYWlsEg1JbnZhbGlkIGVtYWlsGhFzaXplKHRoaXMpIDw9IDMyMBIRCglzZW5kX21haWwYAiABKAgiFAoSSW52aXRlVXNlclJlc3BvbnNlIikKEUVuYWJsZVVzZXJSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASI2ChJFbmFibGVVc2VyUmVzcG9uc2USIAoEdXNlchgBIAEoCzISLnZlc3RpYnVsZS52MS5Vc2VyInIKEkRpc2FibGVVc2VyUmVxdWVzdBIUCgJpZBgBIAEoCUIIukgFcgOwAQESFwoPYWxsb3dfb3duZXJsZXNzGGQgASgIEi0KBnJlYXNvbhhlIAEoCUIdukgachgY9AMyE15bXlx4MDAtXHgxZlx4N2ZdKiQiNwoTRGlzYWJsZVVzZXJSZXNwb25zZRIgCgR1c2VyGAEgASgLMhIudmVzdGlidWxlLnYxLlVzZXIiKQoRRGVsZXRlVXNlclJlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBIhQKEkRlbGV0ZVVzZXJSZXNwb25zZSLGAQoXTGlzdFVzZXJTZXNzaW9uc1JlcXVlc3QSqgEKB3VzZXJfaWQYASABKAlCmAG6SJQBugGQAQoabGlzdF91c2VyX3Nlc3Npb25zLnVzZXJfaWQSLGludmFsaWQgdXNlcl9pZCBmb3JtYXQ6IG11c3QgYmUgYSB2YWxpZCBVVUlEGkR0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKSJDChhMaXN0VXNlclNlc3Npb25zUmVzcG9uc2USJwoIc2Vzc2lvbnMYASADKAsyFS52ZXN0aWJ1bGUudjEuU2Vzc2lvbiLXAQoYUmV2b2tlVXNlclNlc3Npb25SZXF1ZXN0ErQBCgpzZXNzaW9uX2lkGAIgASgJQp8BukibAboBlwEKHnJldm9rZV91c2VyX3Nlc3Npb24uc2Vzc2lvbl9pZBIvaW52YWxpZCBzZXNzaW9uX2lkIGZvcm1hdDogbXVzdCBiZSBhIHZhbGlkIFVVSUQaRHRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezh9KC1bMC05YS1mQS1GXXs0fSl7M30tWzAtOWEtZkEtRl17MTJ9JCcpSgQIARACIhsKGVJldm9rZVVzZXJTZXNzaW9uUmVzcG9uc2Ui0QEKHFJldm9rZUFsbFVzZXJTZXNzaW9uc1JlcXVlc3QSsAEKB3VzZXJfaWQYASABKAlCngG6SJoBugGWAQogcmV2b2tlX2FsbF91c2VyX3Nlc3Npb25zLnVzZXJfaWQSLGludmFsaWQgdXNlcl9pZCBmb3JtYXQ6IG11c3QgYmUgYSB2YWxpZCBVVUlEGkR0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXs4fSgtWzAtOWEtZkEtRl17NH0pezN9LVswLTlhLWZBLUZdezEyfSQnKSIwCh1SZXZva2VBbGxVc2VyU2Vzc2lvbnNSZXNwb25zZRIPCgdyZXZva2VkGAEgASgFMpIICgtVc2VyU2VydmljZRJVCgpDcmVhdGVVc2VyEh8udmVzdGlidWxlLnYxLkNyZWF0ZVVzZXJSZXF1ZXN0GiAudmVzdGlidWxlLnYxLkNyZWF0ZVVzZXJSZXNwb25zZSIEmNsYARJVCgpVcGRhdGVVc2VyEh8udmVzdGlidWxlLnYxLlVwZGF0ZVVzZXJSZXF1ZXN0GiAudmVzdGlidWxlLnYxLlVwZGF0ZVVzZXJSZXNwb25zZSIEmNsYARJRCglMaXN0VXNlcnMSHi52ZXN0aWJ1bGUudjEuTGlzdFVzZXJzUmVxdWVzdBofLnZlc3RpYnVsZS52MS5MaXN0VXNlcnNSZXNwb25zZSIDkAIBEk8KB0dldFVzZXISHC52ZXN0aWJ1bGUudjEuR2V0VXNlclJlcXVlc3QaHS52ZXN0aWJ1bGUudjEuR2V0VXNlclJlc3BvbnNlIgeQAgGY2xgBElQKCkludml0ZVVzZXISHy52ZXN0aWJ1bGUudjEuSW52aXRlVXNlclJlcXVlc3QaIC52ZXN0aWJ1bGUudjEuSW52aXRlVXNlclJlc3BvbnNlIgOQAgISWAoKRW5hYmxlVXNlchIfLnZlc3RpYnVsZS52MS5FbmFibGVVc2VyUmVxdWVzdBogLnZlc3RpYnVsZS52MS5FbmFibGVVc2VyUmVzcG9uc2UiB5ACApjbGAESWwoLRGlzYWJsZVVzZXISIC52ZXN0aWJ1bGUudjEuRGlzYWJsZVVzZXJSZXF1ZXN0GiEudmVzdGlidWxlLnYxLkRpc2FibGVVc2VyUmVzcG9uc2UiB5ACApjbGAESVQoKRGVsZXRlVXNlchIfLnZlc3RpYnVsZS52MS5EZWxldGVVc2VyUmVxdWVzdBogLnZlc3RpYnVsZS52MS5EZWxldGVVc2VyUmVzcG9uc2UiBJjbGAESagoQTGlzdFVzZXJTZXNzaW9ucxIlLnZlc3RpYnVsZS52MS5MaXN0VXNlclNlc3Npb25zUmVxdWVzdBomLnZlc3RpYnVsZS52MS5MaXN0VXNlclNlc3Npb25zUmVzcG9uc2UiB5ACAaDbGAESagoRUmV2b2tlVXNlclNlc3Npb24SJi52ZXN0aWJ1bGUudjEuUmV2b2tlVXNlclNlc3Npb25SZXF1ZXN0GicudmVzdGlidWxlLnYxLlJldm9rZVVzZXJTZXNzaW9uUmVzcG9uc2UiBKDbGAESdQoVUmV2b2tlQWxsVXNlclNlc3Npb25zEioudmVzdGlidWxlLnYxLlJldm9rZUFsbFVzZXJTZXNzaW9uc1JlcXVlc3QaKy52ZXN0aWJ1bGUudjEuUmV2b2tlQWxsVXNlclNlc3Npb25zUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_vestibule_v1_options, file_vestibule_v1_session, file_vestibule_v1_user]);
+
+/**
+ * Describes the message vestibule.v1.CreateUserRequest.
+ * Use `create(CreateUserRequestSchema)` to create a new message.
+ */
+export const CreateUserRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_user_service, 0);
+
+/**
+ * Describes the message vestibule.v1.CreateUserResponse.
+ * Use `create(CreateUserResponseSchema)` to create a new message.
+ */
+export const CreateUserResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_user_service, 1);
+
+/**
+ * Describes the message vestibule.v1.UpdateUserRequest.
+ * Use `create(UpdateUserRequestSchema)` to create a new message.
+ */
+export const UpdateUserRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_user_service, 2);
+
+/**
+ * Describes the message vestibule.v1.UpdateUserResponse.
+ * Use `create(UpdateUserResponseSchema)` to create a new message.
+ */
+export const UpdateUserResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_user_service, 3);
 
 /**
  * Describes the message vestibule.v1.ListUsersRequest.
  * Use `create(ListUsersRequestSchema)` to create a new message.
  */
 export const ListUsersRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 0);
+  messageDesc(file_vestibule_v1_user_service, 4);
 
 /**
  * Describes the message vestibule.v1.ListUsersResponse.
  * Use `create(ListUsersResponseSchema)` to create a new message.
  */
 export const ListUsersResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 1);
+  messageDesc(file_vestibule_v1_user_service, 5);
 
 /**
  * Describes the message vestibule.v1.GetUserRequest.
  * Use `create(GetUserRequestSchema)` to create a new message.
  */
 export const GetUserRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 2);
+  messageDesc(file_vestibule_v1_user_service, 6);
 
 /**
  * Describes the message vestibule.v1.GetUserResponse.
  * Use `create(GetUserResponseSchema)` to create a new message.
  */
 export const GetUserResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 3);
+  messageDesc(file_vestibule_v1_user_service, 7);
 
 /**
  * Describes the message vestibule.v1.InviteUserRequest.
  * Use `create(InviteUserRequestSchema)` to create a new message.
  */
 export const InviteUserRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 4);
+  messageDesc(file_vestibule_v1_user_service, 8);
 
 /**
  * Describes the message vestibule.v1.InviteUserResponse.
  * Use `create(InviteUserResponseSchema)` to create a new message.
  */
 export const InviteUserResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 5);
+  messageDesc(file_vestibule_v1_user_service, 9);
 
 /**
  * Describes the message vestibule.v1.EnableUserRequest.
  * Use `create(EnableUserRequestSchema)` to create a new message.
  */
 export const EnableUserRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 6);
+  messageDesc(file_vestibule_v1_user_service, 10);
 
 /**
  * Describes the message vestibule.v1.EnableUserResponse.
  * Use `create(EnableUserResponseSchema)` to create a new message.
  */
 export const EnableUserResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 7);
+  messageDesc(file_vestibule_v1_user_service, 11);
 
 /**
  * Describes the message vestibule.v1.DisableUserRequest.
  * Use `create(DisableUserRequestSchema)` to create a new message.
  */
 export const DisableUserRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 8);
+  messageDesc(file_vestibule_v1_user_service, 12);
 
 /**
  * Describes the message vestibule.v1.DisableUserResponse.
  * Use `create(DisableUserResponseSchema)` to create a new message.
  */
 export const DisableUserResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 9);
+  messageDesc(file_vestibule_v1_user_service, 13);
 
 /**
  * Describes the message vestibule.v1.DeleteUserRequest.
  * Use `create(DeleteUserRequestSchema)` to create a new message.
  */
 export const DeleteUserRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 10);
+  messageDesc(file_vestibule_v1_user_service, 14);
 
 /**
  * Describes the message vestibule.v1.DeleteUserResponse.
  * Use `create(DeleteUserResponseSchema)` to create a new message.
  */
 export const DeleteUserResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 11);
+  messageDesc(file_vestibule_v1_user_service, 15);
 
 /**
  * Describes the message vestibule.v1.ListUserSessionsRequest.
  * Use `create(ListUserSessionsRequestSchema)` to create a new message.
  */
 export const ListUserSessionsRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 12);
+  messageDesc(file_vestibule_v1_user_service, 16);
 
 /**
  * Describes the message vestibule.v1.ListUserSessionsResponse.
  * Use `create(ListUserSessionsResponseSchema)` to create a new message.
  */
 export const ListUserSessionsResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 13);
+  messageDesc(file_vestibule_v1_user_service, 17);
 
 /**
  * Describes the message vestibule.v1.RevokeUserSessionRequest.
  * Use `create(RevokeUserSessionRequestSchema)` to create a new message.
  */
 export const RevokeUserSessionRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 14);
+  messageDesc(file_vestibule_v1_user_service, 18);
 
 /**
  * Describes the message vestibule.v1.RevokeUserSessionResponse.
  * Use `create(RevokeUserSessionResponseSchema)` to create a new message.
  */
 export const RevokeUserSessionResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 15);
+  messageDesc(file_vestibule_v1_user_service, 19);
 
 /**
  * Describes the message vestibule.v1.RevokeAllUserSessionsRequest.
  * Use `create(RevokeAllUserSessionsRequestSchema)` to create a new message.
  */
 export const RevokeAllUserSessionsRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 16);
+  messageDesc(file_vestibule_v1_user_service, 20);
 
 /**
  * Describes the message vestibule.v1.RevokeAllUserSessionsResponse.
  * Use `create(RevokeAllUserSessionsResponseSchema)` to create a new message.
  */
 export const RevokeAllUserSessionsResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_user_service, 17);
+  messageDesc(file_vestibule_v1_user_service, 21);
 
 /**
  * People, for those who run the platform.
  *
  * Every method needs a superuser's credential; others get `permission_denied`.
+ * What is done to somebody's account is in the audit trail, with who did it.
  *
  * @generated from service vestibule.v1.UserService
  */

@@ -23,6 +23,7 @@ import * as gateSessions from "./20261130-gate-sessions.ts";
 import * as invitationMailsDue from "./20261130-invitation-mails-due.ts";
 import * as knownBrowsers from "./20261130-known-browsers.ts";
 import * as organizationInvitations from "./20261130-organization-invitations.ts";
+import * as search from "./20261130-search.ts";
 import * as sessionAuthentication from "./20261130-session-authentication.ts";
 
 /** One step of the schema. Frozen once it has been merged: mend it with another. */
@@ -58,4 +59,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261130T013011_session_authentication", up: sessionAuthentication.up },
   { name: "20261130T013700_invitation_mails_due", up: invitationMailsDue.up },
   { name: "20261130T014200_known_browsers", up: knownBrowsers.up },
+  { name: "20261130T014740_search", up: search.up },
 ];

@@ -49,6 +49,12 @@ it("lists what Frontier's clients know, and nothing that is ours alone", () => {
       "AcceptOrganizationInvitation",
       "ListOrganizationsByCurrentUser",
       "ListCurrentUserGroups",
+      "CreateUser",
+      "UpdateUser",
+      "GetUser",
+      "EnableUser",
+      "DisableUser",
+      "DeleteUser",
     ].toSorted(),
   );
 });
