@@ -6,12 +6,13 @@ import { type DescMethod, getOption } from "@bufbuild/protobuf";
 import { credential_policy, CredentialPolicy as Option } from "@vestibule/proto/vestibule/v1/options_pb";
 import type { CredentialPolicy } from "../../principals/judge.ts";
 
-/** Services as published by others, which cannot carry our option. */
-const openPackages = [
-  "grpc.health.v1.",
-  "grpc.reflection.v1.",
-  "grpc.reflection.v1alpha.",
-  "envoy.service.auth.v3.",
+/** Services as published by others, which cannot carry our option, by how their names begin. */
+const policiesOfOthers: readonly (readonly [start: string, policy: CredentialPolicy])[] = [
+  ["grpc.health.v1.", "open"],
+  ["grpc.reflection.v1.", "open"],
+  ["grpc.reflection.v1alpha.", "open"],
+  // A proxy proves itself by a token of its own; what its call carries besides is nobody's.
+  ["envoy.service.auth.v3.", "grant"],
 ];
 
 /** Decoding an option costs more than the rest of a cheap call. */
@@ -25,9 +26,9 @@ export function getCredentialPolicy(method: DescMethod): CredentialPolicy {
 }
 
 function readPolicy(method: DescMethod): CredentialPolicy {
-  if (openPackages.some((name) => method.parent.typeName.startsWith(name))) {
-    return "open";
-  }
+  const { typeName } = method.parent;
+  const ofOthers = policiesOfOthers.find(([start]) => typeName.startsWith(start));
+  if (ofOthers !== undefined) return ofOthers[1];
   switch (getOption(method, credential_policy)) {
     case Option.OPEN:
       return "open";

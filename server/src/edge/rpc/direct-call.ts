@@ -23,6 +23,7 @@ import {
 } from "@connectrpc/connect/protocol";
 import type { ServiceRegistration } from "../../assembly/services.ts";
 import { type NodeRequest, type NodeResponse, readBody } from "../../http/node-http.ts";
+import { findEncoded } from "../../lib/encoded-message.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { RequestInfo } from "../../lib/request.ts";
 import type { CallLimit, CallLimits } from "../calls/call-limits.ts";
@@ -165,7 +166,7 @@ class Call {
       ? (serialization.getI(isBinary).parse(bytes) as Message)
       : readJson(method.input, bytes, options.registry);
     const { message } = await call(input, this.#context);
-    if (isBinary) return serialization.getO(isBinary).serialize(message);
+    if (isBinary) return findEncoded(message) ?? serialization.getO(isBinary).serialize(message);
     // As text: Node sends it with the head in one piece.
     return toJsonString(method.output, message, jsonOptions);
   }

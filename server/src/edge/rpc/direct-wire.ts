@@ -3,7 +3,7 @@
  * out, nothing of the request compressed. Reading and writing only; see
  * `direct-call.ts`.
  */
-import type { Http2ServerResponse } from "node:http2";
+import type { Http2ServerResponse, OutgoingHttpHeaders } from "node:http2";
 import type { JsonWriteOptions } from "@bufbuild/protobuf";
 import type { ConnectError } from "@connectrpc/connect";
 import { mergeNonProtocolHeaders } from "@connectrpc/connect/protocol";
@@ -145,7 +145,7 @@ const grpc: Wire = {
     return isOneMessage ? body.subarray(grpcPrefixBytes) : undefined;
   },
   send(response, message, answer) {
-    const bytes = Buffer.from(message);
+    const bytes = typeof message === "string" ? Buffer.from(message) : message;
     const fields = { ...toFields(answer.trailer), "grpc-status": "0" };
     if (bytes.length < compressedFromBytes || !takesGzip(answer.request, "grpc-accept-encoding")) {
       return endGrpc(response, answer, frame(0, bytes), fields);
@@ -189,7 +189,10 @@ function endGrpc(
   }
   // That layer's own listener sends them when the body is out.
   response.addTrailers(trailer);
-  stream.respond({ ...response.getHeaders(), ":status": 200 }, { waitForTrailers: true });
+  // A copy already, and nobody else's.
+  const fields: OutgoingHttpHeaders = response.getHeaders();
+  fields[":status"] = 200;
+  stream.respond(fields, { waitForTrailers: true });
   stream.end(body);
 }
 

@@ -89,7 +89,9 @@ export function createAsking(options: AskingOptions): Asking {
     outcome.code = answer.status === 200 ? "ok" : toDenial(reason).code;
     outcome.reason = reason;
     if (!decision.isAllowed && decision.detail !== undefined) outcome.detail = decision.detail;
-    return tellsReasons ? { ...answer, head: [...answer.head, "X-Vestibule-Reason", reason] } : answer;
+    if (!tellsReasons) return answer;
+    const { status, head, body } = answer;
+    return { status, head: head.concat("X-Vestibule-Reason", reason), body };
   }
 
   function deny(dialect: Dialect, denied: GateDenied, asker: Asker, info: RequestInfo, ask?: GateAsk) {

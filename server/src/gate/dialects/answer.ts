@@ -9,6 +9,8 @@ export interface GateAnswer {
   readonly status: number;
   readonly head: Readonly<AnswerHead>;
   readonly body: string;
+  /** Whether it is kept, and answers others as well. */
+  readonly isKept?: true;
 }
 
 /** Every answer is about one request at one moment. */

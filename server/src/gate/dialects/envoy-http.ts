@@ -1,7 +1,7 @@
 import { findRepeated } from "../asks/request-line.ts";
 import { proxyTokenHeader } from "../asks/visitor-headers.ts";
 import type { GateAllowed } from "../decisions/decision.ts";
-import type { AnswerHead } from "./answer.ts";
+import type { AnswerHead, GateAnswer } from "./answer.ts";
 import type { AnswerVisitor } from "./denial.ts";
 import type { Dialect } from "./dialect.ts";
 import { toIdentityHead } from "./upstream.ts";
@@ -19,9 +19,23 @@ export function createEnvoyHttp(answerVisitor: AnswerVisitor): Dialect {
     path: "/envoy",
     takesRest: true,
     findLine: ({ method, rest, lines }) => findRepeated(method, rest, lines),
-    allow: (allowed) => ({ status: 200, head: toHead(allowed), body: "" }),
+    allow: toAnswer,
     deny: answerVisitor,
   };
+}
+
+/** The answer follows from the decision alone, and is kept as long as that is. */
+const kept = new WeakMap<GateAllowed, GateAnswer>();
+
+function toAnswer(allowed: GateAllowed): GateAnswer {
+  const answer = kept.get(allowed);
+  if (answer !== undefined) return answer;
+  const made = { status: 200, head: toHead(allowed), body: "" } as const;
+  // What is taken from a visitor's cookies is decided for each of their requests.
+  if (allowed.cookie !== undefined) return made;
+  const shared: GateAnswer = { ...made, isKept: true };
+  kept.set(allowed, shared);
+  return shared;
 }
 
 function toHead(allowed: GateAllowed): AnswerHead {

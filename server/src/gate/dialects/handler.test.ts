@@ -9,7 +9,7 @@ import { silentLog } from "../../lib/log.ts";
 import type { GateAsk } from "../asks/ask.ts";
 import type { GateDecision } from "../decisions/decision.ts";
 import { frontdoorId } from "../test-support.ts";
-import { createAsking } from "./answer-ask.ts";
+import { type AskingOptions, createAsking } from "./answer-ask.ts";
 import { createAnswerVisitor } from "./denial.ts";
 import { createEnvoyHttp } from "./envoy-http.ts";
 import { createCheckMethods } from "./handler.ts";
@@ -35,7 +35,7 @@ beforeEach(() => {
   decision = allowed;
 });
 
-const asking = createAsking({
+const askingOptions: AskingOptions = {
   isProxyToken: (id, token) => id === frontdoorId && token === "vstp_good",
   decide: (ask) => {
     asked.push(ask);
@@ -45,12 +45,16 @@ const asking = createAsking({
   trustedProxies: [],
   tellsReasons: true,
   log: silentLog,
-});
+};
 const dialect = createEnvoyHttp(createAnswerVisitor(createRenderPage("Vestibule")));
-const transport = createRouterTransport(({ service }) => {
-  service(Authorization, createCheckMethods(asking, dialect));
-});
-const client = createClient(Authorization, transport);
+
+function createCheckClient(options: AskingOptions) {
+  const transport = createRouterTransport(({ service }) => {
+    service(Authorization, createCheckMethods(createAsking(options), dialect));
+  });
+  return createClient(Authorization, transport);
+}
+const client = createCheckClient(askingOptions);
 
 const http = {
   method: "GET",
@@ -197,4 +201,23 @@ it("lets through with what is set and what is taken away, in the words of old an
     "x-vestibule-email",
     "authorization",
   ]);
+});
+
+it("answers alike as long as a decision is the same, and by their own cookies those who bring ours", async () => {
+  const { cookie: _, ...plain } = allowed;
+  const plainClient = createCheckClient({ ...askingOptions, tellsReasons: false });
+  const cookiesAfter = async (made: GateDecision) => {
+    decision = made;
+    const headers = { "x-vestibule-proxy-token": "vstp_good" };
+    const { httpResponse } = await plainClient.check(toRequest(), { headers });
+    if (httpResponse.case !== "okResponse") return "denied";
+    const set = httpResponse.value.headers.map(({ header }) => [header?.key, header?.value]);
+    expect(set).toContainEqual(["x-vestibule-subject", "p1:ann"]);
+    return set.filter(([key]) => key === "cookie");
+  };
+  expect(await cookiesAfter(plain)).toEqual([]);
+  expect(await cookiesAfter({ ...plain, cookie: "a=1" })).toEqual([["cookie", "a=1"]]);
+  expect(await cookiesAfter({ ...plain, cookie: "b=2" })).toEqual([["cookie", "b=2"]]);
+  expect(await cookiesAfter(plain)).toEqual([]);
+  expect(await cookiesAfter({ isAllowed: false, reason: "BAD_CREDENTIAL" })).toBe("denied");
 });

@@ -23,6 +23,7 @@ import {
   type CheckResponse,
   CheckResponseSchema,
 } from "@vestibule/proto/envoy/service/auth/v3/external_auth_pb";
+import { keepEncoded } from "../../lib/encoded-message.ts";
 import { requestInfoKey } from "../../lib/request.ts";
 import { findJoinedLines, proxyTokenHeader } from "../asks/visitor-headers.ts";
 import type { GateAnswer } from "./answer.ts";
@@ -96,7 +97,17 @@ function toAddress(source: AttributeContext["source"]): string {
   return socket?.case === "socketAddress" ? socket.value.address : "";
 }
 
-function toResponse({ status, head, body }: GateAnswer): CheckResponse {
+const responses = new WeakMap<GateAnswer, CheckResponse>();
+
+function toResponse(answer: GateAnswer): CheckResponse {
+  const known = responses.get(answer);
+  if (known !== undefined) return known;
+  const response = makeResponse(answer);
+  if (answer.isKept) responses.set(answer, keepEncoded(CheckResponseSchema, response));
+  return response;
+}
+
+function makeResponse({ status, head, body }: GateAnswer): CheckResponse {
   const code = codes.get(status) ?? permissionDenied;
   if (status === 200) {
     const { headers, removed } = toMutations(head);
