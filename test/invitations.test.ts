@@ -151,6 +151,15 @@ describe.each(["sqlite", "postgres"] as const)("an invitation (%s)", (database) 
     expect(actions).toEqual(["organization.create", "invitation.create", "invitation.accept", "member.add"]);
   });
 
+  it("is the only way in: nobody joins by the domain of their address (case 14)", async () => {
+    const { person: owner } = await signedIn("kim@corp.example");
+    const org_id = await newOrganization(owner, "corp");
+    const { person: colleague } = await signedIn("lee@corp.example");
+    const listed = await as(colleague, "ListOrganizationsByCurrentUser", {}, a, frontiers);
+    expect(listed.json).toEqual({});
+    expect(outcomeOf(await as(colleague, "GetOrganization", { id: org_id }))).toBe("NOT_AUTHORIZED");
+  });
+
   it("is made, seen and answered by Frontier's clients", async () => {
     const { person: owner } = await signedIn("hal@example.org");
     const orgId = await newOrganization(owner, "frontier");

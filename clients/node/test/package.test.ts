@@ -1,7 +1,7 @@
 /**
  * The package as users get it: packed, installed into an empty project, checked
- * by a strict compiler, and every example of its README run there against a
- * real server.
+ * by a strict compiler, and every example of its README, and of the page about
+ * organizations, run there against a real server.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -19,16 +19,20 @@ import { clientSecret, createVestibule } from "../src/index.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const tsc = join(root, "node_modules/typescript/bin/tsc");
-const readme = readFileSync(join(root, "clients/node/README.md"), "utf8");
+const pages = ["clients/node/README.md", "docs/organizations.md"].map((page) =>
+  readFileSync(join(root, page), "utf8"),
+);
 const run = promisify(execFile);
 
 /** The TypeScript examples, each with the heading it stands under. */
-const examples = readme.split(/^#+ /m).flatMap((section) =>
-  [...section.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ""], index) => ({
-    name: `${section.split("\n", 1)[0]}${index === 0 ? "" : ` (${index + 1})`}`,
-    code,
-  })),
-);
+const examples = pages
+  .flatMap((page) => page.split(/^#+ /m))
+  .flatMap((section) =>
+    [...section.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code = ""], index) => ({
+      name: `${section.split("\n", 1)[0]}${index === 0 ? "" : ` (${index + 1})`}`,
+      code,
+    })),
+  );
 const isServer = ({ code }: { code: string }): boolean => code.includes("listen(");
 
 /** What an example's server answers to strangers, and what a request to it has to bring. */
@@ -191,6 +195,7 @@ describe("the README's example", () => {
     "Other HTTP clients": /^200\n$/,
     "Auth providers":
       /^passed schema .+\npassed jwks .+\n1 provider to begin with \n1 provider updated ci-renamed\n$/,
+    "From TypeScript": /^Carl was mailed a moment ago\ncarl@example\.org is invited as manager: pending\n$/,
     Errors: /^InvalidArgument\nINVALID_REQUEST\nid: .+\nundefined\n$/,
     "Verify access tokens": /^app\/serviceuser [\w-]{36}\nTOKEN_MALFORMED\n$/,
   };
