@@ -69,7 +69,7 @@ export interface AcceptedProvider {
   readonly revision: number;
   /** Sessions at the gate that a revision before this one proved have ended. */
   readonly sessionsFrom: number;
-  /** Without its secrets. */
+  /** Its secrets read as the mask. */
   readonly data: ProviderData;
 }
 

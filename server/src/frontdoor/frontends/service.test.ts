@@ -254,6 +254,7 @@ describeDatabases("custom frontends", (under) => {
       type: "API_KEY",
       enabled,
       revision: 1,
+      sessionsFrom: 1,
       data: {},
     });
     expect(await find("a.apps.example.com")).toEqual({
@@ -297,15 +298,15 @@ describeDatabases("custom frontends", (under) => {
     expect(await find("a.apps.example.com")).toBeUndefined();
   });
 
-  it("are found with their providers as their newest revision has them, without secrets", async () => {
+  it("are found with their providers as their newest revision has them, secrets masked", async () => {
     const draft = { name: "oidc", type: "OIDC", enabled: true, data: oidcData };
     const { id } = await room.providers.create(manager, frontdoorId, draft);
     await room.providers.update(manager, { frontdoorId, id }, { data: { audiences: ["two"] } });
     await create({ providerIds: [id] });
     const found = await findFrontendAtHost(under.database.reader, frontdoorId, "app.example.com");
-    const { clientSecret: _secret, ...data } = oidcData;
+    const data = { ...oidcData, clientSecret: "********", audiences: ["two"] };
     expect(found?.providers).toEqual([
-      { id, type: "OIDC", enabled: true, revision: 2, data: { ...data, audiences: ["two"] } },
+      { id, type: "OIDC", enabled: true, revision: 2, sessionsFrom: 1, data },
     ]);
   });
 

@@ -7,8 +7,10 @@ import type { CustomFrontendRow } from "../../db/schema.ts";
 import { isUuid } from "../../lib/ids.ts";
 import type { IdRange } from "../../lib/page-token.ts";
 import type { ProviderTypeName } from "../provider-types/provider-type.ts";
-import { dataColumn } from "../providers/columns.ts";
+import { dataColumn, sealedSecretsColumn } from "../providers/columns.ts";
+import { withMasks } from "../providers/definition.ts";
 import {
+  type AcceptedProvider,
   type ApiKeyRate,
   type CustomFrontend,
   defaultPolicy,
@@ -147,6 +149,7 @@ const selectAtHost = prepared(
         "p.revision",
         "p.sessions_from",
         "r.data",
+        "r.sealed_secrets",
       ])
       .where("d.deleted_at", "is", null)
       .orderBy("a.position"),
@@ -169,27 +172,32 @@ export async function findFrontendAtHost(
   const rows = await selectAtHost.all(reader, { frontdoorId, host, wildcard: toWildcard(host) });
   const [first] = rows;
   if (first === undefined) return undefined;
-  const providers = rows.flatMap(
-    ({ provider_id: id, type, enabled, revision, sessions_from: sessionsFrom, data }) =>
-      id === null || revision === null || sessionsFrom === null || data === null
-        ? []
-        : [
-            {
-              id,
-              type: type as ProviderTypeName,
-              enabled: enabled === 1,
-              revision,
-              sessionsFrom,
-              data: dataColumn.decode(data),
-            },
-          ],
-  );
+  const providers = rows.flatMap(toAccepted);
   return {
     ...toFrontend(first, providers),
     orgId: first.org_id,
     isOpen: first.state === "enabled",
     providers,
   };
+}
+
+type AtHostRow = Awaited<ReturnType<typeof selectAtHost.all>>[number];
+
+function toAccepted(row: AtHostRow): AcceptedProvider[] {
+  const { provider_id: id, type, enabled, revision, data } = row;
+  const { sessions_from: sessionsFrom, sealed_secrets: sealed } = row;
+  if (id === null || revision === null || sessionsFrom === null || data === null || sealed === null)
+    return [];
+  return [
+    {
+      id,
+      type: type as ProviderTypeName,
+      enabled: enabled === 1,
+      revision,
+      sessionsFrom,
+      data: withMasks(dataColumn.decode(data), Object.keys(sealedSecretsColumn.decode(sealed))),
+    },
+  ];
 }
 
 /** Frontdoors that have a frontend of that very host name, at most ten, oldest first. */

@@ -1,6 +1,6 @@
 /** Reading a provider's data, which its schema has accepted. */
 import type { JsonValue } from "../../lib/json.ts";
-import type { ProviderData } from "./provider-type.ts";
+import { type ProviderData, secretMask } from "./provider-type.ts";
 
 /** A text of the data; undefined when absent. */
 export function findText(data: ProviderData, name: string): string | undefined {
@@ -13,6 +13,13 @@ export function getText(data: ProviderData, name: string): string {
   const value = findText(data, name);
   if (value === undefined) throw new Error(`provider data without ${name}`);
   return value;
+}
+
+/** A client's secret, in clear; undefined when absent. @throws Error for the mask, which must not be sent to anybody */
+export function findClientSecret(data: ProviderData): string | undefined {
+  const secret = findText(data, "clientSecret");
+  if (secret === secretMask) throw new Error("a provider was to be asked without its secret");
+  return secret;
 }
 
 /** A list of texts; undefined when absent. */

@@ -9,7 +9,7 @@ import { GithubSite, type GithubTokens } from "../../openid/github-site.ts";
 import { beginPatience, withPatience } from "../../openid/outage.ts";
 import { toTitle } from "../../openid/profile.ts";
 import type { ProviderTypeContext } from "./context.ts";
-import { findTexts, getText, memoByData, toTexts } from "./data.ts";
+import { findClientSecret, findTexts, getText, toTexts } from "./data.ts";
 import { decideOnLogin, readTraded, toRenewal } from "./login-outcome.ts";
 import type {
   LoggedIn,
@@ -29,15 +29,15 @@ export function createGithubLogin(
   { clock, egress }: ProviderTypeContext,
   getSite: (data: ProviderData) => string,
 ): ProviderLogin {
-  const toSite = memoByData((data) => {
-    const clientSecret = getText(data, "clientSecret");
+  function toSite(data: ProviderData): GithubSite {
+    const clientSecret = findClientSecret(data) ?? "";
     return new GithubSite({
       baseUrl: getSite(data),
       clientId: getText(data, "clientId"),
       clientSecret,
       egress,
     });
-  });
+  }
 
   function toLoggedIn(data: ProviderData, tokens: GithubTokens, identity: ProviderIdentity): LoggedIn {
     const now = clock.now();

@@ -7,7 +7,7 @@ import type { Metadata } from "../../lib/metadata.ts";
 import { beginPatience, withPatience } from "../../openid/outage.ts";
 import { type ProvenTokens, RelyingParty, type RelyingPartyOptions } from "../../openid/relying-party.ts";
 import type { ProviderTypeContext } from "./context.ts";
-import { findText, memoByData, toTexts } from "./data.ts";
+import { findClientSecret, toTexts } from "./data.ts";
 import { checkClaims, toIdentity } from "./identity.ts";
 import { decideOnLogin, readTraded, toRenewal } from "./login-outcome.ts";
 import type {
@@ -42,23 +42,19 @@ export interface OidcLoginRules {
 /** Makes the login of a type. */
 export function createOidcLogin(context: ProviderTypeContext, rules: OidcLoginRules): ProviderLogin {
   const { clock } = context;
-  const toParty = memoByData((data) => {
+  function toParty(data: ProviderData): RelyingParty {
     const client = rules.toClient(data);
-    const { host } = new URL(client.issuerUrl);
-    return new RelyingParty({
-      ...context,
-      ...client,
-      name: host,
-      clientSecret: findText(data, "clientSecret"),
-    });
-  });
+    const { host: name } = new URL(client.issuerUrl);
+    return new RelyingParty({ ...context, ...client, name, clientSecret: findClientSecret(data) });
+  }
 
   async function readClaims(
+    party: RelyingParty,
     data: ProviderData,
     { claims, accessToken }: Pick<ProvenTokens, "claims" | "accessToken">,
   ): Promise<Claims> {
     if (rules.isComplete(data, claims)) return claims;
-    const userinfo = await toParty(data).findUserinfo(accessToken, claims.sub);
+    const userinfo = await party.findUserinfo(accessToken, claims.sub);
     // What the ID token says was signed.
     return { ...userinfo, ...claims };
   }
@@ -88,7 +84,7 @@ export function createOidcLogin(context: ProviderTypeContext, rules: OidcLoginRu
     // What is not told anew stands as it was told before.
     const { exp: _past, ...known } = identity.claims;
     const read = async () => {
-      if (told !== undefined) return await readClaims(data, { ...tokens, claims: told });
+      if (told !== undefined) return await readClaims(party, data, { ...tokens, claims: told });
       return { ...known, ...(await party.findUserinfo(tokens.accessToken, identity.subject)) };
     };
     const claims = await readTraded(
@@ -114,7 +110,7 @@ export function createOidcLogin(context: ProviderTypeContext, rules: OidcLoginRu
         const party = toParty(data);
         return await withPatience(party.name, async () => {
           const tokens = await party.finish({ ...answer, issuer });
-          return toLoggedIn(data, await readClaims(data, tokens), tokens);
+          return toLoggedIn(data, await readClaims(party, data, tokens), tokens);
         });
       }),
     renew: ({ data }, login) => decideOnLogin("renewal", () => renew(data, login)),

@@ -49,3 +49,17 @@ it("reads no key from the header that carries its assertion, and never passes a 
   expect(keyHeaders).toEqual(["x-api-key", "x-team-key"]);
   expect([...byKeyHeader.keys()]).toEqual(["x-api-key"]);
 });
+
+it("knows where people can be sent: to those that are enabled, and have all that it takes", () => {
+  const common = { enabled: true, revision: 1, sessionsFrom: 1 };
+  const google = { ...common, type: "GOOGLE" } as const;
+  const providers = [
+    ...read.providers,
+    { ...google, id: "with a secret", data: { clientId: "a", clientSecret: "********" } },
+    { ...google, id: "without one", data: { clientId: "a" } },
+    { ...common, id: "own", type: "VESTIBULE", data: {} },
+    { ...common, id: "disabled", type: "VESTIBULE", data: {}, enabled: false },
+  ] as const;
+  const { logins } = toGateFrontend({ ...read, providers }, "1", types);
+  expect(logins.map(({ id }) => id)).toEqual(["with a secret", "own"]);
+});
