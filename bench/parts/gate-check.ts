@@ -1,4 +1,4 @@
-/** Envoy's `Check` by gRPC, at our gate and at its limit. */
+/** Envoy's `Check` by gRPC, at our gate and at its limits. */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { CheckRequestSchema } from "@vestibule/proto/envoy/service/auth/v3/external_auth_pb";
 import { compare, type Result } from "./compare.ts";
@@ -6,26 +6,39 @@ import { type BenchGate, hostname, makeToken, target } from "./gate.ts";
 import type { LoadProcess } from "./processes.ts";
 import { startContender } from "./servers.ts";
 
-/** What each of them manages: ours first. */
-export async function compareCheck(load: LoadProcess, gate: BenchGate): Promise<[Result, Result]> {
-  const bare = await startContender("bare-check");
-  try {
-    const sides = { ours: gate.server.port, bare: bare.port };
-    for (const [name, port] of Object.entries(sides)) {
-      const grpc = {
-        port,
-        path: "/envoy.service.auth.v3.Authorization/Check",
-        headers: { "x-vestibule-proxy-token": gate.proxyToken },
-        message: makeMessage(gate),
-        connections: 4,
-        streams: 16,
-      };
-      await load.prepare({ kind: "grpc", name: `check ${name}`, load: grpc });
-    }
-    return (await compare(load, ["check ours", "check bare"])) as [Result, Result];
-  } finally {
-    await bare.stop();
+/** What serves the limits, by its name in the table. */
+const stacks = {
+  http2: "bare node:http2 with an LRU",
+  connect: "the same method on connect-node",
+  own: "the same method on our own stack",
+} as const;
+
+/** What our gate manages, and each limit. */
+export async function compareCheck(
+  load: LoadProcess,
+  gate: BenchGate,
+): Promise<{ ours: Result; limits: readonly Result[] }> {
+  await using contenders = new AsyncDisposableStack();
+  const prepare = (name: string, port: number) => {
+    const grpc = {
+      port,
+      path: "/envoy.service.auth.v3.Authorization/Check",
+      headers: { "x-vestibule-proxy-token": gate.proxyToken },
+      message: makeMessage(gate),
+      connections: 4,
+      streams: 16,
+    };
+    return load.prepare({ kind: "grpc", name, load: grpc });
+  };
+  await prepare("check ours", gate.server.port);
+  for (const [stack, name] of Object.entries(stacks)) {
+    const contender = await startContender("bare-check", { BENCH_STACK: stack });
+    contenders.defer(() => contender.stop());
+    await prepare(name, contender.port);
   }
+  const [ours, ...limits] = await compare(load, ["check ours", ...Object.values(stacks)]);
+  if (ours === undefined) throw new Error("nothing measured");
+  return { ours, limits };
 }
 
 /** What Envoy says of a visitor's request, in base64. */
