@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { compare } from "./parts/compare.ts";
 import { chanceDistance, distance, quantile } from "./parts/distribution.ts";
+import { toMachineHeaders } from "./parts/frontdoor.ts";
 import type { PlainRequest } from "./parts/latency-load.ts";
 import { LoadProcess } from "./parts/processes.ts";
 import type { Section } from "./parts/report.ts";
@@ -34,17 +35,20 @@ async function benchCookie(load: LoadProcess): Promise<string[][]> {
     const json = { "content-type": "application/json" };
     const rpc = { method: "POST", path: `${service}/GetCurrentUser`, body: "{}" };
     const session = { method: "GET", path: "/api/auth/get-session", body: "" };
-    for (const [name, { port }, request, cookie] of [
-      ["ours", ours, rpc, cookies.ours],
-      ["bare", bare, rpc, cookies.bare],
-      ["peer", peer, session, cookies.peer],
+    for (const [name, { port }, request, credential] of [
+      ["ours", ours, rpc, { cookie: cookies.ours }],
+      ["bare", bare, rpc, { cookie: cookies.bare }],
+      ["peer", peer, session, { cookie: cookies.peer }],
+      ["machine", ours, rpc, await toMachineHeaders(ours)],
     ] as const) {
-      const headers = { ...(request === rpc && json), cookie };
+      const headers = { ...(request === rpc && json), ...credential };
       await load.prepare({ kind: "http1", name, load: { port, connections, ...request, headers } });
     }
-    const [one, limit, other] = await compare(load, ["ours", "bare", "peer"]);
-    if (!one || !limit || !other) throw new Error("nothing measured");
-    if (one.failures + limit.failures + other.failures > 0) throw new Error("requests failed");
+    const [one, limit, other, machine] = await compare(load, ["ours", "bare", "peer", "machine"]);
+    if (!one || !limit || !other || !machine) throw new Error("nothing measured");
+    if (one.failures + limit.failures + other.failures + machine.failures > 0) {
+      throw new Error("requests failed");
+    }
     const perSecond = (value: number) => `${(value / 1000).toFixed(2)} k/s`;
     const row = (what: string, against: typeof one, name: string, aim: string) => [
       what,
@@ -56,6 +60,7 @@ async function benchCookie(load: LoadProcess): Promise<string[][]> {
     return [
       row("GetCurrentUser, session cookie", limit, "bare connect-node", "≥ 0.80"),
       row("", other, "better-auth getSession", "≥ 4"),
+      row("", machine, "by bearer token, a machine", "≤ 1.2"),
     ];
   } finally {
     for (const server of [ours, bare, peer]) await server.stop();
