@@ -53,19 +53,30 @@ const tokenTypes = new Set(["jwt", "at+jwt", "application/jwt", "application/at+
 export async function verifyBearerJwt(
   token: string,
   rules: BearerRules,
+  clock: BearerClock,
+): Promise<JwtClaims> {
+  const claims = await verifyJwt(token, tokenTypes, rules, clock);
+  if (typeof claims.sub !== "string" || claims.sub === "") {
+    refuse("claim_mismatch", "the token has no sub: have the issuer say whom it is for");
+  }
+  return claims;
+}
+
+/** As {@link verifyBearerJwt}, of another kind and about anybody. @param types what `typ` may be, in lower case */
+export async function verifyJwt(
+  token: string,
+  types: ReadonlySet<string>,
+  rules: BearerRules,
   { clock, clockSkewSeconds }: BearerClock,
 ): Promise<JwtClaims> {
   const { jws, claims } = readToken(token);
-  checkType(jws);
+  checkType(jws, types);
   checkIssuer(claims, rules);
   const algorithm = getAlgorithm(jws, rules);
   await checkSignature(jws, algorithm, rules.keys);
   checkTimes(claims, toEpochSeconds(clock.now()), clockSkewSeconds);
   checkAudience(claims, rules);
   checkRequired(claims, rules.requiredClaims);
-  if (typeof claims.sub !== "string" || claims.sub === "") {
-    refuse("claim_mismatch", "the token has no sub: have the issuer say whom it is for");
-  }
   return claims;
 }
 
@@ -82,10 +93,10 @@ function readToken(token: string): { jws: CompactJws; claims: JwtClaims } {
   }
 }
 
-function checkType({ header: { typ } }: CompactJws): void {
+function checkType({ header: { typ } }: CompactJws, types: ReadonlySet<string>): void {
   if (typ === undefined) return;
-  if (typeof typ !== "string" || !tokenTypes.has(typ.toLowerCase())) {
-    refuse("wrong_token_type", "the token's typ is another kind's: present an ID token or access token");
+  if (typeof typ !== "string" || !types.has(typ.toLowerCase())) {
+    refuse("wrong_token_type", `the token's typ is another kind's: present one of ${[...types].join(", ")}`);
   }
 }
 

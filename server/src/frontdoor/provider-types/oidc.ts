@@ -11,8 +11,9 @@ import { findText, findTexts, getText, memoByData, toCanonicalUrl } from "./data
 import { createDiscoveredKeys } from "./discovery.ts";
 import { toIdentity } from "./identity.ts";
 import { testIssuer } from "./issuer-dry-run.ts";
+import { verifyLogoutToken } from "./logout-token.ts";
 import { createOidcLogin } from "./oidc-login.ts";
-import type { ProviderData, ProviderDecision, ProviderType } from "./provider-type.ts";
+import type { ProviderData, ProviderDecision, ProviderLogin, ProviderType } from "./provider-type.ts";
 import { decide, refuse } from "./refused.ts";
 import {
   algorithmsProperty,
@@ -50,24 +51,11 @@ export function createOidcType(context: ProviderTypeContext): ProviderType {
       if (credential.kind === "access_token") return await decideOn(credential.token, toRules(data));
       return await decide(async () => refuse("wrong_kind", "this provider takes a JWT as bearer token"));
     },
-    login: createOidcLogin(context, {
-      isPossible: (data) => data.clientSecret !== undefined || data.supportsPkce !== false,
-      toClient: (data) => ({
-        issuerUrl: getText(data, "issuer"),
-        discoveryUrl: getDiscoveryUrl(data),
-        clientId: getText(data, "clientId"),
-        usesPkce: data.supportsPkce !== false,
-        algorithms: getAlgorithms(data, "allowedAlgorithms"),
-      }),
-      toParameters: (data) => ({ scope: toScope(findTexts(data, "scopes") ?? oidcScopes) }),
-      toAsking: (offered) => (offered.includes("select_account") ? "select_account" : "login"),
-      isComplete: (data, claims) =>
-        claims.email !== undefined && findMissingClaim(claims, getRequiredClaims(data)) === undefined,
-      admit(data, identity) {
-        checkRequired(identity.claims, getRequiredClaims(data));
-        return identity;
-      },
-    }),
+    login: {
+      ...toLogin(context),
+      verifyLogout: ({ data }, token) =>
+        verifyLogoutToken(token, toLogoutRules(data, toRules(data)), context),
+    },
     test({ data }, sample, signal) {
       const tested = {
         issuer: getText(data, "issuer"),
@@ -83,6 +71,27 @@ export function createOidcType(context: ProviderTypeContext): ProviderType {
       );
     },
   };
+}
+
+function toLogin(context: ProviderTypeContext): ProviderLogin {
+  return createOidcLogin(context, {
+    isPossible: (data) => data.clientSecret !== undefined || data.supportsPkce !== false,
+    toClient: (data) => ({
+      issuerUrl: getText(data, "issuer"),
+      discoveryUrl: getDiscoveryUrl(data),
+      clientId: getText(data, "clientId"),
+      usesPkce: data.supportsPkce !== false,
+      algorithms: getAlgorithms(data, "allowedAlgorithms"),
+    }),
+    toParameters: (data) => ({ scope: toScope(findTexts(data, "scopes") ?? oidcScopes) }),
+    toAsking: (offered) => (offered.includes("select_account") ? "select_account" : "login"),
+    isComplete: (data, claims) =>
+      claims.email !== undefined && findMissingClaim(claims, getRequiredClaims(data)) === undefined,
+    admit(data, identity) {
+      checkRequired(identity.claims, getRequiredClaims(data));
+      return identity;
+    },
+  });
 }
 
 /** The algorithms a provider's data allows under this name; every one if it says nothing. */
@@ -110,6 +119,12 @@ function makeRules(data: ProviderData, { documents }: ProviderTypeContext): Bear
     requiredClaims: getRequiredClaims(data),
     keys,
   };
+}
+
+/** Whatever tokens it accepts else, a logout is told to the client itself. */
+function toLogoutRules(data: ProviderData, rules: BearerRules): BearerRules {
+  const audiences = [getText(data, "clientId")];
+  return { ...rules, audiences, authorizedParty: undefined, requiredClaims: {} };
 }
 
 function getRequiredClaims({ requiredClaims = {} }: ProviderData): BearerRules["requiredClaims"] {

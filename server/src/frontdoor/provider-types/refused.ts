@@ -24,9 +24,16 @@ export function refuse(reason: RefusalReason, detail: string): never {
  * asked is `unavailable`, which turns the credential down like everything that
  * is not a clear yes. A defect is thrown on.
  */
-export async function decide(identify: () => Promise<ProviderIdentity>): Promise<ProviderDecision> {
+export function decide(identify: () => Promise<ProviderIdentity>): Promise<ProviderDecision> {
+  return decideBy(async () => ({ allowed: true, identity: await identify() }));
+}
+
+/** As {@link decide}, of what is more than an identity. */
+export async function decideBy<T extends { readonly allowed: true }>(
+  judge: () => Promise<T>,
+): Promise<T | ProviderRefusal> {
   try {
-    return { allowed: true, identity: await identify() };
+    return await judge();
   } catch (error) {
     return toRefusal(error);
   }
