@@ -200,6 +200,7 @@ const rooms: Rooms = {
     "assembly",
     "principals",
     "organizations",
+    "invitations",
     "users",
     "sessions",
     "passkeys",

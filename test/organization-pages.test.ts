@@ -1,11 +1,14 @@
 /** Organizations as their members meet them on the server's pages: a real browser, the built server. */
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { launchBrowser } from "./parts/browser.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
 import { heading, press, signIn, submit } from "./parts/pages.ts";
 import { startServer, type TestServer } from "./parts/server.ts";
 import { inspect, openVisit, type Visit } from "./parts/visit.ts";
+
+// Several people and many pages in one test, each of them looked at in light, dark and on a phone.
+vi.setConfig({ testTimeout: 240_000 });
 
 let server: TestServer;
 let browser: Browser;

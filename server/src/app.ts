@@ -175,7 +175,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
   const siteName = authentication.passkey?.rpDisplayName ?? new URL(publicUrl).host;
   const ground = { database, feed, audit, clock, log };
   const means = await addGround(house, options, siteName);
-  const { organizations, serviceUsers, people, passkeys, users } = addPrincipals(
+  const { organizations, serviceUsers, people, passkeys, users, invitations } = addPrincipals(
     house,
     options,
     means,
@@ -294,6 +294,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
   );
   const { renderLost } = house.add(
     assemblePages({
+      ...ground,
       siteName,
       publicUrl,
       strategies,
@@ -303,15 +304,13 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       knownBrowsers,
       passkeys: passkeys.passkeys,
       identities: users.identities,
-      organizations: organizations.organizations,
-      members: organizations.members,
+      ...organizations.rules,
+      invitations,
       redirects: authentication,
       providerUrls: authentication.oidcProviders.map(({ callbackUrl }) => callbackUrl),
       isSessionStrict: authentication.session.sameSite === "strict",
       browsers,
       hasOutbox: config.smtpUrl === undefined,
-      clock,
-      log,
     }),
   );
   const { ensureBootstrap } = serviceUsers;

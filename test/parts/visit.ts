@@ -26,7 +26,7 @@ export async function openVisit(
 ): Promise<Visit> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   // Sooner than the test's own end, so that what failed is named.
-  context.setDefaultTimeout(8_000);
+  context.setDefaultTimeout(25_000);
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on("console", (message) => {

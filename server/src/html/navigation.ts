@@ -40,6 +40,22 @@ export function navigateByPage(
   });
 }
 
+/**
+ * Has a browser come anew that another site sent here without its session;
+ * undefined where it came with all that it has.
+ */
+export type ComeAnew = (
+  request: Pick<PlainRequest, "path" | "query" | "header">,
+) => PlainResponse | undefined;
+
+/** @param isSessionStrict whether session cookies are `SameSite=Strict`, which come along from our own site alone */
+export function createComeAnew(render: RenderPage, publicUrl: string, isSessionStrict: boolean): ComeAnew {
+  return ({ path, query, header }) =>
+    isSessionStrict && header.get("sec-fetch-site") === "cross-site"
+      ? navigateByPage(render, new URL(`${path}?${query}`, publicUrl))
+      : undefined;
+}
+
 const loopbackNames = ["localhost", "127.0.0.1", "[::1]"];
 
 /**

@@ -32,7 +32,8 @@ export interface OrganizationParts {
 }
 
 /** What others ask of organizations. */
-export interface OrganizationsRoom extends Room, OrganizationServices {
+export interface OrganizationsRoom extends Room {
+  readonly rules: OrganizationServices;
   readonly access: Access;
   findState(orgId: string): Promise<Organization["state"] | undefined>;
   /** Whom an organization counts for, where all share what there is. */
@@ -57,9 +58,9 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
   const organizations = new OrganizationService({ ...parts, access });
   const members = new MemberService({ ...parts, access });
   const projects = new ProjectService({ ...parts, access });
-  const services = { organizations, members, projects };
+  const rules = { organizations, members, projects };
   return {
-    ...services,
+    rules,
     access,
     findState: async (orgId) => (await findOrganization(reader, orgId))?.state,
     findTenant: (orgId) => findTenant(reader, orgId),
@@ -70,7 +71,7 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
     holdManagedIds,
     findVisibleProject: createFindVisibleProject(reader),
     services: [
-      registerService(OrganizationServiceSchema, createOrganizationHandler(services)),
+      registerService(OrganizationServiceSchema, createOrganizationHandler(rules)),
       registerService(FrontierService, createFrontierHandler(organizations)),
     ],
   };

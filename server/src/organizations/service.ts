@@ -16,7 +16,7 @@ import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { checkMetadata, type Metadata } from "../lib/metadata.ts";
 import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
-import { type Caller, requireSuperuser } from "../principals/principal.ts";
+import { type Caller, type Principal, requireSuperuser } from "../principals/principal.ts";
 import { type Access, requireProven } from "./access.ts";
 import { insertMember, lockPerson } from "./member-store.ts";
 import { defaultOrganizationName, type Organization } from "./organization.ts";
@@ -80,7 +80,7 @@ export class OrganizationService {
     if (principal.type === "serviceuser" && !principal.superuser) {
       throw new DomainError("NOT_AUTHORIZED", { detail: "a service user belongs to one organization" });
     }
-    if (this.#creation === "superusers" && !principal.superuser) {
+    if (!this.mayCreate(principal)) {
       throw new DomainError("NOT_AUTHORIZED", { detail: "organizations.creation is superusers" });
     }
     requireProven(principal);
@@ -113,6 +113,11 @@ export class OrganizationService {
       "NAME_TAKEN",
     );
     return organization;
+  }
+
+  /** Whether the setting lets somebody make organizations; their address must be proven besides. */
+  mayCreate({ superuser }: Pick<Principal, "superuser">): boolean {
+    return this.#creation === "everybody" || superuser;
   }
 
   /** @throws DomainError NOT_AUTHORIZED, also when there is none. */

@@ -3,11 +3,13 @@ import { toNotice } from "../html/frame.ts";
 import { type Html, html } from "../html/html.ts";
 import type { Page } from "../lib/page-token.ts";
 import { toProviderLabel } from "../lib/well-known-providers.ts";
+import type { Invitation } from "../organizations/invitation.ts";
 import type { Membership } from "../organizations/organization.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import { maxPasskeyName, maxPasskeys } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Identity } from "../users/identity-store.ts";
+import { toOwnInvitations } from "./invitation-view.ts";
 import { loginPaths } from "./login-view.ts";
 import { ownStrategies } from "./offers.ts";
 import { organizationPaths, toMembershipList } from "./organizations-view.ts";
@@ -39,8 +41,11 @@ export interface AccountView {
   /** Whether the session is young enough to add a passkey. */
   readonly mayAddPasskey: boolean;
   readonly identities: readonly Identity[];
+  /** Those to the person's own address that can be accepted. */
+  readonly invitations: readonly Invitation[];
   /** The first of them. */
   readonly memberships: Page<Membership>;
+  readonly mayCreateOrganization: boolean;
   readonly now: Date;
   readonly problem?: string | undefined;
   readonly done?: string | undefined;
@@ -52,8 +57,9 @@ export function toAccountBody(view: AccountView): Html {
 <p class="lead"><strong class="address">${view.email}</strong></p>
 ${toNotice(view.problem)}${toNotice(view.done, "done")}
 ${view.mayProve && toProve(view)}
+${view.invitations.length > 0 && toOwnInvitations(view.invitations)}
 ${view.passkeys !== undefined && toPasskeys(view, view.passkeys)}
-${toOrganizations(view.memberships)}
+${toOrganizations(view)}
 ${toSessions(view)}
 ${view.identities.length > 0 && toIdentities(view)}`;
 }
@@ -133,14 +139,18 @@ function toAddPasskey({ mayAddPasskey }: AccountView, count: number): Html {
 <noscript><p class="hint">Adding a passkey needs JavaScript, which is switched off in this browser.</p></noscript>`;
 }
 
-function toOrganizations({ items, nextPageToken }: Page<Membership>): Html {
+function toOrganizations({ memberships, mayCreateOrganization }: AccountView): Html {
+  const { items, nextPageToken } = memberships;
   return html`<section class="card" aria-labelledby="organizations">
 <h2 id="organizations">Organizations</h2>
 ${items.length === 0 ? html`<p class="about">You are a member of none.</p>` : toMembershipList(items)}
-<div class="row">
+${
+  (nextPageToken !== "" || mayCreateOrganization) &&
+  html`<div class="row">
 ${nextPageToken !== "" && html`<a class="button" href="${organizationPaths.list}">All your organizations</a>`}
-<a class="button" href="${organizationPaths.create}">New organization</a>
-</div>
+${mayCreateOrganization && html`<a class="button" href="${organizationPaths.create}">New organization</a>`}
+</div>`
+}
 </section>`;
 }
 

@@ -12,9 +12,12 @@ import { openForms, readField, readForm } from "../html/forms.ts";
 import type { RenderPage } from "../html/frame.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { redirect, toPath } from "../http/redirect.ts";
+import type { InvitationService } from "../invitations/service.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
+import { stateOf } from "../organizations/invitation.ts";
 import type { MemberService } from "../organizations/member-service.ts";
+import type { OrganizationService } from "../organizations/service.ts";
 import { maxPasskeyName } from "../passkeys/passkey.ts";
 import type { PasskeyService } from "../passkeys/service.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
@@ -39,7 +42,9 @@ export interface AccountPagesOptions {
   /** Absent where passkeys are not offered. */
   readonly passkeys: Pick<PasskeyService, "list" | "rename" | "delete"> | undefined;
   readonly identities: Pick<IdentityService, "list" | "unlink">;
+  readonly organizations: Pick<OrganizationService, "mayCreate">;
   readonly members: Pick<MemberService, "listOwn">;
+  readonly invitations: Pick<InvitationService, "listForAddress">;
   readonly visitors: Visitors;
   readonly clock: Clock;
   readonly publicUrl: string;
@@ -52,6 +57,7 @@ const doneTexts: Readonly<Record<string, string>> = {
   others: "All other sessions are signed out.",
   renamed: "The passkey has its new name.",
   removed: "The passkey is removed. We have told you by mail, too.",
+  declined: "The invitation is declined.",
   left: "You have left the organization.",
   unlinked: "That account does not sign you in here any more. We have told you by mail, too.",
   added: "The passkey is added. Next time it signs you in. We have told you by mail, too.",
@@ -74,7 +80,9 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
     knownBrowsers,
     passkeys,
     identities,
+    organizations,
     members,
+    invitations,
     visitors,
     clock,
     publicUrl,
@@ -88,11 +96,12 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
 
   async function show(request: PlainRequest, caller: Visitor): Promise<PlainResponse> {
     const { email, emailProven, sessionId } = caller.principal;
-    const [open, keys, linked, memberships] = await Promise.all([
+    const [open, keys, linked, memberships, invited] = await Promise.all([
       sessions.list(caller),
       passkeys?.list(caller),
       identities.list(caller),
       members.listOwn(caller, { size: shownOrganizations, token: "" }),
+      invitations.listForAddress(caller),
     ]);
     const forms = openForms(request, browsers);
     const current = open.find((session) => session.id === sessionId);
@@ -112,6 +121,8 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
         mayAddPasskey: isYoung(current),
         identities: linked,
         memberships,
+        mayCreateOrganization: organizations.mayCreate(caller.principal),
+        invitations: invited.filter((invitation) => stateOf(invitation, clock.now()) === "pending"),
         now: clock.now(),
         done: findText(doneTexts, readField(request.query, "done")),
         problem: findText(problems, readField(request.query, "problem")),

@@ -18,6 +18,8 @@ export interface LoginView {
   readonly forms: FormKit;
   /** A URL that was judged already; empty if none was asked for. */
   readonly returnTo: string;
+  /** Whether that is the page of an invitation. */
+  readonly answersInvitation?: boolean;
   /** What to put into the field for the address. */
   readonly email?: string | undefined;
   /** Whether the address was refused. */
@@ -30,22 +32,30 @@ export interface LoginView {
 
 /** The sign-in page. */
 export function toLoginBody(view: LoginView): Html {
-  const { offers, again, returnTo } = view;
-  const hasMail = offers.mailCode || offers.mailLink;
-  const hasOthers = offers.passkey || offers.providers.length > 0;
+  const { again, returnTo, answersInvitation = false } = view;
   return html`<section class="card">
 <h1>${again === undefined ? "Sign in" : "Sign in again"}</h1>
 ${
   again !== undefined
     ? html`<p class="lead">You are signed in as <strong class="address">${again}</strong>.</p>`
-    : returnTo !== "" &&
-      html`<p class="lead">to continue to <strong class="address">${new URL(returnTo).host}</strong></p>`
+    : answersInvitation
+      ? html`<p class="lead">to answer the invitation</p>`
+      : returnTo !== "" &&
+        html`<p class="lead">to continue to <strong class="address">${new URL(returnTo).host}</strong></p>`
 }
 ${toNotice(view.problem)}${toNotice(view.done, "done")}
-${hasMail && toMailForm(view)}
-${hasMail && hasOthers && html`<p class="or"><span>or</span></p>`}
-${toOtherWays(view)}
+${toWaysIn(view)}
 </section>`;
+}
+
+/** The ways to sign in, as offered. */
+export function toWaysIn(view: LoginView): Html {
+  const { offers } = view;
+  const hasMail = offers.mailCode || offers.mailLink;
+  const hasOthers = offers.passkey || offers.providers.length > 0;
+  return html`${hasMail && toMailForm(view)}
+${hasMail && hasOthers && html`<p class="or"><span>or</span></p>`}
+${toOtherWays(view)}`;
 }
 
 function toMailForm(view: LoginView): Html {

@@ -10,13 +10,14 @@ import type { Strategy } from "../auth/strategy.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import { openForms, readField, readForm } from "../html/forms.ts";
 import type { RenderPage } from "../html/frame.ts";
-import { navigate, navigateByPage } from "../html/navigation.ts";
+import { type ComeAnew, navigate } from "../html/navigation.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { redirect, toPath } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
 import { toProviderLabel } from "../lib/well-known-providers.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import { accountPaths } from "./account-view.ts";
+import { invitationPaths } from "./invitation-view.ts";
 import { type LoginView, loginPaths, toLoginBody } from "./login-view.ts";
 import { type Offers, ownStrategies } from "./offers.ts";
 import { explain, findText, toRefusal } from "./texts.ts";
@@ -30,11 +31,7 @@ export interface LoginPagesOptions {
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly redirects: RedirectRules;
   readonly publicUrl: string;
-  /**
-   * Whether session cookies are `SameSite=Strict`: a browser that another site
-   * sends here brings none, and is asked to come again by itself.
-   */
-  readonly isSessionStrict: boolean;
+  readonly comeAnew: ComeAnew;
   readonly browsers: Browsers;
 }
 
@@ -57,8 +54,7 @@ function isOpenedElsewhere(header: Headers, publicUrl: string): boolean {
 
 /** Builds the routes of the sign-in page and its two forms. */
 export function createLoginPages(options: LoginPagesOptions): readonly FunctionRoute[] {
-  const { render, offers, browserSignIn, authenticator, redirects, publicUrl, isSessionStrict, browsers } =
-    options;
+  const { render, offers, browserSignIn, authenticator, redirects, publicUrl, comeAnew, browsers } = options;
   // Who began here comes back here, whatever page of an app's comes first in the list.
   const callbackUrls = new Map(options.strategies.map(({ name, callbackUrl }) => [name, callbackUrl]));
 
@@ -73,15 +69,19 @@ export function createLoginPages(options: LoginPagesOptions): readonly FunctionR
       refusal: error && toRefusal(error, request),
       title: "Sign in",
       usesPasskeys: offers.passkey,
-      body: toLoginBody({ ...view, offers, forms }),
+      body: toLoginBody({
+        ...view,
+        offers,
+        forms,
+        answersInvitation: view.returnTo.startsWith(`${publicUrl}${invitationPaths.invitation}?`),
+      }),
       setCookies: forms.setCookies,
     });
   }
 
   async function get(request: PlainRequest): Promise<PlainResponse> {
-    if (isSessionStrict && request.header.get("sec-fetch-site") === "cross-site") {
-      return navigateByPage(render, new URL(`${request.path}?${request.query}`, publicUrl));
-    }
+    const anew = comeAnew(request);
+    if (anew !== undefined) return anew;
     const returnTo = readField(request.query, "return_to");
     const target = findReturnTo(redirects, returnTo) ?? accountPaths.account;
     const visitor = await findVisitor(authenticator, request);

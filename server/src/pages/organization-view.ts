@@ -10,6 +10,7 @@ import { type Role, roles } from "../principals/principal.ts";
 import {
   organizationPaths,
   roleLabels,
+  toArticled,
   toBackLink,
   toOrganizationLabel,
   toPager,
@@ -43,19 +44,16 @@ ${toMembers(view)}
 ${member !== undefined && toLeave(view)}`;
 }
 
-/** A role in a sentence, as in “You are an owner”. */
-function toArticled(role: Role): Html {
-  return html`${role === "owner" ? "an" : "a"} <strong>${roleLabels[role].toLowerCase()}</strong>`;
-}
-
 function toMembers(view: OrganizationView): Html {
   const { members, after, standing } = view;
   const { id } = standing.organization;
+  const { role } = standing;
   return html`<section class="card" aria-labelledby="members">
 <h2 id="members">Members</h2>
 <ul class="items">
 ${members.items.map((member) => toMember(view, member))}</ul>
 ${toPager((token) => toPath(organizationPaths.organization, { id, after: token }), after, members.nextPageToken)}
+${role !== "viewer" && html`<div class="row"><a class="button" href="${toPath(organizationPaths.invitations, { id })}">${role === "owner" ? "Invite people" : "Invitations"}</a></div>`}
 </section>`;
 }
 
@@ -98,7 +96,7 @@ ${forms.hidden(removeMember, { id, user: userId })}
 }
 
 /** Asks for a role; what each may do stands below. @param id of the field, as no other on the page has it */
-function toRoleField(id: string, chosen: Role): Html {
+export function toRoleField(id: string, chosen: Role): Html {
   return html`<label for="${id}">Role</label>
 <select id="${id}" name="role" aria-describedby="${id}-hint">
 ${roles.map((role) => html`<option value="${role}"${role === chosen && html` selected`}>${roleLabels[role]}</option>`)}

@@ -17,9 +17,9 @@ import type { MemberService } from "../organizations/member-service.ts";
 import { type Role, roles } from "../principals/principal.ts";
 import { accountPaths, toSignOutForm } from "./account-view.ts";
 import { toOrganizationBody } from "./organization-view.ts";
-import { organizationPaths, toOrganizationLabel } from "./organizations-view.ts";
+import { organizationPaths, toOrganizationLabel, toOrganizationPath } from "./organizations-view.ts";
 import { findText, toProblemTexts, toRefusal } from "./texts.ts";
-import type { Visitor, Visitors } from "./visitors.ts";
+import { noteRefusal, type Visitor, type Visitors } from "./visitors.ts";
 
 /** Parts that the page of an organization stands on. */
 export interface OrganizationPageOptions {
@@ -32,6 +32,7 @@ export interface OrganizationPageOptions {
 /** What the page says of what has just been done; the query only names it. */
 const doneTexts: Readonly<Record<string, string>> = {
   created: "The organization is created.",
+  joined: "You are a member now.",
   role: "The role is changed. It counts from now on.",
   removed: "They are no member any more.",
 };
@@ -51,11 +52,6 @@ const unseen = {
   title: "You have no role in this organization",
   text: "It may be gone, or you may have been removed from it. One of its owners can invite you.",
 };
-
-/** Where the page of an organization is. */
-export function toOrganizationPath(id: string, about: Readonly<Record<string, string>> = {}): string {
-  return toPath(organizationPaths.organization, { id, ...about });
-}
 
 /** Builds the routes of the page and its forms. */
 export function createOrganizationPage(options: OrganizationPageOptions): readonly FunctionRoute[] {
@@ -93,8 +89,7 @@ export function createOrganizationPage(options: OrganizationPageOptions): readon
       return await show(request, caller);
     } catch (error) {
       if (!(error instanceof DomainError) || error.reason !== "NOT_AUTHORIZED") throw error;
-      request.info.outcome.reason = error.reason;
-      if (error.detail !== undefined) request.info.outcome.detail = error.detail;
+      noteRefusal(request, error);
       const body = toMessageBody(unseen, toAccount);
       return render({ refusal: toRefusal(error, request), title: unseen.title, body });
     }
@@ -130,7 +125,7 @@ export function createOrganizationPage(options: OrganizationPageOptions): readon
 }
 
 /** A role as a form sends it. @throws DomainError INVALID_REQUEST */
-function readRole(form: URLSearchParams): Role {
+export function readRole(form: URLSearchParams): Role {
   const asked = readField(form, "role");
   const role = roles.find((each) => each === asked);
   if (role === undefined) throw new DomainError("INVALID_REQUEST", { detail: "role" });

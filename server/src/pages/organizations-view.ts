@@ -18,6 +18,10 @@ export const organizationPaths = {
   setRole: "/account/organization/role",
   removeMember: "/account/organization/remove",
   leave: "/account/organization/leave",
+  invitations: "/account/organization/invitations",
+  invite: "/account/organization/invite",
+  renew: "/account/organization/invitations/renew",
+  withdraw: "/account/organization/invitations/withdraw",
 } as const;
 
 /** What people call each role. */
@@ -32,8 +36,18 @@ export function toOrganizationLabel({ title, name }: Pick<Organization, "title" 
   return toShownName(title) || name;
 }
 
+/** Where the page of an organization is. */
+export function toOrganizationPath(id: string, about: Readonly<Record<string, string>> = {}): string {
+  return toPath(organizationPaths.organization, { id, ...about });
+}
+
+/** A role in a sentence, as in “You are an owner”. */
+export function toArticled(role: Role): Html {
+  return html`${role === "owner" ? "an" : "a"} <strong>${roleLabels[role].toLowerCase()}</strong>`;
+}
+
 /** The way back from a page below `/account`. */
-export function toBackLink(href: string, label: string): Html {
+export function toBackLink(href: string, label: string | Html): Html {
   return html`<p class="back"><a href="${href}">${label}</a></p>`;
 }
 
@@ -58,7 +72,7 @@ function toMembership({ organization, role, createdAt }: Membership): Html {
   const { id, name, state } = organization;
   const label = toOrganizationLabel(organization);
   const isEnabled = state === "enabled";
-  const path = toPath(organizationPaths.organization, { id });
+  const path = toOrganizationPath(id);
   return html`<li>
 <div class="what">
 <p class="name">${isEnabled ? html`<a href="${path}"><bdi>${label}</bdi></a>` : html`<bdi>${label}</bdi>`} <span class="badge">${isEnabled ? roleLabels[role] : "Disabled"}</span></p>
@@ -69,21 +83,27 @@ function toMembership({ organization, role, createdAt }: Membership): Html {
 }
 
 /** All organizations of a person. */
-export function toOrganizationsBody({ items, nextPageToken }: Page<Membership>, after: string): Html {
+export function toOrganizationsBody(
+  { items, nextPageToken }: Page<Membership>,
+  after: string,
+  mayCreate: boolean,
+): Html {
   return html`${toBackLink("/account", "Your account")}
 <h1>Your organizations</h1>
 <section class="card" aria-label="Organizations">
 ${items.length === 0 ? html`<p class="about">${after === "" ? "You are a member of none." : "There are no more."}</p>` : toMembershipList(items)}
 ${toPager((token) => toPath(organizationPaths.list, { after: token }), after, nextPageToken)}
 </section>
-<p><a class="button" href="${organizationPaths.create}">New organization</a></p>`;
+${mayCreate && html`<div class="row"><a class="button" href="${organizationPaths.create}">New organization</a></div>`}`;
 }
 
 /** What the form for a new organization shows. */
 export interface NewOrganizationView {
   readonly forms: FormKit;
-  /** Whether the person's address is proven: nobody else makes one. */
+  /** Whether people may make organizations here. */
   readonly mayCreate: boolean;
+  /** Whether the person's address is proven: nobody else makes one. */
+  readonly isProven: boolean;
   /** As typed. */
   readonly name: string;
   readonly title: string;
@@ -92,13 +112,23 @@ export interface NewOrganizationView {
 
 /** The form for a new organization. */
 export function toNewOrganizationBody(view: NewOrganizationView): Html {
-  const { forms, mayCreate, name, title, problem } = view;
+  const { mayCreate, isProven } = view;
   return html`${toBackLink("/account", "Your account")}
 <section class="card">
 <h1>New organization</h1>
 ${
-  mayCreate
-    ? html`<p class="lead">You will be its owner.</p>
+  !mayCreate
+    ? html`<p>Only whoever runs this site creates organizations here. Ask them for one.</p>`
+    : !isProven
+      ? html`<p>Confirm your address first: only then can you create an organization.</p>
+<p><a class="button primary" href="/account">To your account</a></p>`
+      : toNewOrganizationForm(view)
+}
+</section>`;
+}
+
+function toNewOrganizationForm({ forms, name, title, problem }: NewOrganizationView): Html {
+  return html`<p class="lead">You will be its owner.</p>
 ${toNotice(problem)}
 <form method="post" action="${organizationPaths.create}">
 ${forms.hidden(organizationPaths.create)}
@@ -108,9 +138,5 @@ ${forms.hidden(organizationPaths.create)}
 <input id="name" name="name" value="${name}" pattern="${organizationNamePattern}" minlength="3" maxlength="63" required autocomplete="off" autocapitalize="none" spellcheck="false" aria-describedby="name-hint"${problem !== undefined && html` aria-invalid="true" autofocus`}>
 <p class="hint" id="name-hint">3 to 63 lower-case letters, digits, - and _, beginning with a letter. Programs call it by this name, which no other has.</p>
 <button class="primary">Create</button>
-</form>`
-    : html`<p>Confirm your address first: only then can you create an organization.</p>
-<p><a class="button primary" href="/account">To your account</a></p>`
-}
-</section>`;
+</form>`;
 }

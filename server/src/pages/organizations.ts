@@ -11,20 +11,20 @@ import type { MemberService } from "../organizations/member-service.ts";
 import { longestTitle, organizationNamePattern } from "../organizations/organization.ts";
 import type { OrganizationService } from "../organizations/service.ts";
 import { toSignOutForm } from "./account-view.ts";
-import { toOrganizationPath } from "./organization.ts";
 import {
   type NewOrganizationView,
   organizationPaths,
   toNewOrganizationBody,
+  toOrganizationPath,
   toOrganizationsBody,
 } from "./organizations-view.ts";
 import { toProblemTexts, toRefusal } from "./texts.ts";
-import type { Visitor, Visitors } from "./visitors.ts";
+import { noteRefusal, type Visitor, type Visitors } from "./visitors.ts";
 
 /** Parts that these pages stand on. */
 export interface OrganizationPagesOptions {
   readonly render: RenderPage;
-  readonly organizations: Pick<OrganizationService, "create">;
+  readonly organizations: Pick<OrganizationService, "create" | "mayCreate">;
   readonly members: Pick<MemberService, "listOwn">;
   readonly visitors: Visitors;
   readonly browsers: Browsers;
@@ -49,14 +49,14 @@ export function createOrganizationPages(options: OrganizationPagesOptions): read
       width: "wide",
       aside: toSignOutForm(forms),
       setCookies: forms.setCookies,
-      body: toOrganizationsBody(own, after),
+      body: toOrganizationsBody(own, after, organizations.mayCreate(caller.principal)),
     });
   }
 
   function showForm(
     request: PlainRequest,
     { principal }: Visitor,
-    typed: Omit<NewOrganizationView, "forms" | "mayCreate">,
+    typed: Pick<NewOrganizationView, "name" | "title" | "problem">,
     error?: DomainError,
   ): PlainResponse {
     const forms = openForms(request, browsers);
@@ -65,7 +65,12 @@ export function createOrganizationPages(options: OrganizationPagesOptions): read
       title: "New organization",
       aside: toSignOutForm(forms),
       setCookies: forms.setCookies,
-      body: toNewOrganizationBody({ ...typed, forms, mayCreate: principal.emailProven }),
+      body: toNewOrganizationBody({
+        ...typed,
+        forms,
+        mayCreate: organizations.mayCreate(principal),
+        isProven: principal.emailProven,
+      }),
     });
   }
 
@@ -82,8 +87,7 @@ export function createOrganizationPages(options: OrganizationPagesOptions): read
     } catch (error) {
       const problem = error instanceof DomainError ? problems[error.reason] : undefined;
       if (!(error instanceof DomainError) || problem === undefined) throw error;
-      request.info.outcome.reason = error.reason;
-      if (error.detail !== undefined) request.info.outcome.detail = error.detail;
+      noteRefusal(request, error);
       return showForm(request, caller, { ...typed, problem }, error);
     }
   }

@@ -7,6 +7,7 @@
  *
  * - `/login`, `/login/mail`, `/login/with`, `/login/check-mail`, `/login/resend`
  * - `/account` and its forms, with `/account/organizations` and `/account/organization`
+ * - `/invitation` and its forms
  * - what `/auth/callback` shows
  * - `/`, which leads to `/account`
  */
@@ -18,13 +19,15 @@ import type { Strategy } from "../auth/strategy.ts";
 import { assetRoutes } from "../html/assets.ts";
 import { createRenderPage, type RenderPage } from "../html/frame.ts";
 import { toMessageBody } from "../html/message.ts";
-import { findPublicUrl, navigate, navigateByPage } from "../html/navigation.ts";
+import { createComeAnew, findPublicUrl, navigate, navigateByPage } from "../html/navigation.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { redirect } from "../http/redirect.ts";
+import type { InvitationService } from "../invitations/service.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { MemberService } from "../organizations/member-service.ts";
+import type { ProjectService } from "../organizations/project-service.ts";
 import type { OrganizationService } from "../organizations/service.ts";
 import type { PasskeyService } from "../passkeys/service.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
@@ -35,6 +38,9 @@ import { createAccountPages } from "./account.ts";
 import { accountPaths } from "./account-view.ts";
 import { createRenderResult } from "./callback.ts";
 import { createCheckMailPages } from "./check-mail.ts";
+import { createInvitationPage } from "./invitation.ts";
+import { invitationPaths } from "./invitation-view.ts";
+import { createInvitationPages } from "./invitations.ts";
 import { createLoginPages } from "./login.ts";
 import { loginPaths } from "./login-view.ts";
 import { toOffers } from "./offers.ts";
@@ -59,6 +65,8 @@ export interface PagesOptions {
   readonly identities: IdentityService;
   readonly organizations: OrganizationService;
   readonly members: MemberService;
+  readonly projects: ProjectService;
+  readonly invitations: InvitationService;
   readonly redirects: RedirectRules;
   /** Whether session cookies are `SameSite=Strict`. */
   readonly isSessionStrict: boolean;
@@ -89,16 +97,19 @@ export function createPages(options: PagesOptions): Pages {
   const { siteName, publicUrl, passkeys, browserSignIn, log } = options;
   const render = createRenderPage(siteName);
   const offers = toOffers(options.strategies);
-  const own = { ...options, render, visitors: createVisitors(options) };
+  const comeAnew = createComeAnew(render, publicUrl, options.isSessionStrict);
+  const own = { ...options, render, offers, comeAnew, visitors: createVisitors(options) };
   const guardFailures = createGuard(render, log);
   const guard = (route: FunctionRoute) => withoutStrays(guardFailures(route), browserSignIn);
   const pages: readonly FunctionRoute[] = [
     { method: "GET", path: "/", handle: () => redirect(accountPaths.account) },
-    ...createLoginPages({ ...options, render, offers }),
-    ...createCheckMailPages({ ...options, render }),
-    ...createAccountPages({ ...own, offers, passkeys: offers.passkey ? passkeys : undefined }),
+    ...createLoginPages(own),
+    ...createCheckMailPages(own),
+    ...createAccountPages({ ...own, passkeys: offers.passkey ? passkeys : undefined }),
     ...createOrganizationPages(own),
     ...createOrganizationPage(own),
+    ...createInvitationPages(own),
+    ...createInvitationPage(own),
   ];
   const all = [...pages, ...createWaysBack(pages)];
   return {
@@ -182,7 +193,7 @@ function note({ kind, reason, detail, cause }: DomainError, { info }: PlainReque
 }
 
 function toNext({ path }: PlainRequest): { readonly href: string; readonly label: string } {
-  return path.startsWith("/account")
+  return path.startsWith(accountPaths.account) || path.startsWith(invitationPaths.invitation)
     ? { href: accountPaths.account, label: "Back to your account" }
     : { href: "/login", label: "Start again" };
 }

@@ -50,7 +50,7 @@ const byReason: Partial<Record<Reason, Explanation>> = {
   },
   SIGNUP_CLOSED: {
     title: "This address cannot sign up here",
-    text: "New accounts are limited. Sign in with an address you were invited by, or ask whoever runs this site.",
+    text: "New accounts are limited here. Sign in with an address that may have one, or ask whoever runs this site.",
   },
   PRINCIPAL_DISABLED: {
     title: "This account is disabled",
@@ -95,6 +95,26 @@ const byReason: Partial<Record<Reason, Explanation>> = {
   MEMBER_NOT_FOUND: {
     title: "That person is no member any more",
     text: "They may have left, or have been removed in another tab.",
+  },
+  ALREADY_MEMBER: {
+    title: "That person is a member already",
+    text: "Nobody was invited: leave their address out.",
+  },
+  PROJECT_NOT_FOUND: {
+    title: "One of the projects is gone",
+    text: "It may have been deleted in another tab. Nobody was invited.",
+  },
+  INVITATION_NOT_FOUND: {
+    title: "There is no such invitation any more",
+    text: "It may have been answered or withdrawn, or a newer mail may have a link that works. Or it is for another address than the one you are signed in with.",
+  },
+  INVITATION_EXPIRED: {
+    title: "This invitation has expired",
+    text: "Ask whoever sent it for a new one.",
+  },
+  TOO_MANY_INVITATIONS: {
+    title: "Too soon, or too many invitations",
+    text: "No mail was sent. One address is sent one in ten minutes and five in a day, an organization and an owner send 50 in a day, and 100 may be unanswered. Try again later, or withdraw some.",
   },
   LAST_OWNER: {
     title: "Nobody would own the organization any more",

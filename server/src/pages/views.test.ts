@@ -3,14 +3,24 @@ import { createBrowsers } from "../auth/browser-sign-in.ts";
 import type { CallbackResult } from "../auth/callback-routes.ts";
 import { openForms } from "../html/forms.ts";
 import { createRenderPage } from "../html/frame.ts";
+import { toMessageBody } from "../html/message.ts";
 import { navigate } from "../html/navigation.ts";
 import type { PlainRequest } from "../http/plain-route.ts";
 import { DomainError } from "../lib/errors.ts";
+import type { Invitation } from "../organizations/invitation.ts";
 import type { Organization } from "../organizations/organization.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
 import { type AccountView, toAccountBody } from "./account-view.ts";
 import { createRenderResult } from "./callback.ts";
+import {
+  toAnswerBody,
+  toExpiredText,
+  toInvitedBody,
+  toProveFirstBody,
+  toSomebodyElsesBody,
+} from "./invitation-view.ts";
+import { toInvitationsBody } from "./invitations-view.ts";
 import { toLoginBody } from "./login-view.ts";
 import { toOrganizationBody } from "./organization-view.ts";
 import { toNewOrganizationBody, toOrganizationsBody } from "./organizations-view.ts";
@@ -36,6 +46,21 @@ function organizationOf(text: string): Organization {
     state: "enabled",
     createdAt: now,
     updatedAt: now,
+  };
+}
+
+function invitationOf(text: string): Invitation {
+  const { id, name, title, state } = organizationOf(text);
+  return {
+    id: text,
+    orgId: text,
+    organization: { id, name, title, state },
+    email: text,
+    role: "owner",
+    projectIds: [text],
+    invitedBy: { type: "user", id: text, name: text },
+    createdAt: now,
+    expiresAt: new Date(now.getTime() + 1000),
   };
 }
 
@@ -78,6 +103,8 @@ function accountOf(text: string): AccountView {
     sessions: [session],
     passkeys: [passkey],
     mayAddPasskey: true,
+    invitations: [invitationOf(text)],
+    mayCreateOrganization: true,
     memberships: {
       items: [{ organization: organizationOf(text), role: "owner", createdAt: now }],
       nextPageToken: text,
@@ -102,7 +129,7 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
     "organizations",
     (text) => {
       const { memberships } = accountOf(text);
-      return `${toOrganizationsBody(memberships, text)}${toNewOrganizationBody({ forms, mayCreate: true, name: text, title: text, problem: text })}`;
+      return `${toOrganizationsBody(memberships, text, true)}${toNewOrganizationBody({ forms, mayCreate: true, isProven: true, name: text, title: text, problem: text })}`;
     },
   ],
   [
@@ -121,6 +148,40 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
       const members = { items: [member, other], nextPageToken: text };
       const view = { forms, standing, members, after: text, problem: text, done: text };
       return toOrganizationBody(view).toString();
+    },
+  ],
+  [
+    "invitations",
+    (text) => {
+      const standing = { organization: organizationOf(text), role: "owner", member: undefined } as const;
+      const project = { ...organizationOf(text), orgId: text };
+      return toInvitationsBody({
+        forms,
+        standing,
+        invitations: { items: [invitationOf(text)], nextPageToken: text },
+        after: text,
+        projects: [project],
+        draft: { emails: text, role: "viewer", projects: [text] },
+        draftProblem: text,
+        now,
+        problem: text,
+        done: text,
+      }).toString();
+    },
+  ],
+  [
+    "invitation",
+    (text) => {
+      const invitation = invitationOf(text);
+      const offers = { mailCode: true, mailLink: false, passkey: true, providers: [] };
+      const next = { href: text, label: text };
+      return [
+        toInvitedBody(invitation, { offers, forms, returnTo: text }),
+        toAnswerBody(invitation, forms),
+        toProveFirstBody(invitation, forms, text),
+        toSomebodyElsesBody(invitation, text, text),
+        toMessageBody(toExpiredText(invitation), next),
+      ].join("");
     },
   ],
   [

@@ -22,6 +22,8 @@ export interface FormAction {
   act(caller: Visitor, form: URLSearchParams, header: Headers): Promise<string>;
   /** The page that speaks of a refusal. */
   back(form: URLSearchParams, problem: { readonly problem: string }): string;
+  /** Where somebody goes first who is not signed in any more; default to sign in. */
+  signIn?(form: URLSearchParams): string;
   /** The refusals that it speaks of, by their reasons; others are pages of their own. */
   readonly problems: Readonly<Record<string, string>>;
 }
@@ -33,6 +35,7 @@ export interface Visitors {
   post(
     path: string,
     answer: (request: PlainRequest, caller: Visitor, form: URLSearchParams) => Promise<PlainResponse>,
+    signIn?: FormAction["signIn"],
   ): FunctionRoute;
   form(path: string, action: FormAction): FunctionRoute;
 }
@@ -59,32 +62,34 @@ export function createVisitors(parts: {
     },
   });
 
-  const post: Visitors["post"] = (path, answer) => ({
+  const post: Visitors["post"] = (path, answer, signIn = () => loginPaths.login) => ({
     method: "POST",
     path,
     handle: async (request) => {
       const form = readForm(request, publicUrl, browsers);
       const caller = await find(request);
-      return caller === undefined ? redirect(loginPaths.login) : await answer(request, caller, form);
+      return caller === undefined ? redirect(signIn(form)) : await answer(request, caller, form);
     },
   });
 
-  const form: Visitors["form"] = (path, { act, back, problems }) =>
-    post(path, async (request, caller, fields) => {
+  const form: Visitors["form"] = (path, { act, back, problems, signIn }) => {
+    const answer: Parameters<Visitors["post"]>[1] = async (request, caller, fields) => {
       try {
         return redirect(await act(caller, fields, request.header));
       } catch (error) {
         if (!(error instanceof DomainError) || !Object.hasOwn(problems, error.reason)) throw error;
-        note(request, error);
+        noteRefusal(request, error);
         return redirect(back(fields, { problem: error.reason }));
       }
-    });
+    };
+    return post(path, answer, signIn);
+  };
 
   return { find, page, post, form };
 }
 
-/** Has the log tell of a refusal that the page that follows speaks of. */
-function note({ info }: PlainRequest, { reason, detail }: DomainError): void {
+/** Has the log tell of a refusal that is said on a page. */
+export function noteRefusal({ info }: PlainRequest, { reason, detail }: DomainError): void {
   info.outcome.reason = reason;
   if (detail !== undefined) info.outcome.detail = detail;
 }
