@@ -56,6 +56,10 @@ const notByCall: readonly Action[] = [
   "auth_provider.test", // changes nothing
   "gate.deny", // by a proxy
   "gate_session.end", // nobody has signed in at a frontend here
+  "gate_login.refuse", // at pages, like the next
+  "gate_login.confirm",
+  "gate_session.create", // at a frontend, like the next
+  "gate_session.sign_out",
   "signing_key.create", // by the server itself, like the next
   "signing_key.hasten",
   "signing_key.revoke",

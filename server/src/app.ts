@@ -11,7 +11,7 @@ import type { Config } from "./config/config.ts";
 import { assembleDatabase } from "./db/assemble.ts";
 import { assembleEgress } from "./egress/assemble.ts";
 import { assembleFrontdoor } from "./frontdoor/assemble.ts";
-import { assembleGate } from "./gate/assemble.ts";
+import { assembleGate, type GateParts } from "./gate/assemble.ts";
 import { assembleInvitations } from "./invitations/assemble.ts";
 import type { Clock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
@@ -163,6 +163,26 @@ function addPrincipals(house: House, options: AppOptions, { notifier, mailer }: 
   return { organizations, serviceUsers, people, passkeys, users, invitations };
 }
 
+/** Adds the gate. @param parts what it takes of other rooms */
+function addGate(
+  house: House,
+  { config, storage, log, clock }: AppOptions,
+  parts: Omit<GateParts, keyof ReturnType<typeof toGateSettings> | keyof Storage | "log" | "clock">,
+) {
+  const { database, feed, audit, sealer } = storage;
+  house.add(assembleGate({ ...toGateSettings(config), ...parts, database, feed, audit, sealer, log, clock }));
+}
+
+function toGateSettings({ publicUrl, trustedProxies, gate, authentication }: Config) {
+  return {
+    publicUrl,
+    trustedProxies,
+    tellsReasons: gate.reasonHeader,
+    deviceHeaders: authentication.session.headers,
+    isSessionStrict: authentication.session.sameSite === "strict",
+  };
+}
+
 /**
  * Adds all rooms, each after those that it stands on.
  *
@@ -271,27 +291,26 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       requestSeconds: limits.requestTimeSeconds,
     }),
   );
-  house.add(
-    assembleGate({
-      ...ground,
-      sealer,
-      types,
-      isProxyToken: proxies.isGood,
-      frontdoorAccess,
-      draftFrontend,
-      openProvider,
-      findOrganizationState: organizations.findState,
-      rate: means.explanations,
-      sign: tokens.sign,
-      answerJwks: tokens.answerJwks,
-      publicUrl,
-      siteName,
-      trustedProxies: config.trustedProxies,
-      tellsReasons: config.gate.reasonHeader,
-      failures: means.failures,
-      isOwnSession: (cookie) => cookies.decode(cookie) !== undefined,
-    }),
-  );
+  addGate(house, options, {
+    types,
+    isProxyToken: proxies.isGood,
+    frontdoorAccess,
+    draftFrontend,
+    findOrganizationState: organizations.findState,
+    findOrganizationTitle: organizations.findTitle,
+    isMember: organizations.isMember,
+    rate: means.explanations,
+    flowLimits: means.flowLimits,
+    failures: means.failures,
+    sign: tokens.sign,
+    answerJwks: tokens.answerJwks,
+    siteName,
+    isOwnSession: (cookie) => cookies.decode(cookie) !== undefined,
+    authenticator,
+    browsers,
+    findSession: people.find,
+    openProvider,
+  });
   const { renderLost } = house.add(
     assemblePages({
       ...ground,

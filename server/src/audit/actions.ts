@@ -127,6 +127,15 @@ export const actions = {
     more: ["host"],
     refuses: true,
   },
+  "gate_login.refuse": {
+    target: "custom-frontend",
+    org: true,
+    details: ["frontdoor", "host", "provider"],
+    refuses: true,
+  },
+  "gate_login.confirm": { target: "user", org: true, details: ["frontdoor"] },
+  "gate_session.create": { target: "gate-session", org: true, details: gateSession },
+  "gate_session.sign_out": { target: "gate-session", org: true, details: ["frontdoor", "host"] },
 
   "signing_key.create": { target: "signing-key", details: ["algorithm", "signs_from"] },
   "signing_key.hasten": { target: "signing-key", details: ["algorithm", "signs_from"] },

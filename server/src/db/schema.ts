@@ -46,6 +46,7 @@ export interface Schema {
   custom_frontend_providers: CustomFrontendProviderRow;
   idempotency_keys: IdempotencyKeyRow;
   gate_sessions: GateSessionRow;
+  gate_confirmations: GateConfirmationRow;
 }
 
 /** A browser that has signed in to an account. */
@@ -582,4 +583,11 @@ export interface GateSessionRow {
   last_used_at: number;
   /** When it ends, used or not. */
   expires_at: number;
+}
+
+/** A person who has said that those who run a frontdoor may know who they are. */
+export interface GateConfirmationRow {
+  frontdoor_id: string;
+  user_id: string;
+  created_at: number;
 }

@@ -2,7 +2,7 @@
  * The gate: a reverse proxy asks whether a request may come in, and as whom.
  *
  * `asks/` reads what a proxy asks, `directory/` finds the frontend it is about,
- * `sessions/` keeps who has signed in there, `decisions/` decides by its providers
+ * `login/` lets people sign in there, `sessions/` keeps who has, `decisions/` decides by its providers
  * and its policy, `identity/` says who
  * comes in, and `dialects/` hears and answers each kind of proxy. The room reads
  * what `frontdoor/` keeps, and judges no credential by a rule of its own.
@@ -16,6 +16,7 @@ import {
   type IdentityHeadersOptions,
   rememberIdentityHeaders,
 } from "./identity/identity-headers.ts";
+import { assembleLogin, type LoginParts } from "./login/assemble.ts";
 import { assembleGateSessions, type GateSessionParts } from "./sessions/assemble.ts";
 
 /** What the gate stands on. */
@@ -24,11 +25,9 @@ export type GateParts = Omit<
   "directory" | "judgeSession" | "explainSession" | "makeIdentityHeaders" | "makeUnsignedHeaders"
 > &
   GateSessionParts &
-  Omit<DialectParts, "decide" | "noteDenied"> &
-  Omit<IdentityHeadersOptions, "issuer"> & {
-    /** Origin that clients see, without a slash at its end. */
-    readonly publicUrl: string;
-  };
+  Omit<DialectParts, "decide" | "noteDenied" | "pages"> &
+  Omit<IdentityHeadersOptions, "issuer"> &
+  Omit<LoginParts, "directory" | "sessions" | "judgeSession">;
 
 /** Puts the gate together. */
 export function assembleGate(parts: GateParts): Room {
@@ -49,10 +48,17 @@ export function assembleGate(parts: GateParts): Room {
       sign: async () => "",
     }),
   });
+  const login = assembleLogin({
+    ...parts,
+    directory: directory.directory,
+    sessions: sessions.gateSessions,
+    judgeSession: sessions.judgeSession,
+  });
   const dialects = assembleDialects({
     ...parts,
+    pages: login.pages,
     decide: decisions.decide,
     noteDenied: (asker, denied) => decisions.recorder.note(asker, undefined, denied),
   });
-  return { rooms: [directory, sessions, decisions, dialects] };
+  return { rooms: [directory, sessions, decisions, login, dialects] };
 }

@@ -154,6 +154,7 @@ export class TestGate {
   ): string[] {
     const providers = names.map((name) => ({
       id: `provider-${name}`,
+      name,
       enabled: true,
       revision: 1,
       sessionsFrom: 1,

@@ -29,8 +29,8 @@ export interface HtmlPage {
   readonly width?: "narrow" | "wide";
   /** Whether it uses passkeys, the one thing that needs a script. */
   readonly usesPasskeys?: boolean;
-  /** Whether it is shown under another host, where none of our files and forms are. */
-  readonly isAlone?: boolean;
+  /** Whether it is shown under another host, where none of our files are, and no forms or some. */
+  readonly isAlone?: boolean | "with forms";
   /** Where the browser goes by itself, at once. */
   readonly refreshTo?: string;
   /** Values of `Set-Cookie`. */
@@ -57,7 +57,7 @@ function toPolicy(nonce: string, { usesPasskeys, isAlone }: HtmlPage): string {
     `style-src 'nonce-${nonce}'`,
     isAlone ? "img-src data:" : "img-src 'self'",
     ...(usesPasskeys ? [`script-src 'nonce-${nonce}'`, "connect-src 'self'"] : []),
-    isAlone ? "form-action 'none'" : "form-action 'self'",
+    isAlone === true ? "form-action 'none'" : "form-action 'self'",
     "frame-ancestors 'none'",
     "base-uri 'none'",
     "require-trusted-types-for 'script'",

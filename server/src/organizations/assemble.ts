@@ -36,6 +36,8 @@ export interface OrganizationsRoom extends Room {
   readonly rules: OrganizationServices;
   readonly access: Access;
   findState(orgId: string): Promise<Organization["state"] | undefined>;
+  /** What people call an organization. */
+  findTitle(orgId: string): Promise<string>;
   /** Whom an organization counts for, where all share what there is. */
   findTenant(orgId: string): Promise<string>;
   isMember(userId: string, orgId: string): Promise<boolean>;
@@ -63,6 +65,10 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
     rules,
     access,
     findState: async (orgId) => (await findOrganization(reader, orgId))?.state,
+    findTitle: async (orgId) => {
+      const { title = "", name = "" } = (await findOrganization(reader, orgId)) ?? {};
+      return title === "" ? name : title;
+    },
     findTenant: (orgId) => findTenant(reader, orgId),
     isMember: async (userId, orgId) => (await findMemberRole(reader, userId, orgId)) !== undefined,
     findForemostIds: (userId) => findForemostOrganizationIds(reader, userId, claimedOrganizations),

@@ -63,6 +63,7 @@ export interface CustomFrontend extends FrontendDefinition {
 /** A provider that a frontend accepts, as whoever judges by it needs it. */
 export interface AcceptedProvider {
   readonly id: string;
+  readonly name: string;
   readonly type: ProviderTypeName;
   readonly enabled: boolean;
   /** Number of its newest revision. */

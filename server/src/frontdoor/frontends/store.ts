@@ -144,6 +144,7 @@ const selectAtHost = prepared(
         "d.org_id",
         "o.state",
         "p.id as provider_id",
+        "p.name as provider_name",
         "p.type",
         "p.enabled",
         "p.revision",
@@ -184,13 +185,14 @@ export async function findFrontendAtHost(
 type AtHostRow = Awaited<ReturnType<typeof selectAtHost.all>>[number];
 
 function toAccepted(row: AtHostRow): AcceptedProvider[] {
-  const { provider_id: id, type, enabled, revision, data } = row;
+  const { provider_id: id, provider_name: name, type, enabled, revision, data } = row;
   const { sessions_from: sessionsFrom, sealed_secrets: sealed } = row;
-  if (id === null || revision === null || sessionsFrom === null || data === null || sealed === null)
-    return [];
+  if (id === null || name === null || revision === null) return [];
+  if (sessionsFrom === null || data === null || sealed === null) return [];
   return [
     {
       id,
+      name,
       type: type as ProviderTypeName,
       enabled: enabled === 1,
       revision,

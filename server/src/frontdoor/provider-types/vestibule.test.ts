@@ -52,6 +52,15 @@ test("takes this service's own tokens, secrets and sessions, and no API key", as
   });
 });
 
+test("lets people come in by a session of theirs, by the same rules", async () => {
+  const { provider, type } = setUp();
+  const judge = (id: string) => (type.login?.kind === "own" ? type.login.judge(provider, id) : undefined);
+  expect(await judge("opaque")).toMatchObject({ allowed: true, identity: { subject: "u1" } });
+  expect(await judge("unknown")).toMatchObject({ allowed: false, reason: "unknown_credential" });
+  expect(await judge("disabled")).toMatchObject({ allowed: false, reason: "not_permitted" });
+  expect(await judge("down")).toMatchObject({ allowed: false, reason: "unavailable" });
+});
+
 test.each([
   ["unknown", "unknown_credential"],
   ["gone", "not_permitted"],

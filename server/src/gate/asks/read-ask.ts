@@ -63,7 +63,8 @@ export function readAsk(described: DescribedRequest): GateAsk | AskFault {
   return { frontdoorId, host, method, target, path, headers, clientAddress, requestId, userAgent };
 }
 
-function readHost({ scheme, host }: RequestLine): string | undefined {
+/** The visitor's host in lower case, without the port that its scheme has by itself; undefined for what is none. */
+export function readHost({ scheme, host }: Pick<RequestLine, "scheme" | "host">): string | undefined {
   const defaultPort = scheme === undefined ? undefined : defaultPorts.get(scheme);
   if (scheme !== undefined && defaultPort === undefined) return undefined;
   // As sent: some letters that are none of ASCII become such in lower case.

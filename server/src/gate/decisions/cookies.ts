@@ -2,13 +2,12 @@
 import { splitCookies } from "../../http/node-http.ts";
 import { companionCookieName, sessionCookieName } from "../../principals/presented.ts";
 import { findLines, type VisitorHeaders } from "../asks/ask.ts";
-import { gateSessionCookies } from "../directory/frontend.ts";
+import { gateFlowCookies, gateSessionCookies } from "../directory/frontend.ts";
 
 /** Cookies that are this service's own by their names; `sid` may be anybody's. */
 const ownNames: ReadonlySet<string> = new Set([
   ...Object.values(gateSessionCookies),
-  "__Host-vestibule-flow",
-  "vestibule_flow",
+  ...Object.values(gateFlowCookies),
   companionCookieName,
 ]);
 

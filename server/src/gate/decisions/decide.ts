@@ -38,6 +38,7 @@ import type {
 import type { KeyRates, RatedKey } from "./key-rates.ts";
 import { decideWithoutIdentity, findPolicyRefusal } from "./policy.ts";
 import { type GateReason, gateReasons } from "./reasons.ts";
+import { findLogin } from "./start-url.ts";
 
 /** Parts that a decision stands on: who is behind a host, who judges, what is cached. */
 export interface DeciderOptions {
@@ -359,7 +360,9 @@ export class Decider {
 
   #tell(ask: GateAsk, frontend: GateFrontend | undefined, decision: GateDecision): GateDecision {
     this.#options.onDecision(ask, frontend, decision);
-    return decision;
+    if (decision.isAllowed || frontend === undefined) return decision;
+    const login = findLogin(decision.reason, frontend, ask);
+    return login === undefined ? decision : { ...decision, login };
   }
 
   #onError(ask: GateAsk, error: unknown, frontend?: GateFrontend): GateDecision {

@@ -19,7 +19,11 @@ beforeEach(async () => {
   gate.serve(
     [],
     {},
-    { providers: [{ id: "oidc", type: "OIDC", enabled: true, revision: 1, sessionsFrom: 1, data }] },
+    {
+      providers: [
+        { id: "oidc", name: "oidc", type: "OIDC", enabled: true, revision: 1, sessionsFrom: 1, data },
+      ],
+    },
   );
 });
 afterEach(() => issuer.close());

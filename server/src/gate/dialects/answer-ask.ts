@@ -52,6 +52,8 @@ export interface Question extends ProxyRequest {
 export interface Asking {
   /** Whether the proxy that asks has proven itself. @throws DomainError UNAVAILABLE, rejecting, when that cannot be told */
   isProven(question: Question): boolean | Promise<boolean>;
+  /** Address of the visitor, of whom a proxy asks that has proven itself. */
+  findVisitorAddress(question: Pick<Question, "lines" | "peer">): string;
   /** Answers a question; at once where everything is in memory. */
   answer(dialect: Dialect, question: Question): GateAnswer | Promise<GateAnswer>;
   /** Denies a question that is not to be read. */
@@ -106,13 +108,17 @@ export function createAsking(options: AskingOptions): Asking {
     return deny(dialect, { isAllowed: false, reason: "HEAD_TOO_LARGE" }, ask, info, ask);
   }
 
+  function findVisitorAddress({ lines, peer }: Pick<Question, "lines" | "peer">): string {
+    const xForwardedFor = findJoinedLines(lines, "x-forwarded-for");
+    return findClient({ peer, xForwardedFor, forwarded: undefined, isProven: true }).address;
+  }
+
   /** Reads and decides for a proxy that has proven itself. */
   function ask(dialect: Dialect, question: Question): GateAnswer | Promise<GateAnswer> {
-    const { lines, peer, info, frontdoorId } = question;
-    const xForwardedFor = findJoinedLines(lines, "x-forwarded-for");
-    const { address } = findClient({ peer, xForwardedFor, forwarded: undefined, isProven: true });
+    const { lines, info, frontdoorId } = question;
+    const clientAddress = findVisitorAddress(question);
     const { requestId, userAgent } = info;
-    const asker = { frontdoorId: frontdoorId.toLowerCase(), clientAddress: address, requestId, userAgent };
+    const asker = { frontdoorId: frontdoorId.toLowerCase(), clientAddress, requestId, userAgent };
     const line = dialect.findLine(question);
     const read = line === undefined ? "MALFORMED_ASK" : readAsk(toDescribed(line, asker, lines));
     if (typeof read === "string") return deny(dialect, { isAllowed: false, reason: read }, asker, info);
@@ -133,6 +139,7 @@ export function createAsking(options: AskingOptions): Asking {
 
   return {
     isProven,
+    findVisitorAddress,
     answer(dialect, question) {
       const { info, frontdoorId } = question;
       const refuse = (denied: GateDenied) => {

@@ -3,13 +3,14 @@ import type { Room } from "../../assembly/room.ts";
 import { registerService } from "../../assembly/services.ts";
 import { createRenderPage, type RenderPage } from "../../html/frame.ts";
 import { type AskingOptions, createAsking } from "./answer-ask.ts";
+import type { BrowserRoute } from "./browser-route.ts";
 import { createAnswerVisitor } from "./denial.ts";
 import type { Dialect } from "./dialect.ts";
 import { createEnvoyHttp } from "./envoy-http.ts";
 import { createForwardAuth } from "./forward-auth.ts";
 import { createCheckMethods } from "./handler.ts";
 import { createNginxRefusal, nginx } from "./nginx.ts";
-import { type BrowserRoute, createGateRoute } from "./route.ts";
+import { createGateRoute } from "./route.ts";
 
 /** What the dialects stand on. */
 export interface DialectParts extends AskingOptions {
@@ -17,6 +18,8 @@ export interface DialectParts extends AskingOptions {
   readonly siteName: string;
   /** Answers with the keys that assertions are verified by. */
   readonly answerJwks: BrowserRoute["handle"];
+  /** Pages of frontends, under `/.vestibule/…`. */
+  readonly pages: readonly BrowserRoute[];
 }
 
 /** Every dialect that is spoken over HTTP; by gRPC there is Envoy's (`handler.ts`). */
@@ -34,7 +37,7 @@ export function listDialects(render: RenderPage): readonly Dialect[] {
 export function assembleDialects(parts: DialectParts): Room {
   const render = createRenderPage(parts.siteName);
   const dialects = listDialects(render);
-  const browserRoutes = [{ path: "/jwks.json", handle: parts.answerJwks }];
+  const browserRoutes = [{ path: "/jwks.json", handle: parts.answerJwks }, ...parts.pages];
   const asking = createAsking(parts);
   const check = createCheckMethods(asking, createEnvoyHttp(createAnswerVisitor(render)));
   return {

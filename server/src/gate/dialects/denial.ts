@@ -5,13 +5,13 @@
  * operators there.
  */
 import type { RenderPage } from "../../html/frame.ts";
-import { html } from "../../html/html.ts";
 import type { ErrorKind } from "../../lib/errors.ts";
 import type { GateAsk } from "../asks/ask.ts";
 import { isFromBrowser, isNavigation } from "../asks/navigation.ts";
 import type { GateDenied } from "../decisions/decision.ts";
 import { type GateOutcome, type GateReason, gateReasons } from "../decisions/reasons.ts";
 import { type AnswerHead, type GateAnswer, noStore } from "./answer.ts";
+import { toWordsPage } from "./words.ts";
 
 /** What a denial comes to. */
 type DenialOutcome = Exclude<GateOutcome, "allow">;
@@ -115,16 +115,9 @@ export type AnswerVisitor = (denied: GateDenied, ask: GateAsk | undefined, reque
 export function createAnswerVisitor(render: RenderPage): AnswerVisitor {
   function toPage(denied: GateDenied, ask: GateAsk, requestId: string): GateAnswer {
     const { status, title, text } = toDenial(denied.reason);
-    const { headers = {}, body } = render({
-      refusal: { status, requestId },
-      title,
-      isAlone: true,
-      body: html`<section class="card">
-<h1>${title}</h1>
-<p>${textsOfReasons[denied.reason] ?? text}</p>
-<p>If that comes as a surprise, ask whoever runs <strong>${ask.host}</strong>, and tell them which request it was.</p>
-</section>`,
-    });
+    const words = { status, title, text: textsOfReasons[denied.reason] ?? text };
+    const page = toWordsPage(words, { requestId, host: ask.host });
+    const { headers = {}, body } = render({ ...page, isAlone: true });
     const head = toVisitorHead(denied, ask);
     for (const [name, value] of Object.entries(headers)) {
       if (name !== "cache-control") head.push(name, typeof value === "string" ? value : [...value]);

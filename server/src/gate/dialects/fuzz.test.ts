@@ -259,7 +259,7 @@ function isPublicTo(target: string, decodings: number): boolean {
 
 const statuses = new Map([
   ["/nginx", [200, 401, 403, 429, 503]],
-  ["/nginx/refusal", [401, 403, 429, 503]],
+  ["/nginx/refusal", [302, 401, 403, 429, 503]],
 ]);
 
 it("lets nobody in who is not on a public path", async () => {
@@ -286,7 +286,7 @@ it("lets nobody in who is not on a public path", async () => {
     counts.set(status, (counts.get(status) ?? 0) + 1);
     const dialect = ask.target.slice(ask.target.indexOf("/gate") + 5);
     const isFault =
-      !(statuses.get(dialect) ?? [200, 401, 403, 429, 503]).includes(status) ||
+      !(statuses.get(dialect) ?? [200, 302, 401, 403, 429, 503]).includes(status) ||
       findInHead(head, "set-cookie") !== undefined ||
       (status === 200 && findInHead(head, "x-vestibule-subject") !== "") ||
       (status === 200 && ![0, 1, 2, 3].every((decodings) => isPublicTo(visited, decodings)));

@@ -18,9 +18,10 @@ const read: FrontendAtHost = {
   assertionHeader: "",
   providerIds: ["a", "b"],
   providers: [
-    { id: "a", type: "API_KEY", enabled: true, revision: 1, sessionsFrom: 1, data: {} },
+    { id: "a", name: "a", type: "API_KEY", enabled: true, revision: 1, sessionsFrom: 1, data: {} },
     {
       id: "b",
+      name: "b",
       type: "API_KEY",
       enabled: false,
       revision: 1,
@@ -39,7 +40,15 @@ it("knows the headers of keys of a disabled provider, and asks only those that a
 
 it("reads no key from the header that carries its assertion, and never passes a visitor's on there", () => {
   const data = { header: "x-Jwt-assertion" };
-  const keys = { id: "c", type: "API_KEY", enabled: true, revision: 1, sessionsFrom: 1, data } as const;
+  const keys = {
+    id: "c",
+    name: "c",
+    type: "API_KEY",
+    enabled: true,
+    revision: 1,
+    sessionsFrom: 1,
+    data,
+  } as const;
   const providers = [...read.providers, keys];
   const { keyHeaders, byKeyHeader } = toGateFrontend(
     { ...read, assertionHeader: "X-JWT-Assertion", providers },
@@ -51,7 +60,7 @@ it("reads no key from the header that carries its assertion, and never passes a 
 });
 
 it("knows where people can be sent: to those that are enabled, and have all that it takes", () => {
-  const common = { enabled: true, revision: 1, sessionsFrom: 1 };
+  const common = { name: "n", enabled: true, revision: 1, sessionsFrom: 1 };
   const google = { ...common, type: "GOOGLE" } as const;
   const providers = [
     ...read.providers,

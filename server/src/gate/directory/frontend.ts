@@ -19,9 +19,13 @@ import { createPathRule, type PathRule } from "./paths.ts";
 /** Names of the cookie with a session at a frontend, by its scheme. */
 export const gateSessionCookies = { https: "__Host-vestibule", http: "vestibule_gate" } as const;
 
+/** Names of the cookie by which a frontend knows a browser again that is signing in. */
+export const gateFlowCookies = { https: "__Host-vestibule-flow", http: "vestibule_flow" } as const;
+
 /** A provider, ready to judge. */
 export interface GateProvider {
   readonly id: string;
+  readonly name: string;
   readonly type: ProviderType;
   readonly instance: ProviderInstance;
   /** Number of its revision. */
@@ -93,9 +97,9 @@ export function toGateFrontend(
     const keyHeader = accepted.keyHeader === ownHeader ? undefined : accepted.keyHeader;
     if (keyHeader !== undefined) keyHeaders.add(keyHeader);
     if (!provider.enabled) continue;
-    const { revision, sessionsFrom } = provider;
+    const { name, revision, sessionsFrom } = provider;
     const instance = { id: provider.id, orgId, data: provider.data };
-    const ready: GateProvider = { id: provider.id, type, instance, revision, sessionsFrom };
+    const ready: GateProvider = { id: provider.id, name, type, instance, revision, sessionsFrom };
     for (const issuer of accepted.issuers) append(byIssuer, issuer, ready);
     if (keyHeader !== undefined) append(byKeyHeader, keyHeader, ready);
     if (accepted.own) own.push(ready);

@@ -119,6 +119,10 @@ function writeBootstrap(
         header: { key: "x-vestibule-proxy-token", value: values.proxyToken },
         append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
       },
+      {
+        header: { key: "x-forwarded-host", value: "%REQ(:AUTHORITY)%" },
+        append_action: "OVERWRITE_IF_EXISTS_OR_ADD",
+      },
     ],
     ...perRoute({ disabled: true }),
   };

@@ -98,6 +98,7 @@ ${ask(values)}
         proxy_pass http://${names.gate};
         proxy_http_version 1.1;
         proxy_set_header Connection "";
+        proxy_set_header X-Forwarded-Host ${toHost(values)};
 ${askHeaders(values)}
     }
 }

@@ -6,19 +6,19 @@ import type { Metadata } from "../../lib/metadata.ts";
 import type { Device } from "../../sessions/session.ts";
 import type { StoredIdentity } from "./gate-session.ts";
 
+/** Who a provider said it is, as JSON. */
+export const identitySchema = z.object({
+  subject: z.string(),
+  name: z.exactOptional(z.string()),
+  email: z.exactOptional(z.string()),
+  emailVerified: z.boolean(),
+  organizations: z.array(z.string()),
+  groups: z.array(z.string()),
+  claims: jsonObject,
+} satisfies MembersOf<StoredIdentity>);
+
 /** Who a provider said it is. */
-export const identityColumn = jsonColumn<StoredIdentity>(
-  "gate_sessions.identity",
-  z.object({
-    subject: z.string(),
-    name: z.exactOptional(z.string()),
-    email: z.exactOptional(z.string()),
-    emailVerified: z.boolean(),
-    organizations: z.array(z.string()),
-    groups: z.array(z.string()),
-    claims: jsonObject,
-  } satisfies MembersOf<StoredIdentity>),
-);
+export const identityColumn = jsonColumn<StoredIdentity>("gate_sessions.identity", identitySchema);
 
 /** Browser and place. */
 export const deviceColumn = jsonColumn<Device>(

@@ -39,6 +39,8 @@ export type SessionJudgement =
       readonly refusal: "ended" | "unfit" | "due" | "unavailable";
       /** For operators; never a secret. */
       readonly detail: string;
+      /** Where there is one that its provider has to be asked about. */
+      readonly session?: GateSession;
     };
 
 /** Judges a session in a cookie. Rejects when the database cannot be read. */
@@ -109,7 +111,7 @@ export function createJudgeSession(options: SessionJudgeOptions): JudgeSession {
       return refuse("ended", "its provider was disabled since, or is another one by now");
     }
     const renewal = await findFresh(session, provider);
-    if (!renewal.goesOn) return refuse(renewal.refusal, renewal.detail);
+    if (!renewal.goesOn) return { ...refuse(renewal.refusal, renewal.detail), session };
     const decision = await decideOn(renewal.session, provider);
     if (!decision.allowed) {
       return refuse(decision.reason === "unavailable" ? "unavailable" : "unfit", decision.detail);

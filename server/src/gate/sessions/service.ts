@@ -60,6 +60,25 @@ export class GateSessionService {
     const ended = await store.deleteGateSessionsBeyond(tx, session, sessionsPerSubject);
     return { session, cookie, changes: ended.map(toChange) };
   }
+
+  /**
+   * Ends the session of a cookie with `tx`, if it is one of this frontend at
+   * this host. The caller records it, and appends the changes; none where there
+   * was no such session.
+   */
+  async endByCookie(
+    tx: Tx,
+    place: Pick<GateSession, "frontendId" | "host">,
+    cookie: string,
+  ): Promise<readonly Change[]> {
+    const id = await store.deleteGateSessionByHash(tx, hashSecret(cookie), place);
+    return id === undefined ? [] : [toChange(id)];
+  }
+
+  /** Ends a session with `tx`, as {@link endByCookie} does. */
+  async endById(tx: Tx, id: string): Promise<readonly Change[]> {
+    return (await store.deleteGateSession(tx, id)) ? [toChange(id)] : [];
+  }
 }
 
 function toSession(begun: NewGateSession, id: string, now: Date): GateSession {

@@ -183,5 +183,27 @@ export async function deleteGateSessionsBeyond(
   return rows.map(({ id }) => id);
 }
 
+/** Removes the session of a cookie's secret, if it is of this frontend and host. Answers its id. */
+export async function deleteGateSessionByHash(
+  tx: Tx,
+  secretHash: string,
+  { frontendId, host }: Pick<GateSession, "frontendId" | "host">,
+): Promise<string | undefined> {
+  const row = await tx
+    .deleteFrom("gate_sessions")
+    .where("secret_hash", "=", secretHash)
+    .where("frontend_id", "=", frontendId)
+    .where("host", "=", host)
+    .returning("id")
+    .executeTakeFirst();
+  return row?.id;
+}
+
+/** Removes a session; false when it is gone already. */
+export async function deleteGateSession(tx: Tx, id: string): Promise<boolean> {
+  const { numDeletedRows } = await tx.deleteFrom("gate_sessions").where("id", "=", id).executeTakeFirst();
+  return numDeletedRows > 0n;
+}
+
 /** Removes sessions that are over. */
 export const deleteExpiredGateSessions = removeOld("gate_sessions", ["id"], "expires_at");

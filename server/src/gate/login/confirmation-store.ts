@@ -1,0 +1,28 @@
+import type { Reader, Tx } from "../../db/database.ts";
+
+/** A person, and a frontdoor whose owners they do not belong to. */
+export interface ConfirmedPair {
+  readonly userId: string;
+  readonly frontdoorId: string;
+}
+
+/** Whether a person has said that those who run a frontdoor may know who they are. */
+export async function isConfirmed(reader: Reader, { userId, frontdoorId }: ConfirmedPair): Promise<boolean> {
+  const row = await reader
+    .selectFrom("gate_confirmations")
+    .select("user_id")
+    .where("user_id", "=", userId)
+    .where("frontdoor_id", "=", frontdoorId)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** Keeps that they have. @returns false when they had before: of any number of concurrent calls one is answered true */
+export async function confirm(tx: Tx, { userId, frontdoorId }: ConfirmedPair, now: Date): Promise<boolean> {
+  const { numInsertedOrUpdatedRows = 0n } = await tx
+    .insertInto("gate_confirmations")
+    .values({ user_id: userId, frontdoor_id: frontdoorId, created_at: now.getTime() })
+    .onConflict((conflict) => conflict.columns(["user_id", "frontdoor_id"]).doNothing())
+    .executeTakeFirst();
+  return numInsertedOrUpdatedRows > 0n;
+}
