@@ -36,7 +36,7 @@ const rooms: Rooms = {
   // The relying party of those who vouch for people: signing in stands on it, and the gate.
   openid: ["lib", "egress", "signatures"],
   principals: ["lib", "assembly", "signatures"],
-  audit: ["lib", "http", "assembly", "db", "principals"],
+  audit: ["lib", "http", "assembly", "db", "encryption", "principals"],
   limits: ["lib", "http", "assembly", "config", "db", "principals", "audit"],
   organizations: ["lib", "assembly", "db", "changes", "principals", "audit"],
   "service-users": ["lib", "assembly", "db", "changes", "signatures", "principals", "audit", "organizations"],
@@ -268,7 +268,7 @@ const rooms: Rooms = {
     "edge/frontier",
   ],
   // What is open for as long as the process runs: the data folder, the database, the keys.
-  storage: ["lib", "config", "db", "changes", "encryption", "audit", "tokens"],
+  storage: ["lib", "config", "db", "changes", "encryption", "audit", "users", "tokens"],
   // The open port, for as long as it is.
   serving: ["lib", "assembly", "config", "listener", "service-users", "edge"],
   app: [
@@ -297,7 +297,7 @@ const rooms: Rooms = {
     "serving",
   ],
   // Who seals what, for sealing it anew.
-  "sealed-columns": ["encryption", "tokens", "auth", "frontdoor/providers", "gate/sessions"],
+  "sealed-columns": ["encryption", "audit", "tokens", "auth", "frontdoor/providers", "gate/sessions"],
   commands: [
     "lib",
     "config",

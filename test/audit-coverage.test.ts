@@ -52,6 +52,8 @@ const notByCall: readonly Action[] = [
   "invitation.expire", // by the server itself
   "passkey.counter_regression",
   "sign_in.refuse",
+  "mail.withhold", // by beginning a sign-in too often
+  "mail.fail", // by the mail server
   "credential.refuse",
   "auth_provider.test", // changes nothing
   "gate.deny", // by a proxy

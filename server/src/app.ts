@@ -15,6 +15,7 @@ import { assembleGate, type GateParts } from "./gate/assemble.ts";
 import { assembleInvitations } from "./invitations/assemble.ts";
 import type { Clock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
+import { unknownRequest } from "./lib/request.ts";
 import type { Tracing } from "./lib/tracing.ts";
 import { assembleLimits } from "./limits/assemble.ts";
 import { assembleMail } from "./mail/assemble.ts";
@@ -79,7 +80,16 @@ async function addGround(house: House, options: AppOptions, siteName: string) {
     await assembleLimits({ database, audit, clock, log, limits }),
   );
   const { mailer, notifier } = house.add(
-    await assembleMail({ settings: config, siteName, clock, log, tracing, wait: options.waitForMail }),
+    await assembleMail({
+      settings: config,
+      siteName,
+      clock,
+      log,
+      tracing,
+      wait: options.waitForMail,
+      onFail: ({ to: mailbox, askedBy = unknownRequest }, failure) =>
+        audit.refuse(askedBy, { action: "mail.fail", mailbox, ...failure }),
+    }),
   );
   const { oidcProviders } = authentication;
   const { egress, documents } = house.add(
@@ -268,6 +278,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       ...ground,
       ...streams,
       access,
+      mailboxes: storage.mailboxes,
       retentionSeconds: config.audit.retentionSeconds,
       onDoubt: (listener) => feed.subscribe({ onChange: listener, onReset: listener }),
     }),

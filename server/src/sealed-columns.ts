@@ -1,4 +1,5 @@
 /** Every column that holds sealed values: a room that seals into another one adds it here. */
+import { mailboxKeyColumn } from "./audit/mailboxes.ts";
 import { flowColumn } from "./auth/flows.ts";
 import type { SealedColumn } from "./encryption/sealer.ts";
 import { idempotencyColumn } from "./frontdoor/providers/idempotency-store.ts";
@@ -13,4 +14,5 @@ export const sealedColumns: readonly SealedColumn[] = [
   providerSecretsColumn,
   idempotencyColumn,
   keptColumn,
+  mailboxKeyColumn,
 ];

@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import type { AuditAgent } from "./audit/audit.ts";
+import { type Mailboxes, openMailboxes } from "./audit/mailboxes.ts";
 import { DatabaseAuditTrail } from "./audit/trail.ts";
 import { ChangeFeed } from "./changes/feed.ts";
 import type { Config } from "./config/config.ts";
@@ -23,12 +24,15 @@ import type { Clock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
 import type { Tracing } from "./lib/tracing.ts";
 import { createKeyRotation, type KeyRotation } from "./tokens/key-rotation.ts";
+import { toEmail } from "./users/email.ts";
+import { findUserByEmail } from "./users/store.ts";
 
 /** The opened database and what stands directly on it. */
 export interface Storage {
   readonly database: OpenDatabase;
   readonly feed: ChangeFeed;
   readonly audit: DatabaseAuditTrail;
+  readonly mailboxes: Mailboxes;
   readonly secrets: Secrets;
   readonly sealer: Sealer;
   readonly rotation: KeyRotation;
@@ -71,8 +75,9 @@ export async function openStorage(
     await verifyKeyChecks(database, secrets, clock);
     noteUsedKeys(config, secrets.encryptionKeys.map(encryptionKeyId));
     const feed = new ChangeFeed({ database, log, clock });
-    const audit = new DatabaseAuditTrail({ database, log, clock });
     const sealer = createSealer(secrets.encryptionKeys);
+    const mailboxes = await openMailboxes({ database, sealer, toEmail, findUserByEmail });
+    const audit = new DatabaseAuditTrail({ database, log, clock, mailboxes });
     const { token, clockSkewSeconds } = config.authentication;
     const rotation = createKeyRotation({
       database,
@@ -89,7 +94,7 @@ export async function openStorage(
       await feed.stop();
       await database.close();
     };
-    return { database, feed, audit, secrets, sealer, rotation, applied, close };
+    return { database, feed, audit, mailboxes, secrets, sealer, rotation, applied, close };
   } catch (error) {
     await database.close();
     throw error;

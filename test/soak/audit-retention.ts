@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AuditRetention } from "../../server/src/audit/retention.ts";
-import { countRecords } from "../../server/src/audit/test-support.ts";
+import { countRecords, testMailboxes } from "../../server/src/audit/test-support.ts";
 import { DatabaseAuditTrail } from "../../server/src/audit/trail.ts";
 import { migrate } from "../../server/src/db/migrate.ts";
 import { openDatabase } from "../../server/src/db/open-database.ts";
@@ -29,7 +29,7 @@ async function run(url: string, seconds: number): Promise<string> {
   const database = await openDatabase({ url, log: silentLog });
   await migrate(database);
   const parts = { database, clock: systemClock, log: silentLog };
-  const trail = new DatabaseAuditTrail(parts);
+  const trail = new DatabaseAuditTrail({ ...parts, mailboxes: testMailboxes });
   const retention = new AuditRetention({ ...parts, retentionSeconds, sweepEveryMs });
   retention.start();
   const delays = monitorEventLoopDelay({ resolution: 1 });

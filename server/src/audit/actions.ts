@@ -47,7 +47,9 @@ export const actions = {
   "session.revoke": { target: "session" },
   "session.revoke_all": { target: "user", details: ["revoked"] },
   "session.sign_out": { target: "session" },
-  "sign_in.refuse": { more: ["strategy"], refuses: true },
+  "sign_in.refuse": { target: "user", maybe: ["target"], more: ["strategy"], refuses: true },
+  "mail.withhold": { target: "user", maybe: ["target"], details: ["strategy", "limit"], refuses: true },
+  "mail.fail": { target: "user", maybe: ["target"], refuses: true },
 
   "organization.create": { target: "organization", org: true, details: ["name"] },
   "organization.enable": { target: "organization", org: true },

@@ -12,7 +12,7 @@ import type { DatabaseAuditTrail } from "./trail.ts";
 
 /** Parts that reading and keeping the audit trail are built from. */
 export interface AuditParts
-  extends Pick<AuditServiceOptions, "access" | "findTenant" | "onDoubt">,
+  extends Pick<AuditServiceOptions, "access" | "findTenant" | "onDoubt" | "mailboxes">,
     Pick<AuditHandlerOptions, "authenticate" | "stopping"> {
   readonly database: Database;
   /** Made with the storage: rooms record before this one is put together. */
@@ -30,6 +30,7 @@ export function assembleAudit(parts: AuditParts): Room {
     reader: database.reader,
     access: parts.access,
     findTenant: parts.findTenant,
+    mailboxes: parts.mailboxes,
     clock,
     retentionSeconds,
     onCommitted: (listener) => audit.onCommitted(listener),

@@ -18,24 +18,31 @@ export interface AuditSubject {
   readonly id: string;
 }
 
+/** What is about somebody who may have no account, or whom nobody has proven to be. */
+interface AboutMailbox {
+  /** In the one spelling of addresses, lower case. No record holds it: kept is a keyed hash (`mailboxes.ts`). */
+  readonly mailbox?: string | undefined;
+}
+
 /** A change or success to be recorded, as {@link actions} has it. Values that could be secret are left out. */
-export type AuditEvent = Recorded<Exclude<Action, RefusedAction>>;
+export type AuditEvent = Recorded<Exclude<Action, RefusedAction>> & AboutMailbox;
 
 /** A refusal: why, for the owner of the credential, not for the caller. */
-export type AuditRefusal = Recorded<RefusedAction> & {
-  /** Out of the table of reasons, or of the gate's. */
-  readonly reason: string;
-  /** Who the credential belongs to, as far as known. */
-  readonly actor?: AuditSubject;
-  /** Kind of the refused credential: `basic`, `access_token`, … */
-  readonly credentialKind?: string;
-  /** Id of the refused credential, if it has one and that is known. */
-  readonly credentialId?: string;
-  /** Whether there is no such credential, or none any more: its former owner is then looked for. */
-  readonly isUnknown?: boolean;
-  /** Operator's detail: expired, disabled, wrong secret, unknown id, … */
-  readonly detail?: string;
-};
+export type AuditRefusal = Recorded<RefusedAction> &
+  AboutMailbox & {
+    /** Out of the table of reasons, or of the gate's. */
+    readonly reason: string;
+    /** Who the credential belongs to, as far as known. */
+    readonly actor?: AuditSubject;
+    /** Kind of the refused credential: `basic`, `access_token`, … */
+    readonly credentialKind?: string;
+    /** Id of the refused credential, if it has one and that is known. */
+    readonly credentialId?: string;
+    /** Whether there is no such credential, or none any more: its former owner is then looked for. */
+    readonly isUnknown?: boolean;
+    /** Operator's detail: expired, disabled, wrong secret, unknown id, … */
+    readonly detail?: string;
+  };
 
 /** Actors that change something which nobody called for over the wire. */
 export type AuditAgent = "server" | "command-line";
@@ -53,6 +60,9 @@ export interface AuditTrail {
   recordOwn(tx: Tx, agent: AuditAgent, event: AuditEvent): Promise<void>;
   /** Notes a success that is no change, such as an issued token. Never blocks, never throws. */
   note(caller: Caller, event: AuditEvent): void;
-  /** Notes a refusal. Never blocks, never throws. */
+  /**
+   * Notes a refusal. One that names a mailbox and no target is about the account
+   * of that mailbox, if it has one. Never blocks, never throws.
+   */
   refuse(request: RequestInfo, refusal: AuditRefusal): void;
 }

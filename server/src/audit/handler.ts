@@ -28,6 +28,7 @@ function toAuditRecordMessage(record: AuditRecord): AuditRecordMessage {
     reason: record.reason ?? "",
     detail: record.detail ?? "",
     requestId: record.requestId ?? "",
+    mailboxHash: record.mailboxHash ?? "",
     clientAddress: record.clientAddress ?? "",
     userAgent: record.userAgent ?? "",
     details: { ...record.details },
@@ -68,7 +69,7 @@ export function createAuditHandler(options: AuditHandlerOptions): ServiceImpl<ty
       const endAt = fromOptionalTimestamp(request.endAt);
       const { items, nextPageToken } = await service.list(
         requirePrincipal(context),
-        toQuery(request),
+        { ...toQuery(request), mailbox: request.mailbox, userId: request.userId },
         { ...(startAt && { startAt }), ...(endAt && { endAt }) },
         { size: request.pageSize || defaultPageSize, token: request.pageToken },
       );

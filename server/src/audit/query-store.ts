@@ -7,7 +7,7 @@ import type { AuditRecord } from "./record.ts";
 import { toRecord } from "./store.ts";
 
 /** Filter of audit records; an absent member means any. */
-export interface RecordFilter {
+export interface BaseFilter {
   readonly orgId?: string;
   readonly actorId?: string;
   readonly targetId?: string;
@@ -15,6 +15,15 @@ export interface RecordFilter {
   readonly result?: "success" | "refused";
   readonly requestId?: string;
 }
+
+/** Filter of a list of them. */
+export interface RecordFilter extends BaseFilter {
+  /** Any of these is enough: they are looked for one by one, each by its index. */
+  readonly about?: readonly About[];
+}
+
+/** What a record can be about, or whose: a column with an index of its own, and its value. */
+export type About = readonly [column: "actor_id" | "target_id" | "mailbox_hash", value: string];
 
 /** A time span, and where in it the page begins: after the record at `before`, which is newer. */
 export interface RecordSpan {
@@ -30,14 +39,27 @@ export interface ListPlace {
   readonly seq: number;
 }
 
-type Column = "request_id" | "target_id" | "actor_id" | "org_id" | "action" | "result";
+type Column = "request_id" | "target_id" | "actor_id" | "mailbox_hash" | "org_id" | "action" | "result";
 type Condition = readonly [column: Column, value: string];
 
 /** Nearly all records of a busy organization, which the index by action therefore leaves out. */
 const unindexedAction = "token.issue";
 
+/** What an index answers, and what each row must be asked. */
+interface Plan {
+  readonly indexed: readonly Condition[];
+  readonly asked: readonly Condition[];
+}
+
+/** A search for each of what a filter is about; one where it does not say. */
+function planAll({ about, ...filter }: RecordFilter): readonly Plan[] {
+  const whole = plan(filter);
+  const others = [...whole.indexed, ...whole.asked];
+  return about === undefined ? [whole] : about.map((indexed) => ({ indexed: [indexed], asked: others }));
+}
+
 /** Splits a filter into what an index answers and what each row must be asked. */
-function plan(filter: RecordFilter): { indexed: Condition[]; asked: Condition[] } {
+function plan(filter: BaseFilter): Plan {
   const all: [Column, string | undefined][] = [
     ["request_id", filter.requestId],
     ["target_id", filter.targetId],
@@ -85,20 +107,46 @@ function newestFirst<O>(query: Query<O>): Query<O> {
   return query.orderBy("at", "desc").orderBy("seq", "desc");
 }
 
+/** How much a list may take: records of a page, and rows that one search looks at. */
+export interface ListBounds {
+  readonly limit: number;
+  readonly budget: number;
+}
+
+type Row = Selectable<AuditRecordRow>;
+
+/** Some of what a search finds: every row down to where the next page begins, and that place. */
+interface Found {
+  readonly rows: readonly Row[];
+  /** Absent when there are no more. */
+  readonly next: ListPlace | undefined;
+}
+
 /**
  * A page of records, newest first, and where the next begins.
  *
- * However rare what is asked for, at most `budget` rows are looked at: one
- * page may be short or empty with more to come, and no list holds up the
- * process.
+ * However rare what is asked for, at most `budget` rows are looked at by each
+ * search: one page may be short or empty with more to come, and no list holds
+ * up the process.
  */
 export async function findRecords(
   reader: Reader,
   filter: RecordFilter,
   span: RecordSpan,
-  { limit, budget }: { readonly limit: number; readonly budget: number },
+  bounds: ListBounds,
 ): Promise<{ records: AuditRecord[]; next: ListPlace | undefined }> {
-  const { indexed, asked } = plan(filter);
+  const found: Found[] = [];
+  for (const plan of planAll(filter)) found.push(await search(reader, plan, span, bounds));
+  const { rows, next } = merge(found, bounds.limit);
+  return { records: rows.map(toRecord), next };
+}
+
+async function search(
+  reader: Reader,
+  { indexed, asked }: Plan,
+  span: RecordSpan,
+  { limit, budget }: ListBounds,
+): Promise<Found> {
   const table = reader.selectFrom("audit_records");
   const within = <O>(query: Query<O>) => newestFirst(whereWithin(whereIndexed(query, indexed), span));
   const end =
@@ -114,10 +162,36 @@ export async function findRecords(
   }
   const rows = await query.execute();
   const last = rows[limit - 1];
-  const isMore = rows.length > limit && last !== undefined;
-  const records = rows.slice(0, limit).map(toRecord);
-  if (isMore) return { records, next: { atMs: last.at, seq: last.seq } };
-  return { records, next: end && { atMs: end.at, seq: end.seq + 1 } };
+  if (rows.length > limit && last !== undefined)
+    return { rows: rows.slice(0, limit), next: toListPlace(last) };
+  return { rows, next: end && { atMs: end.at, seq: end.seq + 1 } };
+}
+
+/** What several searches have found, each record once, as far as all of them have come. */
+function merge(found: readonly Found[], limit: number): Found {
+  const [only] = found;
+  if (found.length === 1 && only !== undefined) return only;
+  const floor = found
+    .flatMap(({ next }) => next ?? [])
+    .toSorted(byPlace)
+    .at(0);
+  const bySeq = new Map(found.flatMap(({ rows }) => rows).map((row) => [row.seq, row]));
+  const rows = [...bySeq.values()]
+    .filter((row) => floor === undefined || byPlace(toListPlace(row), floor) <= 0)
+    .toSorted((a, b) => byPlace(toListPlace(a), toListPlace(b)));
+  const last = rows[limit - 1];
+  if (rows.length > limit && last !== undefined)
+    return { rows: rows.slice(0, limit), next: toListPlace(last) };
+  return { rows, next: floor };
+}
+
+function toListPlace({ at, seq }: Pick<Row, "at" | "seq">): ListPlace {
+  return { atMs: at, seq };
+}
+
+/** Newest first. */
+function byPlace(a: ListPlace, b: ListPlace): number {
+  return b.atMs - a.atMs || b.seq - a.seq;
 }
 
 /**
@@ -168,7 +242,7 @@ export async function findNewestPlace(reader: Reader): Promise<TrailPlace> {
  */
 export async function findRecordsAfter(
   reader: Reader,
-  filter: RecordFilter,
+  filter: BaseFilter,
   place: TrailPlace,
   { limit, budget }: { readonly limit: number; readonly budget: number },
 ): Promise<{ records: PlacedRecord[]; readUpTo: TrailPlace }> {

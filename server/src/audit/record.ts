@@ -23,6 +23,8 @@ export interface AuditRecord {
   readonly clientAddress?: string | undefined;
   readonly userAgent?: string | undefined;
   readonly details: Readonly<Record<string, string>>;
+  /** Stands for the mailbox it is about. */
+  readonly mailboxHash?: string | undefined;
 }
 
 /** Longest text of each kind that a record keeps, in characters; the rest is cut. */

@@ -10,7 +10,7 @@ import type { AuditRecord } from "./record.ts";
 import { AuditRetention } from "./retention.ts";
 import { AuditService, type AuditServiceOptions, type RecordQuery, type TailEvent } from "./service.ts";
 import { insertRecords, toRow } from "./store.ts";
-import { countRecords } from "./test-support.ts";
+import { countRecords, testMailboxes } from "./test-support.ts";
 import { DatabaseAuditTrail } from "./trail.ts";
 
 const superuser: Principal = {
@@ -74,6 +74,7 @@ describeDatabases("reading the audit trail", (under) => {
       reader: under.database.reader,
       access,
       findTenant: async (orgId) => orgId,
+      mailboxes: testMailboxes,
       onCommitted: () => () => {},
       onDoubt,
       ...options,
@@ -320,6 +321,7 @@ describeDatabases("reading the audit trail", (under) => {
         database: under.database,
         clock: { now: () => new Date(start) },
         log: silentLog,
+        mailboxes: testMailboxes,
       });
       trails.push(trail);
       const patient = createService({

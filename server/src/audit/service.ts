@@ -11,12 +11,14 @@ import { invalidField } from "../lib/invalid-request.ts";
 import { fromPageToken, type Page, toPageToken } from "../lib/page-token.ts";
 import { SharedSlots } from "../lib/shared-slots.ts";
 import type { Principal } from "../principals/principal.ts";
+import type { Mailboxes } from "./mailboxes.ts";
 import {
+  type About,
+  type BaseFilter,
   findNewestPlace,
   findRecordIdAt,
   findRecords,
   findRecordsAfter,
-  type RecordFilter,
   type TrailPlace,
 } from "./query-store.ts";
 import type { AuditRecord } from "./record.ts";
@@ -30,6 +32,14 @@ export interface RecordQuery {
   readonly action: string;
   readonly result: string;
   readonly requestId: string;
+}
+
+/** A filter of a list, with what superusers alone may ask for. */
+export interface ListQuery extends RecordQuery {
+  /** An address: what is about it, or about its account, or done by that. */
+  readonly mailbox?: string;
+  /** Whom it is about, or who did it. */
+  readonly userId?: string;
 }
 
 /** Decides whether a caller may see an organization's records. */
@@ -49,6 +59,7 @@ export interface AuditServiceOptions {
   /** Whom an organization counts for, where all share what there is. */
   readonly findTenant: (orgId: string) => Promise<string>;
   readonly clock: Clock;
+  readonly mailboxes: Mailboxes;
   /** How long records are kept: an older one may be missing without having been lost. */
   readonly retentionSeconds: number;
   /** Tells when this process has committed records. Returns what ends that. */
@@ -121,19 +132,21 @@ export class AuditService {
    */
   async list(
     caller: Principal,
-    query: RecordQuery,
+    query: ListQuery,
     span: { readonly startAt?: Date; readonly endAt?: Date },
     page: { readonly size: number; readonly token: string },
   ): Promise<Page<AuditRecord>> {
     const { reader, rowsPerRead } = this.#options;
+    const about = await this.#toAbout(caller, query);
     const filter = await this.#toFilter(caller, query);
     const times = [span.startAt, span.endAt].map((instant) => String(instant?.getTime() ?? ""));
-    const name = ["ListAuditRecords", ...toTexts(filter), ...times];
+    // The first says whom it is about; an account that comes or goes between two pages ends no list.
+    const name = ["ListAuditRecords", ...toTexts(filter), String(about?.[0] ?? ""), ...times];
     const position = fromPageToken(name, page.token, ["integer", "integer"]);
     const before = position && { atMs: position[0], seq: position[1] };
     const { records, next } = await findRecords(
       reader,
-      filter,
+      { ...filter, ...(about && { about }) },
       { ...span, ...(before && { before }) },
       { limit: page.size, budget: rowsPerRead },
     );
@@ -228,13 +241,13 @@ export class AuditService {
   #createPermit(
     query: RecordQuery,
     authenticate: () => Promise<Principal>,
-  ): Disposable & { renew(): Promise<RecordFilter> } {
+  ): Disposable & { renew(): Promise<BaseFilter> } {
     let isDoubtful = false;
     const unsubscribe = this.#options.onDoubt(() => {
       isDoubtful = true;
     });
     let proven: { readonly caller: Principal; readonly atMs: number } | undefined;
-    let granted: { readonly filter: RecordFilter; readonly atMs: number } | undefined;
+    let granted: { readonly filter: BaseFilter; readonly atMs: number } | undefined;
     return {
       renew: async () => {
         const nowMs = performance.now();
@@ -283,7 +296,24 @@ export class AuditService {
     };
   }
 
-  async #toFilter(caller: Principal, query: RecordQuery): Promise<RecordFilter> {
+  /** @throws DomainError NOT_AUTHORIZED, INVALID_REQUEST */
+  async #toAbout(
+    caller: Principal,
+    { mailbox = "", userId = "" }: ListQuery,
+  ): Promise<readonly About[] | undefined> {
+    if (mailbox === "" && userId === "") return undefined;
+    if (!caller.superuser)
+      throw new DomainError("NOT_AUTHORIZED", { detail: "people are found by superusers" });
+    if (mailbox === "") return toAboutUser(toId(userId));
+    if (userId !== "") throw invalidField("user_id", "must be empty beside mailbox");
+    const { mailboxes, reader } = this.#options;
+    const email = mailboxes.read(mailbox);
+    if (email === undefined) throw invalidField("mailbox", "must be an e-mail address");
+    const id = await mailboxes.findUserId(reader, email);
+    return [["mailbox_hash", mailboxes.hash(email)], ...(id === undefined ? [] : toAboutUser(id))];
+  }
+
+  async #toFilter(caller: Principal, query: RecordQuery): Promise<BaseFilter> {
     const orgId = await this.#toOrgId(caller, query.org);
     const { actorId, targetId, action, requestId } = query;
     return {
@@ -306,12 +336,19 @@ export class AuditService {
   }
 }
 
+function toAboutUser(id: string): readonly About[] {
+  return [
+    ["actor_id", id],
+    ["target_id", id],
+  ];
+}
+
 /** Ids are kept in lower case. */
 function toId(text: string): string {
   return isUuid(text) ? text.toLowerCase() : text;
 }
 
-function toTexts(filter: RecordFilter): string[] {
+function toTexts(filter: BaseFilter): string[] {
   return Object.entries(filter).map(([name, value]) => `${name}=${value}`);
 }
 

@@ -29,6 +29,7 @@ const columns = [
   "client_address",
   "user_agent",
   "details",
+  "mailbox_hash",
 ] as const satisfies readonly (keyof AuditRecordRow)[];
 
 const detailsColumn = jsonColumn("audit_records.details", jsonTexts);
@@ -79,6 +80,7 @@ export function toRow(record: AuditRecord): RecordRow {
     record.clientAddress ?? null,
     record.userAgent ?? null,
     Object.keys(record.details).length === 0 ? null : detailsColumn.encode(record.details),
+    record.mailboxHash ?? null,
   ];
 }
 
@@ -121,6 +123,7 @@ export function toRecord(row: Selectable<AuditRecordRow>): AuditRecord {
       detail: row.detail,
       clientAddress: row.client_address,
       userAgent: row.user_agent,
+      mailboxHash: row.mailbox_hash,
     }),
   };
 }

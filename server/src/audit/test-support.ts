@@ -1,4 +1,5 @@
 import type { Reader } from "../db/database.ts";
+import type { Mailboxes } from "./mailboxes.ts";
 
 /** Counts the audit records. */
 export async function countRecords(reader: Reader): Promise<number> {
@@ -8,3 +9,10 @@ export async function countRecords(reader: Reader): Promise<number> {
     .executeTakeFirstOrThrow();
   return Number(row.count);
 }
+
+/** Mailboxes of nobody, hashed so that tests can tell. */
+export const testMailboxes: Mailboxes = {
+  read: (text) => text,
+  hash: (mailbox) => `hash of ${mailbox}`,
+  findUserId: async () => undefined,
+};

@@ -9,6 +9,7 @@ import { type Log, silentLog } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { Caller } from "../principals/principal.ts";
 import { toRecord } from "./store.ts";
+import { testMailboxes } from "./test-support.ts";
 import { DatabaseAuditTrail, type DatabaseAuditTrailOptions } from "./trail.ts";
 
 const at = new Date("2027-01-01T00:00:00Z");
@@ -39,7 +40,13 @@ function createTrail(
   database: Database,
   options: Partial<DatabaseAuditTrailOptions> = {},
 ): DatabaseAuditTrail {
-  const trail = new DatabaseAuditTrail({ database, clock: { now: () => at }, log: silentLog, ...options });
+  const trail = new DatabaseAuditTrail({
+    database,
+    clock: { now: () => at },
+    log: silentLog,
+    mailboxes: testMailboxes,
+    ...options,
+  });
   trails.push(trail);
   return trail;
 }

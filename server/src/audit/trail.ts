@@ -7,7 +7,7 @@
  * not fit is counted, logged and lost: auditing never holds up or fails a
  * request that has nothing else to store.
  */
-import type { Database, Tx } from "../db/database.ts";
+import type { Database, Reader, Tx } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
@@ -17,6 +17,7 @@ import type { Caller } from "../principals/principal.ts";
 import { findTargetType } from "./actions.ts";
 import type { AuditAgent, AuditEvent, AuditRefusal, AuditSubject, AuditTrail } from "./audit.ts";
 import { nameFormerOwner } from "./former-owners.ts";
+import type { Mailboxes } from "./mailboxes.ts";
 import { type AuditRecord, toDetails, toLongText, toShortText } from "./record.ts";
 import { RefusalThrottle, type SuppressedRefusals } from "./refusal-throttle.ts";
 import { insertRecords, type RecordRow, toRow } from "./store.ts";
@@ -26,6 +27,7 @@ export interface DatabaseAuditTrailOptions {
   readonly database: Database;
   readonly clock: Clock;
   readonly log: Log;
+  readonly mailboxes: Mailboxes;
   /** How many records wait at most for being written. */
   readonly maxBuffered?: number;
   /** Longest time from a note to its transaction, in milliseconds. */
@@ -45,6 +47,7 @@ export class DatabaseAuditTrail implements AuditTrail {
   readonly #database: Database;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #mailboxes: Mailboxes;
   readonly #maxBuffered: number;
   readonly #flushAfterMs: number;
   readonly #retryAfterMs: number;
@@ -52,8 +55,8 @@ export class DatabaseAuditTrail implements AuditTrail {
   readonly #listeners = new Set<() => void>();
 
   #buffer: RecordRow[] = [];
-  /** Refusals whose credential's former owner is to be looked for when they are written. */
-  readonly #unknown = new WeakMap<RecordRow, AuditRecord>();
+  /** Refusals whose owner is to be looked for when they are written. */
+  readonly #unowned = new WeakMap<RecordRow, (reader: Reader) => Promise<AuditRecord>>();
   #lost = 0;
   #reportedLost = 0;
   #isFailing = false;
@@ -66,6 +69,7 @@ export class DatabaseAuditTrail implements AuditTrail {
     this.#database = options.database;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#mailboxes = options.mailboxes;
     this.#maxBuffered = options.maxBuffered ?? 20_000;
     this.#flushAfterMs = options.flushAfterMs ?? 80;
     this.#retryAfterMs = options.retryAfterMs ?? 500;
@@ -115,7 +119,10 @@ export class DatabaseAuditTrail implements AuditTrail {
       credentialId: credentialId && toShortText(credentialId),
     });
     const row = toRow(record);
-    if (refusal.isUnknown) this.#unknown.set(row, record);
+    const { isUnknown, mailbox } = refusal;
+    if (isUnknown) this.#unowned.set(row, (reader) => nameFormerOwner(reader, record));
+    else if (mailbox !== undefined && record.target === undefined)
+      this.#unowned.set(row, (reader) => this.#nameUser(reader, record, mailbox));
     this.#push(row);
   }
 
@@ -160,9 +167,10 @@ export class DatabaseAuditTrail implements AuditTrail {
     rest: Partial<AuditRecord>,
   ): AuditRecord {
     const at = this.#clock.now();
-    const { action, orgId, details } = event;
+    const { action, orgId, details, mailbox } = event;
     return {
       ...rest,
+      mailboxHash: mailbox && this.#mailboxes.hash(mailbox),
       id: newId(at),
       at,
       action,
@@ -232,13 +240,19 @@ export class DatabaseAuditTrail implements AuditTrail {
 
   /** Here, behind the answer: a look-up before it would tell by its time which ids there were. */
   async #nameOwners(tx: Tx, records: readonly RecordRow[]): Promise<readonly RecordRow[]> {
-    if (!records.some((record) => this.#unknown.has(record))) return records;
+    if (!records.some((record) => this.#unowned.has(record))) return records;
     const named: RecordRow[] = [];
     for (const record of records) {
-      const refusal = this.#unknown.get(record);
-      named.push(refusal ? toRow(await nameFormerOwner(tx, refusal)) : record);
+      const name = this.#unowned.get(record);
+      named.push(name ? toRow(await name(tx)) : record);
     }
     return named;
+  }
+
+  /** Names the account of the mailbox that a refusal is about, as its target. */
+  async #nameUser(reader: Reader, refusal: AuditRecord, mailbox: string): Promise<AuditRecord> {
+    const id = await this.#mailboxes.findUserId(reader, mailbox);
+    return id === undefined ? refusal : { ...refusal, target: { type: "user", id } };
   }
 
   #onFailure(error: unknown, records: readonly RecordRow[]): boolean {

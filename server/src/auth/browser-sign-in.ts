@@ -107,8 +107,8 @@ export class BrowserSignIn {
   }
 
   /** Looks at a flow without changing it. @throws DomainError INVALID_FLOW */
-  async peek(state: string, header: Headers): Promise<FlowPreview> {
-    return await this.#options.service.peek(state, this.#options.browsers.find(header));
+  async peek(state: string, { header, info }: Pick<BrowserRequest, "header" | "info">): Promise<FlowPreview> {
+    return await this.#options.service.peek(state, { browsers: this.#options.browsers.find(header), info });
   }
 
   /** Ends a flow that its browser does not want to go on with, as it says at a route of ours. */

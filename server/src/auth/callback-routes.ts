@@ -129,9 +129,12 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
   }
 
   /** What a form needs to finish a flow by code; undefined in any other browser than the flow's own. */
-  async function findForm(state: string, header: Headers): Promise<CallbackForm | undefined> {
-    const [browser] = browsers.find(header);
-    const { email = "", isSameBrowser } = await browserSignIn.peek(state, header);
+  async function findForm(
+    state: string,
+    request: Pick<PlainRequest, "header" | "info">,
+  ): Promise<CallbackForm | undefined> {
+    const [browser] = browsers.find(request.header);
+    const { email = "", isSameBrowser } = await browserSignIn.peek(state, request);
     if (!isSameBrowser || browser === undefined) return undefined;
     return { state, email, formToken: toFormToken(browser, toCallbackPurpose(state)) };
   }
@@ -143,11 +146,11 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
       return reload(`${new URL(route).pathname}?${query}`);
     }
     const state = readOne(query, "state");
-    const { strategy, returnTo: askedFor } = await browserSignIn.peek(state, header);
+    const { strategy, returnTo: askedFor } = await browserSignIn.peek(state, request);
     const named = readOne(query, "strategy_name");
     if (named !== "" && named !== strategy.name) throw new DomainError("INVALID_AUTH_STATE");
     if (strategy.attempts === "code" && route === plainUrl) {
-      const form = await findForm(state, header);
+      const form = await findForm(state, request);
       if (form === undefined) return await renderResult({ kind: "other_browser" }, request);
       return await renderResult({ kind: "confirm", form, code: readOne(query, "code") }, request);
     }
@@ -170,14 +173,14 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
     const state = readOne(form, "state");
     const isOurs = isFormToken(readOne(form, "token"), browsers.find(header), toCallbackPurpose(state));
     if (!isFromOwnPage(header, publicUrl) || !isOurs) throw new DomainError("CROSS_ORIGIN");
-    const { strategy } = await browserSignIn.peek(state, header);
+    const { strategy } = await browserSignIn.peek(state, request);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
     const code = readOne(form, "code");
     const asksBeforeTakeOver = !form.has("take_over");
     const answer = { strategyName: "", state, code, stateOptions: {}, route: plainUrl, asksBeforeTakeOver };
     try {
       const { returnTo, setCookies, waysToKeep } = await finish(answer, request);
-      const formAgain = waysToKeep && (await findForm(state, header));
+      const formAgain = waysToKeep && (await findForm(state, request));
       if (waysToKeep && formAgain) {
         return await renderResult(
           { kind: "take_over", form: formAgain, code, waysToKeep, returnTo },
@@ -200,7 +203,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
     }
     const { strategy_name: strategyName = "", state = "" } = error.metadata;
     if (error.reason === "LINK_REQUIRED") {
-      const form = await findForm(state, request.header);
+      const form = await findForm(state, request);
       if (form !== undefined)
         return await renderResult({ kind: "link_required", form, strategyName }, request);
     }
@@ -210,7 +213,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
   /** A wrong code may be followed by another, while its flow lives. */
   async function retry(error: unknown, state: string, request: PlainRequest) {
     if (!(error instanceof DomainError) || error.reason !== "INVALID_OTP") throw error;
-    const form = await findForm(state, request.header).catch(() => undefined);
+    const form = await findForm(state, request).catch(() => undefined);
     return await renderResult({ kind: "refused", error, ...(form && { form }) }, request);
   }
 

@@ -118,5 +118,8 @@ export async function deleteFlow(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom("auth_flows").where("id", "=", id).execute();
 }
 
-/** Removes flows that are over. */
-export const deleteExpiredFlows = removeOld("auth_flows", ["id"], "expires_at");
+/** For how long a flow is known whose time is up, in milliseconds: who comes late is told from who never began. */
+const lateMs = 3_600_000;
+
+/** Removes flows that have been over for an hour. */
+export const deleteExpiredFlows = removeOld("auth_flows", ["id"], "expires_at", lateMs);

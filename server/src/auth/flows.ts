@@ -80,8 +80,19 @@ export class Flows<Secret> {
 
   /** The flow of a state, unless it is over or of another kind. */
   async findLive(state: string): Promise<store.Flow | undefined> {
+    const flow = await this.find(state);
+    return flow === undefined || this.isOver(flow) ? undefined : flow;
+  }
+
+  /** Whether the time of a flow is up. */
+  isOver({ expiresAt }: store.Flow): boolean {
+    return expiresAt <= this.#clock.now();
+  }
+
+  /** The flow of a state, unless it is of another kind; one whose time is up is known for an hour. */
+  async find(state: string): Promise<store.Flow | undefined> {
     const flow = state === "" ? undefined : await store.findFlow(this.#database.reader, hashSecret(state));
-    if (flow === undefined || flow.expiresAt <= this.#clock.now()) return undefined;
+    if (flow === undefined) return undefined;
     const { prefix } = this.#kind;
     const strategy = flow.strategy.slice(prefix.length);
     return flow.strategy.startsWith(prefix) && !strategy.includes("/") ? { ...flow, strategy } : undefined;

@@ -159,6 +159,13 @@ interface LinkedFrom extends Pick<SignInSecret, "counted"> {
   readonly asker: Asker;
 }
 
+/** What is known of a sign-in by the time that it is refused. */
+interface Seen {
+  strategy?: string | undefined;
+  /** That the flow, or the provider's answer, is about. */
+  mailbox?: string | undefined;
+}
+
 /** What acting on a proof came to. */
 type Outcome =
   | { readonly begun: BegunSession; readonly takenOver?: TakeOver | undefined }
@@ -196,20 +203,23 @@ export class SignInService {
     if (request.email !== "" && email === undefined) throw new DomainError("INVALID_EMAIL");
     const user = request.reauthenticate ? undefined : await this.#findSignedInUser(request.principal);
     const { info, browserKeys } = request;
-    const counted = this.#options.flowLimits.take(info.clientAddress);
-    const started = this.#start(strategy, {
-      browserHash: hashSecret(request.browser),
-      callbackUrl,
-      asker: { info, browserKeys },
-      counted,
-      ...(email !== undefined && { email }),
-      ...(returnTo !== undefined && { returnTo }),
-      ...(user && { user }),
-    });
-    return await started.catch((error) => {
-      this.#options.flowLimits.giveBack(counted);
+    let counted: Counted | undefined;
+    try {
+      counted = this.#options.flowLimits.take(info.clientAddress);
+      return await this.#start(strategy, {
+        browserHash: hashSecret(request.browser),
+        callbackUrl,
+        asker: { info, browserKeys },
+        counted,
+        ...(email !== undefined && { email }),
+        ...(returnTo !== undefined && { returnTo }),
+        ...(user && { user }),
+      });
+    } catch (error) {
+      if (counted !== undefined) this.#options.flowLimits.giveBack(counted);
+      this.#noteRefusal(error, request, { strategy: strategy.name, mailbox: email });
       throw error;
-    });
+    }
   }
 
   /**
@@ -220,18 +230,25 @@ export class SignInService {
    *   SIGNUP_CLOSED, EMAIL_REQUIRED, PRINCIPAL_DISABLED, and what the strategy throws.
    */
   async finish(request: FinishFlow): Promise<FinishedSignIn> {
+    const seen: Seen = { strategy: request.strategyName };
     try {
-      return await this.#finish(request);
+      return await this.#finish(request, seen);
     } catch (error) {
-      this.#noteRefusal(error, request);
+      this.#noteRefusal(error, request, seen);
       throw error;
     }
   }
 
-  /** Looks at a flow without changing it. @throws DomainError INVALID_FLOW */
-  async peek(state: string, browsers: readonly string[]): Promise<FlowPreview> {
-    const flow = await this.#options.flows.findLive(state);
-    if (flow === undefined) throw new DomainError("INVALID_FLOW");
+  /** Looks at a flow without changing it; that somebody comes too late is recorded. @throws DomainError INVALID_FLOW */
+  async peek(
+    state: string,
+    { browsers, info }: { readonly browsers: readonly string[]; readonly info: RequestInfo },
+  ): Promise<FlowPreview> {
+    const seen: Seen = {};
+    const flow = await this.#findLive(state, seen).catch((error) => {
+      if (seen.mailbox !== undefined) this.#noteRefusal(error, { info, principal: undefined }, seen);
+      throw error;
+    });
     return {
       strategy: this.#getStrategy(flow.strategy),
       email: flow.email,
@@ -303,9 +320,20 @@ export class SignInService {
     void running.finally(() => this.#afterwards.delete(running));
   }
 
-  async #finish(request: FinishFlow): Promise<FinishedSignIn> {
+  /** @throws DomainError INVALID_FLOW when there is none, or its time is up */
+  async #findLive(state: string, seen: Seen): Promise<Flow> {
+    const { flows } = this.#options;
+    const flow = await flows.find(state);
+    if (flow === undefined) throw new DomainError("INVALID_FLOW");
+    seen.strategy = flow.strategy;
+    seen.mailbox = flow.email;
+    if (!flows.isOver(flow)) return flow;
+    throw new DomainError("INVALID_FLOW", { detail: `the time was up at ${flow.expiresAt.toISOString()}` });
+  }
+
+  async #finish(request: FinishFlow, seen: Seen): Promise<FinishedSignIn> {
     const { flows, verifier } = this.#options;
-    const flow = await this.#getFlow(request);
+    const flow = await this.#getFlow(request, seen);
     const strategy = this.#getStrategy(flow.strategy);
     const secret = flows.unseal(flow);
     const user = await this.#findFlowUser(flow, request);
@@ -323,6 +351,7 @@ export class SignInService {
       },
     };
     const verified = await verifier.verify(strategy, flow, answer, asker);
+    if (verified.proof.kind === "identity") seen.mailbox = verified.proof.email ?? seen.mailbox;
     if (verified.proof.kind === "registration") {
       if (verified.proof.userId !== user?.userId) throw new DomainError("INVALID_AUTH_STATE");
       this.#endWell(secret);
@@ -371,10 +400,9 @@ export class SignInService {
   }
 
   /** The flow that a request may finish: live, of this browser, of this strategy, answered where it is to be. */
-  async #getFlow({ state, browsers, strategyName, route }: FinishFlow): Promise<Flow> {
+  async #getFlow({ state, browsers, strategyName, route }: FinishFlow, seen: Seen): Promise<Flow> {
     if (strategyName !== "") this.#getStrategy(strategyName);
-    const flow = await this.#options.flows.findLive(state);
-    if (flow === undefined) throw new DomainError("INVALID_FLOW");
+    const flow = await this.#findLive(state, seen);
     if (!isSameBrowser(browsers, flow.browserHash)) {
       throw new DomainError("INVALID_AUTH_STATE", { detail: "another browser than the flow began in" });
     }
@@ -460,6 +488,7 @@ export class SignInService {
     await audit.record(tx, caller, {
       action: replaced < request.sessions.length ? "session.reauthenticate" : "session.create",
       target: begun.session.id,
+      mailbox: user.email,
       details: { strategy: flow.strategy, replaced: String(replaced) },
     });
     await feed.append(tx, ...changes, ...begun.changes);
@@ -514,15 +543,20 @@ export class SignInService {
     return new DomainError("LINK_REQUIRED", { metadata });
   }
 
-  #noteRefusal(error: unknown, { info, strategyName }: FinishFlow): void {
+  #noteRefusal(
+    error: unknown,
+    { info, principal }: Pick<FinishFlow, "info" | "principal">,
+    { strategy = "", mailbox }: Seen,
+  ): void {
     if (!(error instanceof DomainError) || isOutage(error)) return;
-    const { reason, detail, owner } = error;
+    const { reason, detail, owner = principal?.type === "user" ? principal : undefined } = error;
     this.#options.audit.refuse(info, {
       action: "sign_in.refuse",
       reason,
       ...(detail !== undefined && { detail }),
       ...(owner && { actor: { type: owner.type, id: owner.id } }),
-      ...(this.#strategies.has(strategyName) && { details: { strategy: strategyName } }),
+      ...(mailbox !== undefined && { mailbox }),
+      ...(this.#strategies.has(strategy) && { details: { strategy } }),
     });
   }
 }

@@ -1,7 +1,9 @@
 /**
  * Mails that sign people in. They go out after the answer, as many as their
- * mailbox may be sent; the asker is told nothing of one that does not.
+ * mailbox may be sent. The asker is told nothing of one that does not, whoever
+ * runs the server all the more.
  */
+import type { AuditTrail } from "../audit/audit.ts";
 import type { Database } from "../db/database.ts";
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
@@ -16,6 +18,7 @@ export interface SignInMailOptions {
   readonly mailer: Pick<Mailer, "send">;
   readonly mailboxLimits: Pick<MailboxLimits, "takeMail">;
   readonly knownBrowsers: Pick<KnownBrowsers, "find">;
+  readonly audit: Pick<AuditTrail, "refuse">;
   readonly log: Log;
 }
 
@@ -41,11 +44,17 @@ export class SignInMail {
    * @throws DomainError UNAVAILABLE when that cannot be counted; Error as `Mailer.send`
    */
   async send(mail: MailMessage, { info, browserKeys }: Asker, strategy: string): Promise<void> {
-    const { database, mailer, mailboxLimits, knownBrowsers, log } = this.#options;
+    const { database, mailer, mailboxLimits, knownBrowsers, audit, log } = this.#options;
     const { clientAddress, requestId } = info;
     const knownBrowser = await knownBrowsers.find(database.reader, mail.to, browserKeys);
     const usedUp = await mailboxLimits.takeMail(mail.to, { clientAddress, knownBrowser });
-    if (usedUp === undefined) return await mailer.send(mail);
+    if (usedUp === undefined) return await mailer.send({ ...mail, askedBy: info });
+    audit.refuse(info, {
+      action: "mail.withhold",
+      reason: "TOO_MANY_MAILS",
+      mailbox: mail.to,
+      details: { strategy, limit: usedUp },
+    });
     log.warn({ requestId, strategy, limit: usedUp }, "a mail was withheld: too many were asked for");
   }
 }

@@ -160,7 +160,14 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
       knownBrowsers,
       wrongCodesPerFlow: 3,
     }),
-    mail: new SignInMail({ database, mailer, mailboxLimits: limits, knownBrowsers, log: silentLog }),
+    mail: new SignInMail({
+      database,
+      mailer,
+      mailboxLimits: limits,
+      knownBrowsers,
+      audit: parts.audit,
+      log: silentLog,
+    }),
     accounts: new Accounts({
       signup,
       adminEmails,

@@ -22,6 +22,7 @@ export interface Schema {
   key_checks: KeyCheckRow;
   changes: ChangeRow;
   audit_records: AuditRecordRow;
+  audit_keys: AuditKeyRow;
   rate_counts: RateCountRow;
   auth_flows: AuthFlowRow;
   sessions: SessionRow;
@@ -268,6 +269,14 @@ export interface AuditRecordRow {
   user_agent: string | null;
   /** JSON object of short texts. */
   details: string | null;
+  /** Keyed hash of the mailbox it is about, base64url. */
+  mailbox_hash: string | null;
+}
+
+/** A key of the audit trail, sealed. */
+export interface AuditKeyRow {
+  id: string;
+  sealed_key: string;
 }
 
 /** Events of a key in one bucket of time. */

@@ -63,6 +63,34 @@ export function createRequestInfoReader(options: {
   };
 }
 
+/** How often the log says that forwarded headers are overlooked, in milliseconds. */
+const warnEveryMs = 3_600_000;
+
+/**
+ * Makes what has the log say, once an hour, that a peer whom nobody trusts sends
+ * forwarded headers: behind a proxy all visitors then have its one address, and
+ * with it one share of every limit.
+ */
+export function createForwardingWarning(options: {
+  readonly log: Log;
+  readonly clock: Clock;
+}): (request: NodeRequest, info: RequestInfo) => void {
+  const { log, clock } = options;
+  let warnedAtMs = Number.NEGATIVE_INFINITY;
+  return (request, { fromTrustedProxy, clientAddress: peer }) => {
+    if (fromTrustedProxy) return;
+    const header = ["x-forwarded-for", "forwarded"].find((name) => findHeader(request, name) !== undefined);
+    if (header === undefined) return;
+    const nowMs = clock.now().getTime();
+    if (Math.abs(nowMs - warnedAtMs) < warnEveryMs) return;
+    warnedAtMs = nowMs;
+    log.warn(
+      { peer, header },
+      "forwarded headers are overlooked: if this peer is your proxy, add its address to trusted_proxies; until then all visitors behind it count as one",
+    );
+  };
+}
+
 /** Longest path that is logged, in characters. */
 const pathLength = 512;
 

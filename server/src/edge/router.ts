@@ -40,7 +40,13 @@ import type { Health } from "./operations/health.ts";
 import { type Metrics, otherRoute } from "./operations/metrics.ts";
 import { createOperations } from "./operations/operations.ts";
 import { findAnswerer, sendRefusal, servePlainRoute, servePrefixRoute } from "./plain-route.ts";
-import { beginRequestSpan, createRequestInfoReader, logRequest, toTracedAnswer } from "./request-info.ts";
+import {
+  beginRequestSpan,
+  createForwardingWarning,
+  createRequestInfoReader,
+  logRequest,
+  toTracedAnswer,
+} from "./request-info.ts";
 import { createRest, type FindRest } from "./rest/rest.ts";
 import { isRpcRequest, sendRpcRefusal, sendUnknownService } from "./rpc/refusal.ts";
 import { createRpcs, type Rpc, serveRpc } from "./rpc/rpc.ts";
@@ -139,6 +145,7 @@ export function createEdge(options: EdgeOptions): Edge {
   const templates = new Set([...plain.keys()].filter((path) => path.endsWith(anySegment)));
   const servicePaths = new Set([...rpcs.keys()].map(toServicePath));
   const readInfo = createRequestInfoReader(options);
+  const warnOfForwarding = createForwardingWarning(options);
   const findClient = createClientAddressRule(options.trustedProxies);
   const turnsOf = createTurns();
   const applyCors = createCors(options.allowedOrigins);
@@ -165,6 +172,7 @@ export function createEdge(options: EdgeOptions): Edge {
       servePrefixRoute(answerer, request, response, info, { log, refusal });
       return answerer.label;
     }
+    warnOfForwarding(request, info);
     sayContinue(request, response);
     const path = toRawPath(request.url);
     if (strictTransport) setStrictTransport(response);

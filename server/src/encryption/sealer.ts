@@ -14,7 +14,13 @@ import type { Schema } from "../db/schema.ts";
 import { fromBase64url, toBase64url } from "../lib/base64url.ts";
 
 /** Which kind of secret is sealed: each has a subkey of its own. */
-export type SealPurpose = "signing-key" | "auth-flow" | "auth-provider" | "idempotency" | "gate-session";
+export type SealPurpose =
+  | "signing-key"
+  | "auth-flow"
+  | "auth-provider"
+  | "idempotency"
+  | "gate-session"
+  | "mailbox-key";
 
 /** The one place a sealed value opens at. */
 export interface SealPlace {

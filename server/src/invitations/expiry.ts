@@ -11,6 +11,7 @@ export function createRemoveExpired(audit: Pick<AuditTrail, "recordOwn">): Remov
         action: "invitation.expire",
         target: id,
         orgId,
+        mailbox: email,
         details: { email },
       });
     }

@@ -226,7 +226,7 @@ describeDatabases("mails of invitations", (under) => {
     expect(await reasonOf(signUps.invite(rooms.root, email, true))).toBe("TOO_MANY_INVITATIONS");
     expect(await reasonOf(signUps.invite(rooms.root, "nonsense", true))).toBe("INVALID_EMAIL");
     expect(await reasonOf(signUps.invite(owner, email, false))).toBe("NOT_AUTHORIZED");
-    expect(rooms.events).toEqual([{ action: "user.invite", details: { email } }]);
+    expect(rooms.events).toEqual([{ action: "user.invite", mailbox: email, details: { email } }]);
   });
 
   describe("are no vehicle for others' words (case 9)", () => {

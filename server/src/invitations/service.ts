@@ -179,7 +179,13 @@ export class InvitationService {
       await lockForGrant(tx, caller.principal, organization.id, governs.role);
       const { id, orgId, email } = await getInvitation(tx, ref.id, organization.id);
       if (!(await store.deleteInvitation(tx, id))) throw notFound();
-      await audit.record(tx, caller, { action: "invitation.delete", target: id, orgId, details: { email } });
+      await audit.record(tx, caller, {
+        action: "invitation.delete",
+        target: id,
+        orgId,
+        mailbox: email,
+        details: { email },
+      });
     });
   }
 
@@ -190,7 +196,13 @@ export class InvitationService {
       const { invitation } = await this.#lockOwn(tx, caller.principal, ref);
       const { id, orgId, email } = invitation;
       await store.deleteInvitation(tx, id);
-      await audit.record(tx, caller, { action: "invitation.decline", target: id, orgId, details: { email } });
+      await audit.record(tx, caller, {
+        action: "invitation.decline",
+        target: id,
+        orgId,
+        mailbox: email,
+        details: { email },
+      });
     });
   }
 
@@ -225,6 +237,7 @@ export class InvitationService {
         action: "invitation.accept",
         target: id,
         orgId,
+        mailbox: email,
         details: { email, role, invited_by: `${invitedBy.type}:${invitedBy.id}` },
       });
       if ((await findMemberRole(tx, user.id, orgId)) === undefined) {
@@ -353,6 +366,7 @@ export class InvitationService {
       action: before === undefined ? "invitation.create" : "invitation.renew",
       target: id,
       orgId,
+      mailbox: email,
       details: { email, role, expires_at: expiresAt.toISOString() },
     });
     return await getInvitation(tx, id, orgId);

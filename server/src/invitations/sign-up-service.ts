@@ -44,7 +44,8 @@ export class SignUpService {
         await takeMails(tx, { orgId: "", senderId, isSuperuser }, [email], now);
         await makeSignUpDue(tx, email, now);
       }
-      if (isNew) await audit.record(tx, caller, { action: "user.invite", details: { email } });
+      if (isNew)
+        await audit.record(tx, caller, { action: "user.invite", mailbox: email, details: { email } });
     });
     if (sendsMail) onDue();
   }

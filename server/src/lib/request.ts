@@ -37,7 +37,8 @@ export interface RequestOutcome {
   detail?: string;
 }
 
-const unknownRequest: RequestInfo = {
+/** Of what no request asked for. */
+export const unknownRequest: RequestInfo = {
   requestId: "",
   clientAddress: "",
   fromTrustedProxy: false,

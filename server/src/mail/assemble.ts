@@ -23,6 +23,7 @@ export interface MailParts {
   readonly log: Log;
   readonly tracing: Tracing | undefined;
   readonly wait: MailerOptions["wait"];
+  readonly onFail: MailerOptions["onFail"];
 }
 
 /** Outgoing mail. */
@@ -33,14 +34,14 @@ export interface MailRoom extends Room {
 
 /** Puts mail together, by the configured mail server or into files. */
 export async function assembleMail(parts: MailParts): Promise<MailRoom> {
-  const { settings, siteName, clock, log, tracing, wait } = parts;
+  const { settings, siteName, clock, log, tracing, wait, onFail } = parts;
   const { smtpUrl, dataDir, adminEmails } = settings;
   const from = toSender(settings, siteName);
   const transport =
     smtpUrl === undefined
       ? createOutbox({ folder: join(dataDir, "outbox"), from, clock, log })
       : await createSmtpTransport({ url: smtpUrl, from });
-  const mailer = createMailer({ transport, log, tracing, wait });
+  const mailer = createMailer({ transport, log, tracing, wait, onFail });
   return {
     mailer,
     notifier: createNotifier({ mailer, siteName, adminEmails, log }),

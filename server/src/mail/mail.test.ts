@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
 import { afterEach, describe, expect, it } from "vitest";
 import { type Log, silentLog } from "../lib/log.ts";
-import { createMailer } from "./mailer.ts";
+import { createMailer, type MailFailure } from "./mailer.ts";
 import type { MailMessage, MailTransport } from "./message.ts";
 import { createOutbox } from "./outbox.ts";
 import { createSmtpTransport, parseSmtpServer } from "./smtp.ts";
@@ -211,11 +211,14 @@ describe("mailer", () => {
       close: () => {},
     };
     const wait = async (ms: number) => void waits.push(ms);
-    const mailer = createMailer({ transport, log: silentLog, wait });
-    return { mailer, waits, probed: probed.promise, sent: () => sent };
+    const failures: unknown[] = [];
+    const onFail = ({ to }: MailMessage, failure: object) => void failures.push({ to, ...failure });
+    const mailer = createMailer({ transport, log: silentLog, wait, onFail });
+    return { mailer, waits, failures, probed: probed.promise, sent: () => sent };
   }
 
   const down = new Error("connection refused");
+  const onFail = () => {};
 
   it("tries again for a minute, and stays available when that helps", async () => {
     const { mailer, waits } = setUp([down, down, "ok"]);
@@ -228,8 +231,9 @@ describe("mailer", () => {
   });
 
   it("becomes unavailable when a minute did not help, until a probe succeeds", async () => {
-    const { mailer, waits, probed, sent } = setUp(Array(6).fill(down), [false, false, true]);
+    const { mailer, waits, failures, probed, sent } = setUp(Array(6).fill(down), [false, false, true]);
     await expect(mailer.send(message)).rejects.toBe(down);
+    expect(failures).toEqual([{ to: message.to, reason: "MAIL_UNDELIVERED", detail: "" }]);
     expect(sent()).toBe(6);
     expect(mailer.metrics()).toEqual({ accepted: 0, failed: 1, waiting: 0 });
     expect(waits.slice(0, 5).reduce((sum, ms) => sum + ms, 0)).toBe(60_000);
@@ -254,7 +258,7 @@ describe("mailer", () => {
     const wait = async (ms: number) => {
       nowMs += ms;
     };
-    const mailer = createMailer({ transport, log: silentLog, wait, monotonicMs: () => nowMs });
+    const mailer = createMailer({ transport, log: silentLog, wait, onFail, monotonicMs: () => nowMs });
     await expect(mailer.send(message)).rejects.toBe(down);
     // At 0, 11, 24, 42 and 68 seconds; the next would have been at 110.
     expect(tries).toBe(5);
@@ -268,13 +272,18 @@ describe("mailer", () => {
     [450, 6],
   ])("does not distrust a server that answers %d to one mailbox", async (code, tries) => {
     let asked = 0;
+    const failures: string[][] = [];
+    const onFail = (_: MailMessage, { reason, detail }: MailFailure) => void failures.push([reason, detail]);
     const { url } = await startSmtp(() => {
       asked += 1;
       return smtpError(code);
     });
     const transport = await createSmtpTransport({ url, from });
-    const mailer = createMailer({ transport, log: silentLog, wait: async () => {} });
+    const mailer = createMailer({ transport, log: silentLog, wait: async () => {}, onFail });
     await expect(mailer.send(message)).rejects.toMatchObject({ responseCode: code });
+    expect(failures).toEqual([
+      [`${code === 450 ? "MAIL_UNDELIVERED" : "MAILBOX_REFUSED"}`, `RCPT TO: ${code}`],
+    ]);
     expect(asked).toBe(tries);
     expect(mailer.isAvailable()).toBe(true);
     mailer.close();
@@ -296,7 +305,7 @@ describe("mailer", () => {
   it("fails against a server that accepts nothing", async () => {
     const { url, received } = await startSmtp(() => smtpError(451));
     const transport = await createSmtpTransport({ url, from });
-    const mailer = createMailer({ transport, log: silentLog, wait: async () => {} });
+    const mailer = createMailer({ transport, log: silentLog, wait: async () => {}, onFail });
     await expect(mailer.send(message)).rejects.toThrow();
     expect(received).toEqual([]);
   });

@@ -55,10 +55,20 @@ export interface MailMetrics {
   readonly waiting: number;
 }
 
+/** Why a mail was not sent. */
+export interface MailFailure {
+  /** Of the mailbox, which the mail server does not take mail for, or of the mail server. */
+  readonly reason: "MAILBOX_REFUSED" | "MAIL_UNDELIVERED";
+  /** Such as `RCPT TO: 550`. */
+  readonly detail: string;
+}
+
 /** How mails leave, and what waits between two tries. */
 export interface MailerOptions {
   readonly transport: MailTransport;
   readonly log: Log;
+  /** Hears of each mail that was given up, and why, as whoever runs the server may know it. Must not throw. */
+  readonly onFail: (message: MailMessage, failure: MailFailure) => void;
   /** Records how long a mail took, never whose it is. */
   readonly tracing?: Pick<Tracing, "within"> | undefined;
   /** Milliseconds since an arbitrary instant; never goes back. For tests. */
@@ -153,6 +163,7 @@ export function createMailer(options: MailerOptions): CountingMailer {
         accepted += 1;
       } catch (error) {
         failed += 1;
+        options.onFail(message, toFailure(error));
         if (findMailboxFault(error) === undefined && !closing.signal.aborted) becomeUnavailable(error);
         throw error;
       } finally {
@@ -164,6 +175,12 @@ export function createMailer(options: MailerOptions): CountingMailer {
       transport.close();
     },
   };
+}
+
+function toFailure(error: unknown): MailFailure {
+  const { code, responseCode, command } = describe(error);
+  const detail = [command, responseCode ?? code].filter((each) => each !== undefined).join(": ");
+  return { reason: isMailboxRefused(error) ? "MAILBOX_REFUSED" : "MAIL_UNDELIVERED", detail };
 }
 
 /** What the log may know of a failure: never the conversation, which names the mailbox. */

@@ -1,3 +1,5 @@
+import type { RequestInfo } from "../lib/request.ts";
+
 /** A mail to one person. */
 export interface MailMessage {
   /** A single address, lower case. */
@@ -5,6 +7,8 @@ export interface MailMessage {
   readonly subject: string;
   readonly text: string;
   readonly html: string;
+  /** The request that asked for it, of a mail that one did. */
+  readonly askedBy?: RequestInfo;
 }
 
 /** Name and address that mail comes from. */

@@ -61,7 +61,7 @@ export function createCheckMailPages(options: CheckMailPagesOptions): readonly F
 
   async function show(request: PlainRequest, view: CheckMailView): Promise<PlainResponse> {
     const { state, problem, done, joins } = view;
-    const { email = "", strategy, returnTo, isSameBrowser } = await browserSignIn.peek(state, request.header);
+    const { email = "", strategy, returnTo, isSameBrowser } = await browserSignIn.peek(state, request);
     if (strategy.attempts !== "code") throw new DomainError("INVALID_AUTH_STATE");
     if (!isSameBrowser) return render({ title: "Check your mail", body: toOtherBrowserBody() });
     const forms = openForms(request, browsers);
@@ -91,6 +91,7 @@ ${forms.hidden(loginPaths.resend, { state })}
 }
 <a href="${toPath(loginPaths.login, { return_to: returnTo })}">Start again</a>
 </div>
+<p class="hint">No mail after a minute? Look among the unwanted ones. Only a few go out in an hour: if none comes, <a href="${toPath(loginPaths.login, { return_to: returnTo })}">sign in another way</a>.</p>
 ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it writes it to <code>outbox</code> in its data folder, and says in its log where.</p>`}
 </section>`,
     });
@@ -135,7 +136,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
     form: URLSearchParams,
   ): Promise<PlainResponse> {
     const state = readField(form, "state");
-    const { email = "", returnTo } = await browserSignIn.peek(state, request.header);
+    const { email = "", returnTo } = await browserSignIn.peek(state, request);
     const forms = openForms(request, browsers);
     const action = loginPaths.checkMail;
     const again = { state, code: readField(form, "code"), joins: readField(form, "joins") };
@@ -149,7 +150,7 @@ ${hasOutbox && html`<p class="hint outbox">This server sends no mail yet: it wri
     const form = readForm(request, publicUrl, browsers);
     const { strategy, email, returnTo, isSameBrowser } = await browserSignIn.peek(
       readField(form, "state"),
-      request.header,
+      request,
     );
     if (!isSameBrowser || email === undefined) throw new DomainError("INVALID_AUTH_STATE");
     const principal = await findVisitor(authenticator, request);

@@ -162,6 +162,14 @@ export declare type AuditRecord = Message<"vestibule.v1.AuditRecord"> & {
    * @generated from field: map<string, string> details = 16;
    */
   details: { [key: string]: string };
+
+  /**
+   * Stands for the mailbox that it is about, such as the one that a refused code
+   * was mailed to: the same for the same address, which no record holds.
+   *
+   * @generated from field: string mailbox_hash = 17;
+   */
+  mailboxHash: string;
 };
 
 /**

@@ -90,6 +90,23 @@ export declare type ListAuditRecordsRequest = Message<"vestibule.v1.ListAuditRec
    * @generated from field: string page_token = 10;
    */
   pageToken: string;
+
+  /**
+   * An e-mail address. Only what is about it, such as refused codes and mails that
+   * were not sent, and what its account did or had done to it: the answer to "why
+   * could they not sign in". For superusers. The address itself is in no record.
+   *
+   * @generated from field: string mailbox = 11;
+   */
+  mailbox: string;
+
+  /**
+   * Id of a user. Only what they did, or what was done to them. For superusers;
+   * not beside `mailbox`.
+   *
+   * @generated from field: string user_id = 12;
+   */
+  userId: string;
 };
 
 /**
@@ -238,6 +255,9 @@ export declare const AuditService: GenService<{
    * A call looks at a bounded number of records, so a page may hold fewer than
    * asked for, or none, and still not be the last: only an empty
    * `next_page_token` says so. Filters narrow each other down.
+   *
+   * Errors: `permission_denied` also for `mailbox` and `user_id` of who is no
+   * superuser; `invalid_argument` for a malformed `mailbox`.
    *
    * @generated from rpc vestibule.v1.AuditService.ListAuditRecords
    */

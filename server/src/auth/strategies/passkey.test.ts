@@ -235,8 +235,11 @@ describeDatabases("passkeys", (under) => {
     ["another user's handle", { userHandle: randomBytes(32).toString("base64url") }],
     ["no user handle", { userHandle: null }],
   ])("refuse a sign-in with %s", async (_name, faults) => {
-    const { device } = await register(await newUser());
-    await expect(login(device, faults)).rejects.toMatchObject(refused);
+    const user = await newUser();
+    const { device } = await register(user);
+    // Whose passkey it is is told to the audit, for whoever asks why they did not get in.
+    const owner = { type: "user", id: user.userId };
+    await expect(login(device, faults)).rejects.toMatchObject({ ...refused, owner });
     expect(await login(device)).toMatchObject({ kind: "passkey" });
   });
 

@@ -53,8 +53,10 @@ function isCredentialId(id: unknown): id is string {
   return typeof id === "string" && /^[\w-]{1,1364}$/.test(id);
 }
 
-function refuse(detail: string, cause?: unknown): DomainError {
-  return new DomainError("INVALID_FLOW", { detail, cause });
+/** @param userId whose passkey it is, where that is known */
+function refuse(detail: string, { cause, userId }: { cause?: unknown; userId?: string } = {}): DomainError {
+  const owner = userId === undefined ? undefined : ({ type: "user", id: userId } as const);
+  return new DomainError("INVALID_FLOW", { detail, cause, ...(owner && { owner }) });
 }
 
 /** The authenticator's answer: JSON in a string as Frontier's clients send it, or an object. */
@@ -93,6 +95,7 @@ async function verifyAssertion(
   answer: AuthenticationResponseJSON,
   passkey: Passkey,
 ): Promise<number> {
+  const { userId } = passkey;
   const credential: WebAuthnCredential = {
     id: passkey.credentialId,
     publicKey: passkey.publicKey,
@@ -106,9 +109,9 @@ async function verifyAssertion(
     credential,
     ...expectations,
   }).catch((error) => {
-    throw refuse(`passkey ${passkey.id}: ${describe(error)}`, error);
+    throw refuse(`passkey ${passkey.id}: ${describe(error)}`, { cause: error, userId });
   });
-  if (!result.verified) throw refuse(`passkey ${passkey.id}: bad signature`);
+  if (!result.verified) throw refuse(`passkey ${passkey.id}: bad signature`, { userId });
   return result.authenticationInfo.newCounter;
 }
 
@@ -172,7 +175,7 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
       expectedChallenge: challenge,
       ...expectations,
     }).catch((error) => {
-      throw refuse(`passkey: ${describe(error)}`, error);
+      throw refuse(`passkey: ${describe(error)}`, { cause: error });
     });
     if (!result.verified) throw refuse("passkey: registration was not verified");
     const { credential, credentialDeviceType } = result.registrationInfo;
@@ -203,7 +206,7 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
     const owner = await options.findOwner(passkey.userId);
     const { userHandle } = answer.response ?? {};
     if (owner === undefined || userHandle !== owner.handle)
-      throw refuse("passkey: another user's handle, or none");
+      throw refuse("passkey: another user's handle, or none", { userId: passkey.userId });
   }
 
   /**
@@ -215,7 +218,8 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
     if (passkey.counter === 0 || counter > passkey.counter) return;
     log.warn({ passkey: passkey.id, stored: passkey.counter, counter }, "a passkey's counter went back");
     passkeys.noteCounterRegression(passkey, counter);
-    if (!passkey.isSynced) throw refuse(`passkey ${passkey.id}: counter went back`);
+    const { userId } = passkey;
+    if (!passkey.isSynced) throw refuse(`passkey ${passkey.id}: counter went back`, { userId });
   }
 
   return {
