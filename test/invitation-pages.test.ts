@@ -7,7 +7,7 @@ import { launchBrowser } from "./parts/browser.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
 import { type IdentityProvider, startIdentityProvider } from "./parts/identity-provider.ts";
 import { askForMail, heading, press, signIn, submit, typeCode } from "./parts/pages.ts";
-import { findCode, findLink, listMails, waitForMail } from "./parts/person.ts";
+import { findCode, findLink, hasCode, listMails, waitForMail } from "./parts/person.ts";
 import { findFreePort, startServer, type TestServer } from "./parts/server.ts";
 import { inspect, openVisit, type Visit } from "./parts/visit.ts";
 
@@ -200,6 +200,25 @@ describe("who opens the link", () => {
     await submit(guest, "Accept");
     await guest.goto(`${url}/account`);
     expect(await guest.getByText(email).count()).toBe(1);
+  });
+
+  it("and whose address nobody has confirmed confirms it first, in the session that they have", async () => {
+    const owner = await comeAsOwner();
+    const link = await invite(owner.page, atProvider.email);
+    const guest = await visit(link);
+    await press(guest, "Continue with Acme");
+    await guest.waitForURL("**/invitation?id=*");
+    expect(await guest.getByRole("button", { name: "Accept" }).count()).toBe(0);
+    await guest.goto(`${url}${link}`);
+    expect(await guest.locator("main").innerText()).toContain("Nobody has confirmed yet");
+    await inspect(guest, "invitation-unconfirmed");
+    const before = listMails(server);
+    await press(guest, "E-mail me a code");
+    await guest.waitForURL("**/login/check-mail?*");
+    await typeCode(guest, findCode(await waitForMail(server, atProvider.email, before, hasCode)));
+    await guest.waitForURL("**/invitation?id=*");
+    await submit(guest, "Accept");
+    expect(await guest.getByRole("status").innerText()).toBe("You are a member now.");
   });
 
   it("declines it, and it is gone", async () => {

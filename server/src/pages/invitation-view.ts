@@ -52,16 +52,24 @@ ${forms.hidden(decline, { id })}
 }
 
 /** To somebody whose address is the right one, and not proven. */
-export function toProveFirstBody(invitation: Invitation, forms: FormKit, returnTo: string): Html {
+export function toProveFirstBody(
+  invitation: Invitation,
+  { forms, mayProve, returnTo }: Omit<NoneForYouView, "email">,
+): Html {
   const { email } = invitation;
   return html`<section class="card">
 ${toWhat(invitation)}
 <p>Nobody has confirmed yet that <strong class="address">${email}</strong> is yours. Confirm it to answer the invitation.</p>
-<form method="post" action="${loginPaths.mail}">
+${mayProve && toProveForm(email, forms, returnTo)}
+</section>`;
+}
+
+/** Asks for a code in this very session, so that its answer keeps the account as it is. */
+function toProveForm(email: string, forms: FormKit, returnTo: string): Html {
+  return html`<form method="post" action="${loginPaths.mail}">
 ${forms.hidden(loginPaths.mail, { email, return_to: returnTo })}
 <button class="primary" name="strategy" value="${ownStrategies.mailCode}">E-mail me a code</button>
-</form>
-</section>`;
+</form>`;
 }
 
 /** To somebody else: whose it is, and who they are. @param signInPath where to sign in as who is invited */
@@ -74,13 +82,25 @@ export function toSomebodyElsesBody(invitation: Invitation, email: string, signI
 </section>`;
 }
 
-/** To somebody who comes without the link, and to whose address there is none. */
-export function toNoneForYouBody(email: string, signInPath: string): Html {
+/** What somebody sees who comes without the link, and to whose address there is no invitation. */
+export interface NoneForYouView {
+  readonly forms: FormKit;
+  readonly email: string;
+  /** Whether nobody has proven the address, and a code can be mailed to it: until then it has no invitations. */
+  readonly mayProve: boolean;
+  /** The page of the invitation. */
+  readonly returnTo: string;
+}
+
+/** @see {@link NoneForYouView} */
+export function toNoneForYouBody({ forms, email, mayProve, returnTo }: NoneForYouView): Html {
+  const signInPath = toPath(loginPaths.login, { again: "1", return_to: returnTo });
   return html`<section class="card">
 <h1>There is no invitation for you here</h1>
-<p>You are signed in as <strong class="address">${email}</strong>. An invitation to that address may have been answered or withdrawn. If it was sent to another one, sign in as that.</p>
-<p><a class="button primary" href="${signInPath}">Sign in as somebody else</a></p>
-<p><a class="button" href="/account">To your account</a></p>
+<p>You are signed in as <strong class="address">${email}</strong>. ${mayProve ? "Nobody has confirmed yet that this address is yours: if the invitation was sent to it, confirm it first." : "An invitation to that address may have been answered or withdrawn."}</p>
+${mayProve && toProveForm(email, forms, returnTo)}
+<p>If it was sent to another address, sign in as that.</p>
+<p><a class="button" href="${signInPath}">Sign in as somebody else</a></p>
 </section>`;
 }
 

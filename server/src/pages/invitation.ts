@@ -111,7 +111,11 @@ export function createInvitationPage(options: InvitationPageOptions): readonly F
     }
     const { principal } = caller;
     if (principal.email === email) {
-      return show(request, (forms) => toProveFirstBody(invitation, forms, returnTo), true);
+      return show(
+        request,
+        (forms) => toProveFirstBody(invitation, { forms, mayProve: offers.mailCode, returnTo }),
+        true,
+      );
     }
     const signInPath = toPath(request.path, { id, t: readField(request.query, "t"), as: "invited" });
     return show(request, () => toSomebodyElsesBody(invitation, principal.email, signInPath), true);
@@ -121,14 +125,15 @@ export function createInvitationPage(options: InvitationPageOptions): readonly F
   function showNone(request: PlainRequest, { principal }: Visitor, id: string): PlainResponse {
     const error = new DomainError("INVITATION_NOT_FOUND");
     noteRefusal(request, error);
-    const signInPath = toPath(loginPaths.login, { again: "1", return_to: toUrl(id) });
+    const { email, emailProven } = principal;
+    const mayProve = !emailProven && offers.mailCode;
     const forms = openForms(request, browsers);
     return render({
       refusal: toRefusal(error, request),
       title: "Invitation",
       aside: toSignOutForm(forms),
       setCookies: forms.setCookies,
-      body: toNoneForYouBody(principal.email, signInPath),
+      body: toNoneForYouBody({ forms, email, mayProve, returnTo: toUrl(id) }),
     });
   }
 

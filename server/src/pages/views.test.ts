@@ -17,6 +17,7 @@ import {
   toAnswerBody,
   toExpiredText,
   toInvitedBody,
+  toNoneForYouBody,
   toProveFirstBody,
   toSomebodyElsesBody,
 } from "./invitation-view.ts";
@@ -178,7 +179,8 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
       return [
         toInvitedBody(invitation, { offers, forms, returnTo: text }),
         toAnswerBody(invitation, forms),
-        toProveFirstBody(invitation, forms, text),
+        toProveFirstBody(invitation, { forms, mayProve: true, returnTo: text }),
+        toNoneForYouBody({ forms, email: text, mayProve: true, returnTo: text }),
         toSomebodyElsesBody(invitation, text, text),
         toMessageBody(toExpiredText(invitation), next),
       ].join("");
