@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createFrontdoor, type TestFrontdoor } from "./parts/gate.ts";
 import { GateVisitor, joinDefault, navigation, type Shown } from "./parts/gate-visitor.ts";
-import { basic, send } from "./parts/http.ts";
+import { basic, postJson, send } from "./parts/http.ts";
 import { openRedirects } from "./parts/open-redirects.ts";
 import { startServer, type TestServer } from "./parts/server.ts";
 
@@ -411,6 +411,65 @@ describe("signing out", () => {
     await visitor.person.call("RevokeAllSessions", {});
     expect(await isIn(visitor)).toBe(false);
     expect(await isIn(visitor, `https://${other}/x`)).toBe(false);
+  });
+});
+
+describe("somebody from outside of the frontdoor's organization", () => {
+  const rpc = async (method: string, message: object) => {
+    const answer = await postJson(server, `/vestibule.v1.${method}`, message, basic(server));
+    expect(answer.status, answer.text).toBe(200);
+    return answer.json;
+  };
+
+  /** A frontend whose provider lets members of another organization in as well. */
+  async function open(host: string, door: TestFrontdoor, orgId: string): Promise<void> {
+    const { id } = await door.call("POST", `/frontdoor/${door.id}/auth-providers`, {
+      name: `partners-${host}`,
+      type: "VESTIBULE",
+      data: { allowedOrgIds: [orgId] },
+    });
+    const body = { hostname: host, scheme: "https", authProviderIds: [id] };
+    await door.call("POST", `/frontdoor/${door.id}/custom-frontends`, body);
+  }
+
+  it("says once, for each frontdoor, that those who run it may know who they are", async () => {
+    const elsewhere = await createFrontdoor(server, { hostname: "x.example.com", scheme: "https" });
+    const { organization } = await rpc("OrganizationService/CreateOrganization", {
+      body: { name: "partners", title: "Partners & Co" },
+    });
+    const [here, there, away] = ["p1.example.com", "p2.example.com", "p3.example.com"];
+    for (const host of [here, there]) await open(host, frontdoor, organization.id);
+    await open(away, elsewhere, organization.id);
+    const apps = [here, there].map((host) => ({ origin: `https://${host}`, frontdoor }));
+    const visitor = new GateVisitor(server, ...apps, { origin: `https://${away}`, frontdoor: elsewhere });
+    await visitor.person.signIn("partner@example.org");
+    const { id } = (await visitor.person.call("GetCurrentUser")).json.user;
+    // Not let in yet, and nobody is told that they tried.
+    const denied = await visitor.open(`https://${here}/x`);
+    expect([denied.status, toHeading(denied)]).toEqual([403, "You cannot come in here"]);
+    await rpc("OrganizationService/AddMember", { orgId: "partners", userId: id, role: "viewer" });
+
+    const asked = await visitor.open(`https://${here}/x`);
+    expect([asked.status, toHeading(asked)]).toEqual([200, `Tell ${here} who you are?`]);
+    expect(asked.text).toContain("partner@example.org");
+    // Another's yes is not theirs, nor is one to something else.
+    for (const fields of [{ session: crypto.randomUUID() }, { answer: "continue" }]) {
+      expect(toHeading(await visitor.submit(asked, fields))).toBe(`Tell ${here} who you are?`);
+    }
+    const foreign = await visitor.submit(asked, { token: "x" });
+    expect([foreign.status, toHeading(foreign)]).toEqual([403, "That did not come from this page"]);
+    const shown = await visitor.submit(asked);
+    expect(shown.told).toMatchObject({
+      "x-vestibule-subject": id,
+      "x-vestibule-organizations": organization.id,
+    });
+    expect(await visitor.open(`https://${there}/y`)).toMatchObject({
+      url: `https://${there}/y`,
+      status: 200,
+    });
+    expect(toHeading(await visitor.open(`https://${away}/z`))).toBe(`Tell ${away} who you are?`);
+    const { records } = await rpc("AuditService/ListAuditRecords", { action: "gate_login.confirm" });
+    expect(records).toMatchObject([{ target: { id }, details: { frontdoor: frontdoor.id } }]);
   });
 });
 

@@ -14,6 +14,12 @@ export type Accounts = Readonly<Record<string, Readonly<Record<string, unknown>>
 export interface IdentityProviderOptions {
   readonly accounts: Accounts;
   readonly redirectUris: readonly string[];
+  /** Redirect URIs that begin so are good as well: for clients whose own URIs are known only later. */
+  readonly redirectsBelow?: string;
+  /** Whether people are asked who they are, on a page with a link for each account. Default false. */
+  readonly asksWhom?: boolean;
+  /** Whether it hands out refresh tokens. Default false. */
+  readonly refreshes?: boolean;
   /** Whether its answers name it (RFC 9207), and its metadata promise that. Default true. */
   readonly namesItself?: boolean;
 }
@@ -26,6 +32,11 @@ export interface IdentityProvider {
   readonly requests: string[];
   /** Codes that came to its token endpoint, whoever had issued them. */
   readonly codes: string[];
+  /** `grant_type` of each request of its token endpoint, and `prompt` of each of its authorization endpoint. */
+  readonly grants: string[];
+  readonly prompts: string[];
+  /** Whom it signs in who comes without a hint; undefined for nobody in particular. */
+  setAccount(account: string | undefined): void;
   /** Sends whoever comes to be signed in elsewhere instead; undefined for no longer. */
   setDetour(toUrl: ((asked: URL) => URL) | undefined): void;
   /** Stops answering, or answers again. */
@@ -39,6 +50,9 @@ export interface IdentityProvider {
 export async function startIdentityProvider(options: IdentityProviderOptions): Promise<IdentityProvider> {
   const requests: string[] = [];
   const codes: string[] = [];
+  const grants: string[] = [];
+  const prompts: string[] = [];
+  let account: string | undefined;
   let toDetour: ((asked: URL) => URL) | undefined;
   let isDown = false;
   let delayMs = 0;
@@ -52,6 +66,7 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
       return;
     }
     const asked = new URL(request.url ?? "", issuer);
+    if (asked.pathname === "/auth") prompts.push(asked.searchParams.get("prompt") ?? "");
     if (toDetour !== undefined && asked.pathname === "/auth") {
       response.writeHead(303, { location: toDetour(asked).href }).end();
       return;
@@ -64,13 +79,14 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
   const issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const clientId = "vestibule-at-the-provider";
   const clientSecret = "a-secret-between-the-two-of-them";
+  const { redirectsBelow } = options;
   const provider = new Provider(issuer, {
     clients: [
       {
         client_id: clientId,
         client_secret: clientSecret,
-        redirect_uris: [...options.redirectUris],
-        grant_types: ["authorization_code"],
+        redirect_uris: [...options.redirectUris, ...(redirectsBelow === undefined ? [] : [redirectsBelow])],
+        grant_types: ["authorization_code", ...(options.refreshes ? ["refresh_token"] : [])],
         response_types: ["code"],
       },
     ],
@@ -82,19 +98,27 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
     }),
     interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
     features: { devInteractions: { enabled: false } },
+    ...(options.refreshes && { issueRefreshToken: async () => true }),
     cookies: { keys: ["a key of the test's"] },
   });
+  if (redirectsBelow !== undefined) {
+    provider.Client.prototype.redirectUriAllowed = (uri) => uri.startsWith(redirectsBelow);
+  }
   provider.use(async (context, next) => {
     await next();
     const answered = context as KoaContextWithOIDC;
-    const { code } = answered.oidc?.body ?? {};
+    const { code, grant_type: grant } = answered.oidc?.body ?? {};
     if (typeof code === "string") codes.push(code);
+    if (typeof grant === "string") grants.push(grant);
     if (options.namesItself === false) hideName(answered);
   });
   const callback = provider.callback();
   handle = (request, response) => {
-    if (!request.url?.startsWith("/interaction/")) return callback(request, response);
-    finishInteraction(provider, request, response).catch((error) => {
+    const { pathname, searchParams } = new URL(request.url ?? "", issuer);
+    if (!pathname.startsWith("/interaction/")) return callback(request, response);
+    const chosen = searchParams.get("as") ?? account;
+    const names = options.asksWhom && chosen === undefined ? Object.keys(options.accounts) : [];
+    finishInteraction(provider, { request, response, account: chosen, names }).catch((error) => {
       response.statusCode = 500;
       response.end(String(error));
     });
@@ -105,6 +129,11 @@ export async function startIdentityProvider(options: IdentityProviderOptions): P
     clientSecret,
     requests,
     codes,
+    grants,
+    prompts,
+    setAccount: (name) => {
+      account = name;
+    },
     setDetour: (toUrl) => {
       toDetour = toUrl;
     },
@@ -134,15 +163,26 @@ function hideName({ oidc, response, body }: KoaContextWithOIDC): void {
   response.set("location", url.href);
 }
 
-/** Signs the hinted account in, and grants whatever is asked. */
+/** Signs the hinted account in, or asks whom of several, and grants whatever is asked. */
 async function finishInteraction(
   provider: Provider,
-  request: IncomingMessage,
-  response: ServerResponse,
+  about: {
+    readonly request: IncomingMessage;
+    readonly response: ServerResponse;
+    readonly account: string | undefined;
+    readonly names: readonly string[];
+  },
 ): Promise<void> {
-  const { prompt, params, session } = await provider.interactionDetails(request, response);
-  if (prompt.name === "login") {
-    const accountId = String(params.login_hint ?? "nobody");
+  const { request, response, account, names } = about;
+  const { prompt, params, session, uid } = await provider.interactionDetails(request, response);
+  if (prompt.name !== "consent") {
+    if (names.length > 0 && params.login_hint === undefined) {
+      const links = names.map((name) => `<p><a href="/interaction/${uid}?as=${name}">${name}</a></p>`);
+      response.setHeader("content-type", "text/html; charset=utf-8");
+      response.end(`<!doctype html><title>Who are you?</title><h1>Who are you?</h1>${links.join("")}`);
+      return;
+    }
+    const accountId = String(params.login_hint ?? account ?? "nobody");
     return await provider.interactionFinished(request, response, { login: { accountId } });
   }
   const grant = new provider.Grant({

@@ -1,9 +1,12 @@
 import { randomBytes } from "node:crypto";
+import { sql } from "kysely";
 import { expect, it } from "vitest";
 import { z } from "zod";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { jsonColumn } from "../db/json-column.ts";
+import { rowsPerBatch, sweepInBatches } from "../db/sweep.ts";
 import { createSealer } from "../encryption/sealer.ts";
+import { deleteExpiredFlows } from "./flow-store.ts";
 import { Flows, newState } from "./flows.ts";
 import { signInFlows } from "./sign-in-flow.ts";
 
@@ -39,6 +42,46 @@ describeDatabases("flows", (under) => {
     expect(await visits().findLive(signIn)).toBeUndefined();
     expect(await visits().findLive("")).toBeUndefined();
   });
+
+  it("that are abandoned are swept in small steps, however many there are, and hold nobody up", async () => {
+    const database = under.database;
+    const abandoned = 100_000;
+    const endsAt = nowMs - 1;
+    const kept = await visits().keep(newState(), { ...about(), strategy: "visit", secret: { path: "/" } });
+    const series =
+      under.dialect === "postgres"
+        ? sql`select n from generate_series(1, ${sql.lit(abandoned)}) as s(n)`
+        : sql`with recursive s(n) as (select 1 union all select n + 1 from s where n < ${sql.lit(abandoned)}) select n from s`;
+    await database.transaction((tx) =>
+      sql`insert into auth_flows (id, state_hash, strategy, browser_hash, sealed_secret, callback_url, attempts, created_at, expires_at)
+        select 'old-' || n, 'old-' || n, 'gate/visit/x', 'x', 'x', 'x', 0, 0, ${sql.lit(endsAt)} from (${series}) as all_of_them`.execute(
+        tx,
+      ),
+    );
+    const steps: number[] = [];
+    let begun = 0;
+    const removed = await sweepInBatches(
+      async (limit) => {
+        const count = await database.transaction((tx) => deleteExpiredFlows(tx, new Date(nowMs), limit));
+        steps.push(count);
+        return count;
+      },
+      {
+        monotonicMs: () => performance.now(),
+        // Whoever comes meanwhile has a turn after each step.
+        rest: async () => {
+          if (steps.length % 100 > 0) return;
+          const state = newState();
+          await visits().keep(state, { ...about(), strategy: "visit", secret: { path: "/" } });
+          if ((await visits().findLive(state)) !== undefined) begun += 1;
+        },
+      },
+    );
+    expect(removed).toBeGreaterThanOrEqual(abandoned);
+    expect(Math.max(...steps)).toBe(rowsPerBatch);
+    expect(begun).toBe(6);
+    expect(await database.transaction((tx) => visits().consume(tx, kept))).toBe(true);
+  }, 120_000);
 
   it("are over at their end, and once they are consumed", async () => {
     const state = newState();

@@ -57,8 +57,13 @@ export function createFinish(options: FinishOptions): BrowserRoute {
     const flow = await flows.codes.findLive(readField(request.query, "code"));
     if (flow === undefined || flow.strategy !== place.frontend.id) return undefined;
     const code = flows.codes.unseal(flow);
+    const { provider } = code.session;
     const isHere = code.frontdoorId === request.frontdoorId && code.host === place.host;
-    return isHere ? { id: flow.id, browserHash: flow.browserHash, code } : undefined;
+    // One that was taken away meanwhile, or disabled in between, vouches for nobody any more.
+    const isVouchedFor = place.frontend.logins.some(
+      ({ id, sessionsFrom }) => id === provider.id && sessionsFrom <= provider.revision,
+    );
+    return isHere && isVouchedFor ? { id: flow.id, browserHash: flow.browserHash, code } : undefined;
   }
 
   /** Begins the session of a code; undefined when the code was used meanwhile. Answers its cookie. */
