@@ -176,6 +176,13 @@ describe.each(["sqlite", "postgres"] as const)("an invitation (%s)", (database) 
       { user_id: "ida@example.org", role_ids: roleIds, role: "owner" },
     ]);
     const ref = { orgId, id: made.json.invitations[0].id };
+    const again = await frontier(owner, "CreateOrganizationInvitation", {
+      orgId,
+      userIds: ["ida@example.org"],
+    });
+    expect([again.status, outcomeOf(again)]).toEqual([429, "TOO_MANY_INVITATIONS"]);
+    expect(Number(again.headers["retry-after"])).toBeGreaterThan(500);
+    expect(again.text).toContain("google.rpc.RetryInfo");
     const groups = { orgId, userIds: ["jo@example.org"], groupIds: [orgId] };
     for (const bad of [
       groups,
@@ -205,6 +212,11 @@ describe.each(["sqlite", "postgres"] as const)("an invitation (%s)", (database) 
     expect(outcomeOf(byToken)).toBe("NOT_AUTHORIZED");
     expect((await frontier(invited, "AcceptOrganizationInvitation", ref)).json).toEqual({});
     expect((await frontier(owner, "DeleteOrganizationInvitation", ref)).json.code).toBe("not_found");
+    const member = { orgId, userIds: ["ida@example.org"] };
+    expect((await frontier(owner, "CreateOrganizationInvitation", member)).json).toMatchObject({
+      code: "already_exists",
+      message: "principal is already a member of the resource",
+    });
   });
 });
 

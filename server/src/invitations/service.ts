@@ -17,16 +17,15 @@ import { newId } from "../lib/ids.ts";
 import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
 import { isSecretOf } from "../lib/secrets.ts";
 import { type Access, requireGrantable, requireProven } from "../organizations/access.ts";
-import { type Invitation, powerOf, stateOf } from "../organizations/invitation.ts";
+import { type Invitation, stateOf } from "../organizations/invitation.ts";
 import * as store from "../organizations/invitation-store.ts";
-import { findMemberRole, hasMemberOf, insertMember, lockPerson } from "../organizations/member-store.ts";
-import { lockForGrant, type OwnershipLimit, requireRoomToOwn } from "../organizations/owners.ts";
-import { findProject, insertProjectMember } from "../organizations/project-store.ts";
-import { lockOrganization } from "../organizations/store.ts";
+import { hasMemberOf, lockPerson } from "../organizations/member-store.ts";
+import { lockForGrant, type OwnershipLimit } from "../organizations/owners.ts";
+import { findProject } from "../organizations/project-store.ts";
 import type { Caller, Principal, Role } from "../principals/principal.ts";
 import { toEmail } from "../users/email.ts";
-import { findUser, lockUser } from "../users/store.ts";
-import type { User } from "../users/user.ts";
+import { findUser } from "../users/store.ts";
+import { type InvitationRef, isOf, isTo, join, lockOwn } from "./answers.ts";
 import { takeMails } from "./mail-limits.ts";
 
 /** Who is asked into which organization, and as what. */
@@ -38,13 +37,6 @@ export interface InvitationRequest {
   readonly role: Role;
   /** Ids or names of projects of the organization. */
   readonly projects: readonly string[];
-}
-
-/** An invitation, as a request names it. */
-export interface InvitationRef {
-  /** The organization's id or name; absent where the caller's address says enough. */
-  readonly org?: string;
-  readonly id: string;
 }
 
 /** Parts that invitations stand on. */
@@ -191,9 +183,9 @@ export class InvitationService {
 
   /** Removes an invitation of the caller's own, proven address. @throws DomainError INVITATION_NOT_FOUND */
   async decline(caller: Caller, ref: InvitationRef): Promise<void> {
-    const { database, audit } = this.#options;
+    const { database, audit, adminEmails } = this.#options;
     await database.transaction(async (tx) => {
-      const { invitation } = await this.#lockOwn(tx, caller.principal, ref);
+      const { invitation } = await lockOwn(tx, caller.principal, ref, adminEmails);
       const { id, orgId, email } = invitation;
       await store.deleteInvitation(tx, id);
       await audit.record(tx, caller, {
@@ -221,17 +213,18 @@ export class InvitationService {
    *   TOO_MANY_ORGANIZATIONS
    */
   async accept(caller: Caller, ref: InvitationRef): Promise<Invitation> {
-    const { database, audit, feed, clock, limits } = this.#options;
+    const { database, audit, feed, clock, limits, adminEmails } = this.#options;
     const { principal } = caller;
     if (principal.credentialKind !== "session") {
       throw new DomainError("NOT_AUTHORIZED", { detail: "needs a session" });
     }
     return await database.transaction(async (tx) => {
       const now = clock.now();
-      const { invitation, user, power } = await this.#lockOwn(tx, principal, ref);
-      const { id, orgId, email, role, invitedBy } = invitation;
+      const own = await lockOwn(tx, principal, ref, adminEmails);
+      const { invitation, user } = own;
       if (stateOf(invitation, now) === "expired") throw new DomainError("INVITATION_EXPIRED");
       if (invitation.organization.state === "disabled") throw new DomainError("ORGANIZATION_DISABLED");
+      const { id, orgId, email, role, invitedBy } = invitation;
       await store.deleteInvitation(tx, id);
       await audit.record(tx, caller, {
         action: "invitation.accept",
@@ -240,67 +233,10 @@ export class InvitationService {
         mailbox: email,
         details: { email, role, invited_by: `${invitedBy.type}:${invitedBy.id}` },
       });
-      if ((await findMemberRole(tx, user.id, orgId)) === undefined) {
-        const giver = { superuser: power === "superuser" || principal.superuser };
-        if (role === "owner") await requireRoomToOwn(tx, giver, user.id, limits);
-        await insertMember(tx, { orgId, userId: user.id, role }, now);
-        const details = { role, via: "invitation" };
-        await audit.record(tx, caller, { action: "member.add", target: user.id, orgId, details });
-      }
-      await this.#joinProjects(tx, caller, invitation, user.id, now);
+      for (const event of await join(tx, principal, own, limits, now)) await audit.record(tx, caller, event);
       await feed.append(tx, { topic: "user", subject: user.id });
       return invitation;
     });
-  }
-
-  async #joinProjects(
-    tx: Tx,
-    caller: Caller,
-    { orgId, projectIds }: Invitation,
-    userId: string,
-    now: Date,
-  ): Promise<void> {
-    const member = { type: "user", id: userId } as const;
-    for (const projectId of projectIds) {
-      if ((await findProject(tx, orgId, projectId)) === undefined) continue;
-      if (!(await insertProjectMember(tx, projectId, member, now))) continue;
-      await this.#options.audit.record(tx, caller, {
-        action: "project.add_member",
-        target: member,
-        orgId,
-        details: { project: projectId },
-      });
-    }
-  }
-
-  /**
-   * An invitation of the caller's own, proven address, whose sender still may,
-   * with its organization and the caller locked.
-   *
-   * @throws DomainError INVITATION_NOT_FOUND
-   */
-  async #lockOwn(
-    tx: Tx,
-    principal: Principal,
-    ref: InvitationRef,
-  ): Promise<{
-    readonly invitation: Invitation;
-    readonly user: User;
-    readonly power: ReturnType<typeof powerOf>;
-  }> {
-    const user = principal.type === "user" ? await lockUser(tx, principal.id) : undefined;
-    const seen = user && (await store.findInvitation(tx, ref.id));
-    if (user?.state !== "enabled" || seen === undefined || !isTo(seen, user) || !isOf(seen, ref)) {
-      throw notFound();
-    }
-    await lockOrganization(tx, seen.orgId);
-    const invitation = await store.lockInvitation(tx, seen.id);
-    const standing = invitation && (await store.findInviterStanding(tx, invitation));
-    const power = standing && powerOf(standing, this.#options.adminEmails);
-    if (invitation === undefined || power === undefined) {
-      throw notFound("it is gone, or its sender may not invite any more");
-    }
-    return { invitation, user, power };
   }
 
   /** Invites, or invites anew, all that `find` answers, with its organization locked. */
@@ -327,7 +263,7 @@ export class InvitationService {
       const now = clock.now();
       const asked = await find(tx, orgId, granted);
       for (const { email } of asked) {
-        if (await hasMemberOf(tx, orgId, email)) throw new DomainError("ALREADY_MEMBER");
+        if (await hasMemberOf(tx, orgId, email)) throw alreadyMember();
       }
       const sender = { orgId, senderId: principal.id, isSuperuser: principal.superuser };
       await takeMails(
@@ -382,8 +318,13 @@ export class InvitationService {
   }
 }
 
-function notFound(detail?: string): DomainError {
-  return new DomainError("INVITATION_NOT_FOUND", detail === undefined ? {} : { detail });
+/** In Frontier's words. */
+function alreadyMember(): DomainError {
+  return new DomainError("ALREADY_MEMBER", { message: "principal is already a member of the resource" });
+}
+
+function notFound(): DomainError {
+  return new DomainError("INVITATION_NOT_FOUND");
 }
 
 function getEmail(text: string): string {
@@ -410,14 +351,4 @@ async function findProjectIds(tx: Tx, orgId: string, projects: readonly string[]
     ids.add(project.id);
   }
   return [...ids];
-}
-
-/** Whether an invitation is to somebody, who has proven its address. */
-function isTo({ email }: Invitation, user: Pick<User, "email" | "emailProven">): boolean {
-  return user.emailProven && user.email === email;
-}
-
-/** Whether an invitation is of the organization that a request names. */
-function isOf({ organization }: Invitation, { org }: InvitationRef): boolean {
-  return org === undefined || org.toLowerCase() === organization.id || org === organization.name;
 }
