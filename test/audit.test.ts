@@ -131,7 +131,7 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
   });
 
   it("does what docs/audit.md says", async () => {
-    const [listing = "", following = ""] = readBlocks("docs/audit.md", "sh");
+    const [listing = "", person = "", following = ""] = readBlocks("docs/audit.md", "sh");
     await postJson(
       server,
       "/vestibule.v1.AuthService/AuthToken",
@@ -141,6 +141,7 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
     await expect
       .poll(async () => JSON.parse(await runShell(listing, server)).records?.[0])
       .toMatchObject({ result: "refused", action: "credential.refuse" });
+    expect(JSON.parse(await runShell(person, server)).nextPageToken ?? "").toBe("");
     await using stream = followShell(following, server);
     await expect.poll(() => stream.printed(), { timeout: 20_000 }).toContain('"resumeToken"');
   });
