@@ -552,7 +552,7 @@ describe("doctor", () => {
     const client = new pg.Client({ connectionString: state.databaseUrl });
     await client.connect();
     const { rows } = await client.query(
-      "delete from schema_migrations where name = (select max(name) from schema_migrations) returning name",
+      "delete from vestibule_migrations where name = (select max(name) from vestibule_migrations) returning name",
     );
     await client.end();
     const pending = await doctor(state);

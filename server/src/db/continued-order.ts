@@ -8,7 +8,7 @@ export const continueOrderStatement = `do $$
 declare
   raise_by bigint;
 begin
-  if to_regclass('commit_order') is null then return; end if;
+  if to_regclass(quote_ident(current_schema()) || '.commit_order') is null then return; end if;
   if not exists (select from commit_order where (select max(xact) from audit_records)
     >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint + raised_by) then return; end if;
   lock table audit_records in access exclusive mode;

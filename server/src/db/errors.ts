@@ -155,6 +155,12 @@ export function isUniqueViolation(error: unknown): boolean {
   return code === "SQLITE_CONSTRAINT_UNIQUE" || code === "SQLITE_CONSTRAINT_PRIMARYKEY" || code === "23505";
 }
 
+/** Whether a table could not be made because there is one of that name. */
+export function isTableTaken(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  return codeOf(error) === "42P07" || /^table \S+ already exists$/.test(error.message);
+}
+
 /** What a write answers. @throws DomainError of `reason` when what it would store is there already, by {@link isUniqueViolation} */
 export async function orTaken<T>(write: Promise<T>, reason: Reason): Promise<T> {
   try {

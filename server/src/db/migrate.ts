@@ -4,11 +4,11 @@ import { Migrator } from "kysely/migration";
 import { continueOrderStatement } from "./continued-order.ts";
 import type { Database, Reader, Tx } from "./database.ts";
 import { dialectOf, liftTimeouts, lockForTransaction } from "./dialect.ts";
-import { DatabaseRefusedError, isSqliteBusy } from "./errors.ts";
+import { DatabaseRefusedError, isSqliteBusy, isTableTaken } from "./errors.ts";
 import { migrations as ourMigrations, type SchemaMigration } from "./migrations/index.ts";
+import { migrationTable } from "./schema.ts";
 
-const migrationTable = "schema_migrations";
-const migrationLockTable = "schema_migrations_lock";
+const migrationLockTable = "vestibule_migrations_lock";
 
 /** Advisory lock of Postgres that migrating processes take. */
 const migrationLockKey = 7_400_001;
@@ -22,7 +22,8 @@ const maxAttempts = 30;
  * wait and find nothing to do.
  *
  * @param migrations the program's own unless a test says otherwise.
- * @throws DatabaseRefusedError when a newer version has migrated the database.
+ * @throws DatabaseRefusedError when a newer version has migrated the database,
+ *   another program's tables are in the way, or there is no schema for ours.
  */
 export async function migrate(
   database: Database,
@@ -32,9 +33,18 @@ export async function migrate(
     try {
       return await database.transaction((tx) => migrateInside(tx, migrations));
     } catch (error) {
+      if (isTableTaken(error)) throw refuseTaken(error);
       if (attempt >= maxAttempts || !isSqliteBusy(error)) throw error;
     }
   }
+}
+
+function refuseTaken(cause: Error): DatabaseRefusedError {
+  return new DatabaseRefusedError(
+    `the database has tables of another program (${cause.message}): give vestibule a database or, on Postgres, ` +
+      "a schema of its own, first in the search_path of its role",
+    { cause },
+  );
 }
 
 /** Whether the database has no tables at all: never migrated, and nobody else's. */
@@ -66,6 +76,7 @@ export async function getSchemaState(
 async function migrateInside(tx: Tx, migrations: readonly SchemaMigration[]): Promise<{ applied: string[] }> {
   await liftTimeouts(tx);
   await lockForTransaction(tx, migrationLockKey);
+  const schema = await findSchema(tx);
   await refuseNewer(tx, migrations);
   const dialect = dialectOf(tx);
   const provider = {
@@ -77,12 +88,26 @@ async function migrateInside(tx: Tx, migrations: readonly SchemaMigration[]): Pr
     provider,
     migrationTableName: migrationTable,
     migrationLockTableName: migrationLockTable,
+    // Or those of another schema would be taken for ours.
+    ...(schema !== undefined && { migrationTableSchema: schema }),
   });
   const { error, results } = await migrator.migrateToLatest();
   if (error) throw error;
   // Rows from elsewhere that had no such order before.
   if (dialect === "postgres") await sql.raw(continueOrderStatement).execute(tx);
   return { applied: (results ?? []).map((result) => result.migrationName) };
+}
+
+/** The schema that our tables are made in; undefined on SQLite. @throws DatabaseRefusedError when there is none */
+async function findSchema(tx: Tx): Promise<string | undefined> {
+  if (dialectOf(tx) === "sqlite") return undefined;
+  const { rows } = await sql<{ name: string | null; path: string }>`
+    select current_schema() as name, current_setting('search_path') as path`.execute(tx);
+  const [{ name, path } = { name: null, path: "" }] = rows;
+  if (name !== null) return name;
+  throw new DatabaseRefusedError(
+    `there is no schema for the tables: none of the search_path (${path}) exists, or the role may use none of it`,
+  );
 }
 
 /** Names of the migrations that the database has seen, in their order. */

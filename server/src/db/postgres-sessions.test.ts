@@ -227,7 +227,7 @@ describe("new sessions that find other tables than the first did", () => {
     const role = decodeURIComponent(new URL(url).username);
     const set = (path: string) =>
       administer(url, `alter role ${role} in database ${nameOf(url)} set search_path = ${path}`);
-    await administer(url, "create schema other", "create table other.schema_migrations ()");
+    await administer(url, "create schema other", "create table other.vestibule_migrations ()");
     for (const path of ["other, public", "pg_catalog"]) {
       await set(path);
       await administer(

@@ -3,6 +3,7 @@ import type { Client, ClientBase, QueryConfig } from "pg";
 import { DomainError } from "../lib/errors.ts";
 import { continueOrderStatement } from "./continued-order.ts";
 import { isSessionUnfit } from "./errors.ts";
+import { migrationTable } from "./schema.ts";
 
 /** How long a session may live, in milliseconds; each draws its own end from the last quarter. */
 const longestLifetimeMs = 3_600_000;
@@ -18,7 +19,8 @@ interface Particulars {
 }
 
 const particulars = `select
-  (select relnamespace::regnamespace::text from pg_class where oid = to_regclass('schema_migrations')) as home,
+  case when to_regclass(quote_ident(current_schema()) || '.${migrationTable}') is not null
+    then current_schema() end as home,
   not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off' as "takesWrites"`;
 
 /** Settings whose change the server reports to a session that is idle too, as far as it knows to (Postgres 14, 18). */

@@ -1,5 +1,8 @@
 import type { Generated } from "kysely";
 
+/** Names of the migrations that were applied, by a name of our own: other programs on the same database keep some too. */
+export const migrationTable = "vestibule_migrations";
+
 /**
  * The tables, as Kysely sees them.
  *
