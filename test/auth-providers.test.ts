@@ -44,6 +44,12 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
     readonly by?: { authorization: string };
   }
 
+  /** What to register with a provider that people are sent to. */
+  function toUrls(id: string) {
+    const gate = `http://localhost:${server.port}/gate`;
+    return { callbackUrl: `${gate}/callback/${id}`, backchannelLogoutUrl: `${gate}/backchannel/${id}` };
+  }
+
   function call(
     method: string,
     path: string,
@@ -95,7 +101,8 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
     const made = await run(create);
     expect(made).toEqual({ id: expect.stringMatching(uuid), name: "oidc-okta", type: "OIDC", enabled: true });
     variables.ID = made.id;
-    expect(await run(get)).toEqual({ ...made, data: oidc });
+    const urls = toUrls(made.id);
+    expect(await run(get)).toEqual({ ...made, data: oidc, ...urls });
     expect(await run(list)).toEqual({
       content: [made],
       pageable: { pageNumber: 0, pageSize: 20 },
@@ -103,11 +110,12 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
       totalPages: 1,
     });
     await using stream = followShell(watch ?? "", server, variables);
-    await expect.poll(() => stream.printed()).toContain("snapshot_end");
-    expect(await run(patch)).toEqual({ ...made, name: "oidc-okta-renamed", data: oidc });
+    await expect.poll(() => stream.printed(), { timeout: 30_000 }).toContain("snapshot_end");
+    expect(await run(patch)).toEqual({ ...made, name: "oidc-okta-renamed", data: oidc, ...urls });
     const shape = { issuer: oidc.issuer, clientId: "abc123", scopes: ["openid", "email", "profile"] };
-    expect(await run(put)).toEqual({ ...made, data: { ...shape, supportsPkce: true, clientSecret: mask } });
-    await expect.poll(() => stream.printed()).toContain("oidc-okta-renamed");
+    const data = { ...shape, supportsPkce: true, clientSecret: mask };
+    expect(await run(put)).toEqual({ ...made, data, ...urls });
+    await expect.poll(() => stream.printed(), { timeout: 30_000 }).toContain("oidc-okta-renamed");
     expect(await run(test)).toMatchObject({
       checks: [{ name: "schema", ok: true }, { name: "name_resolution" }, { name: "sample" }],
     });
@@ -120,7 +128,7 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
       },
       { revision: 1, change: "create", changes: [] },
     ]);
-    expect(await run(rollback)).toEqual({ ...made, data: oidc });
+    expect(await run(rollback)).toEqual({ ...made, data: oidc, ...urls });
     expect(await run(frontend)).toEqual({
       id: expect.stringMatching(uuid),
       frontdoorId: variables.F,
@@ -168,7 +176,8 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
     const { id, ...rest } = (await call("POST", path, { body })).json;
     const summary = `{"id":"${id}","name":"oidc-okta","type":"OIDC","enabled":true}`;
     expect(JSON.stringify({ id, ...rest })).toBe(summary);
-    const whole = `{"id":"${id}","name":"oidc-okta","type":"OIDC","enabled":true,"data":{"issuer":"https://your-org.okta.com","clientId":"abc123","audiences":["api://default"]}}`;
+    const urls = JSON.stringify(toUrls(id)).slice(1, -1);
+    const whole = `{"id":"${id}","name":"oidc-okta","type":"OIDC","enabled":true,"data":{"issuer":"https://your-org.okta.com","clientId":"abc123","audiences":["api://default"]},${urls}}`;
     expect((await call("GET", `${path}/${id}`)).text).toBe(whole);
     expect((await call("GET", `${path}?page=0&size=20&sort=name,asc`)).text).toBe(
       `{"content":[${summary}],"pageable":{"pageNumber":0,"pageSize":20},"totalElements":1,"totalPages":1}`,
@@ -197,7 +206,7 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
     const { authProvider: made } = await buf("CreateAuthProvider", body);
     const one = { frontdoorId: door, id: made.id };
     expect(made).toEqual({ ...rest, id: made.id });
-    const got = { ...made, data: oidc };
+    const got = { ...made, data: oidc, ...toUrls(made.id) };
     expect(await buf("GetAuthProvider", one)).toEqual({ authProvider: got });
     expect((await client.getAuthProvider(one, options)).authProvider).toMatchObject(got);
     const list = { page: 0, size: 20, sort: "name,asc" };
@@ -231,6 +240,14 @@ describe.each(["sqlite", "postgres"] as const)("auth providers on %s", (database
     const promoted = await call("POST", production, { body: whole });
     expect(promoted).toMatchObject({ status: 201, json: { name: "okta", type: "OIDC", enabled: true } });
     expect(promoted.json.id).not.toBe(whole.id);
+    const elsewhere = `${production}/${promoted.json.id}`;
+    expect((await call("GET", elsewhere)).json).toEqual({
+      ...whole,
+      id: promoted.json.id,
+      ...toUrls(promoted.json.id),
+    });
+    const claimed = { callbackUrl: "https://evil.example", backchannelLogoutUrl: "https://evil.example" };
+    expect((await call("PATCH", elsewhere, { body: claimed })).json).toMatchObject(toUrls(promoted.json.id));
     const secretive = { ...whole, name: "secretive", data: { ...oidc, clientSecret: mask } };
     expect((await call("POST", production, { body: secretive })).status).toBe(400);
     const put = await call("PUT", one, {

@@ -22,7 +22,7 @@ export type FrontdoorParts = Parameters<typeof assembleFrontdoors>[0] &
   Omit<ProviderTypeParts, "frontdoorAccess" | "apiKeys"> &
   Omit<ProviderParts, "frontdoorAccess" | "types" | "validator"> &
   Omit<ProxyTokenParts, "frontdoorAccess"> &
-  Omit<WatchParts, "frontdoorAccess">;
+  Omit<WatchParts, "frontdoorAccess" | "toProviderMessage">;
 
 /** What the gate judges by. */
 export interface FrontdoorRoom
@@ -57,7 +57,7 @@ export function assembleFrontdoor(parts: FrontdoorParts): FrontdoorRoom {
       providers,
       frontends,
       proxyTokens,
-      assembleWatch({ ...parts, frontdoorAccess }),
+      assembleWatch({ ...parts, frontdoorAccess, toProviderMessage: providers.toProviderMessage }),
     ],
     sweeps: [{ kind: "frontdoor_rows", run: createFrontdoorSweep(parts.database, parts.clock) }],
   };

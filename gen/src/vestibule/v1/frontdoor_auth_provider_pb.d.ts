@@ -92,6 +92,22 @@ export declare type AuthProvider = Message<"vestibule.v1.AuthProvider"> & {
    * @generated from field: google.protobuf.Struct data = 5;
    */
   data?: JsonObject | undefined;
+
+  /**
+   * Where people come back to who signed in there: the redirect URI to register
+   * with the provider. Absent where nobody is sent to the provider.
+   *
+   * @generated from field: optional string callback_url = 6;
+   */
+  callbackUrl?: string | undefined;
+
+  /**
+   * Where the provider may say that somebody signed out there (OpenID Connect
+   * Back-Channel Logout 1.0). Absent for a type that has no such thing.
+   *
+   * @generated from field: optional string backchannel_logout_url = 7;
+   */
+  backchannelLogoutUrl?: string | undefined;
 };
 
 /**

@@ -255,6 +255,20 @@ export declare type CreateAuthProviderRequest = Message<"vestibule.v1.CreateAuth
    * @generated from field: string id = 6;
    */
   id: string;
+
+  /**
+   * Made by the server; what is sent is not looked at.
+   *
+   * @generated from field: string callback_url = 7;
+   */
+  callbackUrl: string;
+
+  /**
+   * Made by the server; what is sent is not looked at.
+   *
+   * @generated from field: string backchannel_logout_url = 8;
+   */
+  backchannelLogoutUrl: string;
 };
 
 /**
@@ -330,6 +344,20 @@ export declare type UpdateAuthProviderRequest = Message<"vestibule.v1.UpdateAuth
    * @generated from field: google.protobuf.Struct data = 6;
    */
   data?: JsonObject | undefined;
+
+  /**
+   * Made by the server; what is sent is not looked at.
+   *
+   * @generated from field: string callback_url = 7;
+   */
+  callbackUrl: string;
+
+  /**
+   * Made by the server; what is sent is not looked at.
+   *
+   * @generated from field: string backchannel_logout_url = 8;
+   */
+  backchannelLogoutUrl: string;
 };
 
 /**
@@ -406,6 +434,20 @@ export declare type ReplaceAuthProviderRequest = Message<"vestibule.v1.ReplaceAu
    * @generated from field: optional bool enabled = 6;
    */
   enabled?: boolean | undefined;
+
+  /**
+   * Made by the server; what is sent is not looked at.
+   *
+   * @generated from field: string callback_url = 7;
+   */
+  callbackUrl: string;
+
+  /**
+   * Made by the server; what is sent is not looked at.
+   *
+   * @generated from field: string backchannel_logout_url = 8;
+   */
+  backchannelLogoutUrl: string;
 };
 
 /**

@@ -81,7 +81,7 @@ test("its dry run goes the way of any issuer", async () => {
   const { claims, provider, type } = await setUp({ clientSecret: "canary" });
   const passed = await runTest(type, provider, { token: key.sign(claims), apiKey: "canary" });
   expect(toOutline(passed)).toBe(
-    "name_resolution discovery issuer jwks endpoints pkce client !sample_kind sample",
+    "name_resolution discovery issuer jwks endpoints pkce redirect_uri client !sample_kind sample",
   );
   expect(JSON.stringify(passed)).not.toContain("canary");
 });

@@ -12,6 +12,7 @@ import { toIdentity } from "./identity.ts";
 import { testIssuer } from "./issuer-dry-run.ts";
 import { createOidcLogin } from "./oidc-login.ts";
 import type { ProviderData, ProviderDecision, ProviderIdentity, ProviderType } from "./provider-type.ts";
+import { toCallbackUrl } from "./provider-urls.ts";
 import { decide, refuse } from "./refused.ts";
 import { clientIdProperty, clientSecretProperty, kinds, listOf, makeSchema } from "./schema-parts.ts";
 
@@ -76,7 +77,7 @@ export function createGoogleType(context: ProviderTypeContext, issuer = googleIs
       isComplete: (_data, { email }) => email !== undefined,
       admit: (data, identity) => toGoogleIdentity(identity, findTexts(data, "hostedDomains")),
     }),
-    test({ data }, sample, signal) {
+    test({ id, data }, sample, signal) {
       const tested = {
         issuer,
         discoveryUrl,
@@ -84,7 +85,7 @@ export function createGoogleType(context: ProviderTypeContext, issuer = googleIs
         clientId: getText(data, "clientId"),
         clientSecret: findText(data, "clientSecret"),
         supportsPkce: true,
-        redirectUri: `${context.publicUrl}/auth/callback`,
+        redirectUri: id === undefined ? undefined : toCallbackUrl(context.publicUrl, id),
       };
       return testIssuer({ egress: context.egress, signal }, tested, sample, (token, keySet) =>
         decideOn(token, data, { ...toRules(data), keys: createFixedKeys(keySet) }),

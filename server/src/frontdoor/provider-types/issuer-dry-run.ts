@@ -27,8 +27,12 @@ export interface IssuerUnderTest {
   /** Tried at the token endpoint when there is one. */
   readonly clientSecret: string | undefined;
   readonly supportsPkce: boolean;
-  readonly redirectUri: string;
+  /** Where people are to come back to; absent for a provider without an id so far. */
+  readonly redirectUri: string | undefined;
 }
+
+/** A challenge of RFC 7636, of a verifier that nobody has. */
+const inventedChallenge = "A".repeat(43);
 
 const endpointNames = {
   required: ["authorization_endpoint", "token_endpoint", "jwks_uri"],
@@ -77,6 +81,9 @@ async function* testDocuments(
   const endpoints = await vetEndpoints(run, document, endpointNames);
   yield endpoints.check;
   if (tested.supportsPkce) yield (await checkPkce(document)).check;
+  if (tested.redirectUri !== undefined && endpoints.value !== undefined) {
+    yield (await tryRedirect(run, document, tested, tested.redirectUri)).check;
+  }
   if (tested.clientSecret !== undefined && endpoints.value !== undefined) {
     yield (await tryClient(run, document, tested, tested.clientSecret)).check;
   }
@@ -117,6 +124,52 @@ function checkPkce(document: RemoteJson): Promise<Step<true>> {
   });
 }
 
+/** What issuers answer to a redirect URI they do not know; other statuses have other causes. */
+const refusedStatuses = new Set([400, 403]);
+
+/**
+ * Whether the issuer would send people back: it is asked without anybody to
+ * sign in, which it has to answer at the redirect URI, if it knows it (OpenID
+ * Connect Core §3.1.2.6), and must not otherwise (RFC 6749 §4.1.2.1).
+ */
+function tryRedirect(
+  { egress, signal }: DryRun,
+  document: RemoteJson,
+  { clientId, supportsPkce }: IssuerUnderTest,
+  redirectUri: string,
+): Promise<Step<true>> {
+  return runStep("redirect_uri", async () => {
+    const url = new URL(String(document.authorization_endpoint));
+    const challenge = { code_challenge: inventedChallenge, code_challenge_method: "S256" };
+    const asked = {
+      client_id: clientId,
+      redirect_uri: redirectUri,
+      response_type: "code",
+      scope: "openid",
+      prompt: "none",
+      state: inventedCode,
+      nonce: inventedCode,
+      ...(supportsPkce && challenge),
+    };
+    for (const [name, value] of Object.entries(asked)) url.searchParams.set(name, value);
+    const headers = { accept: "text/html" };
+    const { status, headers: answered } = await egress.fetch(url.href, {
+      headers,
+      redirects: "return",
+      signal,
+    });
+    const location = answered.get("location") ?? "";
+    if (location.startsWith(`${redirectUri}?`)) {
+      return { detail: `the issuer sends people back to ${redirectUri}`, value: true };
+    }
+    if (refusedStatuses.has(status)) {
+      failStep(`the issuer does not send people back to ${redirectUri}: register it there as a redirect URI`);
+    }
+    const detail = `the issuer does not tell whether it sends people back to ${redirectUri}: see that it is registered there`;
+    return { detail, value: true };
+  });
+}
+
 /** Methods by which a secret can be tried (OpenID Connect Core §9). */
 const secretMethods = ["client_secret_basic", "client_secret_post"];
 
@@ -135,10 +188,13 @@ function isClientRefused({ status, error }: { status: number; error: string }): 
   return status === 401 || error === "invalid_client";
 }
 
+/** In the place of a redirect URI that is not known so far: a code that was made up is refused first. */
+const unregistered = "https://redirect.invalid/";
+
 function tryClient(
   run: DryRun,
   document: RemoteJson,
-  { clientId, redirectUri }: IssuerUnderTest,
+  { clientId, redirectUri = unregistered }: IssuerUnderTest,
   clientSecret: string,
 ): Promise<Step<true>> {
   return runStep("client", async () => {

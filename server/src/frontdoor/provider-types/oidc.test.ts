@@ -154,7 +154,9 @@ describe("the dry run", () => {
     const { claims, issuer, provider, type } = await setUp({ clientSecret: "canary secret/ü" });
     const token = key.sign({ ...claims, email: "a@example.com" });
     const checks = await runTest(type, provider, { token });
-    expect(toOutline(checks)).toBe("name_resolution discovery issuer jwks endpoints pkce client sample");
+    expect(toOutline(checks)).toBe(
+      "name_resolution discovery issuer jwks endpoints pkce redirect_uri client sample",
+    );
     expect(checks.sample?.detail).toBe('accepted: subject "u1", e-mail "a@example.com" (not verified)');
     const basic = Buffer.from("app:canary+secret%2F%C3%BC").toString("base64");
     expect(issuer.posts).toEqual([
@@ -165,7 +167,9 @@ describe("the dry run", () => {
 
   test("without secret and sample tries neither; PKCE is asked of those who use it", async () => {
     const { issuer, provider, type } = await setUp({ supportsPkce: false });
-    expect(toOutline(await runTest(type, provider))).toBe("name_resolution discovery issuer jwks endpoints");
+    expect(toOutline(await runTest(type, provider))).toBe(
+      "name_resolution discovery issuer jwks endpoints redirect_uri",
+    );
     expect(issuer.posts).toEqual([]);
   });
 
@@ -233,6 +237,53 @@ describe("the dry run", () => {
     if (name === "endpoints") expect(issuer.posts).toEqual([]);
   });
 
+  test("asks the issuer to send people back where they are to be registered, with nobody signed in", async () => {
+    const { issuer, provider, type } = await setUp();
+    const { redirect_uri: check } = await runTest(type, provider);
+    const callbackUrl = `https://auth.example.com/gate/callback/${provider.id}`;
+    expect(check).toEqual({
+      name: "redirect_uri",
+      ok: true,
+      detail: `the issuer sends people back to ${callbackUrl}`,
+    });
+    expect(Object.fromEntries(issuer.authorizations[0] ?? [])).toMatchObject({
+      client_id: "app",
+      redirect_uri: callbackUrl,
+      prompt: "none",
+      response_type: "code",
+      code_challenge_method: "S256",
+    });
+  });
+
+  test.each([
+    ["refuses", { status: 400, body: "canary" }, false, /register it there as a redirect URI/],
+    ["refuses", { status: 403, body: "canary" }, false, /register it there as a redirect URI/],
+    ["shows a page", { status: 200, body: "canary" }, true, /does not tell/],
+    ["fails", { status: 500, body: "canary" }, true, /does not tell/],
+    [
+      "sends people to the like of it",
+      { status: 302, body: "", headers: { location: "https://auth.example.com/gate/callback/p1.canary?" } },
+      true,
+      /does not tell/,
+    ],
+  ])("says what to register where the issuer %s", async (_, answer, ok, detail) => {
+    const { issuer, provider, type } = await setUp();
+    issuer.authorization = answer;
+    const { redirect_uri: check } = await runTest(type, provider);
+    expect(check).toMatchObject({ ok, detail: expect.stringMatching(detail) });
+    expect(check?.detail).toContain("https://auth.example.com/gate/callback/p1");
+    expect(check?.detail).not.toContain("canary");
+  });
+
+  test("asks for no redirect of a provider that has no id so far", async () => {
+    const { issuer, provider, type } = await setUp({ clientSecret: "canary" });
+    const { id: _id, ...draft } = provider;
+    expect(toOutline(await runTest(type, draft))).toBe(
+      "name_resolution discovery issuer jwks endpoints pkce client",
+    );
+    expect(issuer.authorizations).toEqual([]);
+  });
+
   test("tells of a key set without usable keys, and leaves the sample unjudged only when keys are missing", async () => {
     const { claims, issuer, provider, type } = await setUp();
     issuer.keySet.keys = [
@@ -240,7 +291,9 @@ describe("the dry run", () => {
       { ...key.jwk, use: "enc" },
     ];
     const checks = await runTest(type, provider, { token: key.sign(claims) });
-    expect(toOutline(checks)).toBe("name_resolution discovery issuer !jwks endpoints pkce !sample");
+    expect(toOutline(checks)).toBe(
+      "name_resolution discovery issuer !jwks endpoints pkce redirect_uri !sample",
+    );
     expect(checks.jwks?.detail).toMatch(/1 whose kty must be RSA, EC or OKP, 1 whose use must be sig/);
     expect(checks.sample?.detail).toMatch(/not judged/);
   });
@@ -277,7 +330,7 @@ describe("with a real OpenID provider", () => {
           client_id: "machine",
           client_secret: "machine-secret-of-32-characters-x",
           grant_types: ["client_credentials", "authorization_code"],
-          redirect_uris: ["https://auth.example.com/auth/callback"],
+          redirect_uris: ["https://auth.example.com/gate/callback/p1"],
         },
       ],
       features: {
@@ -329,7 +382,9 @@ describe("with a real OpenID provider", () => {
       identity: { subject: "machine" },
     });
     const checks = await runTest(type, provider, { token });
-    expect(toOutline(checks)).toBe("name_resolution discovery issuer jwks endpoints pkce client sample");
+    expect(toOutline(checks)).toBe(
+      "name_resolution discovery issuer jwks endpoints pkce redirect_uri client sample",
+    );
     expect(checks.client?.detail).toBe("the issuer accepts clientId and clientSecret");
 
     const wrong = { ...provider, data: { ...data, clientSecret: "another-secret-of-32-characters-x" } };

@@ -14,6 +14,7 @@ import { testIssuer } from "./issuer-dry-run.ts";
 import { verifyLogoutToken } from "./logout-token.ts";
 import { createOidcLogin } from "./oidc-login.ts";
 import type { ProviderData, ProviderDecision, ProviderLogin, ProviderType } from "./provider-type.ts";
+import { toCallbackUrl } from "./provider-urls.ts";
 import { decide, refuse } from "./refused.ts";
 import {
   algorithmsProperty,
@@ -56,7 +57,7 @@ export function createOidcType(context: ProviderTypeContext): ProviderType {
       verifyLogout: ({ data }, token) =>
         verifyLogoutToken(token, toLogoutRules(data, toRules(data)), context),
     },
-    test({ data }, sample, signal) {
+    test({ id, data }, sample, signal) {
       const tested = {
         issuer: getText(data, "issuer"),
         discoveryUrl: getDiscoveryUrl(data),
@@ -64,7 +65,7 @@ export function createOidcType(context: ProviderTypeContext): ProviderType {
         clientId: getText(data, "clientId"),
         clientSecret: findText(data, "clientSecret"),
         supportsPkce: data.supportsPkce !== false,
-        redirectUri: `${context.publicUrl}/auth/callback`,
+        redirectUri: id === undefined ? undefined : toCallbackUrl(context.publicUrl, id),
       };
       return testIssuer({ egress: context.egress, signal }, tested, sample, (token, keySet) =>
         decideOn(token, { ...toRules(data), keys: createFixedKeys(keySet) }),

@@ -113,6 +113,10 @@ export interface TestIssuer extends LocalServer {
   readonly keySet: { keys: readonly unknown[] };
   /** `Authorization` and body of each post to the token endpoint. */
   readonly posts: { authorization: string | undefined; body: string }[];
+  /** What came to its authorization endpoint. */
+  readonly authorizations: URLSearchParams[];
+  /** What that answers; undefined for sending back whoever comes, as nobody is signed in. */
+  authorization: TestAnswer | undefined;
   /** What the token endpoint answers. */
   token: TestAnswer;
   /** What the userinfo endpoint answers; its document names it only once there is something. */
@@ -140,10 +144,15 @@ export async function lendIssuer(...keys: readonly TestKey[]): Promise<TestIssue
 
 /** Starts an issuer over plain http on 127.0.0.1. */
 export async function startIssuer(...keys: readonly TestKey[]): Promise<TestIssuer> {
-  const state: Pick<TestIssuer, "discovery" | "keySet" | "posts" | "token" | "userinfo"> = {
+  const state: Pick<
+    TestIssuer,
+    "discovery" | "keySet" | "posts" | "authorizations" | "authorization" | "token" | "userinfo"
+  > = {
     discovery: {},
     keySet: { keys: keys.map(({ jwk }) => jwk) },
     posts: [],
+    authorizations: [],
+    authorization: undefined,
     token: { status: 400, body: { error: "invalid_grant" } },
     userinfo: undefined,
   };
@@ -155,6 +164,11 @@ export async function startIssuer(...keys: readonly TestKey[]): Promise<TestIssu
         body: Buffer.concat(chunks).toString(),
       });
       send(response, state.token);
+    } else if (request.url?.startsWith("/authorize?")) {
+      const asked = new URL(request.url, server.origin).searchParams;
+      state.authorizations.push(asked);
+      const location = `${asked.get("redirect_uri")}?error=login_required`;
+      send(response, state.authorization ?? { status: 302, body: "", headers: { location } });
     } else if (request.url === "/userinfo" && state.userinfo !== undefined) send(response, state.userinfo);
     else if (request.url === "/jwks") response.end(JSON.stringify(state.keySet));
     else if (request.url === "/.well-known/openid-configuration") {

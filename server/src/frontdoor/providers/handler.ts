@@ -10,13 +10,14 @@ import { requireCaller } from "../../principals/context.ts";
 import type { ProviderData } from "../provider-types/provider-type.ts";
 import type { ProviderList, ProviderQuery } from "./list.ts";
 import type { SortColumn } from "./list-store.ts";
-import { toProviderMessage, toRevisionMessage, toSummaryMessage } from "./messages.ts";
+import { type ToProviderMessage, toRevisionMessage, toSummaryMessage } from "./messages.ts";
 import { type ProviderService, toEntityTag } from "./service.ts";
 
 /** What the handlers stand on. */
 export interface ProviderServices {
   readonly providers: ProviderService;
   readonly lists: ProviderList;
+  readonly toProviderMessage: ToProviderMessage;
 }
 
 /** Rows on a page by number when the caller does not say. */
@@ -26,7 +27,7 @@ type Implementation = ServiceImpl<typeof FrontdoorAuthProviderService>;
 
 /** Reading and writing providers. */
 export function createProviderMethods(services: ProviderServices) {
-  const { providers, lists } = services;
+  const { providers, lists, toProviderMessage } = services;
   return {
     async listAuthProviders(request, context) {
       const query = toQuery(request);

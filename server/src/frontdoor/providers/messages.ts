@@ -10,6 +10,8 @@ import {
 } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_pb";
 import type { JsonValue } from "../../lib/json.ts";
 import { toStruct } from "../../lib/proto.ts";
+import type { ProviderTypes } from "../provider-types/provider-types.ts";
+import { toProviderUrls } from "../provider-types/provider-urls.ts";
 import { withMasks } from "./definition.ts";
 import type { Provider, ProviderSummary, Revision } from "./provider.ts";
 
@@ -18,9 +20,18 @@ export function toSummaryMessage({ id, name, type, enabled }: ProviderSummary): 
   return create(AuthProviderSummarySchema, { id, name, type, enabled });
 }
 
-/** A provider whole; its secrets are masked already. */
-export function toProviderMessage({ id, name, type, enabled, data }: Provider): AuthProvider {
-  return create(AuthProviderSchema, { id, name, type, enabled, data: toStruct(data) });
+/** A provider whole, with what to register there; its secrets are masked already. */
+export type ToProviderMessage = (provider: Provider) => AuthProvider;
+
+/** @see ToProviderMessage */
+export function createToProviderMessage(
+  publicUrl: string,
+  types: Pick<ProviderTypes, "get">,
+): ToProviderMessage {
+  return ({ id, name, type, enabled, data }) => {
+    const urls = toProviderUrls(publicUrl, types.get(type), id);
+    return create(AuthProviderSchema, { id, name, type, enabled, data: toStruct(data), ...urls });
+  };
 }
 
 /** A revision, its secrets masked. */

@@ -9,7 +9,7 @@ import { ProviderWatch, type ProviderWatchOptions } from "./watch.ts";
 /** What following providers stands on. */
 export interface WatchParts
   extends Omit<ProviderWatchOptions, "reader">,
-    Pick<WatchHandlerOptions, "authenticate" | "stopping"> {
+    Pick<WatchHandlerOptions, "authenticate" | "stopping" | "toProviderMessage"> {
   readonly database: Database;
 }
 

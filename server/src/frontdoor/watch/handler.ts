@@ -8,13 +8,14 @@ import {
 } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
 import { requireCaller } from "../../principals/context.ts";
 import type { Principal } from "../../principals/principal.ts";
-import { toProviderMessage } from "../providers/messages.ts";
+import type { ToProviderMessage } from "../providers/messages.ts";
 import type { Provider, ProviderChange } from "../providers/provider.ts";
 import type { ProviderWatch, WatchEvent } from "./watch.ts";
 
 /** What watching stands on. */
 export interface WatchHandlerOptions {
   readonly watch: ProviderWatch;
+  readonly toProviderMessage: ToProviderMessage;
   /** Proves the caller of a stream anew from what its request carried. */
   readonly authenticate: (header: Headers) => Promise<Principal>;
   /** Aborts when the server begins to stop. */
@@ -22,7 +23,9 @@ export interface WatchHandlerOptions {
 }
 
 /** Following the providers of a frontdoor. */
-export function createWatchMethods({ watch, authenticate, stopping }: WatchHandlerOptions) {
+export function createWatchMethods(options: WatchHandlerOptions) {
+  const { watch, authenticate, stopping } = options;
+  const toWatchMessage = createToWatchMessage(options.toProviderMessage);
   return {
     async *watchAuthProviders({ frontdoorId, resumeToken }, context) {
       const { requestHeader } = context;
@@ -44,39 +47,41 @@ function toCredentialName(header: Headers): string {
   return hash("sha256", JSON.stringify(proofs), "base64url");
 }
 
-/** Messages of changes, made once for all who watch. */
-const changeMessages = new WeakMap<ProviderChange, WatchAuthProvidersResponse>();
+function createToWatchMessage(toProviderMessage: ToProviderMessage) {
+  /** Of changes, made once for all who watch. */
+  const made = new WeakMap<ProviderChange, WatchAuthProvidersResponse>();
 
-function toWatchMessage(event: WatchEvent): WatchAuthProvidersResponse {
-  switch (event.kind) {
-    case "snapshot_begin":
-      return toMessage({ event: event.kind });
-    case "snapshot":
-      return toMessage({ event: event.kind, ...toProviderFields(event.provider) });
-    case "snapshot_end":
-    case "alive":
-      return toMessage({ event: event.kind, resumeToken: event.resumeToken });
-    case "change": {
-      const known = changeMessages.get(event.change);
-      if (known !== undefined) return known;
-      const made = toChangeMessage(event.change, event.resumeToken);
-      changeMessages.set(event.change, made);
-      return made;
-    }
+  function toProviderFields(provider: Provider) {
+    return { authProvider: toProviderMessage(provider), revision: provider.revision };
   }
-}
 
-function toChangeMessage(
-  { event, provider }: ProviderChange,
-  resumeToken: string,
-): WatchAuthProvidersResponse {
-  if (event !== "deleted") return toMessage({ event, ...toProviderFields(provider), resumeToken });
-  const { id, name, type, enabled, revision } = provider;
-  return toMessage({ event, authProvider: { id, name, type, enabled }, revision, resumeToken });
-}
+  function toChangeMessage(
+    { event, provider }: ProviderChange,
+    resumeToken: string,
+  ): WatchAuthProvidersResponse {
+    if (event !== "deleted") return toMessage({ event, ...toProviderFields(provider), resumeToken });
+    const { id, name, type, enabled, revision } = provider;
+    return toMessage({ event, authProvider: { id, name, type, enabled }, revision, resumeToken });
+  }
 
-function toProviderFields(provider: Provider) {
-  return { authProvider: toProviderMessage(provider), revision: provider.revision };
+  return (event: WatchEvent): WatchAuthProvidersResponse => {
+    switch (event.kind) {
+      case "snapshot_begin":
+        return toMessage({ event: event.kind });
+      case "snapshot":
+        return toMessage({ event: event.kind, ...toProviderFields(event.provider) });
+      case "snapshot_end":
+      case "alive":
+        return toMessage({ event: event.kind, resumeToken: event.resumeToken });
+      case "change": {
+        const known = made.get(event.change);
+        if (known !== undefined) return known;
+        const message = toChangeMessage(event.change, event.resumeToken);
+        made.set(event.change, message);
+        return message;
+      }
+    }
+  };
 }
 
 function toMessage(
