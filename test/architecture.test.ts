@@ -159,12 +159,16 @@ const rooms: Rooms = {
   // Who has signed in at a frontend.
   "gate/sessions": [
     "lib",
+    "http",
     "assembly",
     "db",
     "changes",
     "encryption",
+    "principals",
     "audit",
+    "tokens",
     "sessions",
+    "frontdoor/frontdoors",
     "frontdoor/provider-types",
     "frontdoor/providers",
     "gate/directory",

@@ -17,6 +17,8 @@ import { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Action, type ActionSpec, actions } from "../server/src/audit/actions.ts";
 import { SoftAuthenticator } from "./parts/authenticator.ts";
+import { createFrontdoor, type TestFrontdoor } from "./parts/gate.ts";
+import { GateVisitor, joinDefault } from "./parts/gate-visitor.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
 import { type IdentityProvider, startIdentityProvider, walkRedirects } from "./parts/identity-provider.ts";
 import { findCode, hasCode, listMails, Person, waitForMail } from "./parts/person.ts";
@@ -57,7 +59,6 @@ const notByCall: readonly Action[] = [
   "credential.refuse",
   "auth_provider.test", // changes nothing
   "gate.deny", // by a proxy
-  "gate_session.end", // nobody has signed in at a frontend here
   "gate_login.refuse", // at pages, like the next
   "gate_login.confirm",
   "gate_session.create", // at a frontend, like the next
@@ -82,6 +83,7 @@ let person: Person;
 const kept: Record<string, string> = {};
 
 let acme: IdentityProvider;
+let frontdoor: TestFrontdoor | undefined;
 
 beforeAll(async () => {
   const port = await findFreePort();
@@ -200,6 +202,41 @@ const signedIn =
     await readSession();
     return answer;
   };
+
+/** Somebody who is in at an app, in organization `default`. */
+async function comeIn() {
+  const hostname = "gated.example.com";
+  frontdoor ??= await createFrontdoor(server, { hostname, scheme: "https" });
+  const visitor = new GateVisitor(server, { origin: `https://${hostname}`, frontdoor });
+  await visitor.person.signIn("visitor@example.org");
+  const userId = kept.visitor ?? (await joinDefault(visitor, basic(server)));
+  await visitor.open(`https://${hostname}/`);
+  const own = "/vestibule.v1.GateService/ListOwnGateSessions";
+  const { json } = await postJson(server, own, {}, visitor.person.headers({}));
+  const organization = "/vestibule.v1.OrganizationService/GetOrganization";
+  const { id } = (await postJson(server, organization, { id: "default" }, basic(server))).json.organization;
+  Object.assign(kept, { visitor: userId, gateSession: json.gateSessions[0].id, default: id });
+  return { visitor, frontdoor };
+}
+
+/** A call that ends the session of somebody who has just come in. */
+function endGateSession(
+  method: string,
+  toMessage: (frontdoor: TestFrontdoor) => object,
+  isOwn = false,
+): Step {
+  return {
+    call: `GateService/${method}`,
+    async run(extra) {
+      const { visitor, frontdoor: at } = await comeIn();
+      const headers = isOwn ? visitor.person.headers(extra) : { ...basic(server), ...extra };
+      return await postJson(server, `/vestibule.v1.GateService/${method}`, toMessage(at), headers);
+    },
+    records: () => [["gate_session.end", "gate-session", kept.gateSession]],
+    org: () => kept.default,
+    ...(isOwn && { actor: () => ({ actor: { type: "user", id: kept.visitor }, credentialKind: "session" }) }),
+  };
+}
 
 const ofMachine = (more: object = {}) => ({ org_id: kept.org, id: kept.machine, ...more });
 const ofProvider = (more: object = {}) => ({ frontdoor_id: kept.door, id: kept.provider, ...more });
@@ -498,6 +535,13 @@ const steps: readonly Step[] = [
     () => ({ frontdoor_id: kept.door, id: kept.proxyToken }),
     () => ["proxy_token.delete", "proxy-token", kept.proxyToken],
   ),
+  endGateSession("EndGateSession", ({ id }) => ({ frontdoor_id: id, id: kept.gateSession })),
+  endGateSession("EndGateSessions", ({ id, vestibuleProviderId }) => ({
+    frontdoor_id: id,
+    auth_provider_id: vestibuleProviderId,
+    subject: kept.visitor,
+  })),
+  endGateSession("EndOwnGateSession", () => ({ id: kept.gateSession }), true),
   manage(
     "FrontdoorAuthProviderService/DeleteAuthProvider",
     () => ofProvider(),

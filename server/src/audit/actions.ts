@@ -118,7 +118,12 @@ export const actions = {
   "custom_frontend.delete": { target: "custom-frontend", org: true, details: frontend },
   "proxy_token.create": { target: "proxy-token", org: true, details: proxyToken },
   "proxy_token.delete": { target: "proxy-token", org: true, details: proxyToken },
-  "gate_session.end": { target: "gate-session", org: true, details: [...gateSession, "because"] },
+  "gate_session.end": {
+    target: "gate-session",
+    org: true,
+    maybe: ["org"],
+    details: [...gateSession, "because"],
+  },
   "api_key.create": { target: "api-key", org: true, details: apiKey },
   "api_key.delete": { target: "api-key", org: true, details: apiKey },
   "gate.deny": {

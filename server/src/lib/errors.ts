@@ -74,6 +74,7 @@ export const reasons = {
   API_KEY_NOT_FOUND: ["not_found", "API key not found"],
   PROXY_TOKEN_NOT_FOUND: ["not_found", "proxy token not found"],
   USER_EXISTS: ["already_exists", "already exist"],
+  GATE_SESSION_NOT_FOUND: ["not_found", "session at a frontend not found"],
   NAME_TAKEN: ["already_exists", "name is taken"],
   HOSTNAME_TAKEN: ["already_exists", "host name is taken"],
   PASSKEY_TAKEN: ["already_exists", "this passkey is registered already"],

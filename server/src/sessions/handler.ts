@@ -2,12 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
-import {
-  type Session_Meta as MetaMessage,
-  Session_MetaSchema,
-  type Session as SessionMessage,
-  SessionSchema,
-} from "@vestibule/proto/vestibule/v1/session_pb";
+import { type Session as SessionMessage, SessionSchema } from "@vestibule/proto/vestibule/v1/session_pb";
 import type { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import type { SessionHeadersConfig } from "../config/config.ts";
 import { requestInfoKey } from "../lib/request.ts";
@@ -16,8 +11,9 @@ import type { Principal } from "../principals/principal.ts";
 import type { SessionCookies } from "./cookie.ts";
 import { readDevice } from "./device.ts";
 import type { KnownBrowsers } from "./known-browsers.ts";
+import { toMetaMessage } from "./messages.ts";
 import type { SessionService } from "./service.ts";
-import type { Device, Session } from "./session.ts";
+import type { Session } from "./session.ts";
 
 /** Parts that the methods about sessions call. */
 export interface SessionMethodsOptions {
@@ -25,18 +21,6 @@ export interface SessionMethodsOptions {
   readonly cookies: Pick<SessionCookies, "toClearCookies">;
   readonly knownBrowsers: Pick<KnownBrowsers, "readKeys">;
   readonly deviceHeaders: SessionHeadersConfig;
-}
-
-/** Device and place as answered. */
-function toMetaMessage(device: Device): MetaMessage {
-  const { operatingSystem, browser, ipAddress, ...location } = device;
-  const hasLocation = Object.values(location).some((text) => text !== "");
-  return create(Session_MetaSchema, {
-    operatingSystem,
-    browser,
-    ipAddress,
-    ...(hasLocation && { location }),
-  });
 }
 
 function toSessionMessage(session: Session, principal: Principal): SessionMessage {

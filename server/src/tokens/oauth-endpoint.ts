@@ -19,6 +19,8 @@ import type { Principal } from "../principals/principal.ts";
 
 /** A request, read but not judged. */
 export interface OauthRequest {
+  /** As sent, without its query. */
+  readonly path: string;
   readonly form: Form;
   readonly authorization: string | undefined;
   /** `X-Project`. */
@@ -47,7 +49,9 @@ export function toOauthRoute(path: string, endpoint: OauthEndpoint, bodyBytes: n
         throw invalidRequest("content-type must be application/x-www-form-urlencoded");
       }
       const project = headers["x-project"];
+      const [asPath = ""] = (request.url ?? "").split("?");
       const asked: OauthRequest = {
+        path: asPath,
         form: readForm(body),
         authorization: headers.authorization,
         project: typeof project === "string" ? project : undefined,

@@ -4,12 +4,344 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
+import type { Session_Meta } from "./session_pb.js";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { CustomFrontend } from "./frontdoor_pb.js";
 
 /**
  * Describes the file vestibule/v1/gate_service.proto.
  */
 export declare const file_vestibule_v1_gate_service: GenFile;
+
+/**
+ * A session of a person at a custom frontend, in one browser.
+ *
+ * @generated from message vestibule.v1.GateSession
+ */
+export declare type GateSession = Message<"vestibule.v1.GateSession"> & {
+  /**
+   * UUIDv7, never reused. The cookie holds another, secret id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The custom frontend.
+   *
+   * @generated from field: string custom_frontend_id = 2;
+   */
+  customFrontendId: string;
+
+  /**
+   * The host it is good at, as the browser shows it.
+   *
+   * @generated from field: string host = 3;
+   */
+  host: string;
+
+  /**
+   * The auth provider that proved who it is.
+   *
+   * @generated from field: string auth_provider_id = 4;
+   */
+  authProviderId: string;
+
+  /**
+   * Who it is, within that provider; for `VESTIBULE` the id of the user.
+   *
+   * @generated from field: string subject = 5;
+   */
+  subject: string;
+
+  /**
+   * Address that the provider vouched for; empty if it did not, and for
+   * `VESTIBULE`, where the user has it.
+   *
+   * @generated from field: string email = 6;
+   */
+  email: string;
+
+  /**
+   * Where and with what it was begun.
+   *
+   * @generated from field: vestibule.v1.Session.Meta device = 7;
+   */
+  device?: Session_Meta | undefined;
+
+  /**
+   * Whether it hangs on the session that this request was made with.
+   *
+   * @generated from field: bool is_current_session = 8;
+   */
+  isCurrentSession: boolean;
+
+  /**
+   * When the person signed in there.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 9;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * When it was last used, to a minute.
+   *
+   * @generated from field: google.protobuf.Timestamp last_used_at = 10;
+   */
+  lastUsedAt?: Timestamp | undefined;
+
+  /**
+   * When it ends, used or not: earlier, if the policy's `session_max_age` has
+   * become shorter, or the session of this service that it hangs on ends.
+   *
+   * @generated from field: google.protobuf.Timestamp expires_at = 11;
+   */
+  expiresAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.GateSession.
+ * Use `create(GateSessionSchema)` to create a new message.
+ */
+export declare const GateSessionSchema: GenMessage<GateSession>;
+
+/**
+ * Request of ListGateSessions.
+ *
+ * @generated from message vestibule.v1.ListGateSessionsRequest
+ */
+export declare type ListGateSessionsRequest = Message<"vestibule.v1.ListGateSessionsRequest"> & {
+  /**
+   * The frontdoor's id.
+   *
+   * @generated from field: string frontdoor_id = 1;
+   */
+  frontdoorId: string;
+
+  /**
+   * Only those of this provider, if any.
+   *
+   * @generated from field: string auth_provider_id = 2;
+   */
+  authProviderId: string;
+
+  /**
+   * Only those of this subject, if any.
+   *
+   * @generated from field: string subject = 3;
+   */
+  subject: string;
+
+  /**
+   * How many at most: 1 to 200, 50 if 0.
+   *
+   * @generated from field: int32 page_size = 4;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 5;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message vestibule.v1.ListGateSessionsRequest.
+ * Use `create(ListGateSessionsRequestSchema)` to create a new message.
+ */
+export declare const ListGateSessionsRequestSchema: GenMessage<ListGateSessionsRequest>;
+
+/**
+ * Answer of ListGateSessions.
+ *
+ * @generated from message vestibule.v1.ListGateSessionsResponse
+ */
+export declare type ListGateSessionsResponse = Message<"vestibule.v1.ListGateSessionsResponse"> & {
+  /**
+   * Oldest first.
+   *
+   * @generated from field: repeated vestibule.v1.GateSession gate_sessions = 1;
+   */
+  gateSessions: GateSession[];
+
+  /**
+   * For the next page; empty on the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message vestibule.v1.ListGateSessionsResponse.
+ * Use `create(ListGateSessionsResponseSchema)` to create a new message.
+ */
+export declare const ListGateSessionsResponseSchema: GenMessage<ListGateSessionsResponse>;
+
+/**
+ * Request of EndGateSession.
+ *
+ * @generated from message vestibule.v1.EndGateSessionRequest
+ */
+export declare type EndGateSessionRequest = Message<"vestibule.v1.EndGateSessionRequest"> & {
+  /**
+   * The frontdoor's id.
+   *
+   * @generated from field: string frontdoor_id = 1;
+   */
+  frontdoorId: string;
+
+  /**
+   * The session's id.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message vestibule.v1.EndGateSessionRequest.
+ * Use `create(EndGateSessionRequestSchema)` to create a new message.
+ */
+export declare const EndGateSessionRequestSchema: GenMessage<EndGateSessionRequest>;
+
+/**
+ * Answer of EndGateSession.
+ *
+ * @generated from message vestibule.v1.EndGateSessionResponse
+ */
+export declare type EndGateSessionResponse = Message<"vestibule.v1.EndGateSessionResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.EndGateSessionResponse.
+ * Use `create(EndGateSessionResponseSchema)` to create a new message.
+ */
+export declare const EndGateSessionResponseSchema: GenMessage<EndGateSessionResponse>;
+
+/**
+ * Request of EndGateSessions.
+ *
+ * @generated from message vestibule.v1.EndGateSessionsRequest
+ */
+export declare type EndGateSessionsRequest = Message<"vestibule.v1.EndGateSessionsRequest"> & {
+  /**
+   * The frontdoor's id.
+   *
+   * @generated from field: string frontdoor_id = 1;
+   */
+  frontdoorId: string;
+
+  /**
+   * The provider that proved them.
+   *
+   * @generated from field: string auth_provider_id = 2;
+   */
+  authProviderId: string;
+
+  /**
+   * Who they are, within the provider; for `VESTIBULE` the id of the user.
+   *
+   * @generated from field: string subject = 3;
+   */
+  subject: string;
+};
+
+/**
+ * Describes the message vestibule.v1.EndGateSessionsRequest.
+ * Use `create(EndGateSessionsRequestSchema)` to create a new message.
+ */
+export declare const EndGateSessionsRequestSchema: GenMessage<EndGateSessionsRequest>;
+
+/**
+ * Answer of EndGateSessions.
+ *
+ * @generated from message vestibule.v1.EndGateSessionsResponse
+ */
+export declare type EndGateSessionsResponse = Message<"vestibule.v1.EndGateSessionsResponse"> & {
+  /**
+   * How many were ended.
+   *
+   * @generated from field: int32 ended = 1;
+   */
+  ended: number;
+};
+
+/**
+ * Describes the message vestibule.v1.EndGateSessionsResponse.
+ * Use `create(EndGateSessionsResponseSchema)` to create a new message.
+ */
+export declare const EndGateSessionsResponseSchema: GenMessage<EndGateSessionsResponse>;
+
+/**
+ * Request of ListOwnGateSessions.
+ *
+ * @generated from message vestibule.v1.ListOwnGateSessionsRequest
+ */
+export declare type ListOwnGateSessionsRequest = Message<"vestibule.v1.ListOwnGateSessionsRequest"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.ListOwnGateSessionsRequest.
+ * Use `create(ListOwnGateSessionsRequestSchema)` to create a new message.
+ */
+export declare const ListOwnGateSessionsRequestSchema: GenMessage<ListOwnGateSessionsRequest>;
+
+/**
+ * Answer of ListOwnGateSessions.
+ *
+ * @generated from message vestibule.v1.ListOwnGateSessionsResponse
+ */
+export declare type ListOwnGateSessionsResponse = Message<"vestibule.v1.ListOwnGateSessionsResponse"> & {
+  /**
+   * Newest first.
+   *
+   * @generated from field: repeated vestibule.v1.GateSession gate_sessions = 1;
+   */
+  gateSessions: GateSession[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListOwnGateSessionsResponse.
+ * Use `create(ListOwnGateSessionsResponseSchema)` to create a new message.
+ */
+export declare const ListOwnGateSessionsResponseSchema: GenMessage<ListOwnGateSessionsResponse>;
+
+/**
+ * Request of EndOwnGateSession.
+ *
+ * @generated from message vestibule.v1.EndOwnGateSessionRequest
+ */
+export declare type EndOwnGateSessionRequest = Message<"vestibule.v1.EndOwnGateSessionRequest"> & {
+  /**
+   * The session's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message vestibule.v1.EndOwnGateSessionRequest.
+ * Use `create(EndOwnGateSessionRequestSchema)` to create a new message.
+ */
+export declare const EndOwnGateSessionRequestSchema: GenMessage<EndOwnGateSessionRequest>;
+
+/**
+ * Answer of EndOwnGateSession.
+ *
+ * @generated from message vestibule.v1.EndOwnGateSessionResponse
+ */
+export declare type EndOwnGateSessionResponse = Message<"vestibule.v1.EndOwnGateSessionResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.EndOwnGateSessionResponse.
+ * Use `create(EndOwnGateSessionResponseSchema)` to create a new message.
+ */
+export declare const EndOwnGateSessionResponseSchema: GenMessage<EndOwnGateSessionResponse>;
 
 /**
  * Request of ExplainDecision.
@@ -239,6 +571,71 @@ export declare const GateService: GenService<{
     methodKind: "unary";
     input: typeof ExplainDecisionRequestSchema;
     output: typeof ExplainDecisionResponseSchema;
+  },
+  /**
+   * Lists who is signed in at the custom frontends of a frontdoor by browser,
+   * oldest first: the sessions that would let their holders in now, as far as
+   * that can be told without asking their providers. Managers of the
+   * frontdoor's organization may.
+   *
+   * Errors: `not_found` as FrontdoorService says, `permission_denied`,
+   * `invalid_argument` for a bad page token.
+   *
+   * @generated from rpc vestibule.v1.GateService.ListGateSessions
+   */
+  listGateSessions: {
+    methodKind: "unary";
+    input: typeof ListGateSessionsRequestSchema;
+    output: typeof ListGateSessionsResponseSchema;
+  },
+  /**
+   * Ends a session at a custom frontend: its cookie is refused from the answer
+   * on here, and within a second by every other process. Whoever is still signed
+   * in at the provider signs in again without being asked. A WebSocket that is
+   * open stays open: proxies ask once. Managers may. Errors: `not_found`.
+   *
+   * @generated from rpc vestibule.v1.GateService.EndGateSession
+   */
+  endGateSession: {
+    methodKind: "unary";
+    input: typeof EndGateSessionRequestSchema;
+    output: typeof EndGateSessionResponseSchema;
+  },
+  /**
+   * Ends all sessions of somebody whom an auth provider proved, at every custom
+   * frontend of the frontdoor, as EndGateSession does. To end all sessions of a
+   * provider, disable it. Managers may. Errors: `not_found` for a provider that
+   * is not the frontdoor's; that there is no session is none.
+   *
+   * @generated from rpc vestibule.v1.GateService.EndGateSessions
+   */
+  endGateSessions: {
+    methodKind: "unary";
+    input: typeof EndGateSessionsRequestSchema;
+    output: typeof EndGateSessionsResponseSchema;
+  },
+  /**
+   * Lists the custom frontends that the caller has come in at by their sessions
+   * of this service, newest first. Machines have none (`permission_denied`).
+   *
+   * @generated from rpc vestibule.v1.GateService.ListOwnGateSessions
+   */
+  listOwnGateSessions: {
+    methodKind: "unary";
+    input: typeof ListOwnGateSessionsRequestSchema;
+    output: typeof ListOwnGateSessionsResponseSchema;
+  },
+  /**
+   * Ends one of the sessions of ListOwnGateSessions, as EndGateSession does. The
+   * session of this service that it hangs on stays. Errors: `not_found`,
+   * `permission_denied` for machines.
+   *
+   * @generated from rpc vestibule.v1.GateService.EndOwnGateSession
+   */
+  endOwnGateSession: {
+    methodKind: "unary";
+    input: typeof EndOwnGateSessionRequestSchema;
+    output: typeof EndOwnGateSessionResponseSchema;
   },
 }>;
 

@@ -5,49 +5,128 @@
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.js";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import { file_vestibule_v1_frontdoor } from "./frontdoor_pb.js";
 import { file_vestibule_v1_options } from "./options_pb.js";
+import { file_vestibule_v1_session } from "./session_pb.js";
 
 /**
  * Describes the file vestibule/v1/gate_service.proto.
  */
 export const file_vestibule_v1_gate_service = /*@__PURE__*/
-  fileDesc("Ch92ZXN0aWJ1bGUvdjEvZ2F0ZV9zZXJ2aWNlLnByb3RvEgx2ZXN0aWJ1bGUudjEikAQKFkV4cGxhaW5EZWNpc2lvblJlcXVlc3QSIAoMZnJvbnRkb29yX2lkGAEgASgJQgq6SAdyBRABGMgBEjUKB3JlcXVlc3QYAiABKAsyHC52ZXN0aWJ1bGUudjEuVmlzaXRvclJlcXVlc3RCBrpIA8gBARKcAwoPY3VzdG9tX2Zyb250ZW5kGAMgASgLMhwudmVzdGlidWxlLnYxLkN1c3RvbUZyb250ZW5kQuQCukjgAroBcAohY3VzdG9tX2Zyb250ZW5kLmF1dGhfcHJvdmlkZXJfaWRzEiZtdXN0IGhhdmUgYXQgbW9zdCA1MCBhdXRoX3Byb3ZpZGVyX2lkcxojdGhpcy5hdXRoX3Byb3ZpZGVyX2lkcy5zaXplKCkgPD0gNTC6AX4KHWN1c3RvbV9mcm9udGVuZC5hdXRob3JpemF0aW9uEjBtdXN0IGhhdmUgSlVER0Ugb3IgUEFTUyBhcyBhdXRob3JpemF0aW9uLCBpZiBhbnkaK3RoaXMuYXV0aG9yaXphdGlvbiBpbiBbJycsICdKVURHRScsICdQQVNTJ126AWkKFmN1c3RvbV9mcm9udGVuZC5zY2hlbWUSKW11c3QgaGF2ZSBodHRwcyBvciBodHRwIGFzIHNjaGVtZSwgaWYgYW55GiR0aGlzLnNjaGVtZSBpbiBbJycsICdodHRwcycsICdodHRwJ10izQEKDlZpc2l0b3JSZXF1ZXN0Ei0KBGhvc3QYASABKAlCH7pIB3IFEAEYrALa2hgRImFwcC5leGFtcGxlLmNvbSISIAoGbWV0aG9kGAIgASgJQhC6SARyAhhA2toYBSJHRVQiEjEKBnRhcmdldBgDIAEoCUIhukgGcgQYgIAB2toYFCIvcmVwb3J0cz95ZWFyPTIwMjYiEjcKB2hlYWRlcnMYBCADKAsyGy52ZXN0aWJ1bGUudjEuVmlzaXRvckhlYWRlckIJukgGkgEDEMgBIlIKDVZpc2l0b3JIZWFkZXISJwoEbmFtZRgBIAEoCUIZukgHcgUQARjIAdraGAsiWC1BUEktS2V5IhIYCgV2YWx1ZRgCIAEoCUIJukgGcgQYgIABIq0BChdFeHBsYWluRGVjaXNpb25SZXNwb25zZRIPCgdhbGxvd2VkGAEgASgIEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJEikKBXN0ZXBzGAQgAygLMhoudmVzdGlidWxlLnYxLkRlY2lzaW9uU3RlcBI1ChBpZGVudGl0eV9oZWFkZXJzGAUgAygLMhsudmVzdGlidWxlLnYxLlZpc2l0b3JIZWFkZXIiUgoMRGVjaXNpb25TdGVwEgwKBG5hbWUYASABKAkSCgoCb2sYAiABKAgSDgoGZGV0YWlsGAMgASgJEhgKEGF1dGhfcHJvdmlkZXJfaWQYBCABKAkyoQEKC0dhdGVTZXJ2aWNlEpEBCg9FeHBsYWluRGVjaXNpb24SJC52ZXN0aWJ1bGUudjEuRXhwbGFpbkRlY2lzaW9uUmVxdWVzdBolLnZlc3RpYnVsZS52MS5FeHBsYWluRGVjaXNpb25SZXNwb25zZSIxgtPkkwIrOgEqIiYvZnJvbnRkb29yL3tmcm9udGRvb3JfaWR9L2dhdGU6ZXhwbGFpbmIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_vestibule_v1_frontdoor, file_vestibule_v1_options]);
+  fileDesc("Ch92ZXN0aWJ1bGUvdjEvZ2F0ZV9zZXJ2aWNlLnByb3RvEgx2ZXN0aWJ1bGUudjEi1wIKC0dhdGVTZXNzaW9uEgoKAmlkGAEgASgJEhoKEmN1c3RvbV9mcm9udGVuZF9pZBgCIAEoCRIMCgRob3N0GAMgASgJEhgKEGF1dGhfcHJvdmlkZXJfaWQYBCABKAkSDwoHc3ViamVjdBgFIAEoCRINCgVlbWFpbBgGIAEoCRIqCgZkZXZpY2UYByABKAsyGi52ZXN0aWJ1bGUudjEuU2Vzc2lvbi5NZXRhEhoKEmlzX2N1cnJlbnRfc2Vzc2lvbhgIIAEoCBIuCgpjcmVhdGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIwCgxsYXN0X3VzZWRfYXQYCiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi4KCmV4cGlyZXNfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIrcBChdMaXN0R2F0ZVNlc3Npb25zUmVxdWVzdBIgCgxmcm9udGRvb3JfaWQYASABKAlCCrpIB3IFEAEYyAESIgoQYXV0aF9wcm92aWRlcl9pZBgCIAEoCUIIukgFcgMYyAESGQoHc3ViamVjdBgDIAEoCUIIukgFcgMY6AcSHQoJcGFnZV9zaXplGAQgASgFQgq6SAcaBRjIASgAEhwKCnBhZ2VfdG9rZW4YBSABKAlCCLpIBXIDGPQDImUKGExpc3RHYXRlU2Vzc2lvbnNSZXNwb25zZRIwCg1nYXRlX3Nlc3Npb25zGAEgAygLMhkudmVzdGlidWxlLnYxLkdhdGVTZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJRChVFbmRHYXRlU2Vzc2lvblJlcXVlc3QSIAoMZnJvbnRkb29yX2lkGAEgASgJQgq6SAdyBRABGMgBEhYKAmlkGAIgASgJQgq6SAdyBRABGMgBIhgKFkVuZEdhdGVTZXNzaW9uUmVzcG9uc2UifQoWRW5kR2F0ZVNlc3Npb25zUmVxdWVzdBIgCgxmcm9udGRvb3JfaWQYASABKAlCCrpIB3IFEAEYyAESJAoQYXV0aF9wcm92aWRlcl9pZBgCIAEoCUIKukgHcgUQARjIARIbCgdzdWJqZWN0GAMgASgJQgq6SAdyBRABGOgHIigKF0VuZEdhdGVTZXNzaW9uc1Jlc3BvbnNlEg0KBWVuZGVkGAEgASgFIhwKGkxpc3RPd25HYXRlU2Vzc2lvbnNSZXF1ZXN0Ik8KG0xpc3RPd25HYXRlU2Vzc2lvbnNSZXNwb25zZRIwCg1nYXRlX3Nlc3Npb25zGAEgAygLMhkudmVzdGlidWxlLnYxLkdhdGVTZXNzaW9uIjIKGEVuZE93bkdhdGVTZXNzaW9uUmVxdWVzdBIWCgJpZBgBIAEoCUIKukgHcgUQARjIASIbChlFbmRPd25HYXRlU2Vzc2lvblJlc3BvbnNlIpAEChZFeHBsYWluRGVjaXNpb25SZXF1ZXN0EiAKDGZyb250ZG9vcl9pZBgBIAEoCUIKukgHcgUQARjIARI1CgdyZXF1ZXN0GAIgASgLMhwudmVzdGlidWxlLnYxLlZpc2l0b3JSZXF1ZXN0Qga6SAPIAQESnAMKD2N1c3RvbV9mcm9udGVuZBgDIAEoCzIcLnZlc3RpYnVsZS52MS5DdXN0b21Gcm9udGVuZELkArpI4AK6AXAKIWN1c3RvbV9mcm9udGVuZC5hdXRoX3Byb3ZpZGVyX2lkcxImbXVzdCBoYXZlIGF0IG1vc3QgNTAgYXV0aF9wcm92aWRlcl9pZHMaI3RoaXMuYXV0aF9wcm92aWRlcl9pZHMuc2l6ZSgpIDw9IDUwugF+Ch1jdXN0b21fZnJvbnRlbmQuYXV0aG9yaXphdGlvbhIwbXVzdCBoYXZlIEpVREdFIG9yIFBBU1MgYXMgYXV0aG9yaXphdGlvbiwgaWYgYW55Git0aGlzLmF1dGhvcml6YXRpb24gaW4gWycnLCAnSlVER0UnLCAnUEFTUyddugFpChZjdXN0b21fZnJvbnRlbmQuc2NoZW1lEiltdXN0IGhhdmUgaHR0cHMgb3IgaHR0cCBhcyBzY2hlbWUsIGlmIGFueRokdGhpcy5zY2hlbWUgaW4gWycnLCAnaHR0cHMnLCAnaHR0cCddIs0BCg5WaXNpdG9yUmVxdWVzdBItCgRob3N0GAEgASgJQh+6SAdyBRABGKwC2toYESJhcHAuZXhhbXBsZS5jb20iEiAKBm1ldGhvZBgCIAEoCUIQukgEcgIYQNraGAUiR0VUIhIxCgZ0YXJnZXQYAyABKAlCIbpIBnIEGICAAdraGBQiL3JlcG9ydHM/eWVhcj0yMDI2IhI3CgdoZWFkZXJzGAQgAygLMhsudmVzdGlidWxlLnYxLlZpc2l0b3JIZWFkZXJCCbpIBpIBAxDIASJSCg1WaXNpdG9ySGVhZGVyEicKBG5hbWUYASABKAlCGbpIB3IFEAEYyAHa2hgLIlgtQVBJLUtleSISGAoFdmFsdWUYAiABKAlCCbpIBnIEGICAASKtAQoXRXhwbGFpbkRlY2lzaW9uUmVzcG9uc2USDwoHYWxsb3dlZBgBIAEoCBIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIpCgVzdGVwcxgEIAMoCzIaLnZlc3RpYnVsZS52MS5EZWNpc2lvblN0ZXASNQoQaWRlbnRpdHlfaGVhZGVycxgFIAMoCzIbLnZlc3RpYnVsZS52MS5WaXNpdG9ySGVhZGVyIlIKDERlY2lzaW9uU3RlcBIMCgRuYW1lGAEgASgJEgoKAm9rGAIgASgIEg4KBmRldGFpbBgDIAEoCRIYChBhdXRoX3Byb3ZpZGVyX2lkGAQgASgJMsgGCgtHYXRlU2VydmljZRKRAQoPRXhwbGFpbkRlY2lzaW9uEiQudmVzdGlidWxlLnYxLkV4cGxhaW5EZWNpc2lvblJlcXVlc3QaJS52ZXN0aWJ1bGUudjEuRXhwbGFpbkRlY2lzaW9uUmVzcG9uc2UiMYLT5JMCKzoBKiImL2Zyb250ZG9vci97ZnJvbnRkb29yX2lkfS9nYXRlOmV4cGxhaW4SlQEKEExpc3RHYXRlU2Vzc2lvbnMSJS52ZXN0aWJ1bGUudjEuTGlzdEdhdGVTZXNzaW9uc1JlcXVlc3QaJi52ZXN0aWJ1bGUudjEuTGlzdEdhdGVTZXNzaW9uc1Jlc3BvbnNlIjKQAgGC0+STAikSJy9mcm9udGRvb3Ive2Zyb250ZG9vcl9pZH0vZ2F0ZS1zZXNzaW9ucxKUAQoORW5kR2F0ZVNlc3Npb24SIy52ZXN0aWJ1bGUudjEuRW5kR2F0ZVNlc3Npb25SZXF1ZXN0GiQudmVzdGlidWxlLnYxLkVuZEdhdGVTZXNzaW9uUmVzcG9uc2UiN5ACAoLT5JMCLiosL2Zyb250ZG9vci97ZnJvbnRkb29yX2lkfS9nYXRlLXNlc3Npb25zL3tpZH0SmQEKD0VuZEdhdGVTZXNzaW9ucxIkLnZlc3RpYnVsZS52MS5FbmRHYXRlU2Vzc2lvbnNSZXF1ZXN0GiUudmVzdGlidWxlLnYxLkVuZEdhdGVTZXNzaW9uc1Jlc3BvbnNlIjmQAgKC0+STAjA6ASoiKy9mcm9udGRvb3Ive2Zyb250ZG9vcl9pZH0vZ2F0ZS1zZXNzaW9uczplbmQSbwoTTGlzdE93bkdhdGVTZXNzaW9ucxIoLnZlc3RpYnVsZS52MS5MaXN0T3duR2F0ZVNlc3Npb25zUmVxdWVzdBopLnZlc3RpYnVsZS52MS5MaXN0T3duR2F0ZVNlc3Npb25zUmVzcG9uc2UiA5ACARJpChFFbmRPd25HYXRlU2Vzc2lvbhImLnZlc3RpYnVsZS52MS5FbmRPd25HYXRlU2Vzc2lvblJlcXVlc3QaJy52ZXN0aWJ1bGUudjEuRW5kT3duR2F0ZVNlc3Npb25SZXNwb25zZSIDkAICYgZwcm90bzM", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_timestamp, file_vestibule_v1_frontdoor, file_vestibule_v1_options, file_vestibule_v1_session]);
+
+/**
+ * Describes the message vestibule.v1.GateSession.
+ * Use `create(GateSessionSchema)` to create a new message.
+ */
+export const GateSessionSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_gate_service, 0);
+
+/**
+ * Describes the message vestibule.v1.ListGateSessionsRequest.
+ * Use `create(ListGateSessionsRequestSchema)` to create a new message.
+ */
+export const ListGateSessionsRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_gate_service, 1);
+
+/**
+ * Describes the message vestibule.v1.ListGateSessionsResponse.
+ * Use `create(ListGateSessionsResponseSchema)` to create a new message.
+ */
+export const ListGateSessionsResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_gate_service, 2);
+
+/**
+ * Describes the message vestibule.v1.EndGateSessionRequest.
+ * Use `create(EndGateSessionRequestSchema)` to create a new message.
+ */
+export const EndGateSessionRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_gate_service, 3);
+
+/**
+ * Describes the message vestibule.v1.EndGateSessionResponse.
+ * Use `create(EndGateSessionResponseSchema)` to create a new message.
+ */
+export const EndGateSessionResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_gate_service, 4);
+
+/**
+ * Describes the message vestibule.v1.EndGateSessionsRequest.
+ * Use `create(EndGateSessionsRequestSchema)` to create a new message.
+ */
+export const EndGateSessionsRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_gate_service, 5);
+
+/**
+ * Describes the message vestibule.v1.EndGateSessionsResponse.
+ * Use `create(EndGateSessionsResponseSchema)` to create a new message.
+ */
+export const EndGateSessionsResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_gate_service, 6);
+
+/**
+ * Describes the message vestibule.v1.ListOwnGateSessionsRequest.
+ * Use `create(ListOwnGateSessionsRequestSchema)` to create a new message.
+ */
+export const ListOwnGateSessionsRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_gate_service, 7);
+
+/**
+ * Describes the message vestibule.v1.ListOwnGateSessionsResponse.
+ * Use `create(ListOwnGateSessionsResponseSchema)` to create a new message.
+ */
+export const ListOwnGateSessionsResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_gate_service, 8);
+
+/**
+ * Describes the message vestibule.v1.EndOwnGateSessionRequest.
+ * Use `create(EndOwnGateSessionRequestSchema)` to create a new message.
+ */
+export const EndOwnGateSessionRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_gate_service, 9);
+
+/**
+ * Describes the message vestibule.v1.EndOwnGateSessionResponse.
+ * Use `create(EndOwnGateSessionResponseSchema)` to create a new message.
+ */
+export const EndOwnGateSessionResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_gate_service, 10);
 
 /**
  * Describes the message vestibule.v1.ExplainDecisionRequest.
  * Use `create(ExplainDecisionRequestSchema)` to create a new message.
  */
 export const ExplainDecisionRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_gate_service, 0);
+  messageDesc(file_vestibule_v1_gate_service, 11);
 
 /**
  * Describes the message vestibule.v1.VisitorRequest.
  * Use `create(VisitorRequestSchema)` to create a new message.
  */
 export const VisitorRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_gate_service, 1);
+  messageDesc(file_vestibule_v1_gate_service, 12);
 
 /**
  * Describes the message vestibule.v1.VisitorHeader.
  * Use `create(VisitorHeaderSchema)` to create a new message.
  */
 export const VisitorHeaderSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_gate_service, 2);
+  messageDesc(file_vestibule_v1_gate_service, 13);
 
 /**
  * Describes the message vestibule.v1.ExplainDecisionResponse.
  * Use `create(ExplainDecisionResponseSchema)` to create a new message.
  */
 export const ExplainDecisionResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_gate_service, 3);
+  messageDesc(file_vestibule_v1_gate_service, 14);
 
 /**
  * Describes the message vestibule.v1.DecisionStep.
  * Use `create(DecisionStepSchema)` to create a new message.
  */
 export const DecisionStepSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_gate_service, 4);
+  messageDesc(file_vestibule_v1_gate_service, 15);
 
 /**
  * The gate, for those who set it up. Proxies ask it elsewhere: by HTTP at

@@ -24,7 +24,11 @@ import type { Caller, Principal } from "../../principals/principal.ts";
 import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { lockFrontdoor } from "../frontdoors/store.ts";
-import type { ProviderData, ProviderType } from "../provider-types/provider-type.ts";
+import {
+  changedEndpointFields,
+  type ProviderData,
+  type ProviderType,
+} from "../provider-types/provider-type.ts";
 import type { ProviderTypes } from "../provider-types/provider-types.ts";
 import type { ProviderValidator } from "../provider-types/validate.ts";
 import {
@@ -330,7 +334,10 @@ export class ProviderService {
         const { name, enabled } = next.state;
         const summary = { ...toSummary(stored), name, enabled };
         const write = { frontdoorId: frontdoor.id, provider: summary, revision, changeSeq: seq + 1 };
-        await store.updateProvider(tx, write, stored);
+        const isOther = changedEndpointFields(type, stored.data, next.state.data).length > 0;
+        // Nobody whom it proved before is known by it any more, whatever becomes of it later.
+        const sessionsFrom = isOther || !enabled ? number : stored.sessionsFrom;
+        await store.updateProvider(tx, { ...write, sessionsFrom }, stored);
         await store.deleteRevisionsUpTo(tx, stored.id, number - maxRevisions);
         const provider = {
           ...summary,

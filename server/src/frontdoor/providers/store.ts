@@ -95,7 +95,11 @@ export async function insertProvider(tx: Tx, write: ProviderWrite): Promise<void
 }
 
 /** Stores a provider as its new revision has it, and keeps the counts. As {@link insertProvider}. */
-export async function updateProvider(tx: Tx, write: ProviderWrite, before: ProviderSummary): Promise<void> {
+export async function updateProvider(
+  tx: Tx,
+  write: ProviderWrite & Pick<StoredProvider, "sessionsFrom">,
+  before: ProviderSummary,
+): Promise<void> {
   const { provider, revision, frontdoorId } = write;
   await tx
     .updateTable("auth_providers")
@@ -103,6 +107,7 @@ export async function updateProvider(tx: Tx, write: ProviderWrite, before: Provi
       name: provider.name,
       enabled: provider.enabled ? 1 : 0,
       revision: revision.revision,
+      sessions_from: write.sessionsFrom,
       change_seq: write.changeSeq,
       updated_at: revision.createdAt.getTime(),
     })

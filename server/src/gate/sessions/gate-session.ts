@@ -58,6 +58,8 @@ export interface NewGateSession {
   readonly renewAt?: Date;
   /** The provider's own name for its session. */
   readonly sid?: string;
+  /** A session that this is another proof of; its end stays, if it is its holder's, and else it ends. */
+  readonly renews?: string;
   /** `session_max_age` of the frontend. */
   readonly maxAgeSeconds: number;
   readonly device: Device;

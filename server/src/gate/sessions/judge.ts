@@ -52,7 +52,7 @@ export type JudgeSession = (
 
 /** What judging stands on. */
 export interface SessionJudgeOptions {
-  /** By the hash of a cookie. Topic `gate-session`, with the id as subject. */
+  /** By the hash of a cookie. Topics `gate-session` and `session`, with the ids of both as subjects. */
   readonly cache: InvalidatedCache<GateSession>;
   /** Reads the database when it is called. */
   readonly findByHash: (secretHash: string) => Promise<GateSession | undefined>;

@@ -50,7 +50,7 @@ interface TakenRenewal {
 export interface RenewalOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append" | "subscribe">;
-  readonly audit: Pick<AuditTrail, "recordOwn">;
+  readonly audit: Pick<AuditTrail, "record" | "recordOwn">;
   readonly sealer: Sealer;
   readonly openProvider: OpenProvider;
   readonly clock: Clock;

@@ -4,22 +4,36 @@
  * Who may begin one, `gate/login` says. By `VESTIBULE` a session is a child of
  * the person's own, and ends with it, however that ends: the database removes
  * it with its parent. All others belong to a provider and whoever that
- * provider proved.
+ * provider proved. Managers of the frontdoor see and end them, and people their
+ * own.
  */
 import { randomBytes } from "node:crypto";
+import type { AuditTrail } from "../../audit/audit.ts";
+import type { ChangeFeed } from "../../changes/feed.ts";
 import type { Change } from "../../changes/topics.ts";
-import type { Tx } from "../../db/database.ts";
+import type { Database, Tx } from "../../db/database.ts";
 import type { Sealer } from "../../encryption/sealer.ts";
+import type { FrontdoorAccess } from "../../frontdoor/frontdoors/access.ts";
+import { findFrontdoor } from "../../frontdoor/frontdoors/store.ts";
+import { getProviderIn } from "../../frontdoor/providers/service.ts";
 import { toBase64url } from "../../lib/base64url.ts";
 import type { Clock } from "../../lib/clock.ts";
+import { DomainError } from "../../lib/errors.ts";
 import { newId } from "../../lib/ids.ts";
+import { type Page, type PageRequest, toPageById } from "../../lib/page-token.ts";
 import { hashSecret } from "../../lib/secrets.ts";
+import type { Caller, UserPrincipal } from "../../principals/principal.ts";
 import { sealKept } from "./columns.ts";
 import { type GateSession, type NewGateSession, sessionsPerSubject, toStored } from "./gate-session.ts";
+import { toEndEvent } from "./records.ts";
 import * as store from "./store.ts";
 
 /** Parts that sessions at frontends stand on. */
 export interface GateSessionServiceOptions {
+  readonly database: Database;
+  readonly feed: Pick<ChangeFeed, "append">;
+  readonly audit: Pick<AuditTrail, "record" | "recordOwn">;
+  readonly frontdoorAccess: FrontdoorAccess;
   readonly sealer: Sealer;
   readonly clock: Clock;
 }
@@ -32,6 +46,16 @@ export interface BegunGateSession {
   /** To be appended to the feed at the end of the transaction. */
   readonly changes: readonly Change[];
 }
+
+/** Whose sessions are meant. */
+export interface GateSessionHolder {
+  readonly frontdoorId: string;
+  readonly providerId: string;
+  readonly subject: string;
+}
+
+/** Most sessions that a person is shown of their own. */
+const mostOwn = 1000;
 
 /** @see the head of this file */
 export class GateSessionService {
@@ -51,12 +75,23 @@ export class GateSessionService {
     const { sealer, clock } = this.#options;
     const now = clock.now();
     const cookie = toBase64url(randomBytes(32));
-    const session = toSession(begun, newId(now), now);
-    await store.insertGateSession(tx, session, {
+    const { renews } = begun;
+    const session = toSession(begun, renews ?? newId(now), now);
+    const secrets = {
       secretHash: hashSecret(cookie),
       ...(begun.kept && { sealedKept: sealKept(sealer, session.id, begun.kept) }),
       ...(begun.sid !== undefined && { sid: begun.sid }),
-    });
+    };
+    if (renews !== undefined) {
+      const renewed = await store.renewGateSession(tx, renews, session, secrets);
+      if (renewed !== undefined) return { session: renewed, cookie, changes: [toChange(renews)] };
+      const { renews: _, ...anew } = begun;
+      const { frontend, host } = begun;
+      const ended = await this.#end(tx, { id: renews, frontendId: frontend.id, host });
+      const other = await this.begin(tx, anew);
+      return { ...other, changes: [...ended, ...other.changes] };
+    }
+    await store.insertGateSession(tx, session, secrets);
     const ended = await store.deleteGateSessionsBeyond(tx, session, sessionsPerSubject);
     return { session, cookie, changes: ended.map(toChange) };
   }
@@ -71,14 +106,117 @@ export class GateSessionService {
     place: Pick<GateSession, "frontendId" | "host">,
     cookie: string,
   ): Promise<readonly Change[]> {
-    const id = await store.deleteGateSessionByHash(tx, hashSecret(cookie), place);
-    return id === undefined ? [] : [toChange(id)];
+    return await this.#end(tx, { ...place, secretHash: hashSecret(cookie) });
   }
 
   /** Ends a session with `tx`, as {@link endByCookie} does. */
   async endById(tx: Tx, id: string): Promise<readonly Change[]> {
-    return (await store.deleteGateSession(tx, id)) ? [toChange(id)] : [];
+    return await this.#end(tx, { id });
   }
+
+  /**
+   * The live sessions of a frontdoor, oldest first.
+   *
+   * @param only `providerId` in any case
+   * @throws DomainError INVALID_REQUEST and those of `frontdoorAccess`
+   */
+  async list(
+    caller: Caller,
+    frontdoorId: string,
+    only: Partial<Pick<GateSessionHolder, "providerId" | "subject">>,
+    page: PageRequest,
+  ): Promise<Page<GateSession>> {
+    const { frontdoorAccess, database, clock } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, frontdoorId, "test");
+    const filter = {
+      frontdoorId: frontdoor.id,
+      ...(only.subject !== undefined && { subject: only.subject }),
+      ...(only.providerId !== undefined && { providerId: only.providerId.toLowerCase() }),
+    };
+    const list = ["ListGateSessions", JSON.stringify(filter)];
+    return await toPageById(list, page, (range) =>
+      store.findLiveGateSessions(database.reader, filter, clock.now(), range),
+    );
+  }
+
+  /** Ends a session of a frontdoor. @throws DomainError GATE_SESSION_NOT_FOUND and those of `frontdoorAccess` */
+  async end(caller: Caller, frontdoorId: string, id: string): Promise<void> {
+    const { frontdoorAccess } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, frontdoorId, "write");
+    const ended = await this.#endBy(caller, { id: id.toLowerCase(), frontdoorId: frontdoor.id }, "manager");
+    if (ended === 0) throw new DomainError("GATE_SESSION_NOT_FOUND");
+  }
+
+  /**
+   * Ends all sessions of somebody whom a provider proved, and answers how many.
+   *
+   * @throws DomainError AUTH_PROVIDER_NOT_FOUND and those of `frontdoorAccess`
+   */
+  async endAll(caller: Caller, { frontdoorId, providerId, subject }: GateSessionHolder): Promise<number> {
+    const { frontdoorAccess, database } = this.#options;
+    const frontdoor = await frontdoorAccess.require(caller.principal, frontdoorId, "write");
+    const provider = await getProviderIn(database.reader, frontdoor.id, providerId);
+    return await this.#endBy(caller, { providerId: provider.id, subject }, "manager");
+  }
+
+  /** The caller's own live ones, newest first. @throws DomainError NOT_AUTHORIZED */
+  async listOwn(caller: Caller): Promise<GateSession[]> {
+    const { database, clock } = this.#options;
+    const { id: userId } = requireUser(caller);
+    const range = { afterId: "", limit: mostOwn };
+    const found = await store.findLiveGateSessions(database.reader, { userId }, clock.now(), range);
+    return found.toReversed();
+  }
+
+  /** Ends one of the caller's own. @throws DomainError NOT_AUTHORIZED, GATE_SESSION_NOT_FOUND */
+  async endOwn(caller: Caller, id: string): Promise<void> {
+    const { id: userId } = requireUser(caller);
+    const ended = await this.#endBy(caller, { id: id.toLowerCase(), userId }, "holder");
+    if (ended === 0) throw new DomainError("GATE_SESSION_NOT_FOUND");
+  }
+
+  /**
+   * Ends with `tx` those that a provider says have ended, in all or, where it
+   * names its own session, of that one.
+   */
+  async endByProvider(
+    tx: Tx,
+    orgId: string,
+    logout: { readonly providerId: string; readonly subject?: string; readonly sid?: string },
+  ): Promise<void> {
+    const { audit, feed } = this.#options;
+    const ended = await store.deleteGateSessions(tx, logout);
+    for (const session of ended) {
+      await audit.recordOwn(tx, "server", toEndEvent(session, orgId, "provider_logout"));
+    }
+    await feed.append(tx, ...ended.map(({ id }) => toChange(id)));
+  }
+
+  async #endBy(
+    caller: Caller,
+    filter: store.GateSessionFilter,
+    because: "manager" | "holder",
+  ): Promise<number> {
+    const { database, audit, feed } = this.#options;
+    return await database.transaction(async (tx) => {
+      const ended = await store.deleteGateSessions(tx, filter);
+      for (const session of ended) {
+        const frontdoor = await findFrontdoor(tx, session.frontdoorId);
+        await audit.record(tx, caller, toEndEvent(session, frontdoor?.orgId, because));
+      }
+      await feed.append(tx, ...ended.map(({ id }) => toChange(id)));
+      return ended.length;
+    });
+  }
+
+  async #end(tx: Tx, filter: store.GateSessionFilter): Promise<Change[]> {
+    return (await store.deleteGateSessions(tx, filter)).map(({ id }) => toChange(id));
+  }
+}
+
+function requireUser({ principal }: Caller): UserPrincipal {
+  if (principal.type === "user") return principal;
+  throw new DomainError("NOT_AUTHORIZED", { detail: "only people have sessions" });
 }
 
 function toSession(begun: NewGateSession, id: string, now: Date): GateSession {

@@ -1,7 +1,9 @@
+import { type ExpressionBuilder, sql } from "kysely";
 import type { Reader, Tx } from "../../db/database.ts";
 import { prepared } from "../../db/prepared.ts";
-import { removeOld } from "../../db/remove-rows.ts";
-import type { GateSessionRow } from "../../db/schema.ts";
+import { removeOld, removeRows } from "../../db/remove-rows.ts";
+import type { GateSessionRow, Schema } from "../../db/schema.ts";
+import type { IdRange } from "../../lib/page-token.ts";
 import { deviceColumn, identityColumn } from "./columns.ts";
 import type { GateSession } from "./gate-session.ts";
 
@@ -164,6 +166,121 @@ export async function deleteWhileRenewed(tx: Tx, id: string, renewalId: string):
   return result.numDeletedRows > 0n;
 }
 
+/**
+ * Gives a session what a new proof of the same holder brought, under another
+ * secret; its end stays. undefined when there is no such session that lives.
+ */
+export async function renewGateSession(
+  tx: Tx,
+  id: string,
+  session: GateSession,
+  { secretHash, sealedKept, sid }: GateSessionSecrets,
+): Promise<GateSession | undefined> {
+  const row = await tx
+    .updateTable("gate_sessions")
+    .set({
+      secret_hash: secretHash,
+      provider_revision: session.providerRevision,
+      identity: session.identity === undefined ? null : identityColumn.encode(session.identity),
+      sid: sid ?? null,
+      sealed_kept: sealedKept ?? null,
+      renew_at: session.renewAt?.getTime() ?? null,
+      renewal_id: null,
+      renewal_until: 0,
+      device: deviceColumn.encode(session.device),
+      last_used_at: session.lastUsedAt.getTime(),
+    })
+    .where("id", "=", id)
+    .where("frontend_id", "=", session.frontendId)
+    .where("host", "=", session.host)
+    .where("provider_id", "=", session.providerId)
+    .where("subject", "=", session.subject)
+    .where("parent_id", "is", null)
+    .where("expires_at", ">", session.createdAt.getTime())
+    .returningAll()
+    .executeTakeFirst();
+  return row && toGateSession(row);
+}
+
+/** Which sessions at frontends: all that is said fits. */
+export interface GateSessionFilter {
+  readonly id?: string;
+  readonly secretHash?: string;
+  readonly frontdoorId?: string;
+  readonly frontendId?: string;
+  readonly host?: string;
+  readonly providerId?: string;
+  readonly subject?: string;
+  /** The user whose sessions of this service they hang on. */
+  readonly userId?: string;
+  /** The provider's own name for its session; one of which that is not known fits as well, if the subject does. */
+  readonly sid?: string;
+}
+
+const filterColumns = {
+  id: "id",
+  secretHash: "secret_hash",
+  frontdoorId: "frontdoor_id",
+  frontendId: "frontend_id",
+  host: "host",
+  providerId: "provider_id",
+  subject: "subject",
+} as const satisfies Partial<Record<keyof GateSessionFilter, keyof GateSessionRow>>;
+
+function toCondition(eb: ExpressionBuilder<Schema, "gate_sessions">, filter: GateSessionFilter) {
+  const { userId, sid, subject } = filter;
+  const equal = Object.entries(filterColumns).flatMap(([name, column]) => {
+    const value = filter[name as keyof typeof filterColumns];
+    return value === undefined ? [] : [eb(`gate_sessions.${column}`, "=", value)];
+  });
+  if (userId !== undefined) {
+    const own = eb.selectFrom("sessions").select("sessions.id").where("sessions.user_id", "=", userId);
+    equal.push(eb("gate_sessions.parent_id", "in", own));
+  }
+  if (sid !== undefined) {
+    const named = eb("gate_sessions.sid", "=", sid);
+    equal.push(subject === undefined ? named : eb.or([named, eb("gate_sessions.sid", "is", null)]));
+  }
+  return eb.and(equal);
+}
+
+/** Removes sessions, and answers them. @param filter says at least whose or which */
+export async function deleteGateSessions(tx: Tx, filter: GateSessionFilter): Promise<GateSession[]> {
+  const rows = await tx
+    .deleteFrom("gate_sessions")
+    .where((eb) => toCondition(eb, filter))
+    .returningAll()
+    .execute();
+  return rows.map(toGateSession);
+}
+
+/** Sessions that let their holders in at `now` as far as is stored here, by id. */
+export async function findLiveGateSessions(
+  reader: Reader,
+  filter: GateSessionFilter,
+  now: Date,
+  { afterId, limit }: IdRange,
+): Promise<GateSession[]> {
+  const rows = await reader
+    .selectFrom("gate_sessions")
+    .innerJoin("custom_frontends as f", "f.id", "gate_sessions.frontend_id")
+    .innerJoin("frontdoors as d", "d.id", "gate_sessions.frontdoor_id")
+    .innerJoin("auth_providers as p", "p.id", "gate_sessions.provider_id")
+    .leftJoin("sessions as s", "s.id", "gate_sessions.parent_id")
+    .selectAll("gate_sessions")
+    .where((eb) => toCondition(eb, filter))
+    .where("gate_sessions.id", ">", afterId)
+    .where("gate_sessions.expires_at", ">", now.getTime())
+    .where("d.deleted_at", "is", null)
+    .where("p.enabled", "=", 1)
+    .whereRef("gate_sessions.provider_revision", ">=", "p.sessions_from")
+    .where((eb) => eb.or([eb("s.id", "is", null), eb("s.expires_at", ">", now.getTime())]))
+    .orderBy("gate_sessions.id")
+    .limit(limit)
+    .execute();
+  return rows.map(toGateSession);
+}
+
 /** Removes the oldest sessions of a holder of a provider beyond the `keep` newest, and answers their ids. */
 export async function deleteGateSessionsBeyond(
   tx: Tx,
@@ -183,27 +300,42 @@ export async function deleteGateSessionsBeyond(
   return rows.map(({ id }) => id);
 }
 
-/** Removes the session of a cookie's secret, if it is of this frontend and host. Answers its id. */
-export async function deleteGateSessionByHash(
-  tx: Tx,
-  secretHash: string,
-  { frontendId, host }: Pick<GateSession, "frontendId" | "host">,
-): Promise<string | undefined> {
-  const row = await tx
-    .deleteFrom("gate_sessions")
-    .where("secret_hash", "=", secretHash)
-    .where("frontend_id", "=", frontendId)
-    .where("host", "=", host)
-    .returning("id")
-    .executeTakeFirst();
-  return row?.id;
-}
-
-/** Removes a session; false when it is gone already. */
-export async function deleteGateSession(tx: Tx, id: string): Promise<boolean> {
-  const { numDeletedRows } = await tx.deleteFrom("gate_sessions").where("id", "=", id).executeTakeFirst();
-  return numDeletedRows > 0n;
-}
-
 /** Removes sessions that are over. */
 export const deleteExpiredGateSessions = removeOld("gate_sessions", ["id"], "expires_at");
+
+/** Sessions of a frontend or a provider that is gone. */
+export interface Orphans {
+  readonly column: "frontend_id" | "provider_id";
+  readonly id: string;
+}
+
+/**
+ * Whose frontend or provider is gone: from one value of an indexed column to
+ * the next, so that it takes as long as there are frontends and providers.
+ */
+export async function findOrphans(reader: Reader): Promise<Orphans[]> {
+  const found: Orphans[] = [];
+  for (const [column, table] of [
+    ["frontend_id", "custom_frontends"],
+    ["provider_id", "auth_providers"],
+  ] as const) {
+    const value = sql.ref(column);
+    const { rows } = await sql<{ id: string }>`
+      with recursive each_id(id) as (
+        select min(${value}) from gate_sessions
+        union all
+        select (select min(${value}) from gate_sessions where ${value} > each_id.id)
+        from each_id where each_id.id is not null
+      )
+      select id from each_id
+      where id is not null and not exists (select 1 from ${sql.table(table)} t where t.id = each_id.id)
+    `.execute(reader);
+    found.push(...rows.map(({ id }) => ({ column, id })));
+  }
+  return found;
+}
+
+/** Removes up to `limit` of them, and answers how many there were. */
+export function deleteOrphans(tx: Tx, { column, id }: Orphans, limit: number): Promise<number> {
+  return removeRows(tx, { table: "gate_sessions", key: ["id"], where: (eb) => eb(column, "=", id) }, limit);
+}

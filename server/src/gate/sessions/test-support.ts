@@ -104,7 +104,7 @@ export async function startGate(
     ...room.audit,
     recordOwn: async (_tx: Tx, _agent: AuditAgent, event: AuditEvent) => void recorded.push(event),
   };
-  const parts = { ...room, audit, database, openProvider, clock, log: silentLog, patienceMs };
+  const parts = { ...room, types, audit, database, openProvider, clock, log: silentLog, patienceMs };
   const sessions = assembleGateSessions(parts);
   const decider = new Decider({
     directory,
@@ -125,6 +125,7 @@ export async function startGate(
     ...sessions,
     room,
     database,
+    types,
     context,
     /** What the server recorded of its own accord. */
     recorded,
