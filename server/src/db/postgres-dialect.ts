@@ -28,6 +28,11 @@ export interface PooledParts {
   readonly sessions: PostgresSessions;
   /** After how many milliseconds a silent server is given up. */
   readonly queryTimeoutMs: number;
+  /**
+   * Bounds what a transaction may take, for itself alone: where a pooler hands
+   * out sessions by transaction, the session's own bounds may be another's.
+   */
+  readonly limitStatement: string;
 }
 
 /**
@@ -114,18 +119,21 @@ class PooledDriver implements Driver {
 class PostgresConnection implements DatabaseConnection {
   readonly #client: PoolClient;
   readonly #sessions: PostgresSessions;
+  readonly #limitStatement: string;
   #queryTimeoutMs: number;
   #isEnded = false;
   #isLost = false;
 
-  constructor(client: PoolClient, { sessions, queryTimeoutMs }: PooledParts) {
+  constructor(client: PoolClient, { sessions, queryTimeoutMs, limitStatement }: PooledParts) {
     this.#client = client;
+    this.#limitStatement = limitStatement;
     this.#sessions = sessions;
     this.#queryTimeoutMs = queryTimeoutMs;
   }
 
   async begin(isolationLevel: string): Promise<void> {
-    await this.#query(`start transaction isolation level ${isolationLevel}`, []);
+    // In one message: no answer is waited for in between.
+    await this.#query(`start transaction isolation level ${isolationLevel}; ${this.#limitStatement}`, []);
   }
 
   async commit(): Promise<void> {

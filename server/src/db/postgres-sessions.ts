@@ -35,6 +35,8 @@ export interface PostgresSessionsOptions {
   /** From 0 to 1. */
   readonly random: () => number;
   readonly lifetimeMs?: number | undefined;
+  /** Bounds what a session may take; to be run as each begins. */
+  readonly limitStatement: string;
 }
 
 interface Session {
@@ -77,6 +79,7 @@ export class PostgresSessions {
     const lifetimeMs = this.#lifetimeMs * (0.75 + 0.25 * this.#options.random());
     this.#sessions.set(client, { generation, endsAtMs: this.#options.monotonicMs() + lifetimeMs });
     this.#follow(client);
+    await ask(this.#options.limitStatement);
     this.#check((await ask<Particulars>(particulars)).rows[0]);
     await ask(continueOrderStatement);
     return lifetimeMs;

@@ -50,8 +50,6 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
     application_name: "vestibule",
     keepAlive: true,
     connectionTimeoutMillis: connectTimeoutMs,
-    statement_timeout: options.statementTimeoutMs,
-    idle_in_transaction_session_timeout: options.idleTransactionMs,
     types: {
       // Our int8 columns are milliseconds and counters, all below 2^53.
       getTypeParser: ((oid: number, format?: "text" | "binary") =>
@@ -61,11 +59,21 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
     },
   };
   const queryTimeoutMs = options.statementTimeoutMs * 1.2;
+  const limits = {
+    statement_timeout: options.statementTimeoutMs,
+    idle_in_transaction_session_timeout: options.idleTransactionMs,
+  };
+  // Not among the parameters that a connection begins with: pgbouncer refuses those that it does not know.
+  const limit = (scope: "session" | "local") =>
+    Object.entries(limits)
+      .map(([name, ms]) => `set ${scope} ${name} = ${ms}`)
+      .join("; ");
   const sessions = new PostgresSessions({
     timeoutMs: queryTimeoutMs,
     monotonicMs: options.monotonicMs,
     random: Math.random,
     lifetimeMs: options.sessionLifetimeMs,
+    limitStatement: limit("session"),
   });
   const pool = new pg.Pool({
     ...config,
@@ -77,7 +85,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
   // A client in use has no listener of the pool's: without one its loss would end the process.
   pool.on("connect", (client) => client.on("error", () => {}));
   const kysely = new Kysely<Schema>({
-    dialect: new PooledPostgresDialect({ pool, sessions, queryTimeoutMs }),
+    dialect: new PooledPostgresDialect({ pool, sessions, queryTimeoutMs, limitStatement: limit("local") }),
     ...(tracing && { log: createQueryRecorder("postgres", tracing) }),
   });
   try {
