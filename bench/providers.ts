@@ -6,6 +6,7 @@ import { callRest, createFrontdoor, toMachineHeaders } from "./parts/frontdoor.t
 import type { PlainRequest } from "./parts/latency-load.ts";
 import { LoadProcess } from "./parts/processes.ts";
 import type { Section } from "./parts/report.ts";
+import { costOf, sampleBoth } from "./parts/sample-both.ts";
 import { findMiddle, namePrefix, seedProviders } from "./parts/seed-providers.ts";
 import { type BenchServer, makeDataDir, startVestibule } from "./parts/servers.ts";
 
@@ -97,38 +98,15 @@ async function toLists(place: Place): Promise<Record<string, PlainRequest[]>> {
   return lists;
 }
 
-/** Samples of both, taken in turns. */
-async function sampleBoth(
-  load: LoadProcess,
-  groups: { readonly few: Record<string, PlainRequest[]>; readonly many: Record<string, PlainRequest[]> },
-  places: { readonly few: Place; readonly many: Place },
-  rounds: number,
-): Promise<Record<"few" | "many", Map<string, number[]>>> {
-  const taken = { few: new Map<string, number[]>(), many: new Map<string, number[]>() };
-  for (const size of ["few", "many"] as const) {
-    const { port } = places[size].server;
-    await load.prepare({ kind: "latency", name: size, load: { port, groups: groups[size], pauseMs: 0 } });
-    await load.sample(size, 3);
-  }
-  for (let round = 0; round < rounds; round++) {
-    for (const size of ["few", "many"] as const) {
-      for (const [name, latencies] of Object.entries(await load.sample(size, 1))) {
-        taken[size].set(name, [...(taken[size].get(name) ?? []), ...latencies]);
-      }
-    }
-  }
-  await load.closeLoad("few");
-  await load.closeLoad("many");
-  return taken;
-}
-
-/** What a list costs when nothing else comes in between. */
-const costOf = (taken: Map<string, number[]>, name: string) => quantile(taken.get(name) ?? [], 0.25);
+const toPorts = (places: { readonly few: Place; readonly many: Place }) => ({
+  few: places.few.server.port,
+  many: places.many.server.port,
+});
 
 /** Each way to list among a million beside the same among a thousand; of the orders, the worst. */
 async function benchLists(load: LoadProcess, places: { few: Place; many: Place }): Promise<string[][]> {
   const groups = { few: await toLists(places.few), many: await toLists(places.many) };
-  const taken = await sampleBoth(load, groups, places, 40);
+  const taken = await sampleBoth(load, groups, toPorts(places), 40);
   const worst = new Map<string, { order: string; few: number; many: number }>();
   for (const name of Object.keys(groups.many)) {
     const [page = "", filter = "", order = ""] = name.split("|");
@@ -159,7 +137,7 @@ async function benchPrefixes(load: LoadProcess, places: { few: Place; many: Plac
         ]),
     );
   const groups = { few: toGroups(places.few, 100), many: toGroups(places.many, 100_000) };
-  const taken = await sampleBoth(load, groups, places, 8);
+  const taken = await sampleBoth(load, groups, toPorts(places), 8);
   const [fewMs, manyMs] = [costOf(taken.few, "100"), costOf(taken.many, "100")];
   const longest = costOf(taken.many, "100000");
   const tenth = costOf(taken.many, "10000");

@@ -9,6 +9,7 @@ import { benchMachines } from "./machines.ts";
 import { type Section, saveReport, toMarkdown } from "./parts/report.ts";
 import { benchPeople } from "./people.ts";
 import { benchProviders } from "./providers.ts";
+import { benchSearch } from "./search.ts";
 import { benchStart } from "./start.ts";
 
 const benchmarks: Readonly<Record<string, () => Promise<Section>>> = {
@@ -16,6 +17,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Section>>> = {
   machines: benchMachines,
   people: benchPeople,
   providers: benchProviders,
+  search: benchSearch,
   gate: benchGate,
 };
 
