@@ -239,6 +239,7 @@ const rooms: Rooms = {
     "sessions",
     "passkeys",
     "auth",
+    "gate/sessions",
   ],
   // What goes wrong, in the words of each wire: the one place that translates refusals.
   "edge/errors": ["lib"],

@@ -83,6 +83,34 @@ it("are people's own to see and to end", async () => {
   expect(await reasonOf(other)).toBe(letIn);
 });
 
+it("are on one's own account, and end from there", async () => {
+  const { visitor } = await comeIn();
+  const account = `http://localhost:${server.port}/account`;
+  const page = await visitor.open(account);
+  expect(page.text).toContain(`Sign out of ${hostname}`);
+  const form = page.text.indexOf('<form method="post" action="/account/apps/end"');
+  const text = page.text.slice(form, page.text.indexOf("</form>", form));
+  const after = await visitor.submit({ ...page, text });
+  expect(after).toMatchObject({ status: 200, text: expect.stringContaining("That app is signed out.") });
+  expect(after.text).not.toContain(`Sign out of ${hostname}`);
+  expect(await reasonOf(visitor)).toBe(ended);
+  const again = await visitor.submit({ ...page, text });
+  expect(again.text).toContain("That app is signed out already");
+});
+
+it("let a WebSocket in, and no other upgrade", async () => {
+  const { visitor } = await comeIn();
+  const upgrade = { "sec-fetch-mode": "websocket", "sec-fetch-dest": "empty", "sec-websocket-key": "x" };
+  const cookie = [...visitor.jar(hostname)].map((pair) => pair.join("=")).join("; ");
+  const ask = async (headers: Record<string, string>) =>
+    (await visitor.hop(`${origin}/live`, { headers: { ...upgrade, ...headers } })).status;
+  expect(await ask({ cookie, upgrade: "websocket" })).toBe(200);
+  expect(await ask({ cookie: "", upgrade: "websocket" })).toBe(401);
+  expect(await ask({ cookie, upgrade: "h2c" })).toBe(403);
+  await visitor.person.call("AuthLogout");
+  expect(await ask({ cookie, upgrade: "websocket" })).toBe(401);
+});
+
 it.each<[string, (come: Awaited<ReturnType<typeof comeIn>>) => Promise<unknown>]>([
   ["sign out", ({ visitor }) => visitor.person.call("AuthLogout")],
   ["sign out everywhere", ({ visitor }) => visitor.person.call("RevokeAllSessions", {})],

@@ -180,7 +180,9 @@ function addGate(
   parts: Omit<GateParts, keyof ReturnType<typeof toGateSettings> | keyof Storage | "log" | "clock">,
 ) {
   const { database, feed, audit, sealer } = storage;
-  house.add(assembleGate({ ...toGateSettings(config), ...parts, database, feed, audit, sealer, log, clock }));
+  return house.add(
+    assembleGate({ ...toGateSettings(config), ...parts, database, feed, audit, sealer, log, clock }),
+  );
 }
 
 function toGateSettings({ publicUrl, trustedProxies, gate, authentication }: Config) {
@@ -302,7 +304,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       requestSeconds: limits.requestTimeSeconds,
     }),
   );
-  addGate(house, options, {
+  const { gateSessions } = addGate(house, options, {
     types,
     isProxyToken: proxies.isGood,
     frontdoorAccess,
@@ -331,6 +333,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       browserSignIn,
       authenticator,
       sessions,
+      gateSessions,
       knownBrowsers,
       passkeys: passkeys.passkeys,
       identities: users.identities,

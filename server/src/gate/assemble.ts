@@ -17,7 +17,7 @@ import {
   rememberIdentityHeaders,
 } from "./identity/identity-headers.ts";
 import { assembleLogin, type LoginParts } from "./login/assemble.ts";
-import { assembleGateSessions, type GateSessionParts } from "./sessions/assemble.ts";
+import { assembleGateSessions, type GateSessionParts, type GateSessionsRoom } from "./sessions/assemble.ts";
 
 /** What the gate stands on. */
 export type GateParts = Omit<
@@ -29,8 +29,11 @@ export type GateParts = Omit<
   Omit<IdentityHeadersOptions, "issuer"> &
   Omit<LoginParts, "directory" | "sessions" | "judgeSession">;
 
+/** What others show of the gate. */
+export interface GateRoom extends Room, Pick<GateSessionsRoom, "gateSessions"> {}
+
 /** Puts the gate together. */
-export function assembleGate(parts: GateParts): Room {
+export function assembleGate(parts: GateParts): GateRoom {
   const directory = assembleDirectory({ ...parts, reader: parts.database.reader });
   const sessions = assembleGateSessions(parts);
   const decisions = assembleDecisions({
@@ -60,5 +63,5 @@ export function assembleGate(parts: GateParts): Room {
     decide: decisions.decide,
     noteDenied: (asker, denied) => decisions.recorder.note(asker, undefined, denied),
   });
-  return { rooms: [directory, sessions, decisions, login, dialects] };
+  return { gateSessions: sessions.gateSessions, rooms: [directory, sessions, decisions, login, dialects] };
 }

@@ -1,3 +1,4 @@
+import type { GateSession } from "../gate/sessions/gate-session.ts";
 import type { FormKit } from "../html/forms.ts";
 import { toNotice } from "../html/frame.ts";
 import { type Html, html } from "../html/html.ts";
@@ -9,6 +10,7 @@ import type { Passkey } from "../passkeys/passkey.ts";
 import { maxPasskeyName, maxPasskeys } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Identity } from "../users/identity-store.ts";
+import { toApps } from "./apps-view.ts";
 import { toOwnInvitations } from "./invitation-view.ts";
 import { loginPaths } from "./login-view.ts";
 import { ownStrategies } from "./offers.ts";
@@ -36,6 +38,8 @@ export interface AccountView {
   readonly mayProve: boolean;
   readonly currentSessionId: string;
   readonly sessions: readonly Session[];
+  /** Apps behind the gate that those have let the person in at. */
+  readonly apps: readonly GateSession[];
   /** Undefined where passkeys are not offered. */
   readonly passkeys: readonly Passkey[] | undefined;
   /** Whether the session is young enough to add a passkey. */
@@ -61,6 +65,7 @@ ${view.invitations.length > 0 && toOwnInvitations(view.invitations)}
 ${view.passkeys !== undefined && toPasskeys(view, view.passkeys)}
 ${toOrganizations(view)}
 ${toSessions(view)}
+${view.apps.length > 0 && toApps(view)}
 ${view.identities.length > 0 && toIdentities(view)}`;
 }
 

@@ -8,6 +8,7 @@
 import type { BrowserSignIn, Browsers } from "../auth/browser-sign-in.ts";
 import { registrationWindowSeconds } from "../auth/strategies/passkey.ts";
 import { findVisitor } from "../auth/visitor.ts";
+import type { GateSessionService } from "../gate/sessions/service.ts";
 import { openForms, readField, readForm } from "../html/forms.ts";
 import type { RenderPage } from "../html/frame.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
@@ -26,6 +27,7 @@ import type { SessionService } from "../sessions/service.ts";
 import type { Session } from "../sessions/session.ts";
 import type { IdentityService } from "../users/identity-service.ts";
 import { accountPaths, toAccountBody, toSignOutForm } from "./account-view.ts";
+import { endAppPath } from "./apps-view.ts";
 import { loginPaths } from "./login-view.ts";
 import type { Offers } from "./offers.ts";
 import { findText, toProblemTexts } from "./texts.ts";
@@ -38,6 +40,7 @@ export interface AccountPagesOptions {
   readonly browserSignIn: Pick<BrowserSignIn, "signOut" | "toClearCookies">;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly sessions: Pick<SessionService, "list" | "revoke" | "revokeAll">;
+  readonly gateSessions: Pick<GateSessionService, "listOwn" | "endOwn">;
   readonly knownBrowsers: Pick<KnownBrowsers, "readKeys">;
   /** Absent where passkeys are not offered. */
   readonly passkeys: Pick<PasskeyService, "list" | "rename" | "delete"> | undefined;
@@ -55,6 +58,7 @@ export interface AccountPagesOptions {
 const doneTexts: Readonly<Record<string, string>> = {
   ended: "That session is signed out.",
   others: "All other sessions are signed out.",
+  left_app: "That app is signed out.",
   renamed: "The passkey has its new name.",
   removed: "The passkey is removed. We have told you by mail, too.",
   declined: "The invitation is declined.",
@@ -77,6 +81,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
     browserSignIn,
     authenticator,
     sessions,
+    gateSessions,
     knownBrowsers,
     passkeys,
     identities,
@@ -96,8 +101,9 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
 
   async function show(request: PlainRequest, caller: Visitor): Promise<PlainResponse> {
     const { email, emailProven, sessionId } = caller.principal;
-    const [open, keys, linked, memberships, invited] = await Promise.all([
+    const [open, apps, keys, linked, memberships, invited] = await Promise.all([
       sessions.list(caller),
+      gateSessions.listOwn(caller),
       passkeys?.list(caller),
       identities.list(caller),
       members.listOwn(caller, { size: shownOrganizations, token: "" }),
@@ -117,6 +123,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
         mayProve: !emailProven && offers.mailCode,
         currentSessionId: sessionId,
         sessions: open,
+        apps,
         passkeys: keys,
         mayAddPasskey: isYoung(current),
         identities: linked,
@@ -166,6 +173,10 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
       await sessions.revokeAll(caller, true, knownBrowsers.readKeys(header));
       return "others";
     }),
+    act(endAppPath, async (caller, form) => {
+      await gateSessions.endOwn(caller, readField(form, "id"));
+      return "left_app";
+    }),
     act(accountPaths.unlinkIdentity, async (caller, form) => {
       await identities.unlink(caller, {
         issuer: readField(form, "issuer"),
@@ -191,6 +202,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
 /** Refusals that are said on the account page itself. */
 const problems = toProblemTexts([
   "SESSION_NOT_FOUND",
+  "GATE_SESSION_NOT_FOUND",
   "PASSKEY_NOT_FOUND",
   "IDENTITY_NOT_FOUND",
   "LAST_WAY_IN",

@@ -16,6 +16,7 @@ import type { BrowserSignIn, Browsers } from "../auth/browser-sign-in.ts";
 import type { CallbackResult } from "../auth/callback-routes.ts";
 import type { RedirectRules } from "../auth/redirects.ts";
 import type { Strategy } from "../auth/strategy.ts";
+import type { GateSessionService } from "../gate/sessions/service.ts";
 import { assetRoutes } from "../html/assets.ts";
 import { createRenderPage, type RenderPage } from "../html/frame.ts";
 import { toMessageBody } from "../html/message.ts";
@@ -60,6 +61,7 @@ export interface PagesOptions {
   readonly browserSignIn: BrowserSignIn;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly sessions: SessionService;
+  readonly gateSessions: GateSessionService;
   readonly knownBrowsers: KnownBrowsers;
   readonly passkeys: PasskeyService;
   readonly identities: IdentityService;

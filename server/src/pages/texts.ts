@@ -68,6 +68,10 @@ const byReason: Partial<Record<Reason, Explanation>> = {
     title: "That did not come from this page",
     text: "The form was open too long, or your browser keeps no cookies for this site. Open the page again and repeat what you did.",
   },
+  GATE_SESSION_NOT_FOUND: {
+    title: "That app is signed out already",
+    text: "There was nothing left to end.",
+  },
   SESSION_NOT_FOUND: {
     title: "That session is over already",
     text: "There was nothing left to end.",
