@@ -66,7 +66,9 @@ const answers: Readonly<Record<string, RegExp>> = {
 };
 
 describe("the README", () => {
-  const commands = readBlocks("README.md", "sh").filter((block) => /^(?:curl|npx buf curl) /.test(block));
+  const commands = readBlocks("README.md", "sh").filter((block) =>
+    /^(?:curl|npx -p @bufbuild\/buf buf curl) /.test(block),
+  );
 
   it("starts with the commands that this suite is run by", () => {
     const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
@@ -76,7 +78,9 @@ describe("the README", () => {
 
   it("shows each kind of call", () => {
     expect(commands.filter((block) => block.startsWith("curl ")).length).toBeGreaterThanOrEqual(4);
-    expect(commands.filter((block) => block.startsWith("npx buf curl ")).length).toBeGreaterThanOrEqual(2);
+    expect(
+      commands.filter((block) => block.startsWith("npx -p @bufbuild/buf buf curl ")).length,
+    ).toBeGreaterThanOrEqual(2);
   });
 
   it.each(commands.map((block) => [title(block), block]))("%s", async (_, block) => {
@@ -106,6 +110,13 @@ describe("the README", () => {
     writeFileSync(file, atServer(block));
     const ran = await run(process.execPath, [file]);
     expect({ code: ran.code, stdout: ran.stdout }, ran.stderr).toEqual({ code: 0, stdout: "Bootstrap\n" });
+  });
+
+  it("names the Node that the command asks for, and how its TypeScript is run", () => {
+    const { engines } = JSON.parse(readFileSync(join(root, "server/package.json"), "utf8"));
+    const page = readFileSync(join(root, "README.md"), "utf8");
+    expect(page).toContain(`Node.js ${engines.node.replace(">=", "")} or newer`);
+    expect(page).toMatch(/`node (\w+\.ts)`:\n\n```ts\n/);
   });
 
   it("links to what is there", () => {

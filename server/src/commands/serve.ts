@@ -74,7 +74,6 @@ function printWelcome(
   print: (line: string) => void,
 ): void {
   const basic = `${clientId}:${clientSecret}`;
-  const scheme = publicUrl.startsWith("https:") ? "" : "--http2-prior-knowledge ";
   print(`
 Vestibule is ready at ${publicUrl}
 
@@ -87,9 +86,9 @@ Get an access token:
 
   curl -s -u ${basic} -H 'Content-Type: application/json' -d '{}' ${publicUrl}/vestibule.v1.AuthService/AuthToken
 
-See who it is, by reflection and gRPC:
+See who it is:
 
-  npx buf curl --protocol grpc ${scheme}-u ${basic} ${publicUrl}/vestibule.v1.AuthService/GetCurrentUser
+  curl -s -u ${basic} -H 'Content-Type: application/json' -d '{}' ${publicUrl}/vestibule.v1.AuthService/GetCurrentUser
 
 Create a service user:
 
