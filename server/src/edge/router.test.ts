@@ -411,6 +411,10 @@ describe("what the RPC library refuses", () => {
       status: 415,
       headers: { "accept-post": "application/json, application/proto" },
     });
+    expect(JSON.parse(text.body)).toMatchObject({
+      code: "invalid_argument",
+      message: "the body's media type is not supported: send Content-Type: application/json",
+    });
     expect(await lineOf(text)).toMatchObject({ code: "client_error", status: 415 });
   });
 });

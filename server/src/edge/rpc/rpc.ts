@@ -19,6 +19,7 @@ import {
   type UniversalServerRequest,
   type UniversalServerResponse,
 } from "@connectrpc/connect/protocol";
+import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { compressionGzip, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { ServiceRegistration } from "../../assembly/services.ts";
 import {
@@ -29,11 +30,12 @@ import {
   noBody,
   toWebHeaders,
 } from "../../http/node-http.ts";
+import { DomainError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import { untilAborted } from "../../lib/until-aborted.ts";
 import { CallLimit, type CallLimits } from "../calls/call-limits.ts";
-import { findOwnStatus } from "../errors/errors.ts";
+import { findOwnStatus, toConnectError } from "../errors/errors.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
 import { createJsonDecoder } from "../json/request-json.ts";
@@ -227,9 +229,20 @@ function toAnswer(
     return { ...answer, header: new Headers({ Allow: handler.allowedMethods.filter(isFirst).join(", ") }) };
   }
   if (answer.status === 415) {
-    return { ...answer, header: new Headers({ "Accept-Post": "application/json, application/proto" }) };
+    return refuseType(answer);
   }
   return answer;
+}
+
+/** In words, too: curl sends forms unless it is told otherwise, and shows no header. */
+function refuseType(answer: UniversalServerResponse): UniversalServerResponse {
+  const message = "the body's media type is not supported: send Content-Type: application/json";
+  const error = toConnectError(new DomainError("UNSUPPORTED_MEDIA_TYPE", { message }));
+  const header = new Headers({
+    "Accept-Post": "application/json, application/proto",
+    "content-type": "application/json",
+  });
+  return { ...answer, header, body: createAsyncIterable([errorToJsonBytes(error, undefined)]) };
 }
 
 /** As the library does, save for a gRPC answer without a message, which goes as {@link respondTrailersOnly} says. */
