@@ -116,6 +116,7 @@ describe("a newcomer", () => {
     await withoutOffers(page);
     await page.reload();
     expect(await heading(page)).toBe("Sign in");
+    expect(await page.getByLabel("E-mail address").and(page.locator(":focus")).count()).toBe(1);
     await inspect(page, "login");
     const mail = await askForMail(page, email);
     expect(await page.getByText(email).count()).toBe(1);
@@ -378,6 +379,12 @@ describe("whoever comes to", () => {
     await inspect(page, "lost");
     await page.getByRole("link", { name: "Go to sign-in" }).click();
     expect(await heading(page)).toBe("Sign in");
+  });
+
+  it("what has no icon of its own finds ours", async () => {
+    const { status, headers, text } = await send(`${url}/favicon.ico`);
+    expect([status, headers["content-type"]]).toEqual([200, "image/svg+xml"]);
+    expect(text).toMatch(/^<svg /);
   });
 
   it.each(["/login/mail", "/login/with", "/login/resend"])(

@@ -94,13 +94,13 @@ const focused = `(() => {
 })()`;
 
 /**
- * Presses Tab until what is called so has the focus.
+ * Presses Tab until what is called so has the focus, if it has not already.
  *
  * @throws Error when it is never reached, or its focus cannot be seen
  */
 export async function tabTo(page: Page, name: string): Promise<void> {
   for (let presses = 0; presses < 40; presses++) {
-    await page.keyboard.press("Tab");
+    if (presses > 0) await page.keyboard.press("Tab");
     if ((await page.evaluate(focused)) !== name) continue;
     const outline = await page.evaluate("getComputedStyle(document.activeElement).outlineStyle");
     if (outline === "none") throw new Error(`${name} has the focus and does not show it`);

@@ -43,5 +43,16 @@ export const assetTexts = {
   icon: `data:image/svg+xml;base64,${Buffer.from(iconText).toString("base64")}`,
 } as const;
 
+/** What browsers ask for beside an answer that names no icon, such as a document of JSON. */
+const favicon: FunctionRoute = {
+  method: "GET",
+  path: "/favicon.ico",
+  handle: () => ({
+    status: 200,
+    headers: { "content-type": "image/svg+xml", "cache-control": "public, max-age=86400" },
+    body: iconText,
+  }),
+};
+
 /** Serves them. */
-export const assetRoutes: readonly FunctionRoute[] = [style.route, script.route, icon.route];
+export const assetRoutes: readonly FunctionRoute[] = [style.route, script.route, icon.route, favicon];

@@ -59,12 +59,14 @@ ${toOtherWays(view)}`;
 }
 
 function toMailForm(view: LoginView): Html {
-  const { offers, forms, returnTo, email = "", isEmailWrong = false } = view;
+  const { offers, forms, returnTo, email = "", isEmailWrong = false, again, problem } = view;
+  // Not past a problem, which is read out first, and not where nothing has to be typed.
+  const isNext = email === "" && again === undefined && problem === undefined;
   const { mailCode, mailLink } = ownStrategies;
   return html`<form method="post" action="${loginPaths.mail}">
 ${forms.hidden(loginPaths.mail, { return_to: returnTo })}
 <label for="email">E-mail address</label>
-<input id="email" name="email" type="email" inputmode="email" autocomplete="username webauthn" autocapitalize="none" spellcheck="false" maxlength="254" required value="${email}"${isEmailWrong && html` aria-invalid="true" autofocus`}>
+<input id="email" name="email" type="email" inputmode="email" autocomplete="username webauthn" autocapitalize="none" spellcheck="false" maxlength="254" required value="${email}"${isEmailWrong && html` aria-invalid="true"`}${(isEmailWrong || isNext) && html` autofocus`}>
 ${offers.mailCode && html`<button class="primary" name="strategy" value="${mailCode}">E-mail me a code</button>`}
 ${offers.mailLink && html`<button class="${offers.mailCode ? "quiet" : "primary"}" name="strategy" value="${mailLink}">E-mail me a link${offers.mailCode && " instead"}</button>`}
 </form>`;
