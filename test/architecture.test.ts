@@ -306,10 +306,12 @@ const rooms: Rooms = {
   commands: [
     "lib",
     "config",
+    "mail",
     "tracing",
     "db",
     "encryption",
     "service-users",
+    "users",
     "tokens",
     "storage",
     "app",

@@ -8,8 +8,8 @@ import { loadConfig } from "../server/src/config/load-config.ts";
 import { silentLog } from "../server/src/lib/log.ts";
 import { Stopping } from "../server/src/lib/stopping.ts";
 import { openStorage } from "../server/src/storage.ts";
-import { findCode, Person } from "./parts/person.ts";
-import { createState, findFreePort, startServer, type TestServer } from "./parts/server.ts";
+import { findCode, listMails, Person } from "./parts/person.ts";
+import { createState, findFreePort, runVestibule, startServer, type TestServer } from "./parts/server.ts";
 
 /** How much faster than the clock on the wall a minute of tries goes by. */
 const haste = 500;
@@ -139,5 +139,46 @@ describe("mail", () => {
     const other = await person.call("Authenticate", { strategyName: "mailotp", email: "here@example.org" });
     expect(other.status).toBe(200);
     await expect.poll(() => smtp.received.has("here@example.org")).toBe(true);
+  });
+});
+
+describe("vestibule mail test", () => {
+  it("says that the mail server took a mail, or in its words that it did not", async () => {
+    const port = await findFreePort();
+    const smtp = await startSmtp(port, (address) => (address.startsWith("nobody") ? 550 : undefined));
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const env = { VESTIBULE_SMTP_URL: `smtp://127.0.0.1:${port}` };
+    const run = (...args: string[]) => runVestibule(["mail", ...args], state, { env });
+    const taken = await run("test", "Ada@Example.org");
+    expect(taken).toMatchObject({ code: 0, stderr: "" });
+    expect(taken.stdout).toContain(`127.0.0.1:${port} took a mail to ada@example.org`);
+    expect(smtp.received.get("ada@example.org")).toContain("to see whether mail gets out");
+    const refused = await run("test", "nobody@example.org");
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    expect(refused.stderr).toMatch(/^vestibule: mail test: 127\.0\.0\.1:\d+ did not take it: .*550.*\n$/);
+    await smtp.stop();
+    expect((await run("test", "ada@example.org")).stderr).toMatch(/did not take it: .*ECONNREFUSED/);
+    for (const args of [
+      [],
+      ["test"],
+      ["send", "ada@example.org"],
+      ["test", "ada"],
+      ["test", "a@b.c", "d@e.f"],
+    ]) {
+      const { code, stderr } = await run(...args);
+      expect([code, stderr.split("\n").length], stderr).toEqual([1, 2]);
+    }
+  });
+
+  it("writes it to the outbox where there is no mail server, and says so", async () => {
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const { code, stdout } = await runVestibule(["mail", "test", "ada@example.org"], state);
+    expect([code, stdout]).toEqual([
+      0,
+      `written to ${state.dataDir}/outbox, and not sent: there is no smtp.url\n`,
+    ]);
+    expect(listMails({ state } as TestServer)).toHaveLength(1);
   });
 });

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { version } from "../server/src/lib/version.ts";
 import { runVestibule, startServer } from "./parts/server.ts";
 
 test.each(["sqlite", "postgres"] as const)(
@@ -30,4 +31,15 @@ test("other commands run to their end", async () => {
   const run = await runVestibule(["--help"], server.state);
   expect(run.code).toBe(0);
   expect(run.stdout).toContain("Usage: vestibule");
+  for (const args of [["version"], ["--version"]]) {
+    expect(await runVestibule(args, server.state)).toMatchObject({ code: 0, stdout: `${version}\n` });
+  }
+  for (const args of [
+    ["keys", "--help"],
+    ["mail", "--help"],
+  ]) {
+    expect((await runVestibule(args, server.state)).stdout).toMatch(
+      new RegExp(`^Usage: vestibule ${args[0]} `),
+    );
+  }
 });

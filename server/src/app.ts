@@ -8,6 +8,7 @@ import { assembleAudit } from "./audit/assemble.ts";
 import { assembleSignIn } from "./auth/assemble.ts";
 import { assembleChanges } from "./changes/assemble.ts";
 import type { Config } from "./config/config.ts";
+import { toSiteName } from "./config/site-name.ts";
 import { assembleDatabase } from "./db/assemble.ts";
 import { assembleEgress } from "./egress/assemble.ts";
 import { assembleFrontdoor } from "./frontdoor/assemble.ts";
@@ -204,7 +205,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
   const { config, storage, log, clock } = options;
   const { database, feed, audit, sealer, rotation } = storage;
   const { publicUrl, limits, authentication } = config;
-  const siteName = authentication.passkey?.rpDisplayName ?? new URL(publicUrl).host;
+  const siteName = toSiteName(config);
   const ground = { database, feed, audit, clock, log };
   const means = await addGround(house, options, siteName);
   const { organizations, serviceUsers, people, passkeys, users, invitations } = addPrincipals(

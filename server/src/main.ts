@@ -7,7 +7,8 @@ import { parseArgs } from "node:util";
 import { type Command, type CommandContext, UsageError } from "./commands/command.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { gateCommand } from "./commands/gate.ts";
-import { keysCommand } from "./commands/keys.ts";
+import { keysCommand, keysHelp } from "./commands/keys.ts";
+import { mailCommand, mailHelp } from "./commands/mail.ts";
 import { migrateCommand } from "./commands/migrate.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { systemClock } from "./lib/clock.ts";
@@ -26,7 +27,9 @@ Usage: vestibule [--config <file>] <command>
   keys revoke <kid>    drop a signing key; its tokens are refused at once
   keys reencrypt       seal everything with the first encryption key, forget the others
   gate config <proxy>  print the files that put nginx, Caddy, HAProxy, Traefik or Envoy before the gate
+  mail test <address>  send a mail there, to see whether mail gets out
   doctor               check the configuration, the database and the keys
+  version              print the version
 
 Settings come from the environment (VESTIBULE_…) and a YAML file; see
 docs/configuration.md.`;
@@ -36,8 +39,12 @@ const commands: Readonly<Record<string, Command>> = {
   migrate: migrateCommand,
   keys: keysCommand,
   gate: gateCommand,
+  mail: mailCommand,
   doctor: doctorCommand,
 };
+
+/** Of commands that have more to say than the line above. */
+const helpTexts: Readonly<Record<string, string>> = { keys: keysHelp, mail: mailHelp };
 
 /** Failures that are the operator's to mend: one line says all. */
 const plainFailures = new Set([
@@ -50,6 +57,7 @@ const plainFailures = new Set([
   "NotFitError",
   "ReencryptionError",
   "GaveUpError",
+  "MailTestError",
 ]);
 
 function print(line: string): void {
@@ -124,10 +132,10 @@ async function run(argv: readonly string[]): Promise<void> {
       version: { type: "boolean" },
     },
   });
-  if (values.help) return print(help);
-  if (values.version) return print(version);
   const [name = "serve", ...rest] = positionals;
-  if (name === "help") return print(help);
+  if (values.help || name === "help")
+    return print((Object.hasOwn(helpTexts, name) && helpTexts[name]) || help);
+  if (values.version || name === "version") return print(version);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) throw new UsageError(`unknown command ${name}; ${suggest(name)}try --help`);
   const env = values.config === undefined ? process.env : { ...process.env, VESTIBULE_CONFIG: values.config };

@@ -12,6 +12,17 @@ import { findSigningKeys } from "../tokens/store.ts";
 import { type Command, type CommandContext, UsageError } from "./command.ts";
 import { openExisting, withExistingStorage, withStorage } from "./with-storage.ts";
 
+/** What `keys --help` says. */
+export const keysHelp = `Usage: vestibule keys <action>, with the server's settings; servers may go on running
+
+  list             the signing keys: id, algorithm, state, from when it signs, when it retires
+  rotate           publish a new signing key, which signs in 15 minutes, when all have fetched it
+  rotate --now     the same, signing at once: whoever keeps the old keys refuses its tokens for a while
+  revoke <kid>     drop a signing key; its tokens are refused at once
+  reencrypt        seal everything with the first encryption key and forget the others
+
+More is in docs/keys.md.`;
+
 /** @see keysHelp */
 export const keysCommand: Command = async (args, context) => {
   const [action, ...rest] = args;

@@ -7,7 +7,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { createMailer, type Mailer, type MailerOptions } from "./mailer.ts";
-import type { MailSender } from "./message.ts";
+import type { MailSender, MailTransport } from "./message.ts";
 import { createNotifier, type Notifier } from "./notifier.ts";
 import { createOutbox } from "./outbox.ts";
 import { createSmtpTransport } from "./smtp.ts";
@@ -34,13 +34,9 @@ export interface MailRoom extends Room {
 
 /** Puts mail together, by the configured mail server or into files. */
 export async function assembleMail(parts: MailParts): Promise<MailRoom> {
-  const { settings, siteName, clock, log, tracing, wait, onFail } = parts;
-  const { smtpUrl, dataDir, adminEmails } = settings;
-  const from = toSender(settings, siteName);
-  const transport =
-    smtpUrl === undefined
-      ? createOutbox({ folder: join(dataDir, "outbox"), from, clock, log })
-      : await createSmtpTransport({ url: smtpUrl, from });
+  const { settings, siteName, log, tracing, wait, onFail } = parts;
+  const { adminEmails } = settings;
+  const transport = await createMailTransport(parts);
   const mailer = createMailer({ transport, log, tracing, wait, onFail });
   return {
     mailer,
@@ -64,6 +60,20 @@ export async function assembleMail(parts: MailParts): Promise<MailRoom> {
     // Before what waits for a mail, such as a sign-in: it goes on when the mail is given up.
     closing: [{ name: "mail", moment: "work", ms: 1_000, run: () => mailer.close() }],
   };
+}
+
+/** How mail leaves: by the configured mail server, or into files. */
+export async function createMailTransport({
+  settings,
+  siteName,
+  clock,
+  log,
+}: Pick<MailParts, "settings" | "siteName" | "clock" | "log">): Promise<MailTransport> {
+  const { smtpUrl, dataDir } = settings;
+  const from = toSender(settings, siteName);
+  return smtpUrl === undefined
+    ? createOutbox({ folder: join(dataDir, "outbox"), from, clock, log })
+    : await createSmtpTransport({ url: smtpUrl, from });
 }
 
 function toSender({ mailFrom, publicUrl }: MailSettings, siteName: string): MailSender {
