@@ -1,4 +1,6 @@
 /** How people come in at frontends by providers of the frontdoor's own, hop by hop, with real `oidc-provider`s. */
+import { join } from "node:path";
+import Database from "better-sqlite3";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createFrontdoor, type TestFrontdoor } from "./parts/gate.ts";
 import { GateVisitor, type Shown } from "./parts/gate-visitor.ts";
@@ -194,6 +196,57 @@ describe("the policy of a frontend", () => {
     expect(one.prompts).toEqual([expect.stringMatching(/^(select_account|login)$/)]);
     expect(shown).toMatchObject({ url: `https://${host}/x`, status: 200 });
     await frontdoor.call("DELETE", `/frontdoor/${frontdoor.id}/custom-frontends/${id}`);
+  });
+});
+
+describe("a session that is to be renewed", () => {
+  /** Makes every session's time to be renewed come. */
+  async function passTime(): Promise<void> {
+    const { port, state } = server;
+    await server.stop();
+    const database = new Database(join(state.dataDir, "vestibule.db"));
+    database.prepare("update gate_sessions set renew_at = created_at - 1").run();
+    database.close();
+    server = await start(port, state);
+  }
+
+  /** The same browser, at the server that runs now. */
+  function comeAgain(visitor: GateVisitor): GateVisitor {
+    const again = new GateVisitor(server, ...visitor.apps);
+    for (const host of [hostname, `localhost:${server.port}`, new URL(one.issuer).host]) {
+      for (const [name, value] of visitor.jar(host)) again.jar(host).set(name, value);
+    }
+    return again;
+  }
+
+  it("is by a refresh token, of which nobody sees anything but the provider", async () => {
+    const visitor = newVisitor();
+    await visitor.open(choose(await visitor.open(`${origin}/x`), twoId));
+    await passTime();
+    two.grants.length = 0;
+    const cookie = visitor.jar(hostname).get("__Host-vestibule");
+    const again = comeAgain(visitor);
+    const shown = await again.open(`${origin}/x`);
+    expect([shown.status, shown.hops]).toEqual([200, [`${origin}/x`]]);
+    expect(two.grants).toEqual(["refresh_token"]);
+    expect(again.jar(hostname).get("__Host-vestibule")).toBe(cookie);
+  });
+
+  it("is by a visit that shows nothing, where there is none, and by asking where that is no use", async () => {
+    const visitor = newVisitor();
+    await visitor.open(choose(await visitor.open(`${origin}/x`), oneId));
+    await passTime();
+    one.prompts.length = 0;
+    const again = comeAgain(visitor);
+    const shown = await again.open(`${origin}/y`);
+    expect([shown.status, shown.url]).toEqual([200, `${origin}/y`]);
+    expect(one.prompts).toEqual(["none"]);
+    await passTime();
+    one.prompts.length = 0;
+    const unknown = comeAgain(again);
+    unknown.jar(new URL(one.issuer).host).clear();
+    expect(await unknown.open(`${origin}/z`)).toMatchObject({ url: `${origin}/z`, status: 200 });
+    expect(one.prompts).toEqual(["none", ""]);
   });
 });
 

@@ -3,7 +3,7 @@
  * exactly the files that `vestibule gate config` prints, and an upstream that
  * remembers what reached it. Requests go in byte for byte.
  */
-import { generateKeyPairSync, type KeyObject, randomUUID } from "node:crypto";
+import { createHash, generateKeyPairSync, type KeyObject, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
@@ -78,10 +78,13 @@ export async function startUpstream(): Promise<Upstream> {
   server.on("upgrade", (request, socket) => {
     note(request, 0);
     socket.on("error", () => {});
-    // The answer to the key of RFC 6455 §1.3.
-    const accepted =
-      "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Upstream: here\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-    socket.end(`${accepted}the app by WebSocket`);
+    // RFC 6455 §4.2.2.
+    const key = `${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
+    const accept = createHash("sha1").update(key).digest("base64");
+    const accepted = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Upstream: here\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`;
+    // A text, and a close (§5.2).
+    const text = "the app by WebSocket";
+    socket.end(Buffer.concat([Buffer.from(accepted), toFrame(0x1, text), toFrame(0x8, "")]));
   });
   await listenLocally(server);
   return {
@@ -97,6 +100,10 @@ export async function startUpstream(): Promise<Upstream> {
       await once(server, "close");
     },
   };
+}
+
+function toFrame(opcode: number, text: string): Buffer {
+  return Buffer.concat([Buffer.from([0x80 | opcode, text.length]), Buffer.from(text)]);
 }
 
 async function listenLocally(server: Server): Promise<void> {
@@ -211,19 +218,34 @@ export interface GatedApp extends AsyncDisposable {
   send2(fields: Readonly<Record<string, string | string[]>>, body?: Buffer): Promise<Seen>;
 }
 
+/** What a test wants of the whole row. */
+interface GatedAppOptions {
+  /** Of this machine, without a port: default `localhost`, whose cookies the server's own pages share. */
+  readonly name?: string;
+  /** Settings of the server. */
+  readonly config?: Readonly<Record<string, unknown>>;
+}
+
 /** Starts all of it. @param scheme by which visitors come; https has HTTP/2 as well. */
 export async function startGatedApp(
-  name: ProxyName,
+  proxyName: ProxyName,
   scheme: "http" | "https" = "http",
-  options: Pick<FrontdoorOptions, "policy" | "frontend"> = {},
+  options: Pick<FrontdoorOptions, "policy" | "frontend"> & GatedAppOptions = {},
 ): Promise<GatedApp> {
+  const { name: hostname = "localhost", config: settings = {} } = options;
   const port = await findFreePort();
-  const host = `localhost:${port}`;
+  const host = `${hostname}:${port}`;
   await using parts = new AsyncDisposableStack();
-  const server = parts.use(await startServer({ config: { gate: { reason_header: true } } }));
-  const frontdoor = await createFrontdoor(server, { hostname: host, scheme, ...options });
+  const server = parts.use(await startServer({ config: { gate: { reason_header: true }, ...settings } }));
+  const { policy, frontend } = options;
+  const frontdoor = await createFrontdoor(server, {
+    hostname: host,
+    scheme,
+    ...(policy && { policy }),
+    ...(frontend && { frontend }),
+  });
   const upstream = parts.use(await startUpstream());
-  const { config, files } = prepareFiles(name, {
+  const { config, files } = prepareFiles(proxyName, {
     frontdoorId: frontdoor.id,
     hostname: host,
     scheme,
@@ -233,7 +255,7 @@ export async function startGatedApp(
     listen: `127.0.0.1:${port}`,
     proxyToken: frontdoor.proxyToken,
   });
-  const proxy = parts.use(await startProxy(name, config, port, files));
+  const proxy = parts.use(await startProxy(proxyName, config, port, files));
   const held = parts.move();
   return {
     server,

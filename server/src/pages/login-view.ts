@@ -20,6 +20,8 @@ export interface LoginView {
   readonly returnTo: string;
   /** Whether that is the page of an invitation. */
   readonly answersInvitation?: boolean;
+  /** Whether the way on is to an app behind the gate, whose login has said so. */
+  readonly comesToApp?: boolean;
   /** What to put into the field for the address. */
   readonly email?: string | undefined;
   /** Whether the address was refused. */
@@ -32,7 +34,7 @@ export interface LoginView {
 
 /** The sign-in page. */
 export function toLoginBody(view: LoginView): Html {
-  const { again, returnTo, answersInvitation = false } = view;
+  const { again, returnTo, answersInvitation = false, comesToApp = false } = view;
   return html`<section class="card">
 <h1>${again === undefined ? "Sign in" : "Sign in again"}</h1>
 ${
@@ -41,6 +43,7 @@ ${
     : answersInvitation
       ? html`<p class="lead">to answer the invitation</p>`
       : returnTo !== "" &&
+        !comesToApp &&
         html`<p class="lead">to continue to <strong class="address">${new URL(returnTo).host}</strong></p>`
 }
 ${toNotice(view.problem)}${toNotice(view.done, "done")}

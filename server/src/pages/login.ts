@@ -74,6 +74,7 @@ export function createLoginPages(options: LoginPagesOptions): readonly FunctionR
         offers,
         forms,
         answersInvitation: view.returnTo.startsWith(`${publicUrl}${invitationPaths.invitation}?`),
+        comesToApp: view.returnTo.startsWith(`${publicUrl}/gate/login?`),
       }),
       setCookies: forms.setCookies,
     });

@@ -87,7 +87,7 @@ ${returnPath !== "" && html`<input type="hidden" name="rt" value="${returnPath}"
       return sendOn(place.origin + path, setCookies);
     const words = {
       title: "You are signed out",
-      text: `Of ${place.host}, in this browser. You may still be signed in elsewhere, and where you signed in.`,
+      text: `This browser is no longer signed in at ${place.host}. Where you signed in, you may still be.`,
       next: { href: `${place.origin}/`, label: "Sign in again" },
     };
     return desk.show(arrival, words, setCookies);
