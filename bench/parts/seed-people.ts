@@ -38,8 +38,10 @@ export function seedExpired(dataDir: string, rows: number, now: number): void {
 const address = `printf('person-%07d@${signInConfig.authentication.test_users.domain}', i)`;
 
 function sessions(kind: string, userId: string, createdAt: number, expiresAt: string): string {
-  return `insert into sessions select ${id(kind)}, ${secret}, ${userId}, 'mailotp', 'Linux', 'Firefox',
-    '127.0.0.1', '', '', '', '', ${createdAt}, ${createdAt}, ${expiresAt} from numbers`;
+  return `insert into sessions (id, secret_hash, companion_hash, user_id, strategy, operating_system, browser,
+      ip_address, city, country, latitude, longitude, created_at, authenticated_at, updated_at, expires_at)
+    select ${id(kind)}, ${secret}, ${secret}, ${userId}, 'mailotp', 'Linux', 'Firefox', '127.0.0.1', '', '', '', '',
+      ${createdAt}, ${createdAt}, ${createdAt}, ${expiresAt} from numbers`;
 }
 
 function flows(kind: string, createdAt: number, expiresAt: string): string {
