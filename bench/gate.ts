@@ -5,6 +5,7 @@ import { quantile } from "./parts/distribution.ts";
 import { type Asking, type BenchGate, makeToken, startBareGate, startGate, toAsk } from "./parts/gate.ts";
 import { compareCheck } from "./parts/gate-check.ts";
 import { compareThroughProxies } from "./parts/gate-proxies.ts";
+import { beginSession } from "./parts/gate-session.ts";
 import { LoadProcess, residentMib } from "./parts/processes.ts";
 import type { Section } from "./parts/report.ts";
 import { seedGate, toSeededHost } from "./parts/seed-gate.ts";
@@ -140,8 +141,10 @@ async function benchMemory(load: LoadProcess): Promise<Row[]> {
 
 /** The gate's hot path beside its limits. */
 export async function benchGate(): Promise<Section> {
-  const gate = await startGate();
-  const bare = await startBareGate(gate);
+  const dataDir = makeDataDir();
+  const gate = await startGate({ dataDir });
+  const session = beginSession(dataDir, gate);
+  const bare = await startBareGate(gate, session);
   const load = new LoadProcess();
   try {
     const sides = { gate, bare };
@@ -155,6 +158,9 @@ export async function benchGate(): Promise<Section> {
     rows.push(toRow("the same, forward auth", ...forward, against, "≥ 0.60"));
     const keys = await compareDirect(load, sides, "nginx", key, "/judged");
     rows.push(toRow("an API key already judged, nginx", ...keys, against, "≥ 0.60"));
+    const cookie = { Cookie: `theme=dark; lang=en; ${session}` };
+    const people = await compareDirect(load, sides, "nginx", cookie, "/judged");
+    rows.push(toRow("a session at the frontend, nginx", ...people, against, "≥ 0.60"));
     rows.push(await benchLatency(load, gate, nginx[0].perSecond / 2));
     const first = await compareDirect(load, sides, "nginx", { Authorization: "Bearer {token}" }, "/first");
     rows.push(toRow("first sight of a JWT, nginx", ...first, "bare node:http with jose", "≥ 0.70"));
@@ -178,5 +184,6 @@ export async function benchGate(): Promise<Section> {
   } finally {
     load.close();
     for (const server of [gate.server, bare]) await server.stop();
+    rmSync(dataDir, { recursive: true, force: true });
   }
 }

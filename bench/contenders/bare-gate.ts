@@ -15,6 +15,7 @@ const rules = {
   algorithms: ["ES256"],
 };
 const apiKey = process.env.BENCH_API_KEY ?? "";
+const session = process.env.BENCH_SESSION ?? "";
 const judged = new LRUCache<string, readonly string[]>({ max: 65_536 });
 /** As long as a signed assertion, and as an id. */
 const [assertion, id] = ["a".repeat(600), "i".repeat(36)];
@@ -33,7 +34,10 @@ function allow(head: readonly string[], request: IncomingMessage, response: Serv
   response.writeHead(200, [...head, "Cookie", request.headers.cookie ?? ""]).end();
 }
 
-async function verify({ headers: { authorization = "", "x-api-key": key } }: IncomingMessage) {
+async function verify({ headers: { authorization = "", "x-api-key": key, cookie } }: IncomingMessage) {
+  if (authorization === "" && key === undefined) {
+    return session !== "" && cookie?.includes(session) === true ? toHead("ada") : undefined;
+  }
   if (key !== undefined) return key === apiKey ? toHead("key") : undefined;
   const { payload } = await jwtVerify(authorization.slice("Bearer ".length), keys, rules);
   return toHead(payload.sub ?? "");
@@ -41,8 +45,8 @@ async function verify({ headers: { authorization = "", "x-api-key": key } }: Inc
 
 createServer((request, response) => {
   if (request.url === "/judged") {
-    const { authorization, "x-api-key": key } = request.headers;
-    const credential = authorization ?? String(key);
+    const { authorization, "x-api-key": key, cookie } = request.headers;
+    const credential = authorization ?? String(key ?? cookie);
     const known = judged.get(credential);
     if (known !== undefined) {
       allow(known, request, response);

@@ -46,8 +46,11 @@ export interface BenchGate {
   readonly providerIds: readonly string[];
   readonly proxyToken: string;
   readonly apiKey: string;
+  /** Whose provider lets people in by browser. */
+  readonly frontendId: string;
+  readonly oidcProviderId: string;
   /** Lets the same in at another host. */
-  addFrontend(hostname: string, scheme: "https" | "http"): Promise<void>;
+  addFrontend(hostname: string, scheme: "https" | "http"): Promise<unknown>;
 }
 
 /** Starts a server and sets it up. */
@@ -66,24 +69,29 @@ export async function startGate(
   const keys = await post<{ id: string }>("auth-providers", { name: "keys", type: "API_KEY", data: {} });
   const { key } = await post<{ key: string }>(`auth-providers/${keys.id}/api-keys`, { title: "bench" });
   const providerIds = [jwt.id, keys.id];
-  const addFrontend = async (at: string, scheme: "https" | "http") => {
+  const addFrontend = async (at: string, scheme: "https" | "http", more: readonly string[] = []) => {
     const policy = { publicPaths: ["/health", "/public/*"] };
-    await post("custom-frontends", { hostname: at, scheme, authProviderIds: providerIds, policy });
+    const authProviderIds = [...providerIds, ...more];
+    return await post<{ id: string }>("custom-frontends", { hostname: at, scheme, authProviderIds, policy });
   };
-  await addFrontend(hostname, "https");
+  const oidc = { name: "people", type: "OIDC", data: { issuer: "https://id.example.com", clientId: "app" } };
+  const { id: oidcProviderId } = await post<{ id: string }>("auth-providers", oidc);
+  const { id: frontendId } = await addFrontend(hostname, "https", [oidcProviderId]);
   await addFrontend(wildcard, "https");
   const { token } = await post<{ token: string }>("proxy-tokens", { title: "bench" });
-  return { server, issuer, frontdoorId, providerIds, proxyToken: token, apiKey: key, addFrontend };
+  const own = { frontdoorId, providerIds, proxyToken: token, apiKey: key, frontendId, oidcProviderId };
+  return { server, issuer, ...own, addFrontend };
 }
 
-/** Starts the limit beside it. */
-export function startBareGate({ issuer, apiKey }: BenchGate): Promise<BenchServer> {
+/** Starts the limit beside it. @param session a cookie that it lets in as well */
+export function startBareGate({ issuer, apiKey }: BenchGate, session = ""): Promise<BenchServer> {
   const { iss, aud } = issuer.tokens.claims as { iss: string; aud: string };
   return startContender("bare-gate", {
     BENCH_JWKS: JSON.stringify({ keys: [issuer.publicJwk] }),
     BENCH_ISSUER: iss,
     BENCH_AUDIENCE: aud,
     BENCH_API_KEY: apiKey,
+    BENCH_SESSION: session,
   });
 }
 
