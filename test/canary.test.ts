@@ -14,6 +14,8 @@ import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { importPKCS8, SignJWT } from "jose";
 import { expect, it } from "vitest";
 import { startCollector } from "./parts/collector.ts";
+import { createFrontdoor } from "./parts/gate.ts";
+import { GateVisitor, joinDefault } from "./parts/gate-visitor.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
 import { openTransport } from "./parts/rpc.ts";
 import { startServer, type TestServer } from "./parts/server.ts";
@@ -229,6 +231,23 @@ async function misplace(server: TestServer, text: string, asManager: Record<stri
   }
 }
 
+/** Comes in at an app by browser, and answers what the browser holds then: of the app, and of a login there. */
+async function comeIn(server: TestServer): Promise<{ readonly session: string; readonly flow: string }> {
+  const [hostname, origin] = ["people.example.com", "https://people.example.com"];
+  const frontdoor = await createFrontdoor(server, { hostname, scheme: "https" });
+  const visitor = new GateVisitor(server, { origin, frontdoor });
+  await visitor.person.signIn("canary@example.org");
+  await joinDefault(visitor, basic(server));
+  expect(await visitor.open(`${origin}/x`)).toMatchObject({ status: 200, url: `${origin}/x` });
+  const cookies = visitor.jar(hostname);
+  const session = cookies.get("__Host-vestibule") ?? "";
+  const flow = cookies.get("__Host-vestibule-flow")?.split(".")[0] ?? "";
+  heard(await visitor.hop(`${origin}/.vestibule/finish?code=${session}`));
+  await visitor.person.call("AuthLogout");
+  heard(await visitor.hop(`${origin}/x`));
+  return { session, flow };
+}
+
 /** What of a secret would give it away: the whole, its telling part, and its bytes as a parser's error has them. */
 function formsOf(secret: string): string[] {
   if (secret.includes("PRIVATE KEY"))
@@ -273,6 +292,7 @@ it("prints, counts, records, traces, stores and answers no secret", { timeout: 6
     basic(server),
   );
   const { apiKey, proxyToken } = await createDoorSecrets(server);
+  const visit = await comeIn(server);
   const foreign = await sign(machine, "https://elsewhere.example.com");
 
   const secrets = {
@@ -285,6 +305,8 @@ it("prints, counts, records, traces, stores and answers no secret", { timeout: 6
     "an assertion for elsewhere": foreign,
     "an API key": apiKey,
     "a proxy token": proxyToken,
+    "a session at a frontend": visit.session,
+    "a login at a frontend": visit.flow,
     ...Object.fromEntries(
       machines.flatMap((each, index) => [
         [`client secret ${index}`, each.clientSecret],
@@ -302,6 +324,7 @@ it("prints, counts, records, traces, stores and answers no secret", { timeout: 6
     server.clientSecret,
     apiKey,
     proxyToken,
+    visit.session,
   ];
   for (const text of misplaced) await misplace(server, text, basic(server));
 
