@@ -84,11 +84,12 @@ describe.each(["sqlite", "postgres"] as const)("passkeys (%s)", (database) => {
     expect((await listed(person))[0].name).toBe(isGood ? name : "Passkey");
   });
 
-  it("sign in anew who is signed in, in a session that replaces the one before", async () => {
+  it("sign in anew who is signed in, in the same session by another cookie", async () => {
     const { person, email } = await newPerson();
     const device = newDevice();
     await use(person, device, "register");
     const before = (await person.call("ListSessions")).json.sessions;
+    const cookie = person.cookies.get("sid");
     const asked = { strategyName: "passkey", reauthenticate: true };
     const { state, stateOptions } = (await person.call("Authenticate", asked)).json;
     expect(stateOptions.type).toBe("login");
@@ -97,7 +98,8 @@ describe.each(["sqlite", "postgres"] as const)("passkeys (%s)", (database) => {
     expect((await person.call("GetCurrentUser")).json.user.email).toBe(email);
     const { sessions } = (await person.call("ListSessions")).json;
     expect(sessions).toHaveLength(1);
-    expect(sessions[0].id).not.toBe(before[0].id);
+    expect(sessions[0].id).toBe(before[0].id);
+    expect(person.cookies.get("sid")).not.toBe(cookie);
   });
 
   it("are nobody else's", async () => {

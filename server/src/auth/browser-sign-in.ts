@@ -111,9 +111,17 @@ export class BrowserSignIn {
     return await this.#options.service.peek(state, { browsers: this.#options.browsers.find(header), info });
   }
 
-  /** Ends a flow that its browser does not want to go on with, as it says at a route of ours. */
-  async abandon(state: string, header: Headers, route: string): Promise<void> {
-    await this.#options.service.abandon(state, this.#options.browsers.find(header), route);
+  /** Ends a flow whose provider answered by an error, at a route of ours. */
+  async abandon(
+    state: string,
+    { header, info }: Pick<BrowserRequest, "header" | "info">,
+    answer: { readonly route: string; readonly error: string },
+  ): Promise<void> {
+    await this.#options.service.abandon(
+      state,
+      { browsers: this.#options.browsers.find(header), info },
+      answer,
+    );
   }
 
   /** Ends every session that a request comes with, and clears the cookie, dead or not. */

@@ -154,8 +154,9 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
       if (form === undefined) return await renderResult({ kind: "other_browser" }, request);
       return await renderResult({ kind: "confirm", form, code: readOne(query, "code") }, request);
     }
-    if (query.has("error")) {
-      await browserSignIn.abandon(state, header, route);
+    const error = query.get("error");
+    if (error !== null) {
+      await browserSignIn.abandon(state, request, { route, error });
       return await renderResult({ kind: "denied", returnTo: askedFor }, request);
     }
     const [code, issuer] = [readOne(query, "code"), readOne(query, "iss")];

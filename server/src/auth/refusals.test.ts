@@ -116,6 +116,26 @@ describeDatabases("a refused sign-in", (under) => {
     ]);
   });
 
+  it("at the provider names the address that was asked for, and what the provider answered", async () => {
+    const email = newEmail();
+    const { state, browsers } = await begin(email, "google");
+    const asked = { browsers, info: newRequestInfo() };
+    const answer = { route: "https://app.example.org/callback", error: `access_denied${"!".repeat(200)}` };
+    await signIn.service.abandon(state, { ...asked, browsers: [newBrowser()] }, answer);
+    expect(refused("sign_in.refuse")).toEqual([]);
+    await signIn.service.abandon(state, asked, answer);
+    await signIn.service.abandon(state, asked, answer);
+    expect(refused("sign_in.refuse")).toEqual([
+      {
+        action: "sign_in.refuse",
+        reason: "PROVIDER_DENIED",
+        detail: `the provider answered access_denied${"!".repeat(87)}`,
+        mailbox: email,
+        details: { strategy: "google" },
+      },
+    ]);
+  });
+
   it("before it began names the mailbox that was asked for", async () => {
     const email = newEmail();
     isFull = true;

@@ -225,11 +225,12 @@ describeDatabases("sign-in", (under) => {
     it("is abandoned by its own browser alone", async () => {
       const flow = await beginByMail(newEmail());
       const asked = { browsers: flow.browsers, info: newRequestInfo() };
-      await here.service.abandon(flow.state, [newBrowser()], plainRoute);
+      const answer = { route: plainRoute, error: "access_denied" };
+      await here.service.abandon(flow.state, { ...asked, browsers: [newBrowser()] }, answer);
       expect(await here.service.peek(flow.state, asked)).toMatchObject({ isSameBrowser: true });
-      await here.service.abandon(flow.state, flow.browsers, `${plainRoute}/google`);
+      await here.service.abandon(flow.state, asked, { ...answer, route: `${plainRoute}/google` });
       expect(await here.service.peek(flow.state, asked)).toMatchObject({ isSameBrowser: true });
-      await here.service.abandon(flow.state, flow.browsers, plainRoute);
+      await here.service.abandon(flow.state, asked, answer);
       await expect(here.service.peek(flow.state, { ...asked, browsers: [] })).rejects.toMatchObject(expired);
     });
 
@@ -247,7 +248,8 @@ describeDatabases("sign-in", (under) => {
       const routes = [undefined, plainRoute, `${plainRoute}/google`, `${plainRoute}/other`];
       for (const route of routes.filter((each) => !good.includes(each))) {
         await expect(finishAt(route)).rejects.toMatchObject(badState);
-        if (route !== undefined) await here.service.abandon(state, browsers, route);
+        if (route !== undefined)
+          await here.service.abandon(state, { browsers, info: newRequestInfo() }, { route, error: "e" });
       }
       for (const route of good) await expect(finishAt(route)).rejects.toMatchObject({ reason });
     });

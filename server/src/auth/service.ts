@@ -258,14 +258,27 @@ export class SignInService {
   }
 
   /**
-   * Ends a flow that its browser does not want to go on with. Does nothing when
-   * it is not that browser's, or not one that is answered at this route of ours.
+   * Ends a flow whose provider answered by an error (RFC 6749 §4.1.2.1), as when
+   * the person said no there, and records it. Does nothing when it is not that
+   * browser's, or not one that is answered at this route of ours.
    */
-  async abandon(state: string, browsers: readonly string[], route: string): Promise<void> {
-    const flow = await this.#options.flows.findLive(state);
+  async abandon(
+    state: string,
+    { browsers, info }: { readonly browsers: readonly string[]; readonly info: RequestInfo },
+    { route, error }: { readonly route: string; readonly error: string },
+  ): Promise<void> {
+    const { flows, audit } = this.#options;
+    const flow = await flows.findLive(state);
     if (flow === undefined || !isSameBrowser(browsers, flow.browserHash)) return;
     if (!this.#isAnsweredAt(route, flow)) return;
-    await this.#options.flows.remove(flow.id);
+    await flows.remove(flow.id);
+    audit.refuse(info, {
+      action: "sign_in.refuse",
+      reason: "PROVIDER_DENIED",
+      detail: `the provider answered ${error.slice(0, 100)}`,
+      mailbox: flow.email,
+      details: { strategy: flow.strategy },
+    });
   }
 
   /** Resolves when nothing that follows answers, such as a mail, is still on its way. */
