@@ -2,12 +2,17 @@ import { expect, test } from "vitest";
 import { silentLog } from "../lib/log.ts";
 import type { Egress } from "./egress.ts";
 import { EgressError } from "./egress-error.ts";
-import { createJsonCache, type JsonCache } from "./json-cache.ts";
+import { createJsonCache, type JsonCache, type JsonCacheOptions } from "./json-cache.ts";
 
 const url = "https://idp.test/jwks";
 
 /** A cache over a server whose answers the test gives, with a clock the test moves. */
-function setUp(options: { cacheControl?: string; maxEntries?: number } = {}) {
+function setUp(
+  options: { cacheControl?: string } & Pick<
+    JsonCacheOptions,
+    "maxEntries" | "ttlSeconds" | "cooldownSeconds"
+  > = {},
+) {
   let nowMs = Date.parse("2026-11-22T00:00:00Z");
   const state = { fetches: 0, body: "", failing: false, gate: Promise.resolve() };
   const egress: Egress = {
@@ -22,8 +27,8 @@ function setUp(options: { cacheControl?: string; maxEntries?: number } = {}) {
     },
   };
   const clock = { now: () => new Date(nowMs) };
-  const { maxEntries = 1000 } = options;
-  const cache = createJsonCache({ egress, clock, log: silentLog, maxEntries });
+  const { cacheControl: _said, ...rest } = options;
+  const cache = createJsonCache({ egress, clock, log: silentLog, ...rest });
   const pass = (seconds: number) => {
     nowMs += seconds * 1000;
   };
@@ -51,6 +56,42 @@ test("asks again in the background before a document is too old", async () => {
   await settle();
   expect(await cache.get(url)).toEqual({ version: 2 });
   expect(state.fetches).toBe(2);
+});
+
+test("has the cooldown of a fetch that fails begin at its end, however long it took", async () => {
+  const { cache, state, pass } = setUp();
+  state.failing = true;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  state.gate = promise;
+  const asked = reasonOf(cache.get(url));
+  await settle();
+  pass(40);
+  resolve();
+  expect(await asked).toBe("connection");
+  pass(29);
+  expect(await reasonOf(cache.get(url))).toBe("connection");
+  expect(state.fetches).toBe(1);
+  pass(1);
+  await reasonOf(cache.get(url));
+  expect(state.fetches).toBe(2);
+});
+
+test("keeps documents that say nothing, and waits after a failure, as long as it is told", async () => {
+  const { cache, state, pass } = setUp({ ttlSeconds: 3_600, cooldownSeconds: 5 });
+  await cache.get(url);
+  pass(2_879);
+  await cache.get(url);
+  await settle();
+  expect(state.fetches).toBe(1);
+  pass(7_200);
+  state.failing = true;
+  for (const seconds of [4, 1]) {
+    expect(await reasonOf(cache.get(url))).toBe("connection");
+    pass(seconds);
+  }
+  expect(state.fetches).toBe(2);
+  state.failing = false;
+  expect(await cache.get(url)).toEqual({ version: 3 });
 });
 
 test("waits for a new document once the old one is too old", async () => {

@@ -250,6 +250,24 @@ describe("a login by OpenID Connect ends", () => {
     },
   );
 
+  it("without asking inside the network, whatever the issuer's document names", async () => {
+    issuer.discovery.token_endpoint = "http://10.0.0.1/token";
+    const outcome = await signIn(toProvider(), () => toTokenAnswer(undefined));
+    expect(outcome).toMatchObject({ allowed: false, reason: "unavailable" });
+    expect(issuer.posts).toEqual([]);
+  });
+
+  it("with a refusal for the code that another client of the same issuer was answered", async () => {
+    const [one, other] = [toProvider(), toProvider({ clientId: "another" })];
+    const { secret } = await login.begin(other, { callbackUrl, state: "t" });
+    const mixed = await signIn(one, () =>
+      toTokenAnswer(key.sign({ ...toClaims({ aud: "another" }), nonce: secret.nonce })),
+    );
+    expect(mixed).toMatchObject({ allowed: false, reason: "wrong_audience" });
+    const crossed = await signIn(one, () => toTokenAnswer(key.sign({ ...toClaims(), nonce: secret.nonce })));
+    expect(crossed).toMatchObject({ allowed: false, reason: "claim_mismatch" });
+  });
+
   it("with a refusal for another's signature and another's userinfo", async () => {
     const forged = await signIn(toProvider(), (nonce) =>
       toTokenAnswer(foreignKey.sign({ ...toClaims(), nonce })),
