@@ -55,16 +55,16 @@ describe.each(proxyNames)("an app behind %s", (name) => {
     expect(findHeader(reached as Reached, "x-vestibule-provider")).toBe(app.frontdoor.keyProviderId);
   });
 
-  it("answers a program with JSON and a challenge, a browser with a page", async () => {
+  it("answers a program with JSON and a challenge, sends a browser to sign in, shows it what is bad", async () => {
     const program = await get("/app");
     expect(program.status).toBe(401);
     expect(program.text).toMatch(/^www-authenticate: Bearer/im);
     expect(program.text).toMatch(/^content-type: application\/json/im);
-    const browser = await get("/app", [
-      "Accept: text/html",
-      "Sec-Fetch-Mode: navigate",
-      "Sec-Fetch-Dest: document",
-    ]);
+    const navigation = ["Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"];
+    const stranger = await get("/app?x=1", navigation);
+    expect(stranger.status).toBe(302);
+    expect(stranger.text).toMatch(/^location: http:\/\/[^/]+\/\.vestibule\/start\?rt=%2Fapp%3Fx%3D1\r?$/im);
+    const browser = await get("/app", [...navigation, "Authorization: Bearer nobody's"]);
     expect(browser.status).toBe(401);
     expect(browser.text).toMatch(/^content-type: text\/html/im);
     expect(browser.text).toContain("</html>");
