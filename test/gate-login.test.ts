@@ -404,6 +404,27 @@ describe("signing out", () => {
     expect((await visitor.person.call("GetCurrentUser")).status).toBe(200);
   });
 
+  it("and in again as somebody else ends what was before", async () => {
+    const visitor = await newMember();
+    const finish = await findFinish(visitor);
+    const first = await newMember();
+    await first.open(`${origin}/x`);
+    const before = first.jar(hostname).get("__Host-vestibule") ?? "";
+    // The same browser, after somebody else has signed in at another tab.
+    visitor.jar(hostname).set("__Host-vestibule", before);
+    expect((await visitor.open(finish)).status).toBe(200);
+    expect(visitor.jar(hostname).get("__Host-vestibule")).not.toBe(before);
+    expect(await isIn(first)).toBe(false);
+  });
+
+  it("to the server before the code is used lets nobody in", async () => {
+    const visitor = await newMember();
+    const finish = await findFinish(visitor);
+    await visitor.person.call("RevokeAllSessions", {});
+    const shown = await visitor.open(finish);
+    expect([shown.status, toHeading(shown)]).toEqual([400, "This sign-in is over"]);
+  });
+
   it("to the server ends every session that came of it, at once", async () => {
     const visitor = await newMember();
     await visitor.open(`${origin}/x`);
@@ -413,6 +434,10 @@ describe("signing out", () => {
     expect(await isIn(visitor, `https://${other}/x`)).toBe(false);
   });
 });
+
+/** A call of a person at GateService. */
+const ownCall = (visitor: GateVisitor, method: string, message: object = {}) =>
+  postJson(server, `/vestibule.v1.GateService/${method}`, message, visitor.person.headers());
 
 describe("somebody from outside of the frontdoor's organization", () => {
   const rpc = async (method: string, message: object) => {
@@ -468,6 +493,12 @@ describe("somebody from outside of the frontdoor's organization", () => {
       status: 200,
     });
     expect(toHeading(await visitor.open(`https://${away}/z`))).toBe(`Tell ${away} who you are?`);
+    // Who ends it themselves is asked again.
+    const { gateSessions } = (await ownCall(visitor, "ListOwnGateSessions")).json;
+    expect(gateSessions).toHaveLength(2);
+    await ownCall(visitor, "EndOwnGateSession", { id: gateSessions[0].id });
+    visitor.jar(here).delete("__Host-vestibule");
+    expect(toHeading(await visitor.open(`https://${here}/x`))).toBe(`Tell ${here} who you are?`);
     const { records } = await rpc("AuditService/ListAuditRecords", { action: "gate_login.confirm" });
     expect(records).toMatchObject([{ target: { id }, details: { frontdoor: frontdoor.id } }]);
   });

@@ -68,13 +68,19 @@ export class Admission {
   /** Makes the code that lets somebody in, and answers where to go with it. */
   async makeCode({ state: _, ...found }: FoundVisit, session: ProvenSession): Promise<string> {
     const { visit, browserHash, place } = found;
+    const { renews } = visit;
     const code = newState();
     await this.#options.flows.codes.keep(code, {
       strategy: place.frontend.id,
       browserHash,
       callbackUrl: toFinishUrl(place.origin, "", ""),
       flowSeconds: codeSeconds,
-      secret: { frontdoorId: visit.frontdoorId, host: visit.host, counted: visit.counted, session },
+      secret: {
+        frontdoorId: visit.frontdoorId,
+        host: visit.host,
+        counted: visit.counted,
+        session: { ...session, ...(renews && { renews: renews.sessionId }) },
+      },
     });
     return toFinishUrl(place.origin, visit.path, code);
   }

@@ -17,6 +17,8 @@ import type { Rate } from "../../limits/rates.ts";
 import { readDevice } from "../../sessions/device.ts";
 import { readReturnPath, toStartUrl } from "../decisions/start-url.ts";
 import type { BrowserRoute } from "../dialects/browser-route.ts";
+import type { GateSession } from "../sessions/gate-session.ts";
+import { toCreateEvent } from "../sessions/records.ts";
 import type { GateSessionService } from "../sessions/service.ts";
 import { type Arrival, type Desk, sendOn } from "./desk.ts";
 import {
@@ -27,7 +29,8 @@ import {
   toFlowCookie,
   toGateCookie,
 } from "./flow-cookie.ts";
-import type { Code, GateFlows } from "./gate-flows.ts";
+import type { Code, GateFlows, ProvenSession } from "./gate-flows.ts";
+import type { Place } from "./places.ts";
 
 /** What letting people in stands on. */
 export interface FinishOptions {
@@ -57,22 +60,30 @@ export function createFinish(options: FinishOptions): BrowserRoute {
     const flow = await flows.codes.findLive(readField(request.query, "code"));
     if (flow === undefined || flow.strategy !== place.frontend.id) return undefined;
     const code = flows.codes.unseal(flow);
-    const { provider } = code.session;
     const isHere = code.frontdoorId === request.frontdoorId && code.host === place.host;
-    // One that was taken away meanwhile, or disabled in between, vouches for nobody any more.
-    const isVouchedFor = place.frontend.logins.some(
-      ({ id, sessionsFrom }) => id === provider.id && sessionsFrom <= provider.revision,
-    );
-    return isHere && isVouchedFor ? { id: flow.id, browserHash: flow.browserHash, code } : undefined;
+    const isGood = isHere && (await isVouchedFor(place, code.session));
+    return isGood ? { id: flow.id, browserHash: flow.browserHash, code } : undefined;
+  }
+
+  /** Ends a code for whoever is in already as who it says: other tabs go by the cookie that they have. */
+  async function goOn(id: string, { counted }: Code): Promise<boolean> {
+    const isFirst = await database.transaction((tx) => flows.codes.consume(tx, id));
+    if (isFirst) flowLimits.giveBack(counted);
+    return isFirst;
   }
 
   /** Begins the session of a code; undefined when the code was used meanwhile. Answers its cookie. */
-  async function letIn(arrival: Arrival, { id, code }: FoundCode): Promise<string | undefined> {
+  async function letIn(
+    arrival: Arrival,
+    { id, code }: FoundCode,
+    replaced: string | undefined,
+  ): Promise<string | undefined> {
     const { request, place } = arrival;
     const { frontend, host } = place;
     const cookie = await database.transaction(async (tx) => {
       if (!(await flows.codes.consume(tx, id))) return undefined;
       const begun = await sessions.begin(tx, {
+        ...(replaced !== undefined && { renews: replaced }),
         ...code.session,
         identity: { ...code.session.identity, dependsOn: [] },
         frontend,
@@ -80,18 +91,10 @@ export function createFinish(options: FinishOptions): BrowserRoute {
         maxAgeSeconds: frontend.sessionMaxAge,
         device: readDevice(deviceHeaders, request.header, request.info),
       });
-      const { provider, identity } = code.session;
-      await audit.recordOwn(tx, "server", {
-        action: "gate_session.create",
-        orgId: frontend.orgId,
-        target: begun.session.id,
-        details: {
-          frontdoor: frontend.frontdoorId,
-          frontend: frontend.id,
-          provider: provider.id,
-          subject: identity.subject,
-        },
-      });
+      // One that was renewed in place is no new one.
+      if (begun.session.id !== code.session.renews) {
+        await audit.recordOwn(tx, "server", toCreateEvent(begun.session, frontend.orgId));
+      }
       await feed.append(tx, ...begun.changes);
       return begun.cookie;
     });
@@ -115,11 +118,16 @@ export function createFinish(options: FinishOptions): BrowserRoute {
     const found = await findCode(arrival);
     const session = await desk.findSession(arrival);
     const mark = found && marks.find(({ secret }) => isSameBrowser([secret], found.browserHash));
+    const live = session?.isGood && !session.isDue ? session : undefined;
     if (found !== undefined && mark !== undefined) {
-      const cookie = await letIn(arrival, found);
-      if (cookie !== undefined) return toPath(arrival, path, mark, cookie);
+      if (live && isOf(live, found.code)) {
+        if (await goOn(found.id, found.code)) return toPath(arrival, path, mark);
+      } else {
+        const cookie = await letIn(arrival, found, live?.session.id);
+        if (cookie !== undefined) return toPath(arrival, path, mark, cookie);
+      }
     }
-    if (session?.isGood && !session.isDue) return sendOn(place.origin + path);
+    if (live) return sendOn(place.origin + path);
     const [first] = marks;
     if (first === undefined) return showBlocked(desk, arrival, path);
     if (found !== undefined && mark === undefined && !isLoop(first, clock.now())) {
@@ -132,6 +140,21 @@ export function createFinish(options: FinishOptions): BrowserRoute {
     }
     return showExpired(desk, arrival, path);
   });
+}
+
+/** Whether a session is of the very person, by the very provider, that a code is for. */
+function isOf({ session }: { readonly session: GateSession }, { session: proven }: Code): boolean {
+  return session.providerId === proven.provider.id && session.subject === proven.identity.subject;
+}
+
+/** Whether a provider that proved somebody still may: it may have been taken away, or they may have signed out. */
+async function isVouchedFor({ frontend }: Place, proven: ProvenSession): Promise<boolean> {
+  const { provider, parentSessionId } = proven;
+  const found = frontend.logins.find(({ id }) => id === provider.id);
+  if (found === undefined || provider.revision < found.sessionsFrom) return false;
+  const { login } = found.type;
+  if (login?.kind !== "own" || parentSessionId === undefined) return true;
+  return (await login.judge(found.instance, parentSessionId)).allowed;
 }
 
 function showBlocked(desk: Desk, arrival: Arrival, path: string): PlainResponse {

@@ -48,7 +48,7 @@ export interface Code extends Pick<Visit, "frontdoorId" | "host" | "counted"> {
 /** Of a new session what is known before the browser is back at its frontend. */
 export type ProvenSession = Pick<
   NewGateSession,
-  "provider" | "parentSessionId" | "kept" | "renewAt" | "sid"
+  "provider" | "parentSessionId" | "kept" | "renewAt" | "sid" | "renews"
 > & {
   readonly identity: StoredIdentity;
 };
@@ -99,6 +99,7 @@ const codes = kindOf<Code>(
       kept: z.exactOptional(jsonObject),
       renewAt: z.exactOptional(instant),
       sid: z.exactOptional(z.string()),
+      renews: z.exactOptional(z.string()),
     } satisfies MembersOf<ProvenSession>),
   } satisfies MembersOf<Code>),
 );

@@ -24,6 +24,7 @@ import { type Page, type PageRequest, toPageById } from "../../lib/page-token.ts
 import { hashSecret } from "../../lib/secrets.ts";
 import type { Caller, UserPrincipal } from "../../principals/principal.ts";
 import { sealKept } from "./columns.ts";
+import { forgetConfirmation } from "./confirmation-store.ts";
 import { type GateSession, type NewGateSession, sessionsPerSubject, toStored } from "./gate-session.ts";
 import { toEndEvent } from "./records.ts";
 import * as store from "./store.ts";
@@ -168,7 +169,12 @@ export class GateSessionService {
     return found.toReversed();
   }
 
-  /** Ends one of the caller's own. @throws DomainError NOT_AUTHORIZED, GATE_SESSION_NOT_FOUND */
+  /**
+   * Ends one of the caller's own. If they once said that those who run its
+   * frontdoor may know who they are, they are asked again.
+   *
+   * @throws DomainError NOT_AUTHORIZED, GATE_SESSION_NOT_FOUND
+   */
   async endOwn(caller: Caller, id: string): Promise<void> {
     const { id: userId } = requireUser(caller);
     const ended = await this.#endBy(caller, { id: id.toLowerCase(), userId }, "holder");
@@ -201,7 +207,10 @@ export class GateSessionService {
     return await database.transaction(async (tx) => {
       const ended = await store.deleteGateSessions(tx, filter);
       for (const session of ended) {
-        const frontdoor = await findFrontdoor(tx, session.frontdoorId);
+        const { subject: userId, frontdoorId } = session;
+        // Who ends it themselves is asked again before those who run the frontdoor are told of them.
+        if (because === "holder") await forgetConfirmation(tx, { userId, frontdoorId });
+        const frontdoor = await findFrontdoor(tx, frontdoorId);
         await audit.record(tx, caller, toEndEvent(session, frontdoor?.orgId, because));
       }
       await feed.append(tx, ...ended.map(({ id }) => toChange(id)));

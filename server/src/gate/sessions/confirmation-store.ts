@@ -26,3 +26,12 @@ export async function confirm(tx: Tx, { userId, frontdoorId }: ConfirmedPair, no
     .executeTakeFirst();
   return numInsertedOrUpdatedRows > 0n;
 }
+
+/** Forgets that they have: the next time they are asked again. */
+export async function forgetConfirmation(tx: Tx, { userId, frontdoorId }: ConfirmedPair): Promise<void> {
+  await tx
+    .deleteFrom("gate_confirmations")
+    .where("user_id", "=", userId)
+    .where("frontdoor_id", "=", frontdoorId)
+    .execute();
+}
