@@ -2,8 +2,11 @@ import type { ProviderType } from "./provider-type.ts";
 
 /** Where people come back to who signed in at the provider of an id: its redirect URI. */
 export function toCallbackUrl(publicUrl: string, id: string): string {
-  return `${publicUrl}/gate/callback/${id}`;
+  return `${publicUrl}${providerPaths.callback}/${id}`;
 }
+
+/** Where providers are answered, and tell of sign-outs: below it each at its id, so that a new name changes nothing. */
+export const providerPaths = { callback: "/gate/callback", backchannel: "/gate/backchannel" } as const;
 
 /** What to register with a provider. */
 export interface ProviderUrls {
@@ -22,6 +25,8 @@ export function toProviderUrls(
   if (login?.kind !== "provider") return {};
   return {
     callbackUrl: toCallbackUrl(publicUrl, id),
-    ...(login.verifyLogout !== undefined && { backchannelLogoutUrl: `${publicUrl}/gate/backchannel/${id}` }),
+    ...(login.verifyLogout !== undefined && {
+      backchannelLogoutUrl: `${publicUrl}${providerPaths.backchannel}/${id}`,
+    }),
   };
 }

@@ -9,8 +9,6 @@ export const gatePaths = {
   login: "/gate/login",
   /** Where the answers go to what the login asks. */
   answer: "/gate/login/as",
-  /** Below it each provider is answered at a path of its own. */
-  callback: "/gate/callback",
 } as const;
 
 /** A frontend at one of its hosts. */
@@ -49,9 +47,4 @@ interface LoginQuery {
 /** Where a visit goes on, relative to the public URL. */
 export function toLoginPath(state: string, query: LoginQuery = {}): string {
   return toPath(gatePaths.login, { state, ...query });
-}
-
-/** Where a provider answers. */
-export function toCallbackUrl(publicUrl: string, providerId: string): string {
-  return `${publicUrl}${gatePaths.callback}/${providerId}`;
 }

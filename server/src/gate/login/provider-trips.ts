@@ -11,6 +11,7 @@ import { consumeCode } from "../../auth/sent-code-store.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import type { Database } from "../../db/database.ts";
 import type { ProviderInstance } from "../../frontdoor/provider-types/provider-type.ts";
+import { providerPaths, toCallbackUrl } from "../../frontdoor/provider-types/provider-urls.ts";
 import { type FormBrowsers, readField } from "../../html/forms.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../../http/plain-route.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -23,7 +24,7 @@ import type { Admission, OtherWay } from "./admission.ts";
 import { sendOn } from "./desk.ts";
 import { flowSeconds, type GateFlows, type Trip } from "./gate-flows.ts";
 import type { Way } from "./own-login.ts";
-import { gatePaths, toCallbackUrl, toLoginPath } from "./places.ts";
+import { toLoginPath } from "./places.ts";
 import { type FoundVisit, isPage, type VisitDesk } from "./visits.ts";
 
 /** What trips stand on. */
@@ -114,14 +115,14 @@ export class ProviderTrips {
 
   /** The route that providers answer at, each at its own path. */
   get callback(): FunctionRoute {
-    const path = `${gatePaths.callback}/{id}`;
+    const path = `${providerPaths.callback}/{id}`;
     return this.#options.desk.route({ method: "GET", path, handle: (request) => this.#takeBack(request) });
   }
 
   async #takeBack(request: PlainRequest): Promise<PlainResponse> {
     if (request.method === "HEAD") return { status: 200 };
     const { flows, flowLimits, desk, browsers } = this.#options;
-    const providerId = request.path.slice(gatePaths.callback.length + 1);
+    const providerId = request.path.slice(providerPaths.callback.length + 1);
     const state = readField(request.query, "state");
     const [visitState = ""] = state.split(".");
     const found = await desk.find(request, visitState);

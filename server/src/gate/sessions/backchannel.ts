@@ -3,10 +3,12 @@
  * Back-Channel Logout 1.0 §2.5 to §2.8. The token proves who asks; it is good
  * once, and its sessions end before the answer.
  */
+
 import { hash } from "node:crypto";
 import type { Database, Reader } from "../../db/database.ts";
 import { findFrontdoor } from "../../frontdoor/frontdoors/store.ts";
 import type { ProviderTypes } from "../../frontdoor/provider-types/provider-types.ts";
+import { providerPaths } from "../../frontdoor/provider-types/provider-urls.ts";
 import { findProvider } from "../../frontdoor/providers/store.ts";
 import type { PlainRoute } from "../../http/plain-route.ts";
 import { invalidRequest } from "../../lib/invalid-request.ts";
@@ -21,7 +23,7 @@ export interface BackchannelOptions {
   readonly sessions: Pick<GateSessionService, "endByProvider">;
 }
 
-const path = "/gate/backchannel/{id}";
+const path = `${providerPaths.backchannel}/{id}`;
 
 /** Longest request: a logout token is a small JWT. */
 const mostBytes = 32_768;
