@@ -3,7 +3,7 @@ import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { launchBrowser } from "./parts/browser.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
-import { heading, press, signIn, submit } from "./parts/pages.ts";
+import { follow, heading, press, signIn, submit } from "./parts/pages.ts";
 import { startServer, type TestServer } from "./parts/server.ts";
 import { inspect, openVisit, type Visit } from "./parts/visit.ts";
 
@@ -63,7 +63,7 @@ async function readUserId(email: string): Promise<string> {
 async function createOrganization(page: Page, title: string): Promise<string> {
   const name = newName();
   await page.goto(`${url}/account`);
-  await page.getByRole("link", { name: "New organization" }).click();
+  await follow(page, "New organization");
   await page.getByLabel("What it is called").fill(title);
   await page.getByLabel("Short name").fill(name);
   await submit(page, "Create");
@@ -108,7 +108,7 @@ describe("an owner", () => {
     await bob.page.goto(`${url}/account`);
     expect(await facts(bob.page, "Acme Works")).toMatch(/Manager/);
     await inspect(bob.page, "account-with-organization");
-    await bob.page.getByRole("link", { name: "Acme Works" }).click();
+    await follow(bob.page, "Acme Works");
     expect(await bob.page.getByText("You are a manager").count()).toBe(1);
     expect(await bob.page.getByRole("button", { name: "Save" }).count()).toBe(0);
     await inspect(bob.page, "organization-manager");
@@ -120,7 +120,7 @@ describe("an owner", () => {
     await bob.page.reload();
     expect(await heading(bob.page)).toBe("You have no role in this organization");
     await inspect(bob.page, "organization-unseen");
-    await bob.page.getByRole("link", { name: "Back to your account" }).click();
+    await follow(bob.page, "Back to your account");
     expect(await bob.page.getByText("You are a member of none.").count()).toBe(1);
   });
 
@@ -211,7 +211,7 @@ it("names full of markup, controls and writing directions stay what they are: na
   await addMember(json.organization.id, ada.id, "owner");
   await ada.page.reload();
   const shown = `"><img src=x onerror=alert(1)> '&amp; {{.Otp}}`;
-  await ada.page.getByRole("link", { name: shown, exact: true }).click();
+  await follow(ada.page, shown);
   expect(await heading(ada.page)).toBe(shown);
   expect(await ada.page.title()).toContain(shown);
   expect(await ada.page.locator("img").count()).toBe(0);
@@ -228,7 +228,7 @@ it("a long list goes on on the next page, and a page that nobody was given is no
   }
   await ada.page.reload();
   expect(await ada.page.getByText(/^Many /).count()).toBe(10);
-  await ada.page.getByRole("link", { name: "All your organizations" }).click();
+  await follow(ada.page, "All your organizations");
   expect(await ada.page.getByText(/^Many /).count()).toBe(12);
   await inspect(ada.page, "organizations");
   await ada.page.goto(`${url}/account/organizations?after=x`);

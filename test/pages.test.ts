@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { addVirtualAuthenticator, launchBrowser, type VirtualAuthenticator } from "./parts/browser.ts";
 import { send, tlsCertificate, tlsEnvironment } from "./parts/http.ts";
 import { type IdentityProvider, startIdentityProvider } from "./parts/identity-provider.ts";
@@ -16,6 +16,9 @@ import { inspect, openVisit, tabTo, type Visit } from "./parts/visit.ts";
 
 // What the provider says of whoever comes without a hint.
 const atProvider = { email: "nobody@example.org", email_verified: true, name: "No Body" };
+
+// Many pages in one test, each of them looked at in light, dark and on a phone.
+vi.setConfig({ testTimeout: 240_000 });
 
 let server: TestServer;
 let provider: IdentityProvider;

@@ -10,8 +10,19 @@ export function press(page: Page, name: string): Promise<void> {
 
 /** Presses a button that leads to another page, and waits until that is there. */
 export async function submit(page: Page, name: string): Promise<void> {
+  await leave(page, () => press(page, name));
+}
+
+/** Follows the first link of a name, and waits until the page that it leads to is there. */
+export async function follow(page: Page, name: string | RegExp): Promise<void> {
+  await leave(page, () => page.getByRole("link", { name }).first().click());
+}
+
+async function leave(page: Page, work: () => Promise<void>): Promise<void> {
+  // What is still being loaded is not where this leads.
+  await page.waitForLoadState();
   const loaded = page.waitForEvent("load");
-  await press(page, name);
+  await work();
   await loaded;
 }
 
