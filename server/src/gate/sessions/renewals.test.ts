@@ -77,6 +77,15 @@ describeDatabases("asking a session's provider again", (under) => {
     expect(renewals()).toEqual([{ refreshToken: "first" }, { refreshToken: "token 1" }]);
   });
 
+  it("does not happen for an explanation, which is of what is stored", async () => {
+    const cookie = await beginDueInTenMinutes();
+    here.context.pass(600 + outageMs / 1000);
+    const known = await here.find(place.frontdoorId, place.host);
+    const explained = await here.explainSession(known, place.host, cookie);
+    expect(explained).toMatchObject({ isGood: true, identity: { subject: "alice" } });
+    expect(renewals()).toEqual([]);
+  });
+
   it("happens once, however many ask at two processes at once", async () => {
     const cookie = await beginDueInTenMinutes();
     onRenew(async () => answer("second"));
