@@ -112,6 +112,7 @@ export async function buildIfStale(): Promise<boolean> {
 /** Bundles the server and returns what went into it. */
 export async function build(): Promise<Metafile> {
   const esbuild = await import("esbuild");
+  const beganAtMs = Date.now();
   const result = await esbuild.build({
     absWorkingDir: root,
     entryPoints: [entry],
@@ -142,7 +143,7 @@ export async function build(): Promise<Metafile> {
   // The entry goes last: a start in between still finds every part of the old one.
   const files = result.outputFiles.toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
   for (const file of files) writeWhole(file.path, file.contents);
-  writeWhole(stampFile, JSON.stringify(stampOf(Object.keys(result.metafile.inputs))));
+  writeWhole(stampFile, JSON.stringify(stampOf(Object.keys(result.metafile.inputs), beganAtMs)));
   return result.metafile;
 }
 
@@ -157,18 +158,19 @@ function writeWhole(path: string, contents: Uint8Array | string): void {
   renameSync(temporary, path);
 }
 
-function stampOf(inputs: readonly string[]): Stamp {
+function stampOf(inputs: readonly string[], beganAtMs: number): Stamp {
   const paths = [
     ...inputs.filter((path) => existsSync(join(root, path))),
     "package-lock.json",
     "scripts/build.ts",
   ];
-  return Object.fromEntries(paths.map((path) => [path, stampFor(path)]));
+  return Object.fromEntries(paths.map((path) => [path, stampFor(path, beganAtMs)]));
 }
 
-function stampFor(path: string): Stamp[string] {
+/** Of a file that was changed while it was read nobody knows which of its states is in the bundle. */
+function stampFor(path: string, beganAtMs: number): Stamp[string] {
   const { size, mtimeMs } = statSync(join(root, path));
-  return { bytes: size, mtimeMs, sha256: hashOf(path) };
+  return { bytes: size, mtimeMs, sha256: mtimeMs < beganAtMs ? hashOf(path) : "changed" };
 }
 
 function hashOf(path: string): string {
@@ -183,6 +185,7 @@ function isFresh(): boolean {
   return Object.entries(stamp).every(([path, was]) => {
     const now = statSync(join(root, path), { throwIfNoEntry: false });
     if (now?.size !== was.bytes) return false;
+    if (was.sha256 === "changed") return false;
     return now.mtimeMs === was.mtimeMs || hashOf(path) === was.sha256;
   });
 }
