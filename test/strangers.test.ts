@@ -95,6 +95,20 @@ describe.each([
     expect(countMails(at(0), email)).toBe(7);
   });
 
+  it("see the same page whether or not the mail went out, with the hint that it may not have", async () => {
+    const [email, stranger] = [`ivy-${database}@example.org`, new Person(at(0))];
+    const pages: string[] = [];
+    for (let mail = 0; mail < 4; mail++) {
+      const { json } = await begin(stranger, email, from("203.0.113.50"));
+      const headers = { host: "localhost:7400" };
+      const { text } = await stranger.send(`/login/check-mail?state=${json.state}`, { headers });
+      pages.push(text.replaceAll(/(value|nonce)="[^"]*"/g, ""));
+    }
+    expect(new Set(pages).size).toBe(1);
+    expect(pages[0]).toContain("No mail after a minute?");
+    await eventually(() => expect(countMails(at(0), email)).toBe(3));
+  });
+
   it("who come with the key of their own account are strangers to others (case 40)", async () => {
     const [email, theirs] = [`lena-${database}@example.org`, `mallory-${database}@example.org`];
     await signIn(new Person(at(0)), email, from("192.0.2.30"));
