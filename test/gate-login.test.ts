@@ -141,13 +141,34 @@ describe("somebody who opens an app", () => {
     expect(shown.told?.cookie).toBe(`app=${big}`);
   });
 
+  it("with tabs that took each other's cookie is sent round once by each, and never more", async () => {
+    const visitor = await newMember();
+    const flow = "__Host-vestibule-flow";
+    const finishes: string[] = [];
+    for (let tab = 0; tab < 5; tab++) {
+      // As if all had begun before any cookie was there.
+      visitor.jar(hostname).delete(flow);
+      finishes.push(await findFinish(visitor, `${origin}/tab/${tab}`));
+    }
+    const early = await Promise.all(finishes.slice(0, 4).map((finish) => visitor.hop(finish)));
+    expect(early.map(({ status, headers }) => [status, headers.location])).toEqual(
+      early.map((_, tab) => [303, `${origin}/.vestibule/start?rt=%2Ftab%2F${tab}&second=1`]),
+    );
+    const second = await findFinish(visitor, String(early[0]?.headers.location));
+    const mine = visitor.jar(hostname).get(flow) ?? "";
+    visitor.jar(hostname).set(flow, `${"x".repeat(43)}.0.0`);
+    const over = await visitor.open(second);
+    expect([over.status, toHeading(over)]).toEqual([400, "This sign-in is over"]);
+    visitor.jar(hostname).set(flow, mine);
+    expect(await visitor.open(second)).toMatchObject({ url: `${origin}/tab/0`, status: 200 });
+  });
+
   it("with fifty tabs at once is in with each, and each is where it was to be", async () => {
     const visitor = await newMember();
-    const tabs = Array.from({ length: 50 }, (_, tab) => visitor.open(`${origin}/tab/${tab}`));
-    const shown = await Promise.all(tabs);
-    expect(shown.map(({ url, status }) => `${status} ${url}`)).toEqual(
-      tabs.map((_, tab) => `200 ${origin}/tab/${tab}`),
-    );
+    const tabs = Array.from({ length: 50 }, (_, tab) => `${origin}/tab/${tab}`);
+    const finishes = await Promise.all(tabs.map((tab) => findFinish(visitor, tab)));
+    const shown = await Promise.all(finishes.map((finish) => visitor.open(finish)));
+    expect(shown.map(({ url, status }) => `${status} ${url}`)).toEqual(tabs.map((tab) => `200 ${tab}`));
   });
 });
 

@@ -78,6 +78,7 @@ export class Admission {
       secret: {
         frontdoorId: visit.frontdoorId,
         host: visit.host,
+        isSecond: visit.isSecond,
         counted: visit.counted,
         session: { ...session, ...(renews && { renews: renews.sessionId }) },
       },

@@ -21,14 +21,7 @@ import type { GateSession } from "../sessions/gate-session.ts";
 import { toCreateEvent } from "../sessions/records.ts";
 import type { GateSessionService } from "../sessions/service.ts";
 import { type Arrival, type Desk, sendOn } from "./desk.ts";
-import {
-  countReturn,
-  type FlowMark,
-  findFlowMarks,
-  isLoop,
-  toFlowCookie,
-  toGateCookie,
-} from "./flow-cookie.ts";
+import { countReturn, type FlowMark, findFlowMarks, toFlowCookie, toGateCookie } from "./flow-cookie.ts";
 import type { Code, GateFlows, ProvenSession } from "./gate-flows.ts";
 import type { Place } from "./places.ts";
 
@@ -128,15 +121,10 @@ export function createFinish(options: FinishOptions): BrowserRoute {
       }
     }
     if (live) return sendOn(place.origin + path);
-    const [first] = marks;
-    if (first === undefined) return showBlocked(desk, arrival, path);
-    if (found !== undefined && mark === undefined && !isLoop(first, clock.now())) {
+    if (marks.length === 0) return showBlocked(desk, arrival, path);
+    if (found !== undefined && mark === undefined && !found.code.isSecond) {
       // Another tab began at the same time, and its cookie took the place of this one's.
-      const counted = toFlowCookie(
-        { ...countReturn(first, clock.now()), asksAgain: first.asksAgain },
-        place.frontend.scheme,
-      );
-      return sendOn(toStartUrl(place.origin, path), [counted]);
+      return sendOn(`${toStartUrl(place.origin, path)}&second=1`);
     }
     return showExpired(desk, arrival, path);
   });

@@ -22,6 +22,8 @@ export interface Visit {
   readonly path: string;
   /** Whether they signed out before, and are to say who they are though somebody knows. */
   readonly asksAgain: boolean;
+  /** Whether another tab's cookie had taken the place of the one that it began with before. */
+  readonly isSecond: boolean;
   /** The session that is asked for anew at its provider, which is to show nothing if it can. */
   readonly renews?: { readonly sessionId: string; readonly providerId: string };
   readonly counted: Counted;
@@ -41,7 +43,7 @@ export interface Trip {
 }
 
 /** Somebody who is proven, and not let in yet. Strategy and browser are the visit's. */
-export interface Code extends Pick<Visit, "frontdoorId" | "host" | "counted"> {
+export interface Code extends Pick<Visit, "frontdoorId" | "host" | "isSecond" | "counted"> {
   readonly session: ProvenSession;
 }
 
@@ -70,6 +72,7 @@ const visits = kindOf<Visit>(
     host: z.string(),
     path: z.string(),
     asksAgain: z.boolean(),
+    isSecond: z.boolean(),
     renews: z.exactOptional(z.object({ sessionId: z.string(), providerId: z.string() })),
     counted,
   } satisfies MembersOf<Visit>),
@@ -91,6 +94,7 @@ const codes = kindOf<Code>(
   z.object({
     frontdoorId: z.string(),
     host: z.string(),
+    isSecond: z.boolean(),
     counted,
     session: z.object({
       provider: z.object({ id: z.string(), revision: z.int() }),

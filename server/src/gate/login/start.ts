@@ -39,6 +39,7 @@ export function createStart({ desk, flows, flowLimits, publicUrl, clock }: Start
       host,
       path,
       asksAgain: mark.asksAgain,
+      isSecond: request.query.has("second"),
       counted,
       ...(renews && { renews }),
     };
