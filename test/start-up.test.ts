@@ -135,7 +135,7 @@ describe("keys that are not the database's", () => {
       const done = await reencrypt(fresh, old);
       expect(done).toMatchObject({ code: 0, stderr: "" });
       expect(done.stdout).toMatch(
-        /^signing_keys\.sealed_private_key: 1 sealed anew\nno longer needed: [\w-]+; /,
+        /^signing_keys\.sealed_private_key: 1 sealed anew\naudit_keys\.sealed_key: 1 sealed anew\nno longer needed: [\w-]+; /,
       );
       const again = await reencrypt(fresh, old);
       expect(again.stdout).toMatch(
