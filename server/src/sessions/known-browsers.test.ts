@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
-import { findUserByEmail } from "../users/store.ts";
+import { findUserByEmail, markEmailProven } from "../users/store.ts";
 import { browsersPerUser, deleteForgottenBrowsers, knownForMs } from "./known-browser-store.ts";
 import { KnownBrowsers } from "./known-browsers.ts";
 import { addUser, newRequestInfo, openSessions, type SessionParts, unknownDevice } from "./test-support.ts";
@@ -86,6 +86,15 @@ describeDatabases("known browsers", (under) => {
     expect(JSON.stringify(rows)).not.toContain(key);
     const hashes = rows.filter(({ user_id }) => [ada.id, carl.id].includes(user_id));
     expect(new Set(hashes.map(({ key_hash }) => key_hash)).size).toBe(2);
+  });
+
+  it("of an account whose address nobody has proven are strangers to its mailbox until somebody does", async () => {
+    const eve = await addUser(under.database, { emailProven: false });
+    // Each sign-in, as by a provider, could be in another browser, with a budget of its own.
+    const keys = [await remember(eve.id), await remember(eve.id)];
+    expect(await isKnown(eve.email, ...keys)).toBe(false);
+    await under.database.transaction((tx) => markEmailProven(tx, eve.id, clock.now()));
+    expect(await isKnown(eve.email, ...keys)).toBe(true);
   });
 
   it("are forgotten 180 days after their last sign-in, and removed", async () => {

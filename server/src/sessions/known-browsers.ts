@@ -6,7 +6,9 @@
  * no two rows tell that they are of one browser, and a key says nothing to an
  * account that it never signed in to. It proves nobody: it only has the guesses
  * and mails of who comes with it counted apart from those of strangers
- * (`limits/mailbox-limits.ts`), who then cannot use them up.
+ * (`limits/mailbox-limits.ts`), who then cannot use them up. An account whose
+ * address nobody has proven may be a stranger's to that mailbox, and each of its
+ * sign-ins could be another browser: until then it gives no budget.
  */
 import { randomBytes } from "node:crypto";
 import type { Reader, Tx } from "../db/database.ts";
@@ -28,6 +30,12 @@ const hostCookieName = `__Host-${plainCookieName}`;
 /** How many cookies of the name are read: a browser has one, and each costs a hash. */
 const keysPerRequest = 4;
 
+/** Whose an address is, as far as anybody has shown. */
+interface Owner {
+  readonly id: string;
+  readonly emailProven: boolean;
+}
+
 /** How the cookie is set, and where accounts are found. */
 export interface KnownBrowsersOptions {
   readonly clock: Clock;
@@ -35,7 +43,7 @@ export interface KnownBrowsersOptions {
   readonly secure: boolean;
   /** Whether pages of other sites may sign in: the session's `same_site` is `none`. */
   readonly crossSite: boolean;
-  readonly findUserByEmail: (reader: Reader, email: string) => Promise<{ readonly id: string } | undefined>;
+  readonly findUserByEmail: (reader: Reader, email: string) => Promise<Owner | undefined>;
 }
 
 /** @see the head of this file */
@@ -78,14 +86,15 @@ export class KnownBrowsers {
   }
 
   /**
-   * The hash by which the account of an address knows a browser with one of
-   * these keys; undefined where it knows none. Asks the database as often
+   * The hash by which the account of a proven address knows a browser with one
+   * of these keys; undefined where it knows none. Asks the database as often
    * whether or not there is such an account.
    */
   async find(reader: Reader, email: string, keys: readonly string[]): Promise<string | undefined> {
     if (keys.length === 0) return undefined;
     const { findUserByEmail, clock } = this.#options;
-    const { id = "" } = (await findUserByEmail(reader, email)) ?? {};
+    const owner = await findUserByEmail(reader, email);
+    const id = owner?.emailProven ? owner.id : "";
     const hashes = keys.map((key) => toKeyHash(id, key));
     return await store.findKnownBrowser(reader, id, hashes, clock.now());
   }
