@@ -58,6 +58,7 @@ describeDatabases("invitations and their sender's power (case 7)", (under) => {
       action: "invitation.delete",
       target: ref.id,
       orgId,
+      mailbox: invited.principal.email,
       details: { email: invited.principal.email, because },
     });
     expect(await accept()).toBe("INVITATION_NOT_FOUND");

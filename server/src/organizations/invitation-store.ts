@@ -268,6 +268,7 @@ export async function deleteInvitationsBy(
     action: "invitation.delete",
     target: row.id,
     orgId: row.org_id,
+    mailbox: row.email,
     details: { email: row.email, because },
   }));
 }
