@@ -42,17 +42,41 @@ describeDatabases("limits of invitations", (under) => {
     const others = await rooms.newOrganization(other);
     expect(await refusalOf([email])).toBeUndefined();
     expect(await refusalOf([email], other, others)).toEqual(refused(600, "to one mailbox in ten minutes"));
-    expect(await refusalOf([email], rooms.root)).toEqual(refused(600, "to one mailbox in ten minutes"));
     for (let mail = 1; mail < 5; mail++) {
+      const by = mail % 2 ? ([other, others] as const) : ([owner, orgId] as const);
       nowMs += 10 * minuteMs - 1;
-      expect(await refusalOf([email], other, others)).toEqual(refused(1, "ten minutes"));
+      expect(await refusalOf([email], ...by)).toEqual(refused(1, "ten minutes"));
       nowMs += 1;
-      expect(await refusalOf([email], other, others)).toBeUndefined();
+      expect(await refusalOf([email], ...by)).toBeUndefined();
     }
     nowMs += 10 * minuteMs;
     expect(await refusalOf([email])).toEqual(refused((dayMs - 50 * minuteMs) / 1000, "in a day"));
     nowMs += dayMs - 50 * minuteMs;
     expect(await refusalOf([email])).toBeUndefined();
+  });
+
+  it("of one mailbox are not used up by one sender nor by one organization, nor for superusers by anybody", async () => {
+    const [email = ""] = newEmails(1);
+    const [mallory, helper] = [await rooms.newPerson(), await rooms.newPerson()];
+    const theirs = await rooms.newOrganization(mallory);
+    await rooms.members.add(rooms.root, { org: theirs, userId: helper.principal.id }, "owner");
+    for (let mail = 0; mail < 3; mail++) {
+      expect(await refusalOf([email], mallory, theirs)).toBeUndefined();
+      nowMs += 10 * minuteMs;
+    }
+    const elsewhere = await rooms.newOrganization(mallory);
+    const wait = (dayMs - 30 * minuteMs) / 1000;
+    expect(await refusalOf([email], mallory, elsewhere)).toEqual(refused(wait, "by one sender"));
+    expect(await refusalOf([email], helper, theirs)).toEqual(refused(wait, "by one organization"));
+    expect(await refusalOf([email])).toBeUndefined();
+    expect(await refusalOf([email], rooms.root)).toBeUndefined();
+    expect(await refusalOf([email], rooms.root)).toEqual(refused(600, "to one mailbox in ten minutes"));
+    for (let mail = 1; mail < 5; mail++) {
+      nowMs += 10 * minuteMs;
+      expect(await refusalOf([email], rooms.root)).toBeUndefined();
+    }
+    nowMs += 10 * minuteMs;
+    expect(await refusalOf([email], rooms.root)).toEqual(refused((dayMs - 50 * minuteMs) / 1000, "in a day"));
   });
 
   it("are not got around by withdrawing, and a refusal keeps nothing", async () => {

@@ -11,31 +11,36 @@ export async function lockMailbox(tx: Tx, mailboxHash: string): Promise<void> {
   await lockForTransaction(tx, Buffer.from(mailboxHash, "base64url").readUIntBE(0, 6));
 }
 
-/**
- * When mails were asked for that count still, in milliseconds since the epoch,
- * oldest first. What a clock that ran ahead has left counts for nothing.
- */
-export async function findMailTimes(
+/** A mail that counts still. */
+export interface CountedMail {
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+  readonly orgId: string;
+  readonly senderId: string;
+}
+
+/** Mails that count still, oldest first. What a clock that ran ahead has left counts for nothing. */
+export async function findMails(
   tx: Tx,
   column: "mailbox_hash" | "org_id" | "sender_id",
   value: string,
   now: Date,
-): Promise<number[]> {
+): Promise<CountedMail[]> {
   const rows = await tx
     .selectFrom("invitation_mails")
-    .select("at")
+    .select(["at", "org_id", "sender_id"])
     .where(column, "=", value)
     .where("at", ">", now.getTime() - countedMs)
     .where("at", "<=", now.getTime() + clockSlackMs)
     .orderBy("at")
     .execute();
-  return rows.map(({ at }) => at);
+  return rows.map(({ at, org_id: orgId, sender_id: senderId }) => ({ atMs: at, orgId, senderId }));
 }
 
 /** A mail that was asked for. */
 export interface AskedMail {
   readonly id: string;
-  /** SHA-256 of the address, base64url. */
+  /** SHA-256 of the address and of whom its limits are, base64url. */
   readonly mailboxHash: string;
   readonly orgId: string;
   readonly senderId: string;

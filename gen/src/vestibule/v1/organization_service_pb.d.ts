@@ -1344,8 +1344,9 @@ export declare const OrganizationService: GenService<{
    * of a member; `not_found` for an unknown project; `failed_precondition`
    * ADDRESS_UNPROVEN; `resource_exhausted` with the time to wait beyond 100
    * pending ones of the organization, 50 a day by it or by one sender, and for
-   * one mailbox, whoever asks, one in ten minutes and 5 a day. Superusers have
-   * the limits of the mailbox alone. No answer tells whether an address has an
+   * one mailbox, whoever asks, one in ten minutes and 5 a day, 3 of them by one
+   * sender or organization. Superusers have one in ten minutes and 5 a day to a
+   * mailbox alone, counted apart. No answer tells whether an address has an
    * account.
    *
    * @generated from rpc vestibule.v1.OrganizationService.CreateOrganizationInvitation

@@ -575,8 +575,8 @@ export declare const UserService: GenService<{
    *
    * Errors: `invalid_argument` "Invalid email"; with `send_mail`
    * `resource_exhausted` with the time to wait beyond one mail in ten minutes
-   * and 5 a day to a mailbox, those of OrganizationService's invitations among
-   * them; nothing is changed then.
+   * and 5 a day to a mailbox, by superusers, their invitations into organizations
+   * among them; nothing is changed then.
    *
    * @generated from rpc vestibule.v1.UserService.InviteUser
    */
