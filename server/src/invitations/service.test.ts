@@ -287,6 +287,13 @@ describeDatabases("invitations", (under) => {
   it("are declined by the invited, and withdrawn by owners alone", async () => {
     const invited = await rooms.newPerson();
     const first = await invite({ emails: [invited.principal.email] });
+    // An app that was given a token of theirs does not answer for them.
+    const byToken = {
+      ...invited,
+      principal: { ...invited.principal, credentialKind: "access_token" as const },
+    };
+    expect(await reasonOf(rooms.invitations.delete(byToken, ref(first)))).toBe("NOT_AUTHORIZED");
+    expect(await reasonOf(rooms.invitations.decline(byToken, ref(first)))).toBe("NOT_AUTHORIZED");
     await rooms.invitations.delete(invited, ref(first));
     nowMs += hourMs;
     const second = await invite({ emails: [invited.principal.email] });

@@ -181,9 +181,16 @@ export class InvitationService {
     });
   }
 
-  /** Removes an invitation of the caller's own, proven address. @throws DomainError INVITATION_NOT_FOUND */
+  /**
+   * Removes an invitation of the caller's own, proven address. As accepting it
+   * this takes the person: whoever was given an access token of theirs answers
+   * nothing for them.
+   *
+   * @throws DomainError NOT_AUTHORIZED, INVITATION_NOT_FOUND
+   */
   async decline(caller: Caller, ref: InvitationRef): Promise<void> {
     const { database, audit, adminEmails } = this.#options;
+    requireSession(caller);
     await database.transaction(async (tx) => {
       const { invitation } = await lockOwn(tx, caller.principal, ref, adminEmails);
       const { id, orgId, email } = invitation;
@@ -215,9 +222,7 @@ export class InvitationService {
   async accept(caller: Caller, ref: InvitationRef): Promise<Invitation> {
     const { database, audit, feed, clock, limits, adminEmails } = this.#options;
     const { principal } = caller;
-    if (principal.credentialKind !== "session") {
-      throw new DomainError("NOT_AUTHORIZED", { detail: "needs a session" });
-    }
+    requireSession(caller);
     return await database.transaction(async (tx) => {
       const now = clock.now();
       const own = await lockOwn(tx, principal, ref, adminEmails);
@@ -315,6 +320,13 @@ export class InvitationService {
       message: `no more than ${mostPending} invitations of an organization can be pending: withdraw some first`,
       retryAfterSeconds: Math.max(1, Math.ceil((nextAt.getTime() - now.getTime()) / 1000)),
     });
+  }
+}
+
+/** @throws DomainError NOT_AUTHORIZED */
+function requireSession({ principal }: Caller): void {
+  if (principal.credentialKind !== "session") {
+    throw new DomainError("NOT_AUTHORIZED", { detail: "needs a session" });
   }
 }
 

@@ -1380,8 +1380,8 @@ export declare const OrganizationService: GenService<{
   },
   /**
    * Withdraws an invitation, as an owner, or declines it, as whoever has proven
-   * the address that is invited. Its link is dead. Errors: `not_found`, also
-   * once it was accepted.
+   * the address that is invited, in a session of their own. Its link is dead.
+   * Errors: `not_found`, also once it was accepted.
    *
    * @generated from rpc vestibule.v1.OrganizationService.DeleteOrganizationInvitation
    */
