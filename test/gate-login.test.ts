@@ -456,6 +456,21 @@ describe("signing out", () => {
   });
 });
 
+it("where session cookies are strict, the login has the browser come again by itself", async () => {
+  const config = { authentication: { session: { same_site: "strict" } } };
+  await using strict = await startServer({ config });
+  const door = await createFrontdoor(strict, { hostname, scheme: "https" });
+  const visitor = new GateVisitor(strict, { origin, frontdoor: door });
+  const start = await visitor.hop(`${origin}/.vestibule/start?rt=%2Fx`);
+  const login = String(start.headers.location);
+  const headers = { ...navigation, "sec-fetch-site": "cross-site" };
+  const page = await visitor.hop(login, { headers });
+  expect([page.status, toHeading(page)]).toEqual([200, "One moment"]);
+  expect(page.text).toContain(`http-equiv="refresh" content="0; url=${login}"`);
+  const again = await visitor.hop(login, { headers: { ...navigation, "sec-fetch-site": "same-origin" } });
+  expect(again.status).toBe(303);
+});
+
 /** A call of a person at GateService. */
 const ownCall = (visitor: GateVisitor, method: string, message: object = {}) =>
   postJson(server, `/vestibule.v1.GateService/${method}`, message, visitor.person.headers());
