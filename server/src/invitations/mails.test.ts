@@ -255,13 +255,28 @@ describeDatabases("mails of invitations", (under) => {
       expect(/“(.*)”/.exec(text)?.[1]?.length).toBeLessThan(100);
     });
 
+    it("and names the sender's address to the letter, braces and all", async () => {
+      const sender = await rooms.newPerson("{{ada}}@example.org");
+      await rooms.invitations.create(sender, {
+        org: await rooms.newOrganization(sender),
+        emails: [rooms.newEmail()],
+        role: "viewer",
+        projects: [],
+      });
+      await deliver();
+      const { text, html } = post.taken[0] as MailMessage;
+      for (const part of [text, html]) expect(part).toContain("{{ada}}@example.org invites you");
+    });
+
     it.each([
       ["evil.com", "evil. com"],
       ["https://evil.com/path?x=1", "https: //evil. com/path?x=1"],
       ["www.evil。com", "www. evil。 com"],
       ["mail me@evil.com", "mail me at evil. com"],
       ["Acme Inc.", "Acme Inc."],
-      ["{{.Otp}} {{.Link}}", ". Otp . Link"],
+      ["http:{}//2130706433/x", "http:{}//2130706433/x"],
+      ["http://2130706433/x", "http: //2130706433/x"],
+      ["{{.Otp}} {{.Link}}", "{{. Otp}} {{. Link}}"],
     ])("a name like %s", (name, mailed) => {
       expect(toMailedName(name)).toBe(mailed);
     });

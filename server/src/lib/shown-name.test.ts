@@ -9,6 +9,9 @@ it.each([
   ["a\u200bb\ufeffc\u{e0041}", "a b c"],
   ["broken \ud800", "broken"],
   ["\u202e\u200b\u0007", ""],
+  ["ac\u00adme \u3164\u115f\u180eInc.", "ac me Inc."],
+  ["\u3164", ""],
+  ["\u200d \u2800\ufe0f", ""],
   ["<b>Björn & Søn</b>", "<b>Björn & Søn</b>"],
   ["👩‍💻 مثال", "👩‍💻 مثال"],
 ])("%j is shown as %j", (name, shown) => {

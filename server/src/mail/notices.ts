@@ -1,18 +1,13 @@
 /** What the owner of an account is told by mail when something about signing in to it has changed. */
 import { toProviderLabel } from "../lib/well-known-providers.ts";
-import { renderMail } from "./template.ts";
+import { type MailTexts, renderNotice } from "./template.ts";
 
-/** A mail's texts. */
-type Notice = ReturnType<typeof renderMail>;
-
-/** Names are people's own and providers': nothing in them is a placeholder. */
-function toNotice(site: string, subject: string, ...body: string[]): Notice {
-  const template = { subject, body: body.map((text) => text.replace(/[{}]/g, "")).join("\n\n") };
-  return renderMail(template, { site, otp: "", minutes: 0 });
+function toNotice(site: string, subject: string, ...body: string[]): MailTexts {
+  return renderNotice(site, subject, body);
 }
 
 /** Someone added or removed a passkey. */
-export function toPasskeyNotice(site: string, event: "added" | "removed", name: string): Notice {
+export function toPasskeyNotice(site: string, event: "added" | "removed", name: string): MailTexts {
   const direction = event === "added" ? "to" : "from";
   return toNotice(
     site,
@@ -34,7 +29,7 @@ export interface EmptiedAccount {
 export function toTakeOverNotice(
   site: string,
   { strategies, passkeys, organizations }: EmptiedAccount,
-): Notice {
+): MailTexts {
   const gone = [
     ...strategies.map((strategy) => `the account at ${toProviderLabel(strategy)} that was linked to it`),
     ...(passkeys > 0 ? [`passkeys: ${passkeys}`] : []),
@@ -55,7 +50,7 @@ export function toOwnerlessNotice(
   site: string,
   email: string,
   organizations: readonly { readonly id: string; readonly name: string }[],
-): Notice {
+): MailTexts {
   return toNotice(
     site,
     "Organizations were disabled for want of an owner",
@@ -66,7 +61,7 @@ export function toOwnerlessNotice(
 }
 
 /** An identity was parted from the account. */
-export function toUnlinkNotice(site: string, strategy: string, email: string): Notice {
+export function toUnlinkNotice(site: string, strategy: string, email: string): MailTexts {
   const account = email === "" ? "" : ` (${email})`;
   return toNotice(
     site,
@@ -77,7 +72,7 @@ export function toUnlinkNotice(site: string, strategy: string, email: string): N
 }
 
 /** Those who run the platform ended sessions of the account. */
-export function toEndedSessionsNotice(site: string, count: number): Notice {
+export function toEndedSessionsNotice(site: string, count: number): MailTexts {
   const sessions = count === 1 ? "a session of yours" : `${count} sessions of yours`;
   return toNotice(
     site,
@@ -88,7 +83,7 @@ export function toEndedSessionsNotice(site: string, count: number): Notice {
 }
 
 /** To the address that an account had before those who run the platform gave it another. */
-export function toOldAddressNotice(site: string, email: string): Notice {
+export function toOldAddressNotice(site: string, email: string): MailTexts {
   return toNotice(
     site,
     "The address of your account was changed",
@@ -98,7 +93,7 @@ export function toOldAddressNotice(site: string, email: string): Notice {
 }
 
 /** To the address that it has now. Whose the account is, is not said: the address may be wrong. */
-export function toNewAddressNotice(site: string): Notice {
+export function toNewAddressNotice(site: string): MailTexts {
   return toNotice(
     site,
     "An account has your address now",

@@ -17,8 +17,6 @@ export interface TemplateValues {
   readonly link?: string;
   /** For how long the code and the link work. */
   readonly minutes: number;
-  /** What the link's button says; to sign in if absent. */
-  readonly linkLabel?: string;
 }
 
 /** A mail's texts before the values are put in. */
@@ -62,8 +60,30 @@ const darkSheet = [
 function toHtmlValue(name: string, values: TemplateValues): string {
   const value = escapeHtml(toText(name, values));
   if (name === "Otp") return `<strong class="code" style="${styles.code}">${value}</strong>`;
-  if (name !== "Link" || value === "") return value;
-  return `<a class="button" href="${value}" style="${styles.button}">${escapeHtml(values.linkLabel ?? "Sign in")}</a>`;
+  return name !== "Link" || value === "" ? value : toButton({ link: value, label: "Sign in" });
+}
+
+/** A link with a paragraph of its own. */
+export interface MailLink {
+  readonly link: string;
+  /** What the button says. */
+  readonly label: string;
+}
+
+/** Of what is escaped. */
+function toButton({ link, label }: MailLink): string {
+  return `<a class="button" href="${link}" style="${styles.button}">${label}</a>`;
+}
+
+function toParagraph(html: string): string {
+  return `<p style="${styles.paragraph}">${html.replaceAll("\n", "<br>")}</p>`;
+}
+
+/** A mail's texts as they are sent. */
+export interface MailTexts {
+  readonly subject: string;
+  readonly text: string;
+  readonly html: string;
 }
 
 function toHtml(subject: string, site: string, paragraphs: readonly string[]): string {
@@ -83,10 +103,7 @@ function toHtml(subject: string, site: string, paragraphs: readonly string[]): s
 }
 
 /** Puts the values in: subject, text and HTML of the mail. */
-export function renderMail(
-  template: MailTemplate,
-  values: TemplateValues,
-): { readonly subject: string; readonly text: string; readonly html: string } {
+export function renderMail(template: MailTemplate, values: TemplateValues): MailTexts {
   const fill = (text: string) => text.replace(placeholder, (_match, name: string) => toText(name, values));
   const subject = fill(template.subject).replace(/[\r\n]+/g, " ");
   const paragraphs = template.body
@@ -97,7 +114,20 @@ export function renderMail(
       const html = escapeHtml(paragraph).replace(placeholder, (_match, name: string) =>
         toHtmlValue(name, values),
       );
-      return `<p style="${styles.paragraph}">${html.replaceAll("\n", "<br>")}</p>`;
+      return toParagraph(html);
     });
   return { subject, text: fill(template.body), html: toHtml(subject, values.site, paragraphs) };
+}
+
+/**
+ * A mail in words of ours, with what others chose in them as they chose it:
+ * nothing in it is a placeholder.
+ */
+export function renderNotice(site: string, subject: string, body: readonly (string | MailLink)[]): MailTexts {
+  const paragraphs = body.map((part) => {
+    if (typeof part === "string") return toParagraph(escapeHtml(part));
+    return toParagraph(toButton({ link: escapeHtml(part.link), label: escapeHtml(part.label) }));
+  });
+  const text = body.map((part) => (typeof part === "string" ? part : part.link)).join("\n\n");
+  return { subject, text, html: toHtml(subject, site, paragraphs) };
 }
