@@ -140,8 +140,16 @@ describeDatabases("administration of users", (under) => {
       const details = { email: after, previous_email: before, sessions: "1" };
       expect(events).toEqual([
         { action: "user.update", target: id, details: { changed: "title" } },
-        { action: "user.change_email", target: id, details },
+        { action: "user.change_email", target: id, mailbox: before, details },
       ]);
+    });
+
+    it("who are deleted: that is found by the address, which has no account any more", async () => {
+      const email = newEmail();
+      const { id } = await users.create(root, { email });
+      events = [];
+      await users.delete(root, id);
+      expect(events).toEqual([{ action: "user.delete", target: id, mailbox: email }]);
     });
 
     it("not into others, and not those who are gone", async () => {

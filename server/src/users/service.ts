@@ -202,11 +202,16 @@ export class UserService {
     const id = userId.toLowerCase();
     await this.#database.transaction(async (tx) => {
       // Nobody becomes a member of anything from here on, so none of the organizations is missed.
-      if ((await store.lockUser(tx, id)) === undefined) throw new DomainError("USER_NOT_FOUND");
+      const user = await store.lockUser(tx, id);
+      if (user === undefined) throw new DomainError("USER_NOT_FOUND");
       const orgIds = await findOrganizationIds(tx, id);
       const { ownerless } = await findLeftOwnerless(tx, orgIds, () => store.deleteUser(tx, id));
       await refuseOwnerless(tx, ownerless);
-      await this.#audit.record(tx, caller, { action: "user.delete", target: id });
+      await this.#audit.record(tx, caller, {
+        action: "user.delete",
+        target: id,
+        mailbox: user.email,
+      });
       await this.#endInvitations(tx, caller, id, "user.delete");
       await this.#feed.append(tx, { topic: "user", subject: id });
     });
@@ -243,7 +248,7 @@ function listChanges(before: User, patch: UserPatch): readonly (keyof UserPatch)
   return named.filter((name) => !isDeepStrictEqual(before[name], patch[name])).toSorted();
 }
 
-/** An address that changes is an event of its own. */
+/** An address that changes is an event of its own, which is found by the one that has no account any more. */
 function toEvents(
   { id, email: previous_email }: User,
   { email }: User,
@@ -257,7 +262,7 @@ function toEvents(
       ? [{ action: "user.update", target: id, details: { changed: others.join(",") } } as const]
       : []),
     ...(email !== previous_email
-      ? [{ action: "user.change_email", target: id, details: moved } as const]
+      ? [{ action: "user.change_email", target: id, mailbox: previous_email, details: moved } as const]
       : []),
   ];
 }
