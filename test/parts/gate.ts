@@ -8,6 +8,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { type AddressInfo, connect } from "node:net";
+import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { SignJWT } from "jose";
 import { writeProxyFiles } from "../../server/src/gate/proxy-files/proxy-files.ts";
@@ -75,8 +76,13 @@ export async function startUpstream(): Promise<Upstream> {
       response.end("the app");
     });
   });
+  /** They are no connections of the server's any more, and would keep it from closing. */
+  const upgraded = new Set<Duplex>();
   server.on("upgrade", (request, socket) => {
     note(request, 0);
+    upgraded.add(socket);
+    socket.on("close", () => upgraded.delete(socket));
+    socket.resume();
     socket.on("error", () => {});
     // RFC 6455 §4.2.2.
     const key = `${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`;
@@ -96,6 +102,7 @@ export async function startUpstream(): Promise<Upstream> {
     },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
+      for (const socket of upgraded) socket.destroy();
       server.close();
       await once(server, "close");
     },
