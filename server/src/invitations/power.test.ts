@@ -129,9 +129,26 @@ describeDatabases("invitations and their sender's power (case 7)", (under) => {
     expect(await others.accept()).toBe("INVITATION_NOT_FOUND");
   });
 
-  it("to somebody whose account is deleted are gone with it (case 22)", async () => {
-    const { invited } = await invite(founder);
-    await rooms.users.delete(rooms.root, invited.principal.id);
+  it("to somebody whose account is deleted are gone with it, as organizations hear (case 22)", async () => {
+    const { invited, ref } = await invite(founder);
+    const { id, email } = invited.principal;
+    const theirs = await rooms.newOrganization(founder);
+    await rooms.members.add(rooms.root, { org: theirs, userId: id }, "viewer");
+    rooms.events.length = 0;
+    await rooms.users.delete(rooms.root, id);
+    expect(rooms.events).toContainEqual({
+      action: "member.remove",
+      target: id,
+      orgId: theirs,
+      details: { because: "user.delete" },
+    });
+    expect(rooms.events).toContainEqual({
+      action: "invitation.delete",
+      target: ref.id,
+      orgId,
+      mailbox: email,
+      details: { email, because: "user.delete" },
+    });
     expect(await listed()).toEqual([]);
   });
 

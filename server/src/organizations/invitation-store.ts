@@ -264,13 +264,30 @@ export async function deleteInvitationsBy(
     ? query
     : query.where("org_id", "=", orgId).where("by_superuser", "=", 0)
   ).execute();
-  return rows.map((row) => ({
+  return rows.map((row) => toDeletion(row, because));
+}
+
+/** Removes the invitations to an address, whose account is gone. @returns what is to be recorded. */
+export async function deleteInvitationsTo(tx: Tx, email: string, because: string): Promise<AuditEvent[]> {
+  const rows = await tx
+    .deleteFrom("organization_invitations")
+    .where("email", "=", email)
+    .returning(["id", "org_id", "email"])
+    .execute();
+  return rows.map((row) => toDeletion(row, because));
+}
+
+function toDeletion(
+  { id, org_id, email }: { readonly id: string; readonly org_id: string; readonly email: string },
+  because: string,
+): AuditEvent {
+  return {
     action: "invitation.delete",
-    target: row.id,
-    orgId: row.org_id,
-    mailbox: row.email,
-    details: { email: row.email, because },
-  }));
+    target: id,
+    orgId: org_id,
+    mailbox: email,
+    details: { email, because },
+  };
 }
 
 /** How long an invitation is kept that has expired, in milliseconds. */

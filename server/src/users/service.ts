@@ -16,7 +16,7 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError, reasons } from "../lib/errors.ts";
 import { checkMetadata } from "../lib/metadata.ts";
 import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
-import { deleteInvitationsBy } from "../organizations/invitation-store.ts";
+import { deleteInvitationsBy, deleteInvitationsTo } from "../organizations/invitation-store.ts";
 import { findOrganizationIds } from "../organizations/member-store.ts";
 import { findLeftOwnerless, refuseOwnerless } from "../organizations/owners.ts";
 import { type Caller, requireSuperuser } from "../principals/principal.ts";
@@ -212,6 +212,14 @@ export class UserService {
         target: id,
         mailbox: user.email,
       });
+      // Organizations hear of it too: a member is gone, and who was invited.
+      const details = { because: "user.delete" };
+      for (const orgId of orgIds) {
+        await this.#audit.record(tx, caller, { action: "member.remove", target: id, orgId, details });
+      }
+      for (const event of await deleteInvitationsTo(tx, user.email, "user.delete")) {
+        await this.#audit.record(tx, caller, event);
+      }
       await this.#endInvitations(tx, caller, id, "user.delete");
       await this.#feed.append(tx, { topic: "user", subject: id });
     });

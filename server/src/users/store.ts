@@ -181,14 +181,10 @@ export async function updateUserState(
   return user;
 }
 
-/** Removes a user with their memberships and the invitations of their address; false when there is none. */
+/** Removes a user with their memberships and whether their address may sign up; false when there is none. */
 export async function deleteUser(tx: Tx, id: string): Promise<boolean> {
   await tx
     .deleteFrom("invitations")
-    .where("email", "in", (user) => user.selectFrom("users").select("email").where("id", "=", id))
-    .execute();
-  await tx
-    .deleteFrom("organization_invitations")
     .where("email", "in", (user) => user.selectFrom("users").select("email").where("id", "=", id))
     .execute();
   await tx
