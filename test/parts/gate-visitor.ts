@@ -41,6 +41,8 @@ export class GateVisitor {
   readonly apps: readonly VisitedApp[];
   /** Signs in to the server itself. */
   readonly person: Person;
+  /** Where it is, where a proxy is to say so that the server trusts. */
+  address?: string;
   /** Cookies by host, port included. */
   readonly #jars = new Map<string, Map<string, string>>();
 
@@ -104,7 +106,11 @@ export class GateVisitor {
     const { host, origin } = new URL(url);
     const jar = this.jar(host);
     const cookie = [...jar].map(([name, value]) => `${name}=${value}`).join("; ");
-    const headers = { ...(cookie !== "" && { cookie }), ...(sent.headers ?? navigation) };
+    const headers = {
+      ...(cookie !== "" && { cookie }),
+      ...(this.address !== undefined && { "x-forwarded-for": this.address }),
+      ...(sent.headers ?? navigation),
+    };
     const app = this.apps.find((each) => each.origin === origin);
     const target = url.slice(origin.length) || "/";
     const answer =

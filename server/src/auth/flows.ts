@@ -108,6 +108,11 @@ export class Flows<Secret> {
     return await store.consumeFlow(tx, id, this.#clock.now());
   }
 
+  /** Notes that what a flow began has ended well: of any number of calls one is answered true, and none once it is over. */
+  async noteEnd(tx: Tx, id: string): Promise<boolean> {
+    return (await store.countAttempt(tx, id, 1, this.#clock.now())) !== undefined;
+  }
+
   /** Removes a flow, whether or not it is over. */
   async remove(id: string): Promise<void> {
     await this.#database.transaction((tx) => store.deleteFlow(tx, id));

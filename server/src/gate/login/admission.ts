@@ -67,7 +67,7 @@ export class Admission {
 
   /** Makes the code that lets somebody in, and answers where to go with it. */
   async makeCode({ state: _, ...found }: FoundVisit, session: ProvenSession): Promise<string> {
-    const { visit, browserHash, place } = found;
+    const { id: visitId, visit, browserHash, place } = found;
     const { renews } = visit;
     const code = newState();
     await this.#options.flows.codes.keep(code, {
@@ -79,6 +79,7 @@ export class Admission {
         frontdoorId: visit.frontdoorId,
         host: visit.host,
         isSecond: visit.isSecond,
+        visitId,
         counted: visit.counted,
         session: { ...session, ...(renews && { renews: renews.sessionId }) },
       },

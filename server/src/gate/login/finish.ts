@@ -9,7 +9,7 @@ import type { AuditTrail } from "../../audit/audit.ts";
 import { isSameBrowser } from "../../auth/flows.ts";
 import type { ChangeFeed } from "../../changes/feed.ts";
 import type { SessionHeadersConfig } from "../../config/config.ts";
-import type { Database } from "../../db/database.ts";
+import type { Database, Tx } from "../../db/database.ts";
 import { readField } from "../../html/forms.ts";
 import type { PlainResponse } from "../../http/plain-route.ts";
 import type { Clock } from "../../lib/clock.ts";
@@ -28,7 +28,7 @@ import type { Place } from "./places.ts";
 /** What letting people in stands on. */
 export interface FinishOptions {
   readonly desk: Desk;
-  readonly flows: Pick<GateFlows, "codes">;
+  readonly flows: Pick<GateFlows, "codes" | "visits">;
   readonly sessions: Pick<GateSessionService, "begin">;
   readonly flowLimits: Pick<Rate, "giveBack">;
   readonly database: Pick<Database, "transaction">;
@@ -59,10 +59,17 @@ export function createFinish(options: FinishOptions): BrowserRoute {
   }
 
   /** Ends a code for whoever is in already as who it says: other tabs go by the cookie that they have. */
-  async function goOn(id: string, { counted }: Code): Promise<boolean> {
-    const isFirst = await database.transaction((tx) => flows.codes.consume(tx, id));
-    if (isFirst) flowLimits.giveBack(counted);
-    return isFirst;
+  async function goOn({ id, code }: FoundCode): Promise<boolean> {
+    const ended = await database.transaction((tx) => end(tx, id, code));
+    ended?.();
+    return ended !== undefined;
+  }
+
+  /** Ends a code; undefined when it was used meanwhile. Answers what is to be done once that is sure. */
+  async function end(tx: Tx, id: string, { visitId, counted }: Code): Promise<(() => void) | undefined> {
+    if (!(await flows.codes.consume(tx, id))) return undefined;
+    const isFirst = await flows.visits.noteEnd(tx, visitId);
+    return () => isFirst && flowLimits.giveBack(counted);
   }
 
   /** Begins the session of a code; undefined when the code was used meanwhile. Answers its cookie. */
@@ -73,8 +80,9 @@ export function createFinish(options: FinishOptions): BrowserRoute {
   ): Promise<string | undefined> {
     const { request, place } = arrival;
     const { frontend, host } = place;
-    const cookie = await database.transaction(async (tx) => {
-      if (!(await flows.codes.consume(tx, id))) return undefined;
+    const done = await database.transaction(async (tx) => {
+      const ended = await end(tx, id, code);
+      if (ended === undefined) return undefined;
       const begun = await sessions.begin(tx, {
         ...(replaced !== undefined && { renews: replaced }),
         ...code.session,
@@ -89,10 +97,10 @@ export function createFinish(options: FinishOptions): BrowserRoute {
         await audit.recordOwn(tx, "server", toCreateEvent(begun.session, frontend.orgId));
       }
       await feed.append(tx, ...begun.changes);
-      return begun.cookie;
+      return { ended, cookie: begun.cookie };
     });
-    if (cookie !== undefined) flowLimits.giveBack(code.counted);
-    return cookie;
+    done?.ended();
+    return done?.cookie;
   }
 
   function toPath(arrival: Arrival, path: string, mark: FlowMark, cookie?: string): PlainResponse {
@@ -114,7 +122,7 @@ export function createFinish(options: FinishOptions): BrowserRoute {
     const live = session?.isGood && !session.isDue ? session : undefined;
     if (found !== undefined && mark !== undefined) {
       if (live && isOf(live, found.code)) {
-        if (await goOn(found.id, found.code)) return toPath(arrival, path, mark);
+        if (await goOn(found)) return toPath(arrival, path, mark);
       } else {
         const cookie = await letIn(arrival, found, live?.session.id);
         if (cookie !== undefined) return toPath(arrival, path, mark, cookie);

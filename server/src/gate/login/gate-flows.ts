@@ -44,6 +44,8 @@ export interface Trip {
 
 /** Somebody who is proven, and not let in yet. Strategy and browser are the visit's. */
 export interface Code extends Pick<Visit, "frontdoorId" | "host" | "isSecond" | "counted"> {
+  /** One visit may be handed several codes, and what it counted for is given back once. */
+  readonly visitId: string;
   readonly session: ProvenSession;
 }
 
@@ -95,6 +97,7 @@ const codes = kindOf<Code>(
     frontdoorId: z.string(),
     host: z.string(),
     isSecond: z.boolean(),
+    visitId: z.string(),
     counted,
     session: z.object({
       provider: z.object({ id: z.string(), revision: z.int() }),

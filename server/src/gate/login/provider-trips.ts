@@ -121,7 +121,7 @@ export class ProviderTrips {
 
   async #takeBack(request: PlainRequest): Promise<PlainResponse> {
     if (request.method === "HEAD") return { status: 200 };
-    const { flows, flowLimits, desk, browsers } = this.#options;
+    const { flows, desk, browsers } = this.#options;
     const providerId = request.path.slice(providerPaths.callback.length + 1);
     const state = readField(request.query, "state");
     const [visitState = ""] = state.split(".");
@@ -139,7 +139,6 @@ export class ProviderTrips {
     const code = readField(request.query, "code");
     const isFresh = await this.#consume(flow.id, code);
     if (!isFresh) return this.#showOver(found);
-    flowLimits.giveBack(trip.counted);
     const provider = found.place.frontend.logins.find(({ id }) => id === providerId);
     if (provider === undefined) return this.#showTakenAway(found);
     if (request.query.has("error") || code === "") return await this.#showNo({ found, provider, trip });
@@ -156,7 +155,7 @@ export class ProviderTrips {
   }
 
   async #finish({ found, provider, trip }: Return, code: string): Promise<PlainResponse> {
-    const { admission, openProvider, publicUrl } = this.#options;
+    const { admission, flowLimits, openProvider, publicUrl } = this.#options;
     const { login } = provider.type;
     if (login?.kind !== "provider") return this.#showTakenAway(found);
     const issuer = readField(found.request.query, "iss");
@@ -179,6 +178,7 @@ export class ProviderTrips {
       ...(kept && { kept }),
       ...(sid !== undefined && { sid }),
     });
+    flowLimits.giveBack(trip.counted);
     return sendOn(url);
   }
 

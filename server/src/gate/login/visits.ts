@@ -24,6 +24,8 @@ export interface VisitDeskOptions {
 export interface FoundVisit {
   readonly request: PlainRequest;
   readonly state: string;
+  /** Of its flow. */
+  readonly id: string;
   readonly visit: Visit;
   /** SHA-256 of the secret in its flow cookie, base64url. */
   readonly browserHash: string;
@@ -65,8 +67,8 @@ export class VisitDesk {
     const place = await findPlace(directory, visit);
     // Renamed or removed meanwhile: whoever has the host now has not asked for anybody.
     if (place === undefined || place.frontend.id !== flow.strategy) return this.#showGone(request, visit);
-    const { browserHash, createdAt } = flow;
-    return { request, state, visit, browserHash, createdAt, place };
+    const { id, browserHash, createdAt } = flow;
+    return { request, state, id, visit, browserHash, createdAt, place };
   }
 
   /** Says something about a visit, and whom to ask. */
