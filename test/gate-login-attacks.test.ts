@@ -7,6 +7,7 @@ import { findFreePort, startServer, type TestServer } from "./parts/server.ts";
 
 const hostname = "app.example.com";
 const origin = `https://${hostname}`;
+const finish = `${origin}/.vestibule/finish`;
 /** How many flows an address may have on their way. */
 const limit = 12;
 
@@ -91,4 +92,17 @@ it("a visit that has let somebody in several times gives nothing back that other
     Array.from({ length: 2 * limit }, () => visitor.hop(`${origin}/.vestibule/start`)),
   );
   expect(begun.filter(({ status }) => status === 303)).toHaveLength(limit - others);
+});
+
+it("who is signed out by a manager while their code is on its way is not in by it", async () => {
+  const visitor = newVisitor();
+  const { url } = await visitor.open(`${origin}/x`, finish);
+  const path = `/frontdoor/${frontdoor.id}/gate-sessions:end`;
+  const end = (subject: string) => frontdoor.call("POST", path, { authProviderId: providerId, subject });
+  expect(await end("ada")).toEqual({ ended: 0 });
+  expect((await visitor.open(url)).status).toBe(400);
+  expect(visitor.jar(hostname).has("__Host-vestibule")).toBe(false);
+  const again = await visitor.open(`${origin}/x`, finish);
+  await end("eve");
+  expect(await visitor.open(again.url)).toMatchObject({ status: 200, url: `${origin}/x` });
 });

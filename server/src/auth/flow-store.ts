@@ -80,6 +80,23 @@ export async function consumeFlow(tx: Tx, id: string, now: Date): Promise<boolea
   return result.numDeletedRows > 0n;
 }
 
+/** Flows of strategies that begin with `prefix` and are not over at `now`, but will be within `mostMs`. */
+export async function findFlowsEndingWithin(
+  reader: Reader,
+  prefix: string,
+  now: Date,
+  mostMs: number,
+): Promise<Flow[]> {
+  const rows = await reader
+    .selectFrom("auth_flows")
+    .selectAll()
+    .where("expires_at", ">", now.getTime())
+    .where("expires_at", "<=", now.getTime() + mostMs)
+    .where("strategy", "like", `${prefix}%`)
+    .execute();
+  return rows.map(toFlow);
+}
+
 /**
  * Counts an answer before it is verified. Of any number of concurrent calls no
  * more than `limit` succeed.

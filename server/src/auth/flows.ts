@@ -9,7 +9,7 @@ import type { Database, Tx } from "../db/database.ts";
 import type { JsonColumn } from "../db/json-column.ts";
 import { placeOf, type SealedColumn, type Sealer, type SealPlace } from "../encryption/sealer.ts";
 import { toBase64url } from "../lib/base64url.ts";
-import type { Clock } from "../lib/clock.ts";
+import { type Clock, clockSlackMs } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import { hashSecret } from "../lib/secrets.ts";
 import * as store from "./flow-store.ts";
@@ -106,6 +106,20 @@ export class Flows<Secret> {
   /** Ends a flow for good: of any number of concurrent calls one is answered true, and none once it is over. */
   async consume(tx: Tx, id: string): Promise<boolean> {
     return await store.consumeFlow(tx, id, this.#clock.now());
+  }
+
+  /**
+   * Ends with `tx` what a kind keeps that fits: for one that lives so briefly
+   * that there are few, since each is opened. One that is being consumed is
+   * waited for.
+   *
+   * @param flowSeconds how long its flows live at most
+   */
+  async endAll(tx: Tx, flowSeconds: number, fits: (secret: Secret) => boolean): Promise<void> {
+    // A clock that ran ahead elsewhere has made them end later.
+    const mostMs = flowSeconds * 1000 + clockSlackMs;
+    const live = await store.findFlowsEndingWithin(tx, this.#kind.prefix, this.#clock.now(), mostMs);
+    for (const flow of live) if (fits(this.unseal(flow))) await store.deleteFlow(tx, flow.id);
   }
 
   /** Notes that what a flow began has ended well: of any number of calls one is answered true, and none once it is over. */

@@ -17,6 +17,7 @@ import {
   rememberIdentityHeaders,
 } from "./identity/identity-headers.ts";
 import { assembleLogin, type LoginParts } from "./login/assemble.ts";
+import { createGateFlows, endCodes } from "./login/gate-flows.ts";
 import { assembleGateSessions, type GateSessionParts, type GateSessionsRoom } from "./sessions/assemble.ts";
 
 /** What the gate stands on. */
@@ -24,10 +25,11 @@ export type GateParts = Omit<
   DecisionParts,
   "directory" | "judgeSession" | "explainSession" | "makeIdentityHeaders" | "makeUnsignedHeaders"
 > &
-  GateSessionParts &
+  Omit<GateSessionParts, "endWaysIn"> &
   Omit<DialectParts, "decide" | "noteDenied" | "pages"> &
   Omit<IdentityHeadersOptions, "issuer"> &
-  Omit<LoginParts, "directory" | "sessions" | "judgeSession">;
+  Omit<LoginParts, "directory" | "flows" | "sessions" | "judgeSession"> &
+  Parameters<typeof createGateFlows>[0];
 
 /** What others show of the gate. */
 export interface GateRoom extends Room, Pick<GateSessionsRoom, "gateSessions"> {}
@@ -35,7 +37,11 @@ export interface GateRoom extends Room, Pick<GateSessionsRoom, "gateSessions"> {
 /** Puts the gate together. */
 export function assembleGate(parts: GateParts): GateRoom {
   const directory = assembleDirectory({ ...parts, reader: parts.database.reader });
-  const sessions = assembleGateSessions(parts);
+  const flows = createGateFlows(parts);
+  const sessions = assembleGateSessions({
+    ...parts,
+    endWaysIn: (tx, isMeant) => endCodes(flows, tx, isMeant),
+  });
   const decisions = assembleDecisions({
     ...parts,
     directory: directory.directory,
@@ -54,6 +60,7 @@ export function assembleGate(parts: GateParts): GateRoom {
   const login = assembleLogin({
     ...parts,
     directory: directory.directory,
+    flows,
     sessions: sessions.gateSessions,
     judgeSession: sessions.judgeSession,
   });

@@ -13,7 +13,7 @@ import type { BrowserRoute } from "../dialects/browser-route.ts";
 import { Admission } from "./admission.ts";
 import { Desk, type DeskOptions } from "./desk.ts";
 import { createFinish, type FinishOptions } from "./finish.ts";
-import { createGateFlows } from "./gate-flows.ts";
+import type { GateFlows } from "./gate-flows.ts";
 import { createLogin, type LoginOptions } from "./login.ts";
 import { createLogout, type LogoutOptions } from "./logout.ts";
 import { OwnLoginFlow, type OwnLoginOptions } from "./own-login.ts";
@@ -28,8 +28,10 @@ export type LoginParts = Omit<DeskOptions, "render"> &
   Omit<OwnLoginOptions, "admission" | "render" | "audit"> &
   Omit<ProviderTripsOptions, "desk" | "admission" | "flows"> &
   Omit<LogoutOptions, "desk" | "render"> &
-  Pick<LoginOptions, "siteName" | "isSessionStrict"> &
-  Parameters<typeof createGateFlows>[0] & { readonly audit: AuditTrail };
+  Pick<LoginOptions, "siteName" | "isSessionStrict"> & {
+    readonly flows: GateFlows;
+    readonly audit: AuditTrail;
+  };
 
 /** The login, and what of it frontends show under their own hosts. */
 export interface LoginRoom extends Room {
@@ -39,16 +41,15 @@ export interface LoginRoom extends Room {
 /** Puts the login together. */
 export function assembleLogin(parts: LoginParts): LoginRoom {
   const render = createRenderPage(parts.siteName);
-  const flows = createGateFlows(parts);
   const desk = new Desk({ ...parts, render });
-  const visits = new VisitDesk({ ...parts, flows, render });
-  const admission = new Admission({ ...parts, flows, desk: visits });
-  const trips = new ProviderTrips({ ...parts, flows, admission, desk: visits });
+  const visits = new VisitDesk({ ...parts, render });
+  const admission = new Admission({ ...parts, desk: visits });
+  const trips = new ProviderTrips({ ...parts, admission, desk: visits });
   const own = new OwnLoginFlow({ ...parts, admission, render });
   return {
     pages: [
-      createStart({ ...parts, desk, flows }),
-      createFinish({ ...parts, desk, flows }),
+      createStart({ ...parts, desk }),
+      createFinish({ ...parts, desk }),
       createLogout({ ...parts, desk, render }),
     ],
     routes: [...createLogin({ ...parts, desk: visits, own, trips, render }), trips.callback],

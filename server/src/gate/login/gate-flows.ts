@@ -7,11 +7,13 @@
  */
 import { z } from "zod";
 import { type FlowKind, Flows, type FlowsOptions } from "../../auth/flows.ts";
+import type { Tx } from "../../db/database.ts";
 import { instant, jsonColumn, jsonObject, type MembersOf } from "../../db/json-column.ts";
 import type { Metadata } from "../../lib/metadata.ts";
 import type { Counted } from "../../limits/rates.ts";
 import { identitySchema } from "../sessions/columns.ts";
 import type { NewGateSession, StoredIdentity } from "../sessions/gate-session.ts";
+import type { ProvenHolder } from "../sessions/service.ts";
 
 /** Somebody on the way in. Its strategy is the frontend's id, its browser the one that has the flow cookie. */
 export interface Visit {
@@ -125,6 +127,17 @@ export function createGateFlows(options: FlowsOptions): GateFlows {
     trips: new Flows(options, trips),
     codes: new Flows(options, codes),
   };
+}
+
+/** Ends with `tx` the codes of whoever is meant. */
+export async function endCodes(
+  { codes }: Pick<GateFlows, "codes">,
+  tx: Tx,
+  isMeant: (proven: ProvenHolder) => boolean,
+): Promise<void> {
+  await codes.endAll(tx, codeSeconds, ({ session: { provider, identity, sid } }) =>
+    isMeant({ providerId: provider.id, subject: identity.subject, ...(sid !== undefined && { sid }) }),
+  );
 }
 
 /** How long a visit may take, and a trip, as any sign-in: in seconds. */

@@ -121,6 +121,24 @@ describeDatabases("a logout that a provider tells of", (under) => {
     await letIn(two, bobs);
   });
 
+  it.each([
+    [{ subject: "alice" }, ["bob s1", "alice s1"]],
+    [{ sid: "s1" }, ["alice s2", "alice", "alice s1"]],
+    [{ subject: "alice", sid: "s1" }, ["alice s2", "bob s1", "alice s1"]],
+  ])("of %j ends the ways in of those who are about to have such a session", async (said, left) => {
+    const { oidcId: providerId, ownId } = place;
+    const proven = [
+      { providerId, subject: "alice", sid: "s1" },
+      { providerId, subject: "alice", sid: "s2" },
+      { providerId, subject: "alice" },
+      { providerId, subject: "bob", sid: "s1" },
+      { providerId: ownId, subject: "alice", sid: "s1" },
+    ];
+    for (const each of proven) here.waysIn.add(each);
+    expect(await tell(makeToken(said))).toBe("");
+    expect([...here.waysIn].map(({ subject, sid }) => [subject, sid].join(" ").trim())).toEqual(left);
+  });
+
   it("of whoever has no session is carried out", async () => {
     expect(await tell(makeToken({ subject: "nobody" }))).toBe("");
   });

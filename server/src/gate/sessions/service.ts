@@ -37,6 +37,15 @@ export interface GateSessionServiceOptions {
   readonly frontdoorAccess: FrontdoorAccess;
   readonly sealer: Sealer;
   readonly clock: Clock;
+  /** Ends with `tx` the ways in of those who are proven and not in yet: they would be in by what has ended. */
+  readonly endWaysIn: (tx: Tx, isMeant: (proven: ProvenHolder) => boolean) => Promise<void>;
+}
+
+/** Somebody whom a provider has proven, who is not let in yet. */
+export interface ProvenHolder {
+  readonly providerId: string;
+  readonly subject: string;
+  readonly sid?: string;
 }
 
 /** A session just begun. */
@@ -54,6 +63,9 @@ export interface GateSessionHolder {
   readonly providerId: string;
   readonly subject: string;
 }
+
+/** Whose sessions are meant, in all or by the provider's own name for one; one of both is there at least. */
+type HolderFilter = Pick<store.GateSessionFilter, "subject" | "sid"> & { readonly providerId: string };
 
 /** Most sessions that a person is shown of their own. */
 const mostOwn = 1000;
@@ -149,7 +161,8 @@ export class GateSessionService {
   }
 
   /**
-   * Ends all sessions of somebody whom a provider proved, and answers how many.
+   * Ends all sessions of somebody whom a provider proved, those included that
+   * are about to begin, and answers how many there were.
    *
    * @throws DomainError AUTH_PROVIDER_NOT_FOUND and those of `frontdoorAccess`
    */
@@ -157,7 +170,8 @@ export class GateSessionService {
     const { frontdoorAccess, database } = this.#options;
     const frontdoor = await frontdoorAccess.require(caller.principal, frontdoorId, "write");
     const provider = await getProviderIn(database.reader, frontdoor.id, providerId);
-    return await this.#endBy(caller, { providerId: provider.id, subject }, "manager");
+    const holder = { providerId: provider.id, subject };
+    return await this.#endBy(caller, holder, "manager", (tx) => this.#endWaysIn(tx, holder));
   }
 
   /** The caller's own live ones, newest first. @throws DomainError NOT_AUTHORIZED */
@@ -183,14 +197,11 @@ export class GateSessionService {
 
   /**
    * Ends with `tx` those that a provider says have ended, in all or, where it
-   * names its own session, of that one.
+   * names its own session, of that one; and those that are about to begin.
    */
-  async endByProvider(
-    tx: Tx,
-    orgId: string,
-    logout: { readonly providerId: string; readonly subject?: string; readonly sid?: string },
-  ): Promise<void> {
+  async endByProvider(tx: Tx, orgId: string, logout: HolderFilter): Promise<void> {
     const { audit, feed } = this.#options;
+    await this.#endWaysIn(tx, logout);
     const ended = await store.deleteGateSessions(tx, logout);
     for (const session of ended) {
       await audit.recordOwn(tx, "server", toEndEvent(session, orgId, "provider_logout"));
@@ -202,9 +213,11 @@ export class GateSessionService {
     caller: Caller,
     filter: store.GateSessionFilter,
     because: "manager" | "holder",
+    first: (tx: Tx) => Promise<void> = async () => {},
   ): Promise<number> {
     const { database, audit, feed } = this.#options;
     return await database.transaction(async (tx) => {
+      await first(tx);
       const ended = await store.deleteGateSessions(tx, filter);
       for (const session of ended) {
         const { subject: userId, frontdoorId } = session;
@@ -215,6 +228,16 @@ export class GateSessionService {
       }
       await feed.append(tx, ...ended.map(({ id }) => toChange(id)));
       return ended.length;
+    });
+  }
+
+  /** Before the sessions: who is being let in meanwhile has one by then. */
+  async #endWaysIn(tx: Tx, { providerId, subject, sid }: HolderFilter): Promise<void> {
+    await this.#options.endWaysIn(tx, (proven) => {
+      if (proven.providerId !== providerId) return false;
+      if (subject !== undefined && proven.subject !== subject) return false;
+      // As with sessions: one whose name is not known is meant, if the subject is.
+      return sid === undefined || proven.sid === sid || (proven.sid === undefined && subject !== undefined);
     });
   }
 

@@ -23,7 +23,7 @@ import type { GateFrontend } from "../directory/frontend.ts";
 import { createTestFailures, toAsk } from "../test-support.ts";
 import { assembleGateSessions } from "./assemble.ts";
 import type { NewGateSession } from "./gate-session.ts";
-import type { BegunGateSession } from "./service.ts";
+import type { BegunGateSession, ProvenHolder } from "./service.ts";
 
 type ProviderLogin = Extract<ProviderType["login"], { readonly kind: "provider" }>;
 type OwnLogin = Extract<ProviderType["login"], { readonly kind: "own" }>;
@@ -104,7 +104,22 @@ export async function startGate(
     ...room.audit,
     recordOwn: async (_tx: Tx, _agent: AuditAgent, event: AuditEvent) => void recorded.push(event),
   };
-  const parts = { ...room, types, audit, database, openProvider, clock, log: silentLog, patienceMs };
+  /** Who is proven, and not in yet. */
+  const waysIn = new Set<ProvenHolder>();
+  const endWaysIn = async (_tx: Tx, isMeant: (proven: ProvenHolder) => boolean) => {
+    for (const proven of waysIn) if (isMeant(proven)) waysIn.delete(proven);
+  };
+  const parts = {
+    ...room,
+    types,
+    audit,
+    database,
+    openProvider,
+    clock,
+    log: silentLog,
+    patienceMs,
+    endWaysIn,
+  };
   const sessions = assembleGateSessions(parts);
   const decider = new Decider({
     directory,
@@ -129,6 +144,7 @@ export async function startGate(
     context,
     /** What the server recorded of its own accord. */
     recorded,
+    waysIn,
     login,
     own,
     decider,
