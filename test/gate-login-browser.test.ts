@@ -132,7 +132,7 @@ describe.each([
     expect(await heading(page)).toBe("Who are you?");
   });
 
-  it("comes by an account here, and is out everywhere once they are signed out everywhere", async () => {
+  it("comes by an account here, is out once signed out everywhere, and in again by signing in on the way", async () => {
     await page.goto(`${origin}/dash`);
     await follow("Continue with Example");
     expect(page.url()).toContain(`${publicUrl}/login?return_to=`);
@@ -151,6 +151,10 @@ describe.each([
     expect(reached && told(reached, "x-vestibule-subject")).toBe(id);
     await person.call("RevokeAllSessions", {});
     expect(await isIn()).toBe(false);
+    await follow("Continue with Example");
+    await typeCode(page, findCode(await askForMail(app.server, page, "bob@example.org")));
+    await page.waitForURL(`${origin}/dash`);
+    expect(await page.textContent("body")).toBe("the app");
     // The one that was to be refused is.
     expect(visit.complaints.filter((each) => !each.startsWith("WebSocket connection"))).toEqual([]);
   });

@@ -73,7 +73,7 @@ describe("somebody who opens an app", () => {
       `${origin}/dash?x=%2F&y`,
       `${origin}/.vestibule/start?rt=%2Fdash%3Fx%3D%252F%26y`,
       `${publicUrl}/gate/login?state=S`,
-      `${publicUrl}/login?return_to=${encodeURIComponent(`${publicUrl}/gate/login?state=S&with=${frontdoor.vestibuleProviderId}`)}`,
+      `${publicUrl}/login?return_to=${encodeURIComponent(`${publicUrl}/gate/login?state=S&with=${frontdoor.vestibuleProviderId}&signed_in=1`)}`,
     ]);
     await visitor.person.signIn("ada@example.org");
     const id = await joinDefault(visitor, basic(server));

@@ -46,7 +46,12 @@ export function createLogin(options: LoginOptions): readonly FunctionRoute[] {
     const provider = chooseProvider(found, readField(request.query, "with"));
     if (provider === undefined) return choose(found);
     const way = await goOn(found, provider);
-    return "page" in way ? way.page : sendOn(way.url, way.setCookies);
+    if ("page" in way) return way.page;
+    // Signing in ended with a form, whose page's `form-action` holds for all redirects that follow it.
+    const isAfterForm = request.query.has("signed_in");
+    return isAfterForm
+      ? navigate(render, way.url, publicUrl, way.setCookies)
+      : sendOn(way.url, way.setCookies);
   }
 
   async function post(request: PlainRequest): Promise<PlainResponse> {

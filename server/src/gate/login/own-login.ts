@@ -66,12 +66,13 @@ export class OwnLoginFlow {
 
   /** Takes somebody on, or asks them what there is to ask. */
   async goOn(found: FoundVisit, provider: GateProvider, answer?: Answer): Promise<Way> {
-    const { authenticator, publicUrl, admission } = this.#options;
+    const { authenticator, admission } = this.#options;
     const { login } = provider.type;
     if (login?.kind !== "own") throw new Error(`${provider.type.name} has no login of its own`);
     const visitor = await findVisitor(authenticator, found.request);
-    const here = publicUrl + toLoginPath(found.state, { with: provider.id });
-    if (visitor === undefined) return { page: redirect(toPath("/login", { return_to: here })) };
+    if (visitor === undefined) {
+      return { page: redirect(toPath("/login", { return_to: this.#toReturn({ found, provider }) })) };
+    }
     const comer = { found, provider, visitor };
     const given = answer?.sessionId === visitor.sessionId ? answer : undefined;
     if (given === undefined && (await this.#mustContinue(comer))) return { page: this.#askToContinue(comer) };
@@ -142,7 +143,12 @@ export class OwnLoginFlow {
   }
 
   #toOtherAccount({ found, provider }: Pick<Comer, "found" | "provider">) {
-    const here = this.#options.publicUrl + toLoginPath(found.state, { with: provider.id });
-    return { href: toPath("/login", { again: "1", return_to: here }), label: "Use another account" };
+    const href = toPath("/login", { again: "1", return_to: this.#toReturn({ found, provider }) });
+    return { href, label: "Use another account" };
+  }
+
+  /** Where whoever signs in here comes back to. */
+  #toReturn({ found, provider }: Pick<Comer, "found" | "provider">): string {
+    return this.#options.publicUrl + toLoginPath(found.state, { with: provider.id, signed_in: "1" });
   }
 }

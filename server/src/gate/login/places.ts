@@ -42,6 +42,8 @@ interface LoginQuery {
   readonly ask?: "here" | "again";
   /** `1`: an answer came in another browser than its trip began in. */
   readonly second?: "1";
+  /** `1`: somebody comes back from signing in here, which may have ended with a form. */
+  readonly signed_in?: "1";
 }
 
 /** Where a visit goes on, relative to the public URL. */
