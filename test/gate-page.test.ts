@@ -55,12 +55,15 @@ it("puts an app behind Caddy by the commands of the page", async () => {
   expect([printed.code, printed.stderr]).toEqual([0, ""]);
   await using _caddy = await startProxy("caddy", printed.stdout, port);
 
-  const [withoutAndWith, switchedOff, why] = blocks.slice(at + 1);
+  const [withoutAndWith, switchedOff, why, people] = blocks.slice(at + 1);
   expect(await runShell(withoutAndWith ?? "", server, { KEY })).toBe("401\n200\n");
   expect(upstream.take()).toHaveLength(1);
   expect(await runShell(switchedOff ?? "", server, { F, P, KEY })).toMatch(/401\n$/);
   expect(upstream.take()).toEqual([]);
   expect(await runShell(why ?? "", server, { F, KEY })).toContain("enable one of its providers");
+  expect(await runShell(people ?? "", server, { F, P })).toContain('"state":"pending"');
+  const open = `curl -s -o /dev/null -w '%{redirect_url}' -H 'Accept: text/html' http://localhost:${port}/x`;
+  expect(await runShell(open, server)).toBe(`http://localhost:${port}/.vestibule/start?rt=%2Fx`);
 }, 120_000);
 
 it("lists every reason of the table", () => {
