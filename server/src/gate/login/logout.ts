@@ -18,6 +18,7 @@ import type { PlainResponse } from "../../http/plain-route.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { ownPath, readReturnPath } from "../decisions/start-url.ts";
 import type { BrowserRoute } from "../dialects/browser-route.ts";
+import { isSessionCookie } from "../sessions/judge.ts";
 import type { GateSessionService } from "../sessions/service.ts";
 import { type Arrival, type Desk, sendOn } from "./desk.ts";
 import { findFlowMarks, newFlowMark, toFlowCookie, toGateCookie } from "./flow-cookie.ts";
@@ -32,6 +33,9 @@ export interface LogoutOptions {
   readonly feed: Pick<ChangeFeed, "append">;
   readonly audit: Pick<AuditTrail, "recordOwn">;
 }
+
+/** Of the cookies that a browser sends, a neighbour may have set some; each costs a transaction. */
+const mostCookies = 5;
 
 const action = `${ownPath}logout`;
 
@@ -73,7 +77,8 @@ ${returnPath !== "" && html`<input type="hidden" name="rt" value="${returnPath}"
     const { request, place } = arrival;
     const { scheme, sessionCookie, paths } = place.frontend;
     if (!isFromOwnPage(request.header, place.origin)) throw new DomainError("CROSS_ORIGIN");
-    for (const cookie of findCookies(request.header, sessionCookie)) await end(place, cookie);
+    const cookies = new Set(findCookies(request.header, sessionCookie).filter(isSessionCookie));
+    for (const cookie of [...cookies].slice(0, mostCookies)) await end(place, cookie);
     const [mark = newFlowMark()] = findFlowMarks(request.header, scheme);
     const setCookies = [
       toGateCookie(sessionCookie, "", 0, scheme),

@@ -68,14 +68,17 @@ type SessionRefusal = Extract<SessionJudgement, { readonly isGood: false }>["ref
 /** How long what a page asks for goes on without a visit that renews the session. */
 const dueMs = 3_600_000;
 
-const wellFormedCookie = /^[\w-]{43}$/;
+/** Whether a cookie may be a session's: the others are looked up nowhere. */
+export function isSessionCookie(value: string): boolean {
+  return /^[\w-]{43}$/.test(value);
+}
 
 /** @see the head of this file */
 export function createJudgeSession(options: SessionJudgeOptions): JudgeSession {
   const { cache, findByHash, renew, uses, clock } = options;
 
   async function find(cookie: string): Promise<GateSession | undefined> {
-    if (!wellFormedCookie.test(cookie)) return undefined;
+    if (!isSessionCookie(cookie)) return undefined;
     return await cache.get(hashSecret(cookie), findByHash);
   }
 
