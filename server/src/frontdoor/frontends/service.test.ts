@@ -251,6 +251,7 @@ describeDatabases("custom frontends", (under) => {
     const find = (host: string, door = frontdoorId) => findFrontendAtHost(under.database.reader, door, host);
     const provider = (id: string, enabled: boolean) => ({
       id,
+      name: enabled ? "on" : "off",
       type: "API_KEY",
       enabled,
       revision: 1,
@@ -306,7 +307,7 @@ describeDatabases("custom frontends", (under) => {
     const found = await findFrontendAtHost(under.database.reader, frontdoorId, "app.example.com");
     const data = { ...oidcData, clientSecret: "********", audiences: ["two"] };
     expect(found?.providers).toEqual([
-      { id, type: "OIDC", enabled: true, revision: 2, sessionsFrom: 1, data },
+      { id, name: "oidc", type: "OIDC", enabled: true, revision: 2, sessionsFrom: 1, data },
     ]);
   });
 
