@@ -18,7 +18,10 @@ import {
   CreateCustomFrontendRequestSchema,
   FrontdoorService,
 } from "@vestibule/proto/vestibule/v1/frontdoor_service_pb";
-import { OrganizationService } from "@vestibule/proto/vestibule/v1/organization_service_pb";
+import {
+  CreateOrganizationInvitationRequestSchema,
+  OrganizationService,
+} from "@vestibule/proto/vestibule/v1/organization_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import { describe, expect, it } from "vitest";
@@ -178,6 +181,13 @@ describe("findOverlong", () => {
     expect(findOverlong(CreateCustomFrontendRequestSchema, request)).toEqual([
       { field: "policy.public_paths", description: "must contain no more than 100 item(s)" },
       { field: "policy.email_patterns", description: "must contain no more than 100 item(s)" },
+    ]);
+  });
+
+  it("takes a bound of none for one", () => {
+    const request = create(CreateOrganizationInvitationRequestSchema, { groupIds: ["g"] });
+    expect(findOverlong(CreateOrganizationInvitationRequestSchema, request)).toEqual([
+      { field: "group_ids", description: "must contain no more than 0 item(s)" },
     ]);
   });
 

@@ -6,13 +6,17 @@ import {
   type DescService,
   getOption,
   hasOption,
+  isFieldSet,
   type Message,
   type MessageShape,
 } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
-import { field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import {
+  field as fieldRules,
+  RepeatedRulesSchema,
+} from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Interceptor } from "@connectrpc/connect";
 import type { DomainError, FieldViolation } from "../../lib/errors.ts";
 import { invalidFields, violationLimit } from "../../lib/invalid-request.ts";
@@ -125,7 +129,10 @@ export function findOverlong(type: DescMessage, message: Message): FieldViolatio
 export function findBound(field: DescField): number | undefined {
   if (!hasOption(field, fieldRules)) return undefined;
   const { type } = getOption(field, fieldRules);
-  if (type.case !== "repeated" || type.value.maxItems === 0n) return undefined;
+  // A bound of none is one too.
+  if (type.case !== "repeated" || !isFieldSet(type.value, RepeatedRulesSchema.field.maxItems)) {
+    return undefined;
+  }
   return Number(type.value.maxItems);
 }
 
