@@ -19,7 +19,6 @@ import {
   type UniversalServerRequest,
   type UniversalServerResponse,
 } from "@connectrpc/connect/protocol";
-import { errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
 import { compressionGzip, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { ServiceRegistration } from "../../assembly/services.ts";
 import {
@@ -30,12 +29,11 @@ import {
   noBody,
   toWebHeaders,
 } from "../../http/node-http.ts";
-import { DomainError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import { untilAborted } from "../../lib/until-aborted.ts";
 import { CallLimit, type CallLimits } from "../calls/call-limits.ts";
-import { findOwnStatus, toConnectError } from "../errors/errors.ts";
+import { findOwnStatus } from "../errors/errors.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
 import { createJsonDecoder } from "../json/request-json.ts";
@@ -234,15 +232,21 @@ function toAnswer(
   return answer;
 }
 
-/** In words, too: curl sends forms unless it is told otherwise, and shows no header. */
+const typeRefusal = Buffer.from(
+  "the body's media type is not supported: send Content-Type: application/json\n",
+);
+
+/**
+ * In words, too: curl sends forms unless it is told otherwise, and shows no
+ * header. As plain text: of which protocol the request was cannot be told, and
+ * every protocol's client goes by the status alone then.
+ */
 function refuseType(answer: UniversalServerResponse): UniversalServerResponse {
-  const message = "the body's media type is not supported: send Content-Type: application/json";
-  const error = toConnectError(new DomainError("UNSUPPORTED_MEDIA_TYPE", { message }));
   const header = new Headers({
     "Accept-Post": "application/json, application/proto",
-    "content-type": "application/json",
+    "content-type": "text/plain; charset=utf-8",
   });
-  return { ...answer, header, body: createAsyncIterable([errorToJsonBytes(error, undefined)]) };
+  return { ...answer, header, body: createAsyncIterable([typeRefusal]) };
 }
 
 /** As the library does, save for a gRPC answer without a message, which goes as {@link respondTrailersOnly} says. */
