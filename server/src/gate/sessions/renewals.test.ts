@@ -18,11 +18,6 @@ import {
 const unavailable: ProviderRefusal = { allowed: false, reason: "unavailable", detail: "it does not answer" };
 const refused: ProviderRefusal = { allowed: false, reason: "unknown_credential", detail: "invalid_grant" };
 
-/** A promise that the test settles. */
-function hold<T>() {
-  return Promise.withResolvers<T>();
-}
-
 describeDatabases("asking a session's provider again", (under) => {
   let here: GateProcess;
   let there: GateProcess;
@@ -98,7 +93,7 @@ describeDatabases("asking a session's provider again", (under) => {
 
   it("happens once long after its time too: nobody comes in before it is answered", async () => {
     const cookie = await beginDueInTenMinutes();
-    const held = hold<ReturnType<typeof answer>>();
+    const held = Promise.withResolvers<ReturnType<typeof answer>>();
     onRenew(() => held.promise);
     here.context.pass(600 + outageMs / 1000);
     const told: string[] = [];
@@ -154,7 +149,7 @@ describeDatabases("asking a session's provider again", (under) => {
 
   it("is not for a session that was ended while the provider was asked: its answer is worth nothing", async () => {
     const cookie = await beginDueInTenMinutes();
-    const held = hold<ReturnType<typeof answer>>();
+    const held = Promise.withResolvers<ReturnType<typeof answer>>();
     onRenew(() => held.promise);
     here.context.pass(600);
     const asked = reason(here, cookie);
@@ -202,7 +197,7 @@ describeDatabases("asking a session's provider again", (under) => {
     "goes to another process after one that was killed in the middle: that %s",
     async (_what, then, outcome) => {
       const cookie = await beginDueInTenMinutes();
-      const held = hold<ReturnType<typeof answer>>();
+      const held = Promise.withResolvers<ReturnType<typeof answer>>();
       here.login.onRenew = () => held.promise;
       there.login.onRenew = async () => then();
       here.context.pass(600);
@@ -229,7 +224,7 @@ describeDatabases("asking a session's provider again", (under) => {
   it("keeps nobody waiting for a slow provider for longer than a proxy waits", async () => {
     const hasty = await startGate(under, here.context, 1);
     const cookie = await beginDueInTenMinutes();
-    const held = hold<ReturnType<typeof answer>>();
+    const held = Promise.withResolvers<ReturnType<typeof answer>>();
     hasty.login.onRenew = () => held.promise;
     here.context.pass(600);
     expect(await reason(hasty, cookie)).toBe("IDENTIFIED");
