@@ -127,11 +127,32 @@ describe.each(wires)("Frontier's client over %s", (protocol, wire) => {
     expect((await client.listCurrentUserGroups({}, asRoot())).groups).toEqual([]);
   });
 
+  test("finds the roles that its screens look for by name", async () => {
+    const { client, opened } = using(protocol, wire);
+    using _closing = opened;
+    const namesOf = async (request: object) => {
+      const { roles } = await client.listRoles(request, asRoot());
+      return roles.map((role: { name: string }) => role.name);
+    };
+    const ofOrganizations = ["owner", "manager", "viewer"].map((role) => `app_organization_${role}`);
+    const ofProjects = ["owner", "manager", "viewer"].map((role) => `app_project_${role}`);
+    expect(await namesOf({})).toEqual([...ofOrganizations, ...ofProjects]);
+    expect(await namesOf({ state: "enabled", scopes: ["app/organization"] })).toEqual(ofOrganizations);
+    expect(await namesOf({ scopes: ["app/project", "app/group"] })).toEqual(ofProjects);
+    expect(await namesOf({ scopes: ["app/group"] })).toEqual([]);
+    expect(await namesOf({ state: "disabled" })).toEqual([]);
+    const [owner, admin] = (await client.listRoles({}, asRoot())).roles;
+    expect(owner).toMatchObject({ title: "Owner", state: "enabled", scopes: ["app/organization"] });
+    expect([owner, admin].every((role) => role.permissions.includes("app_organization_update"))).toBe(true);
+    expect((await client.listOrganizationRoles({ orgId }, asRoot())).roles).toEqual([]);
+    expect(await codeOf(client.listRoles({}))).toBe(Code.Unauthenticated);
+  });
+
   test("is told what we do not have, also while it is still sending", async () => {
     for (let round = 0; round < 20; round++) {
       const { client, opened } = using(protocol, wire);
       using _closing = opened;
-      expect(await codeOf(client.listRoles({}, asRoot()))).toBe(Code.Unimplemented);
+      expect(await codeOf(client.listNamespaces({}, asRoot()))).toBe(Code.Unimplemented);
     }
   });
 });

@@ -1,4 +1,4 @@
-/** The two REST paths that Frontier's published SDKs still call. */
+/** The REST paths that Frontier's published SDKs still call. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { basic, postJson, send } from "./parts/http.ts";
 import { startServer, type TestServer } from "./parts/server.ts";
@@ -54,6 +54,19 @@ test("GET /v1beta1/serviceusers/{id}/keys/{key_id} reads a public key, without n
     headers: basic(server),
   });
   expect(nobody.json).toMatchObject({ code: "not_found", message: "service user not found" });
+});
+
+test("roles are listed by the scopes of a query", async () => {
+  const answer = await send(`${server.url}/v1beta1/roles?scopes=app%2Forganization&state=enabled`, {
+    headers: basic(server),
+  });
+  expect(answer.json.roles.map((role: { name: string }) => role.name)).toEqual([
+    "app_organization_owner",
+    "app_organization_manager",
+    "app_organization_viewer",
+  ]);
+  const own = await send(`${server.url}/v1beta1/organizations/default/roles`, { headers: basic(server) });
+  expect([own.status, own.json]).toEqual([200, {}]);
 });
 
 test("a machine of another organization does not learn that a service user exists", async () => {

@@ -74,7 +74,7 @@ describe.each(["sqlite", "postgres"] as const)("an invitation (%s)", (database) 
       userId: "bob@example.org",
       orgId: org_id,
       role: "manager",
-      roleIds: ["app_organization_manager"],
+      roleIds: ["ff6a36c5-bcee-565f-b0f4-aaa70647e7f7"],
       invitedBy: { type: "app/user", name: "ada@example.org" },
       state: "pending",
     });
@@ -166,7 +166,8 @@ describe.each(["sqlite", "postgres"] as const)("an invitation (%s)", (database) 
     const { person: invited, id } = await signedIn("ida@example.org");
     const frontier = (person: Person, method: string, message: object) =>
       as(person, method, message, a, frontiers);
-    const roleIds = ["app_organization_owner"];
+    const { roles } = (await frontier(owner, "ListRoles", { scopes: ["app/organization"] })).json;
+    const roleIds = [roles[0].id];
     const made = await frontier(owner, "CreateOrganizationInvitation", {
       orgId,
       userIds: ["ida@example.org"],
@@ -191,6 +192,8 @@ describe.each(["sqlite", "postgres"] as const)("an invitation (%s)", (database) 
       { orgId, userIds: ["jo"] },
       { orgId, userIds: ["jo@example.org"], roleIds: [...roleIds, ...roleIds] },
       { orgId, userIds: ["jo@example.org"], roleIds: ["app_group_owner"] },
+      { orgId, userIds: ["jo@example.org"], roleIds: ["app_project_owner"] },
+      { orgId, userIds: ["jo@example.org"], roleIds: [orgId] },
       { orgId, userIds: ["jo@example.org"], roleIds, role: "viewer" },
     ]) {
       const refused = await frontier(owner, "CreateOrganizationInvitation", bad);

@@ -7,15 +7,18 @@ import {
   type Organization as OrganizationMessage,
   OrganizationSchema,
 } from "@vestibule/proto/vestibule/v1/organization_pb";
+import { invalidField } from "../lib/invalid-request.ts";
 import { toOptionalTimestamp } from "../lib/proto.ts";
+import { findFrontierRole, toFrontierRole } from "../organizations/frontier-roles.ts";
 import { type Invitation, stateOf } from "../organizations/invitation.ts";
 import type { Role } from "../principals/principal.ts";
 
-const frontierPrefix = "app_organization_";
-
-/** The role that Frontier has a name for. */
-export function fromFrontierRole(name: string): Role {
-  return name.slice(frontierPrefix.length) as Role;
+/** The role that Frontier has an id and a name for. @throws DomainError INVALID_REQUEST */
+export function fromFrontierRole(idOrName: string): Role {
+  const found = findFrontierRole("app/organization", idOrName);
+  if (found === undefined)
+    throw invalidField("role_ids[0]", "must be the id or name of an organization's role");
+  return found.role;
 }
 
 /** An invitation as answered. */
@@ -28,7 +31,7 @@ export function toInvitationMessage(invitation: Invitation, now: Date): Invitati
     orgId: invitation.orgId,
     createdAt: timestampFromDate(invitation.createdAt),
     expiresAt: timestampFromDate(invitation.expiresAt),
-    roleIds: [`${frontierPrefix}${invitation.role}`],
+    roleIds: [toFrontierRole(invitation.role).id],
     role: invitation.role,
     invitedBy: create(InviterSchema, { type: `app/${type}`, id, name }),
     ...(sentAt && { sentAt }),

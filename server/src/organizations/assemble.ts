@@ -15,6 +15,7 @@ import { findEnabledMemberships, findForemostOrganizationIds, findMemberRole } f
 import type { Organization } from "./organization.ts";
 import type { OwnershipLimit } from "./owners.ts";
 import { createFindVisibleProject, type FindVisibleProject, ProjectService } from "./project-service.ts";
+import { createRoleMethods } from "./role-handler.ts";
 import { OrganizationService, type OrganizationServiceOptions } from "./service.ts";
 import { findOrganization, findTenant } from "./store.ts";
 
@@ -79,6 +80,7 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
     services: [
       registerService(OrganizationServiceSchema, createOrganizationHandler(rules)),
       registerService(FrontierService, createFrontierHandler(organizations)),
+      registerService(FrontierService, createRoleMethods()),
     ],
   };
 }

@@ -157,9 +157,7 @@ export function createOrganizationHandler(services: OrganizationServices) {
 }
 
 /** `vestibule.v1.FrontierService`: what only Frontier's clients ask. */
-export function createFrontierHandler(
-  organizations: OrganizationService,
-): ServiceImpl<typeof FrontierService> {
+export function createFrontierHandler(organizations: OrganizationService) {
   return {
     async listOrganizationsByCurrentUser({ state }, context) {
       const page = { size: frontierListSize, token: "" };
@@ -168,5 +166,5 @@ export function createFrontierHandler(
       return { organizations: items.map(toOrganizationMessage) };
     },
     listCurrentUserGroups: () => ({ groups: [] }),
-  };
+  } satisfies Partial<ServiceImpl<typeof FrontierService>>;
 }

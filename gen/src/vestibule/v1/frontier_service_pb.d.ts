@@ -5,6 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Organization } from "./organization_pb.js";
+import type { Role } from "./role_pb.js";
 
 /**
  * Describes the file vestibule/v1/frontier_service.proto.
@@ -59,6 +60,108 @@ export declare type ListOrganizationsByCurrentUserResponse = Message<"vestibule.
 export declare const ListOrganizationsByCurrentUserResponseSchema: GenMessage<ListOrganizationsByCurrentUserResponse>;
 
 /**
+ * Request of ListRoles.
+ *
+ * @generated from message vestibule.v1.ListRolesRequest
+ */
+export declare type ListRolesRequest = Message<"vestibule.v1.ListRolesRequest"> & {
+  /**
+   * `enabled` for all, `disabled` for none; empty for all.
+   *
+   * @generated from field: string state = 1;
+   */
+  state: string;
+
+  /**
+   * `app/organization`, `app/project`: those that are given on any of these;
+   * empty for all.
+   *
+   * @generated from field: repeated string scopes = 2;
+   */
+  scopes: string[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListRolesRequest.
+ * Use `create(ListRolesRequestSchema)` to create a new message.
+ */
+export declare const ListRolesRequestSchema: GenMessage<ListRolesRequest>;
+
+/**
+ * Answer of ListRoles.
+ *
+ * @generated from message vestibule.v1.ListRolesResponse
+ */
+export declare type ListRolesResponse = Message<"vestibule.v1.ListRolesResponse"> & {
+  /**
+   * Those of organizations, then those of projects.
+   *
+   * @generated from field: repeated vestibule.v1.Role roles = 1;
+   */
+  roles: Role[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListRolesResponse.
+ * Use `create(ListRolesResponseSchema)` to create a new message.
+ */
+export declare const ListRolesResponseSchema: GenMessage<ListRolesResponse>;
+
+/**
+ * Request of ListOrganizationRoles.
+ *
+ * @generated from message vestibule.v1.ListOrganizationRolesRequest
+ */
+export declare type ListOrganizationRolesRequest = Message<"vestibule.v1.ListOrganizationRolesRequest"> & {
+  /**
+   * The organization, by id or name.
+   *
+   * @generated from field: string org_id = 1;
+   */
+  orgId: string;
+
+  /**
+   * As in ListRoles.
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * As in ListRoles.
+   *
+   * @generated from field: repeated string scopes = 3;
+   */
+  scopes: string[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListOrganizationRolesRequest.
+ * Use `create(ListOrganizationRolesRequestSchema)` to create a new message.
+ */
+export declare const ListOrganizationRolesRequestSchema: GenMessage<ListOrganizationRolesRequest>;
+
+/**
+ * Answer of ListOrganizationRoles.
+ *
+ * @generated from message vestibule.v1.ListOrganizationRolesResponse
+ */
+export declare type ListOrganizationRolesResponse = Message<"vestibule.v1.ListOrganizationRolesResponse"> & {
+  /**
+   * Always empty.
+   *
+   * @generated from field: repeated vestibule.v1.Role roles = 1;
+   */
+  roles: Role[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListOrganizationRolesResponse.
+ * Use `create(ListOrganizationRolesResponseSchema)` to create a new message.
+ */
+export declare const ListOrganizationRolesResponseSchema: GenMessage<ListOrganizationRolesResponse>;
+
+/**
  * Request of ListCurrentUserGroups.
  *
  * @generated from message vestibule.v1.ListCurrentUserGroupsRequest
@@ -95,9 +198,8 @@ export declare const ListCurrentUserGroupsResponseSchema: GenMessage<ListCurrent
 /**
  * What only Frontier's clients call.
  *
- * Its React SDK asks these two as soon as someone is signed in. They exist
- * under Frontier's own service name as well, with everything else of ours that
- * Frontier has.
+ * These methods exist under Frontier's own service name as well, with
+ * everything else of ours that Frontier has.
  *
  * @generated from service vestibule.v1.FrontierService
  */
@@ -112,6 +214,27 @@ export declare const FrontierService: GenService<{
     methodKind: "unary";
     input: typeof ListOrganizationsByCurrentUserRequestSchema;
     output: typeof ListOrganizationsByCurrentUserResponseSchema;
+  },
+  /**
+   * Lists the roles there are, strongest first: six, that never change.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListRoles
+   */
+  listRoles: {
+    methodKind: "unary";
+    input: typeof ListRolesRequestSchema;
+    output: typeof ListRolesResponseSchema;
+  },
+  /**
+   * Always empty: no organization has roles of its own. Says nothing of whether
+   * there is such an organization.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListOrganizationRoles
+   */
+  listOrganizationRoles: {
+    methodKind: "unary";
+    input: typeof ListOrganizationRolesRequestSchema;
+    output: typeof ListOrganizationRolesResponseSchema;
   },
   /**
    * Always empty: there are no groups here.

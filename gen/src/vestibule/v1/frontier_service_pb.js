@@ -3,15 +3,18 @@
 /* eslint-disable */
 
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_google_api_annotations } from "../../google/api/annotations_pb.js";
 import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import { file_vestibule_v1_options } from "./options_pb.js";
 import { file_vestibule_v1_organization } from "./organization_pb.js";
+import { file_vestibule_v1_role } from "./role_pb.js";
 
 /**
  * Describes the file vestibule/v1/frontier_service.proto.
  */
 export const file_vestibule_v1_frontier_service = /*@__PURE__*/
-  fileDesc("CiN2ZXN0aWJ1bGUvdjEvZnJvbnRpZXJfc2VydmljZS5wcm90bxIMdmVzdGlidWxlLnYxIjYKJUxpc3RPcmdhbml6YXRpb25zQnlDdXJyZW50VXNlclJlcXVlc3QSDQoFc3RhdGUYASABKAkilAEKJkxpc3RPcmdhbml6YXRpb25zQnlDdXJyZW50VXNlclJlc3BvbnNlEjEKDW9yZ2FuaXphdGlvbnMYASADKAsyGi52ZXN0aWJ1bGUudjEuT3JnYW5pemF0aW9uEjcKE2pvaW5hYmxlX3ZpYV9kb21haW4YAiADKAsyGi52ZXN0aWJ1bGUudjEuT3JnYW5pemF0aW9uIh4KHExpc3RDdXJyZW50VXNlckdyb3Vwc1JlcXVlc3QiSAodTGlzdEN1cnJlbnRVc2VyR3JvdXBzUmVzcG9uc2USJwoGZ3JvdXBzGAEgAygLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdDKjAgoPRnJvbnRpZXJTZXJ2aWNlEpQBCh5MaXN0T3JnYW5pemF0aW9uc0J5Q3VycmVudFVzZXISMy52ZXN0aWJ1bGUudjEuTGlzdE9yZ2FuaXphdGlvbnNCeUN1cnJlbnRVc2VyUmVxdWVzdBo0LnZlc3RpYnVsZS52MS5MaXN0T3JnYW5pemF0aW9uc0J5Q3VycmVudFVzZXJSZXNwb25zZSIHkAIBmNsYARJ5ChVMaXN0Q3VycmVudFVzZXJHcm91cHMSKi52ZXN0aWJ1bGUudjEuTGlzdEN1cnJlbnRVc2VyR3JvdXBzUmVxdWVzdBorLnZlc3RpYnVsZS52MS5MaXN0Q3VycmVudFVzZXJHcm91cHNSZXNwb25zZSIHkAIBmNsYAWIGcHJvdG8z", [file_google_protobuf_struct, file_vestibule_v1_options, file_vestibule_v1_organization]);
+  fileDesc("CiN2ZXN0aWJ1bGUvdjEvZnJvbnRpZXJfc2VydmljZS5wcm90bxIMdmVzdGlidWxlLnYxIjYKJUxpc3RPcmdhbml6YXRpb25zQnlDdXJyZW50VXNlclJlcXVlc3QSDQoFc3RhdGUYASABKAkilAEKJkxpc3RPcmdhbml6YXRpb25zQnlDdXJyZW50VXNlclJlc3BvbnNlEjEKDW9yZ2FuaXphdGlvbnMYASADKAsyGi52ZXN0aWJ1bGUudjEuT3JnYW5pemF0aW9uEjcKE2pvaW5hYmxlX3ZpYV9kb21haW4YAiADKAsyGi52ZXN0aWJ1bGUudjEuT3JnYW5pemF0aW9uIkoKEExpc3RSb2xlc1JlcXVlc3QSFgoFc3RhdGUYASABKAlCB7pIBHICGBQSHgoGc2NvcGVzGAIgAygJQg66SAuSAQgQFCIEcgIYZCI2ChFMaXN0Um9sZXNSZXNwb25zZRIhCgVyb2xlcxgBIAMoCzISLnZlc3RpYnVsZS52MS5Sb2xlInIKHExpc3RPcmdhbml6YXRpb25Sb2xlc1JlcXVlc3QSGgoGb3JnX2lkGAEgASgJQgq6SAdyBRADGMgBEhYKBXN0YXRlGAIgASgJQge6SARyAhgUEh4KBnNjb3BlcxgDIAMoCUIOukgLkgEIEBQiBHICGGQiQgodTGlzdE9yZ2FuaXphdGlvblJvbGVzUmVzcG9uc2USIQoFcm9sZXMYASADKAsyEi52ZXN0aWJ1bGUudjEuUm9sZSIeChxMaXN0Q3VycmVudFVzZXJHcm91cHNSZXF1ZXN0IkgKHUxpc3RDdXJyZW50VXNlckdyb3Vwc1Jlc3BvbnNlEicKBmdyb3VwcxgBIAMoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QyxQQKD0Zyb250aWVyU2VydmljZRKUAQoeTGlzdE9yZ2FuaXphdGlvbnNCeUN1cnJlbnRVc2VyEjMudmVzdGlidWxlLnYxLkxpc3RPcmdhbml6YXRpb25zQnlDdXJyZW50VXNlclJlcXVlc3QaNC52ZXN0aWJ1bGUudjEuTGlzdE9yZ2FuaXphdGlvbnNCeUN1cnJlbnRVc2VyUmVzcG9uc2UiB5ACAZjbGAEScQoJTGlzdFJvbGVzEh4udmVzdGlidWxlLnYxLkxpc3RSb2xlc1JlcXVlc3QaHy52ZXN0aWJ1bGUudjEuTGlzdFJvbGVzUmVzcG9uc2UiI5ACAdLaGAIYAZjbGAGC0+STAhASDi92MWJldGExL3JvbGVzEqwBChVMaXN0T3JnYW5pemF0aW9uUm9sZXMSKi52ZXN0aWJ1bGUudjEuTGlzdE9yZ2FuaXphdGlvblJvbGVzUmVxdWVzdBorLnZlc3RpYnVsZS52MS5MaXN0T3JnYW5pemF0aW9uUm9sZXNSZXNwb25zZSI6kAIB0toYAhgBmNsYAYLT5JMCJxIlL3YxYmV0YTEvb3JnYW5pemF0aW9ucy97b3JnX2lkfS9yb2xlcxJ5ChVMaXN0Q3VycmVudFVzZXJHcm91cHMSKi52ZXN0aWJ1bGUudjEuTGlzdEN1cnJlbnRVc2VyR3JvdXBzUmVxdWVzdBorLnZlc3RpYnVsZS52MS5MaXN0Q3VycmVudFVzZXJHcm91cHNSZXNwb25zZSIHkAIBmNsYAWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_protobuf_struct, file_vestibule_v1_options, file_vestibule_v1_organization, file_vestibule_v1_role]);
 
 /**
  * Describes the message vestibule.v1.ListOrganizationsByCurrentUserRequest.
@@ -28,25 +31,52 @@ export const ListOrganizationsByCurrentUserResponseSchema = /*@__PURE__*/
   messageDesc(file_vestibule_v1_frontier_service, 1);
 
 /**
+ * Describes the message vestibule.v1.ListRolesRequest.
+ * Use `create(ListRolesRequestSchema)` to create a new message.
+ */
+export const ListRolesRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_frontier_service, 2);
+
+/**
+ * Describes the message vestibule.v1.ListRolesResponse.
+ * Use `create(ListRolesResponseSchema)` to create a new message.
+ */
+export const ListRolesResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_frontier_service, 3);
+
+/**
+ * Describes the message vestibule.v1.ListOrganizationRolesRequest.
+ * Use `create(ListOrganizationRolesRequestSchema)` to create a new message.
+ */
+export const ListOrganizationRolesRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_frontier_service, 4);
+
+/**
+ * Describes the message vestibule.v1.ListOrganizationRolesResponse.
+ * Use `create(ListOrganizationRolesResponseSchema)` to create a new message.
+ */
+export const ListOrganizationRolesResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_frontier_service, 5);
+
+/**
  * Describes the message vestibule.v1.ListCurrentUserGroupsRequest.
  * Use `create(ListCurrentUserGroupsRequestSchema)` to create a new message.
  */
 export const ListCurrentUserGroupsRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_service, 2);
+  messageDesc(file_vestibule_v1_frontier_service, 6);
 
 /**
  * Describes the message vestibule.v1.ListCurrentUserGroupsResponse.
  * Use `create(ListCurrentUserGroupsResponseSchema)` to create a new message.
  */
 export const ListCurrentUserGroupsResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_service, 3);
+  messageDesc(file_vestibule_v1_frontier_service, 7);
 
 /**
  * What only Frontier's clients call.
  *
- * Its React SDK asks these two as soon as someone is signed in. They exist
- * under Frontier's own service name as well, with everything else of ours that
- * Frontier has.
+ * These methods exist under Frontier's own service name as well, with
+ * everything else of ours that Frontier has.
  *
  * @generated from service vestibule.v1.FrontierService
  */

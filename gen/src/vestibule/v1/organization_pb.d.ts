@@ -331,8 +331,7 @@ export declare type Invitation = Message<"vestibule.v1.Invitation"> & {
   expiresAt?: Timestamp | undefined;
 
   /**
-   * The role, as Frontier names it: `app_organization_viewer`,
-   * `app_organization_manager` or `app_organization_owner`.
+   * The role, by its id of ListRoles.
    *
    * @generated from field: repeated string role_ids = 8;
    */

@@ -786,8 +786,8 @@ export declare type CreateOrganizationInvitationRequest = Message<"vestibule.v1.
   groupIds: string[];
 
   /**
-   * At most one role by Frontier's name: `app_organization_viewer`,
-   * `app_organization_manager` or `app_organization_owner`. Instead of `role`.
+   * At most one role as Frontier's clients know it, by an id of ListRoles or by
+   * its name, such as `app_organization_viewer`. Instead of `role`.
    *
    * @generated from field: repeated string role_ids = 4;
    */
