@@ -62,6 +62,8 @@ export interface Access {
    * @throws DomainError NOT_AUTHORIZED (unknown, foreign or too low a role), ORGANIZATION_DISABLED.
    */
   require(caller: Principal, org: string, need: AccessNeed): Promise<GrantedAccess>;
+  /** Whether {@link Access.require} would let the caller. @param org id or name. */
+  allows(caller: Principal, org: string, need: AccessNeed): Promise<boolean>;
 }
 
 /** @see {@link Access} */
@@ -72,21 +74,33 @@ export function createAccess(source: AccessSource): Access {
     return caller.orgId === orgId ? caller.role : undefined;
   }
 
+  /** The access, or why there is none. */
+  async function judge(
+    caller: Principal,
+    org: string,
+    need: AccessNeed,
+  ): Promise<GrantedAccess | DomainError> {
+    const organization = await source.findOrganization(org);
+    if (organization === undefined) return notAuthorized("unknown organization");
+    const role = await findRole(caller, organization.id);
+    if (role === undefined) return notAuthorized("no role in the organization");
+    if (!isAtLeast(role, need.role)) return notAuthorized(`needs the role ${need.role}, has ${role}`);
+    if (organization.state === "disabled" && (need.writes || !caller.superuser)) {
+      return new DomainError("ORGANIZATION_DISABLED");
+    }
+    return { organization, role };
+  }
+
   return {
     async require(caller, org, need) {
-      const organization = await source.findOrganization(org);
-      if (organization === undefined)
-        throw new DomainError("NOT_AUTHORIZED", { detail: "unknown organization" });
-      const role = await findRole(caller, organization.id);
-      if (role === undefined)
-        throw new DomainError("NOT_AUTHORIZED", { detail: "no role in the organization" });
-      if (!isAtLeast(role, need.role)) {
-        throw new DomainError("NOT_AUTHORIZED", { detail: `needs the role ${need.role}, has ${role}` });
-      }
-      if (organization.state === "disabled" && (need.writes || !caller.superuser)) {
-        throw new DomainError("ORGANIZATION_DISABLED");
-      }
-      return { organization, role };
+      const judged = await judge(caller, org, need);
+      if (judged instanceof DomainError) throw judged;
+      return judged;
     },
+    allows: async (caller, org, need) => !((await judge(caller, org, need)) instanceof DomainError),
   };
+}
+
+function notAuthorized(detail: string): DomainError {
+  return new DomainError("NOT_AUTHORIZED", { detail });
 }

@@ -14,7 +14,9 @@ import { MemberService } from "./member-service.ts";
 import { findEnabledMemberships, findForemostOrganizationIds, findMemberRole } from "./member-store.ts";
 import type { Organization } from "./organization.ts";
 import type { OwnershipLimit } from "./owners.ts";
+import { createHasPermission } from "./permissions.ts";
 import { createFindVisibleProject, type FindVisibleProject, ProjectService } from "./project-service.ts";
+import { findProjectOrganization } from "./project-store.ts";
 import { createRoleMethods } from "./role-handler.ts";
 import { OrganizationService, type OrganizationServiceOptions } from "./service.ts";
 import { findOrganization, findTenant } from "./store.ts";
@@ -62,6 +64,12 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
   const members = new MemberService({ ...parts, access });
   const projects = new ProjectService({ ...parts, access });
   const rules = { organizations, members, projects };
+  const findVisibleProject = createFindVisibleProject(reader);
+  const hasPermission = createHasPermission({
+    access,
+    findVisibleProject,
+    findProjectOrganization: (id) => findProjectOrganization(reader, id),
+  });
   return {
     rules,
     access,
@@ -76,11 +84,11 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
     findMemberships: (userId) => findEnabledMemberships(reader, userId),
     findManagedIds,
     holdManagedIds,
-    findVisibleProject: createFindVisibleProject(reader),
+    findVisibleProject,
     services: [
       registerService(OrganizationServiceSchema, createOrganizationHandler(rules)),
       registerService(FrontierService, createFrontierHandler(organizations)),
-      registerService(FrontierService, createRoleMethods()),
+      registerService(FrontierService, createRoleMethods(hasPermission)),
     ],
   };
 }

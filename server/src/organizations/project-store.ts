@@ -54,6 +54,12 @@ export async function findProject(
   return row && toProject(row);
 }
 
+/** The organization that a project belongs to. @param id in lower case. */
+export async function findProjectOrganization(reader: Reader, id: string): Promise<string | undefined> {
+  const row = await reader.selectFrom("projects").select("org_id").where("id", "=", id).executeTakeFirst();
+  return row?.org_id;
+}
+
 /** Who looks for a project: a person in their enabled organizations, a machine in its own. */
 export type ProjectViewer =
   | { readonly type: "user"; readonly id: string; readonly seesAll: boolean }

@@ -577,6 +577,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
       const late = new MemberService({
         ...memberParts,
         access: {
+          ...memberParts.access,
           require: async (...asked) => {
             const granted = await memberParts.access.require(...asked);
             await members.remove(owner, refOf(other)).catch(() => {});

@@ -268,7 +268,7 @@ describeDatabases("service users", (under) => {
         await lose();
         return granted;
       };
-      return new ServiceUserService({ ...room, database: under.database, access: { require } });
+      return new ServiceUserService({ ...room, database: under.database, access: { ...access, require } });
     }
 
     it.each([

@@ -162,6 +162,149 @@ export declare type ListOrganizationRolesResponse = Message<"vestibule.v1.ListOr
 export declare const ListOrganizationRolesResponseSchema: GenMessage<ListOrganizationRolesResponse>;
 
 /**
+ * Request of CheckResourcePermission.
+ *
+ * @generated from message vestibule.v1.CheckResourcePermissionRequest
+ */
+export declare type CheckResourcePermissionRequest = Message<"vestibule.v1.CheckResourcePermissionRequest"> & {
+  /**
+   * What the caller would do: `update`, or in full `app_organization_update` or
+   * `app.organization.update`.
+   *
+   * @generated from field: string permission = 3;
+   */
+  permission: string;
+
+  /**
+   * `app/organization:<id or name>` or `app/project:<id>`; `organization`, `org`
+   * and `project` are short for the two.
+   *
+   * @generated from field: string resource = 4;
+   */
+  resource: string;
+};
+
+/**
+ * Describes the message vestibule.v1.CheckResourcePermissionRequest.
+ * Use `create(CheckResourcePermissionRequestSchema)` to create a new message.
+ */
+export declare const CheckResourcePermissionRequestSchema: GenMessage<CheckResourcePermissionRequest>;
+
+/**
+ * Answer of CheckResourcePermission.
+ *
+ * @generated from message vestibule.v1.CheckResourcePermissionResponse
+ */
+export declare type CheckResourcePermissionResponse = Message<"vestibule.v1.CheckResourcePermissionResponse"> & {
+  /**
+   * Whether the caller may.
+   *
+   * @generated from field: bool status = 1;
+   */
+  status: boolean;
+};
+
+/**
+ * Describes the message vestibule.v1.CheckResourcePermissionResponse.
+ * Use `create(CheckResourcePermissionResponseSchema)` to create a new message.
+ */
+export declare const CheckResourcePermissionResponseSchema: GenMessage<CheckResourcePermissionResponse>;
+
+/**
+ * One question of BatchCheckPermission.
+ *
+ * @generated from message vestibule.v1.BatchCheckPermissionBody
+ */
+export declare type BatchCheckPermissionBody = Message<"vestibule.v1.BatchCheckPermissionBody"> & {
+  /**
+   * As in CheckResourcePermission.
+   *
+   * @generated from field: string permission = 1;
+   */
+  permission: string;
+
+  /**
+   * As in CheckResourcePermission.
+   *
+   * @generated from field: string resource = 2;
+   */
+  resource: string;
+};
+
+/**
+ * Describes the message vestibule.v1.BatchCheckPermissionBody.
+ * Use `create(BatchCheckPermissionBodySchema)` to create a new message.
+ */
+export declare const BatchCheckPermissionBodySchema: GenMessage<BatchCheckPermissionBody>;
+
+/**
+ * Request of BatchCheckPermission.
+ *
+ * @generated from message vestibule.v1.BatchCheckPermissionRequest
+ */
+export declare type BatchCheckPermissionRequest = Message<"vestibule.v1.BatchCheckPermissionRequest"> & {
+  /**
+   * 1 to 20 questions.
+   *
+   * @generated from field: repeated vestibule.v1.BatchCheckPermissionBody bodies = 1;
+   */
+  bodies: BatchCheckPermissionBody[];
+};
+
+/**
+ * Describes the message vestibule.v1.BatchCheckPermissionRequest.
+ * Use `create(BatchCheckPermissionRequestSchema)` to create a new message.
+ */
+export declare const BatchCheckPermissionRequestSchema: GenMessage<BatchCheckPermissionRequest>;
+
+/**
+ * A question and its answer.
+ *
+ * @generated from message vestibule.v1.BatchCheckPermissionResponsePair
+ */
+export declare type BatchCheckPermissionResponsePair = Message<"vestibule.v1.BatchCheckPermissionResponsePair"> & {
+  /**
+   * As it was asked, to the letter.
+   *
+   * @generated from field: vestibule.v1.BatchCheckPermissionBody body = 1;
+   */
+  body?: BatchCheckPermissionBody | undefined;
+
+  /**
+   * Whether the caller may.
+   *
+   * @generated from field: bool status = 2;
+   */
+  status: boolean;
+};
+
+/**
+ * Describes the message vestibule.v1.BatchCheckPermissionResponsePair.
+ * Use `create(BatchCheckPermissionResponsePairSchema)` to create a new message.
+ */
+export declare const BatchCheckPermissionResponsePairSchema: GenMessage<BatchCheckPermissionResponsePair>;
+
+/**
+ * Answer of BatchCheckPermission.
+ *
+ * @generated from message vestibule.v1.BatchCheckPermissionResponse
+ */
+export declare type BatchCheckPermissionResponse = Message<"vestibule.v1.BatchCheckPermissionResponse"> & {
+  /**
+   * One for each question, in their order.
+   *
+   * @generated from field: repeated vestibule.v1.BatchCheckPermissionResponsePair pairs = 1;
+   */
+  pairs: BatchCheckPermissionResponsePair[];
+};
+
+/**
+ * Describes the message vestibule.v1.BatchCheckPermissionResponse.
+ * Use `create(BatchCheckPermissionResponseSchema)` to create a new message.
+ */
+export declare const BatchCheckPermissionResponseSchema: GenMessage<BatchCheckPermissionResponse>;
+
+/**
  * Request of ListCurrentUserGroups.
  *
  * @generated from message vestibule.v1.ListCurrentUserGroupsRequest
@@ -235,6 +378,40 @@ export declare const FrontierService: GenService<{
     methodKind: "unary";
     input: typeof ListOrganizationRolesRequestSchema;
     output: typeof ListOrganizationRolesResponseSchema;
+  },
+  /**
+   * Says whether the caller may do something now, in an organization or with a
+   * project: asked of the database, so that a role that was changed a moment ago
+   * counts, whatever an access token still says.
+   *
+   * In organizations viewers have `get`; managers also `update`,
+   * `projectcreate`, `projectlist`, `grouplist`, `serviceusermanage` and
+   * `invitationlist`; owners also `delete`, `invitationcreate`, `rolemanage` and
+   * `policymanage`. Whoever sees a project has `get` and `resourcelist` on it,
+   * managers and owners of its organization also `update`, `delete` and
+   * `policymanage`. Superusers have all of these. Nobody but superusers has any
+   * in a disabled organization, and they only those that write nothing, and
+   * `delete`.
+   *
+   * Everything else is answered by false, and is no error: other permissions,
+   * other kinds of resources, and resources that are unknown or foreign.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.CheckResourcePermission
+   */
+  checkResourcePermission: {
+    methodKind: "unary";
+    input: typeof CheckResourcePermissionRequestSchema;
+    output: typeof CheckResourcePermissionResponseSchema;
+  },
+  /**
+   * Asks several times what CheckResourcePermission answers once.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.BatchCheckPermission
+   */
+  batchCheckPermission: {
+    methodKind: "unary";
+    input: typeof BatchCheckPermissionRequestSchema;
+    output: typeof BatchCheckPermissionResponseSchema;
   },
   /**
    * Always empty: there are no groups here.

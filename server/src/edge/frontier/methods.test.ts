@@ -48,6 +48,8 @@ it("lists what Frontier's clients know, and nothing that is ours alone", () => {
       "ListUserInvitations",
       "AcceptOrganizationInvitation",
       "ListOrganizationsByCurrentUser",
+      "CheckResourcePermission",
+      "BatchCheckPermission",
       "ListRoles",
       "ListOrganizationRoles",
       "ListCurrentUserGroups",
