@@ -542,6 +542,33 @@ describe("doctor", () => {
     expectRefusal(two, /oidc_config\.github\.callback: must be own/);
   });
 
+  it("is loud about a provider that is spoken to more weakly than it could be, and so is the start", async () => {
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const at = { issuer_url: "https://id.example.com", client_id: "c" };
+    const config = {
+      authentication: {
+        oidc_config: {
+          fine: { ...at, client_secret: "s" },
+          naive: { ...at, client_secret: "s", nonce: false },
+          old: { ...at, client_secret: "s", pkce: false },
+          public: { ...at, client_authentication: "none" },
+        },
+      },
+    };
+    const weaknesses = [
+      /provider naive: nonce is false/,
+      /provider old: pkce is false/,
+      /provider public: client_authentication is none/,
+    ];
+    const { stdout } = await doctor(state, { config });
+    const warned = stdout.split("\n").filter((line) => line.startsWith("warn  provider "));
+    expect(warned).toEqual(weaknesses.map((each) => expect.stringMatching(each)));
+    await using server = await startServer({ config });
+    for (const each of weaknesses) expect(server.stdout()).toMatch(each);
+    expect(server.stdout()).not.toMatch(/provider fine/);
+  });
+
   it("says which migrations are pending, on Postgres as well, and applies none", async () => {
     const state = await createState("postgres");
     onTestFinished(() => state.remove());

@@ -13,6 +13,7 @@ import {
   type Secrets,
 } from "../config/data-dir.ts";
 import { loadConfig } from "../config/load-config.ts";
+import { listProviderWeaknesses } from "../config/provider-weaknesses.ts";
 import type { Reader } from "../db/database.ts";
 import { getSchemaState } from "../db/migrate.ts";
 import { findOpenReader } from "../db/open-reader.ts";
@@ -89,8 +90,9 @@ function toLines(error: unknown): readonly string[] {
 /** Says what to register with each provider, and what tells providers apart where no URL of ours does. */
 function checkProviders({ authentication }: Config, report: Report): void {
   const { oidcProviders, callbackUrls, plainCallbackUrl } = authentication;
-  for (const { name, callbackUrl } of oidcProviders) {
-    report.ok(`provider ${name}: its redirect URI is ${callbackUrl}`);
+  for (const provider of oidcProviders) {
+    report.ok(`provider ${provider.name}: its redirect URI is ${provider.callbackUrl}`);
+    for (const line of listProviderWeaknesses(provider)) report.warn(line);
   }
   const pages = callbackUrls.filter((url) => url !== plainCallbackUrl);
   if (oidcProviders.length < 2 || pages.length === 0) return;

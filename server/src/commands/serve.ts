@@ -3,6 +3,7 @@ import { createApp } from "../app.ts";
 import type { Config } from "../config/config.ts";
 import { prepareDataDir } from "../config/data-dir.ts";
 import { loadConfig } from "../config/load-config.ts";
+import { listProviderWeaknesses } from "../config/provider-weaknesses.ts";
 import { acquireServerLock } from "../db/server-lock.ts";
 import { giveBackMemory } from "../lib/give-back-memory.ts";
 import type { Log } from "../lib/log.ts";
@@ -31,6 +32,7 @@ export const serveCommand: Command = async (args, context) => {
   const config = loadConfig(context);
   const { log, output } = await createLog(config.log);
   context.onHangUp(() => log.warn({}, "SIGHUP changes nothing: settings are read at start alone"));
+  for (const line of config.authentication.oidcProviders.flatMap(listProviderWeaknesses)) log.warn({}, line);
   prepareDataDir(config.dataDir);
   const tracing = await openTracing(config, log);
   const lock = acquireServerLock(toDatabaseUrl(config));

@@ -6,6 +6,7 @@
  * `docs/configuration.md` says the same for operators, key by key.
  */
 import type { Cidr } from "../http/cidr.ts";
+import type { ClientAuthentication } from "../lib/client-authentication.ts";
 
 /** Whom mail comes from. */
 export interface MailSenderConfig {
@@ -323,13 +324,22 @@ export interface OidcProviderConfig {
   /** Name of the strategy. */
   readonly name: string;
   readonly kind: "oidc" | "github";
-  /** For `oidc`: exactly as its ID tokens say it. */
+  /** For `oidc`: exactly as its ID tokens say it, or with `{tenantid}` where they say a tenant's id. */
   readonly issuerUrl: string | undefined;
+  /** Where its document is, if not where OpenID Connect Discovery 1.0 §4 says. */
+  readonly discoveryUrl: string | undefined;
+  /** Ids, in lower case, of the tenants whose people may come in; absent, those of every tenant. */
+  readonly tenants: readonly string[] | undefined;
   /** For `github`: origin of the site. */
   readonly baseUrl: string | undefined;
   readonly clientId: string;
-  /** Absent for a public client, which proves itself by PKCE alone. */
-  readonly clientSecret: string | undefined;
+  readonly clientAuthentication: ClientAuthentication;
+  /** How the browser brings the answer: in the URL, or in a form that the provider has it post (Form Post Response Mode 1.0). */
+  readonly responseMode: "query" | "form_post";
+  /** False for a provider that answers with no nonce: only PKCE then ties a code to its flow. */
+  readonly usesNonce: boolean;
+  /** False for a provider that refuses PKCE: only the nonce then ties a code to its flow. */
+  readonly usesPkce: boolean;
   readonly scopes: readonly string[];
   /** How long a flow may take. */
   readonly validitySeconds: number;

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
@@ -26,7 +27,15 @@ test("the page tells the variable of each key that has one", () => {
 });
 
 test("the example holds every key and is accepted", () => {
-  const files = { "/etc/vestibule/tls.crt": tls.cert, "/etc/vestibule/tls.key": tls.key };
+  const key = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
+  const pem = key.export({ type: "pkcs8", format: "pem" }).toString();
+  const files = {
+    "/etc/vestibule/tls.crt": tls.cert,
+    "/etc/vestibule/tls.key": tls.key,
+    "/etc/vestibule/AuthKey_EXAMPLE456.p8": pem,
+    "/etc/vestibule/client.pem": pem,
+    "/etc/vestibule/next-client.pem": pem,
+  };
   expect(load({ yaml: example, files }).publicUrl).toBe("https://auth.example.com");
   const keys = listKeys(parse(example), []).map((key) => key.replace(/(oidc_config)\.[a-z]+/, "$1.<name>"));
   expect([...new Set(keys)].toSorted()).toEqual([...listAllKeys()].toSorted());

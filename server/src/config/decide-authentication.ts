@@ -14,6 +14,7 @@ import type {
 } from "./config.ts";
 import { decideProviders, mailStrategies } from "./decide-providers.ts";
 import type { Problems } from "./problems.ts";
+import type { Files } from "./read-settings.ts";
 import type { Settings } from "./schema.ts";
 import { callbackPath, isAddress, isOwnCallback, isWithin } from "./urls.ts";
 
@@ -27,9 +28,11 @@ const flowSeconds = 600;
 export function decideAuthentication(
   given: Given,
   publicUrl: string,
+  files: Files,
   problems: Problems,
 ): AuthenticationConfig {
-  const oidcProviders = decideProviders(given.oidc_config ?? {}, { publicUrl, flowSeconds }, problems);
+  const context = { publicUrl, flowSeconds, files };
+  const oidcProviders = decideProviders(given.oidc_config ?? {}, context, problems);
   return {
     session: decideSession(given.session ?? {}, publicUrl, problems),
     token: decideToken(given.token ?? {}, publicUrl),

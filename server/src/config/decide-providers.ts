@@ -1,7 +1,11 @@
 /** Fills in and checks `authentication.oidc_config`, one entry for each sign-in provider. */
-import { findPreset, oidcScopes } from "../lib/well-known-providers.ts";
+import type { ClientAuthenticationMethod } from "../lib/client-authentication.ts";
+import { isTenantIssuer, spellOutIssuer } from "../lib/tenant-issuer.ts";
+import { findPreset, oidcScopes, type ProviderPreset } from "../lib/well-known-providers.ts";
 import type { OidcProviderConfig } from "./config.ts";
+import { decideClientAuthentication } from "./decide-client-authentication.ts";
 import { type Problems, toShown } from "./problems.ts";
+import type { Files } from "./read-settings.ts";
 import type { Settings } from "./schema.ts";
 import { callbackPath } from "./urls.ts";
 
@@ -19,12 +23,14 @@ export interface ProviderConfigContext {
   readonly publicUrl: string;
   /** The lifetime of a flow unless a provider says otherwise, in seconds. */
   readonly flowSeconds: number;
+  /** Where private keys are. */
+  readonly files: Files;
 }
 
 /** Makes the list; a provider that lacks something is refused by the key it lacks. */
 export function decideProviders(
   given: Given,
-  { publicUrl, flowSeconds }: ProviderConfigContext,
+  { publicUrl, flowSeconds, files }: ProviderConfigContext,
   problems: Problems,
 ): readonly OidcProviderConfig[] {
   refuseSecondShared(given, problems);
@@ -40,19 +46,87 @@ export function decideProviders(
     if (!isGithub && provider.scopes !== undefined && !provider.scopes.includes("openid")) {
       problems.refuse(`${path}.scopes`, "must contain openid");
     }
+    const method = provider.client_authentication ?? (isGithub ? undefined : preset?.clientAuthentication);
     return {
       name,
       kind: isGithub ? "github" : "oidc",
-      issuerUrl: isGithub ? undefined : (provider.issuer_url ?? preset?.issuerUrl),
+      ...decideIssuer(provider, isGithub ? undefined : preset, path, problems),
       baseUrl: isGithub ? (provider.base_url ?? preset.baseUrl) : undefined,
       clientId: provider.client_id ?? "",
-      clientSecret: provider.client_secret,
+      clientAuthentication: decideClientAuthentication(provider, method, {
+        path,
+        isWellKnown: preset !== undefined,
+        files,
+        problems,
+      }),
+      ...decideAsking(provider, isGithub ? undefined : preset, { path, method, problems }),
       scopes: provider.scopes ?? preset?.scopes ?? oidcScopes,
       validitySeconds: provider.validity ?? flowSeconds,
       authoritativeDomains: provider.authoritative_domains ?? [],
       callbackUrl: `${publicUrl}${callbackPath}${provider.callback === "shared" ? "" : `/${name}`}`,
     };
   });
+}
+
+type OidcPreset = Extract<ProviderPreset, { readonly kind: "oidc" }>;
+
+/** Whose tokens are taken, and where the document that tells of them is. */
+function decideIssuer(
+  provider: GivenProvider,
+  preset: OidcPreset | undefined,
+  path: string,
+  problems: Problems,
+): Pick<OidcProviderConfig, "issuerUrl" | "discoveryUrl" | "tenants"> {
+  const { tenants, discovery_url: discoveryUrl, authoritative_domains: domains = [] } = provider;
+  const said = provider.issuer_url ?? preset?.issuerUrl;
+  const spelled = said === undefined ? { issuerUrl: undefined } : spellOutIssuer(said);
+  const ofTenants = isTenantIssuer(spelled.issuerUrl ?? "");
+  if (!ofTenants && tenants !== undefined) {
+    problems.refuse(`${path}.tenants`, "must be left out: issuer_url is the issuer of one tenant");
+  }
+  if (ofTenants && tenants?.length === 0)
+    problems.refuse(`${path}.tenants`, "must name a tenant, or be left out");
+  // Any tenant could say that its people have addresses of these domains.
+  if (ofTenants && domains.length > 0 && tenants === undefined && !problems.isRefused(`${path}.tenants`)) {
+    problems.refuse(
+      `${path}.authoritative_domains`,
+      "must go with tenants: those that are believed about addresses of these domains",
+    );
+  }
+  return {
+    discoveryUrl: undefined,
+    ...spelled,
+    ...(discoveryUrl !== undefined && { discoveryUrl }),
+    tenants,
+  };
+}
+
+/** How the browser is sent there and comes back. */
+function decideAsking(
+  provider: GivenProvider,
+  preset: OidcPreset | undefined,
+  about: {
+    readonly path: string;
+    readonly method: ClientAuthenticationMethod | undefined;
+    readonly problems: Problems;
+  },
+): Pick<OidcProviderConfig, "responseMode" | "usesNonce" | "usesPkce"> {
+  const { path, method, problems } = about;
+  const { nonce = preset?.nonce ?? true, pkce = preset?.pkce ?? true, callback } = provider;
+  const responseMode = provider.response_mode ?? preset?.responseMode ?? "query";
+  if (!nonce && !pkce) {
+    problems.refuse(
+      `${path}.nonce`,
+      "must not be false where pkce is: one of them has to tie the code to its flow (RFC 9700 §2.1.1)",
+    );
+  }
+  if (!pkce && method === "none") {
+    problems.refuse(`${path}.pkce`, "must not be false for a public client, which has no other proof");
+  }
+  if (responseMode === "form_post" && callback === "shared") {
+    problems.refuse(`${path}.callback`, "must be own for response_mode form_post");
+  }
+  return { responseMode, usesNonce: nonce, usesPkce: pkce };
 }
 
 /** Answers of two providers at one URL could be taken for each other's. */
@@ -77,6 +151,19 @@ function refuseName(name: string, path: string, problems: Problems): void {
   }
 }
 
+/** What plain OAuth 2 has no use for. */
+const oidcKeys = [
+  "discovery_url",
+  "tenants",
+  "client_authentication",
+  "private_keys",
+  "key_id",
+  "team_id",
+  "response_mode",
+  "nonce",
+  "pkce",
+] as const satisfies readonly (keyof GivenProvider)[];
+
 function refuseForeignKeys(name: string, provider: GivenProvider, path: string, problems: Problems): void {
   const isGithub = findPreset(name)?.kind === "github";
   if (isGithub && provider.issuer_url !== undefined) {
@@ -85,13 +172,17 @@ function refuseForeignKeys(name: string, provider: GivenProvider, path: string, 
       "must be left out: GitHub speaks plain OAuth 2; base_url names another site",
     );
   }
+  for (const key of isGithub ? oidcKeys : []) {
+    if (provider[key] !== undefined)
+      problems.refuse(`${path}.${key}`, "must be left out: only OpenID providers take it");
+  }
   if (!isGithub && provider.base_url !== undefined) {
     problems.refuse(`${path}.base_url`, "must be left out: only github takes it");
   }
 }
 
-/** A well-known provider is never a public client; another may be. */
+/** Beside what proves the client, which `decideClientAuthentication` asks for. */
 function missingKeys(name: string, provider: GivenProvider): readonly (keyof GivenProvider)[] {
-  const required = ["client_id", findPreset(name) ? "client_secret" : "issuer_url"] as const;
+  const required = findPreset(name) ? (["client_id"] as const) : (["client_id", "issuer_url"] as const);
   return required.filter((key) => provider[key] === undefined);
 }

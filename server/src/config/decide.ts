@@ -13,6 +13,7 @@ import type {
   TlsConfig,
 } from "./config.ts";
 import { decideAuthentication } from "./decide-authentication.ts";
+import { readPem } from "./pem-file.ts";
 import { type Problems, toEitherName } from "./problems.ts";
 import type { Environment, Files } from "./read-settings.ts";
 import { readTracing } from "./read-tracing.ts";
@@ -59,7 +60,7 @@ export function decide(settings: Settings, context: ConfigContext, problems: Pro
     gate: { reasonHeader: settings.gate?.reason_header ?? false },
     organizations: { creation: settings.organizations?.creation ?? "everybody" },
     invitations: { validitySeconds: settings.invitations?.validity ?? 7 * 24 * 3600 },
-    authentication: decideAuthentication(settings.authentication ?? {}, publicUrl, problems),
+    authentication: decideAuthentication(settings.authentication ?? {}, publicUrl, context, problems),
   };
 }
 
@@ -133,30 +134,6 @@ function decideTls(settings: Settings, files: Files, problems: Problems): TlsCon
 
 function parseCertificate(pem: string): X509Certificate {
   return new X509Certificate(pem);
-}
-
-function readPem<T>(
-  path: string,
-  file: string,
-  content: string,
-  parse: (pem: string) => T,
-  files: Files,
-  problems: Problems,
-): { pem: string; parsed: T } | undefined {
-  let pem: string;
-  try {
-    pem = files.readFile(resolve(files.cwd, file));
-  } catch (error) {
-    const { code = "an error" } = error as NodeJS.ErrnoException;
-    problems.refuse(path, `must name a file that can be read, got ${code}`);
-    return undefined;
-  }
-  try {
-    return { pem, parsed: parse(pem) };
-  } catch {
-    problems.refuse(path, `must name a file that holds a ${content} in PEM form`);
-    return undefined;
-  }
 }
 
 /** Refuses the absent half of a pair; a half that was refused for itself counts as given. */

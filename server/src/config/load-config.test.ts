@@ -182,16 +182,21 @@ authentication:
   oidc_config:
     google: { client_id: g, client_secret: gs }
     github: { client_id: h, client_secret: hs, base_url: "https://git.example.com/" }
-    okta: { client_id: o, issuer_url: "https://id.example.com/", validity: 5m, authoritative_domains: [Example.com], callback: shared }
+    okta: { client_id: o, client_secret: os, issuer_url: "https://id.example.com/", validity: 5m, authoritative_domains: [Example.com], callback: shared }
 `;
     expect(load({ yaml }).authentication.oidcProviders).toEqual([
       {
         name: "google",
         kind: "oidc",
         issuerUrl: "https://accounts.google.com",
+        discoveryUrl: undefined,
+        tenants: undefined,
         baseUrl: undefined,
         clientId: "g",
-        clientSecret: "gs",
+        clientAuthentication: { method: "announced", secret: "gs" },
+        responseMode: "query",
+        usesNonce: true,
+        usesPkce: true,
         scopes: ["openid", "email", "profile"],
         validitySeconds: 600,
         authoritativeDomains: [],
@@ -201,9 +206,14 @@ authentication:
         name: "github",
         kind: "github",
         issuerUrl: undefined,
+        discoveryUrl: undefined,
+        tenants: undefined,
         baseUrl: "https://git.example.com",
         clientId: "h",
-        clientSecret: "hs",
+        clientAuthentication: { method: "announced", secret: "hs" },
+        responseMode: "query",
+        usesNonce: true,
+        usesPkce: true,
         scopes: ["read:user", "user:email"],
         validitySeconds: 600,
         authoritativeDomains: [],
@@ -213,9 +223,14 @@ authentication:
         name: "okta",
         kind: "oidc",
         issuerUrl: "https://id.example.com/",
+        discoveryUrl: undefined,
+        tenants: undefined,
         baseUrl: undefined,
         clientId: "o",
-        clientSecret: undefined,
+        clientAuthentication: { method: "announced", secret: "os" },
+        responseMode: "query",
+        usesNonce: true,
+        usesPkce: true,
         scopes: ["openid", "email", "profile"],
         validitySeconds: 300,
         authoritativeDomains: ["example.com"],
@@ -617,9 +632,9 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
   ],
   [
     "a provider without issuer",
-    ofProvider("okta", "client_id: a"),
+    ofProvider("okta", "client_id: a, client_secret: s"),
     "authentication.oidc_config.okta.issuer_url: must be given",
-    ofProvider("okta", "client_id: a, issuer_url: 'https://id.example.com'"),
+    ofProvider("okta", "client_id: a, client_secret: s, issuer_url: 'https://id.example.com'"),
   ],
   [
     "a provider without client id",
@@ -655,16 +670,16 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
     "another provider with a base URL",
     ofProvider(
       "okta",
-      "client_id: a, issuer_url: 'https://id.example.com', base_url: 'https://id.example.com'",
+      "client_id: a, client_secret: s, issuer_url: 'https://id.example.com', base_url: 'https://id.example.com'",
     ),
     "authentication.oidc_config.okta.base_url: must be left out",
-    ofProvider("okta", "client_id: a, issuer_url: 'https://id.example.com'"),
+    ofProvider("okta", "client_id: a, client_secret: s, issuer_url: 'https://id.example.com'"),
   ],
   [
     "an issuer over plain http",
-    ofProvider("okta", "client_id: a, issuer_url: 'http://id.example.com'"),
+    ofProvider("okta", "client_id: a, client_secret: s, issuer_url: 'http://id.example.com'"),
     "authentication.oidc_config.okta.issuer_url: must be an https URL",
-    ofProvider("okta", "client_id: a, issuer_url: 'http://localhost:9000'"),
+    ofProvider("okta", "client_id: a, client_secret: s, issuer_url: 'http://localhost:9000'"),
   ],
   [
     "a second provider that is answered at the shared URL",
@@ -684,9 +699,15 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
   ],
   [
     "scopes without openid",
-    ofProvider("okta", "client_id: a, issuer_url: 'https://id.example.com', scopes: [email]"),
+    ofProvider(
+      "okta",
+      "client_id: a, client_secret: s, issuer_url: 'https://id.example.com', scopes: [email]",
+    ),
     "authentication.oidc_config.okta.scopes: must contain openid",
-    ofProvider("okta", "client_id: a, issuer_url: 'https://id.example.com', scopes: [openid]"),
+    ofProvider(
+      "okta",
+      "client_id: a, client_secret: s, issuer_url: 'https://id.example.com', scopes: [openid]",
+    ),
   ],
   [
     "an unknown key of a provider",
@@ -698,13 +719,13 @@ const boundaries: readonly (readonly [string, Given, string, Given])[] = [
     "a provider with a built-in name",
     ofProvider("mailotp", "client_id: a, issuer_url: 'https://id.example.com'"),
     "authentication.oidc_config.mailotp: must have another name",
-    ofProvider("mail", "client_id: a, issuer_url: 'https://id.example.com'"),
+    ofProvider("mail", "client_id: a, client_secret: s, issuer_url: 'https://id.example.com'"),
   ],
   [
     "a provider with an odd name",
     ofProvider("Okta", "client_id: a, issuer_url: 'https://id.example.com'"),
     "authentication.oidc_config.Okta: must have a name of at most 63",
-    ofProvider("okta-2", "client_id: a, issuer_url: 'https://id.example.com'"),
+    ofProvider("okta-2", "client_id: a, client_secret: s, issuer_url: 'https://id.example.com'"),
   ],
   [
     "a relying party that is no domain above",
@@ -774,12 +795,13 @@ describe("refused", () => {
 
   test("all of it at once", () => {
     const yaml =
-      "listen: 5\nlog: { level: loud }\nauthentication: { oidc_config: { okta: { client_id: a } } }";
+      "listen: 5\nlog: { level: loud }\nauthentication: { oidc_config: { okta: { client_secret: a } } }";
     expect(problemsOf({ yaml, env: { VESTIBULE_X: "1", VESTIBULE_TLS_CERT: "c.pem" } })).toEqual([
       "VESTIBULE_X: is not a setting",
       "listen: must be text; put it in quotes if it looks like something else",
       "log.level: must be one of debug, info, warn, error",
       "tls.key (or VESTIBULE_TLS_KEY): must be given together with tls.cert",
+      "authentication.oidc_config.okta.client_id: must be given",
       "authentication.oidc_config.okta.issuer_url: must be given",
     ]);
   });

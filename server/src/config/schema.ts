@@ -5,9 +5,11 @@
  */
 import { z } from "zod";
 import { parseCidr } from "../http/cidr.ts";
+import { clientAuthenticationMethods } from "../lib/client-authentication.ts";
 import { ValueError } from "../lib/value-error.ts";
 import { durationExpected, parseDurationSeconds } from "./duration.ts";
 import {
+  parseDocumentUrl,
   parseExactUrl,
   parseIssuerUrl,
   parseOrigin,
@@ -92,9 +94,18 @@ const mail = () =>
 const oidcProvider = z.strictObject(
   {
     issuer_url: value(parseIssuerUrl),
+    discovery_url: value(parseDocumentUrl),
+    tenants: list(parseUuid),
     base_url: value(parseSiteUrl),
     client_id: value(parseLine),
+    client_authentication: choice(...clientAuthenticationMethods),
     client_secret: value(parseLine),
+    private_keys: list(parseLine),
+    key_id: value(parseLine),
+    team_id: value(parseLine),
+    response_mode: choice("query", "form_post"),
+    nonce: flag(),
+    pkce: flag(),
     scopes: list(parseScope),
     validity: duration(1, 24 * 3600),
     authoritative_domains: list(parseDomain),

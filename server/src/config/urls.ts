@@ -56,7 +56,8 @@ export function parseExactUrl(text: string): string {
 
 /**
  * Reads an OpenID Connect issuer (Discovery 1.0 §3): https, or http on this
- * machine. Kept as written, as ID tokens must equal it.
+ * machine. Kept as written, as ID tokens must equal it; `{tenantid}` in it is
+ * one step of its path.
  *
  * @throws ValueError
  */
@@ -64,6 +65,21 @@ export function parseIssuerUrl(text: string): string {
   const expected = "must be an https URL without query or fragment (http only on a loopback host)";
   const url = parseHttpUrl(text, expected);
   if (/[?#]/.test(text) || !isSecure(url)) throw new ValueError(expected);
+  if (/[{}]/.test(text.replace(/^(https?:\/\/[^/{}]+(?:\/[^{}]*)?\/)\{tenantid\}(?=\/|$)/i, "$1"))) {
+    throw new ValueError("may hold {tenantid} once, as a step of its path, and no other braces");
+  }
+  return text;
+}
+
+/**
+ * Reads where a provider's document is: https, or http on this machine.
+ *
+ * @throws ValueError
+ */
+export function parseDocumentUrl(text: string): string {
+  const expected = "must be an https URL without fragment (http only on a loopback host)";
+  const url = parseHttpUrl(text, expected);
+  if (text.includes("#") || !isSecure(url)) throw new ValueError(expected);
   return text;
 }
 

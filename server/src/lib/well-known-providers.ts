@@ -1,4 +1,5 @@
 /** What is known of identity providers beforehand: by the names their strategies have, and by type. */
+import type { ClientAuthenticationMethod } from "./client-authentication.ts";
 
 /** A provider that many know by this name. */
 export interface WellKnownProvider {
@@ -8,9 +9,17 @@ export interface WellKnownProvider {
   readonly preset?: ProviderPreset;
 }
 
-/** What an entry of the configuration need not say. A provider with a preset is no public client. */
+/** What an entry of the configuration need not say; members as its keys have them. */
 export type ProviderPreset =
-  | { readonly kind: "oidc"; readonly issuerUrl: string; readonly scopes: readonly string[] }
+  | {
+      readonly kind: "oidc";
+      readonly issuerUrl: string;
+      readonly scopes: readonly string[];
+      readonly clientAuthentication?: ClientAuthenticationMethod;
+      readonly responseMode?: "query" | "form_post";
+      readonly nonce?: boolean;
+      readonly pkce?: boolean;
+    }
   | { readonly kind: "github"; readonly baseUrl: string; readonly scopes: readonly string[] };
 
 /** Google's issuer (https://accounts.google.com/.well-known/openid-configuration). */

@@ -8,12 +8,16 @@
  * `openid-client` speaks the protocol, every request passes the egress guard,
  * and documents come from a cache that outlives an outage.
  */
-import type { ClientAuth, Configuration, CustomFetch, ServerMetadata } from "openid-client";
+import type { Configuration, CustomFetch, ServerMetadata } from "openid-client";
 import type { Egress } from "../egress/egress.ts";
+import type { ClientAuthentication } from "../lib/client-authentication.ts";
 import type { Clock } from "../lib/clock.ts";
+import { isUuid } from "../lib/ids.ts";
 import type { Metadata } from "../lib/metadata.ts";
+import { isIssuerOfSome, isTenantIssuer } from "../lib/tenant-issuer.ts";
 import { type SignatureAlgorithm, signatureAlgorithms } from "../signatures/algorithms.ts";
 import { createRemoteKeys, type DocumentSource } from "../signatures/key-set.ts";
+import { toClientAuth } from "./client-authentication.ts";
 import { toDiscoveryUrl } from "./discovery.ts";
 import { verifyIdToken } from "./id-token.ts";
 import { NotProven } from "./not-proven.ts";
@@ -23,12 +27,18 @@ import { providerUnavailable } from "./outage.ts";
 export interface RelyingPartyOptions {
   /** What a caller is told that is unavailable. */
   readonly name: string;
+  /** With `{tenantid}` for an issuer of many tenants, each of whose tokens name its own. */
   readonly issuerUrl: string;
+  /** Of those, whose tokens are taken, by their ids; absent, those of all. */
+  readonly tenants?: readonly string[] | undefined;
   /** Where the provider's document is, if not where OpenID Connect Discovery 1.0 §4 says. */
-  readonly discoveryUrl?: string;
+  readonly discoveryUrl?: string | undefined;
   readonly clientId: string;
-  /** Absent for a public client. */
-  readonly clientSecret: string | undefined;
+  readonly clientAuthentication: ClientAuthentication;
+  /** How the browser is to bring the answer; absent, in the URL. */
+  readonly responseMode?: "query" | "form_post";
+  /** False for a provider that answers without a nonce: its codes are bound to the flow by PKCE alone. */
+  readonly usesNonce?: boolean;
   /** False for a provider that refuses PKCE (RFC 7636): its codes are bound to the flow by the nonce alone. */
   readonly usesPkce?: boolean;
   /** Of ID tokens. Absent, every one that is spoken here. */
@@ -100,6 +110,9 @@ const subject = /^[^\p{Cc}\p{Cs}]{1,255}$/u;
 
 type Library = typeof import("openid-client");
 
+/** Where the library takes `{tenantid}` in an issuer for the `tid` of each token, whatever the document is. */
+const entraUrl = "https://login.microsoftonline.com/common/v2.0";
+
 interface Ready {
   readonly client: Library;
   readonly configuration: Configuration;
@@ -121,11 +134,12 @@ export class RelyingParty {
     return (await this.#getReady()).configuration.serverMetadata();
   }
 
-  /** Asks with a nonce, and by PKCE S256 unless the provider refuses it. @throws DomainError UNAVAILABLE */
+  /** Asks with a nonce and by PKCE S256, as far as the provider takes them. @throws DomainError UNAVAILABLE */
   async begin({ callbackUrl, state, parameters }: AuthorizationRequest): Promise<AuthorizationBegun> {
     const { client, configuration } = await this.#getReady();
-    const nonce = client.randomNonce();
-    const verifier = this.#options.usesPkce === false ? undefined : client.randomPKCECodeVerifier();
+    const { responseMode = "query", usesNonce = true, usesPkce = true } = this.#options;
+    const nonce = usesNonce ? client.randomNonce() : undefined;
+    const verifier = usesPkce ? client.randomPKCECodeVerifier() : undefined;
     const challenge = verifier && {
       code_challenge: await client.calculatePKCECodeChallenge(verifier),
       code_challenge_method: "S256",
@@ -133,14 +147,14 @@ export class RelyingParty {
     const sent = {
       ...parameters,
       redirect_uri: callbackUrl,
-      response_mode: "query",
+      response_mode: responseMode,
       state,
-      nonce,
+      ...(nonce && { nonce }),
       ...challenge,
     };
     try {
       const endpoint = client.buildAuthorizationUrl(configuration, sent).href;
-      return { endpoint, secret: { nonce, ...(verifier && { verifier }) } };
+      return { endpoint, secret: { ...(nonce && { nonce }), ...(verifier && { verifier }) } };
     } catch (error) {
       // The provider's document names no place to send anybody to.
       throw providerUnavailable(this.name, error);
@@ -157,25 +171,32 @@ export class RelyingParty {
     const ready = await this.#getReady();
     const { client, configuration } = ready;
     const { verifier, nonce } = answer.secret;
-    const tokens = await client.authorizationCodeGrant(
-      configuration,
-      toBroughtUrl(answer, configuration),
-      {
-        ...(verifier !== undefined && { pkceCodeVerifier: String(verifier) }),
-        expectedNonce: String(nonce),
-        idTokenExpected: true,
-      },
-      { redirect_uri: answer.callbackUrl },
-    );
+    const tokens = await client
+      .authorizationCodeGrant(
+        configuration,
+        this.#toBroughtUrl(answer, configuration),
+        {
+          ...(verifier !== undefined && { pkceCodeVerifier: String(verifier) }),
+          ...(nonce !== undefined && { expectedNonce: String(nonce) }),
+          idTokenExpected: true,
+        },
+        { redirect_uri: answer.callbackUrl },
+      )
+      .catch(throwForSubject);
     const { claims, ...rest } = await this.#prove(ready, tokens);
     if (claims === undefined) throw new NotProven("the answer has no ID token");
+    const { issuer = "" } = answer;
+    if (issuer !== "" && this.#isOfTenants && issuer !== claims.iss)
+      throw new NotProven("another issuer's answer");
     return { claims, ...rest };
   }
 
   /** Trades a refresh token (RFC 6749 §6). @throws as {@link finish}; whose ID token it is, is the caller's to check */
   async refresh(refreshToken: string): Promise<RefreshedTokens> {
     const ready = await this.#getReady();
-    return await this.#prove(ready, await ready.client.refreshTokenGrant(ready.configuration, refreshToken));
+    const { client, configuration } = ready;
+    const tokens = await client.refreshTokenGrant(configuration, refreshToken).catch(throwForSubject);
+    return await this.#prove(ready, tokens);
   }
 
   /** What the provider tells of the subject beside the ID token; undefined where it tells nothing. @throws as {@link finish} */
@@ -193,7 +214,10 @@ export class RelyingParty {
     tokens: Awaited<ReturnType<Library["refreshTokenGrant"]>>,
   ): Promise<RefreshedTokens> {
     const claims = tokens.claims();
-    if (claims !== undefined) await this.#verify(tokens.id_token ?? "", claims.sub, configuration);
+    if (claims !== undefined) {
+      await this.#verify(tokens.id_token ?? "", claims.sub, configuration);
+      if (this.#isOfTenants) this.#checkTenant(claims.tid);
+    }
     const { expires_in: expiresInSeconds } = tokens;
     return {
       ...(claims !== undefined && { claims: claims as IdTokenClaims }),
@@ -211,6 +235,33 @@ export class RelyingParty {
     if (!subject.test(sub)) throw new NotProven("the ID token's sub names nobody");
   }
 
+  get #isOfTenants(): boolean {
+    return isTenantIssuer(this.#options.issuerUrl);
+  }
+
+  /** That the tenant whose id was put into the issuer has one, and may come in. */
+  #checkTenant(tenant: unknown): void {
+    const { tenants } = this.#options;
+    if (typeof tenant !== "string" || !isUuid(tenant)) throw new NotProven("the ID token's tid is no tenant");
+    if (tenants !== undefined && !tenants.includes(tenant)) {
+      throw new NotProven(`the tenant ${tenant} (tid) is not one of tenants`);
+    }
+  }
+
+  /** The URL the browser came back to, as far as it matters: `state` was judged by whoever keeps the flow. */
+  #toBroughtUrl({ code, issuer, callbackUrl }: AuthorizationAnswer, configuration: Configuration): URL {
+    const url = new URL(callbackUrl);
+    url.search = "";
+    url.searchParams.set("code", code);
+    const { issuer: own } = configuration.serverMetadata();
+    const isTenants = this.#isOfTenants && issuer !== undefined && isIssuerOfSome(own, issuer);
+    // Where the query is not known, the flow's own provider is meant.
+    const named = isTenants ? own : (issuer ?? own);
+    // A callback without one is refused by the library if the provider promises one (RFC 9207 §2.4).
+    if (named !== "") url.searchParams.set("iss", named);
+    return url;
+  }
+
   /** Made anew each time: what is kept is the document. */
   async #getReady(): Promise<Ready> {
     const client = await import("openid-client");
@@ -222,20 +273,24 @@ export class RelyingParty {
   }
 
   async #configure(client: Library): Promise<Configuration> {
-    const { issuerUrl, clientId, clientSecret, clock, clockSkewSeconds, egress } = this.#options;
+    const { issuerUrl, clientId, clientAuthentication, clock, clockSkewSeconds, egress } = this.#options;
     const { discoveryUrl = toDiscoveryUrl(issuerUrl), documents } = this.#options;
     const isHttp = new URL(issuerUrl).protocol === "http:";
     // Of a document that lists none, the library would take RS256 alone.
     const unlisted = { id_token_signing_alg_values_supported: signatureAlgorithms };
-    const document = { ...unlisted, ...(await documents.get(discoveryUrl)) };
+    const document: Readonly<Record<string, unknown>> = {
+      ...unlisted,
+      ...(await documents.get(discoveryUrl)),
+    };
+    checkIssuer(document.issuer, issuerUrl);
     const configuration = await client.discovery(
-      new URL(issuerUrl),
+      new URL(this.#isOfTenants ? entraUrl : issuerUrl),
       clientId,
       {
         [client.clockTolerance]: clockSkewSeconds,
         [client.clockSkew]: Math.round((clock.now().getTime() - Date.now()) / 1000),
       },
-      toClientAuth(client, clientSecret),
+      await toClientAuth(client, clientAuthentication, { clock }),
       {
         timeout: timeoutSeconds,
         // The library judges the document; the cache has it.
@@ -248,27 +303,29 @@ export class RelyingParty {
   }
 }
 
-/** The URL the browser came back to, as far as it matters: `state` was judged by whoever keeps the flow. */
-function toBroughtUrl({ code, issuer, callbackUrl }: AuthorizationAnswer, configuration: Configuration): URL {
-  const url = new URL(callbackUrl);
-  url.search = "";
-  url.searchParams.set("code", code);
-  // Where the query is not known, the flow's own provider is meant.
-  const named = issuer ?? configuration.serverMetadata().issuer;
-  // A callback without one is refused by the library if the provider promises one (RFC 9207 §2.4).
-  if (named !== "") url.searchParams.set("iss", named);
-  return url;
+/**
+ * The document has to be the issuer's (OpenID Connect Discovery 1.0 §4.3). The
+ * library looks too, but not where the issuer is Microsoft's.
+ */
+function checkIssuer(issuer: unknown, expected: string): void {
+  const isSame =
+    typeof issuer === "string" && URL.canParse(issuer) && new URL(issuer).href === new URL(expected).href;
+  if (isSame) return;
+  const told = typeof issuer === "string" ? issuer.slice(0, 200) : "none";
+  throw new NotProven(`the document names another issuer (${told}) than ${expected}`);
 }
 
-/** How the client proves itself: by Basic, or where the issuer takes no Basic in the form (RFC 8414 §2). */
-function toClientAuth(client: Library, secret: string | undefined): ClientAuth {
-  if (secret === undefined) return client.None();
-  const [basic, post] = [client.ClientSecretBasic(secret), client.ClientSecretPost(secret)];
-  return (server, ...rest) => {
-    const { token_endpoint_auth_methods_supported: methods = ["client_secret_basic"] } = server;
-    const takesPostAlone = !methods.includes("client_secret_basic") && methods.includes("client_secret_post");
-    (takesPostAlone ? post : basic)(server, ...rest);
-  };
+/** Says of an ID token that names nobody by a text that it does not, which the library has no words for. */
+function throwForSubject(error: unknown): never {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const { claims } = (cause.cause ?? {}) as { readonly claims?: { readonly sub?: unknown } };
+    if (claims?.sub !== undefined && typeof claims.sub !== "string") {
+      throw new NotProven(
+        `the ID token's sub is a ${typeof claims.sub}, and must be text (OpenID Connect Core 1.0 §2)`,
+      );
+    }
+  }
+  throw error;
 }
 
 /** The library's way to fetch, through the guard. */

@@ -266,7 +266,7 @@ async function startSignIn(): Promise<{ place: Place; close(): Promise<void> }> 
         issuerUrl: origin,
         callbackUrl,
         clientId: audience,
-        clientSecret: undefined,
+        clientAuthentication: { method: "none" },
         clockSkewSeconds,
         scopes: ["openid"],
         flowSeconds: 600,

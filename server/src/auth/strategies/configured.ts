@@ -40,24 +40,13 @@ export function createConfiguredStrategies(options: ConfiguredStrategiesOptions)
   const { mailOtp, mailLink, passkey, testUsers } = authentication;
 
   function toProvider(provider: OidcProviderConfig): Strategy {
-    const { name, clientId, clientSecret, scopes, authoritativeDomains, callbackUrl } = provider;
-    const common = { name, clientId, scopes, authoritativeDomains, callbackUrl, egress };
-    const flowSeconds = provider.validitySeconds;
+    const { baseUrl = "", issuerUrl = "", clientAuthentication, validitySeconds: flowSeconds } = provider;
     if (provider.kind === "github") {
-      const { baseUrl = "" } = provider;
-      return createGithubStrategy({ ...common, flowSeconds, baseUrl, clientSecret: clientSecret ?? "" });
+      const clientSecret = "secret" in clientAuthentication ? clientAuthentication.secret : "";
+      return createGithubStrategy({ ...provider, flowSeconds, baseUrl, clientSecret, egress });
     }
-    const { issuerUrl = "" } = provider;
     const { clockSkewSeconds } = authentication;
-    return createOidcStrategy({
-      ...common,
-      flowSeconds,
-      issuerUrl,
-      clientSecret,
-      clockSkewSeconds,
-      clock,
-      log,
-    });
+    return createOidcStrategy({ ...provider, flowSeconds, issuerUrl, clockSkewSeconds, egress, clock, log });
   }
 
   const mail = { mailer, siteName };

@@ -1,12 +1,23 @@
 /** What an issuer may answer that must not sign anybody in: each token made by hand, one thing wrong with it. */
+import { generateKeyPairSync, type KeyObject, type KeyPairKeyObjectResult } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { exportJWK, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
+import {
+  calculateJwkThumbprint,
+  exportJWK,
+  generateKeyPair,
+  type JWTPayload,
+  jwtVerify,
+  SignJWT,
+  UnsecuredJWT,
+} from "jose";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createEgress } from "../../egress/egress.ts";
+import type { ClientAuthentication } from "../../lib/client-authentication.ts";
 import { silentLog } from "../../lib/log.ts";
-import { createOidcStrategy } from "./oidc.ts";
+import type { Proof } from "../strategy.ts";
+import { createOidcStrategy, type OidcStrategyOptions } from "./oidc.ts";
 
 const callbackUrl = "http://127.0.0.1:9/callback";
 const clientId = "vestibule";
@@ -22,6 +33,8 @@ let publicKey: Awaited<ReturnType<typeof exportJWK>>;
 /** What the issuer answers; each test changes one thing. */
 let answers: { metadata: object; claims: JWTPayload; sign: Sign; userinfo: object };
 let rightNonce: unknown;
+/** What the browser was sent with. */
+let asked: URLSearchParams;
 let tokenRequests: { authorization: string | undefined; form: URLSearchParams }[];
 
 async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
@@ -33,6 +46,7 @@ async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
 async function answer(request: IncomingMessage): Promise<object> {
   switch (request.url) {
     case "/.well-known/openid-configuration":
+    case "/common/discovery":
       return {
         issuer,
         authorization_endpoint: `${issuer}/auth`,
@@ -79,12 +93,15 @@ beforeEach(() => {
 });
 
 /** Signs in with the answers as they are; the nonce is the right one unless the claims say otherwise. */
-async function signIn(brought: { readonly issuer?: string } = {}) {
+async function signIn(
+  brought: { readonly issuer?: string } = {},
+  change: Partial<OidcStrategyOptions> = {},
+): Promise<Proof> {
   const strategy = createOidcStrategy({
     name: "acme",
     issuerUrl: issuer,
     clientId,
-    clientSecret,
+    clientAuthentication: { method: "announced", secret: clientSecret },
     clockSkewSeconds: 60,
     scopes: ["openid", "email"],
     flowSeconds: 600,
@@ -93,8 +110,10 @@ async function signIn(brought: { readonly issuer?: string } = {}) {
     egress: createEgress({ allowCidrs: [], allowedOrigins: [issuer], log: silentLog }),
     clock,
     log: silentLog,
+    ...change,
   });
-  const { secret } = await strategy.begin({ callbackUrl, state: "s" });
+  const { secret, endpoint = "" } = await strategy.begin({ callbackUrl, state: "s" });
+  asked = new URL(endpoint).searchParams;
   rightNonce = secret.nonce;
   const flow = { id: "f", callbackUrl, secret };
   return await strategy.finish({ code: "c", stateOptions: {}, flow, ...brought });
@@ -114,6 +133,7 @@ describe("an issuer's answer", () => {
   const name = (sub: string) => {
     answers.claims = { ...answers.claims, sub, email: "ann@example.org" };
   };
+  const numbered = { sub: 7 } as object;
   const secretKey = new TextEncoder().encode(clientSecret);
   it.each<[string, () => void]>([
     ["for another client", () => (answers.claims.aud = "someone-else")],
@@ -125,6 +145,7 @@ describe("an issuer's answer", () => {
     ["for several, and authorized to nobody", () => (answers.claims.aud = [clientId, "x"])],
     ["of another issuer", () => (answers.claims.iss = "https://evil.example")],
     ["of nobody in particular", () => delete answers.claims.sub],
+    ["of somebody who has a number for a name", () => (answers.claims = { ...answers.claims, ...numbered })],
     ["of somebody whose name is empty", () => name("")],
     ["of somebody whose name no database keeps", () => name("ann\u0000")],
     ["of somebody whose name is half a character", () => name("\ud800")],
@@ -156,6 +177,14 @@ describe("an issuer's answer", () => {
   ])("is refused %s", async (_name, change) => {
     change();
     await expect(signIn()).rejects.toMatchObject({ reason: "INVALID_FLOW" });
+  });
+
+  it("says that a sub must be text which is a number", async () => {
+    answers.claims = { ...answers.claims, ...numbered };
+    await expect(signIn()).rejects.toMatchObject({
+      reason: "INVALID_FLOW",
+      detail: "acme: the ID token's sub is a number, and must be text (OpenID Connect Core 1.0 §2)",
+    });
   });
 
   it("names somebody in up to 255 characters, of any script", async () => {
@@ -210,5 +239,180 @@ describe("a client proves itself", () => {
     const [{ form, ...sent } = { form: new URLSearchParams() }] = tokenRequests;
     expect(sent).toEqual({ authorization });
     expect(form.get("client_secret")).toBe(authorization === undefined ? clientSecret : null);
+  });
+});
+
+describe("a client proves itself as it was told to, whatever the issuer announces", () => {
+  const pem = ({ privateKey }: KeyPairKeyObjectResult) =>
+    privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+  const p256 = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  const ed25519 = generateKeyPairSync("ed25519");
+  /** Which the issuer announces, each time another one than is used. */
+  const announced = (method: string) =>
+    method === "client_secret_basic" ? "client_secret_post" : "client_secret_basic";
+
+  async function prove(clientAuthentication: ClientAuthentication) {
+    answers.metadata = { token_endpoint_auth_methods_supported: [announced(clientAuthentication.method)] };
+    await signIn({}, { clientAuthentication });
+    const { authorization, form = new URLSearchParams() } = tokenRequests.at(-1) ?? {};
+    return { authorization, form };
+  }
+
+  it("by Basic", async () => {
+    const { authorization, form } = await prove({ method: "client_secret_basic", secret: clientSecret });
+    expect(authorization).toBe(`Basic ${Buffer.from(`${clientId}:${clientSecret}`).toString("base64")}`);
+    expect(form.has("client_secret")).toBe(false);
+  });
+
+  it("in the form", async () => {
+    const { authorization, form } = await prove({ method: "client_secret_post", secret: clientSecret });
+    expect(authorization).toBeUndefined();
+    expect(form.get("client_secret")).toBe(clientSecret);
+  });
+
+  it("not at all, by its id alone", async () => {
+    const { authorization, form } = await prove({ method: "none" });
+    expect(authorization).toBeUndefined();
+    expect(form.get("client_id")).toBe(clientId);
+    expect([...form.keys()].filter((name) => name.startsWith("client_"))).toEqual(["client_id"]);
+    expect(form.get("code_verifier")).toMatch(/^[\w-]{43}$/);
+  });
+
+  it.each<[string, ClientAuthentication, Uint8Array | KeyObject]>([
+    [
+      "its secret",
+      { method: "client_secret_jwt", secret: clientSecret },
+      new TextEncoder().encode(clientSecret),
+    ],
+    ["a P-256 key", { method: "private_key_jwt", keys: [pem(p256), pem(rsa)] }, p256.publicKey],
+    ["an RSA key", { method: "private_key_jwt", keys: [pem(rsa)] }, rsa.publicKey],
+    ["an Ed25519 key", { method: "private_key_jwt", keys: [pem(ed25519)] }, ed25519.publicKey],
+  ])(
+    "by an assertion that %s signs, for the issuer, once, for a minute (RFC 7523 §3)",
+    async (_, by, key) => {
+      const first = await prove(by);
+      const second = await prove(by);
+      const jtis = new Set<unknown>();
+      for (const { authorization, form } of [first, second]) {
+        expect(authorization).toBeUndefined();
+        expect(form.has("client_secret")).toBe(false);
+        expect(form.get("client_assertion_type")).toBe(
+          "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        );
+        const { payload, protectedHeader } = await jwtVerify(form.get("client_assertion") ?? "", key, {
+          issuer: clientId,
+          subject: clientId,
+          audience: issuer,
+          requiredClaims: ["exp", "iat", "jti"],
+        });
+        expect(payload.aud).toBe(issuer);
+        expect((payload.exp ?? 0) - (payload.iat ?? 0)).toBe(60);
+        if (by.method === "private_key_jwt") {
+          expect(protectedHeader.kid).toBe(await calculateJwkThumbprint(key as KeyObject));
+        }
+        jtis.add(payload.jti);
+      }
+      expect(jtis.size).toBe(2);
+    },
+  );
+
+  it("by a secret that a key of Apple's signs anew for every request, for a few minutes", async () => {
+    const key = pem(p256);
+    const { authorization, form } = await prove({ method: "apple", teamId: "TEAM", keyId: "KEY", key });
+    expect(authorization).toBeUndefined();
+    expect(form.get("client_id")).toBe(clientId);
+    const secret = form.get("client_secret") ?? "";
+    const { payload, protectedHeader } = await jwtVerify(secret, p256.publicKey, {
+      issuer: "TEAM",
+      subject: clientId,
+      audience: issuer,
+    });
+    expect(protectedHeader).toEqual({ alg: "ES256", kid: "KEY" });
+    expect((payload.exp ?? 0) - (payload.iat ?? 0)).toBe(300);
+  });
+});
+
+describe("a provider that cannot do all", () => {
+  it("is asked without a nonce, and must not bring one", async () => {
+    expect(await signIn({}, { usesNonce: false })).toMatchObject({ subject: "ann" });
+    expect(asked.has("nonce")).toBe(false);
+    expect(asked.get("code_challenge_method")).toBe("S256");
+    answers.claims.nonce = "x";
+    await expect(signIn({}, { usesNonce: false })).rejects.toMatchObject({ reason: "INVALID_FLOW" });
+  });
+
+  it("is asked without PKCE", async () => {
+    expect(await signIn({}, { usesPkce: false })).toMatchObject({ subject: "ann" });
+    expect(asked.has("code_challenge")).toBe(false);
+    expect(asked.get("nonce")).toBe(rightNonce);
+    expect(tokenRequests[0]?.form.has("code_verifier")).toBe(false);
+  });
+});
+
+describe("an issuer of many tenants", () => {
+  const tenant = "0198c0de-0000-7000-8000-00000000000a";
+  const other = "0198c0de-0000-7000-8000-00000000000b";
+  const ofTenant = (tid: unknown, in_iss = tid) => {
+    answers.claims = { ...answers.claims, iss: `${issuer}/${in_iss}/v2.0`, tid };
+  };
+  const signInTo = (tenants?: readonly string[], brought: { readonly issuer?: string } = {}) =>
+    signIn(brought, {
+      issuerUrl: `${issuer}/{tenantid}/v2.0`,
+      discoveryUrl: `${issuer}/common/discovery`,
+      tenants,
+    });
+  beforeEach(() => {
+    answers.metadata = { issuer: `${issuer}/{tenantid}/v2.0` };
+    ofTenant(tenant);
+  });
+
+  it("names each person at the issuer of their tenant", async () => {
+    expect(await signInTo()).toMatchObject({ issuer: `${issuer}/${tenant}/v2.0`, subject: "ann" });
+    ofTenant(other);
+    expect(await signInTo()).toMatchObject({ issuer: `${issuer}/${other}/v2.0`, subject: "ann" });
+  });
+
+  it("lets in the tenants that are named, and no other", async () => {
+    expect(await signInTo([other, tenant])).toMatchObject({ subject: "ann" });
+    await expect(signInTo([other])).rejects.toMatchObject({
+      reason: "INVALID_FLOW",
+      detail: `acme: the tenant ${tenant} (tid) is not one of tenants`,
+    });
+  });
+
+  it.each<[string, () => void]>([
+    ["of another tenant than its issuer's", () => ofTenant(tenant, other)],
+    ["of no tenant", () => ofTenant(undefined, tenant)],
+    ["of the placeholder", () => ofTenant("{tenantid}")],
+    ["of what is no tenant's id", () => ofTenant("a/../b")],
+    ["of a number", () => ofTenant(7)],
+    ["of another site", () => (answers.claims.iss = `https://evil.example/${tenant}/v2.0`)],
+    ["by another document", () => (answers.metadata = { issuer: `${issuer}/{tenantid}/v1.0` })],
+    ["by the document of one tenant", () => (answers.metadata = { issuer: `${issuer}/${tenant}/v2.0` })],
+  ])("signs nobody in by a token %s", async (_, change) => {
+    change();
+    await expect(signInTo()).rejects.toMatchObject({ name: "DomainError" });
+  });
+
+  it("may name the tenant's issuer in its callback, and no other", async () => {
+    expect(await signInTo(undefined, { issuer: `${issuer}/${tenant}/v2.0` })).toMatchObject({
+      subject: "ann",
+    });
+    for (const brought of [`${issuer}/${other}/v2.0`, "https://evil.example", `${issuer}/x/v2.0`]) {
+      await expect(signInTo(undefined, { issuer: brought })).rejects.toMatchObject({
+        reason: "INVALID_FLOW",
+      });
+    }
+  });
+});
+
+describe("one tenant's issuer", () => {
+  it("is not another that its document names", async () => {
+    answers.metadata = { issuer: `${issuer}/other` };
+    await expect(signIn()).rejects.toMatchObject({
+      reason: "UNAVAILABLE",
+      detail: expect.stringContaining(`the document names another issuer (${issuer}/other) than ${issuer}`),
+    });
   });
 });

@@ -33,7 +33,7 @@ function strategyFor(idp: IdentityProvider, change: Partial<OidcStrategyOptions>
     name: "acme",
     issuerUrl: idp.issuer,
     clientId: idp.clientId,
-    clientSecret: idp.clientSecret,
+    clientAuthentication: { method: "announced", secret: idp.clientSecret },
     clockSkewSeconds: 60,
     scopes: ["openid", "email", "profile"],
     flowSeconds: 600,

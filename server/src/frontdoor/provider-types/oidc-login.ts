@@ -6,8 +6,9 @@
 import type { Metadata } from "../../lib/metadata.ts";
 import { beginPatience, withPatience } from "../../openid/outage.ts";
 import { type ProvenTokens, RelyingParty, type RelyingPartyOptions } from "../../openid/relying-party.ts";
+import { toClientAuthentication } from "./client-authentication.ts";
 import type { ProviderTypeContext } from "./context.ts";
-import { findClientSecret, toTexts } from "./data.ts";
+import { toTexts } from "./data.ts";
 import { checkClaims, toIdentity } from "./identity.ts";
 import { decideOnLogin, readTraded, toRenewal } from "./login-outcome.ts";
 import type {
@@ -45,7 +46,12 @@ export function createOidcLogin(context: ProviderTypeContext, rules: OidcLoginRu
   function toParty(data: ProviderData): RelyingParty {
     const client = rules.toClient(data);
     const { host: name } = new URL(client.issuerUrl);
-    return new RelyingParty({ ...context, ...client, name, clientSecret: findClientSecret(data) });
+    return new RelyingParty({
+      ...context,
+      ...client,
+      name,
+      clientAuthentication: toClientAuthentication(data),
+    });
   }
 
   async function readClaims(
