@@ -5,8 +5,9 @@
 export function findNearest(text: string, candidates: Iterable<string>): string | undefined {
   let nearest: string | undefined;
   let fewest = Math.max(2, Math.floor(text.length / 4)) + 1;
+  const plain = toPlain(text);
   for (const candidate of candidates) {
-    const slips = isSpelling(text, candidate) ? 0 : countSlips(text, candidate);
+    const slips = isSpelling(plain, toPlain(candidate)) ? 0 : countSlips(text, candidate, fewest);
     if (slips < fewest) {
       nearest = candidate;
       fewest = slips;
@@ -16,8 +17,7 @@ export function findNearest(text: string, candidates: Iterable<string>): string 
 }
 
 /** Whether only the style of writing differs (`publicUrl`), or one leaves off the other's end (`issuer`). */
-function isSpelling(text: string, candidate: string): boolean {
-  const [one, other] = [toPlain(text), toPlain(candidate)];
+function isSpelling(one: string, other: string): boolean {
   return one.length >= 3 && (one.startsWith(other) || other.startsWith(one));
 }
 
@@ -25,7 +25,9 @@ function toPlain(text: string): string {
   return text.toLowerCase().replace(/[^a-z0-9]/g, "");
 }
 
-function countSlips(from: string, to: string): number {
+/** @param enough of them to be no candidate: their lengths alone say so of a text that is long to hurt */
+function countSlips(from: string, to: string, enough: number): number {
+  if (Math.abs(from.length - to.length) >= enough) return enough;
   let before: number[] = [];
   let last = Array.from({ length: to.length + 1 }, (_, index) => index);
   for (let row = 1; row <= from.length; row += 1) {

@@ -15,29 +15,36 @@ import { invalidFields, invalidRequest } from "../../lib/invalid-request.ts";
 import { isJsonObject, parseStrictJson } from "./strict-json.ts";
 import { findTypeErrors, type Reading } from "./type-errors.ts";
 
-/** Fields by either of their names, others dropped, as Frontier does; refusals name them as the schema does. */
-const reading: Reading = { ignoresUnknown: true, nameOf: (field) => field.name };
+/** What reading takes beside the message. */
+export interface JsonOptions {
+  /** What the schema does not know, a field or a name of an enum, is refused, not dropped. */
+  readonly refusesUnknown: boolean;
+  /** Types that a `google.protobuf.Any` may hold. */
+  readonly registry?: Registry | undefined;
+}
+
+/** Fields go by either of their names; refusals name them as the schema does. */
+const nameOf: Reading["nameOf"] = (field) => field.name;
 
 /**
  * Reads a message; null stands for a field that is not there.
  *
- * @param registry of the types that a `google.protobuf.Any` may hold
  * @throws {DomainError} INVALID_REQUEST naming every value that does not fit, by its path
  */
 export function readJson<Desc extends DescMessage>(
   type: Desc,
   bytes: Uint8Array,
-  registry?: Registry,
+  { refusesUnknown, registry }: JsonOptions,
 ): MessageShape<Desc> {
   const json = parse(bytes);
   if (!isJsonObject(json)) throw invalidRequest(notJson);
   try {
     return fromJson(type, json, {
-      ignoreUnknownFields: true,
+      ignoreUnknownFields: !refusesUnknown,
       ...(registry !== undefined && { registry }),
     });
   } catch {
-    const found = findTypeErrors(type, json, reading);
+    const found = findTypeErrors(type, json, { ignoresUnknown: !refusesUnknown, suggests: true, nameOf });
     throw found.length > 0 ? invalidFields(found) : invalidRequest(notJson);
   }
 }
@@ -48,12 +55,12 @@ export function readJson<Desc extends DescMessage>(
  */
 export function createJsonDecoder(
   type: DescMessage,
-  registry?: Registry,
+  options: JsonOptions,
 ): { decode(bytes: Uint8Array): string } {
   const decoder = new TextDecoder();
   return {
     decode(bytes) {
-      readJson(type, bytes, registry);
+      readJson(type, bytes, options);
       return decoder.decode(bytes);
     },
   };

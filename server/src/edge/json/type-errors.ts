@@ -6,6 +6,7 @@ import type { DescField, DescMessage, DescOneof, JsonValue } from "@bufbuild/pro
 import { hasCustomJsonRepresentation } from "@bufbuild/protobuf/wkt";
 import type { FieldViolation } from "../../lib/errors.ts";
 import { violationLimit } from "../../lib/invalid-request.ts";
+import { findNearest } from "../../lib/suggest.ts";
 import { joinPath, toViolation } from "./refusals.ts";
 import { isJsonObject } from "./strict-json.ts";
 import { describeType, isValueOf } from "./value-types.ts";
@@ -14,12 +15,14 @@ import { describeType, isValueOf } from "./value-types.ts";
 export interface Reading {
   /** What a message has no field for is dropped, and no misfit. */
   readonly ignoresUnknown: boolean;
+  /** Of what is refused as unknown, the field is named that was probably meant. */
+  readonly suggests: boolean;
   /** How a path names a field that was sent by this key. */
   readonly nameOf: (field: DescField, key: string) => string;
 }
 
-/** REST names what it refuses as its sender does. */
-const asSent: Reading = { ignoresUnknown: false, nameOf: (_, key) => key };
+/** REST names what it refuses as its sender does, in words that others have published. */
+const asSent: Reading = { ignoresUnknown: false, suggests: false, nameOf: (_, key) => key };
 
 /** Every misfit of a message's JSON, at most as many as one refusal names. */
 export function findTypeErrors(type: DescMessage, value: JsonValue, reading = asSent): FieldViolation[] {
@@ -60,7 +63,8 @@ function* inMessage(
   for (const [key, each] of Object.entries(value)) {
     const field = fields.get(key);
     if (field === undefined) {
-      if (!reading.ignoresUnknown) yield toViolation(joinPath(path, key), "is not expected");
+      if (!reading.ignoresUnknown)
+        yield toViolation(joinPath(path, key), describeUnknown(type, key, reading));
       continue;
     }
     const at = joinPath(path, reading.nameOf(field, key));
@@ -70,6 +74,16 @@ function* inMessage(
     if (each !== null && field.oneof) seen.add(field.oneof);
     yield* inField(field, each, at, reading);
   }
+}
+
+function describeUnknown({ fields }: DescMessage, key: string, { suggests }: Reading): string {
+  const nearest = suggests
+    ? findNearest(
+        key,
+        fields.map(({ name }) => name),
+      )
+    : undefined;
+  return `is not expected${nearest === undefined ? "" : `; did you mean ${nearest}?`}`;
 }
 
 function* inField(

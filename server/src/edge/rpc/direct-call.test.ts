@@ -88,7 +88,9 @@ type Case = readonly [what: string, type: string, body: Uint8Array, headers?: Re
 
 const requests: readonly Case[] = [
   ["a good one", json, text('{"clientSecret":"vsts_x"}')],
-  ["fields as the schema spells them, and unknown ones", json, text('{"client_secret":"vsts_x","z":1}')],
+  ["fields as the schema spells them", json, text('{"client_secret":"vsts_x"}')],
+  ["unknown fields", json, text('{"client_secret":"vsts_x","z":1,"clientid":"a"}')],
+  ["unknown fields of a client of its own", json, text('{"z":1}'), { "connect-protocol-version": "1" }],
   ["a named character set", `${json}; charset=utf-8`, text('{"clientSecret":"é"}')],
   ["no JSON", json, text("{")],
   ["no UTF-8", json, Buffer.from([0x7b, 0xff, 0x7d])],

@@ -32,6 +32,7 @@ import { findOwnStatus, toConnectError } from "../errors/errors.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
 import { readJson } from "../json/request-json.ts";
+import { isOwnSchema, mayBeNewer } from "./caller.ts";
 import { type Answer, findWire, type Wire } from "./direct-wire.ts";
 
 /** What direct calls take. */
@@ -162,9 +163,10 @@ class Call {
   async #invoke(bytes: Buffer): Promise<string | Uint8Array> {
     const { call, serialization, method, jsonOptions, options } = this.#target;
     const { isBinary } = this.#wire;
+    const refusesUnknown = isOwnSchema(method.parent) && !mayBeNewer(this.#incoming.request);
     const input: Message = isBinary
       ? (serialization.getI(isBinary).parse(bytes) as Message)
-      : readJson(method.input, bytes, options.registry);
+      : readJson(method.input, bytes, { refusesUnknown, registry: options.registry });
     const { message } = await call(input, this.#context);
     if (isBinary) return findEncoded(message) ?? serialization.getO(isBinary).serialize(message);
     // As text: Node sends it with the head in one piece.

@@ -36,7 +36,8 @@ import { CallLimit, type CallLimits } from "../calls/call-limits.ts";
 import { findOwnStatus } from "../errors/errors.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
-import { createJsonDecoder } from "../json/request-json.ts";
+import { createJsonDecoder, type JsonOptions } from "../json/request-json.ts";
+import { isOwnSchema, mayBeNewer } from "./caller.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
 import { boundDeadline, hasOwnHeaders, respondTrailersOnly, setHeaders, toFields } from "./direct-wire.ts";
 
@@ -57,6 +58,8 @@ export interface RpcOptions {
 /** A method as it is answered. */
 export interface Rpc {
   readonly handler: UniversalHandler;
+  /** The same, but for callers who cannot be newer than the schema: refuses what that does not know. */
+  readonly strict: UniversalHandler | undefined;
   /** Answers most calls of a unary method. */
   readonly direct: DirectCall | undefined;
   readonly limits: CallLimits;
@@ -78,10 +81,14 @@ export function createRpcs(
   const createDirect = createDirectCalls(options);
   const rpcs = new Map<string, Rpc>();
   for (const registration of registrations) {
-    for (const handler of createHandlers(registration, routerOptions, options)) {
+    const strict = isOwnSchema(registration.service)
+      ? createHandlers(registration, routerOptions, { ...options, refusesUnknown: true })
+      : [];
+    const handlers = createHandlers(registration, routerOptions, { ...options, refusesUnknown: false });
+    for (const [index, handler] of handlers.entries()) {
       const { method } = handler;
       const direct = isUnary(method) ? createDirect(registration, method) : undefined;
-      rpcs.set(handler.requestPath, { handler, direct, limits });
+      rpcs.set(handler.requestPath, { handler, strict: strict[index], direct, limits });
     }
   }
   return rpcs;
@@ -91,14 +98,14 @@ export function createRpcs(
 function createHandlers(
   { service, implementation }: ServiceRegistration,
   routerOptions: ConnectRouterOptions,
-  { protoFieldNames, registry }: RpcOptions,
+  { protoFieldNames, registry, refusesUnknown }: RpcOptions & JsonOptions,
 ): readonly UniversalHandler[] {
   const router = createConnectRouter(routerOptions);
   const { methods } = createServiceImplSpec(service, implementation);
   for (const { method, impl } of Object.values(methods)) {
     const jsonOptions = {
       useProtoFieldName: protoFieldNames ?? false,
-      textDecoder: createJsonDecoder(method.input, registry),
+      textDecoder: createJsonDecoder(method.input, { refusesUnknown, registry }),
       ...(registry !== undefined && { registry }),
     };
     router.rpc(method, impl, { jsonOptions });
@@ -118,7 +125,7 @@ export interface ServeOptions {
 
 /** Answers a request of a method. Never rejects. */
 export async function serveRpc(
-  { handler, direct, limits }: Rpc,
+  { handler, strict = handler, direct, limits }: Rpc,
   request: NodeRequest,
   response: NodeResponse,
   info: RequestInfo,
@@ -131,7 +138,11 @@ export async function serveRpc(
     const answering = direct?.({ request, response, info, url });
     const body = await answering;
     if (answering !== undefined && body === undefined) return;
-    await serveByAdapter(handler, { request, response, info, url, body }, limits);
+    await serveByAdapter(
+      mayBeNewer(request) ? handler : strict,
+      { request, response, info, url, body },
+      limits,
+    );
   } catch (error) {
     if (isGone(response)) return;
     options.log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
