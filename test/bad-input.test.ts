@@ -197,7 +197,7 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
       [
         "with several values of the wrong type, named all",
         '{"orgId":5,"unknown":1,"body":{"title":true,"role":{}}}',
-        invalid("org_id: must be of string", "org_id", "body.title", "body.role"),
+        invalid("org_id: must be of string", "org_id", "unknown", "body.title", "body.role"),
       ],
       ["without organisation", "{}", invalid(/^org_id: /, "org_id")],
       ["with too short an organisation", '{"org_id":"ab"}', invalid(/^org_id: .*at least 3/, "org_id")],

@@ -57,6 +57,7 @@ it("the client of ours verifies it, and the keys are at the frontend as well", a
   await expect(other.verifyGateAssertion(assertion)).rejects.toMatchObject({ reason: "TOKEN_AUDIENCE" });
   const headers = { "x-vestibule-proxy-token": frontdoor.proxyToken };
   const keys = await send(`${server.url}/frontdoor/${frontdoor.id}/gate/browser/jwks.json`, { headers });
+  expect(keys.headers["access-control-allow-origin"]).toBe("*");
   expect(keys.json).toEqual((await send(`${server.url}/.well-known/jwks.json`)).json);
 });
 

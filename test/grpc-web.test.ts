@@ -1,6 +1,6 @@
 /**
  * gRPC-Web by its own client (`grpc-web`) in a real browser, on a page of another
- * origin, in its binary mode.
+ * origin, in both of its modes.
  */
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -19,10 +19,11 @@ import { GrpcWebClientBase, MethodDescriptor } from "grpc-web";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { AuditService } from "@vestibule/proto/vestibule/v1/audit_service_pb";
+import { Health } from "@vestibule/proto/grpc/health/v1/health_pb";
 
-function describe({ parent, name, input, output }) {
+function describe({ parent, name, methodKind, input, output }) {
   return new MethodDescriptor(
-    "/" + parent.typeName + "/" + name, "unary", Object, Object,
+    "/" + parent.typeName + "/" + name, methodKind, Object, Object,
     (message) => toBinary(input, create(input, message)),
     (bytes) => fromBinary(output, bytes),
   );
@@ -30,9 +31,18 @@ function describe({ parent, name, input, output }) {
 const whoAmI = describe(AuthService.method.getCurrentUser);
 const list = describe(AuditService.method.listAuditRecords);
 
-globalThis.call = (origin, name, request, metadata) => {
+/** The first state of health that a stream tells: by text alone the client shows a message before the stream ends. */
+globalThis.watch = (origin) => new Promise((resolve, reject) => {
+  const method = describe(Health.method.watch);
+  const stream = new GrpcWebClientBase({ format: "text" })
+    .serverStreaming(origin + method.getName(), {}, {}, method);
+  stream.on("data", ({ status }) => { stream.cancel(); resolve(status); });
+  stream.on("error", ({ code, message }) => reject(new Error(code + ": " + message)));
+});
+
+globalThis.call = (origin, name, request, metadata, format) => {
   const method = { whoAmI, list }[name];
-  return new GrpcWebClientBase({ format: "binary" })
+  return new GrpcWebClientBase({ format })
     .unaryCall(origin + method.getName(), request, metadata, method)
     .then(
       (answer) => ({ title: answer.serviceuser?.title, records: answer.records?.length }),
@@ -80,25 +90,38 @@ afterAll(async () => {
   await server?.[Symbol.asyncDispose]();
 });
 
+const formats = ["binary", "text"] as const;
+type Format = (typeof formats)[number];
+
 /** Calls from the page. */
-function call(name: "whoAmI" | "list", request: object, credential = server): Promise<Called> {
-  const origin = server.url.replace("127.0.0.1", "localhost");
+function call(
+  format: Format,
+  name: "whoAmI" | "list",
+  request: object,
+  credential = server,
+): Promise<Called> {
   const metadata = { authorization: basic(credential).authorization };
-  const given = [origin, name, request, metadata].map((value) => JSON.stringify(value));
+  const given = [originOf(server), name, request, metadata, format].map((value) => JSON.stringify(value));
   return page.evaluate(`call(${given.join(", ")})`);
 }
 
-it("calls from another origin", async () => {
-  expect(await call("whoAmI", {})).toEqual({ title: "Bootstrap" });
+const originOf = ({ url }: TestServer) => url.replace("127.0.0.1", "localhost");
+
+it.each(formats)("calls from another origin, as %s", async (format) => {
+  expect(await call(format, "whoAmI", {})).toEqual({ title: "Bootstrap" });
 });
 
-it("is refused with the code and the message", async () => {
-  const refused = await call("whoAmI", {}, { ...server, clientSecret: "wrong" });
-  expect(refused).toEqual({ code: 16, message: expect.stringMatching(/\S/) });
-  const broken = await call("list", { orgId: "x".repeat(201) });
-  expect(broken).toEqual({ code: 3, message: expect.stringContaining("org_id") });
+it.each(formats)("is refused with the code and the message, as they are said, as %s", async (format) => {
+  const refused = await call(format, "whoAmI", {}, { ...server, clientSecret: "wrong" });
+  expect(refused).toEqual({ code: 16, message: "not authenticated" });
+  const broken = await call(format, "list", { orgId: "x".repeat(201) });
+  expect(broken).toEqual({ code: 3, message: "org_id: must be at most 200 characters" });
 });
 
-it("reads a list", async () => {
-  expect((await call("list", { pageSize: 100 })).records).toBeGreaterThan(0);
+it.each(formats)("reads a list, as %s", async (format) => {
+  expect((await call(format, "list", { pageSize: 100 })).records).toBeGreaterThan(0);
+});
+
+it("hears a stream while it lasts, as text", async () => {
+  expect(await page.evaluate(`watch(${JSON.stringify(originOf(server))})`)).toBe(1);
 });

@@ -295,7 +295,7 @@ describe.each(["sqlite", "postgres"] as const)("the OAuth routes, %s", (database
     }
   });
 
-  it("let every page that may call them read their keys and metadata, with credentials or without", async () => {
+  it("let every page read their keys and metadata, and those that may call them with credentials too", async () => {
     const origin = "https://app.example.com";
     await using open = await startServer({ config: { cors: { allowed_origins: [origin] } } });
     for (const path of ["/.well-known/jwks.json", "/.well-known/oauth-authorization-server"]) {
@@ -303,7 +303,9 @@ describe.each(["sqlite", "postgres"] as const)("the OAuth routes, %s", (database
       expect(allowed.headers.get("access-control-allow-origin")).toBe(origin);
       expect(allowed.headers.get("access-control-allow-credentials")).toBe("true");
       const foreign = await fetch(open.url + path, { headers: { origin: "https://evil.example" } });
-      expect(foreign.headers.get("access-control-allow-origin")).toBeNull();
+      expect(foreign.headers.get("access-control-allow-origin")).toBe("*");
+      expect(foreign.headers.get("access-control-allow-credentials")).toBeNull();
+      expect((await fetch(open.url + path)).headers.get("access-control-allow-origin")).toBe("*");
       expect(foreign.headers.get("vary")).toBe("Origin");
     }
   });

@@ -24,11 +24,17 @@ const appPage = "https://app.example.org/callback";
 const toOwnUrl = (port: number, name: string) => `http://localhost:${port}/auth/callback/${name}`;
 
 /** Goes to a provider and comes back, as far as the callback URL. The account's id is its address. */
-async function goTo(person: Person, strategyName: string, email: string, callbackUrl = appPage) {
+async function visit(person: Person, strategyName: string, email: string, callbackUrl = appPage) {
   const begun = await person.call("Authenticate", { strategyName, email, callbackUrl });
   expect(begun.json, begun.text).toHaveProperty("endpoint");
   const back = await walkRedirects(begun.json.endpoint, callbackUrl);
   return { state: begun.json.state as string, code: back.searchParams.get("code") ?? "", back };
+}
+
+/** As {@link visit}: what the page that is come back to calls `AuthCallback` with. */
+async function goTo(...visited: Parameters<typeof visit>) {
+  const { state, code } = await visit(...visited);
+  return { state, code };
 }
 
 /** Signs in at the site as one of its accounts. */
@@ -201,7 +207,7 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
     expect((await person.call("AuthCallback", named)).json.message).toBe("invalid flow or expired");
     expect(person.cookies.has("sid")).toBe(false);
 
-    const good = await goTo(person, "other", email, ownUrl("other"));
+    const good = await visit(person, "other", email, ownUrl("other"));
     const ended = await person.send(good.back.pathname + good.back.search);
     expect([ended.status, ended.headers.location]).toEqual([303, `http://localhost:${server.port}/account`]);
     expect((await person.send(good.back.pathname + good.back.search)).headers["set-cookie"]).toBeUndefined();
@@ -233,7 +239,7 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
     const email = newEmail();
     accounts[email] = { email, email_verified: true };
     const [person, victim] = [new Person(server), new Person(server)];
-    const { back } = await goTo(person, "acme", email, toOwnUrl(server.port, "acme"));
+    const { back } = await visit(person, "acme", email, toOwnUrl(server.port, "acme"));
     await victim.call("Authenticate", { strategyName: "acme" });
     for (const browser of [victim, new Person(server)]) {
       const answer = await browser.send(back.pathname + back.search);

@@ -28,7 +28,7 @@ const preflightSeconds = 7200;
 type ApplyCors = (
   request: NodeRequest,
   response: NodeResponse,
-  routes?: Iterable<Pick<PlainRoute, "readsNoCookie">>,
+  routes?: Iterable<Pick<PlainRoute, "readsNoCookie" | "isPublic">>,
 ) => boolean;
 
 /**
@@ -36,20 +36,23 @@ type ApplyCors = (
  *
  * The rule sets the headers of an answer and says whether it has answered the
  * request itself, a preflight. Other origins get no header at all, so their
- * browsers show them nothing.
+ * browsers show them nothing; save of what is public, which pages of every
+ * origin may read, without credentials.
  */
 export function createCors(allowedOrigins: readonly string[]): ApplyCors {
   const allowed = new Set(allowedOrigins);
-  return (request, response, routes = []) => {
+  return (request, response, routes) => {
+    const all = routes === undefined ? [] : [...routes];
+    const isPublic = all.some((route) => route.isPublic);
     if (allowed.size > 0) {
       response.setHeader("vary", "Origin");
     }
     const origin = findHeader(request, "origin");
-    const isAllowed = origin !== undefined && allowed.has(origin);
-    if (isAllowed) {
-      response.setHeader("access-control-allow-origin", origin);
-      const readsNoCookie = [...routes].some((route) => route.readsNoCookie);
-      if (!readsNoCookie) response.setHeader("access-control-allow-credentials", "true");
+    const isKnown = origin !== undefined && allowed.has(origin);
+    const isAllowed = isKnown || isPublic;
+    if (isAllowed) response.setHeader("access-control-allow-origin", isKnown ? origin : "*");
+    if (isKnown && !all.some((route) => route.readsNoCookie)) {
+      response.setHeader("access-control-allow-credentials", "true");
     }
     if (origin === undefined || !isPreflight(request)) {
       if (isAllowed) response.setHeader("access-control-expose-headers", exposedHeaders);

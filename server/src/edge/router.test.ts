@@ -33,6 +33,7 @@ const routes: PlainRoute[] = [
       body: { length: body.byteLength, q: query.get("q"), client: info.clientAddress },
     }),
   },
+  { method: "GET", path: "/public", isPublic: true, handle: () => ({ status: 200, body: "keys" }) },
   { method: "GET", path: "/text", handle: () => ({ status: 200, body: "hello" }) },
   { method: "GET", path: "/things/{id}", handle: ({ path }) => ({ status: 200, body: path }) },
   { method: "GET", path: "/things/own", handle: () => ({ status: 200, body: "its own" }) },
@@ -534,6 +535,19 @@ describe("other origins", () => {
     expect(called.headers["access-control-expose-headers"]).toMatch(/Grpc-Status.*X-Request-Id/i);
     const refused = await sendJson(edge.http1, getCurrentUser, {}, { origin });
     expect(refused.headers["access-control-allow-origin"]).toBe(origin);
+  });
+
+  it.each([
+    [undefined, "*"],
+    ["https://evil.example", "*"],
+    ["https://app.example.com", "https://app.example.com"],
+  ])("lets every origin read what is public: %s", async (from, allowed) => {
+    const origin = from === undefined ? {} : { origin: from };
+    const asked = await send(edge.http1, "OPTIONS", "/public", { origin: "null", ...origin, ...preflight });
+    for (const { headers } of [await send(edge.http1, "GET", "/public", origin), asked]) {
+      expect(headers).toMatchObject({ "access-control-allow-origin": allowed, vary: "Origin" });
+      expect(headers["access-control-allow-credentials"]).toBe(allowed === "*" ? undefined : "true");
+    }
   });
 
   it.each([

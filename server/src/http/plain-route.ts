@@ -44,6 +44,8 @@ interface RouteBase {
   readonly refusals?: "oauth";
   /** No cookie is read, so pages of other origins have none to send along (Fetch §3.2.5). */
   readonly readsNoCookie?: true;
+  /** Pages of every origin may read it: what is answered is the same for all, and no secret. */
+  readonly isPublic?: true;
 }
 
 /** A route from request to response. A DomainError becomes `{"code","message"}`. */

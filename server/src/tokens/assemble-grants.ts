@@ -51,7 +51,7 @@ export function assembleGrants(parts: GrantParts): Room {
   return {
     services: [registerService(AuthService, createTokenMethods({ ...parts, grants, keyring }))],
     routes: [
-      { method: "GET", path: oauthPaths.jwks, handle: answerJwks },
+      { method: "GET", path: oauthPaths.jwks, isPublic: true, handle: answerJwks },
       ...createOauthRoutes({
         ...parts,
         tokenIssuer,

@@ -28,7 +28,7 @@ export interface OauthRequest {
   readonly info: RequestInfo;
 }
 
-/** Answers a request with a JSON text, or with an empty 200. Refuses by DomainError. */
+/** Answers a request with a JSON text. Refuses by DomainError. */
 export type OauthEndpoint = (request: OauthRequest) => Promise<string>;
 
 /**
@@ -61,7 +61,7 @@ export function toOauthRoute(path: string, endpoint: OauthEndpoint, bodyBytes: n
       response.statusCode = 200;
       response.setHeader("cache-control", "no-store");
       response.setHeader("pragma", "no-cache");
-      if (answer !== "") response.setHeader("content-type", "application/json");
+      response.setHeader("content-type", "application/json");
       const bytes = Buffer.byteLength(answer);
       response.setHeader("content-length", bytes);
       // ASCII alone is the same in both, and costs less to write as what takes no encoding.

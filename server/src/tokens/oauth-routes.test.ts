@@ -422,7 +422,11 @@ describe("POST /oauth2/revoke", () => {
   ])("%s revokes %s: %j", async (caller, tokenText, expected) => {
     const { post, revoked, appended, events } = arrange();
     const answer = await post(path, { client_id: caller, client_secret: "good", token: tokenText });
-    expect(answer).toMatchObject({ status: 200, body: "" });
+    expect(answer).toMatchObject({
+      status: 200,
+      body: "{}",
+      headers: { "content-type": "application/json" },
+    });
     expect(revoked).toEqual(expected);
     expect(events.map(({ action }) => action)).toEqual(expected.map(() => "token.revoke"));
     expect(appended).toEqual(expected[0]?.startsWith("opaque") ? ["credential"] : []);

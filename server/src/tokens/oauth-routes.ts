@@ -31,6 +31,6 @@ export function createOauthRoutes(options: OauthRoutesOptions): PlainRoute[] {
     toOauthRoute(oauthPaths.token, createTokenEndpoint({ guarded, issuer: tokenIssuer }), bodyBytes),
     toOauthRoute(oauthPaths.introspection, createIntrospectionEndpoint(options), bodyBytes),
     toOauthRoute(oauthPaths.revocation, createRevocationEndpoint(options), bodyBytes),
-    { method: "GET", path: oauthPaths.metadata, handle: () => metadata },
+    { method: "GET", path: oauthPaths.metadata, isPublic: true, handle: () => metadata },
   ];
 }

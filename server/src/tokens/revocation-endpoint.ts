@@ -26,6 +26,9 @@ export interface RevocationEndpointOptions {
   readonly audit: Pick<AuditTrail, "record">;
 }
 
+/** Clients pass over the body (RFC 7009 §2.2), but some read whatever comes as JSON. */
+const nothing = "{}";
+
 function isSame(one: Principal, other: Principal): boolean {
   return one.type === other.type && one.id === other.id;
 }
@@ -74,11 +77,11 @@ export function createRevocationEndpoint(options: RevocationEndpointOptions): Oa
     const token = form.get("token");
     if (token === undefined) throw invalidRequest("token is missing");
     const good = await findGoodToken(judge, token);
-    if (good === undefined || !isSame(good.principal, principal)) return "";
+    if (good === undefined || !isSame(good.principal, principal)) return nothing;
     const caller = { principal, request: info };
     const { claims, principal: owner } = good;
     if (claims !== undefined) await revokeAccessToken(caller, owner, claims);
     else if (owner.type === "serviceuser") await revokeOpaqueToken(caller, owner.credentialId);
-    return "";
+    return nothing;
   };
 }

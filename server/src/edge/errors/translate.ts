@@ -22,6 +22,7 @@ import type { Log } from "../../lib/log.ts";
 import { type RequestInfo, requestInfoKey } from "../../lib/request.ts";
 import { untilAborted } from "../../lib/until-aborted.ts";
 import { toConnectError, toDomainError } from "./errors.ts";
+import { plainGrpcMessage } from "./grpc-message.ts";
 import type { Guests } from "./guests.ts";
 import { canceled, explainLibraryError } from "./library-errors.ts";
 
@@ -96,6 +97,7 @@ export function createTranslator(options: TranslatorOptions): Translator {
       }
     },
     gate: (context) => {
+      plainGrpcMessage(context.responseTrailer);
       const info = context.values.get(requestInfoKey);
       const procedure = `${context.service.typeName}/${context.method.name}`;
       onFailure(context, (error) => {

@@ -63,8 +63,7 @@ function* inMessage(
   for (const [key, each] of Object.entries(value)) {
     const field = fields.get(key);
     if (field === undefined) {
-      if (!reading.ignoresUnknown)
-        yield toViolation(joinPath(path, key), describeUnknown(type, key, reading));
+      if (!reading.ignoresUnknown) yield toUnknown(type, path, key, reading);
       continue;
     }
     const at = joinPath(path, reading.nameOf(field, key));
@@ -76,14 +75,23 @@ function* inMessage(
   }
 }
 
-function describeUnknown({ fields }: DescMessage, key: string, { suggests }: Reading): string {
-  const nearest = suggests
-    ? findNearest(
-        key,
-        fields.map(({ name }) => name),
-      )
-    : undefined;
-  return `is not expected${nearest === undefined ? "" : `; did you mean ${nearest}?`}`;
+/** Longest name that is repeated where no field is like it, in characters: shorter than any secret. */
+const longestName = 31;
+
+function toUnknown(
+  { fields }: DescMessage,
+  path: string,
+  key: string,
+  { suggests }: Reading,
+): FieldViolation {
+  const description = "is not expected";
+  if (!suggests) return toViolation(joinPath(path, key), description);
+  const names = fields.map(({ name }) => name);
+  const nearest = findNearest(key, names);
+  if (nearest !== undefined) {
+    return toViolation(joinPath(path, key), `${description}; did you mean ${nearest}?`);
+  }
+  return toViolation(joinPath(path, key.length > longestName ? "(a long name)" : key), description);
 }
 
 function* inField(

@@ -92,6 +92,8 @@ const requests: readonly Case[] = [
   ["unknown fields", json, text('{"client_secret":"vsts_x","z":1,"clientid":"a"}')],
   ["unknown fields of a client of its own", json, text('{"z":1}'), { "connect-protocol-version": "1" }],
   ["a named character set", `${json}; charset=utf-8`, text('{"clientSecret":"é"}')],
+  ["a character set in quotes", `${json} ; charset="UTF-8"`, text('{"clientSecret":"é"}')],
+  ["a character set that is none of JSON's", `${json}; charset="utf-16"`, text("{}")],
   ["no JSON", json, text("{")],
   ["no UTF-8", json, Buffer.from([0x7b, 0xff, 0x7d])],
   ["no body", json, text("")],

@@ -16,6 +16,7 @@ import {
 import { parseTimeout as parseGrpcTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { findHeader, type NodeRequest, type NodeResponse } from "../../http/node-http.ts";
+import { encodeGrpcMessage } from "../errors/grpc-message.ts";
 
 /** One protocol. */
 export interface Wire {
@@ -156,6 +157,7 @@ const grpc: Wire = {
   },
   refuse(response, error, answer) {
     const status = setTrailerStatus(new Headers(answer.trailer), error);
+    status.set("grpc-message", encodeGrpcMessage(error.rawMessage));
     endGrpc(response, answer, undefined, toFields(status));
   },
 };
@@ -222,6 +224,17 @@ export function setHeaders(response: NodeResponse, headers: Headers | undefined)
   if (headers === undefined) return;
   // One by one: a header that was set along the way, such as Vary, stands beside the handler's.
   for (const [name, value] of headers) response.appendHeader(name, value);
+}
+
+/**
+ * Writes the character set as both ways of answering look for it: a parameter's
+ * value may stand in quotes, and spaces around its semicolon (RFC 9110 §8.3.1).
+ */
+export function plainCharset({ headers }: NodeRequest): void {
+  const quoted = /^(application\/[a-z+-]+)\s*;\s*charset=(?:"utf-?8"|utf-?8)\s*$/i.exec(
+    headers["content-type"] ?? "",
+  );
+  if (quoted !== null) headers["content-type"] = `${quoted[1]}; charset=utf-8`;
 }
 
 type ParseTimeout = typeof parseConnectTimeout;

@@ -10,6 +10,7 @@ import { findHeader, type NodeRequest, type NodeResponse } from "../../http/node
 import type { DomainError } from "../../lib/errors.ts";
 import type { RequestInfo } from "../../lib/request.ts";
 import { toConnectError, toHttpStatus } from "../errors/errors.ts";
+import { encodeGrpcMessage } from "../errors/grpc-message.ts";
 
 const grpcContentType = /^application\/grpc(?:-web)?(?:-text)?(?:\+(?:proto|json))?(?:\s*;|$)/i;
 const connectStreamContentType = /^application\/connect\+(?:proto|json)(?:\s*;|$)/i;
@@ -74,7 +75,7 @@ function sendTrailersOnly(response: NodeResponse, contentType: string, error: Co
   response.statusCode = 200;
   response.setHeader("content-type", contentType);
   response.setHeader("grpc-status", String(error.code));
-  response.setHeader("grpc-message", encodeURIComponent(error.rawMessage));
+  response.setHeader("grpc-message", encodeGrpcMessage(error.rawMessage));
   response.end();
 }
 

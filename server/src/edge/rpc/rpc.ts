@@ -39,7 +39,15 @@ import type { Translator } from "../errors/translate.ts";
 import { createJsonDecoder, type JsonOptions } from "../json/request-json.ts";
 import { isOwnSchema, mayBeNewer } from "./caller.ts";
 import { createDirectCalls, type DirectCall } from "./direct-call.ts";
-import { boundDeadline, hasOwnHeaders, respondTrailersOnly, setHeaders, toFields } from "./direct-wire.ts";
+import {
+  boundDeadline,
+  hasOwnHeaders,
+  plainCharset,
+  respondTrailersOnly,
+  setHeaders,
+  toFields,
+} from "./direct-wire.ts";
+import { isGrpcWebText, toBinaryRequest, toTextAnswer } from "./grpc-web-text.ts";
 
 /** What building RPC handlers takes. */
 export interface RpcOptions {
@@ -132,6 +140,7 @@ export async function serveRpc(
   options: ServeOptions,
 ): Promise<void> {
   boundDeadline(request);
+  plainCharset(request);
   // Matched as a path before, so it parses as one; the host is never taken from the request.
   const url = options.publicOrigin + (request.url ?? "").replace(/^https?:\/\/[^/?#]*/i, "");
   try {
@@ -173,9 +182,12 @@ async function serveByAdapter(
   }
   const limit = new CallLimit(response, isUnary(handler.method) ? requestMs : undefined);
   try {
-    const answer = await handler(toUniversalRequest(incoming, limit.signal));
+    const asked = toUniversalRequest(incoming, limit.signal);
+    const isText = isGrpcWebText(asked);
+    const answer = await handler(isText ? toBinaryRequest(asked) : asked);
     limit.clearTime();
-    await sendAnswer(toAnswer(answer, info, handler), response);
+    const whole = toAnswer(answer, info, handler);
+    await sendAnswer(isText ? toTextAnswer(whole) : whole, response);
   } catch (error) {
     if (!limit.signal.aborted) throw error;
   } finally {

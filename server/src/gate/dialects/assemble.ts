@@ -37,11 +37,19 @@ export function listDialects(render: RenderPage): readonly Dialect[] {
 export function assembleDialects(parts: DialectParts): Room {
   const render = createRenderPage(parts.siteName);
   const dialects = listDialects(render);
-  const browserRoutes = [{ path: "/jwks.json", handle: parts.answerJwks }, ...parts.pages];
+  const browserRoutes = [{ path: "/jwks.json", handle: toPublic(parts.answerJwks) }, ...parts.pages];
   const asking = createAsking(parts);
   const check = createCheckMethods(asking, createEnvoyHttp(createAnswerVisitor(render)));
   return {
     prefixRoutes: [createGateRoute(asking, dialects, browserRoutes)],
     services: [registerService(Authorization, check)],
+  };
+}
+
+/** Pages of every origin may read the answer, as they may at the public URL. */
+function toPublic(handle: BrowserRoute["handle"]): BrowserRoute["handle"] {
+  return async (request) => {
+    const answer = await handle(request);
+    return { ...answer, headers: { ...answer.headers, "access-control-allow-origin": "*" } };
   };
 }
