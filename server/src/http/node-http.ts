@@ -142,14 +142,28 @@ export function findCookies(header: Headers, name: string): string[] {
 
 /** As {@link findCookies}, on one line of `Cookie`. */
 export function findCookiesIn(line: string, name: string): string[] {
-  return splitCookies(line)
-    .filter((pair) => pair.startsWith(`${name}=`))
-    .map((pair) => pair.slice(name.length + 1));
+  const found: string[] = [];
+  for (const pair of splitCookies(line)) {
+    if (pair[name.length] === "=" && pair.startsWith(name)) found.push(pair.slice(name.length + 1));
+  }
+  return found;
 }
 
-/** The pairs on one line of `Cookie`, each with its name in front. */
+/** The pairs on one line of `Cookie`, each with its name in front. By hand: every ask of a browser is looked through. */
 export function splitCookies(line: string): string[] {
-  return line.split(";").map((pair) => pair.replace(/^[ \t]+/, "").trimEnd());
+  const pairs: string[] = [];
+  for (let start = 0, end = 0; end < line.length; start = end + 1) {
+    const semicolon = line.indexOf(";", start);
+    end = semicolon < 0 ? line.length : semicolon;
+    while (start < end && isBlank(line.charCodeAt(start))) start += 1;
+    pairs.push(line.slice(start, end).trimEnd());
+  }
+  return pairs;
+}
+
+/** A space or a tab, which may stand between pairs. */
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 /**

@@ -35,9 +35,15 @@ function mayHoldOwn(headers: VisitorHeaders): boolean {
 }
 
 function strip(headers: VisitorHeaders, isOwnSession: (value: string) => boolean): string | undefined {
-  const pairs = findLines(headers, "cookie").flatMap(splitCookies);
-  const kept = pairs.filter((pair) => !isOwn(pair, isOwnSession));
-  return kept.length === pairs.length ? undefined : kept.join("; ");
+  let rest = "";
+  let isLess = false;
+  for (const line of findLines(headers, "cookie")) {
+    for (const pair of splitCookies(line)) {
+      if (isOwn(pair, isOwnSession)) isLess = true;
+      else rest = rest === "" ? pair : `${rest}; ${pair}`;
+    }
+  }
+  return isLess ? rest : undefined;
 }
 
 function isOwn(pair: string, isOwnSession: (value: string) => boolean): boolean {
