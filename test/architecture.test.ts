@@ -75,6 +75,22 @@ const rooms: Rooms = {
     "sessions",
     "passkeys",
   ],
+  // What people do to their own accounts, over all that opens one.
+  accounts: [
+    "lib",
+    "assembly",
+    "config",
+    "mail",
+    "db",
+    "changes",
+    "encryption",
+    "principals",
+    "audit",
+    "limits",
+    "users",
+    "sessions",
+    "auth",
+  ],
   "frontdoor/frontdoors": ["lib", "assembly", "db", "changes", "principals", "audit", "organizations"],
   "frontdoor/provider-types": [
     "lib",
@@ -239,6 +255,7 @@ const rooms: Rooms = {
     "sessions",
     "passkeys",
     "auth",
+    "accounts",
     "gate/sessions",
   ],
   // What goes wrong, in the words of each wire: the one place that translates refusals.
@@ -295,6 +312,7 @@ const rooms: Rooms = {
     "sessions",
     "passkeys",
     "auth",
+    "accounts",
     "frontdoor",
     "gate",
     "pages",

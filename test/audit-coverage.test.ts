@@ -21,7 +21,7 @@ import { createFrontdoor, type TestFrontdoor } from "./parts/gate.ts";
 import { GateVisitor, joinDefault } from "./parts/gate-visitor.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
 import { type IdentityProvider, startIdentityProvider, walkRedirects } from "./parts/identity-provider.ts";
-import { findCode, hasCode, listMails, Person, waitForMail } from "./parts/person.ts";
+import { findCode, findLink, hasCode, listMails, Person, waitForMail } from "./parts/person.ts";
 import { findFreePort, startServer, type TestServer } from "./parts/server.ts";
 
 const services = [
@@ -54,6 +54,7 @@ const notByCall: readonly Action[] = [
   "invitation.expire", // by the server itself
   "passkey.counter_regression",
   "sign_in.refuse",
+  "user.refuse_email_change", // by a wrong code
   "mail.withhold", // by beginning a sign-in too often
   "mail.fail", // by the mail server
   "credential.refuse",
@@ -71,6 +72,7 @@ const notByCall: readonly Action[] = [
 ];
 
 const email = "ada@example.org";
+const otherEmail = "ada@example.com";
 const userAgent = "coverage/1";
 const oidc = { issuer: "https://id.example", clientId: "abc" };
 
@@ -322,6 +324,35 @@ const steps: readonly Step[] = [
     () => ({ keepCurrent: true }),
     () => ["session.revoke_all", "user", kept.user],
   ),
+  own(
+    "BeginEmailChange",
+    () => ({ email: otherEmail }),
+    () => ["user.begin_email_change", "user", kept.user],
+    ({ state }) => ({ state }),
+  ),
+  {
+    call: "AuthService/FinishEmailChange",
+    async run(extra) {
+      const code = findCode(await waitForMail(server, otherEmail, [], hasCode));
+      const answer = await person.call("FinishEmailChange", { state: kept.state, code }, extra);
+      await readSession();
+      return answer;
+    },
+    records: () => [
+      ["user.change_email", "user", kept.user],
+      ["session.create", "session", kept.session],
+    ],
+    actor: asPerson,
+  },
+  {
+    call: "AuthService/UndoEmailChange",
+    async run(extra) {
+      const mail = await waitForMail(server, email, [], (text) => text.includes("was changed"));
+      return await person.call("UndoEmailChange", { token: findLink(mail).searchParams.get("t") }, extra);
+    },
+    records: () => [["user.undo_email_change", "user", kept.user]],
+    actor: () => ({ actor: { type: "user", id: kept.user }, credentialKind: "email_undo" }),
+  },
   manage(
     "UserService/RevokeAllUserSessions",
     () => ({ user_id: kept.user }),

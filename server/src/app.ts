@@ -3,9 +3,11 @@
  * what it stands on. How a room is built, what of it is served, counted, looked
  * after and closed is in its own `assemble.ts`.
  */
+import { assembleAccounts } from "./accounts/assemble.ts";
 import { House } from "./assembly/house.ts";
 import { assembleAudit } from "./audit/assemble.ts";
 import { assembleSignIn } from "./auth/assemble.ts";
+import { deleteFlowsOf } from "./auth/flow-store.ts";
 import { assembleChanges } from "./changes/assemble.ts";
 import type { Config } from "./config/config.ts";
 import { toSiteName } from "./config/site-name.ts";
@@ -33,6 +35,7 @@ import { assembleGrants } from "./tokens/assemble-grants.ts";
 import { assembleUsers } from "./users/assemble.ts";
 import { hasWayInWithoutPasskey } from "./users/identity-service.ts";
 import { findUser, findUserByEmail } from "./users/store.ts";
+import { requireNoUndo } from "./users/undo.ts";
 
 /** What a server is built from: its settings, its opened storage, and what tests replace. */
 export interface AppOptions {
@@ -144,6 +147,7 @@ function addPrincipals(house: House, options: AppOptions, { notifier, mailer }: 
       ...ground,
       holdSession: people.hold,
       hasOtherWayIn: hasWayInWithoutPasskey,
+      requireRemovable: (tx, userId, since) => requireNoUndo(tx, userId, clock.now(), since),
       notify: notifier.tellOfPasskey,
     }),
   );
@@ -154,6 +158,7 @@ function addPrincipals(house: House, options: AppOptions, { notifier, mailer }: 
       adminEmails,
       endSessions: (tx, userId) => people.sessions.endAll(tx, userId),
       forgetPasskeys: passkeys.deleteAll,
+      endFlows: deleteFlowsOf,
       hasPasskey: passkeys.hasPasskey,
       onUnlink: notifier.tellOfUnlinking,
       onEmailChange: notifier.tellOfEmailChange,
@@ -172,6 +177,47 @@ function addPrincipals(house: House, options: AppOptions, { notifier, mailer }: 
     }),
   );
   return { organizations, serviceUsers, people, passkeys, users, invitations };
+}
+
+/** Adds how people come in, and what they do to their own accounts. */
+function addSignIn(
+  house: House,
+  { config, storage, log, clock }: AppOptions,
+  means: Ground,
+  { people, passkeys, users }: Pick<ReturnType<typeof addPrincipals>, "people" | "passkeys" | "users">,
+  siteName: string,
+) {
+  const { publicUrl, limits, authentication } = config;
+  const { database, feed, audit, sealer } = storage;
+  const { wrongCodesPerFlow } = limits;
+  const { sessions, cookies, knownBrowsers, authenticator, find: findSession } = people;
+  const common = {
+    ...{ database, feed, audit, clock, log, sealer },
+    ...means,
+    ...{ authentication, publicUrl, siteName, wrongCodesPerFlow },
+    ...{ sessions, cookies, knownBrowsers, authenticator, findSession },
+    accounts: users.accounts,
+  };
+  const signIn = house.add(
+    assembleSignIn({
+      ...common,
+      passkeys,
+      holdPasskey: passkeys.hold,
+      onTakeOver: means.notifier.tellOfTakeOver,
+      onMove: means.notifier.tellOfProviderMove,
+    }),
+  );
+  const accounts = house.add(
+    assembleAccounts({
+      ...common,
+      browsers: signIn.browsers,
+      signInMail: signIn.signInMail,
+      holdSession: people.hold,
+      endFlows: deleteFlowsOf,
+      forgetPasskeys: passkeys.deleteAll,
+    }),
+  );
+  return { signIn, accounts };
 }
 
 /** Adds the gate. @param parts what it takes of other rooms */
@@ -216,26 +262,8 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
   );
   const { access, findTenant } = organizations;
   const { sessions, cookies, knownBrowsers, authenticator } = people;
-  const { browserSignIn, strategies, browsers } = house.add(
-    assembleSignIn({
-      ...ground,
-      ...means,
-      sealer,
-      authentication,
-      publicUrl,
-      siteName,
-      wrongCodesPerFlow: limits.wrongCodesPerFlow,
-      sessions,
-      cookies,
-      knownBrowsers,
-      authenticator,
-      findSession: people.find,
-      passkeys,
-      holdPasskey: passkeys.hold,
-      accounts: users.accounts,
-      onTakeOver: means.notifier.tellOfTakeOver,
-    }),
-  );
+  const { signIn, accounts } = addSignIn(house, options, means, { people, passkeys, users }, siteName);
+  const { browserSignIn, strategies, browsers } = signIn;
   const tokens = house.add(
     await assembleTokens({
       ...ground,
@@ -338,6 +366,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       knownBrowsers,
       passkeys: passkeys.passkeys,
       identities: users.identities,
+      ...accounts,
       ...organizations.rules,
       invitations,
       redirects: authentication,

@@ -32,7 +32,17 @@ export const actions = {
   "user.take_over": { target: "user", details: ["identities", "passkeys", "sessions", "organizations"] },
   "user.enable": { target: "user" },
   "user.update": { target: "user", details: ["changed"] },
-  "user.change_email": { target: "user", details: ["email", "previous_email", "sessions"] },
+  "user.begin_email_change": { target: "user" },
+  "user.refuse_email_change": { target: "user", refuses: true },
+  "user.change_email": {
+    target: "user",
+    details: ["email", "previous_email", "sessions"],
+    more: ["because"],
+  },
+  "user.undo_email_change": {
+    target: "user",
+    details: ["email", "previous_email", "sessions", "passkeys", "identities"],
+  },
   "user.disable": { target: "user", more: ["ownerless_org_ids", "reason"] },
   "user.delete": { target: "user" },
   "user.revoke_session": { target: "user", details: ["session"] },

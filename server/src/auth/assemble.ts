@@ -47,6 +47,8 @@ export interface SignInRoom extends Room {
   readonly strategies: readonly Strategy[];
   readonly browsers: Browsers;
   readonly browserSignIn: BrowserSignIn;
+  /** Mails that a mailbox's limits allow. */
+  readonly signInMail: SignInMail;
 }
 
 /** Puts signing in together, with the strategies that are configured. */
@@ -55,13 +57,14 @@ export function assembleSignIn(parts: SignInParts): SignInRoom {
   const { sameSite, headers } = authentication.session;
   const strategies = createConfiguredStrategies(parts);
   const flows = new Flows(parts, signInFlows);
+  const mail = new SignInMail(parts);
   const service = new SignInService({
     ...parts,
     strategies,
     redirects: authentication,
     flows,
     verifier: new AnswerVerifier({ ...parts, flows, guesses: mailboxLimits }),
-    mail: new SignInMail(parts),
+    mail,
   });
   const browsers = createBrowsers({
     secure: parts.publicUrl.startsWith("https:"),
@@ -81,6 +84,7 @@ export function assembleSignIn(parts: SignInParts): SignInRoom {
     strategies,
     browsers,
     browserSignIn,
+    signInMail: mail,
     services: [
       registerService(AuthService, createFlowMethods({ service, browserSignIn, frontierHiddenStrategies })),
     ],

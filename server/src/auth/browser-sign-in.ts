@@ -13,6 +13,7 @@ import type { RequestInfo } from "../lib/request.ts";
 import { sessionCookieName } from "../principals/presented.ts";
 import type { Caller, Principal, UserPrincipal } from "../principals/principal.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
+import { toBegunCookies } from "../sessions/begun-cookies.ts";
 import type { SessionCookies } from "../sessions/cookie.ts";
 import { readDevice } from "../sessions/device.ts";
 import type { KnownBrowsers } from "../sessions/known-browsers.ts";
@@ -100,7 +101,7 @@ export class BrowserSignIn {
       info,
     });
     if (begun !== undefined) info.outcome.principal = `user:${begun.session.userId}`;
-    const own = begun === undefined ? [] : this.#toSetCookies(begun);
+    const own = begun === undefined ? [] : toBegunCookies(begun, this.#options);
     // The one that is replaced may be of another domain than the one that takes its place.
     const setCookies = [...(begun ? this.clearStrays(header, 1) : []), ...own];
     return { returnTo, begun, waysToKeep, setCookies };
@@ -169,15 +170,6 @@ export class BrowserSignIn {
   /** `Set-Cookie` that makes the browser forget its session. */
   toClearCookies(): readonly string[] {
     return this.#options.cookies.toClearCookies();
-  }
-
-  #toSetCookies(begun: BegunSession): readonly string[] {
-    const { authenticatedAt, expiresAt } = begun.session;
-    const { cookies, knownBrowsers } = this.#options;
-    return [
-      ...cookies.toSetCookies(begun, authenticatedAt, expiresAt),
-      knownBrowsers.toSetCookie(begun.browserKey),
-    ];
   }
 }
 

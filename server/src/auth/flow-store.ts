@@ -135,6 +135,14 @@ export async function deleteFlow(tx: Tx, id: string): Promise<void> {
   await tx.deleteFrom("auth_flows").where("id", "=", id).execute();
 }
 
+/** Removes the flows of some addresses, of whatever kind; one that is being consumed is waited for. */
+export async function deleteFlowsOf(tx: Tx, emails: readonly string[]): Promise<void> {
+  await tx
+    .deleteFrom("auth_flows")
+    .where("email", "in", [...emails])
+    .execute();
+}
+
 /** For how long a flow is known whose time is up, in milliseconds: who comes late is told from who never began. */
 const lateMs = 3_600_000;
 

@@ -790,7 +790,15 @@ describeDatabases("sign-in", (under) => {
       await under.database.transaction(async (tx) => {
         await sql`lock table users in access exclusive mode`.execute(tx);
         await insertUser(tx, user);
-        await insertIdentity(tx, { issuer, subject, userId: user.id, strategy: "google", email, createdAt });
+        await insertIdentity(tx, {
+          issuer,
+          subject,
+          userId: user.id,
+          strategy: "google",
+          email,
+          gaveEmail: false,
+          createdAt,
+        });
         finishing = settle([finish(flow, there)]);
         await eventually(async () => {
           const waiting = await sql`select 1 from pg_locks
@@ -1072,6 +1080,7 @@ describeDatabases("sign-in", (under) => {
         clock,
         holdSession,
         hasOtherWayIn: async () => true,
+        requireRemovable: async () => {},
         notify: () => {},
       });
       const trojan = await openTrojan();

@@ -17,7 +17,6 @@ import type { Metadata } from "../lib/metadata.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { hashSecret } from "../lib/secrets.ts";
 import type { Counted, Rate } from "../limits/rates.ts";
-import type { MailMessage } from "../mail/message.ts";
 import type { Principal, UserPrincipal } from "../principals/principal.ts";
 import type { BegunSession, NewSession } from "../sessions/service.ts";
 import type { Device, LiveSession } from "../sessions/session.ts";
@@ -25,6 +24,7 @@ import type { Admission, MailboxProof, ProvenIdentity, WaitingIdentity } from ".
 import { toEmail } from "../users/email.ts";
 import type { TakeOver } from "../users/take-over.ts";
 import { type AnswerVerifier, isOutage, type VerifiedAnswer } from "./answer-verifier.ts";
+import { FlowMails } from "./flow-mails.ts";
 import type { Flow } from "./flow-store.ts";
 import { isSameBrowser, newState } from "./flows.ts";
 import { findReturnTo, getCallbackUrl, isOwnRoute, type RedirectRules } from "./redirects.ts";
@@ -132,6 +132,8 @@ export interface SignInServiceOptions {
   };
   /** Tells those concerned of an account that was taken over. Best effort: must not throw. */
   readonly onTakeOver: (takeOver: TakeOver) => void;
+  /** Tells the address before of an account whose provider has changed it. Best effort: must not throw. */
+  readonly onMove: (from: string, to: string) => void;
   /** Whether a user still has a passkey; with `tx`, so that a removal is before this sign-in or after it. */
   readonly holdPasskey: (tx: Tx, id: string, userId: string) => Promise<boolean>;
   readonly sessions: { begin(tx: Tx, session: NewSession): Promise<BegunSession> };
@@ -168,17 +170,18 @@ interface Seen {
 
 /** What acting on a proof came to. */
 type Outcome =
-  | { readonly begun: BegunSession; readonly takenOver?: TakeOver | undefined }
+  | { readonly begun: BegunSession; readonly told: Pick<Admission, "user" | "takenOver" | "movedFrom"> }
   | { readonly needs: string; readonly waiting: WaitingIdentity };
 
 /** @see the head of this file */
 export class SignInService {
   readonly #options: SignInServiceOptions;
   readonly #strategies: ReadonlyMap<string, Strategy>;
-  readonly #afterwards = new Set<Promise<void>>();
+  readonly #mails: FlowMails;
 
   constructor(options: SignInServiceOptions) {
     this.#options = options;
+    this.#mails = new FlowMails(options);
     this.#strategies = new Map(options.strategies.map((strategy) => [strategy.name, strategy]));
   }
 
@@ -227,7 +230,7 @@ export class SignInService {
    * audit and the end of a flow with a code share one transaction.
    *
    * @throws DomainError INVALID_FLOW, INVALID_AUTH_STATE, UNSUPPORTED_STRATEGY, INVALID_OTP, LINK_REQUIRED,
-   *   SIGNUP_CLOSED, EMAIL_REQUIRED, PRINCIPAL_DISABLED, and what the strategy throws.
+   *   SIGNUP_CLOSED, ADDRESS_HELD, EMAIL_REQUIRED, PRINCIPAL_DISABLED, and what the strategy throws.
    */
   async finish(request: FinishFlow): Promise<FinishedSignIn> {
     const seen: Seen = { strategy: request.strategyName };
@@ -283,7 +286,7 @@ export class SignInService {
 
   /** Resolves when nothing that follows answers, such as a mail, is still on its way. */
   async drain(): Promise<void> {
-    await Promise.allSettled([...this.#afterwards]);
+    await this.#mails.drain();
   }
 
   #getStrategy(name: string): Strategy {
@@ -313,24 +316,9 @@ export class SignInService {
       ...(returnTo !== undefined && { returnTo }),
       ...(user && { sessionId: user.sessionId }),
     });
-    if (begun.mail !== undefined) this.#sendAfterwards(strategy, flowId, begun.mail, asker);
+    const { mail } = begun;
+    if (mail !== undefined) this.#mails.send(flowId, () => mail, asker, strategy.name);
     return { endpoint: begun.endpoint ?? "", state, stateOptions: begun.stateOptions };
-  }
-
-  /** After the answer, whose time then tells nothing of what there was to do. */
-  #sendAfterwards(strategy: Strategy, flowId: string, message: MailMessage, asker: Asker): void {
-    const { flows, mail, log } = this.#options;
-    const answered = new Promise<void>((resolve) => setImmediate(resolve));
-    const running = answered
-      .then(() => mail.send(message, asker, strategy.name))
-      .catch(async (err) => {
-        log.warn({ err, strategy: strategy.name }, "a sign-in could not go on and is removed");
-        await flows.remove(flowId).catch((error) => {
-          log.warn({ err: error }, "a sign-in that cannot go on could not be removed");
-        });
-      });
-    this.#afterwards.add(running);
-    void running.finally(() => this.#afterwards.delete(running));
   }
 
   /** @throws DomainError INVALID_FLOW when there is none, or its time is up */
@@ -381,8 +369,13 @@ export class SignInService {
       throw await this.#toLinkRequired(flow, outcome, { ...secret, user, asker });
     }
     this.#endWell(secret);
-    if (outcome.takenOver !== undefined) this.#options.onTakeOver(outcome.takenOver);
+    this.#tell(outcome.told);
     return { begun: outcome.begun, returnTo: flow.returnTo };
+  }
+
+  #tell({ user, takenOver, movedFrom }: Pick<Admission, "user" | "takenOver" | "movedFrom">): void {
+    if (takenOver !== undefined) this.#options.onTakeOver(takenOver);
+    if (movedFrom !== undefined) this.#options.onMove(movedFrom, user.email);
   }
 
   #endWell({ counted }: SignInSecret): void {
@@ -477,7 +470,7 @@ export class SignInService {
     await verified.settle(tx);
     const admission = await this.#admit(tx, flow, verified.proof, about);
     if ("needs" in admission) return admission;
-    const { user, events, changes, takenOver } = admission;
+    const { user, events, changes } = admission;
     const begun = await sessions.begin(tx, {
       userId: user.id,
       strategy: flow.strategy,
@@ -505,7 +498,7 @@ export class SignInService {
       details: { strategy: flow.strategy, replaced: String(replaced) },
     });
     await feed.append(tx, ...changes, ...begun.changes);
-    return { begun, takenOver };
+    return { begun, told: admission };
   }
 
   async #admit(

@@ -22,6 +22,7 @@ import { Accounts } from "../users/accounts.ts";
 import type { TakeOver } from "../users/take-over.ts";
 import { AnswerVerifier } from "./answer-verifier.ts";
 import { BrowserSignIn, createBrowsers } from "./browser-sign-in.ts";
+import { deleteFlowsOf } from "./flow-store.ts";
 import { Flows } from "./flows.ts";
 import { type BeginFlow, type FinishFlow, SignInService } from "./service.ts";
 import { type SignInFlows, signInFlows } from "./sign-in-flow.ts";
@@ -103,6 +104,8 @@ export interface SignInParts {
   readonly flows: SignInFlows;
   /** What was told of accounts that were taken over. */
   readonly takeOvers: TakeOver[];
+  /** What was told of accounts whose address a provider has changed. */
+  readonly moves: readonly { readonly from: string; readonly to: string }[];
   close(): Promise<void>;
 }
 
@@ -139,6 +142,7 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
   const isFakeMail = (strategy: Strategy): strategy is FakeMail => "mailer" in strategy;
   const { mailer = { send: async () => {} } } = strategies.find(isFakeMail) ?? {};
   const takeOvers: TakeOver[] = [];
+  const moves: { from: string; to: string }[] = [];
   const service = new SignInService({
     database,
     feed: parts.feed,
@@ -174,14 +178,16 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
       clock,
       endSessions: (tx, userId) => parts.sessions.endAll(tx, userId),
       forgetPasskeys: deletePasskeys,
+      endFlows: deleteFlowsOf,
       hasPasskey: async (reader, userId) => (await findPasskeys(reader, userId)).length > 0,
     }),
     onTakeOver: (takeOver) => void takeOvers.push(takeOver),
+    onMove: (from, to) => void moves.push({ from, to }),
     holdPasskey,
     sessions: parts.sessions,
     findSession: (id) => findLiveSession(database.reader, id),
   });
-  return { service, parts, limits, flows, takeOvers, close: () => parts.close() };
+  return { service, parts, limits, flows, takeOvers, moves, close: () => parts.close() };
 }
 
 /** Browsers as over https. */

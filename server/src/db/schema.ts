@@ -31,6 +31,7 @@ export interface Schema {
   sessions: SessionRow;
   known_browsers: KnownBrowserRow;
   identities: IdentityRow;
+  email_undos: EmailUndoRow;
   passkeys: PasskeyRow;
   invitations: InvitationRow;
   organization_invitations: OrganizationInvitationRow;
@@ -98,6 +99,8 @@ export interface UserRow {
   state: "enabled" | "disabled";
   /** 1 while the address is one that a superuser gave and nobody has proven. */
   email_given: Generated<0 | 1>;
+  /** Until when the user cannot change the address, which was taken back; 0 when nobody has. */
+  email_fixed_until: Generated<number>;
   /** What was said when the user was disabled; empty while they are enabled. */
   disabled_reason: Generated<string>;
   created_at: number;
@@ -343,9 +346,24 @@ export interface IdentityRow {
   user_id: string;
   /** Name of the strategy that it came by. */
   strategy: string;
-  /** As the provider told it when it was joined; may be empty. */
+  /** As the provider told it when it was joined, or gave it last; may be empty. */
   email: string;
+  /** 1 while the account's address is the one that this identity gave, of a domain its provider speaks for. */
+  gave_email: Generated<0 | 1>;
   created_at: number;
+}
+
+/** A change of an account's address that whoever reads the mailbox before can undo. */
+export interface EmailUndoRow {
+  /** UUIDv7. */
+  id: string;
+  user_id: string;
+  /** The address before, which is held meanwhile. */
+  email: string;
+  /** SHA-256 of what the link to it carries, base64url. */
+  token_hash: string;
+  changed_at: number;
+  expires_at: number;
 }
 
 /** An address that may sign up while that takes an invitation. */

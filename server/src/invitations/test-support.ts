@@ -131,6 +131,7 @@ export function createRooms(
       audit,
       clock,
       endSessions: async () => [],
+      endFlows: async () => {},
       onEmailChange: () => {},
     }),
     root,

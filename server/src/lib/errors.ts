@@ -49,8 +49,17 @@ export const reasons = {
     "failed_precondition",
     "prove your address first: sign in by a code mailed to it, in this session",
   ],
+  EMAIL_CHANGE_PAUSED: [
+    "failed_precondition",
+    "the address was taken back lately: it cannot be changed before the time in metadata.until",
+  ],
+  EMAIL_UNDO_OPEN: [
+    "failed_precondition",
+    "the last change of the address can still be undone: not before the time in metadata.until",
+  ],
   EMAIL_REQUIRED: ["failed_precondition", "the identity provider told no usable address"],
   SIGNUP_CLOSED: ["permission_denied", "sign-up is not open to this address"],
+  ADDRESS_HELD: ["permission_denied", "the address was an account's lately, and is held for it"],
   NOT_AUTHENTICATED: ["unauthenticated", "not authenticated"],
   NOT_AUTHORIZED: ["permission_denied", "not authorized"],
   PRINCIPAL_DISABLED: ["permission_denied", "not authorized"],

@@ -101,3 +101,13 @@ export function toNewAddressNotice(site: string): MailTexts {
     "If you do not know of any account here, ignore this message, or tell them.",
   );
 }
+
+/** To the address that an account had until its identity provider told another. */
+export function toProviderMoveNotice(site: string, email: string): MailTexts {
+  return toNotice(
+    site,
+    "The address of your account was changed",
+    `The account elsewhere that you sign in with has another address now, ${email}, and so has your account here. This one does not sign you in any more.`,
+    "If you did not expect that, ask whoever runs your account there.",
+  );
+}

@@ -11,6 +11,7 @@ import {
   toOldAddressNotice,
   toOwnerlessNotice,
   toPasskeyNotice,
+  toProviderMoveNotice,
   toTakeOverNotice,
   toUnlinkNotice,
 } from "./notices.ts";
@@ -30,6 +31,8 @@ export interface Notifier {
   tellOfEndedSessions(to: string, count: number): void;
   /** Somebody who runs the platform has given an account another address: both are told. */
   tellOfEmailChange(from: string, to: string): void;
+  /** An identity provider has given an account another address: the one before is told. */
+  tellOfProviderMove(from: string, to: string): void;
   /** Tells the owner, and those who run the platform of organizations without one. */
   tellOfTakeOver(account: TakenOverAccount): void;
 }
@@ -60,6 +63,12 @@ export function createNotifier(options: {
       send(from, toOldAddressNotice(siteName, to), failure);
       send(to, toNewAddressNotice(siteName), failure);
     },
+    tellOfProviderMove: (from, to) =>
+      send(
+        from,
+        toProviderMoveNotice(siteName, to),
+        "the owner of an account could not be told of its new address",
+      ),
     tellOfTakeOver(account) {
       const { email, disabled } = account;
       const failure = "an account was taken over and a mail of it failed";

@@ -89,7 +89,15 @@ describeDatabases("organizations, members, projects and users", (under) => {
     memberParts = { database, feed, access, audit, clock, limits };
     members = new MemberService(memberParts);
     projects = new ProjectService({ database, access, audit, clock });
-    users = new UserService({ database, feed, audit, clock, endSessions, onEmailChange: () => {} });
+    users = new UserService({
+      database,
+      feed,
+      audit,
+      clock,
+      endSessions,
+      endFlows: async () => {},
+      onEmailChange: () => {},
+    });
     findVisibleProject = createFindVisibleProject(database.reader);
   });
 
@@ -800,6 +808,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
         audit: organizationParts.audit,
         clock,
         endSessions: async () => [],
+        endFlows: async () => {},
         onEmailChange: () => {},
       });
       for (let round = 0; round < 5; round++) {

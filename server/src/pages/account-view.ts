@@ -10,6 +10,7 @@ import type { Passkey } from "../passkeys/passkey.ts";
 import { maxPasskeyName, maxPasskeys } from "../passkeys/passkey.ts";
 import type { Session } from "../sessions/session.ts";
 import type { Identity } from "../users/identity-store.ts";
+import { toAddress } from "./address-view.ts";
 import { toApps } from "./apps-view.ts";
 import { toOwnInvitations } from "./invitation-view.ts";
 import { loginPaths } from "./login-view.ts";
@@ -36,14 +37,16 @@ export interface AccountView {
   readonly email: string;
   /** Whether nobody has proven the address, and a code can be mailed to it. */
   readonly mayProve: boolean;
+  /** Whether somebody has: it can be changed for another. */
+  readonly mayChangeEmail: boolean;
   readonly currentSessionId: string;
   readonly sessions: readonly Session[];
   /** Apps behind the gate that those have let the person in at. */
   readonly apps: readonly GateSession[];
   /** Undefined where passkeys are not offered. */
   readonly passkeys: readonly Passkey[] | undefined;
-  /** Whether the session is young enough to add a passkey. */
-  readonly mayAddPasskey: boolean;
+  /** Whether the session is young enough to change what opens the account. */
+  readonly isRecent: boolean;
   readonly identities: readonly Identity[];
   /** Those to the person's own address that can be accepted. */
   readonly invitations: readonly Invitation[];
@@ -66,7 +69,8 @@ ${view.passkeys !== undefined && toPasskeys(view, view.passkeys)}
 ${toOrganizations(view)}
 ${toSessions(view)}
 ${view.apps.length > 0 && toApps(view)}
-${view.identities.length > 0 && toIdentities(view)}`;
+${view.identities.length > 0 && toIdentities(view)}
+${view.mayChangeEmail && toAddress(view)}`;
 }
 
 /** Asks for a code in this very session, so that its answer keeps the account as it is. */
@@ -128,13 +132,13 @@ ${forms.hidden(accountPaths.removePasskey, { id })}
 `;
 }
 
-function toAddPasskey({ mayAddPasskey }: AccountView, count: number): Html {
+function toAddPasskey({ isRecent }: AccountView, count: number): Html {
   if (count >= maxPasskeys) {
     return html`<p class="hint">You have ${count} passkeys, which is as many as there may be. Remove one to add another.</p>`;
   }
   return html`<div class="passkey" data-passkey="register" hidden>
-<button type="button"${!mayAddPasskey && html` hidden`}>Add a passkey</button>
-<div class="again"${mayAddPasskey && html` hidden`}>
+<button type="button"${!isRecent && html` hidden`}>Add a passkey</button>
+<div class="again"${isRecent && html` hidden`}>
 <p>To add a passkey, sign in again first: your last sign-in is more than ten minutes ago, and this makes sure that it is still you.</p>
 <p><a class="button" href="${loginPaths.login}?again=1">Sign in again</a></p>
 </div>

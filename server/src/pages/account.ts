@@ -6,7 +6,6 @@
  * nothing.
  */
 import type { BrowserSignIn, Browsers } from "../auth/browser-sign-in.ts";
-import { registrationWindowSeconds } from "../auth/strategies/passkey.ts";
 import { findVisitor } from "../auth/visitor.ts";
 import type { GateSessionService } from "../gate/sessions/service.ts";
 import { openForms, readField, readForm } from "../html/forms.ts";
@@ -24,9 +23,10 @@ import type { PasskeyService } from "../passkeys/service.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { KnownBrowsers } from "../sessions/known-browsers.ts";
 import type { SessionService } from "../sessions/service.ts";
-import type { Session } from "../sessions/session.ts";
+import { isRecentSignIn } from "../sessions/session.ts";
 import type { IdentityService } from "../users/identity-service.ts";
 import { accountPaths, toAccountBody, toSignOutForm } from "./account-view.ts";
+import { addressProblems } from "./address.ts";
 import { endAppPath } from "./apps-view.ts";
 import { loginPaths } from "./login-view.ts";
 import type { Offers } from "./offers.ts";
@@ -62,6 +62,8 @@ const doneTexts: Readonly<Record<string, string>> = {
   renamed: "The passkey has its new name.",
   removed: "The passkey is removed. We have told you by mail, too.",
   declined: "The invitation is declined.",
+  address:
+    "Your address is changed. We have told the one before by mail, and all your other sessions are signed out.",
   left: "You have left the organization.",
   unlinked: "That account does not sign you in here any more. We have told you by mail, too.",
   added: "The passkey is added. Next time it signs you in. We have told you by mail, too.",
@@ -94,11 +96,6 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
     browsers,
   } = options;
 
-  function isYoung(session: Session | undefined): boolean {
-    const ageMs = clock.now().getTime() - (session?.authenticatedAt.getTime() ?? 0);
-    return ageMs <= registrationWindowSeconds * 1000;
-  }
-
   async function show(request: PlainRequest, caller: Visitor): Promise<PlainResponse> {
     const { email, emailProven, sessionId } = caller.principal;
     const [open, apps, keys, linked, memberships, invited] = await Promise.all([
@@ -121,11 +118,12 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
         forms,
         email,
         mayProve: !emailProven && offers.mailCode,
+        mayChangeEmail: emailProven,
         currentSessionId: sessionId,
         sessions: open,
         apps,
         passkeys: keys,
-        mayAddPasskey: isYoung(current),
+        isRecent: current !== undefined && isRecentSignIn(current.authenticatedAt, clock.now()),
         identities: linked,
         memberships,
         mayCreateOrganization: organizations.mayCreate(caller.principal),
@@ -200,13 +198,17 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
 }
 
 /** Refusals that are said on the account page itself. */
-const problems = toProblemTexts([
-  "SESSION_NOT_FOUND",
-  "GATE_SESSION_NOT_FOUND",
-  "PASSKEY_NOT_FOUND",
-  "IDENTITY_NOT_FOUND",
-  "LAST_WAY_IN",
-]);
+const problems = {
+  ...toProblemTexts([
+    "SESSION_NOT_FOUND",
+    "GATE_SESSION_NOT_FOUND",
+    "PASSKEY_NOT_FOUND",
+    "IDENTITY_NOT_FOUND",
+    "LAST_WAY_IN",
+    "EMAIL_UNDO_OPEN",
+  ]),
+  ...addressProblems,
+};
 
 /** A passkey's name as its owner typed it. @throws DomainError INVALID_REQUEST */
 function readName(form: URLSearchParams): string {

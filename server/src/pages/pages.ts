@@ -8,10 +8,13 @@
  * - `/login`, `/login/mail`, `/login/with`, `/login/check-mail`, `/login/resend`
  * - `/account` and its forms, with `/account/organizations` and `/account/organization`
  * - `/invitation` and its forms
+ * - `/email-change/undo`
  * - what `/auth/callback` shows
  * - `/`, which leads to `/account`
  */
 
+import type { EmailChange } from "../accounts/email-change.ts";
+import type { EmailUndo } from "../accounts/email-undo.ts";
 import type { BrowserSignIn, Browsers } from "../auth/browser-sign-in.ts";
 import type { CallbackResult } from "../auth/callback-routes.ts";
 import type { RedirectRules } from "../auth/redirects.ts";
@@ -37,6 +40,7 @@ import type { SessionService } from "../sessions/service.ts";
 import type { IdentityService } from "../users/identity-service.ts";
 import { createAccountPages } from "./account.ts";
 import { accountPaths } from "./account-view.ts";
+import { createAddressPages } from "./address.ts";
 import { createRenderResult } from "./callback.ts";
 import { createCheckMailPages } from "./check-mail.ts";
 import { createInvitationPage } from "./invitation.ts";
@@ -69,6 +73,8 @@ export interface PagesOptions {
   readonly members: MemberService;
   readonly projects: ProjectService;
   readonly invitations: InvitationService;
+  readonly emailChange: EmailChange;
+  readonly emailUndo: EmailUndo;
   readonly redirects: RedirectRules;
   /** Whether session cookies are `SameSite=Strict`. */
   readonly isSessionStrict: boolean;
@@ -108,6 +114,7 @@ export function createPages(options: PagesOptions): Pages {
     ...createLoginPages(own),
     ...createCheckMailPages(own),
     ...createAccountPages({ ...own, passkeys: offers.passkey ? passkeys : undefined }),
+    ...createAddressPages(own),
     ...createOrganizationPages(own),
     ...createOrganizationPage(own),
     ...createInvitationPages(own),

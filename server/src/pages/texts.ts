@@ -44,6 +44,18 @@ const byReason: Partial<Record<Reason, Explanation>> = {
     title: "Sign in again first",
     text: "This needs a sign-in of the last ten minutes, to be sure that it is still you.",
   },
+  EMAIL_CHANGE_PAUSED: {
+    title: "Your address cannot be changed yet",
+    text: "It was taken back lately, and stays for three days.",
+  },
+  EMAIL_UNDO_OPEN: {
+    title: "That is not possible yet",
+    text: "The address of your account was changed within the last seven days. Until then whoever reads the mailbox before can undo that, and finds what was there before.",
+  },
+  ADDRESS_HELD: {
+    title: "This address cannot sign in at the moment",
+    text: "An account had it until lately, and has another one now. If the account is yours and you did not change that, follow the link in the mail that we sent you; else sign in with the new address.",
+  },
   EMAIL_REQUIRED: {
     title: "An address is missing",
     text: "The provider told us no e-mail address that it has verified. Verify one there, or sign in another way.",

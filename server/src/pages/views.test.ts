@@ -120,14 +120,25 @@ function accountOf(text: string): AccountView {
       },
     ],
     passkeys: [passkey],
-    mayAddPasskey: true,
+    isRecent: true,
+    mayChangeEmail: true,
     invitations: [invitationOf(text)],
     mayCreateOrganization: true,
     memberships: {
       items: [{ organization: organizationOf(text), role: "owner", createdAt: now }],
       nextPageToken: text,
     },
-    identities: [{ issuer: text, subject: text, userId: text, strategy: text, email: text, createdAt: now }],
+    identities: [
+      {
+        issuer: text,
+        subject: text,
+        userId: text,
+        strategy: text,
+        email: text,
+        gaveEmail: true,
+        createdAt: now,
+      },
+    ],
     now,
     problem: text,
     done: text,
@@ -274,7 +285,7 @@ describe("the account page", () => {
 
   it("offers to add a passkey to those who have just signed in, and to others to sign in again", () => {
     expect(visible({})).toMatch(/<button type="button">Add a passkey[\s\S]*<div class="again" hidden>/);
-    expect(visible({ mayAddPasskey: false })).toMatch(
+    expect(visible({ isRecent: false })).toMatch(
       /<button type="button" hidden>Add a passkey[\s\S]*<div class="again">[\s\S]*href="\/login\?again=1"/,
     );
   });

@@ -20,8 +20,8 @@ export interface PasskeysRoom extends Room {
   hasPasskey(from: Reader, userId: string): Promise<boolean>;
   /** Whether a user still has this one, until `tx` ends. */
   hold(tx: Tx, id: string, userId: string): Promise<boolean>;
-  /** Removes all of a user's, and answers how many there were. */
-  deleteAll(tx: Tx, userId: string): Promise<number>;
+  /** Removes all of a user's, or those added at an instant or later, and answers how many there were. */
+  deleteAll(tx: Tx, userId: string, since?: Date): Promise<number>;
   findByCredentialId(credentialId: string): Promise<Passkey | undefined>;
   findByUser(userId: string): Promise<readonly Passkey[]>;
   /** As of `findPasskeyOwner`. */

@@ -15,6 +15,7 @@ import {
 } from "../sessions/test-support.ts";
 import { hasWayInWithoutPasskey } from "../users/identity-service.ts";
 import { insertIdentity } from "../users/identity-store.ts";
+import { requireNoUndo } from "../users/undo.ts";
 import { maxPasskeys, type Passkey } from "./passkey.ts";
 import { type NewPasskey, PasskeyService } from "./service.ts";
 import { findPasskeyByCredentialId } from "./store.ts";
@@ -51,6 +52,7 @@ describeDatabases("passkeys of a person", (under) => {
         clock,
         holdSession,
         hasOtherWayIn: hasWayInWithoutPasskey,
+        requireRemovable: (tx, userId, since) => requireNoUndo(tx, userId, now, since),
         notify: (email, event, name) => void mails.push(`${email} ${event} ${name}`),
       });
     passkeys = create(under.database);
@@ -294,7 +296,7 @@ describeDatabases("passkeys of a person", (under) => {
       expect(await reasonOf(passkeys.delete(owner, second.id))).toBe("LAST_WAY_IN");
       const identity = { issuer: "https://idp.example", subject: owner.userId, strategy: "idp", email: "" };
       await under.database.transaction((tx) =>
-        insertIdentity(tx, { ...identity, userId: owner.userId, createdAt: now }),
+        insertIdentity(tx, { ...identity, gaveEmail: false, userId: owner.userId, createdAt: now }),
       );
       await passkeys.delete(owner, second.id);
       expect(await passkeys.list(owner)).toEqual([]);

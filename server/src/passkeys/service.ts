@@ -30,6 +30,8 @@ export interface PasskeyServiceOptions {
   readonly holdSession: (tx: Tx, sessionId: string, userId: string) => Promise<boolean>;
   /** Whether a user gets into their account without a passkey. */
   readonly hasOtherWayIn: (tx: Tx, userId: string) => Promise<boolean>;
+  /** Refuses to take a way in from a user that was there at an instant, where it has to stay for now. */
+  readonly requireRemovable: (tx: Tx, userId: string, since: Date) => Promise<void>;
   /** Tells an owner what happened to their account. Best effort: must not throw. */
   readonly notify: (email: string, event: "added" | "removed", name: string) => void;
 }
@@ -41,6 +43,7 @@ export class PasskeyService {
   readonly #clock: Clock;
   readonly #holdSession: PasskeyServiceOptions["holdSession"];
   readonly #hasOtherWayIn: PasskeyServiceOptions["hasOtherWayIn"];
+  readonly #requireRemovable: PasskeyServiceOptions["requireRemovable"];
   readonly #notify: PasskeyServiceOptions["notify"];
 
   constructor(options: PasskeyServiceOptions) {
@@ -49,6 +52,7 @@ export class PasskeyService {
     this.#clock = options.clock;
     this.#holdSession = options.holdSession;
     this.#hasOtherWayIn = options.hasOtherWayIn;
+    this.#requireRemovable = options.requireRemovable;
     this.#notify = options.notify;
   }
 
@@ -110,7 +114,7 @@ export class PasskeyService {
     });
   }
 
-  /** @throws DomainError PASSKEY_NOT_FOUND, also for another person's, LAST_WAY_IN */
+  /** @throws DomainError PASSKEY_NOT_FOUND, also for another person's, LAST_WAY_IN, EMAIL_UNDO_OPEN */
   async delete(caller: Caller, passkeyId: string): Promise<void> {
     const user = requireUser(caller);
     const id = passkeyId.toLowerCase();
@@ -121,6 +125,7 @@ export class PasskeyService {
       const passkey = all.find((one) => one.id === id);
       if (passkey === undefined) throw new DomainError("PASSKEY_NOT_FOUND");
       if (all.length === 1 && !(await this.#hasOtherWayIn(tx, user.id))) throw new DomainError("LAST_WAY_IN");
+      await this.#requireRemovable(tx, user.id, passkey.createdAt);
       await store.deletePasskey(tx, id, user.id);
       await this.#audit.record(tx, caller, { action: "passkey.remove", target: id });
       return passkey.name;

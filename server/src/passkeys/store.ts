@@ -123,9 +123,13 @@ export async function deletePasskey(tx: Tx, id: string, userId: string): Promise
   return result.numDeletedRows > 0n;
 }
 
-/** Removes all passkeys of a user, and answers how many there were. */
-export async function deletePasskeys(tx: Tx, userId: string): Promise<number> {
-  const result = await tx.deleteFrom("passkeys").where("user_id", "=", userId).executeTakeFirst();
+/** Removes a user's passkeys, all or those added at an instant or later, and answers how many there were. */
+export async function deletePasskeys(tx: Tx, userId: string, since = new Date(0)): Promise<number> {
+  const result = await tx
+    .deleteFrom("passkeys")
+    .where("user_id", "=", userId)
+    .where("created_at", ">=", since.getTime())
+    .executeTakeFirst();
   return Number(result.numDeletedRows);
 }
 

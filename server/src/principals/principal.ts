@@ -17,7 +17,14 @@ interface PrincipalBase {
   readonly superuser: boolean;
   readonly authVia: AuthVia;
   /** Kind of the credential on this request, for logs and metrics. */
-  readonly credentialKind: "client_secret" | "key_pair" | "opaque_token" | "access_token" | "session";
+  readonly credentialKind:
+    | "client_secret"
+    | "key_pair"
+    | "opaque_token"
+    | "access_token"
+    | "session"
+    // Of no request: the link that takes a change of address back.
+    | "email_undo";
   /** `jti` of the access token on this request, if one was used. */
   readonly tokenId?: string;
 }

@@ -42,3 +42,11 @@ export interface LiveSession {
 
 /** Most live sessions of a user; the sign-in after that ends the oldest. */
 export const sessionsPerUser = 100;
+
+/** For how long after a sign-in its session may do what a stolen one must not, in milliseconds. */
+const recentMs = 600_000;
+
+/** Whether somebody has proven themselves lately enough to change what opens their account. */
+export function isRecentSignIn(authenticatedAt: Date, now: Date): boolean {
+  return now.getTime() - authenticatedAt.getTime() <= recentMs;
+}

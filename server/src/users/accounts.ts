@@ -15,6 +15,10 @@
  *   (`take-over.ts`); from inside, they have shown to be who opened it, and it
  *   stays as it is. So it does where a superuser gave the address: nobody else
  *   chose it.
+ * - An address that an account had lately, and can take back (`undo-store.ts`),
+ *   opens nothing until then, and nobody signs up with it.
+ * - A provider changes an account's address under the conditions of
+ *   `given-address.ts` alone.
  */
 import type { AuditEvent } from "../audit/audit.ts";
 import type { Change } from "../changes/topics.ts";
@@ -23,9 +27,12 @@ import type { Reader, Tx } from "../db/database.ts";
 import { DomainError } from "../lib/errors.ts";
 import { findInvitingPowers } from "../organizations/invitation-store.ts";
 import { toEmailDomain } from "./email.ts";
+import { type GivenAddressParts, lockOwner, takeGivenAddress } from "./given-address.ts";
+import type { Identity } from "./identity-store.ts";
 import * as identities from "./identity-store.ts";
 import * as store from "./store.ts";
 import { type TakeOver, type TakeOverParts, takeOver } from "./take-over.ts";
+import { findHolder } from "./undo-store.ts";
 import { toNewUser, type User } from "./user.ts";
 
 /** What an identity provider says of someone. */
@@ -56,6 +63,8 @@ export interface Admission {
   readonly changes: readonly Change[];
   /** Of an account that was taken over: to be told once the transaction has committed. */
   readonly takenOver?: TakeOver;
+  /** Of an account whose address an identity has changed, the one before: to be told as well. */
+  readonly movedFrom?: string;
 }
 
 /** What else is known of whoever has proven a mailbox. */
@@ -67,12 +76,18 @@ export interface MailboxProof {
 }
 
 /** Parts that finding the user of a proof stands on, and who may sign up. */
-export interface AccountsOptions extends TakeOverParts {
+export interface AccountsOptions extends TakeOverParts, GivenAddressParts {
   readonly signup: SignupConfig;
   /** Lower case. May always sign up. */
   readonly adminEmails: readonly string[];
   /** Whether a user has a passkey. */
   readonly hasPasskey: (reader: Reader, userId: string) => Promise<boolean>;
+}
+
+/** An identity that is joined, and the user it signs in. */
+interface Owner {
+  readonly user: User;
+  readonly identity: Identity;
 }
 
 /** @see the head of this file */
@@ -87,18 +102,20 @@ export class Accounts {
    * The user of an identity, new if need be.
    *
    * @returns the address whose mailbox must be proven first, where it must.
-   * @throws DomainError EMAIL_REQUIRED, SIGNUP_CLOSED, PRINCIPAL_DISABLED
+   * @throws DomainError EMAIL_REQUIRED, SIGNUP_CLOSED, ADDRESS_HELD, PRINCIPAL_DISABLED
    */
   async admitIdentity(tx: Tx, identity: ProvenIdentity): Promise<Admission | { readonly needs: string }> {
-    const known = await this.#holdOwner(tx, identity);
-    if (known !== undefined) return await this.#admitKnown(tx, known, identity);
+    const owner = await this.#holdOwner(tx, identity);
+    if (owner !== undefined) return await this.#admitKnown(tx, owner, identity);
     const { email, emailVerified, isAuthoritative } = identity;
     if (email === undefined) throw new DomainError("EMAIL_REQUIRED");
-    const local = await store.findUserByEmail(tx, email);
+    const local = await store.lockUserByEmail(tx, email);
     const isOpen = this.#options.signup.mode === "open";
     const isProven = emailVerified && isAuthoritative;
-    const isSure =
-      local === undefined ? isProven || (emailVerified && isOpen) : isProven && local.emailProven;
+    const isNobodys = local === undefined && !(await this.#isHeld(tx, email));
+    const isSure = isNobodys
+      ? isProven || (emailVerified && isOpen)
+      : isProven && local?.emailProven !== false;
     if (!isSure) {
       // Another first sign-in of the same identity may have made the account since the look above.
       const meanwhile = local && (await this.#holdOwner(tx, identity));
@@ -108,7 +125,8 @@ export class Accounts {
     }
     if (local === undefined) {
       await this.#checkSignup(tx, email);
-      return await this.#join(tx, await this.#signUp(tx, email, isAuthoritative, identity), identity);
+      const admission = await this.#signUp(tx, email, isAuthoritative, identity);
+      return await this.#join(tx, admission, identity, isAuthoritative);
     }
     requireEnabled(local);
     return await this.#join(tx, { user: local, events: [], changes: [] }, identity);
@@ -119,11 +137,11 @@ export class Accounts {
    * Of two proofs at once of an unproven account the first decides what becomes
    * of it; to the second it is proven.
    *
-   * @throws DomainError SIGNUP_CLOSED, PRINCIPAL_DISABLED, USER_NOT_FOUND (deleted meanwhile),
+   * @throws DomainError SIGNUP_CLOSED, ADDRESS_HELD, PRINCIPAL_DISABLED, USER_NOT_FOUND (deleted meanwhile),
    *   INVALID_FLOW (the identity is another user's by now)
    */
   async admitMailbox(tx: Tx, email: string, { waiting, insideOf }: MailboxProof = {}): Promise<Admission> {
-    const local = await store.findUserByEmail(tx, email);
+    const local = await store.lockUserByEmail(tx, email);
     if (local === undefined) await this.#checkSignup(tx, email);
     else requireEnabled(local);
     const admission =
@@ -163,24 +181,33 @@ export class Accounts {
   }
 
   /** Whom an identity signs in, with `tx` until it ends: whoever takes it from them waits, or has come first. */
-  async #holdOwner(tx: Tx, identity: ProvenIdentity): Promise<User | undefined> {
+  async #holdOwner(tx: Tx, identity: ProvenIdentity): Promise<Owner | undefined> {
     const known = await identities.findIdentity(tx, identity);
     if (known === undefined) return undefined;
-    const owner = await store.lockUser(tx, known.userId);
+    const user = await lockOwner(tx, known, identity, this.#options);
     const held = await identities.findIdentity(tx, identity);
-    return held?.userId === owner?.id ? owner : undefined;
+    return held !== undefined && held.userId === user?.id ? { user, identity: held } : undefined;
   }
 
-  /** An authoritative provider proves the address of an identity that was joined before it was. */
-  async #admitKnown(tx: Tx, user: User, identity: ProvenIdentity): Promise<Admission> {
+  /** An authoritative provider proves the address of an identity that was joined before it was, and may change it. */
+  async #admitKnown(tx: Tx, owner: Owner, identity: ProvenIdentity): Promise<Admission> {
+    const { user } = owner;
     requireEnabled(user);
     const { email, emailVerified, isAuthoritative } = identity;
     const proves = !user.emailProven && email === user.email && emailVerified && isAuthoritative;
-    return proves ? await this.#keep(tx, user) : { user, events: [], changes: [] };
+    if (proves) return await this.#keep(tx, user);
+    const moved = await takeGivenAddress(tx, user, owner.identity, identity, this.#options);
+    return moved ?? { user, events: [], changes: [] };
+  }
+
+  /** Whether an account that had an address lately can take it back. */
+  async #isHeld(tx: Tx, email: string): Promise<boolean> {
+    return (await findHolder(tx, email, this.#options.clock.now())) !== undefined;
   }
 
   async #checkSignup(tx: Tx, email: string): Promise<void> {
     const { signup, adminEmails } = this.#options;
+    if (await this.#isHeld(tx, email)) throw new DomainError("ADDRESS_HELD");
     const isOpen =
       adminEmails.includes(email) ||
       signup.mode === "open" ||
@@ -230,7 +257,13 @@ export class Accounts {
     };
   }
 
-  async #join(tx: Tx, admission: Admission, identity: WaitingIdentity): Promise<Admission> {
+  /** @param gaveEmail whether the account has its address of the identity, and its provider speaks for that */
+  async #join(
+    tx: Tx,
+    admission: Admission,
+    identity: WaitingIdentity,
+    gaveEmail = false,
+  ): Promise<Admission> {
     const { user, events } = admission;
     const { issuer, subject, strategy, email = "" } = identity;
     const known = await identities.findIdentity(tx, identity);
@@ -239,7 +272,8 @@ export class Accounts {
     }
     if (known !== undefined) return admission;
     const createdAt = this.#options.clock.now();
-    await identities.insertIdentity(tx, { issuer, subject, userId: user.id, strategy, email, createdAt });
+    const joining = { issuer, subject, userId: user.id, strategy, email, gaveEmail, createdAt };
+    await identities.insertIdentity(tx, joining);
     const joined = { action: "identity.join", target: user.id, details: { issuer, strategy } } as const;
     return { ...admission, events: [...events, joined] };
   }

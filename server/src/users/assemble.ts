@@ -8,12 +8,14 @@ import { InvalidatedCache } from "../changes/cache.ts";
 import { listCacheMetrics } from "../changes/cache-metrics.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database } from "../db/database.ts";
+import { createExpirySweep } from "../db/sweep.ts";
 import { Accounts, type AccountsOptions } from "./accounts.ts";
 import { createUserHandler, toUserMessage } from "./handler.ts";
 import { createIdentityMethods } from "./identity-handler.ts";
 import { IdentityService, type IdentityServiceOptions } from "./identity-service.ts";
 import { UserService, type UserServiceOptions } from "./service.ts";
 import { findUser } from "./store.ts";
+import { deleteExpiredUndos } from "./undo-store.ts";
 
 /** Bound of the cache: entries, not bytes. */
 const cachedUsers = 10_000;
@@ -38,9 +40,9 @@ export interface UsersRoom extends Room {
 
 /** Puts people together, their accounts and their identities. */
 export function assembleUsers(parts: UserParts): UsersRoom {
-  const { database, feed, audit, hasPasskey, onUnlink } = parts;
+  const { database, feed, audit, clock, hasPasskey, onUnlink } = parts;
   const messages = new InvalidatedCache<UserMessage>({ feed, topics: ["user"], maxEntries: cachedUsers });
-  const identities = new IdentityService({ database, audit, hasPasskey, notify: onUnlink });
+  const identities = new IdentityService({ database, audit, clock, hasPasskey, notify: onUnlink });
   const loadMessage = async (id: string) => {
     const found = await findUser(database.reader, id);
     return found && toUserMessage(found);
@@ -53,6 +55,7 @@ export function assembleUsers(parts: UserParts): UsersRoom {
       registerService(UserServiceSchema, createUserHandler(new UserService(parts))),
       registerService(AuthService, createIdentityMethods(identities)),
     ],
+    sweeps: [{ kind: "email_undos", run: createExpirySweep(database, clock, deleteExpiredUndos) }],
     metrics: listCacheMetrics({ user_messages: messages }),
   };
 }

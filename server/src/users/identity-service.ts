@@ -6,10 +6,12 @@
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import type { Database, Tx } from "../db/database.ts";
+import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Caller, UserPrincipal } from "../principals/principal.ts";
 import { deleteIdentity, findIdentities, type Identity } from "./identity-store.ts";
 import { findUser, lockUser } from "./store.ts";
+import { requireNoUndo } from "./undo.ts";
 
 /** What tells identities apart. */
 export type IdentityKey = Pick<Identity, "issuer" | "subject">;
@@ -18,6 +20,7 @@ export type IdentityKey = Pick<Identity, "issuer" | "subject">;
 export interface IdentityServiceOptions {
   readonly database: Database;
   readonly audit: AuditTrail;
+  readonly clock: Clock;
   /** Whether a user has a passkey. */
   readonly hasPasskey: (tx: Tx, userId: string) => Promise<boolean>;
   /** Tells an owner what happened to their account. Best effort: must not throw. */
@@ -37,9 +40,9 @@ export class IdentityService {
     return await findIdentities(this.#options.database.reader, requireUser(caller).id);
   }
 
-  /** @throws DomainError IDENTITY_NOT_FOUND, also for another person's, LAST_WAY_IN */
+  /** @throws DomainError IDENTITY_NOT_FOUND, also for another person's, LAST_WAY_IN, EMAIL_UNDO_OPEN */
   async unlink(caller: Caller, { issuer, subject }: IdentityKey): Promise<void> {
-    const { database, audit, hasPasskey, notify } = this.#options;
+    const { database, audit, clock, hasPasskey, notify } = this.#options;
     const user = requireUser(caller);
     const identity = await database.transaction(async (tx) => {
       // Whoever takes a way in from the account waits for the others.
@@ -49,6 +52,7 @@ export class IdentityService {
       if (found === undefined) throw new DomainError("IDENTITY_NOT_FOUND");
       const isLast = all.length === 1 && !owner?.emailProven && !(await hasPasskey(tx, user.id));
       if (isLast) throw new DomainError("LAST_WAY_IN");
+      await requireNoUndo(tx, user.id, clock.now(), found.createdAt);
       await deleteIdentity(tx, { issuer, subject });
       await audit.record(tx, caller, {
         action: "identity.unlink",

@@ -1,5 +1,7 @@
+import type { Selectable } from "kysely";
 import type { Reader, Tx } from "../db/database.ts";
 import { prepared } from "../db/prepared.ts";
+import type { IdentityRow } from "../db/schema.ts";
 
 /** An account at an identity provider that signs a user in. */
 export interface Identity {
@@ -9,8 +11,10 @@ export interface Identity {
   readonly userId: string;
   /** Name of the strategy that it came by. */
   readonly strategy: string;
-  /** As the provider told it when it was joined; may be empty. */
+  /** As the provider told it when it was joined, or gave it last; may be empty. */
   readonly email: string;
+  /** Whether the account's address is this one, and the provider spoke for its domain when it gave it. */
+  readonly gaveEmail: boolean;
   readonly createdAt: Date;
 }
 
@@ -24,7 +28,7 @@ export async function findIdentity(
   key: { readonly issuer: string; readonly subject: string },
 ): Promise<Identity | undefined> {
   const row = await selectIdentity.first(reader, { issuer: key.issuer, subject: key.subject });
-  return row && { ...toKey(row), createdAt: new Date(row.created_at) };
+  return row && toIdentity(row);
 }
 
 /** A user's identities, oldest first. */
@@ -37,7 +41,7 @@ export async function findIdentities(reader: Reader, userId: string): Promise<Id
     .orderBy("issuer")
     .limit(100)
     .execute();
-  return rows.map((row) => ({ ...toKey(row), createdAt: new Date(row.created_at) }));
+  return rows.map(toIdentity);
 }
 
 /** Stores an identity. @throws a unique violation when there is one of that issuer and subject. */
@@ -50,6 +54,7 @@ export async function insertIdentity(tx: Tx, identity: Identity): Promise<void> 
       user_id: identity.userId,
       strategy: identity.strategy,
       email: identity.email,
+      gave_email: identity.gaveEmail ? 1 : 0,
       created_at: identity.createdAt.getTime(),
     })
     .execute();
@@ -60,14 +65,45 @@ export async function deleteIdentity(tx: Tx, { issuer, subject }: Pick<Identity,
   await tx.deleteFrom("identities").where("issuer", "=", issuer).where("subject", "=", subject).execute();
 }
 
-/** Removes all identities of a user. */
-export async function deleteIdentities(tx: Tx, userId: string): Promise<void> {
-  await tx.deleteFrom("identities").where("user_id", "=", userId).execute();
+/** Removes a user's identities, all or those joined at an instant or later, and answers how many there were. */
+export async function deleteIdentities(tx: Tx, userId: string, since = new Date(0)): Promise<number> {
+  const result = await tx
+    .deleteFrom("identities")
+    .where("user_id", "=", userId)
+    .where("created_at", ">=", since.getTime())
+    .executeTakeFirst();
+  return Number(result.numDeletedRows);
 }
 
-function toKey(row: { issuer: string; subject: string; user_id: string; strategy: string; email: string }) {
-  const { issuer, subject, user_id: userId, strategy, email } = row;
-  return { issuer, subject, userId, strategy, email };
+/** Notes that the address of a user is none that an identity gave. */
+export async function forgetGivenEmail(tx: Tx, userId: string): Promise<void> {
+  await tx.updateTable("identities").set({ gave_email: 0 }).where("user_id", "=", userId).execute();
+}
+
+/** Notes that the address of its user is the one that an identity gives. */
+export async function noteGivenEmail(
+  tx: Tx,
+  { issuer, subject }: Pick<Identity, "issuer" | "subject">,
+  email: string,
+): Promise<void> {
+  await tx
+    .updateTable("identities")
+    .set({ email, gave_email: 1 })
+    .where("issuer", "=", issuer)
+    .where("subject", "=", subject)
+    .execute();
+}
+
+function toIdentity(row: Selectable<IdentityRow>): Identity {
+  return {
+    issuer: row.issuer,
+    subject: row.subject,
+    userId: row.user_id,
+    strategy: row.strategy,
+    email: row.email,
+    gaveEmail: row.gave_email === 1,
+    createdAt: new Date(row.created_at),
+  };
 }
 
 /** Whether an address was invited to sign up. */

@@ -45,6 +45,7 @@ describeDatabases("administration of users", (under) => {
         ended.push(userId);
         return [{ topic: "session", subject: `a session of ${userId}` }];
       },
+      endFlows: async () => {},
       onEmailChange: (...addresses) => void told.push(addresses),
     });
   }

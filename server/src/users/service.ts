@@ -21,7 +21,9 @@ import { findOrganizationIds } from "../organizations/member-store.ts";
 import { findLeftOwnerless, refuseOwnerless } from "../organizations/owners.ts";
 import { type Caller, requireSuperuser } from "../principals/principal.ts";
 import { toEmail } from "./email.ts";
+import { type EndFlows, lockForMove, moveUser } from "./move.ts";
 import * as store from "./store.ts";
+import { deleteUndos, findHolder } from "./undo-store.ts";
 import { toNewUser, type User } from "./user.ts";
 
 /** Which users to list. */
@@ -52,6 +54,7 @@ export interface UserServiceOptions {
   readonly clock: Clock;
   /** Ends all sessions of a user with `tx`; what it answers is to be appended to the feed. */
   readonly endSessions: (tx: Tx, userId: string) => Promise<readonly Change[]>;
+  readonly endFlows: EndFlows;
   /** Tells an account's old address and its new one. Best effort: must not throw. */
   readonly onEmailChange: (from: string, to: string) => void;
 }
@@ -63,6 +66,7 @@ export class UserService {
   readonly #audit: AuditTrail;
   readonly #clock: Clock;
   readonly #endSessions: UserServiceOptions["endSessions"];
+  readonly #endFlows: EndFlows;
   readonly #onEmailChange: UserServiceOptions["onEmailChange"];
 
   constructor(options: UserServiceOptions) {
@@ -71,6 +75,7 @@ export class UserService {
     this.#audit = options.audit;
     this.#clock = options.clock;
     this.#endSessions = options.endSessions;
+    this.#endFlows = options.endFlows;
     this.#onEmailChange = options.onEmailChange;
   }
 
@@ -98,7 +103,7 @@ export class UserService {
     const user = { ...made, ...patch, email, isEmailGiven: true };
     await orTaken(
       this.#database.transaction(async (tx) => {
-        await requireFree(tx, user);
+        await requireFree(tx, user, this.#clock.now());
         await store.insertUser(tx, user);
         await this.#audit.record(tx, caller, { action: "user.create", target: user.id });
       }),
@@ -109,7 +114,7 @@ export class UserService {
 
   /**
    * Changes a user. With another address all sessions end, and both addresses
-   * are told.
+   * are told; what the user changed it to before cannot be undone any more.
    *
    * @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND, INVALID_EMAIL, USER_EXISTS, INVALID_REQUEST
    */
@@ -119,7 +124,9 @@ export class UserService {
     const email = patch.email === undefined ? undefined : requireEmail(patch.email);
     if (patch.metadata !== undefined) checkMetadata("body.metadata", patch.metadata);
     const work = this.#database.transaction(async (tx) => {
-      const before = await store.lockUser(tx, id);
+      const before = await (email === undefined
+        ? store.lockUser(tx, id)
+        : lockForMove(tx, id, email, this.#endFlows));
       if (before === undefined) throw new DomainError("USER_NOT_FOUND");
       const wanted = { ...patch, email: email ?? before.email };
       const changed = listChanges(before, wanted);
@@ -127,8 +134,10 @@ export class UserService {
       const isMoved = changed.includes("email");
       const proof = isMoved ? { emailProven: false, isEmailGiven: true } : {};
       const after = { ...before, ...wanted, ...proof, updatedAt: this.#clock.now() };
-      await requireFree(tx, after);
-      await store.updateUser(tx, before, after);
+      await requireFree(tx, after, this.#clock.now());
+      await moveUser(tx, before, after);
+      // A superuser's word is the last one.
+      if (isMoved) await deleteUndos(tx, id);
       const ended = isMoved ? await this.#endSessions(tx, id) : [];
       for (const event of toEvents(before, after, changed, ended.length)) {
         await this.#audit.record(tx, caller, event);
@@ -239,11 +248,15 @@ function requireEmail(address: string): string {
 }
 
 /** Tells which of the two is taken, before the database tells that one is. @throws DomainError USER_EXISTS */
-async function requireFree(tx: Tx, { id, email, name }: User): Promise<void> {
+async function requireFree(tx: Tx, { id, email, name }: User, now: Date): Promise<void> {
   const [, text] = reasons.USER_EXISTS;
   const isOther = (found: User | undefined) => found !== undefined && found.id !== id;
   if (isOther(await store.findUserByEmail(tx, email))) {
     throw new DomainError("USER_EXISTS", { message: `${text}: the address is another user's` });
+  }
+  const holder = (await findHolder(tx, email, now)) ?? id;
+  if (holder !== id) {
+    throw new DomainError("USER_EXISTS", { message: `${text}: the address is held for another user` });
   }
   if (isOther(await store.findUserByName(tx, name))) {
     throw new DomainError("USER_EXISTS", { message: `${text}: the name is another user's` });

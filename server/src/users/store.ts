@@ -115,6 +115,17 @@ export async function findUserByEmail(reader: Reader, email: string): Promise<Us
   return row && toUser(row);
 }
 
+/** A user by address, in lower case, whose row is held until the transaction ends: the address is theirs until then. */
+export async function lockUserByEmail(tx: Tx, email: string): Promise<User | undefined> {
+  const row = await tx
+    .selectFrom("users")
+    .selectAll()
+    .where("email", "=", email)
+    .$call(forUpdate(tx))
+    .executeTakeFirst();
+  return row && toUser(row);
+}
+
 /** A user by handle. */
 export async function findUserByName(reader: Reader, name: string): Promise<User | undefined> {
   const row = await reader.selectFrom("users").selectAll().where("name", "=", name).executeTakeFirst();

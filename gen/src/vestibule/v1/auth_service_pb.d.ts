@@ -10,6 +10,7 @@ import type { ServiceUser } from "./service_user_pb.js";
 import type { Session, Session_Meta } from "./session_pb.js";
 import type { Passkey } from "./passkey_pb.js";
 import type { Identity } from "./identity_pb.js";
+import type { BeginEmailChangeRequestSchema, BeginEmailChangeResponseSchema, FinishEmailChangeRequestSchema, FinishEmailChangeResponseSchema, UndoEmailChangeRequestSchema, UndoEmailChangeResponseSchema } from "./account_pb.js";
 
 /**
  * Describes the file vestibule/v1/auth_service.proto.
@@ -1066,6 +1067,90 @@ export declare const AuthService: GenService<{
     methodKind: "unary";
     input: typeof UnlinkIdentityRequestSchema;
     output: typeof UnlinkIdentityResponseSchema;
+  },
+  /**
+   * Begins to give the caller's account another address: a code is mailed to it,
+   * and until FinishEmailChange has that code nothing changes. Needs a sign-in of
+   * the last ten minutes.
+   *
+   * The answer and its time are the same whether or not the address is another
+   * account's, or held for one (UndoEmailChange): its mailbox is then told that
+   * somebody asked, and no code is right. The mail counts as one that signs in
+   * (Authenticate), is sent after the answer, and is not sent where no more may
+   * be. As there, the browser's cookie `vestibule_browser` is set.
+   *
+   * An account whose address nobody has proven (`email_verified` of User) proves
+   * it by the same two calls with that address, and cannot have another before.
+   *
+   * Errors: `invalid_argument` "Invalid email", also with a field violation for
+   * the address that the account has, proven, already; `failed_precondition`
+   * REAUTH_REQUIRED, ADDRESS_UNPROVEN, or EMAIL_CHANGE_PAUSED with
+   * `metadata.until`, for 72 hours after an undo; `resource_exhausted`
+   * TOO_MANY_FLOWS as Authenticate; `unavailable` while mail cannot be sent;
+   * `permission_denied` unless the caller is a person with their session cookie.
+   *
+   * @generated from rpc vestibule.v1.AuthService.BeginEmailChange
+   */
+  beginEmailChange: {
+    methodKind: "unary";
+    input: typeof BeginEmailChangeRequestSchema;
+    output: typeof BeginEmailChangeResponseSchema;
+  },
+  /**
+   * Gives the caller's account the address whose mailbox the code was sent to,
+   * in the session and the browser that began it.
+   *
+   * In one transaction: the account has the address, proven; sign-ins and
+   * changes under way for it or the address before are over, with their codes
+   * and links; all sessions of the account end, with their access tokens, and
+   * the caller has a new one, whose cookies the answer sets. Whether somebody is
+   * a superuser (`admin_emails`) goes by the new address from then on.
+   *
+   * The address before, if it was proven, is told, with a link that takes the
+   * change back (UndoEmailChange) for 7 days; until then nobody else has it. So
+   * long the account cannot be deleted by its owner, and the passkeys and
+   * identities from before the change cannot be removed:
+   * `failed_precondition` EMAIL_UNDO_OPEN, `metadata.until`.
+   *
+   * An address that only had to be proven is, and nothing else changes.
+   *
+   * Wrong codes count and end it as those of AuthCallback do, with the same
+   * limits of the mailbox.
+   *
+   * Errors: `invalid_argument` "invalid mail otp", "invalid auth state" in another
+   * browser or session, "invalid flow or expired" when it is unknown, used or
+   * over, or the address became another account's meanwhile;
+   * `failed_precondition` EMAIL_CHANGE_PAUSED; `permission_denied` unless the
+   * caller is a person with their session cookie.
+   *
+   * @generated from rpc vestibule.v1.AuthService.FinishEmailChange
+   */
+  finishEmailChange: {
+    methodKind: "unary";
+    input: typeof FinishEmailChangeRequestSchema;
+    output: typeof FinishEmailChangeResponseSchema;
+  },
+  /**
+   * Gives an account its address from before a change back. Needs no credential
+   * but the token out of the mail to that address, which works for 7 days, once;
+   * the mail's link only shows a page that asks.
+   *
+   * In one transaction: the account has the address, proven; all its sessions
+   * are over, with their access tokens, and so are the passkeys and identities
+   * that were added since the change, and sign-ins and changes under way for
+   * either address; the address cannot change for 72 hours. Later changes cannot
+   * be undone any more, earlier ones still can: they lead further back. Both
+   * addresses are told.
+   *
+   * Errors: `invalid_argument` "invalid flow or expired" for a token that is
+   * unknown, used or over.
+   *
+   * @generated from rpc vestibule.v1.AuthService.UndoEmailChange
+   */
+  undoEmailChange: {
+    methodKind: "unary";
+    input: typeof UndoEmailChangeRequestSchema;
+    output: typeof UndoEmailChangeResponseSchema;
   },
 }>;
 

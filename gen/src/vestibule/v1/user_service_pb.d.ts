@@ -533,6 +533,10 @@ export declare const UserService: GenService<{
    * the user end with it, in the same transaction, and both addresses are told
    * by mail. Nobody chose it but a superuser: whoever proves it is in, and keeps
    * the account as it is, passkeys, identities and memberships included.
+   * Sign-ins under way for either address are over, and changes of the address
+   * that the user made before (AuthService.FinishEmailChange) cannot be undone
+   * any more. An address that is held for another user by such a change is
+   * theirs.
    *
    * Errors: `not_found` "user doesn't exist"; otherwise as CreateUser.
    *

@@ -46,6 +46,7 @@ describeDatabases("passkeys", (under) => {
       notify,
       holdSession: async () => isSessionLive,
       hasOtherWayIn: async () => true,
+      requireRemovable: async () => {},
     });
     strategy = createPasskeyStrategy({
       rpDisplayName: "Vestibule",

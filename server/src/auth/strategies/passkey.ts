@@ -20,10 +20,8 @@ import type { Log } from "../../lib/log.ts";
 import type { Metadata } from "../../lib/metadata.ts";
 import type { Passkey } from "../../passkeys/passkey.ts";
 import type { PasskeyService } from "../../passkeys/service.ts";
+import { isRecentSignIn } from "../../sessions/session.ts";
 import type { BeginResult, FinishedFlow, Proof, SignedInUser, Strategy } from "../strategy.ts";
-
-/** For how long after a sign-in a passkey may be added, in seconds. */
-export const registrationWindowSeconds = 600;
 
 /** The relying party (WebAuthn §5.4.2), and where passkeys are kept. */
 export interface PasskeyStrategyOptions {
@@ -126,8 +124,7 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
   };
 
   async function beginRegistration(user: SignedInUser): Promise<BeginResult> {
-    const ageMs = clock.now().getTime() - user.authenticatedAt.getTime();
-    if (ageMs > registrationWindowSeconds * 1000) throw new DomainError("REAUTH_REQUIRED");
+    if (!isRecentSignIn(user.authenticatedAt, clock.now())) throw new DomainError("REAUTH_REQUIRED");
     const owner = await options.findOwner(user.userId);
     if (owner === undefined) throw new DomainError("USER_NOT_FOUND");
     const registered = await options.findByUser(user.userId);

@@ -20,6 +20,7 @@ import * as restoredOrder from "./20261129-restored-order.ts";
 import * as sentCodes from "./20261129-sent-codes.ts";
 import * as sessionCompanions from "./20261129-session-companions.ts";
 import * as auditMailboxes from "./20261130-audit-mailboxes.ts";
+import * as emailUndos from "./20261130-email-undos.ts";
 import * as gateConfirmations from "./20261130-gate-confirmations.ts";
 import * as gateSessions from "./20261130-gate-sessions.ts";
 import * as invitationMailsDue from "./20261130-invitation-mails-due.ts";
@@ -64,4 +65,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261130T014740_search", up: search.up },
   { name: "20261130T014950_gate_confirmations", up: gateConfirmations.up },
   { name: "20261130T015100_audit_mailboxes", up: auditMailboxes.up },
+  { name: "20261130T042417_email_undos", up: emailUndos.up },
 ];

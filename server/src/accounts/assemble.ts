@@ -1,0 +1,97 @@
+import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import type { Room } from "../assembly/room.ts";
+import { registerService } from "../assembly/services.ts";
+import { AnswerVerifier } from "../auth/answer-verifier.ts";
+import { FlowMails } from "../auth/flow-mails.ts";
+import { Flows } from "../auth/flows.ts";
+import type { SignInMail } from "../auth/sign-in-mail.ts";
+import { createMailOtpStrategy } from "../auth/strategies/mail-otp.ts";
+import type { AuthenticationConfig } from "../config/config.ts";
+import type { Tx } from "../db/database.ts";
+import type { Sealer } from "../encryption/sealer.ts";
+import type { Log } from "../lib/log.ts";
+import type { MailboxLimits } from "../limits/mailbox-limits.ts";
+import type { Mailer } from "../mail/mailer.ts";
+import { toBegunCookies } from "../sessions/begun-cookies.ts";
+import type { SessionCookies } from "../sessions/cookie.ts";
+import type { KnownBrowsers } from "../sessions/known-browsers.ts";
+import { deleteIdentities } from "../users/identity-store.ts";
+import { EmailChange, type EmailChangeOptions } from "./email-change.ts";
+import { emailChangeFlows } from "./email-change-flow.ts";
+import { EmailUndo, undoPath } from "./email-undo.ts";
+import { createAccountMethods } from "./handler.ts";
+import { emailChangeTemplate } from "./notices.ts";
+
+/** What people's own accounts stand on. */
+export interface AccountParts
+  extends Omit<
+    EmailChangeOptions,
+    "flows" | "codes" | "verifier" | "mails" | "deviceHeaders" | "toSessionCookies" | "notify" | "undoUrl"
+  > {
+  readonly log: Log;
+  readonly sealer: Sealer;
+  readonly mailer: Mailer;
+  readonly mailboxLimits: MailboxLimits;
+  readonly signInMail: SignInMail;
+  readonly cookies: Pick<SessionCookies, "toSetCookies">;
+  readonly knownBrowsers: KnownBrowsers;
+  readonly authentication: AuthenticationConfig;
+  readonly wrongCodesPerFlow: number;
+  /** Removes a user's passkeys that were added at an instant or later, and answers how many there were. */
+  readonly forgetPasskeys: (tx: Tx, userId: string, since: Date) => Promise<number>;
+  /** Origin that browsers see. */
+  readonly publicUrl: string;
+}
+
+/** What the pages are drawn over. */
+export interface AccountsRoom extends Room {
+  readonly emailChange: EmailChange;
+  readonly emailUndo: EmailUndo;
+}
+
+/** Puts together what people do to their own accounts. */
+export function assembleAccounts(parts: AccountParts): AccountsRoom {
+  const { authentication, mailer, mailboxLimits, signInMail, log, siteName } = parts;
+  const { sessions, forgetPasskeys } = parts;
+  const notify: EmailChangeOptions["notify"] = (mail) => {
+    mailer
+      .send(mail)
+      .catch((err) => log.warn({ err }, "the owner of an account could not be told of its address"));
+  };
+  const flows = new Flows(parts, emailChangeFlows);
+  const mails = new FlowMails({ mail: signInMail, flows, log });
+  const emailChange = new EmailChange({
+    ...parts,
+    flows,
+    codes: createMailOtpStrategy({
+      mailer,
+      siteName,
+      template: emailChangeTemplate,
+      validitySeconds: authentication.mailOtp.validitySeconds,
+    }),
+    verifier: new AnswerVerifier({ ...parts, flows, guesses: mailboxLimits }),
+    mails,
+    deviceHeaders: authentication.session.headers,
+    toSessionCookies: (begun) => toBegunCookies(begun, parts),
+    notify,
+    undoUrl: parts.publicUrl + undoPath,
+  });
+  const emailUndo = new EmailUndo({
+    ...parts,
+    notify,
+    withdraw: {
+      sessions: async (tx, userId) => {
+        const changes = await sessions.endAll(tx, userId);
+        return { count: changes.length, changes };
+      },
+      passkeys: async (tx, userId, since) => ({ count: await forgetPasskeys(tx, userId, since) }),
+      identities: async (tx, userId, since) => ({ count: await deleteIdentities(tx, userId, since) }),
+    },
+  });
+  return {
+    emailChange,
+    emailUndo,
+    services: [registerService(AuthService, createAccountMethods({ emailChange, emailUndo }))],
+    closing: [{ name: "changes of address", moment: "work", ms: 2_000, run: () => mails.drain() }],
+  };
+}

@@ -1,0 +1,38 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import { requestInfoKey } from "../lib/request.ts";
+import { requireCaller } from "../principals/context.ts";
+import { toUserMessage } from "../users/handler.ts";
+import type { EmailChange } from "./email-change.ts";
+import type { EmailUndo } from "./email-undo.ts";
+
+/** Parts that the methods about one's own account call. */
+export interface AccountMethodsOptions {
+  readonly emailChange: EmailChange;
+  readonly emailUndo: EmailUndo;
+}
+
+function setCookies({ responseHeader }: HandlerContext, cookies: readonly string[]): void {
+  for (const cookie of cookies) responseHeader.append("set-cookie", cookie);
+  responseHeader.set("cache-control", "no-store");
+}
+
+/** The methods of AuthService about one's own account. */
+export function createAccountMethods({ emailChange, emailUndo }: AccountMethodsOptions) {
+  return {
+    async beginEmailChange({ email }, context) {
+      const begun = await emailChange.begin(requireCaller(context), email, context.requestHeader);
+      setCookies(context, begun.setCookies);
+      return { state: begun.state };
+    },
+    async finishEmailChange({ state, code }, context) {
+      const answered = { state, code };
+      const finished = await emailChange.finish(requireCaller(context), answered, context.requestHeader);
+      setCookies(context, finished.setCookies);
+      return { user: toUserMessage(finished.user) };
+    },
+    async undoEmailChange({ token }, context) {
+      return { email: await emailUndo.undo(token, context.values.get(requestInfoKey)) };
+    },
+  } satisfies Partial<ServiceImpl<typeof AuthService>>;
+}
