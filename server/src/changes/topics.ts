@@ -7,7 +7,7 @@ export type ChangeTopic =
   | "service-user"
   /** Subject: id of the credential: deleted, rotated, or its expiry changed; or of the API key: made or deleted. */
   | "credential"
-  /** Subject: id of the organisation. Disabled, enabled, deleted. */
+  /** Subject: id of the organisation. Disabled, enabled, renamed, deleted. */
   | "organization"
   /** Subject: always `all`. The set of signing keys changed. */
   | "signing-keys"

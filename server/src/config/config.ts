@@ -306,6 +306,7 @@ export interface CredentialsConfig {
 /** Which optional claims access tokens carry. */
 export interface TokenClaimsConfig {
   readonly addOrgIds: boolean;
+  readonly addOrganizations: boolean;
   readonly addUserEmail: boolean;
   readonly addSessionId: boolean;
 }

@@ -107,6 +107,7 @@ function decideToken(given: Part<"token">, publicUrl: string): TokenConfig {
     algorithm: given.algorithm ?? "ES256",
     claims: {
       addOrgIds: given.claims?.add_org_ids ?? true,
+      addOrganizations: given.claims?.add_organizations ?? true,
       addUserEmail: given.claims?.add_user_email ?? true,
       addSessionId: given.claims?.add_session_id ?? true,
     },

@@ -55,7 +55,7 @@ describe("where settings come from", () => {
           audience: "http://localhost:7400",
           validitySeconds: 3600,
           algorithm: "ES256",
-          claims: { addOrgIds: true, addUserEmail: true, addSessionId: true },
+          claims: { addOrgIds: true, addOrganizations: true, addUserEmail: true, addSessionId: true },
         },
         credentials: { validitySeconds: undefined, longestValiditySeconds: undefined },
         clockSkewSeconds: 60,

@@ -138,7 +138,12 @@ const token = section({
   audience: value(parseStringOrUri),
   validity: duration(1, 30 * 24 * 3600),
   algorithm: choice("ES256", "RS256", "EdDSA"),
-  claims: section({ add_org_ids: flag(), add_user_email: flag(), add_session_id: flag() }),
+  claims: section({
+    add_org_ids: flag(),
+    add_organizations: flag(),
+    add_user_email: flag(),
+    add_session_id: flag(),
+  }),
 });
 
 /** How long credentials of service users live. */

@@ -7,6 +7,7 @@ const allowedHeaders = [
   "Authorization",
   "X-User-Token",
   "X-Project",
+  "X-Organization",
   "X-Request-Id",
   "If-Match",
   "If-None-Match",

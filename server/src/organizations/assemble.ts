@@ -4,14 +4,20 @@ import type { Room } from "../assembly/room.ts";
 import { registerService } from "../assembly/services.ts";
 import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
-import type { Database } from "../db/database.ts";
+import type { Database, Reader } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Role } from "../principals/principal.ts";
 import { type Access, createAccess } from "./access.ts";
 import { createFrontierHandler, createOrganizationHandler, type OrganizationServices } from "./handler.ts";
 import { findManagedIds, holdManagedIds } from "./managed.ts";
 import { MemberService } from "./member-service.ts";
-import { findEnabledMemberships, findForemostOrganizationIds, findMemberRole } from "./member-store.ts";
+import {
+  findEnabledMemberships,
+  findForemostOrganizations,
+  findHeldOrganization,
+  findMemberRole,
+  type HeldOrganization,
+} from "./member-store.ts";
 import type { Organization } from "./organization.ts";
 import type { OwnershipLimit } from "./owners.ts";
 import { createHasPermission } from "./permissions.ts";
@@ -21,8 +27,8 @@ import { createRoleMethods } from "./role-handler.ts";
 import { OrganizationService, type OrganizationServiceOptions } from "./service.ts";
 import { findOrganization, findTenant } from "./store.ts";
 
-/** How many of a person's organizations an access token names at most. */
-const claimedOrganizations = 100;
+/** How many of a person's organizations are looked at for access tokens, which name a hundred at most. */
+const mostHeld = 300;
 
 /** What organizations stand on. */
 export interface OrganizationParts {
@@ -32,6 +38,20 @@ export interface OrganizationParts {
   readonly clock: Clock;
   readonly limits: OwnershipLimit;
   readonly creation: OrganizationServiceOptions["creation"];
+}
+
+/** What tokens say of organizations. */
+export interface ClaimedOrganizations {
+  /** The foremost of a person's, and whether these are all. */
+  findOrganizations(userId: string): Promise<{
+    /** In the order in which they matter. */
+    readonly enabled: readonly HeldOrganization[];
+    readonly disabledIds: readonly string[];
+    readonly isComplete: boolean;
+  }>;
+  /** One of a person's enabled organizations, by id or name. */
+  findMembership(userId: string, org: string): Promise<HeldOrganization | undefined>;
+  findOrganizationName(orgId: string): Promise<string | undefined>;
 }
 
 /** What others ask of organizations. */
@@ -44,8 +64,7 @@ export interface OrganizationsRoom extends Room {
   /** Whom an organization counts for, where all share what there is. */
   findTenant(orgId: string): Promise<string>;
   isMember(userId: string, orgId: string): Promise<boolean>;
-  /** Of enabled organizations, a bounded number of them. */
-  findForemostIds(userId: string): Promise<readonly string[]>;
+  readonly claimed: ClaimedOrganizations;
   /** In enabled organizations. */
   findMemberships(userId: string): Promise<readonly { readonly orgId: string; readonly role: Role }[]>;
   readonly findManagedIds: typeof findManagedIds;
@@ -80,7 +99,7 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
     },
     findTenant: (orgId) => findTenant(reader, orgId),
     isMember: async (userId, orgId) => (await findMemberRole(reader, userId, orgId)) !== undefined,
-    findForemostIds: (userId) => findForemostOrganizationIds(reader, userId, claimedOrganizations),
+    claimed: createClaimedOrganizations(reader),
     findMemberships: (userId) => findEnabledMemberships(reader, userId),
     findManagedIds,
     holdManagedIds,
@@ -90,5 +109,20 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
       registerService(FrontierService, createFrontierHandler(organizations)),
       registerService(FrontierService, createRoleMethods(hasPermission)),
     ],
+  };
+}
+
+function createClaimedOrganizations(reader: Reader): ClaimedOrganizations {
+  return {
+    async findOrganizations(userId) {
+      const held = await findForemostOrganizations(reader, userId, mostHeld + 1);
+      return {
+        enabled: held.filter(({ state }) => state === "enabled"),
+        disabledIds: held.filter(({ state }) => state === "disabled").map(({ id }) => id),
+        isComplete: held.length <= mostHeld,
+      };
+    },
+    findMembership: (userId, org) => findHeldOrganization(reader, userId, org),
+    findOrganizationName: async (orgId) => (await findOrganization(reader, orgId))?.name,
   };
 }

@@ -1,9 +1,10 @@
 import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
 import type { MembershipRow, UserRow } from "../db/schema.ts";
+import { isUuid } from "../lib/ids.ts";
 import type { IdRange } from "../lib/page-token.ts";
 import type { Role } from "../principals/principal.ts";
-import type { Member, Membership } from "./organization.ts";
+import type { Member, Membership, Organization } from "./organization.ts";
 import { toOrganization } from "./store.ts";
 
 function members(reader: Reader, orgId: string) {
@@ -89,28 +90,50 @@ export async function findEnabledMemberships(
   return rows.map((row) => ({ orgId: row.org_id, role: row.role }));
 }
 
+/** An organization and a user's role in it, no more than tokens say. */
+export interface HeldOrganization extends Pick<Organization, "id" | "name"> {
+  readonly role: Role;
+}
+
+/** In which enabled organization, by id or name, a user has which role. */
+export async function findHeldOrganization(
+  reader: Reader,
+  userId: string,
+  idOrName: string,
+): Promise<HeldOrganization | undefined> {
+  const isId = isUuid(idOrName);
+  return await reader
+    .selectFrom("organizations")
+    .innerJoin("memberships", "memberships.org_id", "organizations.id")
+    .select(["organizations.id", "organizations.name", "memberships.role"])
+    .where(`organizations.${isId ? "id" : "name"}`, "=", isId ? idOrName.toLowerCase() : idOrName)
+    .where("organizations.state", "=", "enabled")
+    .where("memberships.user_id", "=", userId)
+    .executeTakeFirst();
+}
+
 /**
- * Ids of the enabled organizations that a user is a member of: those they own
- * first, then the oldest memberships, so that nobody else's deed pushes one
- * out of a bounded list.
+ * The organizations that a user is a member of, and their states: enabled ones
+ * first, of these the ones they own, then the oldest memberships, so that
+ * nobody else's deed pushes one out of a bounded list. In one statement, so
+ * that none is missed whose state changes meanwhile.
  */
-export async function findForemostOrganizationIds(
+export async function findForemostOrganizations(
   reader: Reader,
   userId: string,
   limit: number,
-): Promise<string[]> {
-  const rows = await reader
+): Promise<(HeldOrganization & Pick<Organization, "state">)[]> {
+  return await reader
     .selectFrom("memberships")
     .innerJoin("organizations", "organizations.id", "memberships.org_id")
-    .select("memberships.org_id")
+    .select(["organizations.id", "organizations.name", "organizations.state", "memberships.role"])
     .where("memberships.user_id", "=", userId)
-    .where("organizations.state", "=", "enabled")
+    .orderBy((eb) => eb.case().when("organizations.state", "=", "enabled").then(0).else(1).end())
     .orderBy((eb) => eb.case().when("memberships.role", "=", "owner").then(0).else(1).end())
     .orderBy("memberships.created_at")
     .orderBy("memberships.org_id")
     .limit(limit)
     .execute();
-  return rows.map((row) => row.org_id);
 }
 
 /**

@@ -152,22 +152,29 @@ export class ProjectService {
  * that one of the principal's organizations has, or as `<org>/<project>`, each
  * an id or a name.
  *
+ * @param orgId only in this one, if given.
  * @returns its id; undefined for one that the principal cannot see, or that does not exist.
  * @throws DomainError AMBIGUOUS_PROJECT for a bare name that they can see several of.
  */
-export type FindVisibleProject = (principal: Principal, selector: string) => Promise<string | undefined>;
+export type FindVisibleProject = (
+  principal: Principal,
+  selector: string,
+  orgId?: string,
+) => Promise<string | undefined>;
 
 /** Makes the look-up of a selected project, over all organizations of the principal, however many they are. */
 export function createFindVisibleProject(reader: Reader): FindVisibleProject {
-  return async (principal, selector) => {
+  return async (principal, selector, orgId) => {
     const slash = selector.indexOf("/");
     const org = slash < 0 ? undefined : selector.slice(0, slash);
     const project = selector.slice(slash + 1);
     // Names are unique in one organization only: a bare one is looked for in a superuser's own.
-    const isAnywhere = principal.superuser && (org !== undefined || isUuid(project));
+    const isNamed = org !== undefined || orgId !== undefined || isUuid(project);
+    const isAnywhere = principal.superuser && isNamed;
     const [found, ...others] = await store.findSelectedProjects(reader, {
       project,
       ...(org !== undefined && { org }),
+      ...(orgId !== undefined && { orgId }),
       ...(!isAnywhere && { within: toViewer(principal) }),
     });
     if (others.length > 0) throw new DomainError("AMBIGUOUS_PROJECT");

@@ -71,13 +71,15 @@ export interface ProjectSelection {
   readonly project: string;
   /** Id or name of its organization; absent for any. */
   readonly org?: string;
+  /** Id of the organization that it has to be in; absent for any. */
+  readonly orgId?: string;
   /** Only those that they can see; absent for all. */
   readonly within?: ProjectViewer;
 }
 
 /** Ids of the projects that are selected; two of them where there are more. */
 export async function findSelectedProjects(reader: Reader, selection: ProjectSelection): Promise<string[]> {
-  const { project, org, within } = selection;
+  const { project, org, orgId, within } = selection;
   const [column, value] = byIdOrName(project);
   let query = reader
     .selectFrom("projects")
@@ -94,6 +96,7 @@ export async function findSelectedProjects(reader: Reader, selection: ProjectSel
     const [orgColumn, orgValue] = byIdOrName(org);
     query = query.where(`organizations.${orgColumn}`, "=", orgValue);
   }
+  if (orgId !== undefined) query = query.where("projects.org_id", "=", orgId);
   if (within?.type === "serviceuser") query = query.where("projects.org_id", "=", within.orgId);
   if (within?.type === "user") {
     query = query.where("memberships.user_id", "=", within.id).where("organizations.state", "=", "enabled");

@@ -15,7 +15,7 @@ import { UserService } from "../users/service.ts";
 import { insertUser } from "../users/store.ts";
 import { createAccess } from "./access.ts";
 import { MemberService, type MemberServiceOptions } from "./member-service.ts";
-import { findForemostOrganizationIds, findMemberRole } from "./member-store.ts";
+import { findForemostOrganizations, findHeldOrganization, findMemberRole } from "./member-store.ts";
 import { createFindVisibleProject, ProjectService } from "./project-service.ts";
 import { isProjectMember } from "./project-store.ts";
 import { OrganizationService, type OrganizationServiceOptions } from "./service.ts";
@@ -394,10 +394,16 @@ describeDatabases("organizations, members, projects and users", (under) => {
       const [late, early] = [await join("viewer"), await join("manager")];
       const [lateOwned, earlyOwned, shut] = [await join("owner"), await join("owner"), await join("owner")];
       await organizations.setState(root, shut, "disabled");
-      const foremost = (limit: number) =>
-        findForemostOrganizationIds(database.reader, user.principal.id, limit);
-      expect(await foremost(100)).toEqual([earlyOwned, lateOwned, early, late]);
+      const foremost = async (limit: number) =>
+        (await findForemostOrganizations(database.reader, user.principal.id, limit)).map(({ id }) => id);
+      expect(await foremost(100)).toEqual([earlyOwned, lateOwned, early, late, shut]);
       expect(await foremost(3)).toEqual([earlyOwned, lateOwned, early]);
+      const held = (org: string) => findHeldOrganization(database.reader, user.principal.id, org);
+      const named = { id: early, name: expect.any(String), role: "manager" };
+      expect(await held(early.toUpperCase())).toEqual(named);
+      expect(await held((await held(early))?.name ?? "")).toEqual(named);
+      expect(await held(shut)).toBeUndefined();
+      expect(await held("default")).toBeUndefined();
     });
 
     it("that already are in the state stay untouched, also when two calls race", async () => {

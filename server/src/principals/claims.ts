@@ -1,10 +1,26 @@
-import type { AuthVia, Principal } from "./principal.ts";
+import type { AuthVia, Principal, Role } from "./principal.ts";
+
+/** What a token says of its principal's organizations. */
+export interface OrganizationClaims {
+  /** Ids of the principal's organizations, comma-separated: those they own first, then the oldest memberships. */
+  readonly org_ids?: string;
+  /** Present where `org_ids` has not all of them. */
+  readonly org_ids_truncated?: true;
+  /** By id, as names can change hands. Absent where it would be too large. */
+  readonly organizations?: {
+    readonly [id: string]: { readonly name: string; readonly roles: readonly Role[] };
+  };
+  /** Id of the one organization that the token is for; absent from one for all. */
+  readonly org_id?: string;
+  /** Roles in that one. */
+  readonly roles?: readonly Role[];
+}
 
 /**
  * The claims of an access token: those of RFC 9068 §2.2 first, then the ones
  * that Frontier's clients read.
  */
-export interface AccessTokenClaims {
+export interface AccessTokenClaims extends OrganizationClaims {
   readonly iss: string;
   /** Id of the user or service user. */
   readonly sub: string;
@@ -21,8 +37,6 @@ export interface AccessTokenClaims {
   readonly auth_via: AuthVia;
   /** The credential the token goes back to: deleting it ends the token. */
   readonly credential_id?: string;
-  /** Ids of the principal's organizations, comma-separated. */
-  readonly org_ids?: string;
   readonly email?: string;
   /** Whether the address was proven, when the token was issued; there with `email` (OpenID Connect Core §5.1). */
   readonly email_verified?: boolean;

@@ -219,7 +219,9 @@ describe("access tokens", () => {
   });
 
   it("never outlive the credential behind them", async () => {
-    const { expiresInSeconds } = await tokens.issue(subject, new Date(startedAt.getTime() + 90_000));
+    const { expiresInSeconds } = await tokens.issue(subject, {
+      notAfterAt: new Date(startedAt.getTime() + 90_000),
+    });
     expect(expiresInSeconds).toBe(90);
   });
 

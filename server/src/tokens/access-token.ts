@@ -8,16 +8,26 @@ import type { CredentialOwner } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import type { AccessTokenClaims, TokenSubjects } from "../principals/claims.ts";
 import type { KindJudge } from "../principals/judge.ts";
+import type { SigningAlgorithm } from "../signatures/algorithms.ts";
 import { readCompactJws, readJsonPart, refuseJws } from "../signatures/compact-jws.ts";
 import { isSignatureOf } from "../signatures/signing.ts";
 import { clockSkewMetadata } from "./clock-skew.ts";
-import type { Keyring, KeyringSnapshot, SignToken } from "./keyring.ts";
+import type { Keyring, KeyringSnapshot, SigningKeyInUse, SignToken } from "./keyring.ts";
+import { type FitClaims, longestToken } from "./organization-claims.ts";
 
 /** Claims of a token about its principal; the service adds the rest. */
 export type AccessTokenSubject = Omit<
   AccessTokenClaims,
   "iss" | "aud" | "iat" | "nbf" | "exp" | "jti" | "gen"
 >;
+
+/** What a token is made with besides its subject. */
+export interface IssueOptions {
+  /** When the credential behind it expires. */
+  readonly notAfterAt?: Date | undefined;
+  /** Adds claims for which only so much room is left in a token of bounded length. */
+  readonly fit?: FitClaims;
+}
 
 /** A token as answered. */
 export interface IssuedToken {
@@ -43,10 +53,10 @@ export interface AccessTokenOptions {
 /** Issues and verifies this service's access tokens. */
 export interface AccessTokens {
   /**
-   * Signs a token, valid for the configured time but never past `notAfterAt`,
-   * when the credential behind it expires.
+   * Signs a token, valid for the configured time but never past the end of the
+   * credential behind it.
    */
-  issue(subject: AccessTokenSubject, notAfterAt?: Date): Promise<IssuedToken>;
+  issue(subject: AccessTokenSubject, options?: IssueOptions): Promise<IssuedToken>;
   /**
    * Answers the claims of a good token. Says nothing of its principal, who may
    * have been disabled since.
@@ -57,7 +67,16 @@ export interface AccessTokens {
 }
 
 /** Longest token read, in characters: a bound for the work a stranger can cause. */
-const longestToken = 8192;
+const longestRead = 8192;
+
+/** Length of each algorithm's signatures in base64url (RFC 7518 §3.3 with 2048 bits, §3.4; RFC 8037 §3.1). */
+const signatureLengths: Readonly<Record<SigningAlgorithm, number>> = { ES256: 86, EdDSA: 86, RS256: 342 };
+
+/** How many bytes of JSON a token has room for beside its header and signature. */
+function countPayloadBytes({ encodedHeaders, algorithm }: SigningKeyInUse): number {
+  const header = encodedHeaders.get("at+jwt")?.length ?? 0;
+  return Math.floor(((longestToken - header - signatureLengths[algorithm] - 2) * 3) / 4);
+}
 
 function isClaims(payload: Record<string, unknown>): payload is Record<string, unknown> & AccessTokenClaims {
   const texts = ["iss", "sub", "aud", "client_id", "jti", "sub_type", "auth_via"];
@@ -70,12 +89,12 @@ function isClaims(payload: Record<string, unknown>): payload is Record<string, u
 }
 
 /** Whose a token of ours is, for the audit of its refusal. A service user has one organization. */
-function toOwner({ sub: id, sub_type, credential_id, org_ids }: AccessTokenClaims): CredentialOwner {
+function toOwner({ sub: id, sub_type, credential_id, org_id }: AccessTokenClaims): CredentialOwner {
   const isMachine = sub_type === "app/serviceuser";
   return {
     type: isMachine ? "serviceuser" : "user",
     id,
-    ...(isMachine && org_ids && { orgId: org_ids }),
+    ...(isMachine && org_id && { orgId: org_id }),
     ...(credential_id && { credentialId: credential_id }),
   };
 }
@@ -86,7 +105,7 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
 
   /** The signature and everything that cannot change while the keys stay. */
   function verifySignature(token: string, snapshot: KeyringSnapshot): AccessTokenClaims {
-    const { header, encodedPayload, signed, signature } = readCompactJws(token, "token", longestToken);
+    const { header, encodedPayload, signed, signature } = readCompactJws(token, "token", longestRead);
     if (header.typ !== "at+jwt") refuseJws("token: typ is not at+jwt");
     const key = typeof header.kid === "string" ? snapshot.verifiers.get(header.kid) : undefined;
     if (key === undefined) refuseJws("token: unknown kid");
@@ -113,14 +132,14 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
   }
 
   return {
-    async issue(subject, notAfterAt) {
+    async issue(subject, { notAfterAt, fit } = {}) {
       const now = clock.now();
       const iat = toEpochSeconds(now);
       const latest = notAfterAt === undefined ? Number.POSITIVE_INFINITY : toEpochSeconds(notAfterAt);
       const exp = Math.min(iat + validitySeconds, latest);
       // In the order of time, as it is a key of the audit: rows that belong together lie together.
       const jti = newId(now);
-      const claims: AccessTokenClaims = {
+      const said: AccessTokenClaims = {
         iss: issuer,
         ...subject,
         aud: audience,
@@ -130,6 +149,11 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
         jti,
         gen: "system",
       };
+      let claims = said;
+      if (fit !== undefined) {
+        const room = countPayloadBytes((keyring.peek() ?? (await keyring.get())).getSigner(now));
+        claims = { ...said, ...fit(room - Buffer.byteLength(JSON.stringify(said))) };
+      }
       const token = await sign("at+jwt", claims, now);
       return { token, jti, expiresInSeconds: exp - iat };
     },

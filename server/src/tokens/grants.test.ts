@@ -7,6 +7,7 @@ import { createGrants, type GrantRequest, jwtBearerGrant } from "./grants.ts";
 import {
   createMemoryAudit,
   createTestGuard,
+  createTestOrganizations,
   newRequestInfo,
   orgId,
   serviceUserId,
@@ -57,17 +58,21 @@ function arrange(options: { relaxed?: boolean; session?: boolean } = {}) {
   const subjects: object[] = [];
   const issuer = createTokenIssuer({
     accessTokens: {
-      issue: async (subject, notAfterAt) => {
-        subjects.push({ ...subject, ...(notAfterAt && { notAfterAt }) });
+      issue: async (subject, { notAfterAt, fit } = {}) => {
+        subjects.push({ ...subject, ...fit?.(4096), ...(notAfterAt && { notAfterAt }) });
         return { token: "t", jti: "j1", expiresInSeconds: 60 };
       },
       verify: async () => {
         throw new Error("not asked for");
       },
     },
-    claims: { addOrgIds: true, addUserEmail: true, addSessionId: true },
-    findUserOrganizationIds: async () => ["o1", "o2"],
-    findVisibleProject: async (_principal, idOrName) => (idOrName === "mine" ? "p1" : undefined),
+    claims: { addUserEmail: true, addSessionId: true },
+    organizations: createTestOrganizations([
+      { id: "o1", name: "one", role: "owner" },
+      { id: "o2", name: "two", role: "viewer" },
+    ]),
+    findVisibleProject: async (_principal, idOrName, inOrg = "o1") =>
+      idOrName === "mine" && ["o1", orgId].includes(inOrg) ? "p1" : undefined,
     audit: audit.trail,
   });
   const grants = createGrants({
@@ -78,7 +83,8 @@ function arrange(options: { relaxed?: boolean; session?: boolean } = {}) {
   });
   const info = newRequestInfo();
   async function exchange(message: Partial<GrantRequest>, header: Record<string, string> = {}) {
-    const request = { grantType: "", clientId: "", clientSecret: "", assertion: "", ...message };
+    const empty = { grantType: "", clientId: "", clientSecret: "", assertion: "", organization: "" };
+    const request = { ...empty, ...message };
     return await grants.exchange({ ...request, header: new Headers(header) }, info).then(
       ({ principal }) => principal.authVia,
       (error) => (error instanceof DomainError ? error.reason : error),
@@ -230,6 +236,17 @@ describe("AuthToken's grants", () => {
   });
 });
 
+/** What a machine's token says of its organization. */
+const ofAcme = {
+  org_ids: orgId,
+  organizations: { [orgId]: { name: "acme", roles: ["viewer"] } },
+  org_id: orgId,
+  roles: ["viewer"],
+};
+
+/** What a token says that is for an organization its principal is not in. */
+const ofNone = { org_ids: "", organizations: {} };
+
 describe("tokens by grant", () => {
   it("name the credential as client of a secret, the service user as client of a key pair", async () => {
     const { exchange, subjects } = arrange();
@@ -242,7 +259,7 @@ describe("tokens by grant", () => {
         sub_type: "app/serviceuser",
         auth_via: "client_credentials",
         credential_id: expect.stringMatching(/3$/),
-        org_ids: orgId,
+        ...ofAcme,
       },
       {
         sub: serviceUserId,
@@ -250,7 +267,7 @@ describe("tokens by grant", () => {
         sub_type: "app/serviceuser",
         auth_via: "jwt_bearer",
         credential_id: "k1",
-        org_ids: orgId,
+        ...ofAcme,
       },
     ]);
   });
@@ -266,6 +283,7 @@ describe("tokens by grant", () => {
         auth_via: "session",
         credential_id: "s1",
         org_ids: "o1,o2",
+        organizations: { o1: { name: "one", roles: ["owner"] }, o2: { name: "two", roles: ["viewer"] } },
         email: "u1@example.org",
         email_verified: true,
         sid: "s1",
@@ -284,6 +302,72 @@ describe("tokens by grant", () => {
     expect(await exchange(secret, { "x-project": project })).toBe("client_credentials");
     expect(subjects).toEqual([expect.objectContaining(expected)]);
     expect("project_id" in (subjects[0] ?? {})).toBe("project_id" in expected);
+  });
+
+  const ofOne = {
+    org_ids: "o2",
+    organizations: { o2: { name: "two", roles: ["viewer"] } },
+    org_id: "o2",
+    roles: ["viewer"],
+  };
+
+  it.each([
+    ["two", ofOne],
+    ["o2", ofOne],
+    ["three", ofNone],
+    ["", { org_ids: "o1,o2" }],
+    ["o1,o2", ofNone],
+    ["../o2", ofNone],
+    ["o".repeat(201), ofNone],
+  ])(
+    "of people are for one organization that is asked for, if they are in it: %.10s",
+    async (org, expected) => {
+      for (const [message, header] of [
+        [{ organization: org }, {}],
+        [{}, { "x-organization": org }],
+        [{ organization: org }, { "x-organization": org }],
+      ] as const) {
+        const { exchange, subjects } = arrange({ session: true });
+        expect(await exchange(message, { cookie: "sid=good", ...header })).toBe("session");
+        expect(subjects).toEqual([expect.objectContaining(expected)]);
+        expect("org_id" in (subjects[0] ?? {}), org).toBe("org_id" in expected);
+        expect("roles" in (subjects[0] ?? {}), org).toBe("roles" in expected);
+      }
+    },
+  );
+
+  it.each([
+    ["acme", ofAcme],
+    [orgId, ofAcme],
+    [orgId.toUpperCase(), ofAcme],
+    ["one", ofNone],
+    ["019a0000-0000-7000-8000-0000000000ff", ofNone],
+    ["a".repeat(201), ofNone],
+  ])(
+    "of machines are for their own organization, and for none with another: %.10s",
+    async (org, expected) => {
+      const { exchange, subjects } = arrange();
+      await exchange({ ...secret, organization: org });
+      expect(subjects).toEqual([expect.objectContaining(expected)]);
+      expect("roles" in (subjects[0] ?? {})).toBe("roles" in expected);
+    },
+  );
+
+  it.each([
+    ["one", { project_id: "p1" }],
+    ["two", {}],
+    ["three", {}],
+  ])("carry a project of the one organization, and of no other: %s", async (org, expected) => {
+    const { exchange, subjects } = arrange({ session: true });
+    await exchange({ organization: org }, { cookie: "sid=good", "x-project": "mine" });
+    expect(subjects).toEqual([expect.objectContaining(expected)]);
+    expect("project_id" in (subjects[0] ?? {})).toBe("project_id" in expected);
+  });
+
+  it("are refused where field and header name two organizations, before anything is judged", async () => {
+    const { exchange, asked } = arrange({ session: true });
+    const refused = await exchange({ organization: "one" }, { cookie: "sid=good", "x-organization": "two" });
+    expect([refused, asked]).toEqual(["INVALID_REQUEST", []]);
   });
 
   it("are noted, refusals with their cause, and never a secret", async () => {

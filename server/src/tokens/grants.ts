@@ -19,7 +19,7 @@ import {
 } from "../principals/presented.ts";
 import type { Principal } from "../principals/principal.ts";
 import type { IssuedToken } from "./access-token.ts";
-import type { TokenIssuer } from "./token-issuer.ts";
+import { readOrganization, type TokenIssuer } from "./token-issuer.ts";
 
 /** RFC 6749 §4.4. */
 export const clientCredentialsGrant = "client_credentials";
@@ -33,6 +33,8 @@ export interface GrantRequest {
   readonly clientId: string;
   readonly clientSecret: string;
   readonly assertion: string;
+  /** Id or name of the one organization that the token is for. */
+  readonly organization: string;
   readonly header: Headers;
 }
 
@@ -55,7 +57,8 @@ export interface GrantOptions {
 export interface Grants {
   /**
    * @throws DomainError UNSUPPORTED_GRANT_TYPE, NOT_AUTHENTICATED,
-   *   USER_NOT_FOUND, PRINCIPAL_DISABLED, ORGANIZATION_DISABLED, AMBIGUOUS_PROJECT
+   *   USER_NOT_FOUND, PRINCIPAL_DISABLED, ORGANIZATION_DISABLED, AMBIGUOUS_PROJECT,
+   *   INVALID_REQUEST
    */
   exchange(request: GrantRequest, info: RequestInfo): Promise<Grant>;
 }
@@ -145,9 +148,11 @@ export function createGrants(options: GrantOptions): Grants {
 
   return {
     async exchange(request, info) {
+      const { header } = request;
+      const organization = readOrganization("org_id", request.organization, header.get("x-organization"));
+      const project = header.get("x-project") ?? undefined;
       const principal = await prove(request, info);
-      const project = request.header.get("x-project") ?? undefined;
-      return { principal, token: await issuer.issue(info, principal, project) };
+      return { principal, token: await issuer.issue(info, principal, { project, organization }) };
     },
   };
 }

@@ -16,9 +16,9 @@ export interface TokenMethodsOptions {
 export function createTokenMethods({ grants, keyring, clearDeadSession }: TokenMethodsOptions) {
   return {
     async authToken(request, context) {
-      const { grantType, clientId, clientSecret, assertion } = request;
+      const { grantType, clientId, clientSecret, assertion, orgId: organization } = request;
       const { token } = await grants.exchange(
-        { grantType, clientId, clientSecret, assertion, header: context.requestHeader },
+        { grantType, clientId, clientSecret, assertion, organization, header: context.requestHeader },
         context.values.get(requestInfoKey),
       );
       context.responseHeader.set("cache-control", "no-store");

@@ -1,10 +1,12 @@
 /** Token introspection (RFC 7662), at `/oauth2/introspect`. */
 import { DomainError } from "../lib/errors.ts";
 import { invalidRequest } from "../lib/invalid-request.ts";
+import type { OrganizationClaims } from "../principals/claims.ts";
 import { type CredentialJudge, type GuardedJudge, isRefusal, type Proof } from "../principals/judge.ts";
 import { readBearerToken } from "../principals/presented.ts";
 import type { Principal, ServiceUserPrincipal } from "../principals/principal.ts";
 import { type OauthEndpoint, proveClient, readClientAuthentication } from "./oauth-endpoint.ts";
+import type { DescribeOrganizations } from "./organization-claims.ts";
 
 /** What is said of every token that is no good, of a foreign one and of garbage (RFC 7662 §2.2). */
 const inactive = '{"active":false}';
@@ -24,6 +26,21 @@ export async function findGoodToken(judge: CredentialJudge, token: string): Prom
   }
 }
 
+/** None of the claims that are answered as of now. */
+const notSaid = {
+  org_ids: undefined,
+  org_ids_truncated: undefined,
+  organizations: undefined,
+  org_id: undefined,
+  roles: undefined,
+} satisfies Record<keyof OrganizationClaims, undefined>;
+
+/** Whether a token says that its principal belongs to no organization. */
+function namesNone({ org_ids, org_ids_truncated, organizations }: OrganizationClaims): boolean {
+  if (org_ids_truncated) return false;
+  return org_ids === "" || (organizations !== undefined && Object.keys(organizations).length === 0);
+}
+
 /** Parts that introspection (RFC 7662) stands on. */
 export interface IntrospectionOptions {
   /** For the token. */
@@ -33,6 +50,7 @@ export interface IntrospectionOptions {
   readonly issuer: string;
   /** Whether a user is a member of an organization. */
   readonly isMember: (userId: string, orgId: string) => Promise<boolean>;
+  readonly organizations: DescribeOrganizations;
 }
 
 /**
@@ -41,9 +59,11 @@ export interface IntrospectionOptions {
  *
  * Only whoever shares an enabled organization with the token's principal, and
  * superusers, learn that it is good; to everyone else it looks like garbage.
+ * What it says of organizations and roles is as of now, also where the token
+ * itself says what was true when it was issued.
  */
 export function createIntrospectionEndpoint(options: IntrospectionOptions): OauthEndpoint {
-  const { judge, guarded, issuer, isMember } = options;
+  const { judge, guarded, issuer, isMember, organizations } = options;
 
   async function maySee(caller: ServiceUserPrincipal, owner: Principal): Promise<boolean> {
     if (caller.superuser) return true;
@@ -52,9 +72,20 @@ export function createIntrospectionEndpoint(options: IntrospectionOptions): Oaut
     return await isMember(owner.id, caller.orgId);
   }
 
+  /** A token for one organization stays for that one, and one that names none was perhaps asked for one. */
+  async function describeNow({ principal, claims }: Proof): Promise<object> {
+    if (claims !== undefined && namesNone(claims)) return {};
+    const now =
+      claims?.org_id === undefined
+        ? (await organizations.ofAll(principal))(Number.POSITIVE_INFINITY)
+        : await organizations.ofOne(principal, claims.org_id);
+    // What is not so any more is left out of the JSON.
+    return { ...notSaid, ...now };
+  }
+
   function toOpaqueAnswer(principal: Principal): object {
     if (principal.type === "user") return { sub: principal.id };
-    const { id, orgId, credentialId, credentialExpiresAt } = principal;
+    const { id, credentialId, credentialExpiresAt } = principal;
     return {
       iss: issuer,
       sub: id,
@@ -62,7 +93,6 @@ export function createIntrospectionEndpoint(options: IntrospectionOptions): Oaut
       ...(credentialExpiresAt && { exp: Math.floor(credentialExpiresAt.getTime() / 1000) }),
       sub_type: "app/serviceuser",
       auth_via: "opaque_token",
-      org_ids: orgId,
     };
   }
 
@@ -76,6 +106,6 @@ export function createIntrospectionEndpoint(options: IntrospectionOptions): Oaut
     const good = await findGoodToken(judge, token);
     if (good === undefined || !(await maySee(caller, good.principal))) return inactive;
     const said = good.claims ?? toOpaqueAnswer(good.principal);
-    return JSON.stringify({ active: true, token_type: "Bearer", ...said });
+    return JSON.stringify({ active: true, token_type: "Bearer", ...said, ...(await describeNow(good)) });
   };
 }

@@ -25,6 +25,8 @@ export interface OauthRequest {
   readonly authorization: string | undefined;
   /** `X-Project`. */
   readonly project: string | undefined;
+  /** `X-Organization`. */
+  readonly organization: string | undefined;
   readonly info: RequestInfo;
 }
 
@@ -48,13 +50,14 @@ export function toOauthRoute(path: string, endpoint: OauthEndpoint, bodyBytes: n
       if (!isFormType(headers["content-type"])) {
         throw invalidRequest("content-type must be application/x-www-form-urlencoded");
       }
-      const project = headers["x-project"];
+      const { "x-project": project, "x-organization": organization } = headers;
       const [asPath = ""] = (request.url ?? "").split("?");
       const asked: OauthRequest = {
         path: asPath,
         form: readForm(body),
         authorization: headers.authorization,
         project: typeof project === "string" ? project : undefined,
+        organization: typeof organization === "string" ? organization : undefined,
         info,
       };
       const answer = await (info.doWork === undefined ? endpoint(asked) : info.doWork(() => endpoint(asked)));

@@ -12,6 +12,7 @@ import { createOauthRoutes } from "./oauth-routes.ts";
 import {
   createMemoryAudit,
   createTestGuard,
+  createTestOrganizations,
   newRequestInfo,
   orgId,
   serviceUserId,
@@ -52,6 +53,18 @@ const claims: AccessTokenClaims = {
   gen: "system",
   sub_type: "app/serviceuser",
   auth_via: "client_credentials",
+  org_ids: orgId,
+  organizations: { [orgId]: { name: "acme-before", roles: ["owner"] } },
+  org_id: orgId,
+  roles: ["owner"],
+};
+
+/** What there is to say of a machine's organization now. */
+const ofAcme = {
+  org_ids: orgId,
+  organizations: { [orgId]: { name: "acme", roles: ["viewer"] } },
+  org_id: orgId,
+  roles: ["viewer"],
 };
 
 /** The little of Node's request that the routes touch. */
@@ -68,7 +81,7 @@ function requestOf(body: string, headers: Record<string, string> = {}): NodeRequ
 const toNode = (part: object) => part as unknown as NodeResponse;
 
 /** Routes over judges by name: secret `good`, assertion `good`, tokens `<caller>.b.c` and `<caller>`. */
-function arrange() {
+function arrange(said = claims) {
   const audit = createMemoryAudit();
   const revoked: string[] = [];
   const appended: string[] = [];
@@ -87,14 +100,16 @@ function arrange() {
       return { ...principal, credentialId: `opaque-${token}`, credentialExpiresAt: new Date(5_000_999) };
     },
     accessToken: async (token) => find(token.split(".")[0] ?? ""),
-    claims,
+    claims: said,
     assertion: async (assertion, use, rules) => {
       expect(rules).toEqual({ relaxed: false });
       return { ...(find(assertion) as ServiceUserPrincipal), authVia: use };
     },
   });
   const projects: (string | undefined)[] = [];
+  const organizations = createTestOrganizations([{ id: orgId, name: "acme", role: "manager" }]);
   const routes = createOauthRoutes({
+    organizations,
     judge,
     guarded: createTestGuard(audit.trail)(judge),
     issuer: "https://id.example.org",
@@ -104,8 +119,8 @@ function arrange() {
         issue: async ({ sub, auth_via }) => ({ token: `${sub}/${auth_via}`, jti: "j", expiresInSeconds: 60 }),
         verify: async () => claims,
       },
-      claims: { addOrgIds: true, addUserEmail: true, addSessionId: true },
-      findUserOrganizationIds: async () => [orgId],
+      claims: { addUserEmail: true, addSessionId: true },
+      organizations,
       findVisibleProject: async (_, project) => void projects.push(project),
       audit: audit.trail,
     }),
@@ -311,6 +326,17 @@ describe("POST /oauth2/token", () => {
     expect(await post(token, byAssertion)).toMatchObject({ reason: "UNAVAILABLE" });
   });
 
+  it("takes an organization as field or header, and refuses two that differ", async () => {
+    const { post } = arrange();
+    const asked = { ...grant, ...asSelf, organization: "acme" };
+    expect(await post(token, asked)).toMatchObject({ status: 200 });
+    expect(await post(token, asked, { "x-organization": "acme" })).toMatchObject({ status: 200 });
+    expect(await post(token, asked, { "x-organization": "other" })).toMatchObject({
+      reason: "INVALID_REQUEST",
+      message: "organization and X-Organization name different organizations",
+    });
+  });
+
   it("passes the project on, and tells causes apart in the audit alone", async () => {
     const { post, projects, refusals } = arrange();
     await post(token, { ...grant, ...asSelf }, { "x-project": "mine" });
@@ -364,6 +390,8 @@ describe("POST /oauth2/introspect", () => {
       active: true,
       token_type: "Bearer",
       ...claims,
+      // The token was issued to an owner.
+      ...ofAcme,
     });
     const opaque = await post(path, { ...as("self"), token: "self" });
     expect(JSON.parse((opaque as { body: string }).body)).toEqual({
@@ -375,8 +403,34 @@ describe("POST /oauth2/introspect", () => {
       exp: 5000,
       sub_type: "app/serviceuser",
       auth_via: "opaque_token",
-      org_ids: orgId,
+      ...ofAcme,
     });
+  });
+
+  it("says what a person's roles are now, of those that their token was for", async () => {
+    const now = { [orgId]: { name: "acme", roles: ["manager"] } } as const;
+    const before = { [orgId]: { name: "acme", roles: ["viewer"] } } as const;
+    const ask = async (said: Partial<AccessTokenClaims>) => {
+      const { org_ids: _, organizations: __, org_id: ___, roles: ____, ...others } = claims;
+      const { post } = arrange({ ...others, ...said });
+      const { body } = (await post(path, { ...as("self"), token: "person.b.c" })) as { body: string };
+      const { org_ids, org_ids_truncated, organizations, org_id, roles } = JSON.parse(body);
+      return { org_ids, org_ids_truncated, organizations, org_id, roles };
+    };
+    expect(await ask({ org_ids: orgId, organizations: before })).toEqual({
+      org_ids: orgId,
+      organizations: now,
+    });
+    expect(await ask({ org_ids: "left", org_ids_truncated: true })).toEqual({
+      org_ids: orgId,
+      organizations: now,
+    });
+    const one = { org_ids: orgId, organizations: now, org_id: orgId, roles: ["manager"] } as const;
+    expect(await ask({ ...one, organizations: before, roles: ["viewer"] })).toEqual(one);
+    // One that they have left since; and one for an organization that they were never in.
+    const none = { org_ids: "", organizations: {} };
+    expect(await ask({ org_ids: "left", org_id: "left", roles: ["owner"] })).toEqual(none);
+    expect(await ask(none)).toEqual(none);
   });
 
   it.each<[string, Record<string, string>, Record<string, string>, object]>([

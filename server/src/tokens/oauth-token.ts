@@ -12,7 +12,7 @@ import {
   proveClient,
   readClientAuthentication,
 } from "./oauth-endpoint.ts";
-import type { TokenIssuer } from "./token-issuer.ts";
+import { readOrganization, type TokenIssuer } from "./token-issuer.ts";
 
 /**
  * The token endpoint (RFC 6749 §3.2).
@@ -67,15 +67,16 @@ export function createTokenEndpoint(options: {
     return proveClient(guarded, info, client);
   }
 
-  return async ({ form, authorization, project, info }) => {
+  return async ({ form, authorization, project, organization: header, info }) => {
     const grantType = form.get("grant_type");
     if (grantType === undefined) throw invalidRequest("grant_type is missing");
+    const organization = readOrganization("organization", form.get("organization"), header);
     const client = readClientAuthentication(form, authorization);
     let principal: Principal;
     if (grantType === clientCredentialsGrant) principal = await proveOauthClient(info, client);
     else if (grantType === jwtBearerGrant) principal = await proveByAssertion(info, form, client);
     else throw new DomainError("UNSUPPORTED_GRANT_TYPE");
-    const { token, expiresInSeconds } = await issuer.issue(info, principal, project);
+    const { token, expiresInSeconds } = await issuer.issue(info, principal, { project, organization });
     // Neither holds anything that JSON would have to escape.
     return `{"access_token":"${token}","token_type":"Bearer","expires_in":${expiresInSeconds}}`;
   };

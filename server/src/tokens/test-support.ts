@@ -1,6 +1,7 @@
 /** Key pairs, assertions and fakes. For tests only. */
 import { generateKeyPairSync, type KeyObject, randomUUID, sign } from "node:crypto";
 import type { AuditEvent, AuditRefusal, AuditTrail } from "../audit/audit.ts";
+import { InvalidatedCache } from "../changes/cache.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { type CredentialGuard, createCredentialGuard } from "../limits/credential-guard.ts";
 import { createFailureLimits } from "../limits/failure-limits.ts";
@@ -8,6 +9,12 @@ import type { AssertionKey } from "../principals/assertion-key.ts";
 import type { ServiceUserPrincipal } from "../principals/principal.ts";
 import type { SigningAlgorithm } from "../signatures/algorithms.ts";
 import { signWith } from "../signatures/signing.ts";
+import {
+  createDescribeOrganizations,
+  type DescribeOrganizations,
+  type HeldOrganization,
+  type OrganizationClaimRules,
+} from "./organization-claims.ts";
 
 export const serviceUserId = "019a0000-0000-7000-8000-000000000001";
 export const credentialId = "019a0000-0000-7000-8000-000000000003";
@@ -44,6 +51,22 @@ export function createMemoryAudit() {
     refuse: (_request, refusal) => void refusals.push(refusal),
   };
   return { trail, events, refusals };
+}
+
+/** Knows the organizations of every person, {@link orgId} as `acme` among them by its name. */
+export function createTestOrganizations(
+  held: readonly HeldOrganization[],
+  claims: OrganizationClaimRules = { addOrgIds: true, addOrganizations: true },
+): DescribeOrganizations {
+  const feed = { isConfirmed: () => true, subscribe: () => () => {} };
+  const options = { feed, topics: [], maxEntries: 10 };
+  return createDescribeOrganizations({
+    claims,
+    findOrganizations: async () => ({ enabled: held, disabledIds: [], isComplete: true }),
+    findMembership: async (_, org) => held.find(({ id, name }) => id === org || name === org),
+    findOrganizationName: async (id) => (id === orgId ? "acme" : undefined),
+    caches: { people: new InvalidatedCache(options), names: new InvalidatedCache(options) },
+  });
 }
 
 /** A guard that never has enough. */

@@ -8,14 +8,15 @@
  */
 import type { AuditTrail } from "../audit/audit.ts";
 import { DomainError } from "../lib/errors.ts";
+import { invalidRequest } from "../lib/invalid-request.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { findExpiry } from "../principals/judge.ts";
 import type { Principal, ServiceUserPrincipal, UserPrincipal } from "../principals/principal.ts";
 import type { AccessTokenSubject, AccessTokens, IssuedToken } from "./access-token.ts";
+import type { DescribeOrganizations } from "./organization-claims.ts";
 
-/** Settings for the optional claims of access tokens. */
+/** Settings for the optional claims of access tokens, but for those about organizations. */
 export interface TokenClaimRules {
-  readonly addOrgIds: boolean;
   readonly addUserEmail: boolean;
   readonly addSessionId: boolean;
 }
@@ -24,11 +25,29 @@ export interface TokenClaimRules {
 export interface TokenIssuerOptions {
   readonly accessTokens: AccessTokens;
   readonly claims: TokenClaimRules;
-  /** Ids of the enabled organizations that a user is a member of; a bounded number of them. */
-  readonly findUserOrganizationIds: (userId: string) => Promise<readonly string[]>;
-  /** Id of a project that the principal may see; undefined for all others, also those that do not exist. @throws DomainError AMBIGUOUS_PROJECT */
-  readonly findVisibleProject: (principal: Principal, selector: string) => Promise<string | undefined>;
+  readonly organizations: DescribeOrganizations;
+  /**
+   * Id of a project that the principal may see, in one organization or any;
+   * undefined for all others, also those that do not exist. @throws DomainError AMBIGUOUS_PROJECT
+   */
+  readonly findVisibleProject: (
+    principal: Principal,
+    selector: string,
+    orgId?: string,
+  ) => Promise<string | undefined>;
   readonly audit: Pick<AuditTrail, "note">;
+}
+
+/**
+ * What a token is asked for. What the principal may not see leaves no claim and
+ * no other trace: a token is not the place to learn whether it exists. Empty is
+ * as good as absent.
+ */
+export interface TokenScope {
+  /** Id, name or `<org>/<project>`: `X-Project`. */
+  readonly project?: string | undefined;
+  /** Id or name of the one organization that the token is for: `X-Organization`. */
+  readonly organization?: string | undefined;
 }
 
 /** Issues access tokens. */
@@ -36,12 +55,26 @@ export interface TokenIssuer {
   /**
    * Issues a token, which never outlives the credential it is made from.
    *
-   * @param project id, name or `<org>/<project>` out of `X-Project`. One that
-   *   the principal may not see leaves no claim and no other trace: a token is
-   *   not the place to learn whether it exists.
    * @throws DomainError NOT_AUTHENTICATED, AMBIGUOUS_PROJECT
    */
-  issue(request: RequestInfo, principal: Principal, project: string | undefined): Promise<IssuedToken>;
+  issue(request: RequestInfo, principal: Principal, scope: TokenScope): Promise<IssuedToken>;
+}
+
+/**
+ * The organization that a request names, in a field of its own or in
+ * `X-Organization`.
+ *
+ * @throws DomainError INVALID_REQUEST where the two differ: which was meant is not ours to guess
+ */
+export function readOrganization(
+  field: string,
+  value: string | undefined,
+  header: string | null | undefined,
+): string | undefined {
+  if (value && header && value !== header) {
+    throw invalidRequest(`${field} and X-Organization name different organizations`);
+  }
+  return value || header || undefined;
 }
 
 /** Longest `X-Project` that is looked up, in characters. */
@@ -55,7 +88,7 @@ function toClientId(principal: ServiceUserPrincipal): string {
 
 /** @see {@link TokenIssuer} */
 export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
-  const { accessTokens, claims, findUserOrganizationIds, findVisibleProject, audit } = options;
+  const { accessTokens, claims, organizations, findVisibleProject, audit } = options;
 
   function toServiceUserSubject(principal: ServiceUserPrincipal): AccessTokenSubject {
     return {
@@ -64,42 +97,46 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       sub_type: "app/serviceuser",
       auth_via: principal.authVia,
       credential_id: principal.credentialId,
-      ...(claims.addOrgIds && { org_ids: principal.orgId }),
     };
   }
 
-  async function toUserSubject(principal: UserPrincipal): Promise<AccessTokenSubject> {
+  function toUserSubject(principal: UserPrincipal): AccessTokenSubject {
     return {
       sub: principal.id,
       client_id: principal.sessionId,
       sub_type: "app/user",
       auth_via: principal.authVia,
       credential_id: principal.sessionId,
-      ...(claims.addOrgIds && { org_ids: (await findUserOrganizationIds(principal.id)).join(",") }),
       ...(claims.addUserEmail && { email: principal.email, email_verified: principal.emailProven }),
       ...(claims.addSessionId && { sid: principal.sessionId, session_id: principal.sessionId }),
     };
   }
 
-  async function addProject(
-    subject: AccessTokenSubject,
+  /** In a token for one organization none but a project of that one. */
+  async function findProject(
     principal: Principal,
-    project: string,
-  ): Promise<AccessTokenSubject> {
-    if (project.length > longestProject) return subject;
-    const projectId = await findVisibleProject(principal, project);
-    return projectId === undefined ? subject : { ...subject, project_id: projectId };
+    { project, organization }: TokenScope,
+    orgId: string | undefined,
+  ): Promise<string | undefined> {
+    const isForNone = Boolean(organization) && orgId === undefined;
+    if (!project || project.length > longestProject || isForNone) return undefined;
+    return await findVisibleProject(principal, project, organization ? orgId : undefined);
   }
 
   return {
-    async issue(request, principal, project) {
+    async issue(request, principal, scope) {
       if (principal.credentialKind === "access_token") {
         throw new DomainError("NOT_AUTHENTICATED", { detail: "an access token gives no other" });
       }
-      const own =
-        principal.type === "user" ? await toUserSubject(principal) : toServiceUserSubject(principal);
-      const subject = project ? await addProject(own, principal, project) : own;
-      const issued = await accessTokens.issue(subject, findExpiry({ principal }));
+      const { organization } = scope;
+      const one = organization ? await organizations.ofOne(principal, organization) : undefined;
+      const fit = one === undefined ? await organizations.ofAll(principal) : () => one;
+      const projectId = await findProject(principal, scope, one?.org_id);
+      const subject = {
+        ...(principal.type === "user" ? toUserSubject(principal) : toServiceUserSubject(principal)),
+        ...(projectId !== undefined && { project_id: projectId }),
+      };
+      const issued = await accessTokens.issue(subject, { notAfterAt: findExpiry({ principal }), fit });
       audit.note(
         { principal, request },
         {

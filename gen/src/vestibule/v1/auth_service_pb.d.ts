@@ -270,6 +270,15 @@ export declare type AuthTokenRequest = Message<"vestibule.v1.AuthTokenRequest"> 
    * @generated from field: string assertion = 4;
    */
   assertion: string;
+
+  /**
+   * The one organization that the token is for, by id or name; empty for all.
+   * The same as the header `X-Organization`: where both are there and differ,
+   * `invalid_argument`.
+   *
+   * @generated from field: string org_id = 100;
+   */
+  orgId: string;
 };
 
 /**
@@ -891,8 +900,20 @@ export declare const AuthService: GenService<{
    * told. A bare name that the principal can see several projects of is
    * `invalid_argument`, reason AMBIGUOUS_PROJECT.
    *
-   * A person's token names at most 100 organizations in `org_ids`: those that
-   * they own first, then the oldest memberships; disabled ones are left out.
+   * A person's token is about all of their organizations that are enabled: ids
+   * in `org_ids`, and by id name and roles in `organizations`, where that is at
+   * most 2.5 KiB and the token at most 4096 characters. Beyond that
+   * `organizations` is left out; and where the ids are too many as well, 100 or
+   * as many as fit are named, those that they own first, then the oldest
+   * memberships, and `org_ids_truncated` is true.
+   *
+   * With `org_id`, or the header `X-Organization`, the token is for one
+   * organization: `org_id` and `roles` say which and as what, and `org_ids` and
+   * `organizations` have no other. Where the principal does not belong to it, or
+   * it is disabled or does not exist, there are no `org_id` and `roles`, and
+   * none is named; which of these it is is not told. `X-Project` then has to be
+   * one of its projects. A service user's token is always for its own
+   * organization, and with another one named for none.
    *
    * The token lives as long as configured (1 hour), and never longer than the
    * credential it was made with. Issuing it is noted in the audit.

@@ -65,8 +65,9 @@ describeDatabases("a logout that a provider tells of", (under) => {
       outcome: {},
     };
     const path = `/gate/backchannel/${id}`;
-    return await logOut({ form, path, authorization: undefined, project: undefined, info }).catch(
-      (error: unknown) => (error instanceof DomainError ? error : Promise.reject(error)),
+    const absent = { authorization: undefined, project: undefined, organization: undefined };
+    return await logOut({ form, path, ...absent, info }).catch((error: unknown) =>
+      error instanceof DomainError ? error : Promise.reject(error),
     );
   };
   const refusal = { reason: "INVALID_REQUEST" };
