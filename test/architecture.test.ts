@@ -219,6 +219,7 @@ const rooms: Rooms = {
     "config",
     "db",
     "changes",
+    "openid",
     "principals",
     "audit",
     "limits",

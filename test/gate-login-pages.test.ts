@@ -116,7 +116,7 @@ const pages: Readonly<Record<string, () => Promise<Shown>>> = {
     const answer = await visitor.open(`https://${hosts.acme}/x`, `${publicUrl}/gate/callback/`);
     return await visitor.open(answer.url.replace(acmeId, frontdoor.vestibuleProviderId));
   },
-  "Try again in a moment": async () => {
+  "Acme.example.com does not answer": async () => {
     const visitor = newVisitor();
     const answer = await visitor.open(`https://${hosts.acme}/x`, `${publicUrl}/gate/callback/`);
     provider.setDown(true);

@@ -142,15 +142,15 @@ describe("somebody who opens an app of two providers", () => {
   });
 
   it.each([
-    ["code", "nonsense"],
-    ["code", ""],
-    ["iss", "https://evil.example"],
-  ])("is not let in by nonsense: %s=%j", async (name, value) => {
+    ["code", "nonsense", 400],
+    ["code", "", 403],
+    ["iss", "https://evil.example", 400],
+  ])("is not let in by nonsense: %s=%j", async (name, value, status) => {
     const visitor = newVisitor();
     const answer = new URL(await findAnswer(visitor, oneId));
     answer.searchParams.set(name, value);
     const refused = await visitor.open(answer.href);
-    expect(refused.status).toBe(403);
+    expect(refused.status).toBe(status);
     expect((await visitor.hop(`${origin}/x`)).status).toBe(302);
   });
 
@@ -159,7 +159,7 @@ describe("somebody who opens an app of two providers", () => {
     const answer = await findAnswer(visitor, oneId);
     one.setDown(true);
     const away = await visitor.open(answer);
-    expect(said(away)).toEqual([503, "Try again in a moment"]);
+    expect(said(away)).toEqual([503, "One does not answer"]);
     one.setDown(false);
     expect(await visitor.open(`${origin}/x`)).toMatchObject({ status: 200 });
     expect(toHeading(await visitor.open(`${origin}/x`))).toBe("Sign in");

@@ -204,7 +204,7 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
     expect([crossed.status, crossed.headers["set-cookie"]]).toEqual([400, undefined]);
     // B's own answer under A's name (RFC 9207).
     const named = { state: atOther.state, code: atOther.code, stateOptions: { iss: acme.issuer } };
-    expect((await person.call("AuthCallback", named)).json.message).toBe("invalid flow or expired");
+    expect(infoOf(await person.call("AuthCallback", named)).reason).toBe("PROVIDER_PROVES_NOTHING");
     expect(person.cookies.has("sid")).toBe(false);
 
     const good = await visit(person, "other", email, ownUrl("other"));
@@ -412,7 +412,11 @@ describe("identity providers in trouble", () => {
     acme = await startIdentityProvider(options);
     fresh = await startIdentityProvider(options);
     github = await startGithubSite({ grace: account });
-    const absent = { issuer_url: `http://127.0.0.1:${await findFreePort()}`, client_id: "c" };
+    const absent = {
+      issuer_url: `http://127.0.0.1:${await findFreePort()}`,
+      client_id: "c",
+      client_secret: "s",
+    };
     const oidc_config = {
       acme: toClient(acme),
       fresh: toClient(fresh),

@@ -1,5 +1,7 @@
 /** What the trail records, and what a record of it carries: an event that lacks any of it does not compile. */
 
+import { findingNames } from "../lib/findings.ts";
+
 /** What records of an action carry. */
 export interface ActionSpec {
   /** Type of its target, of which events give the id; of several types events say which. */
@@ -57,7 +59,7 @@ export const actions = {
   "session.revoke": { target: "session" },
   "session.revoke_all": { target: "user", details: ["revoked"] },
   "session.sign_out": { target: "session" },
-  "sign_in.refuse": { target: "user", maybe: ["target"], more: ["strategy"], refuses: true },
+  "sign_in.refuse": { target: "user", maybe: ["target"], more: ["strategy", ...findingNames], refuses: true },
   "mail.withhold": { target: "user", maybe: ["target"], details: ["strategy", "limit"], refuses: true },
   "mail.fail": { target: "user", maybe: ["target"], refuses: true },
 
@@ -148,6 +150,7 @@ export const actions = {
     target: "custom-frontend",
     org: true,
     details: ["frontdoor", "host", "provider"],
+    more: findingNames,
     refuses: true,
   },
   "gate_login.confirm": { target: "user", org: true, details: ["frontdoor"] },

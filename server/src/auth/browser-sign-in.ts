@@ -112,11 +112,11 @@ export class BrowserSignIn {
     return await this.#options.service.peek(state, { browsers: this.#options.browsers.find(header), info });
   }
 
-  /** Ends a flow whose provider answered by an error, at a route of ours. */
+  /** Ends a flow whose provider answered by an error, at a route of ours. @throws DomainError as `SignInService.abandon` */
   async abandon(
     state: string,
     { header, info }: Pick<BrowserRequest, "header" | "info">,
-    answer: { readonly route: string; readonly error: string },
+    answer: Parameters<SignInService["abandon"]>[2],
   ): Promise<void> {
     await this.#options.service.abandon(
       state,

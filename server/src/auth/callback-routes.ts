@@ -44,7 +44,7 @@ export type CallbackResult =
   | { readonly kind: "link_required"; readonly form: CallbackForm; readonly strategyName: string }
   /** A link was opened in another browser: the code in the mail is to be typed in the first one. */
   | { readonly kind: "other_browser" }
-  /** The person said no to the provider, or the provider could not go on. */
+  /** The person said no to the provider. */
   | { readonly kind: "denied"; readonly returnTo: string | undefined }
   /** With a form where another code may be tried. */
   | { readonly kind: "refused"; readonly error: DomainError; readonly form?: CallbackForm };
@@ -156,7 +156,8 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
     }
     const error = query.get("error");
     if (error !== null) {
-      await browserSignIn.abandon(state, request, { route, error });
+      const description = query.get("error_description") ?? "";
+      await browserSignIn.abandon(state, request, { route, error, description });
       return await renderResult({ kind: "denied", returnTo: askedFor }, request);
     }
     const [code, issuer] = [readOne(query, "code"), readOne(query, "iss")];

@@ -120,7 +120,8 @@ describeDatabases("a refused sign-in", (under) => {
     const email = newEmail();
     const { state, browsers } = await begin(email, "google");
     const asked = { browsers, info: newRequestInfo() };
-    const answer = { route: "https://app.example.org/callback", error: `access_denied${"!".repeat(200)}` };
+    const route = "https://app.example.org/callback";
+    const answer = { route, error: "access_denied", description: "The person\nsaid no." };
     await signIn.service.abandon(state, { ...asked, browsers: [newBrowser()] }, answer);
     expect(refused("sign_in.refuse")).toEqual([]);
     await signIn.service.abandon(state, asked, answer);
@@ -129,10 +130,28 @@ describeDatabases("a refused sign-in", (under) => {
       {
         action: "sign_in.refuse",
         reason: "PROVIDER_DENIED",
-        detail: `the provider answered access_denied${"!".repeat(87)}`,
+        detail: "google: authorization_endpoint answered access_denied (The person said no.)",
         mailbox: email,
-        details: { strategy: "google" },
+        details: {
+          strategy: "google",
+          cause: "refused",
+          at: "authorization_endpoint",
+          error: "access_denied",
+          description: "The person said no.",
+        },
       },
+    ]);
+  });
+
+  it("by the provider, not the person, is told to the person and to who runs the server", async () => {
+    const { state, browsers } = await begin("", "google");
+    const route = "https://app.example.org/callback";
+    const answer = { route, error: "unauthorized_client", description: `not for ${state}` };
+    await expect(
+      signIn.service.abandon(state, { browsers, info: newRequestInfo() }, answer),
+    ).rejects.toMatchObject({ reason: "PROVIDER_REFUSED", metadata: { provider: "google" } });
+    expect(refused("sign_in.refuse")).toMatchObject([
+      { reason: "PROVIDER_REFUSED", details: { error: "unauthorized_client", description: "not for …" } },
     ]);
   });
 

@@ -17,6 +17,7 @@ import type { Metadata } from "../lib/metadata.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { hashSecret } from "../lib/secrets.ts";
 import type { Counted, Rate } from "../limits/rates.ts";
+import { type BroughtError, readBroughtError } from "../openid/refusal.ts";
 import type { Principal, UserPrincipal } from "../principals/principal.ts";
 import type { BegunSession, NewSession } from "../sessions/service.ts";
 import type { Device, LiveSession } from "../sessions/session.ts";
@@ -261,27 +262,32 @@ export class SignInService {
   }
 
   /**
-   * Ends a flow whose provider answered by an error (RFC 6749 §4.1.2.1), as when
-   * the person said no there, and records it. Does nothing when it is not that
-   * browser's, or not one that is answered at this route of ours.
+   * Ends a flow whose provider answered by an error (RFC 6749 §4.1.2.1), and
+   * records it. Returns when the person said no there; and does nothing when it
+   * is not that browser's, or not one that is answered at this route of ours.
+   *
+   * @throws DomainError UNAVAILABLE, PROVIDER_REFUSED for an error that is not the person's
    */
   async abandon(
     state: string,
     { browsers, info }: { readonly browsers: readonly string[]; readonly info: RequestInfo },
-    { route, error }: { readonly route: string; readonly error: string },
+    { route, ...said }: BroughtError & { readonly route: string },
   ): Promise<void> {
     const { flows, audit } = this.#options;
     const flow = await flows.findLive(state);
     if (flow === undefined || !isSameBrowser(browsers, flow.browserHash)) return;
     if (!this.#isAnsweredAt(route, flow)) return;
     await flows.remove(flow.id);
+    const { isDeclined, refusal } = readBroughtError(flow.strategy, said, state);
+    const { reason, detail = "", findings } = refusal;
     audit.refuse(info, {
       action: "sign_in.refuse",
-      reason: "PROVIDER_DENIED",
-      detail: `the provider answered ${error.slice(0, 100)}`,
+      reason: isDeclined ? "PROVIDER_DENIED" : reason,
+      detail,
       mailbox: flow.email,
-      details: { strategy: flow.strategy },
+      details: { strategy: flow.strategy, ...findings },
     });
+    if (!isDeclined) throw refusal;
   }
 
   /** Resolves when nothing that follows answers, such as a mail, is still on its way. */
@@ -554,15 +560,16 @@ export class SignInService {
     { info, principal }: Pick<FinishFlow, "info" | "principal">,
     { strategy = "", mailbox }: Seen,
   ): void {
-    if (!(error instanceof DomainError) || isOutage(error)) return;
-    const { reason, detail, owner = principal?.type === "user" ? principal : undefined } = error;
+    // An outage says nothing of the answer, and is told of in the log; that of a provider is its owner's to know.
+    if (!(error instanceof DomainError) || (isOutage(error) && error.findings === undefined)) return;
+    const { reason, detail, findings, owner = principal?.type === "user" ? principal : undefined } = error;
     this.#options.audit.refuse(info, {
       action: "sign_in.refuse",
       reason,
       ...(detail !== undefined && { detail }),
       ...(owner && { actor: { type: owner.type, id: owner.id } }),
       ...(mailbox !== undefined && { mailbox }),
-      ...(this.#strategies.has(strategy) && { details: { strategy } }),
+      ...(this.#strategies.has(strategy) && { details: { strategy, ...findings } }),
     });
   }
 }

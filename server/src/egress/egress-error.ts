@@ -28,10 +28,13 @@ export class EgressError extends Error {
   readonly reason: EgressReason;
   /** Host and port as in the URL; empty when there was none. */
   readonly host: string;
+  /** With `status`: the one that was answered. */
+  readonly status: number | undefined;
 
-  constructor(reason: EgressReason, host: string, message: string, cause?: unknown) {
+  constructor(reason: EgressReason, host: string, message: string, cause?: unknown, status?: number) {
     super(host === "" ? message : `${host}: ${message}`, cause === undefined ? undefined : { cause });
     this.reason = reason;
     this.host = host;
+    this.status = status;
   }
 }

@@ -27,7 +27,14 @@ export async function fetchJson(
   const response = await egress.fetch(url, { maxBytes, ...request });
   const { host } = new URL(response.url);
   if (response.status !== 200) {
-    throw new EgressError("status", host, `answered ${response.status} instead of 200: check the URL`);
+    const { status } = response;
+    throw new EgressError(
+      "status",
+      host,
+      `answered ${status} instead of 200: check the URL`,
+      undefined,
+      status,
+    );
   }
   const value = parseObject(response.body);
   if (value === undefined)

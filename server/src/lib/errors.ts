@@ -8,6 +8,8 @@
  * `internal` with a fixed text.
  */
 
+import type { Findings } from "./findings.ts";
+
 /** Classes of refusal, named as the gRPC status codes they become. */
 export type ErrorKind =
   | "invalid_argument"
@@ -58,6 +60,14 @@ export const reasons = {
     "the last change of the address can still be undone: not before the time in metadata.until",
   ],
   EMAIL_REQUIRED: ["failed_precondition", "the identity provider told no usable address"],
+  PROVIDER_REFUSED: [
+    "failed_precondition",
+    "the identity provider refused this server: tell its operator the request id",
+  ],
+  PROVIDER_PROVES_NOTHING: [
+    "failed_precondition",
+    "nothing is proven by what the identity provider answered: tell the operator the request id",
+  ],
   SIGNUP_CLOSED: ["permission_denied", "sign-up is not open to this address"],
   ADDRESS_HELD: ["permission_denied", "the address was an account's lately, and is held for it"],
   NOT_AUTHENTICATED: ["unauthenticated", "not authenticated"],
@@ -163,6 +173,8 @@ export interface DomainErrorOptions {
   readonly retryAfterSeconds?: number;
   /** What an operator needs to tell causes apart; goes to log and audit, never to the caller. */
   readonly detail?: string;
+  /** What `detail` says as names and values, for the audit alone. */
+  readonly findings?: Findings;
   /** What a client needs to go on from here, as documented with the reason. Reaches the caller. */
   readonly metadata?: Readonly<Record<string, string>>;
   /** Of a refused credential: for the audit, so that its owners see it; never for the caller. */
@@ -179,6 +191,7 @@ export class DomainError extends Error {
   readonly violations: readonly FieldViolation[];
   readonly retryAfterSeconds: number | undefined;
   readonly detail: string | undefined;
+  readonly findings: Findings | undefined;
   readonly metadata: Readonly<Record<string, string>>;
   readonly owner: CredentialOwner | undefined;
   readonly unknownCredentialId: string | undefined;
@@ -191,6 +204,7 @@ export class DomainError extends Error {
     this.violations = options.violations ?? [];
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.detail = options.detail;
+    this.findings = options.findings;
     this.metadata = options.metadata ?? {};
     this.owner = options.owner;
     this.unknownCredentialId = options.unknownCredentialId;

@@ -8,7 +8,8 @@ import type { Egress } from "../egress/egress.ts";
 import type { EgressResponse } from "../egress/exchange.ts";
 import { fetchJson, parseArray, parseObject } from "../egress/fetch-json.ts";
 import { toGithubEndpoints } from "../lib/well-known-providers.ts";
-import { NotProven } from "./not-proven.ts";
+import type { Asked } from "./failure-cause.ts";
+import { asking, ProviderFailure, toRefused, toUnusable } from "./provider-failure.ts";
 import type { AuthorizationAnswer, AuthorizationBegun, AuthorizationRequest } from "./relying-party.ts";
 
 /** The application as it is registered with the site. */
@@ -48,9 +49,9 @@ const pageSize = 100;
 const maxPages = 10;
 
 /** What an answer of the API other than 200 means; one for having asked too often may come as 403. */
-function toFailure({ status, headers }: Pick<EgressResponse, "status" | "headers">): Error {
+function toFailure(at: Asked, { status, headers }: Pick<EgressResponse, "status" | "headers">): Error {
   const isTooOften = headers.get("x-ratelimit-remaining") === "0" || headers.has("retry-after");
-  return new NotProven(`answered ${status}`, { status: status === 403 && isTooOften ? 429 : status });
+  return new ProviderFailure({ kind: "status", at, status: status === 403 && isTooOften ? 429 : status });
 }
 
 /** @see the head of this file */
@@ -78,9 +79,12 @@ export class GithubSite {
     return { endpoint: url.href, secret: { verifier } };
   }
 
-  /** Trades the code, once it is clear that it is this site's. @throws EgressError, NotProven */
+  /** Trades the code, once it is clear that it is this site's. @throws ProviderFailure */
   async finish({ code, issuer, callbackUrl, secret }: AuthorizationAnswer): Promise<GithubTokens> {
-    if (!this.#isOfSite(issuer)) throw new NotProven("another issuer's answer");
+    if (!this.#isOfSite(issuer)) {
+      const { baseUrl: expected } = this.#options;
+      throw toUnusable("authorization_endpoint", `iss is not ${expected}`);
+    }
     const verifier = String(secret.verifier);
     return await this.#trade({ code, redirect_uri: callbackUrl, code_verifier: verifier });
   }
@@ -93,11 +97,12 @@ export class GithubSite {
   /** @throws as {@link finish} */
   async readAccount(accessToken: string): Promise<GithubAccount> {
     const [account, addresses] = await Promise.all([
-      this.#read("/user", accessToken),
-      this.#read("/user/emails", accessToken),
+      this.#read("userinfo_endpoint", "/user", accessToken),
+      this.#read("emails_endpoint", "/user/emails", accessToken),
     ]);
     const { id, login, name, avatar_url: avatarUrl } = parseObject(account) ?? {};
-    if (typeof id !== "number" || !Number.isSafeInteger(id)) throw new NotProven("told no account number");
+    if (typeof id !== "number" || !Number.isSafeInteger(id))
+      throw toUnusable("userinfo_endpoint", "no account number");
     const email = findPrimaryEmail(parseArray(addresses) ?? []);
     return { subject: String(id), login, name, avatarUrl, ...(email !== undefined && { email }) };
   }
@@ -112,9 +117,13 @@ export class GithubSite {
     const names: string[] = [];
     for (let page = 1; page <= maxPages; page += 1) {
       // Pages by number: where a link of the answer leads, the token would go too.
-      const body = await this.#read(`/user/orgs?per_page=${pageSize}&page=${page}`, accessToken);
+      const body = await this.#read(
+        "organizations_endpoint",
+        `/user/orgs?per_page=${pageSize}&page=${page}`,
+        accessToken,
+      );
       const listed = parseArray(body);
-      if (listed === undefined) throw new NotProven("told no list of organizations");
+      if (listed === undefined) throw toUnusable("organizations_endpoint", "no list");
       for (const one of listed) {
         const { login } = (one ?? {}) as { login?: unknown };
         if (typeof login === "string") names.push(login.toLowerCase());
@@ -132,21 +141,26 @@ export class GithubSite {
 
   async #trade(parameters: Readonly<Record<string, string>>): Promise<GithubTokens> {
     const { clientId, clientSecret, egress } = this.#options;
-    const { value } = await fetchJson(egress, this.#endpoints.tokenUrl, {
-      method: "POST",
-      timeoutMs,
-      headers: { accept: "application/json", "content-type": "application/x-www-form-urlencoded" },
-      body: new URLSearchParams({
-        client_id: clientId,
-        client_secret: clientSecret,
-        ...parameters,
-      }).toString(),
-    });
+    const secrets = [clientSecret, parameters.code, parameters.code_verifier, parameters.refresh_token];
+    const question = { at: "token_endpoint", secrets } as const;
+    const { value } = await asking(question, () =>
+      fetchJson(egress, this.#endpoints.tokenUrl, {
+        method: "POST",
+        timeoutMs,
+        headers: { accept: "application/json", "content-type": "application/x-www-form-urlencoded" },
+        body: new URLSearchParams({
+          client_id: clientId,
+          client_secret: clientSecret,
+          ...parameters,
+        }).toString(),
+      }),
+    );
     const { access_token: accessToken, refresh_token: refreshToken, expires_in: expiresIn } = value;
     // A refusal comes with status 200 and an `error`.
-    if (typeof accessToken !== "string") {
-      throw new NotProven("refused", typeof value.error === "string" ? { error: value.error } : {});
+    if (typeof value.error === "string") {
+      throw toRefused(question, { error: value.error, description: value.error_description });
     }
+    if (typeof accessToken !== "string") throw toUnusable("token_endpoint", "no access_token");
     return {
       accessToken,
       ...(typeof refreshToken === "string" && { refreshToken }),
@@ -154,16 +168,18 @@ export class GithubSite {
     };
   }
 
-  async #read(path: string, token: string): Promise<Buffer> {
-    const answer = await this.#options.egress.fetch(`${this.#endpoints.apiUrl}${path}`, {
-      timeoutMs,
-      headers: {
-        accept: "application/vnd.github+json",
-        authorization: `Bearer ${token}`,
-        "user-agent": "vestibule",
-      },
-    });
-    if (answer.status !== 200) throw toFailure(answer);
+  async #read(at: Asked, path: string, token: string): Promise<Buffer> {
+    const answer = await asking({ at }, () =>
+      this.#options.egress.fetch(`${this.#endpoints.apiUrl}${path}`, {
+        timeoutMs,
+        headers: {
+          accept: "application/vnd.github+json",
+          authorization: `Bearer ${token}`,
+          "user-agent": "vestibule",
+        },
+      }),
+    );
+    if (answer.status !== 200) throw toFailure(at, answer);
     return answer.body;
   }
 }

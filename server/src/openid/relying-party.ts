@@ -10,6 +10,7 @@
  */
 import type { Configuration, CustomFetch, ServerMetadata } from "openid-client";
 import type { Egress } from "../egress/egress.ts";
+import { parseObject } from "../egress/fetch-json.ts";
 import type { ClientAuthentication } from "../lib/client-authentication.ts";
 import type { Clock } from "../lib/clock.ts";
 import { isUuid } from "../lib/ids.ts";
@@ -20,13 +21,11 @@ import { createRemoteKeys, type DocumentSource } from "../signatures/key-set.ts"
 import { toClientAuth } from "./client-authentication.ts";
 import { toDiscoveryUrl } from "./discovery.ts";
 import { verifyIdToken } from "./id-token.ts";
-import { NotProven } from "./not-proven.ts";
-import { providerUnavailable } from "./outage.ts";
+import { asking, ProviderFailure, toUnusable } from "./provider-failure.ts";
+import { toShownText } from "./shown-text.ts";
 
 /** The client as it is registered with the provider, and the way there. */
 export interface RelyingPartyOptions {
-  /** What a caller is told that is unavailable. */
-  readonly name: string;
   /** With `{tenantid}` for an issuer of many tenants, each of whose tokens name its own. */
   readonly issuerUrl: string;
   /** Of those, whose tokens are taken, by their ids; absent, those of all. */
@@ -120,21 +119,18 @@ interface Ready {
 
 /** @see the head of this file */
 export class RelyingParty {
-  /** What a caller is told that is unavailable. */
-  readonly name: string;
   readonly #options: RelyingPartyOptions;
 
   constructor(options: RelyingPartyOptions) {
-    this.name = options.name;
     this.#options = options;
   }
 
-  /** What the provider says of itself. @throws DomainError UNAVAILABLE */
+  /** What the provider says of itself. @throws ProviderFailure */
   async readMetadata(): Promise<Readonly<ServerMetadata>> {
     return (await this.#getReady()).configuration.serverMetadata();
   }
 
-  /** Asks with a nonce and by PKCE S256, as far as the provider takes them. @throws DomainError UNAVAILABLE */
+  /** Asks with a nonce and by PKCE S256, as far as the provider takes them. @throws ProviderFailure */
   async begin({ callbackUrl, state, parameters }: AuthorizationRequest): Promise<AuthorizationBegun> {
     const { client, configuration } = await this.#getReady();
     const { responseMode = "query", usesNonce = true, usesPkce = true } = this.#options;
@@ -152,50 +148,48 @@ export class RelyingParty {
       ...(nonce && { nonce }),
       ...challenge,
     };
-    try {
-      const endpoint = client.buildAuthorizationUrl(configuration, sent).href;
-      return { endpoint, secret: { ...(nonce && { nonce }), ...(verifier && { verifier }) } };
-    } catch (error) {
-      // The provider's document names no place to send anybody to.
-      throw providerUnavailable(this.name, error);
-    }
+    // The provider's document may name no place to send anybody to.
+    const url = await asking({ at: "discovery" }, async () =>
+      client.buildAuthorizationUrl(configuration, sent),
+    );
+    return { endpoint: url.href, secret: { ...(nonce && { nonce }), ...(verifier && { verifier }) } };
   }
 
   /**
    * Trades the code. `iss` (RFC 9207) is checked when the browser brought it,
    * and missed when the provider promises it.
    *
-   * @throws DomainError UNAVAILABLE while nothing is known of the provider, else what went wrong: see `isOutage`
+   * @throws ProviderFailure
    */
   async finish(answer: AuthorizationAnswer): Promise<ProvenTokens> {
     const ready = await this.#getReady();
     const { client, configuration } = ready;
     const { verifier, nonce } = answer.secret;
-    const tokens = await client
-      .authorizationCodeGrant(
-        configuration,
-        this.#toBroughtUrl(answer, configuration),
-        {
-          ...(verifier !== undefined && { pkceCodeVerifier: String(verifier) }),
-          ...(nonce !== undefined && { expectedNonce: String(nonce) }),
-          idTokenExpected: true,
-        },
-        { redirect_uri: answer.callbackUrl },
-      )
-      .catch(throwForSubject);
-    const { claims, ...rest } = await this.#prove(ready, tokens);
-    if (claims === undefined) throw new NotProven("the answer has no ID token");
+    const checks = {
+      ...(verifier !== undefined && { pkceCodeVerifier: String(verifier) }),
+      ...(nonce !== undefined && { expectedNonce: String(nonce) }),
+      idTokenExpected: true,
+    };
+    const brought = this.#toBroughtUrl(answer, configuration);
+    const rest = { redirect_uri: answer.callbackUrl };
+    const tokens = await this.#askForTokens([answer.code, checks.pkceCodeVerifier], () =>
+      client.authorizationCodeGrant(configuration, brought, checks, rest),
+    );
+    const { claims, ...proven } = await this.#prove(ready, tokens);
+    if (claims === undefined) throw toUnusable("token_endpoint", "no ID token");
     const { issuer = "" } = answer;
     if (issuer !== "" && this.#isOfTenants && issuer !== claims.iss)
-      throw new NotProven("another issuer's answer");
-    return { claims, ...rest };
+      throw toUnusable("authorization_endpoint", "iss is another tenant's than the ID token's");
+    return { claims, ...proven };
   }
 
   /** Trades a refresh token (RFC 6749 §6). @throws as {@link finish}; whose ID token it is, is the caller's to check */
   async refresh(refreshToken: string): Promise<RefreshedTokens> {
     const ready = await this.#getReady();
     const { client, configuration } = ready;
-    const tokens = await client.refreshTokenGrant(configuration, refreshToken).catch(throwForSubject);
+    const tokens = await this.#askForTokens([refreshToken], () =>
+      client.refreshTokenGrant(configuration, refreshToken),
+    );
     return await this.#prove(ready, tokens);
   }
 
@@ -206,7 +200,15 @@ export class RelyingParty {
   ): Promise<Readonly<Record<string, unknown>> | undefined> {
     const { client, configuration } = await this.#getReady();
     if (configuration.serverMetadata().userinfo_endpoint === undefined) return undefined;
-    return await client.fetchUserInfo(configuration, accessToken, sub);
+    return await asking({ at: "userinfo_endpoint", secrets: [accessToken] }, () =>
+      client.fetchUserInfo(configuration, accessToken, sub),
+    );
+  }
+
+  async #askForTokens<T>(secrets: readonly (string | undefined)[], ask: () => Promise<T>): Promise<T> {
+    const { clientAuthentication } = this.#options;
+    const secret = "secret" in clientAuthentication ? clientAuthentication.secret : undefined;
+    return await asking({ at: "token_endpoint", secrets: [secret, ...secrets] }, ask);
   }
 
   async #prove(
@@ -230,9 +232,11 @@ export class RelyingParty {
   async #verify(idToken: string, sub: string, configuration: Configuration): Promise<void> {
     const { algorithms = signatureAlgorithms, documents } = this.#options;
     const { jwks_uri: url } = configuration.serverMetadata();
-    if (url === undefined) throw new NotProven("the issuer publishes no keys");
-    await verifyIdToken(idToken, algorithms, createRemoteKeys(documents, url));
-    if (!subject.test(sub)) throw new NotProven("the ID token's sub names nobody");
+    if (url === undefined) throw toUnusable("discovery", "no jwks_uri");
+    await asking({ at: "jwks_uri" }, () =>
+      verifyIdToken(idToken, algorithms, createRemoteKeys(documents, url)),
+    );
+    if (!subject.test(sub)) throw toUnusable("token_endpoint", "sub is not 1 to 255 characters of text");
   }
 
   get #isOfTenants(): boolean {
@@ -242,10 +246,8 @@ export class RelyingParty {
   /** That the tenant whose id was put into the issuer has one, and may come in. */
   #checkTenant(tenant: unknown): void {
     const { tenants } = this.#options;
-    if (typeof tenant !== "string" || !isUuid(tenant)) throw new NotProven("the ID token's tid is no tenant");
-    if (tenants !== undefined && !tenants.includes(tenant)) {
-      throw new NotProven(`the tenant ${tenant} (tid) is not one of tenants`);
-    }
+    if (typeof tenant !== "string" || !isUuid(tenant)) throw toWrongTenant("no tenant's id", "a tenant's id");
+    if (tenants !== undefined && !tenants.includes(tenant)) throw toWrongTenant(tenant, "one of tenants");
   }
 
   /** The URL the browser came back to, as far as it matters: `state` was judged by whoever keeps the flow. */
@@ -265,11 +267,10 @@ export class RelyingParty {
   /** Made anew each time: what is kept is the document. */
   async #getReady(): Promise<Ready> {
     const client = await import("openid-client");
-    try {
-      return { client, configuration: await this.#configure(client) };
-    } catch (error) {
-      throw providerUnavailable(this.name, error);
-    }
+    return {
+      client,
+      configuration: await asking({ at: "discovery" }, () => this.#configure(client)),
+    };
   }
 
   async #configure(client: Library): Promise<Configuration> {
@@ -311,21 +312,12 @@ function checkIssuer(issuer: unknown, expected: string): void {
   const isSame =
     typeof issuer === "string" && URL.canParse(issuer) && new URL(issuer).href === new URL(expected).href;
   if (isSame) return;
-  const told = typeof issuer === "string" ? issuer.slice(0, 200) : "none";
-  throw new NotProven(`the document names another issuer (${told}) than ${expected}`);
+  const found = typeof issuer === "string" ? toShownText(issuer, [], 200) : "absent";
+  throw new ProviderFailure({ kind: "claim", at: "discovery", claim: "issuer", found, expected });
 }
 
-/** Says of an ID token that names nobody by a text that it does not, which the library has no words for. */
-function throwForSubject(error: unknown): never {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    const { claims } = (cause.cause ?? {}) as { readonly claims?: { readonly sub?: unknown } };
-    if (claims?.sub !== undefined && typeof claims.sub !== "string") {
-      throw new NotProven(
-        `the ID token's sub is a ${typeof claims.sub}, and must be text (OpenID Connect Core 1.0 §2)`,
-      );
-    }
-  }
-  throw error;
+function toWrongTenant(found: string, expected: string): ProviderFailure {
+  return new ProviderFailure({ kind: "claim", at: "token_endpoint", claim: "tid", found, expected });
 }
 
 /** The library's way to fetch, through the guard. */
@@ -342,6 +334,8 @@ function toCustomFetch(egress: Egress): CustomFetch {
       ...(signal && { signal }),
     });
     const isEmpty = answer.status === 204 || answer.status === 304;
+    // Of two ways to say what is wrong, the library reads the challenge, and the body says more.
+    if (typeof parseObject(answer.body)?.error === "string") answer.headers.delete("www-authenticate");
     return new Response(isEmpty ? null : new Uint8Array(answer.body), {
       status: answer.status,
       headers: answer.headers,

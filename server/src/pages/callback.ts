@@ -46,7 +46,8 @@ export function createRenderResult(
       case "refused": {
         if (result.form) return redirect(toCheckMailPath(result.form.state, { wrong: true }));
         const told = explain(result.error);
-        const body = toMessageBody(told, again);
+        const isHopeless = told.mayTryAgain === false;
+        const body = toMessageBody(told, isHopeless ? { ...again, label: "Sign in another way" } : again);
         return render({ refusal: toRefusal(result.error, request), title: told.title, body });
       }
     }

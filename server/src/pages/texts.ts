@@ -5,11 +5,15 @@
 import type { Refusal } from "../html/frame.ts";
 import type { PlainRequest } from "../http/plain-route.ts";
 import { DomainError, type ErrorKind, type Reason } from "../lib/errors.ts";
+import { findProviderWords } from "../lib/provider-words.ts";
+import { toProviderLabel } from "../lib/well-known-providers.ts";
 
 /** A heading and the sentences below it. */
 export interface Explanation {
   readonly title: string;
   readonly text: string;
+  /** False where nothing helps before somebody else has mended something. */
+  readonly mayTryAgain?: boolean;
 }
 
 const startAgain: Explanation = {
@@ -182,8 +186,13 @@ const statusByKind: Readonly<Record<ErrorKind, number>> = {
 };
 
 /** What to tell a person of a refusal. */
-export function explain({ reason, kind }: Pick<DomainError, "reason" | "kind">): Explanation {
-  return byReason[reason] ?? byKind[kind];
+export function explain({
+  reason,
+  kind,
+  metadata: { provider } = {},
+}: Pick<DomainError, "reason" | "kind"> & Partial<Pick<DomainError, "metadata">>): Explanation {
+  const words = provider === undefined ? undefined : findProviderWords(reason, toProviderLabel(provider));
+  return words ?? byReason[reason] ?? byKind[kind];
 }
 
 /** The text that a query names; undefined for a name that has none. */

@@ -88,7 +88,9 @@ describe("GitHub", () => {
     "takes no answer that names another issuer (%s), and asks nobody with its code (RFC 9207)",
     async (issuer) => {
       const answer = { code: "the-code", stateOptions: {}, flow: { id: "f", callbackUrl, secret: {} } };
-      await expect(strategy.finish({ ...answer, issuer })).rejects.toMatchObject({ reason: "INVALID_FLOW" });
+      await expect(strategy.finish({ ...answer, issuer })).rejects.toMatchObject({
+        reason: "PROVIDER_PROVES_NOTHING",
+      });
       expect(asked).toEqual([]);
       for (const own of ["", `${baseUrl}/login/oauth`]) {
         expect(await strategy.finish({ ...answer, issuer: own })).toMatchObject({ subject: "42" });
@@ -146,16 +148,32 @@ describe("GitHub", () => {
     expect("email" in proof).toBe(false);
   });
 
-  it.each([
-    ["a refused code", () => (answers.token = { error: "bad_verification_code" })],
-    ["an account without number", () => (answers.user = { login: "ann" })],
-    ["a number that is none", () => (answers.user = { id: "42" })],
-    ["an answer of 401", () => (answers.status = 401)],
-  ])("refuses after %s", async (_name, change) => {
+  it.each<[string, () => unknown, string, object]>([
+    [
+      "a refused code",
+      () => (answers.token = { error: "bad_verification_code" }),
+      "INVALID_FLOW",
+      { cause: "refused", at: "token_endpoint", error: "bad_verification_code" },
+    ],
+    [
+      "a wrong secret",
+      () => (answers.token = { error: "incorrect_client_credentials", error_description: "not 'secret'" }),
+      "PROVIDER_REFUSED",
+      { error: "incorrect_client_credentials", description: "not …" },
+    ],
+    [
+      "an account without number",
+      () => (answers.user = { login: "ann" }),
+      "PROVIDER_PROVES_NOTHING",
+      { cause: "answer", at: "userinfo_endpoint" },
+    ],
+    ["a number that is none", () => (answers.user = { id: "42" }), "PROVIDER_PROVES_NOTHING", {}],
+    ["an answer of 401", () => (answers.status = 401), "PROVIDER_REFUSED", { status: "401" }],
+  ])("refuses after %s, and keeps the cause to itself", async (_name, change, reason, findings) => {
     change();
     const failure = await signIn().catch((error) => error);
-    expect(["INVALID_FLOW", "UNAVAILABLE"]).toContain(failure.reason);
-    expect(failure.message).not.toContain("bad_verification_code");
+    expect(failure).toMatchObject({ reason, findings });
+    expect(failure.message).not.toContain(failure.findings.error ?? "secret");
   });
 
   it("is unavailable while the site is down, and asks for the code if there is none", async () => {
@@ -168,8 +186,8 @@ describe("GitHub", () => {
     ["429", 429, {}, "UNAVAILABLE"],
     ["403 with nothing left", 403, { "x-ratelimit-remaining": "0" }, "UNAVAILABLE"],
     ["403 for a while", 403, { "retry-after": "60" }, "UNAVAILABLE"],
-    ["403 with some left", 403, { "x-ratelimit-remaining": "12" }, "INVALID_FLOW"],
-    ["404, as without the scope", 404, {}, "INVALID_FLOW"],
+    ["403 with some left", 403, { "x-ratelimit-remaining": "12" }, "PROVIDER_REFUSED"],
+    ["404, as without the scope", 404, {}, "PROVIDER_REFUSED"],
   ])("answers with %s when asked for the account", async (_name, status, headers, reason) => {
     answers.api = { status, headers };
     await expect(signIn()).rejects.toMatchObject({ reason });

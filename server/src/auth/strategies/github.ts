@@ -7,11 +7,11 @@
  */
 import { DomainError } from "../../lib/errors.ts";
 import { type GithubAccount, GithubSite, type GithubSiteOptions } from "../../openid/github-site.ts";
-import { withPatience } from "../../openid/outage.ts";
+import { withPatience } from "../../openid/patience.ts";
 import { toPicture, toTitle } from "../../openid/profile.ts";
+import { askFor } from "../../openid/refusal.ts";
 import { toEmail, toEmailDomain } from "../../users/email.ts";
 import type { Proof, Strategy } from "../strategy.ts";
-import { toRefusal } from "./refusal.ts";
 
 /** The registered application at GitHub, and the way there. */
 export interface GithubStrategyOptions extends GithubSiteOptions {
@@ -58,15 +58,13 @@ export function createGithubStrategy(options: GithubStrategyOptions): Strategy {
     async finish({ code, issuer, flow }) {
       if (code === "") throw new DomainError("CODE_MISSING");
       const { callbackUrl, secret } = flow;
-      return await withPatience(name, async () => {
-        try {
-          const answer = { code, callbackUrl, secret, ...(issuer !== undefined && { issuer }) };
+      const answer = { code, callbackUrl, secret, ...(issuer !== undefined && { issuer }) };
+      return await askFor(name, () =>
+        withPatience(async () => {
           const { accessToken } = await site.finish(answer);
           return toProof(await site.readAccount(accessToken));
-        } catch (error) {
-          throw toRefusal(name, error);
-        }
-      });
+        }),
+      );
     },
   };
 }

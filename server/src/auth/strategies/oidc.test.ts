@@ -70,6 +70,7 @@ afterAll(async () => {
 });
 
 const refused = { reason: "INVALID_FLOW", message: "invalid flow or expired" };
+const provesNothing = { reason: "PROVIDER_PROVES_NOTHING" };
 
 describe("OIDC", () => {
   it("asks with PKCE, nonce, state and response_mode=query", async () => {
@@ -114,7 +115,10 @@ describe("OIDC", () => {
     await expect(finish(strategy, first.secret, await codeFrom(second))).rejects.toMatchObject(refused);
     const third = await begin(strategy, "ann");
     const nonce = { ...third.secret, nonce: "another" };
-    await expect(finish(strategy, nonce, await codeFrom(third))).rejects.toMatchObject(refused);
+    await expect(finish(strategy, nonce, await codeFrom(third))).rejects.toMatchObject({
+      ...provesNothing,
+      findings: { cause: "claim", claim: "nonce" },
+    });
   });
 
   it("refuses another provider's code, an iss that is not its provider's, and none where one is promised", async () => {
@@ -125,10 +129,12 @@ describe("OIDC", () => {
     await expect(finish(here, begunHere.secret, await codeFrom(begunThere))).rejects.toMatchObject(refused);
     const again = await begin(here, "ann");
     await expect(finish(here, again.secret, await codeFrom(again), other.issuer)).rejects.toMatchObject(
-      refused,
+      provesNothing,
     );
     const without = await begin(here, "ann");
-    await expect(finish(here, without.secret, await codeFrom(without), "")).rejects.toMatchObject(refused);
+    await expect(finish(here, without.secret, await codeFrom(without), "")).rejects.toMatchObject(
+      provesNothing,
+    );
     const good = await begin(here, "ann");
     const proof = await finish(here, good.secret, await codeFrom(good), provider.issuer);
     expect(proof.kind).toBe("identity");
@@ -176,10 +182,13 @@ describe("OIDC, the provider being down", () => {
     other.setDown(false);
   });
 
-  it("is unavailable where the guard lets no request out", async () => {
+  it("is not merely unavailable where the guard lets no request out, ever", async () => {
     const egress = createEgress({ allowCidrs: [], allowedOrigins: [], log: silentLog });
     const strategy = strategyFor(provider, { egress });
-    await expect(begin(strategy, "ann")).rejects.toMatchObject(unavailable);
+    await expect(begin(strategy, "ann")).rejects.toMatchObject({
+      ...provesNothing,
+      findings: { cause: "blocked", at: "discovery" },
+    });
   });
 });
 

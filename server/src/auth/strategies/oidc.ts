@@ -11,15 +11,17 @@ import { createJsonCache } from "../../egress/json-cache.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { googleIssuer } from "../../lib/well-known-providers.ts";
-import { withPatience } from "../../openid/outage.ts";
+import { withPatience } from "../../openid/patience.ts";
 import { toPicture, toTitle } from "../../openid/profile.ts";
+import { askFor } from "../../openid/refusal.ts";
 import { RelyingParty, type RelyingPartyOptions } from "../../openid/relying-party.ts";
 import { toEmail, toEmailDomain } from "../../users/email.ts";
 import type { FinishRequest, Proof, Strategy } from "../strategy.ts";
-import { toRefusal } from "./refusal.ts";
 
 /** The registered client at an OpenID provider, and the way there. */
 export interface OidcStrategyOptions extends Omit<RelyingPartyOptions, "documents"> {
+  /** Name of the strategy. */
+  readonly name: string;
   readonly log: Log;
   readonly scopes: readonly string[];
   /** How long a flow may take. */
@@ -99,15 +101,11 @@ export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
     begin: ({ callbackUrl, state, email }) => {
       const scope = scopes.join(" ");
       const parameters = { scope, ...(email !== undefined && { login_hint: email }) };
-      return party.begin({ callbackUrl, state, parameters });
+      return askFor(name, () => party.begin({ callbackUrl, state, parameters }));
     },
     async finish(request) {
       if (request.code === "") throw new DomainError("CODE_MISSING");
-      return await withPatience(name, async () => {
-        return await exchange(request).catch((error) => {
-          throw toRefusal(name, error);
-        });
-      });
+      return await askFor(name, () => withPatience(() => exchange(request)));
     },
   };
 }

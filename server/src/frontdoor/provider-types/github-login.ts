@@ -6,7 +6,7 @@
  */
 import type { Metadata } from "../../lib/metadata.ts";
 import { GithubSite, type GithubTokens } from "../../openid/github-site.ts";
-import { beginPatience, withPatience } from "../../openid/outage.ts";
+import { beginPatience, withPatience } from "../../openid/patience.ts";
 import { toTitle } from "../../openid/profile.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { findClientSecret, findTexts, getText, toTexts } from "./data.ts";
@@ -53,7 +53,7 @@ export function createGithubLogin(
 
   async function renew(data: ProviderData, { kept, identity }: RenewedLogin): Promise<LoggedIn> {
     const site = toSite(data);
-    const within = beginPatience(getSite(data));
+    const within = beginPatience();
     const { isTraded, tokens } = await within(() => freshen(site, kept, clock.now()));
     const read = () => within(() => readIdentity(site, data, tokens.accessToken));
     const told = isTraded ? await readTraded(read, () => undefined) : await read();
@@ -81,8 +81,8 @@ export function createGithubLogin(
       return toSite(data).begin({ callbackUrl, state, parameters });
     },
     finish: ({ data }, answer) =>
-      decideOnLogin("login", () => withPatience(getSite(data), () => finish(data, answer))),
-    renew: ({ data }, login) => decideOnLogin("renewal", () => renew(data, login)),
+      decideOnLogin("login", getSite(data), () => withPatience(() => finish(data, answer))),
+    renew: ({ data }, login) => decideOnLogin("renewal", getSite(data), () => renew(data, login)),
     admit: ({ data }, identity) => decideNow(() => admit(data, identity)),
   };
 }

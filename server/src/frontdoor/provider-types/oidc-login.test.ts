@@ -125,7 +125,16 @@ describe("a login by OpenID Connect begins", () => {
   it("at an issuer whose document is elsewhere, and at none that names another", async () => {
     const elsewhere = { issuer: "https://id.example.com" };
     const discoveryUrl = `${issuer.origin}/.well-known/openid-configuration`;
-    await expect(ask({ ...elsewhere, discoveryUrl })).rejects.toMatchObject({ reason: "UNAVAILABLE" });
+    await expect(ask({ ...elsewhere, discoveryUrl })).rejects.toMatchObject({
+      reason: "PROVIDER_PROVES_NOTHING",
+      findings: {
+        cause: "claim",
+        at: "discovery",
+        claim: "issuer",
+        expected: elsewhere.issuer,
+        found: issuer.origin,
+      },
+    });
     Object.assign(issuer.discovery, elsewhere, { authorization_endpoint: "https://id.example.com/a" });
     context.pass(3_600);
     const { endpoint } = await ask({ ...elsewhere, discoveryUrl });

@@ -4,7 +4,8 @@
  * them out.
  */
 import type { Metadata } from "../../lib/metadata.ts";
-import { beginPatience, withPatience } from "../../openid/outage.ts";
+import { beginPatience, withPatience } from "../../openid/patience.ts";
+import { askFor } from "../../openid/refusal.ts";
 import { type ProvenTokens, RelyingParty, type RelyingPartyOptions } from "../../openid/relying-party.ts";
 import { toClientAuthentication } from "./client-authentication.ts";
 import type { ProviderTypeContext } from "./context.ts";
@@ -45,14 +46,11 @@ export function createOidcLogin(context: ProviderTypeContext, rules: OidcLoginRu
   const { clock } = context;
   function toParty(data: ProviderData): RelyingParty {
     const client = rules.toClient(data);
-    const { host: name } = new URL(client.issuerUrl);
-    return new RelyingParty({
-      ...context,
-      ...client,
-      name,
-      clientAuthentication: toClientAuthentication(data),
-    });
+    return new RelyingParty({ ...context, ...client, clientAuthentication: toClientAuthentication(data) });
   }
+
+  /** What the provider is called in logs: its host. */
+  const toName = (data: ProviderData) => new URL(rules.toClient(data).issuerUrl).host;
 
   async function readClaims(
     party: RelyingParty,
@@ -81,7 +79,7 @@ export function createOidcLogin(context: ProviderTypeContext, rules: OidcLoginRu
   async function renew(data: ProviderData, { kept, identity }: RenewedLogin): Promise<LoggedIn> {
     const before = getRefreshToken(kept);
     const party = toParty(data);
-    const within = beginPatience(party.name);
+    const within = beginPatience();
     const { refreshToken = before, claims: told, ...rest } = await within(() => party.refresh(before));
     const tokens = { ...rest, refreshToken };
     if (told !== undefined && told.sub !== identity.subject) {
@@ -106,20 +104,22 @@ export function createOidcLogin(context: ProviderTypeContext, rules: OidcLoginRu
     isPossible: rules.isPossible,
     async begin({ data }, request) {
       const party = toParty(data);
-      const metadata = await party.readMetadata();
-      const parameters = addRequest(rules, rules.toParameters(data), request, metadata);
       const { callbackUrl, state } = request;
-      return await party.begin({ callbackUrl, state, parameters });
+      return await askFor(toName(data), async () => {
+        const metadata = await party.readMetadata();
+        const parameters = addRequest(rules, rules.toParameters(data), request, metadata);
+        return await party.begin({ callbackUrl, state, parameters });
+      });
     },
     finish: ({ data }, { issuer = "", ...answer }) =>
-      decideOnLogin("login", async () => {
+      decideOnLogin("login", toName(data), async () => {
         const party = toParty(data);
-        return await withPatience(party.name, async () => {
+        return await withPatience(async () => {
           const tokens = await party.finish({ ...answer, issuer });
           return toLoggedIn(data, await readClaims(party, data, tokens), tokens);
         });
       }),
-    renew: ({ data }, login) => decideOnLogin("renewal", () => renew(data, login)),
+    renew: ({ data }, login) => decideOnLogin("renewal", toName(data), () => renew(data, login)),
     admit: ({ data }, identity) => decideNow(() => rules.admit(data, identity)),
   };
 }

@@ -6,6 +6,7 @@
  * rates and audit are the service's, so that a new type cannot forget them. The
  * room stores nothing.
  */
+import type { DomainError } from "../../lib/errors.ts";
 import type { JsonObject } from "../../lib/json.ts";
 import type { Metadata } from "../../lib/metadata.ts";
 import type { HeaderCredential } from "../../principals/presented.ts";
@@ -90,6 +91,8 @@ export interface ProviderRefusal {
   readonly reason: RefusalReason;
   /** For the provider's owner, in a dry run, an explanation or the audit: what to do next. Never for the visitor, never a secret. */
   readonly detail: string;
+  /** Set where it is not the person that is turned down, but their provider that was of no use: what they are told. */
+  readonly failure?: DomainError;
 }
 
 /** What a provider decides about a credential. */
@@ -118,7 +121,7 @@ export interface ProviderLogin {
   readonly kind: "provider";
   /** Whether the data has all that a login needs; secrets may read as the mask. Pure. */
   isPossible(data: ProviderData): boolean;
-  /** @throws DomainError UNAVAILABLE when the provider cannot be reached and nothing usable is at hand */
+  /** @throws DomainError UNAVAILABLE, PROVIDER_REFUSED, PROVIDER_PROVES_NOTHING when nobody can be sent there */
   begin(provider: ProviderInstance, request: LoginRequest): Promise<LoginBegun>;
   /** Answers in some eight seconds at most. A refusal is an answer, `unavailable` among them. */
   finish(provider: ProviderInstance, answer: LoginAnswer): Promise<LoginOutcome>;

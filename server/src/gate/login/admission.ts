@@ -7,10 +7,14 @@ import type { AuditTrail } from "../../audit/audit.ts";
 import { newState } from "../../auth/flows.ts";
 import type { ProviderIdentity, ProviderRefusal } from "../../frontdoor/provider-types/provider-type.ts";
 import type { PlainResponse } from "../../http/plain-route.ts";
+import type { DomainError } from "../../lib/errors.ts";
+import type { Findings } from "../../lib/findings.ts";
+import { findProviderWords } from "../../lib/provider-words.ts";
 import { findPolicyRefusal } from "../decisions/policy.ts";
 import type { GateProvider } from "../directory/frontend.ts";
 import { codeSeconds, type GateFlows, type ProvenSession } from "./gate-flows.ts";
-import { toFinishUrl } from "./places.ts";
+import { toLabel } from "./login-views.ts";
+import { toFinishUrl, toLoginPath } from "./places.ts";
 import type { FoundVisit, VisitDesk } from "./visits.ts";
 
 /** What letting people through to a frontend stands on. */
@@ -18,7 +22,16 @@ export interface AdmissionOptions {
   readonly desk: VisitDesk;
   readonly flows: Pick<GateFlows, "codes">;
   readonly audit: Pick<AuditTrail, "refuse">;
+  /** What the people who come here call the place. */
+  readonly siteName: string;
 }
+
+const unavailable = {
+  status: 503,
+  title: "Try again in a moment",
+  text: "Whoever knows who you are does not answer right now. Nothing is wrong with your account.",
+  mayTryAgain: true,
+};
 
 /** Another way on, for whoever is not let in. */
 export interface OtherWay {
@@ -49,19 +62,34 @@ export class Admission {
   showRefusal(
     found: FoundVisit,
     provider: GateProvider,
-    { reason, detail }: Pick<ProviderRefusal, "reason" | "detail">,
+    { reason, detail, failure }: Pick<ProviderRefusal, "reason" | "detail" | "failure">,
     otherwise: OtherWay,
   ): PlainResponse {
+    if (failure !== undefined) return this.showFailure(found, provider, failure, otherwise);
     if (reason !== "unavailable") {
       return this.#deny(found, provider, { reason: reason.toUpperCase(), detail }, otherwise);
     }
     const { outcome } = found.request.info;
     Object.assign(outcome, { code: "unavailable", reason: "UNAVAILABLE", detail });
-    return this.#options.desk.show(found, {
-      status: 503,
-      title: "Try again in a moment",
-      text: "Whoever knows who you are does not answer right now. Nothing is wrong with your account.",
-      next: { ...otherwise, label: "Try again" },
+    return this.#options.desk.show(found, { ...unavailable, next: { ...otherwise, label: "Try again" } });
+  }
+
+  /** Says that a provider was of no use, and whether it is worth trying again. */
+  showFailure(
+    found: FoundVisit,
+    provider: GateProvider,
+    { kind, reason, detail = "", findings }: DomainError,
+    otherwise: OtherWay,
+  ): PlainResponse {
+    const { desk, siteName } = this.#options;
+    Object.assign(found.request.info.outcome, { code: kind, reason, detail });
+    this.#note(found, provider, { reason, detail, findings });
+    const words = findProviderWords(reason, toLabel(provider, siteName)) ?? unavailable;
+    const hasOthers = found.place.frontend.logins.length > 1;
+    return desk.show(found, {
+      ...words,
+      ...(words.mayTryAgain && { next: { ...otherwise, label: "Try again" } }),
+      ...(hasOthers && { otherwise: { href: toLoginPath(found.state), label: "Sign in another way" } }),
     });
   }
 
@@ -93,22 +121,34 @@ export class Admission {
     { reason, detail }: { readonly reason: string; readonly detail: string },
     otherwise: OtherWay,
   ): PlainResponse {
-    const { request, place } = found;
-    Object.assign(request.info.outcome, { code: "permission_denied", reason, detail });
-    // Without who it was: that is told to those who run the frontend once somebody is in.
+    Object.assign(found.request.info.outcome, { code: "permission_denied", reason, detail });
+    this.#note(found, provider, { reason, detail });
+    return this.#options.desk.show(found, {
+      status: 403,
+      title: "You cannot come in here",
+      text: "Who you are is known, but this account is not among those that are let in.",
+      otherwise,
+    });
+  }
+
+  /** Without who it was: that is told to those who run the frontend once somebody is in. */
+  #note(
+    { request, place }: FoundVisit,
+    provider: GateProvider,
+    { reason, detail, findings }: { reason: string; detail: string; findings?: Findings | undefined },
+  ): void {
     this.#options.audit.refuse(request.info, {
       action: "gate_login.refuse",
       reason,
       detail,
       orgId: place.frontend.orgId,
       target: place.frontend.id,
-      details: { frontdoor: place.frontend.frontdoorId, host: place.host, provider: provider.id },
-    });
-    return this.#options.desk.show(found, {
-      status: 403,
-      title: "You cannot come in here",
-      text: "Who you are is known, but this account is not among those that are let in.",
-      otherwise,
+      details: {
+        frontdoor: place.frontend.frontdoorId,
+        host: place.host,
+        provider: provider.id,
+        ...findings,
+      },
     });
   }
 }

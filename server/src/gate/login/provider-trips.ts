@@ -18,6 +18,7 @@ import type { Clock } from "../../lib/clock.ts";
 import { DomainError } from "../../lib/errors.ts";
 import { hashSecret } from "../../lib/secrets.ts";
 import type { Rate } from "../../limits/rates.ts";
+import { readBroughtError } from "../../openid/refusal.ts";
 import type { GateProvider } from "../directory/frontend.ts";
 import type { GateSessionService } from "../sessions/service.ts";
 import type { Admission, OtherWay } from "./admission.ts";
@@ -104,12 +105,12 @@ export class ProviderTrips {
       return { url: endpoint, setCookies: browsers.toSetCookies(browser) };
     } catch (error) {
       flowLimits.giveBack(counted);
-      if (!(error instanceof DomainError) || error.kind !== "unavailable") throw error;
-      const detail = error.detail ?? error.message;
-      const again = this.#toOthers(found);
-      return {
-        page: this.#options.admission.showRefusal(found, provider, { reason: "unavailable", detail }, again),
-      };
+      if (!(error instanceof DomainError)) throw error;
+      const { findings, kind, detail = error.message } = error;
+      const [{ admission }, again] = [this.#options, this.#toOthers(found)];
+      if (findings !== undefined) return { page: admission.showFailure(found, provider, error, again) };
+      if (kind !== "unavailable") throw error;
+      return { page: admission.showRefusal(found, provider, { reason: "unavailable", detail }, again) };
     }
   }
 
@@ -192,8 +193,13 @@ export class ProviderTrips {
       });
       return sendOn(this.#toHere(found, { with: provider.id, ask: "here" }));
     }
+    const description = readField(found.request.query, "error_description");
+    const { isDeclined, refusal } = readBroughtError(provider.name, { error, description }, found.state);
+    if (!isDeclined && error !== "") {
+      return this.#options.admission.showFailure(found, provider, refusal, this.#toOthers(found));
+    }
     const { outcome } = found.request.info;
-    Object.assign(outcome, { code: "permission_denied", reason: "PROVIDER_REFUSED", detail: error });
+    Object.assign(outcome, { code: "permission_denied", reason: "PROVIDER_DENIED", detail: refusal.detail });
     return this.#options.desk.show(found, {
       status: 403,
       title: "You are not signed in",
