@@ -38,9 +38,11 @@ const rooms: Rooms = {
   principals: ["lib", "assembly", "signatures"],
   audit: ["lib", "http", "assembly", "db", "encryption", "principals"],
   limits: ["lib", "http", "assembly", "config", "db", "principals", "audit"],
-  organizations: ["lib", "assembly", "db", "changes", "principals", "audit"],
+  // Pictures of people and organizations, by what they are.
+  avatars: ["lib", "http", "assembly", "db"],
+  organizations: ["lib", "assembly", "db", "changes", "principals", "audit", "avatars"],
   "service-users": ["lib", "assembly", "db", "changes", "signatures", "principals", "audit", "organizations"],
-  users: ["lib", "assembly", "config", "db", "changes", "principals", "audit", "organizations"],
+  users: ["lib", "assembly", "config", "db", "changes", "principals", "audit", "avatars", "organizations"],
   invitations: ["lib", "assembly", "mail", "db", "changes", "principals", "audit", "organizations", "users"],
   tokens: [
     "lib",
@@ -305,6 +307,7 @@ const rooms: Rooms = {
     "principals",
     "audit",
     "limits",
+    "avatars",
     "organizations",
     "service-users",
     "users",

@@ -291,6 +291,11 @@ const steps: readonly Step[] = [
     actor: asPerson,
   },
   own(
+    "UpdateCurrentUser",
+    () => ({ body: { title: "Ada" } }),
+    () => ["user.update", "user", kept.user],
+  ),
+  own(
     "RenamePasskey",
     () => ({ id: kept.passkey, name: "phone" }),
     () => ["passkey.rename", "passkey", kept.passkey],
@@ -407,6 +412,11 @@ const steps: readonly Step[] = [
     () => ({ body: { name: "acme" } }),
     () => ["organization.create", "organization", kept.org],
     { ...inOrg, keep: ({ organization }) => ({ org: organization.id }) },
+  ),
+  manage(
+    "OrganizationService/UpdateOrganization",
+    () => ({ id: kept.org, body: { title: "Acme", name: "acme-2" } }),
+    () => ["organization.update", "organization", kept.org],
   ),
   manage(
     "OrganizationService/AddMember",

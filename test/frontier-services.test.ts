@@ -18,6 +18,7 @@ const newer: Record<string, readonly [request: object, answer: object]> = {
   "FrontierService/ListSessions": [{}, { 1: "sessions" }],
   "FrontierService/RevokeSession": [{ 1: "session_id" }, {}],
   "FrontierService/PingUserSession": [{}, { 1: "metadata" }],
+  "FrontierService/CheckOrganizationDelete": [{ 1: "id" }, { 1: "can_delete", 2: "blockers" }],
   "AdminService/ListUserSessions": [{ 1: "user_id" }, { 1: "sessions" }],
   "AdminService/RevokeUserSession": [{ 2: "session_id" }, {}],
 };

@@ -8,6 +8,7 @@ import { House } from "./assembly/house.ts";
 import { assembleAudit } from "./audit/assemble.ts";
 import { assembleSignIn } from "./auth/assemble.ts";
 import { deleteFlowsOf } from "./auth/flow-store.ts";
+import { assembleAvatars } from "./avatars/assemble.ts";
 import { assembleChanges } from "./changes/assemble.ts";
 import type { Config } from "./config/config.ts";
 import { toSiteName } from "./config/site-name.ts";
@@ -119,7 +120,8 @@ function addPrincipals(house: House, options: AppOptions, { notifier, mailer }: 
   const { config, storage, log, clock } = options;
   const { database, feed, audit, secrets } = storage;
   const { publicUrl, adminEmails, limits, authentication } = config;
-  const ground = { database, feed, audit, clock, log };
+  const { avatars } = house.add(assembleAvatars({ database, clock, publicUrl }));
+  const ground = { database, feed, audit, avatars, clock, log };
   const { creation } = config.organizations;
   const organizations = house.add(assembleOrganizations({ ...ground, limits, creation }));
   const serviceUsers = house.add(
@@ -215,6 +217,7 @@ function addSignIn(
       holdSession: people.hold,
       endFlows: deleteFlowsOf,
       forgetPasskeys: passkeys.deleteAll,
+      toUserMessage: users.toMessage,
     }),
   );
   return { signIn, accounts };

@@ -19,7 +19,7 @@ import { deleteIdentities } from "../users/identity-store.ts";
 import { EmailChange, type EmailChangeOptions } from "./email-change.ts";
 import { emailChangeFlows } from "./email-change-flow.ts";
 import { EmailUndo, undoPath } from "./email-undo.ts";
-import { createAccountMethods } from "./handler.ts";
+import { type AccountMethodsOptions, createAccountMethods } from "./handler.ts";
 import { emailChangeTemplate } from "./notices.ts";
 
 /** What people's own accounts stand on. */
@@ -39,6 +39,7 @@ export interface AccountParts
   readonly wrongCodesPerFlow: number;
   /** Removes a user's passkeys that were added at an instant or later, and answers how many there were. */
   readonly forgetPasskeys: (tx: Tx, userId: string, since: Date) => Promise<number>;
+  readonly toUserMessage: AccountMethodsOptions["toUserMessage"];
   /** Origin that browsers see. */
   readonly publicUrl: string;
 }
@@ -52,7 +53,7 @@ export interface AccountsRoom extends Room {
 /** Puts together what people do to their own accounts. */
 export function assembleAccounts(parts: AccountParts): AccountsRoom {
   const { authentication, mailer, mailboxLimits, signInMail, log, siteName } = parts;
-  const { sessions, forgetPasskeys } = parts;
+  const { sessions, forgetPasskeys, toUserMessage } = parts;
   const notify: EmailChangeOptions["notify"] = (mail) => {
     mailer
       .send(mail)
@@ -91,7 +92,7 @@ export function assembleAccounts(parts: AccountParts): AccountsRoom {
   return {
     emailChange,
     emailUndo,
-    services: [registerService(AuthService, createAccountMethods({ emailChange, emailUndo }))],
+    services: [registerService(AuthService, createAccountMethods({ emailChange, emailUndo, toUserMessage }))],
     closing: [{ name: "changes of address", moment: "work", ms: 2_000, run: () => mails.drain() }],
   };
 }

@@ -4,6 +4,7 @@ import { describeDatabases } from "../../../test/parts/databases.ts";
 import { raceForUser } from "../../../test/parts/races.ts";
 import { deleteFlowsOf } from "../auth/flow-store.ts";
 import { toBegin, toFinish } from "../auth/test-support.ts";
+import { Avatars } from "../avatars/avatars.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { findPasskeys, insertPasskey } from "../passkeys/store.ts";
@@ -254,6 +255,7 @@ describeDatabases("an account's address", (under) => {
       database: under.database,
       feed: here.signIn.parts.feed,
       audit: here.signIn.parts.audit,
+      avatars: new Avatars({ clock, publicUrl: "https://id.example.com" }),
       clock,
       endSessions: (tx, userId) => here.signIn.parts.sessions.endAll(tx, userId),
       endFlows: deleteFlowsOf,

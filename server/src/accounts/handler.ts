@@ -1,8 +1,9 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import type { User as UserMessage } from "@vestibule/proto/vestibule/v1/user_pb";
 import { requestInfoKey } from "../lib/request.ts";
 import { requireCaller } from "../principals/context.ts";
-import { toUserMessage } from "../users/handler.ts";
+import type { User } from "../users/user.ts";
 import type { EmailChange } from "./email-change.ts";
 import type { EmailUndo } from "./email-undo.ts";
 
@@ -10,6 +11,8 @@ import type { EmailUndo } from "./email-undo.ts";
 export interface AccountMethodsOptions {
   readonly emailChange: EmailChange;
   readonly emailUndo: EmailUndo;
+  /** A user as answered. */
+  readonly toUserMessage: (user: User) => UserMessage;
 }
 
 function setCookies({ responseHeader }: HandlerContext, cookies: readonly string[]): void {
@@ -18,7 +21,7 @@ function setCookies({ responseHeader }: HandlerContext, cookies: readonly string
 }
 
 /** The methods of AuthService about one's own account. */
-export function createAccountMethods({ emailChange, emailUndo }: AccountMethodsOptions) {
+export function createAccountMethods({ emailChange, emailUndo, toUserMessage }: AccountMethodsOptions) {
   return {
     async beginEmailChange({ email }, context) {
       const begun = await emailChange.begin(requireCaller(context), email, context.requestHeader);

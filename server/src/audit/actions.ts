@@ -64,6 +64,12 @@ export const actions = {
   "mail.fail": { target: "user", maybe: ["target"], refuses: true },
 
   "organization.create": { target: "organization", org: true, details: ["name"] },
+  "organization.update": {
+    target: "organization",
+    org: true,
+    details: ["changed"],
+    more: ["name", "previous_name"],
+  },
   "organization.enable": { target: "organization", org: true },
   "organization.disable": { target: "organization", org: true, more: ["because"] },
   "organization.delete": { target: "organization", org: true, details: ["name"] },

@@ -829,6 +829,12 @@ describeDatabases("sign-in", (under) => {
         }
         await insertMember(tx, { orgId: shared, userId: owner, role: "owner" }, now);
         await insertPasskey(tx, { ...newPasskey(userId), createdAt: now });
+        const profile = {
+          title: "Mallory",
+          avatar: "https://example.org/m.png",
+          metadata: '{"team":"core"}',
+        };
+        await tx.updateTable("users").set(profile).where("id", "=", userId).execute();
       });
       return { email, proof, begun, userId, trojan, shared };
     }
@@ -852,8 +858,10 @@ describeDatabases("sign-in", (under) => {
         return rows.length;
       };
       const states = await reader.selectFrom("organizations").select(["id", "state"]).execute();
+      const user = await findUser(reader, userId);
       return {
-        proven: (await findUser(reader, userId))?.emailProven,
+        proven: user?.emailProven,
+        profile: [user?.title, user?.avatar, user?.metadata],
         identities: await count("identities"),
         passkeys: await count("passkeys"),
         memberships: await count("memberships"),
@@ -865,6 +873,7 @@ describeDatabases("sign-in", (under) => {
 
     const emptied = {
       proven: true,
+      profile: ["", "", {}],
       identities: 0,
       passkeys: 0,
       memberships: 0,
@@ -874,6 +883,7 @@ describeDatabases("sign-in", (under) => {
     };
     const whole = {
       proven: true,
+      profile: ["Mallory", "https://example.org/m.png", { team: "core" }],
       identities: 1,
       passkeys: 1,
       memberships: 2,

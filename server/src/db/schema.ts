@@ -13,8 +13,11 @@ export interface Schema {
   organizations: OrganizationRow;
   users: UserRow;
   search_prefixes: SearchPrefixRow;
+  avatars: AvatarRow;
+  organization_names: OrganizationNameRow;
   memberships: MembershipRow;
   projects: ProjectRow;
+  project_names: ProjectNameRow;
   project_members: ProjectMemberRow;
   service_users: ServiceUserRow;
   service_user_credentials: ServiceUserCredentialRow;
@@ -81,6 +84,34 @@ export interface OrganizationRow {
   created_by: Generated<string>;
   created_at: number;
   updated_at: number;
+}
+
+/** A name that an organization has or had, for good. */
+export interface OrganizationNameRow {
+  name: string;
+  /** No reference: the organization may be gone. */
+  org_id: string;
+  at: number;
+}
+
+/** A name that a project of an organization has or had, for as long as there is the organization. */
+export interface ProjectNameRow {
+  org_id: string;
+  name: string;
+  /** No reference: the project may be gone. */
+  project_id: string;
+  at: number;
+}
+
+/** A picture of people or organizations, whose rows hold its path. */
+export interface AvatarRow {
+  /** SHA-256 of its bytes, base64url. */
+  hash: string;
+  media_type: "image/png" | "image/jpeg" | "image/gif";
+  /** Base64. */
+  content: string;
+  /** When somebody last began to have it. */
+  kept_at: number;
 }
 
 /** A person, known by a mail address. */

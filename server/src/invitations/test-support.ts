@@ -1,5 +1,6 @@
 /** Invitations over a real database, with people and organizations at hand. For tests. */
 import type { AuditEvent, AuditTrail } from "../audit/audit.ts";
+import { Avatars } from "../avatars/avatars.ts";
 import { ChangeFeed } from "../changes/feed.ts";
 import type { OpenDatabase } from "../db/kysely-database.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -48,7 +49,8 @@ export function createRooms(
     findMemberRole: (userId, orgId) => findMemberRole(database.reader, userId, orgId),
   });
   const limits = { organizationsPerPerson: 3 };
-  const ground = { database, feed, access, audit, clock, limits };
+  const avatars = new Avatars({ clock, publicUrl: "https://id.example.com" });
+  const ground = { database, feed, access, audit, avatars, clock, limits };
   const organizations = new OrganizationService({ ...ground, creation: "everybody" });
   const invitations = new InvitationService({
     ...ground,
@@ -129,6 +131,7 @@ export function createRooms(
       database,
       feed,
       audit,
+      avatars,
       clock,
       endSessions: async () => [],
       endFlows: async () => {},

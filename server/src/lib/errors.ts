@@ -34,6 +34,10 @@ export const reasons = {
   UNSUPPORTED_GRANT_TYPE: ["invalid_argument", "unsupported grant type"],
   INVALID_GRANT: ["unauthenticated", "not authenticated"],
   INVALID_EMAIL: ["invalid_argument", "Invalid email"],
+  EMAIL_CHANGE_ELSEWHERE: [
+    "invalid_argument",
+    "invalid syntax in body: another address is not set here, it is changed by proving it",
+  ],
   INVALID_OTP: ["invalid_argument", "invalid mail otp"],
   CODE_MISSING: ["invalid_argument", "OIDC code is missing"],
   INVALID_AUTH_STATE: ["invalid_argument", "invalid auth state"],
@@ -105,7 +109,7 @@ export const reasons = {
   LAST_WAY_IN: ["failed_precondition", "nothing else would open the account"],
   DEFAULT_ORGANIZATION: [
     "failed_precondition",
-    "the default organization can be neither disabled nor deleted",
+    "the default organization can be neither renamed, disabled nor deleted",
   ],
   IDEMPOTENCY_KEY_REUSED: ["failed_precondition", "this Idempotency-Key was used with another request"],
   NOT_AN_API_KEY_PROVIDER: ["failed_precondition", "only auth providers of type API_KEY have keys"],

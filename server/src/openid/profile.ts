@@ -1,19 +1,11 @@
-/** Longest title that is kept, in characters. */
-const longestTitle = 200;
+import { toTitle as toFitTitle } from "../lib/title.ts";
 
 /** Longest URL of a picture that is kept, in characters. */
 const longestPicture = 2048;
 
 /** What a provider calls a person, fit to be stored and shown; undefined if it says nothing. */
 export function toTitle(value: unknown): string | undefined {
-  if (typeof value !== "string") return undefined;
-  // Neither NUL, which Postgres does not store, nor half a character at the end.
-  const text = value
-    .replace(/\p{Cc}/gu, "")
-    .trim()
-    .slice(0, longestTitle)
-    .toWellFormed();
-  return text === "" ? undefined : text;
+  return (typeof value === "string" && toFitTitle(value)) || undefined;
 }
 
 /** A picture that a page may show; undefined if there is none. */

@@ -3,6 +3,7 @@ import { OrganizationService as OrganizationServiceSchema } from "@vestibule/pro
 import type { Room } from "../assembly/room.ts";
 import { registerService } from "../assembly/services.ts";
 import type { AuditTrail } from "../audit/audit.ts";
+import type { Avatars } from "../avatars/avatars.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Reader } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -35,6 +36,7 @@ export interface OrganizationParts {
   readonly database: Database;
   readonly feed: ChangeFeed;
   readonly audit: AuditTrail;
+  readonly avatars: Avatars;
   readonly clock: Clock;
   readonly limits: OwnershipLimit;
   readonly creation: OrganizationServiceOptions["creation"];
@@ -105,8 +107,8 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
     holdManagedIds,
     findVisibleProject,
     services: [
-      registerService(OrganizationServiceSchema, createOrganizationHandler(rules)),
-      registerService(FrontierService, createFrontierHandler(organizations)),
+      registerService(OrganizationServiceSchema, createOrganizationHandler(rules, parts.avatars)),
+      registerService(FrontierService, createFrontierHandler(organizations, parts.avatars)),
       registerService(FrontierService, createRoleMethods(hasPermission)),
     ],
   };

@@ -6,11 +6,15 @@ import {
   type Member as MemberMessage,
   MemberSchema,
   type Organization as OrganizationMessage,
+  type OrganizationRequestBody,
   OrganizationSchema,
   type Project as ProjectMessage,
   ProjectSchema,
 } from "@vestibule/proto/vestibule/v1/organization_pb";
 import type { OrganizationService as OrganizationServiceSchema } from "@vestibule/proto/vestibule/v1/organization_service_pb";
+import type { Avatars } from "../avatars/avatars.ts";
+import { reasons } from "../lib/errors.ts";
+import { invalidField } from "../lib/invalid-request.ts";
 import { defaultPageSize, type PageRequest } from "../lib/page-token.ts";
 import { toOptionalStruct } from "../lib/proto.ts";
 import { requireCaller } from "../principals/context.ts";
@@ -18,12 +22,16 @@ import type { Role } from "../principals/principal.ts";
 import type { MemberService } from "./member-service.ts";
 import type { Member, Organization, Project, ProjectPrincipal } from "./organization.ts";
 import type { ProjectService } from "./project-service.ts";
-import type { OrganizationService } from "./service.ts";
+import type { DeletionCheck, OrganizationPatch, OrganizationService } from "./service.ts";
 
 /** How many organizations Frontier's list answers at most: it has no pages. */
 const frontierListSize = 1000;
 
-function toOrganizationMessage(organization: Organization): OrganizationMessage {
+/** An organization as answered. */
+function toOrganizationMessage(
+  organization: Organization,
+  avatars: Pick<Avatars, "show">,
+): OrganizationMessage {
   const metadata = toOptionalStruct(organization.metadata);
   return create(OrganizationSchema, {
     id: organization.id,
@@ -32,9 +40,26 @@ function toOrganizationMessage(organization: Organization): OrganizationMessage 
     createdAt: timestampFromDate(organization.createdAt),
     updatedAt: timestampFromDate(organization.updatedAt),
     state: organization.state,
-    avatar: organization.avatar,
+    avatar: avatars.show(organization.avatar),
     ...(metadata && { metadata }),
   });
+}
+
+/** What a body says; what it leaves out stays as it is. */
+function toPatch(body: OrganizationRequestBody | undefined): OrganizationPatch {
+  const { name, title, avatar, metadata } = body ?? {};
+  return {
+    ...(name && { name }),
+    ...(title !== undefined && { title }),
+    ...(avatar !== undefined && { avatar }),
+    ...(metadata !== undefined && { metadata }),
+  };
+}
+
+function toBlockers({ organization, isDefault }: DeletionCheck) {
+  const [, message] = reasons.DEFAULT_ORGANIZATION;
+  const about = { subject: organization.id, subjectType: "app/organization" };
+  return isDefault ? [{ type: "default", message, ...about }] : [];
 }
 
 function toMemberMessage(member: Member): MemberMessage {
@@ -79,34 +104,44 @@ export interface OrganizationServices {
 }
 
 /** Organizations, members and projects of `vestibule.v1.OrganizationService`. */
-export function createOrganizationHandler(services: OrganizationServices) {
+export function createOrganizationHandler(services: OrganizationServices, avatars: Pick<Avatars, "show">) {
   const { organizations, members, projects } = services;
+  const toMessage = (organization: Organization) => toOrganizationMessage(organization, avatars);
   return {
     async createOrganization({ body }, context) {
+      if (!body?.name) throw invalidField("body.name", "must not be empty");
       const organization = await organizations.create(requireCaller(context), {
-        name: body?.name ?? "",
-        title: body?.title ?? "",
-        metadata: body?.metadata ?? {},
-        avatar: body?.avatar ?? "",
+        name: body.name,
+        title: body.title ?? "",
+        metadata: body.metadata ?? {},
+        avatar: body.avatar ?? "",
       });
-      return { organization: toOrganizationMessage(organization) };
+      return { organization: toMessage(organization) };
     },
     async getOrganization({ id }, context) {
-      return { organization: toOrganizationMessage(await organizations.get(requireCaller(context), id)) };
+      return { organization: toMessage(await organizations.get(requireCaller(context), id)) };
+    },
+    async updateOrganization({ id, body }, context) {
+      const organization = await organizations.update(requireCaller(context), id, toPatch(body));
+      return { organization: toMessage(organization) };
+    },
+    async checkOrganizationDelete({ id }, context) {
+      const check = await organizations.checkDelete(requireCaller(context), id);
+      return { ...check.contents, canDelete: !check.isDefault, blockers: toBlockers(check) };
     },
     async listOrganizations(request, context) {
       const filter = { query: request.query.trim(), state: toState(request.state) };
       const page = toPageRequest(request);
       const { items, nextPageToken } = await organizations.list(requireCaller(context), page, filter);
-      return { organizations: items.map(toOrganizationMessage), nextPageToken };
+      return { organizations: items.map(toMessage), nextPageToken };
     },
     async enableOrganization({ id }, context) {
       const organization = await organizations.setState(requireCaller(context), id, "enabled");
-      return { organization: toOrganizationMessage(organization) };
+      return { organization: toMessage(organization) };
     },
     async disableOrganization({ id }, context) {
       const organization = await organizations.setState(requireCaller(context), id, "disabled");
-      return { organization: toOrganizationMessage(organization) };
+      return { organization: toMessage(organization) };
     },
     async deleteOrganization({ id }, context) {
       await organizations.delete(requireCaller(context), id);
@@ -157,13 +192,14 @@ export function createOrganizationHandler(services: OrganizationServices) {
 }
 
 /** `vestibule.v1.FrontierService`: what only Frontier's clients ask. */
-export function createFrontierHandler(organizations: OrganizationService) {
+export function createFrontierHandler(organizations: OrganizationService, avatars: Pick<Avatars, "show">) {
+  const toMessage = (organization: Organization) => toOrganizationMessage(organization, avatars);
   return {
     async listOrganizationsByCurrentUser({ state }, context) {
       const page = { size: frontierListSize, token: "" };
       const filter = { state: toState(state) };
       const { items } = await organizations.list(requireCaller(context), page, filter);
-      return { organizations: items.map(toOrganizationMessage) };
+      return { organizations: items.map(toMessage) };
     },
     listCurrentUserGroups: () => ({ groups: [] }),
   } satisfies Partial<ServiceImpl<typeof FrontierService>>;

@@ -17,9 +17,6 @@ export interface Organization {
 /** What names are made of, as the schema says, where it also refuses what looks like an id. */
 export const organizationNamePattern = "[a-z][a-z0-9_\\-]{2,62}";
 
-/** Longest title, in characters; the schema's. */
-export const longestTitle = 200;
-
 /** Name of the organization that exists from the first start. */
 export const defaultOrganizationName = "default";
 

@@ -2,8 +2,12 @@ import { sql } from "kysely";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { eventually } from "../../../test/parts/eventually.ts";
+import { gif, jpeg } from "../../../test/parts/pictures.ts";
 import { expectIndexesOnly } from "../../../test/parts/query-plans.ts";
 import type { AuditEvent, AuditTrail } from "../audit/audit.ts";
+import { Avatars } from "../avatars/avatars.ts";
+import { findHash } from "../avatars/path.ts";
+import { findAvatar } from "../avatars/store.ts";
 import { ChangeFeed } from "../changes/feed.ts";
 import type { Change } from "../changes/topics.ts";
 import type { Database, Reader, Tx } from "../db/database.ts";
@@ -24,6 +28,7 @@ import { findOrganization, findOrganizations, insertOrganizationIfAbsent } from 
 const clock = { now: () => new Date() };
 const request = { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} };
 const page = { size: 50, token: "" };
+const avatars = new Avatars({ clock, publicUrl: "https://id.example.com" });
 
 function machine(orgId: string, role: Role, superuser = false, id = newId(clock.now())): Caller {
   const principal = {
@@ -84,7 +89,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
       findMemberRole: (userId, orgId) => findMemberRole(database.reader, userId, orgId),
     });
     const limits = { organizationsPerPerson: 3 };
-    organizationParts = { database, feed, access, audit, clock, limits, creation: "everybody" };
+    organizationParts = { database, feed, access, audit, avatars, clock, limits, creation: "everybody" };
     organizations = new OrganizationService(organizationParts);
     memberParts = { database, feed, access, audit, clock, limits };
     members = new MemberService(memberParts);
@@ -93,6 +98,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
       database,
       feed,
       audit,
+      avatars,
       clock,
       endSessions,
       endFlows: async () => {},
@@ -115,6 +121,12 @@ describeDatabases("organizations, members, projects and users", (under) => {
   let count = 0;
   const newName = () => `org-${count++}`;
   const draft = (name = newName()) => ({ name, title: "T", metadata: {}, avatar: "" });
+
+  async function insertDefault(): Promise<void> {
+    const now = clock.now();
+    const made = { ...draft("default"), id: newId(now), createdAt: now, updatedAt: now };
+    await database.transaction((tx) => insertOrganizationIfAbsent(tx, { ...made, state: "enabled" }));
+  }
 
   async function newMachine(orgId: string, role: Role): Promise<string> {
     const id = newId(clock.now());
@@ -223,6 +235,138 @@ describeDatabases("organizations, members, projects and users", (under) => {
           await expectIndexesOnly(other.reader, find, isWhole);
         }
       }
+    });
+
+    describe("are changed by their owners", () => {
+      it("in what is said, and what has not changed is no change", async () => {
+        const owner = person(await newUser());
+        const made = await organizations.create(owner, draft());
+        [events, changes] = [[], []];
+        const patch = {
+          title: "Łąć 王 & Söhne",
+          metadata: { plan: ["a"] },
+          avatar: "https://example.org/a.png",
+        };
+        const changed = await organizations.update(owner, made.name, patch);
+        expect(changed).toEqual({ ...made, ...patch, updatedAt: expect.any(Date) });
+        expect(await organizations.get(owner, made.id)).toEqual(changed);
+        const about = { action: "organization.update", target: made.id, orgId: made.id };
+        expect(events).toEqual([{ ...about, details: { changed: "avatar,metadata,title" } }]);
+        await eventually(() => expect(changes).toEqual([{ topic: "organization", subject: made.id }]));
+        expect(await organizations.update(owner, made.id, patch)).toEqual(changed);
+        expect(await organizations.update(owner, made.id, {})).toEqual(changed);
+        expect([events.length, changes.length]).toEqual([1, 1]);
+      });
+
+      it("in their picture, which goes with them", async () => {
+        const made = await organizations.create(root, { ...draft(), avatar: gif });
+        const hash = findHash(made.avatar) ?? "";
+        expect(await findAvatar(database.reader, hash)).toMatchObject({ type: "image/gif" });
+        const { avatar } = await organizations.update(root, made.id, { avatar: jpeg });
+        expect(await findAvatar(database.reader, hash)).toBeUndefined();
+        await organizations.delete(root, made.id);
+        expect(await findAvatar(database.reader, findHash(avatar) ?? "")).toBeUndefined();
+        const wrong = organizations.create(root, { ...draft(), avatar: "http://x" });
+        await expect(wrong).rejects.toMatchObject({ violations: [{ field: "body.avatar" }] });
+      });
+
+      it("in their name, by which they are found from then on, and by their id as before", async () => {
+        const owner = person(await newUser());
+        const made = await organizations.create(owner, draft());
+        const name = newName();
+        events = [];
+        const renamed = await organizations.update(owner, made.name, { name });
+        expect(renamed).toMatchObject({ id: made.id, name });
+        const details = { changed: "name", name, previous_name: made.name };
+        expect(events).toMatchObject([{ action: "organization.update", details }]);
+        expect(await organizations.get(owner, name)).toEqual(renamed);
+        expect(await organizations.get(owner, made.id)).toEqual(renamed);
+        await expect(organizations.get(owner, made.name)).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
+        const { items } = await organizations.list(root, page, { query: name });
+        expect(items).toEqual([renamed]);
+        expect((await organizations.list(root, page, { query: `${made.name} ` })).items).toEqual([]);
+      });
+
+      it("never into what another is or was called; their own names they may have back", async () => {
+        const taken = { reason: "NAME_TAKEN" };
+        const [one, two] = [
+          await organizations.create(root, draft()),
+          await organizations.create(root, draft()),
+        ];
+        const name = newName();
+        await organizations.update(root, one.id, { name });
+        for (const each of [one.name, name]) {
+          await expect(organizations.update(root, two.id, { name: each })).rejects.toMatchObject(taken);
+          await expect(organizations.create(root, draft(each))).rejects.toMatchObject(taken);
+        }
+        expect(await organizations.update(root, one.id, { name: one.name })).toMatchObject({
+          name: one.name,
+        });
+        await organizations.delete(root, one.id);
+        for (const each of [one.name, name]) {
+          await expect(organizations.update(root, two.id, { name: each })).rejects.toMatchObject(taken);
+          await expect(organizations.create(root, draft(each))).rejects.toMatchObject(taken);
+        }
+        expect(await organizations.get(root, two.id)).toEqual(two);
+      });
+
+      it("of whom one gets the name that several want, at whichever processes they ask", async () => {
+        const another = await under.openAnother();
+        const feed = new ChangeFeed({ database: another, clock, log: silentLog });
+        const elsewhere = new OrganizationService({ ...organizationParts, database: another, feed });
+        for (let round = 0; round < 5; round++) {
+          const [one, two] = [
+            await organizations.create(root, draft()),
+            await organizations.create(root, draft()),
+          ];
+          const name = newName();
+          const results = await Promise.allSettled([
+            organizations.update(root, one.id, { name }),
+            elsewhere.update(root, two.id, { name }),
+            elsewhere.create(root, draft(name)),
+          ]);
+          const lost = results.filter((result) => result.status === "rejected");
+          expect(lost.map(({ reason }) => reason.reason)).toEqual(["NAME_TAKEN", "NAME_TAKEN"]);
+          expect(await findOrganization(database.reader, name)).toBeDefined();
+        }
+      });
+
+      it("not by others, not while they are disabled, and the default one keeps its name", async () => {
+        const owner = person(await newUser());
+        const { id } = await organizations.create(owner, draft());
+        const refusals: [Caller, object][] = [
+          [machine(id, "manager"), { reason: "NOT_AUTHORIZED" }],
+          [person(await newUser()), { reason: "NOT_AUTHORIZED" }],
+        ];
+        for (const [caller, refused] of refusals) {
+          await expect(organizations.update(caller, id, { title: "X" })).rejects.toMatchObject(refused);
+          await expect(organizations.checkDelete(caller, id)).rejects.toMatchObject(refused);
+        }
+        const large = organizations.update(owner, id, { metadata: { text: "x".repeat(16_384) } });
+        await expect(large).rejects.toMatchObject({ violations: [{ field: "body.metadata" }] });
+        await organizations.setState(root, id, "disabled");
+        const disabled = { reason: "ORGANIZATION_DISABLED" };
+        for (const caller of [owner, root]) {
+          await expect(organizations.update(caller, id, { title: "X" })).rejects.toMatchObject(disabled);
+        }
+        await insertDefault();
+        const renaming = organizations.update(root, "default", { name: newName(), title: "X" });
+        await expect(renaming).rejects.toMatchObject({ reason: "DEFAULT_ORGANIZATION" });
+        expect(await organizations.update(root, "default", { title: "Ours" })).toMatchObject({
+          title: "Ours",
+        });
+      });
+    });
+
+    it("tell what would go with them, and that the default one never goes", async () => {
+      const owner = person(await newUser());
+      const { id } = await organizations.create(owner, draft());
+      await newMachine(id, "viewer");
+      await projects.create(owner, id, { name: "one", title: "", metadata: {} });
+      const contents = { serviceUsers: 1, frontdoors: 0, projects: 1, members: 1 };
+      expect(await organizations.checkDelete(owner, id)).toMatchObject({ contents, isDefault: false });
+      await insertDefault();
+      expect(await organizations.checkDelete(root, "default")).toMatchObject({ isDefault: true });
     });
 
     it("are found by id and by name, and listed to those with a role", async () => {
@@ -424,16 +568,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
       await organizations.delete(owner, made.id);
       await expect(organizations.get(root, made.id)).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
       expect((await organizations.list(owner, page)).items).toEqual([]);
-      const now = clock.now();
-      await database.transaction((tx) =>
-        insertOrganizationIfAbsent(tx, {
-          ...draft("default"),
-          id: newId(now),
-          state: "enabled",
-          createdAt: now,
-          updatedAt: now,
-        }),
-      );
+      await insertDefault();
       await expect(organizations.delete(root, "default")).rejects.toMatchObject({
         reason: "DEFAULT_ORGANIZATION",
       });
@@ -812,6 +947,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
         database: another,
         feed: new ChangeFeed({ database: another, clock, log: silentLog }),
         audit: organizationParts.audit,
+        avatars,
         clock,
         endSessions: async () => [],
         endFlows: async () => {},

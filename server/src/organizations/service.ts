@@ -7,10 +7,12 @@
  * proves no address: whether one is proven comes with the caller.
  */
 import type { AuditTrail } from "../audit/audit.ts";
+import type { Avatars } from "../avatars/avatars.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
-import type { Database } from "../db/database.ts";
+import type { Database, Tx } from "../db/database.ts";
 import { orTaken } from "../db/errors.ts";
 import { beginsWith } from "../db/search-prefixes.ts";
+import { listChanged } from "../lib/changed.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
@@ -20,15 +22,26 @@ import { type Caller, type Principal, requireSuperuser } from "../principals/pri
 import { type Access, requireProven } from "./access.ts";
 import { insertMember, lockPerson } from "./member-store.ts";
 import { defaultOrganizationName, type Organization } from "./organization.ts";
-import { type OwnershipLimit, requireRoomToOwn } from "./owners.ts";
+import { lockForGrant, type OwnershipLimit, requireRoomToOwn } from "./owners.ts";
 import * as store from "./store.ts";
 
-/** The writable part of an organization. */
+/** The writable part of an organization; a picture is as a request names it. */
 export interface OrganizationDraft {
   readonly name: string;
   readonly title: string;
   readonly metadata: Metadata;
   readonly avatar: string;
+}
+
+/** What is said of an organization. What is absent stays as it is. */
+export type OrganizationPatch = Partial<OrganizationDraft>;
+
+/** What deleting an organization would take with it, and what stands against it. */
+export interface DeletionCheck {
+  readonly organization: Organization;
+  readonly contents: store.OrganizationContents;
+  /** Whether it is the one that is never deleted. */
+  readonly isDefault: boolean;
 }
 
 /** Which organizations to list. */
@@ -44,6 +57,7 @@ export interface OrganizationServiceOptions {
   readonly feed: ChangeFeed;
   readonly access: Access;
   readonly audit: AuditTrail;
+  readonly avatars: Pick<Avatars, "read" | "keep">;
   readonly clock: Clock;
   readonly limits: OwnershipLimit;
   /** Whether people may make organizations, or superusers alone. */
@@ -56,6 +70,7 @@ export class OrganizationService {
   readonly #feed: ChangeFeed;
   readonly #access: Access;
   readonly #audit: AuditTrail;
+  readonly #avatars: OrganizationServiceOptions["avatars"];
   readonly #clock: Clock;
   readonly #limits: OwnershipLimit;
   readonly #creation: OrganizationServiceOptions["creation"];
@@ -65,6 +80,7 @@ export class OrganizationService {
     this.#feed = options.feed;
     this.#access = options.access;
     this.#audit = options.audit;
+    this.#avatars = options.avatars;
     this.#clock = options.clock;
     this.#limits = options.limits;
     this.#creation = options.creation;
@@ -85,9 +101,11 @@ export class OrganizationService {
     }
     requireProven(principal);
     checkMetadata("body.metadata", draft.metadata);
+    const avatar = this.#avatars.read(avatarField, draft.avatar);
     const now = this.#clock.now();
     const organization: Organization = {
       ...draft,
+      avatar: avatar.stored,
       id: newId(now),
       state: "enabled",
       createdAt: now,
@@ -99,6 +117,7 @@ export class OrganizationService {
           await lockPerson(tx, principal.id);
           await requireRoomToOwn(tx, principal, principal.id, this.#limits);
         }
+        await this.#avatars.keep(tx, avatarField, avatar);
         await store.insertOrganization(tx, organization, principal.superuser ? "" : principal.id);
         if (principal.type === "user") {
           await insertMember(tx, { orgId: organization.id, userId: principal.id, role: "owner" }, now);
@@ -127,6 +146,59 @@ export class OrganizationService {
       writes: false,
     });
     return organization;
+  }
+
+  /**
+   * Changes an organization.
+   *
+   * @throws DomainError NOT_AUTHORIZED, ORGANIZATION_DISABLED, DEFAULT_ORGANIZATION for its name, NAME_TAKEN, INVALID_REQUEST
+   */
+  async update(caller: Caller, org: string, asked: OrganizationPatch): Promise<Organization> {
+    const need = { role: "owner", writes: true } as const;
+    const { organization } = await this.#access.require(caller.principal, org, need);
+    const { avatar: picture, ...others } = asked;
+    if (others.metadata !== undefined) checkMetadata("body.metadata", others.metadata);
+    const avatar = picture === undefined ? undefined : this.#avatars.read(avatarField, picture);
+    const patch = avatar === undefined ? others : { ...others, avatar: avatar.stored };
+    return await this.#database.transaction(async (tx) => {
+      await lockForGrant(tx, caller.principal, organization.id, need.role);
+      const before = await store.findOrganization(tx, organization.id);
+      if (before === undefined) throw new DomainError("NOT_AUTHORIZED", { detail: "unknown organization" });
+      if (before.state === "disabled") throw new DomainError("ORGANIZATION_DISABLED");
+      const changed = listChanged(before, patch);
+      if (changed.length === 0) return before;
+      const after = { ...before, ...patch, updatedAt: this.#clock.now() };
+      if (avatar !== undefined && changed.includes("avatar")) {
+        await this.#avatars.keep(tx, avatarField, avatar);
+      }
+      await this.#store(tx, before, after);
+      const names = { name: after.name, previous_name: before.name };
+      await this.#audit.record(tx, caller, {
+        action: "organization.update",
+        target: before.id,
+        orgId: before.id,
+        details: { changed: changed.join(","), ...(before.name !== after.name && names) },
+      });
+      await this.#feed.append(tx, { topic: "organization", subject: before.id });
+      return after;
+    });
+  }
+
+  async #store(tx: Tx, before: Organization, after: Organization): Promise<void> {
+    if (before.name !== after.name) {
+      refuseDefault(before);
+      if (!(await store.claimOrganizationName(tx, after, after.updatedAt)))
+        throw new DomainError("NAME_TAKEN");
+    }
+    await store.updateOrganization(tx, before, after);
+  }
+
+  /** What deleting an organization would do, for its owners. @throws DomainError NOT_AUTHORIZED */
+  async checkDelete(caller: Caller, org: string): Promise<DeletionCheck> {
+    const need = { role: "owner", writes: !caller.principal.superuser } as const;
+    const { organization } = await this.#access.require(caller.principal, org, need);
+    const contents = await store.countContents(this.#database.reader, organization.id);
+    return { organization, contents, isDefault: organization.name === defaultOrganizationName };
   }
 
   /** Those the caller has a role in, oldest first; for a superuser all, newest first. */
@@ -199,6 +271,9 @@ export class OrganizationService {
     });
   }
 }
+
+/** Where a request names a picture. */
+const avatarField = "body.avatar";
 
 function refuseDefault(organization: Organization): void {
   if (organization.name === defaultOrganizationName) throw new DomainError("DEFAULT_ORGANIZATION");

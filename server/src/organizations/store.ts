@@ -1,3 +1,4 @@
+import { releaseAvatar } from "../avatars/store.ts";
 import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
 import { jsonColumn, jsonObject } from "../db/json-column.ts";
@@ -122,12 +123,17 @@ export async function findOrganizationsOf(
 }
 
 /**
- * Stores a new organization.
+ * Stores a new organization, whose name is its own for good.
  *
  * @param createdBy id of the person who makes it; empty where that is a superuser
- * @throws a unique violation when the name is taken.
+ * @throws a unique violation when the name is taken, or was another's.
  */
 export async function insertOrganization(tx: Tx, organization: Organization, createdBy = ""): Promise<void> {
+  // The name first, as who renames one does: of those who want one name nobody waits for each other in a circle.
+  await tx
+    .insertInto("organization_names")
+    .values({ name: organization.name, org_id: organization.id, at: organization.createdAt.getTime() })
+    .execute();
   await tx
     .insertInto("organizations")
     .values({ ...toRow(organization), created_by: createdBy })
@@ -156,8 +162,39 @@ export async function insertOrganizationIfAbsent(tx: Tx, organization: Organizat
     .onConflict((conflict) => conflict.column("name").doNothing())
     .executeTakeFirstOrThrow();
   if (numInsertedOrUpdatedRows > 0n) {
+    await claimOrganizationName(tx, organization, organization.createdAt);
     await updateSearch(tx, "organization", undefined, toSearchable(organization));
   }
+}
+
+/**
+ * Makes a name an organization's own for good; false for one that is, or was,
+ * another's, which it stays, whoever asks at once.
+ */
+export async function claimOrganizationName(
+  tx: Tx,
+  { id, name }: Pick<Organization, "id" | "name">,
+  now: Date,
+): Promise<boolean> {
+  await tx
+    .insertInto("organization_names")
+    .values({ name, org_id: id, at: now.getTime() })
+    .onConflict((conflict) => conflict.column("name").doNothing())
+    .execute();
+  const { org_id } = await tx
+    .selectFrom("organization_names")
+    .select("org_id")
+    .where("name", "=", name)
+    .executeTakeFirstOrThrow();
+  return org_id === id;
+}
+
+/** Stores what has changed of a locked organization; its name is claimed before. */
+export async function updateOrganization(tx: Tx, before: Organization, after: Organization): Promise<void> {
+  const { id, ...columns } = toRow(after);
+  await tx.updateTable("organizations").set(columns).where("id", "=", id).execute();
+  if (before.avatar !== after.avatar) await releaseAvatar(tx, before.avatar);
+  await updateSearch(tx, "organization", toSearchable(before), toSearchable(after));
 }
 
 /** Sets the state and answers the organization as it is now; undefined when it is gone. */
@@ -194,8 +231,10 @@ export async function deleteOrganization(tx: Tx, id: string, now: Date): Promise
   await tx.deleteFrom("service_users").where("org_id", "=", id).execute();
   await deleteFrontdoors(tx, id, now);
   const row = await tx.deleteFrom("organizations").where("id", "=", id).returningAll().executeTakeFirst();
-  if (row !== undefined) await updateSearch(tx, "organization", toSearchable(toOrganization(row)), undefined);
-  return row !== undefined;
+  if (row === undefined) return false;
+  await releaseAvatar(tx, row.avatar);
+  await updateSearch(tx, "organization", toSearchable(toOrganization(row)), undefined);
+  return true;
 }
 
 /**
@@ -267,4 +306,31 @@ export async function findOrganizationNames(reader: Reader, ids: readonly string
     .orderBy("name")
     .execute();
   return rows.map(({ name }) => name);
+}
+
+/** How much of what is in an organization goes with it. */
+export interface OrganizationContents {
+  readonly serviceUsers: number;
+  readonly frontdoors: number;
+  readonly projects: number;
+  readonly members: number;
+}
+
+/** Counts what would go with an organization. */
+export async function countContents(reader: Reader, orgId: string): Promise<OrganizationContents> {
+  const count = async (table: "service_users" | "frontdoors" | "projects" | "memberships") => {
+    let rows = reader
+      .selectFrom(table)
+      .select(({ fn }) => fn.countAll<number>().as("count"))
+      .where(`${table}.org_id`, "=", orgId);
+    // Frontdoors that were deleted are rows until what they hold is removed.
+    if (table === "frontdoors") rows = rows.where("frontdoors.deleted_at", "is", null);
+    return Number((await rows.executeTakeFirstOrThrow()).count);
+  };
+  return {
+    serviceUsers: await count("service_users"),
+    frontdoors: await count("frontdoors"),
+    projects: await count("projects"),
+    members: await count("memberships"),
+  };
 }

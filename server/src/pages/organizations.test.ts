@@ -7,7 +7,7 @@ import { checkDraft } from "./organizations.ts";
 
 const validator = createValidator();
 
-it.each([
+it.each<readonly [string, string]>([
   ["acme", ""],
   ["abc", "x".repeat(200)],
   ["a-_0", "😀".repeat(200)],
@@ -20,6 +20,10 @@ it.each([
   ["àcme", ""],
   ["acme", "x".repeat(201)],
   ["acme", "😀".repeat(201)],
+  ["acme", "Łąć 漢字 👩🏽‍🚀 a\u200db"],
+  ...[0, 9, 0x1f, 0x7f, 0x85, 0x61c, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2066, 0x2069].map(
+    (code) => ["acme", `a${String.fromCodePoint(code)}`] as const,
+  ),
   ["abcdef01-0000-7000-8000-000000000000", ""],
 ])("the form takes a name and a title as the schema does: %j, %j", (name, title) => {
   const { kind } = validator.validate(

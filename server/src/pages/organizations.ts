@@ -7,8 +7,9 @@ import { redirect } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
 import { defaultPageSize } from "../lib/page-token.ts";
+import { isTitle } from "../lib/title.ts";
 import type { MemberService } from "../organizations/member-service.ts";
-import { longestTitle, organizationNamePattern } from "../organizations/organization.ts";
+import { organizationNamePattern } from "../organizations/organization.ts";
 import type { OrganizationService } from "../organizations/service.ts";
 import { toSignOutForm } from "./account-view.ts";
 import {
@@ -105,6 +106,6 @@ const namePattern = new RegExp(`^${organizationNamePattern}$`);
 
 /** What the schema asks of an organization. @throws DomainError INVALID_REQUEST */
 export function checkDraft({ name, title }: { readonly name: string; readonly title: string }): void {
-  const isGood = namePattern.test(name) && !isUuid(name) && [...title].length <= longestTitle;
+  const isGood = namePattern.test(name) && !isUuid(name) && isTitle(title);
   if (!isGood) throw new DomainError("INVALID_REQUEST", { detail: "name or title of an organization" });
 }

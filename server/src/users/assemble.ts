@@ -4,18 +4,20 @@ import { UserService as UserServiceSchema } from "@vestibule/proto/vestibule/v1/
 import type { Room } from "../assembly/room.ts";
 import { registerService } from "../assembly/services.ts";
 import type { AuditTrail } from "../audit/audit.ts";
+import type { Avatars } from "../avatars/avatars.ts";
 import { InvalidatedCache } from "../changes/cache.ts";
 import { listCacheMetrics } from "../changes/cache-metrics.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database } from "../db/database.ts";
 import { createExpirySweep } from "../db/sweep.ts";
 import { Accounts, type AccountsOptions } from "./accounts.ts";
-import { createUserHandler, toUserMessage } from "./handler.ts";
+import { createProfileMethods, createUserHandler, toUserMessage } from "./handler.ts";
 import { createIdentityMethods } from "./identity-handler.ts";
 import { IdentityService, type IdentityServiceOptions } from "./identity-service.ts";
 import { UserService, type UserServiceOptions } from "./service.ts";
 import { findUser } from "./store.ts";
 import { deleteExpiredUndos } from "./undo-store.ts";
+import type { User } from "./user.ts";
 
 /** Bound of the cache: entries, not bytes. */
 const cachedUsers = 10_000;
@@ -25,6 +27,7 @@ export interface UserParts extends AccountsOptions {
   readonly database: Database;
   readonly feed: ChangeFeed;
   readonly audit: AuditTrail;
+  readonly avatars: Avatars;
   /** Tells an owner of an identity that was parted from the account. Best effort: must not throw. */
   readonly onUnlink: IdentityServiceOptions["notify"];
   readonly onEmailChange: UserServiceOptions["onEmailChange"];
@@ -34,25 +37,33 @@ export interface UserParts extends AccountsOptions {
 export interface UsersRoom extends Room {
   readonly accounts: Accounts;
   readonly identities: IdentityService;
+  readonly users: UserService;
   /** A user as answered. */
+  toMessage(user: User): UserMessage;
+  /** The same, by their id. */
   findMessage(id: string): Promise<UserMessage | undefined>;
 }
 
 /** Puts people together, their accounts and their identities. */
 export function assembleUsers(parts: UserParts): UsersRoom {
-  const { database, feed, audit, clock, hasPasskey, onUnlink } = parts;
+  const { database, feed, audit, avatars, clock, hasPasskey, onUnlink } = parts;
   const messages = new InvalidatedCache<UserMessage>({ feed, topics: ["user"], maxEntries: cachedUsers });
   const identities = new IdentityService({ database, audit, clock, hasPasskey, notify: onUnlink });
+  const users = new UserService(parts);
+  const toMessage = (user: User) => toUserMessage(user, avatars);
   const loadMessage = async (id: string) => {
     const found = await findUser(database.reader, id);
-    return found && toUserMessage(found);
+    return found && toMessage(found);
   };
   return {
     accounts: new Accounts(parts),
     identities,
+    users,
+    toMessage,
     findMessage: (id) => messages.get(id, loadMessage),
     services: [
-      registerService(UserServiceSchema, createUserHandler(new UserService(parts))),
+      registerService(UserServiceSchema, createUserHandler(users, avatars)),
+      registerService(AuthService, createProfileMethods(users, avatars)),
       registerService(AuthService, createIdentityMethods(identities)),
     ],
     sweeps: [{ kind: "email_undos", run: createExpirySweep(database, clock, deleteExpiredUndos) }],

@@ -1,8 +1,12 @@
 import { sql } from "kysely";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import { gif, jpeg } from "../../../test/parts/pictures.ts";
 import { expectIndexesOnly } from "../../../test/parts/query-plans.ts";
 import type { AuditEvent, AuditTrail } from "../audit/audit.ts";
+import { Avatars } from "../avatars/avatars.ts";
+import { findHash } from "../avatars/path.ts";
+import { findAvatar } from "../avatars/store.ts";
 import { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Reader } from "../db/database.ts";
 import type { OpenDatabase } from "../db/kysely-database.ts";
@@ -12,6 +16,7 @@ import { silentLog } from "../lib/log.ts";
 import type { Caller } from "../principals/principal.ts";
 import { UserService } from "./service.ts";
 import { findUser, findUsers, markEmailProven } from "./store.ts";
+import type { User } from "./user.ts";
 
 const request = { requestId: "r", clientAddress: "::1", fromTrustedProxy: false, userAgent: "", outcome: {} };
 const base = { type: "serviceuser", orgId: "o", role: "viewer", credentialId: "c" } as const;
@@ -40,6 +45,7 @@ describeDatabases("administration of users", (under) => {
       database,
       feed: new ChangeFeed({ database, clock, log: silentLog }),
       audit,
+      avatars: new Avatars({ clock, publicUrl: "https://id.example.com" }),
       clock,
       endSessions: async (_tx, userId) => {
         ended.push(userId);
@@ -66,7 +72,7 @@ describeDatabases("administration of users", (under) => {
       const email = newEmail();
       const made = await users.create(root, { email: ` ${email.toUpperCase()}`, title: "Ada" });
       expect(made).toMatchObject({ email, title: "Ada", emailProven: false, state: "enabled", metadata: {} });
-      expect(made.name).toMatch(/^[a-z0-9-]{13,51}$/);
+      expect(made.name).toMatch(/^[a-z][a-z0-9-]{12,50}$/);
       expect(await users.get(root, made.id)).toEqual(made);
       expect(events).toEqual([{ action: "user.create", target: made.id }]);
     });
@@ -113,6 +119,95 @@ describeDatabases("administration of users", (under) => {
     });
   });
 
+  describe("lets people change their own profile", () => {
+    const as = ({ id, email }: User): Caller => {
+      const session = { sessionId: "s", authVia: "session", credentialKind: "session" } as const;
+      return {
+        principal: { type: "user", id, email, emailProven: true, superuser: false, ...session },
+        request,
+      };
+    };
+
+    it("in what is said, and records what has changed; what has not is no change", async () => {
+      const made = await users.create(root, { email: newEmail(), metadata: { team: "core" } });
+      events = [];
+      const patch = {
+        title: "Ada \u{1f469}\u200d\u{1f4bb} Łąć 王",
+        name: `ada-l-${count++}`,
+        metadata: { a: [1] },
+      };
+      const said = { ...patch, email: ` ${made.email.toUpperCase()}` };
+      const changed = await users.updateOwn(as(made), said);
+      expect(changed).toEqual({ ...made, ...patch, updatedAt: expect.any(Date) });
+      expect(await read(made.id)).toEqual(changed);
+      const details = { changed: "metadata,name,title" };
+      expect(events).toEqual([{ action: "user.update", target: made.id, details }]);
+      expect(await users.updateOwn(as(made), said)).toEqual(changed);
+      expect(await users.updateOwn(as(made), {})).toEqual(changed);
+      expect([events.length, told, ended]).toEqual([1, [], []]);
+    });
+
+    it("by a picture, which stays what it was where its URL is said", async () => {
+      const made = await users.create(root, { email: newEmail() });
+      const { avatar } = await users.updateOwn(as(made), { avatar: jpeg });
+      expect(avatar).toMatch(/^\/avatars\/[\w-]{43}$/);
+      events = [];
+      await users.updateOwn(as(made), { avatar: `https://id.example.com${avatar}` });
+      await users.updateOwn(as(made), { avatar: jpeg });
+      expect(events).toEqual([]);
+      expect(await users.updateOwn(as(made), { avatar: "" })).toMatchObject({ avatar: "" });
+      expect(await findAvatar(under.database.reader, findHash(avatar) ?? "")).toBeUndefined();
+    });
+
+    it.each([
+      ["another address", { email: "eve@example.org" }],
+      ["no address", { email: "" }],
+      ["what is none", { email: "ada@@example.org" }],
+    ])("not into %s", async (_name, patch) => {
+      const made = await users.create(root, { email: newEmail() });
+      const refused = { reason: "EMAIL_CHANGE_ELSEWHERE", kind: "invalid_argument" };
+      const change = users.updateOwn(as(made), { ...patch, title: "Eve" });
+      await expect(change).rejects.toMatchObject({
+        ...refused,
+        message: expect.stringMatching(/^invalid syntax in body/),
+      });
+      expect(await read(made.id)).toEqual(made);
+    });
+
+    it("not beyond what it may be, not once they are gone, and machines have none", async () => {
+      const made = await users.create(root, { email: newEmail() });
+      const text = (bytes: number) => ({ text: "x".repeat(bytes - '{"text":""}'.length) });
+      await users.updateOwn(as(made), { metadata: text(16_384) });
+      const before = await read(made.id);
+      const large = users.updateOwn(as(made), { metadata: text(16_385), title: "Ada" });
+      await expect(large).rejects.toMatchObject({ violations: [{ field: "body.metadata" }] });
+      expect(await read(made.id)).toEqual(before);
+      await expect(users.updateOwn(root, { title: "A" })).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
+      await users.delete(root, made.id);
+      const gone = { reason: "USER_NOT_FOUND" };
+      await expect(users.updateOwn(as(made), { title: "A" })).rejects.toMatchObject(gone);
+    });
+
+    it("of whom one gets the handle that two want, at whichever processes they ask", async () => {
+      const elsewhere = createService(await under.openAnother());
+      for (let round = 0; round < 5; round++) {
+        const one = await users.create(root, { email: newEmail() });
+        const two = await users.create(root, { email: newEmail() });
+        const name = `wanted-${count++}`;
+        events = [];
+        const results = await Promise.allSettled([
+          users.updateOwn(as(one), { name }),
+          elsewhere.updateOwn(as(two), { name }),
+        ]);
+        expect(results.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+        const [lost] = results.filter((result) => result.status === "rejected");
+        expect(lost?.reason).toMatchObject({ reason: "USER_EXISTS" });
+        const names = [await read(one.id), await read(two.id)].map((user) => user?.name);
+        expect(names.filter((each) => each === name)).toHaveLength(1);
+      }
+    });
+  });
+
   describe("changes users", () => {
     it("in what is said, and records what has changed; what has not is no change", async () => {
       const made = await users.create(root, { email: newEmail(), title: "Ada", metadata: { team: "core" } });
@@ -127,6 +222,20 @@ describeDatabases("administration of users", (under) => {
       const same = { ...patch, email: made.email.toUpperCase(), metadata: { team: "core" } };
       expect(await users.update(root, made.id, same)).toEqual(changed);
       expect([events.length, told, ended]).toEqual([1, [], []]);
+    });
+
+    it("into those with a picture that is handed over, and not by one that is none", async () => {
+      const { id } = await users.create(root, { email: newEmail(), avatar: gif });
+      expect((await read(id))?.avatar).toMatch(/^\/avatars\/[\w-]{43}$/);
+      const refused = { reason: "INVALID_REQUEST", violations: [{ field: "body.avatar" }] };
+      await expect(users.update(root, id, { avatar: "ftp://x" })).rejects.toMatchObject(refused);
+      const unknown = `https://id.example.com/avatars/${"x".repeat(43)}`;
+      await expect(users.update(root, id, { avatar: unknown })).rejects.toMatchObject(refused);
+      await expect(users.create(root, { email: newEmail(), avatar: unknown })).rejects.toMatchObject(refused);
+      events = [];
+      await users.delete(root, id);
+      const hash = findHash((await users.create(root, { email: newEmail(), avatar: gif })).avatar) ?? "";
+      expect(await findAvatar(under.database.reader, hash)).toMatchObject({ type: "image/gif" });
     });
 
     it("who get another address: it is unproven, their sessions end, and both addresses are told", async () => {

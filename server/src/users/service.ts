@@ -2,16 +2,18 @@
  * People, for those who run the platform: the rules.
  *
  * Users come to be by signing in, which is not this room's; here a superuser
- * looks them up, makes and changes them, shuts them out and removes them. The room owns the rows of
+ * looks them up, makes and changes them, shuts them out and removes them, and
+ * people change their own profile. The room owns the rows of
  * users and identities, and says which user a proof belongs to (`accounts.ts`);
  * it never proves anybody, and keeps no session.
  */
-import { isDeepStrictEqual } from "node:util";
 import type { AuditEvent, AuditTrail } from "../audit/audit.ts";
+import type { AvatarDraft, Avatars } from "../avatars/avatars.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Change } from "../changes/topics.ts";
 import type { Database, Tx } from "../db/database.ts";
 import { orTaken } from "../db/errors.ts";
+import { listChanged } from "../lib/changed.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError, reasons } from "../lib/errors.ts";
 import { checkMetadata } from "../lib/metadata.ts";
@@ -19,7 +21,7 @@ import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
 import { deleteInvitationsBy, deleteInvitationsTo } from "../organizations/invitation-store.ts";
 import { findOrganizationIds } from "../organizations/member-store.ts";
 import { findLeftOwnerless, refuseOwnerless } from "../organizations/owners.ts";
-import { type Caller, requireSuperuser } from "../principals/principal.ts";
+import { type Caller, requireSuperuser, type UserPrincipal } from "../principals/principal.ts";
 import { toEmail } from "./email.ts";
 import { type EndFlows, lockForMove, moveUser } from "./move.ts";
 import * as store from "./store.ts";
@@ -35,8 +37,14 @@ export interface UserFilter {
   readonly query?: string;
 }
 
-/** What a superuser says of a user. What is absent stays as it is. */
+/** What is said of a user. What is absent stays as it is; a picture is as a request names it. */
 export type UserPatch = Partial<Pick<User, "name" | "email" | "title" | "avatar" | "metadata">>;
+
+/** A patch whose picture is checked. */
+interface CheckedPatch {
+  readonly patch: UserPatch;
+  readonly avatar: AvatarDraft | undefined;
+}
 
 /** How somebody is shut out. */
 export interface DisablingOptions {
@@ -51,6 +59,7 @@ export interface UserServiceOptions {
   readonly database: Database;
   readonly feed: ChangeFeed;
   readonly audit: AuditTrail;
+  readonly avatars: Pick<Avatars, "read" | "keep">;
   readonly clock: Clock;
   /** Ends all sessions of a user with `tx`; what it answers is to be appended to the feed. */
   readonly endSessions: (tx: Tx, userId: string) => Promise<readonly Change[]>;
@@ -59,11 +68,12 @@ export interface UserServiceOptions {
   readonly onEmailChange: (from: string, to: string) => void;
 }
 
-/** Manages users. Every call needs a superuser. */
+/** Manages users. Every call needs a superuser, save that by which people change their own profile. */
 export class UserService {
   readonly #database: Database;
   readonly #feed: ChangeFeed;
   readonly #audit: AuditTrail;
+  readonly #avatars: UserServiceOptions["avatars"];
   readonly #clock: Clock;
   readonly #endSessions: UserServiceOptions["endSessions"];
   readonly #endFlows: EndFlows;
@@ -73,6 +83,7 @@ export class UserService {
     this.#database = options.database;
     this.#feed = options.feed;
     this.#audit = options.audit;
+    this.#avatars = options.avatars;
     this.#clock = options.clock;
     this.#endSessions = options.endSessions;
     this.#endFlows = options.endFlows;
@@ -95,15 +106,16 @@ export class UserService {
    *
    * @throws DomainError NOT_AUTHORIZED, INVALID_EMAIL, USER_EXISTS, INVALID_REQUEST
    */
-  async create(caller: Caller, patch: UserPatch): Promise<User> {
+  async create(caller: Caller, asked: UserPatch): Promise<User> {
     requireSuperuser(caller);
-    const email = requireEmail(patch.email ?? "");
-    if (patch.metadata !== undefined) checkMetadata("body.metadata", patch.metadata);
+    const email = requireEmail(asked.email ?? "");
+    const { patch, avatar } = this.#check(asked);
     const made = toNewUser(email, this.#clock.now());
     const user = { ...made, ...patch, email, isEmailGiven: true };
     await orTaken(
       this.#database.transaction(async (tx) => {
         await requireFree(tx, user, this.#clock.now());
+        if (avatar !== undefined) await this.#avatars.keep(tx, avatarField, avatar);
         await store.insertUser(tx, user);
         await this.#audit.record(tx, caller, { action: "user.create", target: user.id });
       }),
@@ -118,23 +130,56 @@ export class UserService {
    *
    * @throws DomainError NOT_AUTHORIZED, USER_NOT_FOUND, INVALID_EMAIL, USER_EXISTS, INVALID_REQUEST
    */
-  async update(caller: Caller, userId: string, patch: UserPatch): Promise<User> {
+  async update(caller: Caller, userId: string, asked: UserPatch): Promise<User> {
     requireSuperuser(caller);
-    const id = userId.toLowerCase();
-    const email = patch.email === undefined ? undefined : requireEmail(patch.email);
+    const { email, ...profile } = asked;
+    const moved = email === undefined ? {} : { email: requireEmail(email) };
+    return await this.#change(caller, userId.toLowerCase(), this.#check({ ...profile, ...moved }));
+  }
+
+  /**
+   * Changes the caller's own profile. An address may be said, if it is theirs.
+   *
+   * @throws DomainError NOT_AUTHORIZED for machines, EMAIL_CHANGE_ELSEWHERE, USER_EXISTS, INVALID_REQUEST
+   */
+  async updateOwn(caller: Caller, { email, ...profile }: UserPatch): Promise<User> {
+    const { id } = requireUser(caller);
+    const said = email === undefined ? undefined : (toEmail(email) ?? "");
+    return await this.#change(caller, id, this.#check(profile), ({ email: present }) => {
+      if (said !== undefined && said !== present) throw new DomainError("EMAIL_CHANGE_ELSEWHERE");
+    });
+  }
+
+  /** What a patch says that can be told to be good before the database is asked. @throws DomainError INVALID_REQUEST */
+  #check(patch: UserPatch): CheckedPatch {
     if (patch.metadata !== undefined) checkMetadata("body.metadata", patch.metadata);
+    if (patch.avatar === undefined) return { patch, avatar: undefined };
+    const avatar = this.#avatars.read(avatarField, patch.avatar);
+    return { patch: { ...patch, avatar: avatar.stored }, avatar };
+  }
+
+  /** @param check refuses what does not fit the user as they are, whose row is locked */
+  async #change(
+    caller: Caller,
+    id: string,
+    { patch, avatar }: CheckedPatch,
+    check: (before: User) => void = () => {},
+  ): Promise<User> {
     const work = this.#database.transaction(async (tx) => {
-      const before = await (email === undefined
+      const before = await (patch.email === undefined
         ? store.lockUser(tx, id)
-        : lockForMove(tx, id, email, this.#endFlows));
+        : lockForMove(tx, id, patch.email, this.#endFlows));
       if (before === undefined) throw new DomainError("USER_NOT_FOUND");
-      const wanted = { ...patch, email: email ?? before.email };
-      const changed = listChanges(before, wanted);
+      check(before);
+      const changed = listChanged(before, patch);
       if (changed.length === 0) return { before, after: before };
       const isMoved = changed.includes("email");
       const proof = isMoved ? { emailProven: false, isEmailGiven: true } : {};
-      const after = { ...before, ...wanted, ...proof, updatedAt: this.#clock.now() };
+      const after = { ...before, ...patch, ...proof, updatedAt: this.#clock.now() };
       await requireFree(tx, after, this.#clock.now());
+      if (avatar !== undefined && changed.includes("avatar")) {
+        await this.#avatars.keep(tx, avatarField, avatar);
+      }
       await moveUser(tx, before, after);
       // A superuser's word is the last one.
       if (isMoved) await deleteUndos(tx, id);
@@ -240,6 +285,14 @@ export class UserService {
   }
 }
 
+/** Where a request names a picture. */
+const avatarField = "body.avatar";
+
+function requireUser({ principal }: Caller): UserPrincipal {
+  if (principal.type === "user") return principal;
+  throw new DomainError("NOT_AUTHORIZED", { detail: "only people have a profile" });
+}
+
 /** @throws DomainError INVALID_EMAIL */
 function requireEmail(address: string): string {
   const email = toEmail(address);
@@ -263,17 +316,11 @@ async function requireFree(tx: Tx, { id, email, name }: User, now: Date): Promis
   }
 }
 
-/** What of a user would be another value than it is. */
-function listChanges(before: User, patch: UserPatch): readonly (keyof UserPatch)[] {
-  const named = Object.keys(patch) as (keyof UserPatch)[];
-  return named.filter((name) => !isDeepStrictEqual(before[name], patch[name])).toSorted();
-}
-
 /** An address that changes is an event of its own, which is found by the one that has no account any more. */
 function toEvents(
   { id, email: previous_email }: User,
   { email }: User,
-  changed: readonly (keyof UserPatch)[],
+  changed: readonly string[],
   sessions: number,
 ): readonly AuditEvent[] {
   const others = changed.filter((name) => name !== "email");

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { Selectable } from "kysely";
+import { releaseAvatar } from "../avatars/store.ts";
 import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
 import { jsonColumn, jsonObject } from "../db/json-column.ts";
@@ -76,6 +77,7 @@ export async function insertUser(tx: Tx, user: User): Promise<void> {
 /** Stores what has changed of a locked user. @throws a unique violation when the address or name is taken. */
 export async function updateUser(tx: Tx, before: User, after: User): Promise<void> {
   await tx.updateTable("users").set(toColumns(after)).where("id", "=", after.id).execute();
+  if (before.avatar !== after.avatar) await releaseAvatar(tx, before.avatar);
   await updateSearch(tx, "user", toSearchable(before), toSearchable(after));
 }
 
@@ -204,6 +206,8 @@ export async function deleteUser(tx: Tx, id: string): Promise<boolean> {
     .where("principal_id", "=", id)
     .execute();
   const row = await tx.deleteFrom("users").where("id", "=", id).returningAll().executeTakeFirst();
-  if (row !== undefined) await updateSearch(tx, "user", toSearchable(toUser(row)), undefined);
-  return row !== undefined;
+  if (row === undefined) return false;
+  await releaseAvatar(tx, row.avatar);
+  await updateSearch(tx, "user", toSearchable(toUser(row)), undefined);
+  return true;
 }

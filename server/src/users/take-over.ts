@@ -4,8 +4,9 @@
  *
  * Proven from outside, it may be another person's: they get the account and
  * nothing that was put into it. What opened it, identities, passkeys and
- * sessions, is gone, and so are the memberships: an organization that is left
- * without an owner is disabled, save the default one.
+ * sessions, is gone, and so are title, picture and metadata, and the
+ * memberships: an organization that is left without an owner is disabled, save
+ * the default one.
  */
 import type { AuditEvent } from "../audit/audit.ts";
 import type { Change } from "../changes/topics.ts";
@@ -71,7 +72,9 @@ export async function takeOver(tx: Tx, user: User, parts: TakeOverParts): Promis
     if (organization !== undefined) disabled.push(organization);
   }
   const uninvited = await deleteInvitationsBy(tx, { type: "user", id: user.id }, "user.take_over");
-  await store.markEmailProven(tx, user.id, now);
+  const blank = { title: "", avatar: "", metadata: {} };
+  const proven = { ...user, ...blank, emailProven: true, isEmailGiven: false, updatedAt: now };
+  await store.updateUser(tx, user, proven);
   const takenOver: TakeOver = {
     email: user.email,
     strategies: [...new Set(linked.map(({ strategy }) => strategy))],
@@ -80,7 +83,7 @@ export async function takeOver(tx: Tx, user: User, parts: TakeOverParts): Promis
     disabled,
   };
   return {
-    user: { ...user, emailProven: true, updatedAt: now },
+    user: proven,
     events: [...toEvents(user.id, takenOver, orgIds, ended.length), ...uninvited],
     changes: [
       ...ended,

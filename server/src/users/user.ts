@@ -13,7 +13,7 @@ export interface User {
   /** Whether our own mail or an authoritative provider has proven the address. */
   readonly emailProven: boolean;
   readonly metadata: Metadata;
-  /** URL of a picture; empty if none. */
+  /** URL of a picture, or its path where it is kept here; empty if none. */
   readonly avatar: string;
   readonly state: "enabled" | "disabled";
   /** What was said when the user was disabled; for superusers. */
@@ -40,11 +40,12 @@ export function toNewUser(email: string, now: Date): User {
   };
 }
 
-/** A unique handle that looks like the address: its local part, and something random behind it. */
+/** A unique handle that looks like the address: its local part, behind a letter, and something random behind it. */
 function toName(email: string): string {
   const local = email
     .slice(0, email.lastIndexOf("@"))
     .replace(/[^a-z0-9]+/g, "-")
     .replace(/^-+|-+$/g, "");
-  return `${local.slice(0, 40) || "user"}-${randomBytes(5).toString("hex")}`;
+  const start = /^[a-z]/.test(local) ? local : `user-${local}`;
+  return `${start.slice(0, 40).replace(/-$/, "")}-${randomBytes(5).toString("hex")}`;
 }

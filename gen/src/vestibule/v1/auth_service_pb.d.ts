@@ -5,7 +5,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { AuthStrategy, JSONWebKey } from "./auth_pb.js";
-import type { User } from "./user_pb.js";
+import type { User, UserRequestBody } from "./user_pb.js";
 import type { ServiceUser } from "./service_user_pb.js";
 import type { Session, Session_Meta } from "./session_pb.js";
 import type { Passkey } from "./passkey_pb.js";
@@ -395,6 +395,46 @@ export declare type GetCurrentUserResponse = Message<"vestibule.v1.GetCurrentUse
  * Use `create(GetCurrentUserResponseSchema)` to create a new message.
  */
 export declare const GetCurrentUserResponseSchema: GenMessage<GetCurrentUserResponse>;
+
+/**
+ * Request of UpdateCurrentUser.
+ *
+ * @generated from message vestibule.v1.UpdateCurrentUserRequest
+ */
+export declare type UpdateCurrentUserRequest = Message<"vestibule.v1.UpdateCurrentUserRequest"> & {
+  /**
+   * What to change.
+   *
+   * @generated from field: vestibule.v1.UserRequestBody body = 1;
+   */
+  body?: UserRequestBody | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.UpdateCurrentUserRequest.
+ * Use `create(UpdateCurrentUserRequestSchema)` to create a new message.
+ */
+export declare const UpdateCurrentUserRequestSchema: GenMessage<UpdateCurrentUserRequest>;
+
+/**
+ * Answer of UpdateCurrentUser.
+ *
+ * @generated from message vestibule.v1.UpdateCurrentUserResponse
+ */
+export declare type UpdateCurrentUserResponse = Message<"vestibule.v1.UpdateCurrentUserResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: vestibule.v1.User user = 1;
+   */
+  user?: User | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.UpdateCurrentUserResponse.
+ * Use `create(UpdateCurrentUserResponseSchema)` to create a new message.
+ */
+export declare const UpdateCurrentUserResponseSchema: GenMessage<UpdateCurrentUserResponse>;
 
 /**
  * Request of ListSessions.
@@ -832,9 +872,9 @@ export declare const AuthService: GenService<{
    * A code for an account whose address was never proven (`email_verified` of
    * User) proves it. If the flow was begun and is finished in a session of that
    * account, it stays as it is. Otherwise the account is taken over, in one
-   * transaction with the new session: its sessions, identities, passkeys and
-   * memberships are gone, organizations left without an owner are disabled, and
-   * its owner is told by mail.
+   * transaction with the new session: its sessions, identities, passkeys,
+   * memberships, title, picture and metadata are gone, organizations left
+   * without an owner are disabled, and its owner is told by mail.
    *
    * Errors: `invalid_argument` "invalid flow or expired" when the flow is
    * unknown, used or over, or the code was sent in another one, "invalid auth
@@ -957,6 +997,24 @@ export declare const AuthService: GenService<{
     methodKind: "unary";
     input: typeof GetCurrentUserRequestSchema;
     output: typeof GetCurrentUserResponseSchema;
+  },
+  /**
+   * Changes the caller's own profile: handle, title, metadata, picture. Absent
+   * fields stay as they are, and what would change nothing is no change. Shown
+   * at once here, within a second by every other process.
+   *
+   * Errors: `invalid_argument` EMAIL_CHANGE_ELSEWHERE "invalid syntax in body"
+   * for an address that is not the present one, in any case, and
+   * `invalid_argument` for a picture that is none; `already_exists` when the
+   * handle is another user's; `permission_denied` when the caller is a service
+   * user. Nothing is changed then.
+   *
+   * @generated from rpc vestibule.v1.AuthService.UpdateCurrentUser
+   */
+  updateCurrentUser: {
+    methodKind: "unary";
+    input: typeof UpdateCurrentUserRequestSchema;
+    output: typeof UpdateCurrentUserResponseSchema;
   },
   /**
    * Lists the caller's live sessions, newest first. A user has at most 100: the

@@ -69,7 +69,7 @@ export declare type Organization = Message<"vestibule.v1.Organization"> & {
   state: string;
 
   /**
-   * URL of a picture.
+   * URL of a picture, as in User.
    *
    * @generated from field: string avatar = 8;
    */
@@ -83,39 +83,47 @@ export declare type Organization = Message<"vestibule.v1.Organization"> & {
 export declare const OrganizationSchema: GenMessage<Organization>;
 
 /**
- * The writable part of an organization.
+ * The writable part of an organization. In an update an absent field stays as
+ * it is.
  *
  * @generated from message vestibule.v1.OrganizationRequestBody
  */
 export declare type OrganizationRequestBody = Message<"vestibule.v1.OrganizationRequestBody"> & {
   /**
    * Unique handle: 3 to 63 lower-case letters, digits, `-` and `_`, beginning
-   * with a letter; not in the form of an id, for which it would be taken.
+   * with a letter; not in the form of an id, for which it would be taken. A
+   * creation needs one; empty in an update for no change.
    *
-   * @generated from field: string name = 1;
+   * @generated from field: optional string name = 1;
    */
-  name: string;
+  name?: string | undefined;
 
   /**
-   * Name to show, at most 200 characters.
+   * Name to show, at most 200 characters, none of them a control character or
+   * one that turns the direction of writing.
    *
-   * @generated from field: string title = 2;
+   * @generated from field: optional string title = 2;
    */
-  title: string;
+  title?: string | undefined;
 
   /**
-   * Free-form, kept as given; at most 16 KiB as JSON and 20 levels deep.
+   * Free-form, kept as given; at most 16 KiB as JSON and 20 levels deep. A value
+   * replaces all of it.
    *
    * @generated from field: google.protobuf.Struct metadata = 3;
    */
   metadata?: JsonObject | undefined;
 
   /**
-   * URL of a picture, `https` only.
+   * A picture: a URL, `https` only, of at most 2048 characters; or the picture
+   * itself, as `data:image/png;base64,`, `image/jpeg` or `image/gif` and at most
+   * 250000 characters, of at most 2048 by 2048 pixels. That one is checked to be
+   * what it says, whole and nothing besides, kept here, and answered as a URL.
+   * Empty for none; what was answered, for no change.
    *
-   * @generated from field: string avatar = 4;
+   * @generated from field: optional string avatar = 4;
    */
-  avatar: string;
+  avatar?: string | undefined;
 };
 
 /**

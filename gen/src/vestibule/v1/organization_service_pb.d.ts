@@ -92,6 +92,53 @@ export declare type GetOrganizationResponse = Message<"vestibule.v1.GetOrganizat
 export declare const GetOrganizationResponseSchema: GenMessage<GetOrganizationResponse>;
 
 /**
+ * Request of UpdateOrganization.
+ *
+ * @generated from message vestibule.v1.UpdateOrganizationRequest
+ */
+export declare type UpdateOrganizationRequest = Message<"vestibule.v1.UpdateOrganizationRequest"> & {
+  /**
+   * Id or name.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What to change.
+   *
+   * @generated from field: vestibule.v1.OrganizationRequestBody body = 2;
+   */
+  body?: OrganizationRequestBody | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.UpdateOrganizationRequest.
+ * Use `create(UpdateOrganizationRequestSchema)` to create a new message.
+ */
+export declare const UpdateOrganizationRequestSchema: GenMessage<UpdateOrganizationRequest>;
+
+/**
+ * Answer of UpdateOrganization.
+ *
+ * @generated from message vestibule.v1.UpdateOrganizationResponse
+ */
+export declare type UpdateOrganizationResponse = Message<"vestibule.v1.UpdateOrganizationResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: vestibule.v1.Organization organization = 1;
+   */
+  organization?: Organization | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.UpdateOrganizationResponse.
+ * Use `create(UpdateOrganizationResponseSchema)` to create a new message.
+ */
+export declare const UpdateOrganizationResponseSchema: GenMessage<UpdateOrganizationResponse>;
+
+/**
  * Request of ListOrganizations.
  *
  * @generated from message vestibule.v1.ListOrganizationsRequest
@@ -239,6 +286,122 @@ export declare type DisableOrganizationResponse = Message<"vestibule.v1.DisableO
  * Use `create(DisableOrganizationResponseSchema)` to create a new message.
  */
 export declare const DisableOrganizationResponseSchema: GenMessage<DisableOrganizationResponse>;
+
+/**
+ * Request of CheckOrganizationDelete.
+ *
+ * @generated from message vestibule.v1.CheckOrganizationDeleteRequest
+ */
+export declare type CheckOrganizationDeleteRequest = Message<"vestibule.v1.CheckOrganizationDeleteRequest"> & {
+  /**
+   * Id or name.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message vestibule.v1.CheckOrganizationDeleteRequest.
+ * Use `create(CheckOrganizationDeleteRequestSchema)` to create a new message.
+ */
+export declare const CheckOrganizationDeleteRequestSchema: GenMessage<CheckOrganizationDeleteRequest>;
+
+/**
+ * What stands against deleting an organization.
+ *
+ * @generated from message vestibule.v1.DeleteBlocker
+ */
+export declare type DeleteBlocker = Message<"vestibule.v1.DeleteBlocker"> & {
+  /**
+   * `default`: it is the one that is never deleted.
+   *
+   * @generated from field: string type = 1;
+   */
+  type: string;
+
+  /**
+   * Id of what it is about.
+   *
+   * @generated from field: string subject = 2;
+   */
+  subject: string;
+
+  /**
+   * For people to read.
+   *
+   * @generated from field: string message = 3;
+   */
+  message: string;
+
+  /**
+   * `app/organization`.
+   *
+   * @generated from field: string subject_type = 4;
+   */
+  subjectType: string;
+};
+
+/**
+ * Describes the message vestibule.v1.DeleteBlocker.
+ * Use `create(DeleteBlockerSchema)` to create a new message.
+ */
+export declare const DeleteBlockerSchema: GenMessage<DeleteBlocker>;
+
+/**
+ * Answer of CheckOrganizationDelete.
+ *
+ * @generated from message vestibule.v1.CheckOrganizationDeleteResponse
+ */
+export declare type CheckOrganizationDeleteResponse = Message<"vestibule.v1.CheckOrganizationDeleteResponse"> & {
+  /**
+   * Whether DeleteOrganization would do it.
+   *
+   * @generated from field: bool can_delete = 1;
+   */
+  canDelete: boolean;
+
+  /**
+   * Empty if it would; one at most.
+   *
+   * @generated from field: repeated vestibule.v1.DeleteBlocker blockers = 2;
+   */
+  blockers: DeleteBlocker[];
+
+  /**
+   * How many service users would go with it, and their credentials stop working.
+   *
+   * @generated from field: int32 service_users = 100;
+   */
+  serviceUsers: number;
+
+  /**
+   * How many frontdoors.
+   *
+   * @generated from field: int32 frontdoors = 101;
+   */
+  frontdoors: number;
+
+  /**
+   * How many projects.
+   *
+   * @generated from field: int32 projects = 102;
+   */
+  projects: number;
+
+  /**
+   * How many people would be members no more.
+   *
+   * @generated from field: int32 members = 103;
+   */
+  members: number;
+};
+
+/**
+ * Describes the message vestibule.v1.CheckOrganizationDeleteResponse.
+ * Use `create(CheckOrganizationDeleteResponseSchema)` to create a new message.
+ */
+export declare const CheckOrganizationDeleteResponseSchema: GenMessage<CheckOrganizationDeleteResponse>;
 
 /**
  * Request of DeleteOrganization.
@@ -506,7 +669,8 @@ export declare type CreateProjectRequest = Message<"vestibule.v1.CreateProjectRe
   name: string;
 
   /**
-   * Name to show, at most 200 characters.
+   * Name to show, at most 200 characters, none of them a control character or
+   * one that turns the direction of writing.
    *
    * @generated from field: string title = 3;
    */
@@ -1146,8 +1310,9 @@ export declare const OrganizationService: GenService<{
    * organization and may not; nor may people where `organizations.creation` is
    * `superusers`.
    *
-   * Errors: `already_exists` when the name is taken; `resource_exhausted` when
-   * the caller owns as many as they may.
+   * Errors: `already_exists` when the name is taken, or was another
+   * organization's: none is given out again; `resource_exhausted` when the
+   * caller owns as many as they may.
    *
    * @generated from rpc vestibule.v1.OrganizationService.CreateOrganization
    */
@@ -1165,6 +1330,25 @@ export declare const OrganizationService: GenService<{
     methodKind: "unary";
     input: typeof GetOrganizationRequestSchema;
     output: typeof GetOrganizationResponseSchema;
+  },
+  /**
+   * Changes an organization: name, title, metadata, picture. Absent fields stay
+   * as they are, and what would change nothing is no change. Owners may.
+   *
+   * Under another name it is found by the new one from then on, and by its id
+   * as before; the old one is nobody's any more, save that the organization may
+   * take it back.
+   *
+   * Errors: `already_exists` when the name is taken, or was another
+   * organization's; `failed_precondition` for another name of `default`;
+   * `invalid_argument` for a picture that is none. Nothing is changed then.
+   *
+   * @generated from rpc vestibule.v1.OrganizationService.UpdateOrganization
+   */
+  updateOrganization: {
+    methodKind: "unary";
+    input: typeof UpdateOrganizationRequestSchema;
+    output: typeof UpdateOrganizationResponseSchema;
   },
   /**
    * Lists the organizations the caller has a role in, oldest first; for a
@@ -1205,6 +1389,17 @@ export declare const OrganizationService: GenService<{
     methodKind: "unary";
     input: typeof DisableOrganizationRequestSchema;
     output: typeof DisableOrganizationResponseSchema;
+  },
+  /**
+   * Tells what stands against deleting an organization, and what would go with
+   * it. Changes nothing. Owners may ask.
+   *
+   * @generated from rpc vestibule.v1.OrganizationService.CheckOrganizationDelete
+   */
+  checkOrganizationDelete: {
+    methodKind: "unary";
+    input: typeof CheckOrganizationDeleteRequestSchema;
+    output: typeof CheckOrganizationDeleteResponseSchema;
   },
   /**
    * Deletes an organization with its service users, their credentials, its

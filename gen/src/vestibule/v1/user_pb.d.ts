@@ -75,7 +75,8 @@ export declare type User = Message<"vestibule.v1.User"> & {
   state: string;
 
   /**
-   * URL of a picture.
+   * URL of a picture: of one that was handed over below `/avatars/` here,
+   * otherwise as it was given.
    *
    * @generated from field: string avatar = 9;
    */
@@ -111,16 +112,17 @@ export declare const UserSchema: GenMessage<User>;
  */
 export declare type UserRequestBody = Message<"vestibule.v1.UserRequestBody"> & {
   /**
-   * Unique handle: 4 to 65 letters, digits, `-` and `_`, the first a letter or
-   * digit; kept in lower case. Empty for one made from the address, or in an
-   * update for no change.
+   * Unique handle: 4 to 65 letters, digits, `-` and `_`, the first a letter;
+   * kept in lower case. Empty for one made from the address, or in an update
+   * for no change.
    *
    * @generated from field: optional string name = 1;
    */
   name?: string | undefined;
 
   /**
-   * Address, kept in lower case. A creation needs one.
+   * Address, kept in lower case. A creation needs one; UpdateCurrentUser takes
+   * the present one alone.
    *
    * @generated from field: optional string email = 2;
    */
@@ -143,7 +145,11 @@ export declare type UserRequestBody = Message<"vestibule.v1.UserRequestBody"> & 
   title?: string | undefined;
 
   /**
-   * URL of a picture, `https` only.
+   * A picture: a URL, `https` only, of at most 2048 characters; or the picture
+   * itself, as `data:image/png;base64,`, `image/jpeg` or `image/gif` and at most
+   * 250000 characters, of at most 2048 by 2048 pixels. That one is checked to be
+   * what it says, whole and nothing besides, kept here, and answered as a URL.
+   * Empty for none; what was answered, for no change.
    *
    * @generated from field: optional string avatar = 5;
    */

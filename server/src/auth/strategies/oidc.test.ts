@@ -245,7 +245,9 @@ describe("what an issuer tells of a person", () => {
     ],
     [{ name: " A\u0000nn\r\n " }, { title: "Ann" }],
     [{ name: "\u0000" }, {}],
-    [{ name: `${"x".repeat(199)}😀` }, { title: `${"x".repeat(199)}\ufffd` }],
+    [{ name: `${"x".repeat(199)}😀` }, { title: `${"x".repeat(199)}😀` }],
+    [{ name: `${"x".repeat(200)}😀` }, { title: "x".repeat(200) }],
+    [{ name: "\u202eevE\u2028" }, { title: "evE" }],
     [{ picture: "https://p.example.org/a b" }, {}],
     [{ picture: `https://p.example.org/${"a".repeat(2048)}` }, {}],
   ])("%j", (claims, expected) => {

@@ -20,11 +20,13 @@ import * as restoredOrder from "./20261129-restored-order.ts";
 import * as sentCodes from "./20261129-sent-codes.ts";
 import * as sessionCompanions from "./20261129-session-companions.ts";
 import * as auditMailboxes from "./20261130-audit-mailboxes.ts";
+import * as avatars from "./20261130-avatars.ts";
 import * as emailUndos from "./20261130-email-undos.ts";
 import * as gateConfirmations from "./20261130-gate-confirmations.ts";
 import * as gateSessions from "./20261130-gate-sessions.ts";
 import * as invitationMailsDue from "./20261130-invitation-mails-due.ts";
 import * as knownBrowsers from "./20261130-known-browsers.ts";
+import * as names from "./20261130-names.ts";
 import * as organizationInvitations from "./20261130-organization-invitations.ts";
 import * as search from "./20261130-search.ts";
 import * as sessionAuthentication from "./20261130-session-authentication.ts";
@@ -66,4 +68,6 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261130T014950_gate_confirmations", up: gateConfirmations.up },
   { name: "20261130T015100_audit_mailboxes", up: auditMailboxes.up },
   { name: "20261130T042417_email_undos", up: emailUndos.up },
+  { name: "20261130T042430_avatars", up: avatars.up },
+  { name: "20261130T042431_names", up: names.up },
 ];
