@@ -53,6 +53,7 @@ const notByCall: readonly Action[] = [
   "invitation.decline", // as it is deleted, by the invited
   "invitation.expire", // by the server itself
   "passkey.counter_regression",
+  "passkey.sync",
   "sign_in.refuse",
   "user.refuse_email_change", // by a wrong code
   "mail.withhold", // by beginning a sign-in too often

@@ -14,6 +14,8 @@ export interface Faults {
   readonly userVerified?: boolean;
   readonly userHandle?: string | null;
   readonly counter?: number;
+  /** COSE algorithm that the key is said to be for. */
+  readonly algorithm?: number;
   /** Signs with a key of its own. */
   readonly wrongKey?: boolean;
 }
@@ -42,17 +44,27 @@ const sha256 = (data: string | Buffer) => createHash("sha256").update(data).dige
 /** A device with one credential. */
 export class SoftAuthenticator {
   readonly origin: string;
-  readonly credentialId = randomBytes(32);
+  readonly credentialId: Buffer;
   readonly #privateKey: KeyObject;
   readonly #publicKey: KeyObject;
   /** Stays 0 for a credential that is synced. */
   counter: number;
-  readonly isSynced: boolean;
+  /** Whether it may be copied to other devices, which an authenticator may learn later. */
+  isSynced: boolean;
+  /** Whether it has been. */
+  isBackedUp: boolean;
   #userHandle = "";
 
-  constructor(options: { readonly origin: string; readonly isSynced?: boolean; readonly counter?: number }) {
+  constructor(options: {
+    readonly origin: string;
+    readonly isSynced?: boolean;
+    readonly counter?: number;
+    readonly idBytes?: number;
+  }) {
     this.origin = options.origin;
+    this.credentialId = randomBytes(options.idBytes ?? 32);
     this.isSynced = options.isSynced ?? false;
+    this.isBackedUp = this.isSynced;
     this.counter = options.counter ?? 0;
     const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
     this.#privateKey = privateKey;
@@ -107,7 +119,7 @@ export class SoftAuthenticator {
 
   #authData(rpId: string, faults: Faults, withCredential: boolean): Buffer {
     const userVerified = faults.userVerified ?? true;
-    const synced = this.isSynced ? 0x08 | 0x10 : 0;
+    const synced = (this.isSynced ? 0x08 : 0) | (this.isBackedUp ? 0x10 : 0);
     const flags = 0x01 | (userVerified ? 0x04 : 0) | synced | (withCredential ? 0x40 : 0);
     const counter = Buffer.alloc(4);
     counter.writeUInt32BE(faults.counter ?? this.counter);
@@ -115,15 +127,15 @@ export class SoftAuthenticator {
     if (!withCredential) return Buffer.concat(fixed);
     const length = Buffer.alloc(2);
     length.writeUInt16BE(this.credentialId.length);
-    return Buffer.concat([...fixed, Buffer.alloc(16), length, this.credentialId, this.#coseKey()]);
+    return Buffer.concat([...fixed, Buffer.alloc(16), length, this.credentialId, this.#coseKey(faults)]);
   }
 
-  #coseKey(): Buffer {
+  #coseKey({ algorithm = -7 }: Faults): Buffer {
     const { x = "", y = "" } = this.#publicKey.export({ format: "jwk" });
     return cbor(
       new Map<number, unknown>([
         [1, 2],
-        [3, -7],
+        [3, algorithm],
         [-1, 1],
         [-2, Buffer.from(x, "base64url")],
         [-3, Buffer.from(y, "base64url")],

@@ -82,6 +82,7 @@ describeDatabases("an account's address", (under) => {
       counter: 0,
       transports: [],
       isSynced: false,
+      isBackedUp: false,
     };
     await under.database.transaction((tx) =>
       insertPasskey(tx, { ...key, id, userId, name: "P", createdAt: clock.now() }),

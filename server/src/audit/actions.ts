@@ -53,6 +53,7 @@ export const actions = {
   "passkey.add": { target: "passkey", details: ["name"] },
   "passkey.rename": { target: "passkey", details: ["name"] },
   "passkey.remove": { target: "passkey" },
+  "passkey.sync": { target: "passkey", details: ["user"] },
   "passkey.counter_regression": { target: "passkey", details: ["user", "counters"] },
   "session.create": { target: "session", details: ["strategy", "replaced"] },
   "session.reauthenticate": { target: "session", details: ["strategy", "replaced"] },

@@ -608,7 +608,14 @@ describeDatabases("sign-in", (under) => {
     it("is not begun by a passkey that was removed before it was", async () => {
       const { userId } = (await signInByMail(newEmail())).session;
       const stored = { id: "k", userId, credentialId: userId, publicKey: new Uint8Array(1), counter: 0 };
-      const passkey = { ...stored, transports: [], isSynced: false, name: "p", createdAt: clock.now() };
+      const passkey = {
+        ...stored,
+        transports: [],
+        isSynced: false,
+        isBackedUp: false,
+        name: "p",
+        createdAt: clock.now(),
+      };
       const { database } = under;
       const browser = newBrowser();
       const flow = async () => {
@@ -847,6 +854,7 @@ describeDatabases("sign-in", (under) => {
       counter: 0,
       transports: [],
       isSynced: false,
+      isBackedUp: false,
       name: "p",
     });
 

@@ -155,12 +155,14 @@ export interface PasskeyRow {
   credential_id: string;
   /** COSE key (RFC 9052 §7), base64url. */
   public_key: string;
-  /** Signature counter; stays 0 for passkeys that are synced between devices. */
+  /** Signature counter; for passkeys that are synced between devices whatever they told last. */
   counter: number;
   /** JSON list of hints for the browser. */
   transports: string;
   /** 1 if the authenticator may copy it to other devices. */
   synced: 0 | 1;
+  /** 1 if it has. */
+  backed_up: 0 | 1;
   name: string;
   created_at: number;
   last_used_at: number | null;

@@ -106,12 +106,12 @@ ${toAddPasskey(view, passkeys.length)}
 }
 
 function toPasskey({ forms, now }: AccountView, passkey: Passkey): Html {
-  const { id, name, createdAt, lastUsedAt, isSynced } = passkey;
+  const { id, name, createdAt, lastUsedAt } = passkey;
   const field = `name-${id}`;
   return html`<li>
 <div class="what">
 <p class="name"><bdi>${name}</bdi></p>
-<p class="facts"><span>Added ${toTime(createdAt, toDateText(createdAt))}</span> <span>${lastUsedAt === undefined ? "Not used yet" : html`Used ${toTime(lastUsedAt, toAgoText(lastUsedAt, now))}`}</span> <span>${isSynced ? "Synced between your devices" : "On one device"}</span></p>
+<p class="facts"><span>Added ${toTime(createdAt, toDateText(createdAt))}</span> <span>${lastUsedAt === undefined ? "Not used yet" : html`Used ${toTime(lastUsedAt, toAgoText(lastUsedAt, now))}`}</span> <span>${toPlaceText(passkey)}</span></p>
 </div>
 <div class="actions">
 <details name="act"><summary aria-label="Rename ${name}">Rename</summary>
@@ -226,4 +226,9 @@ ${forms.hidden(accountPaths.unlinkIdentity, { issuer, subject })}
 </div>
 </li>
 `;
+}
+
+function toPlaceText({ isSynced, isBackedUp }: Passkey): string {
+  if (!isSynced) return "On one device";
+  return isBackedUp ? "Synced between your devices" : "On one device, can be synced";
 }

@@ -93,6 +93,7 @@ function accountOf(text: string): AccountView {
     counter: 0,
     transports: [text],
     isSynced: false,
+    isBackedUp: false,
     name: text,
     createdAt: now,
   };

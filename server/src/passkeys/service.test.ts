@@ -119,6 +119,7 @@ describeDatabases("passkeys of a person", (under) => {
       counter: 0,
       transports: ["internal", "hybrid"],
       isSynced: true,
+      isBackedUp: true,
       ...rest,
     };
   }
@@ -335,17 +336,30 @@ describeDatabases("passkeys of a person", (under) => {
   });
 
   describe("a use", () => {
+    const bound = (counter: number) => ({ counter, isSynced: false, isBackedUp: false });
+    const synced = (counter: number) => ({ counter, isSynced: true, isBackedUp: true });
+
     it("is noted with its instant; the counter never goes back, whichever of two is stored last", async () => {
       const owner = await newPerson();
-      const added = await passkeys.add(owner, newPasskey(owner.userId, { counter: 5 }));
-      await passkeys.noteUse(added.id, 9);
+      const added = await passkeys.add(owner, newPasskey(owner.userId, bound(5)));
+      await passkeys.noteUse(added, bound(9));
       expect(await find(added)).toEqual({ ...added, counter: 9, lastUsedAt: now });
       pass(1000);
-      await passkeys.noteUse(added.id, 8);
+      await passkeys.noteUse(added, bound(8));
       expect(await find(added)).toEqual({ ...added, counter: 9, lastUsedAt: now });
-      await Promise.all([passkeys.noteUse(added.id, 12), another.noteUse(added.id, 11)]);
+      await Promise.all([passkeys.noteUse(added, bound(12)), another.noteUse(added, bound(11))]);
       expect((await find(added))?.counter).toBe(12);
-      await passkeys.noteUse(noId, 1);
+      await passkeys.noteUse({ ...added, id: noId }, bound(1));
+    });
+
+    it("tells that a passkey has become synced, which is recorded once and stays", async () => {
+      const owner = await newPerson();
+      const added = await passkeys.add(owner, newPasskey(owner.userId, bound(5)));
+      events.length = 0;
+      await Promise.all([passkeys.noteUse(added, synced(0)), another.noteUse(added, synced(0))]);
+      await passkeys.noteUse(added, bound(99));
+      expect(await find(added)).toMatchObject({ counter: 0, isSynced: true });
+      expect(events).toEqual([{ action: "passkey.sync", target: added.id, details: { user: owner.userId } }]);
     });
 
     it("whose counter went back is recorded with both counters", async () => {

@@ -12,13 +12,13 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import type { Caller, UserPrincipal } from "../principals/principal.ts";
-import { maxPasskeys, type Passkey } from "./passkey.ts";
+import { maxPasskeys, type Passkey, type PasskeyUse } from "./passkey.ts";
 import * as store from "./store.ts";
 
 /** A passkey whose ceremony was verified, not yet stored. */
 export type NewPasskey = Pick<
   Passkey,
-  "userId" | "credentialId" | "publicKey" | "counter" | "transports" | "isSynced"
+  "userId" | "credentialId" | "publicKey" | "counter" | "transports" | "isSynced" | "isBackedUp"
 >;
 
 /** Parts that passkeys stand on. */
@@ -89,9 +89,16 @@ export class PasskeyService {
     return passkey;
   }
 
-  /** Notes that a passkey was used. */
-  async noteUse(id: string, counter: number): Promise<void> {
-    await this.#database.transaction((tx) => store.updatePasskeyUse(tx, id, counter, this.#clock.now()));
+  /** Notes that a passkey was used, and records when it has become one that is synced. */
+  async noteUse(passkey: Passkey, use: PasskeyUse): Promise<void> {
+    await this.#database.transaction(async (tx) => {
+      if (!(await store.updatePasskeyUse(tx, passkey.id, use, this.#clock.now()))) return;
+      await this.#audit.recordOwn(tx, "server", {
+        action: "passkey.sync",
+        target: passkey.id,
+        details: { user: passkey.userId },
+      });
+    });
   }
 
   /** The caller's own, oldest first. @throws DomainError NOT_AUTHORIZED for machines. */

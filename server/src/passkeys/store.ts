@@ -3,7 +3,7 @@ import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
 import { jsonColumn } from "../db/json-column.ts";
 import type { PasskeyRow } from "../db/schema.ts";
-import type { Passkey } from "./passkey.ts";
+import type { Passkey, PasskeyUse } from "./passkey.ts";
 
 const transportsColumn = jsonColumn<readonly string[]>("passkeys.transports", z.array(z.string()));
 
@@ -16,6 +16,7 @@ function toPasskey(row: PasskeyRow): Passkey {
     counter: row.counter,
     transports: transportsColumn.decode(row.transports),
     isSynced: row.synced === 1,
+    isBackedUp: row.backed_up === 1,
     name: row.name,
     createdAt: new Date(row.created_at),
     ...(row.last_used_at === null ? {} : { lastUsedAt: new Date(row.last_used_at) }),
@@ -78,6 +79,7 @@ export async function insertPasskey(tx: Tx, passkey: Passkey): Promise<void> {
       counter: passkey.counter,
       transports: transportsColumn.encode(passkey.transports),
       synced: passkey.isSynced ? 1 : 0,
+      backed_up: passkey.isBackedUp ? 1 : 0,
       name: passkey.name,
       created_at: passkey.createdAt.getTime(),
       last_used_at: null,
@@ -85,15 +87,27 @@ export async function insertPasskey(tx: Tx, passkey: Passkey): Promise<void> {
     .execute();
 }
 
-/** Notes a use. The counter never goes back, whichever of two uses is stored last. */
-export async function updatePasskeyUse(tx: Tx, id: string, counter: number, at: Date): Promise<void> {
-  await tx.updateTable("passkeys").set({ last_used_at: at.getTime() }).where("id", "=", id).execute();
+/**
+ * Notes a use. The counter of a passkey that is bound to one device never goes back, whichever of two uses
+ * is stored last; one that is synced keeps none that could be relied on, and never becomes bound again.
+ *
+ * @returns whether it has become one that is synced, said once.
+ */
+export async function updatePasskeyUse(tx: Tx, id: string, use: PasskeyUse, at: Date): Promise<boolean> {
+  const { counter, isSynced, isBackedUp } = use;
+  const used = { last_used_at: at.getTime(), backed_up: isBackedUp ? 1 : 0 } as const;
   await tx
     .updateTable("passkeys")
-    .set({ counter })
+    .set(isSynced ? { ...used, counter } : used)
     .where("id", "=", id)
-    .where("counter", "<", counter)
     .execute();
+  const change = tx.updateTable("passkeys").where("id", "=", id).where("synced", "=", 0);
+  if (!isSynced) {
+    await change.set({ counter }).where("counter", "<", counter).execute();
+    return false;
+  }
+  const { numUpdatedRows } = await change.set({ synced: 1 }).executeTakeFirst();
+  return numUpdatedRows > 0n;
 }
 
 /** Gives a user's passkey another name and answers it as it is now; undefined when there is none. */

@@ -284,6 +284,68 @@ describeDatabases("passkeys", (under) => {
     await expect.poll(countRegressions).toBe(1);
   });
 
+  it("take a key that has become synced, whose counter begins anew, and keep that it is", async () => {
+    const user = await newUser();
+    const { device } = await register(user, new SoftAuthenticator({ origin, counter: 5 }));
+    expect(await login(device)).toMatchObject({ kind: "passkey" });
+    const kept = async () => {
+      const [passkey] = await findPasskeys(database.reader, user.userId);
+      return [passkey?.counter, passkey?.isSynced, passkey?.isBackedUp];
+    };
+    expect(await kept()).toEqual([6, false, false]);
+    Object.assign(device, { isSynced: true, counter: 0 });
+    expect(await login(device)).toMatchObject({ kind: "passkey" });
+    expect(await kept()).toEqual([0, true, false]);
+    device.isBackedUp = true;
+    expect(await login(device)).toMatchObject({ kind: "passkey" });
+    expect(await kept()).toEqual([0, true, true]);
+    const noted = events.filter(({ action }) => action !== "passkey.add");
+    expect(noted).toMatchObject([{ action: "passkey.sync", details: { user: user.userId } }]);
+    // Bound again it cannot be (WebAuthn Level 3 §7.2).
+    Object.assign(device, { isSynced: false, isBackedUp: false, counter: 9 });
+    await expect(login(device)).rejects.toMatchObject(refused);
+    expect(await kept()).toEqual([0, true, true]);
+  });
+
+  it("are asked for by algorithms of ours, whatever Node has, and taken by no other", async () => {
+    const user = await newUser();
+    const { begun } = await register(user);
+    const asked = optionsOf(begun).pubKeyCredParams.map(({ alg }: { alg: number }) => alg);
+    expect(asked).toEqual([-8, -7, -257]);
+    await expect(register(user, undefined, { algorithm: -48 })).rejects.toMatchObject(refused);
+    await expect(register(user, undefined, { algorithm: -36 })).rejects.toMatchObject(refused);
+    const { device } = await register(user);
+    const stored = await findPasskeyByCredentialId(
+      database.reader,
+      device.credentialId.toString("base64url"),
+    );
+    // Of ML-DSA-44, as a Node that has it would have taken it: the last byte of the pair 3, -7.
+    const key = Buffer.from(stored?.publicKey ?? []);
+    const at = key.indexOf(Buffer.from([0x03, 0x26]));
+    const changed = Buffer.concat([key.subarray(0, at + 1), Buffer.from([0x38, 47]), key.subarray(at + 2)]);
+    await database.transaction((tx) =>
+      tx
+        .updateTable("passkeys")
+        .set({ public_key: changed.toString("base64url") })
+        .where("id", "=", stored?.id ?? "")
+        .execute(),
+    );
+    await expect(login(device)).rejects.toMatchObject({
+      ...refused,
+      detail: expect.stringContaining("algorithm -48 is none that is taken"),
+    });
+  });
+
+  it("have an id of 1023 bytes at most (WebAuthn Level 3 §7.1)", async () => {
+    const user = await newUser();
+    const { device } = await register(user, new SoftAuthenticator({ origin, idBytes: 1023 }));
+    expect(await login(device)).toMatchObject({ kind: "passkey" });
+    await expect(register(user, new SoftAuthenticator({ origin, idBytes: 1024 }))).rejects.toMatchObject(
+      refused,
+    );
+    expect(await findPasskeys(database.reader, user.userId)).toHaveLength(1);
+  });
+
   it.each([[undefined], [null], ["{"], ["[]"], [7], [[]]])(
     "name the field when the answer is %j",
     async (answer) => {

@@ -1,5 +1,5 @@
 /**
- * Sign-in by passkey (WebAuthn Level 2).
+ * Sign-in by passkey (WebAuthn Level 3).
  *
  * Inside a session that authenticated within ten minutes `Authenticate` begins
  * a registration; without one always a sign-in, without a list of credentials,
@@ -10,6 +10,7 @@
  */
 import type {
   AuthenticationResponseJSON,
+  CredentialDeviceType,
   RegistrationResponseJSON,
   WebAuthnCredential,
 } from "@simplewebauthn/server";
@@ -18,7 +19,7 @@ import { DomainError } from "../../lib/errors.ts";
 import { invalidField } from "../../lib/invalid-request.ts";
 import type { Log } from "../../lib/log.ts";
 import type { Metadata } from "../../lib/metadata.ts";
-import type { Passkey } from "../../passkeys/passkey.ts";
+import type { Passkey, PasskeyUse } from "../../passkeys/passkey.ts";
 import type { PasskeyService } from "../../passkeys/service.ts";
 import { isRecentSignIn } from "../../sessions/session.ts";
 import type { BeginResult, FinishedFlow, Proof, SignedInUser, Strategy } from "../strategy.ts";
@@ -46,7 +47,13 @@ interface Ceremony {
   readonly challenge: string;
 }
 
-/** Whether a database can be asked for it at all: base64url of at most 1023 bytes (WebAuthn Level 3 §7.1). */
+/**
+ * COSE algorithms, best first: Ed25519, ES256 and RS256, which every browser and every Node of ours has. Named,
+ * for the library's choice goes by the Node it runs on: a passkey of one could not sign in at another.
+ */
+const algorithms = [-8, -7, -257];
+
+/** Whether it can be a credential's at all: base64url of at most 1023 bytes (WebAuthn Level 3 §7.1). */
 function isCredentialId(id: unknown): id is string {
   return typeof id === "string" && /^[\w-]{1,1364}$/.test(id);
 }
@@ -86,14 +93,19 @@ interface Expectations {
   readonly requireUserVerification: boolean;
 }
 
-/** Verifies an assertion of a passkey, and answers its counter. @throws DomainError INVALID_FLOW */
+/** Verifies an assertion of a passkey, and answers what it tells of it. @throws DomainError INVALID_FLOW */
 async function verifyAssertion(
   expectations: Expectations,
   challenge: string,
   answer: AuthenticationResponseJSON,
   passkey: Passkey,
-): Promise<number> {
+): Promise<PasskeyUse> {
   const { userId } = passkey;
+  const { cose, decodeCredentialPublicKey } = await import("@simplewebauthn/server/helpers");
+  const algorithm = decodeCredentialPublicKey(passkey.publicKey).get(cose.COSEKEYS.alg);
+  if (!algorithms.includes(Number(algorithm))) {
+    throw refuse(`passkey ${passkey.id}: algorithm ${algorithm} is none that is taken`, { userId });
+  }
   const credential: WebAuthnCredential = {
     id: passkey.credentialId,
     publicKey: passkey.publicKey,
@@ -110,7 +122,12 @@ async function verifyAssertion(
     throw refuse(`passkey ${passkey.id}: ${describe(error)}`, { cause: error, userId });
   });
   if (!result.verified) throw refuse(`passkey ${passkey.id}: bad signature`, { userId });
-  return result.authenticationInfo.newCounter;
+  const { newCounter, credentialDeviceType, credentialBackedUp } = result.authenticationInfo;
+  return { counter: newCounter, ...toFlags(credentialDeviceType, credentialBackedUp) };
+}
+
+function toFlags(type: CredentialDeviceType, isBackedUp: boolean): Omit<PasskeyUse, "counter"> {
+  return { isSynced: type === "multiDevice", isBackedUp };
 }
 
 /** Strategy `passkey`. */
@@ -136,6 +153,7 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
       userDisplayName: owner.title || owner.email,
       userID: new Uint8Array(Buffer.from(owner.handle, "base64url")),
       timeout,
+      supportedAlgorithmIDs: algorithms,
       attestationType: "none",
       excludeCredentials: registered.map(({ credentialId, transports }) => ({
         id: credentialId,
@@ -170,19 +188,22 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
     const result = await verifyRegistrationResponse({
       response: response as unknown as RegistrationResponseJSON,
       expectedChallenge: challenge,
+      supportedAlgorithmIDs: algorithms,
       ...expectations,
     }).catch((error) => {
       throw refuse(`passkey: ${describe(error)}`, { cause: error });
     });
     if (!result.verified) throw refuse("passkey: registration was not verified");
-    const { credential, credentialDeviceType } = result.registrationInfo;
+    const { credential, credentialDeviceType, credentialBackedUp } = result.registrationInfo;
+    if (!isCredentialId(credential.id))
+      throw refuse("passkey: the credential's id is longer than 1023 bytes");
     const passkey = await passkeys.add(flow.user.caller, {
       userId: flow.user.userId,
       credentialId: credential.id,
       publicKey: new Uint8Array(credential.publicKey),
       counter: credential.counter,
       transports: toTransports(credential.transports),
-      isSynced: credentialDeviceType === "multiDevice",
+      ...toFlags(credentialDeviceType, credentialBackedUp),
     });
     return { kind: "registration", userId: passkey.userId, passkeyId: passkey.id };
   }
@@ -192,9 +213,9 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
     const passkey = isCredentialId(answer.id) ? await options.findByCredentialId(answer.id) : undefined;
     if (passkey === undefined) throw refuse("passkey: unknown credential");
     await checkUserHandle(passkey, answer);
-    const counter = await verifyAssertion(expectations, challenge, answer, passkey);
-    checkCounter(passkey, counter);
-    await passkeys.noteUse(passkey.id, counter);
+    const use = await verifyAssertion(expectations, challenge, answer, passkey);
+    checkFlags(passkey, use);
+    await passkeys.noteUse(passkey, use);
     return { kind: "passkey", userId: passkey.userId, passkeyId: passkey.id };
   }
 
@@ -209,13 +230,19 @@ export function createPasskeyStrategy(options: PasskeyStrategyOptions): Strategy
   /**
    * A counter that goes back tells of a copy (§6.1.1). One bound to a single
    * device has no business being copied and is refused; synced ones keep no
-   * reliable counter, so theirs is only noted.
+   * reliable counter, so theirs is only noted. Whether one may be synced is said
+   * when it is made and never changes (§6.1.3), but authenticators learn to sync
+   * the passkeys that they have: one that becomes synced goes on, and its owner
+   * is not locked out. That one should be bound again is refused (§7.2).
    */
-  function checkCounter(passkey: Passkey, counter: number): void {
-    if (passkey.counter === 0 || counter > passkey.counter) return;
+  function checkFlags(passkey: Passkey, { counter, isSynced }: PasskeyUse): void {
+    const { userId } = passkey;
+    if (passkey.isSynced && !isSynced) {
+      throw refuse(`passkey ${passkey.id}: was synced and says it never can be`, { userId });
+    }
+    if (passkey.counter === 0 || counter > passkey.counter || passkey.isSynced !== isSynced) return;
     log.warn({ passkey: passkey.id, stored: passkey.counter, counter }, "a passkey's counter went back");
     passkeys.noteCounterRegression(passkey, counter);
-    const { userId } = passkey;
     if (!passkey.isSynced) throw refuse(`passkey ${passkey.id}: counter went back`, { userId });
   }
 

@@ -28,6 +28,7 @@ import * as invitationMailsDue from "./20261130-invitation-mails-due.ts";
 import * as knownBrowsers from "./20261130-known-browsers.ts";
 import * as names from "./20261130-names.ts";
 import * as organizationInvitations from "./20261130-organization-invitations.ts";
+import * as passkeyBackup from "./20261130-passkey-backup.ts";
 import * as search from "./20261130-search.ts";
 import * as sessionAuthentication from "./20261130-session-authentication.ts";
 
@@ -70,4 +71,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261130T042417_email_undos", up: emailUndos.up },
   { name: "20261130T042430_avatars", up: avatars.up },
   { name: "20261130T042431_names", up: names.up },
+  { name: "20261130T045312_passkey_backup", up: passkeyBackup.up },
 ];
