@@ -144,8 +144,13 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
     expect(infoOf(refused).reason).toBe("LINK_REQUIRED");
   });
 
-  it.each([false, "true", undefined])("are not believed when email_verified is %j (C8)", async (verified) => {
-    const email = `ada-${count++}@acme.example`;
+  it.each([
+    [false, "acme.example"],
+    ["yes", "acme.example"],
+    [null, "example.org"],
+    [undefined, "example.org"],
+  ])("are not believed when email_verified is %j, of an address at %s (C8)", async (verified, domain) => {
+    const email = `ada-${count++}@${domain}`;
     accounts[email] = { email, ...(verified !== undefined && { email_verified: verified }) };
     await new Person(server).signIn(email);
     const person = new Person(server);
@@ -153,6 +158,19 @@ describe.each(["sqlite", "postgres"] as const)("identity providers (%s)", (datab
     expect(infoOf(refused).reason).toBe("LINK_REQUIRED");
     expect(person.cookies.has("sid")).toBe(false);
   });
+
+  it.each(["true", null, undefined])(
+    "are believed about their domains when email_verified is %j",
+    async (verified) => {
+      const email = `ada-${count++}@acme.example`;
+      accounts[email] = { email, ...(verified !== undefined && { email_verified: verified }) };
+      const owner = new Person(server);
+      await owner.signIn(email);
+      const person = new Person(server);
+      expect((await person.call("AuthCallback", await goTo(person, "acme", email))).status).toBe(200);
+      expect((await whoIs(person)).id).toBe((await whoIs(owner)).id);
+    },
+  );
 
   it("make nobody a superuser by an address they are not authoritative for", async () => {
     const email = "root@example.org";

@@ -1,7 +1,8 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { generateKeyPairSync } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { parse } from "yaml";
 import { readBlocks, runShell } from "./parts/documentation.ts";
 import { findCode, Person, waitForMail } from "./parts/person.ts";
@@ -41,7 +42,12 @@ it("the commands of docs/sign-in.md do what they say", async () => {
 it("the settings of docs/sign-in.md are accepted", async () => {
   const blocks = readBlocks("docs/sign-in.md", "yaml");
   expect(blocks.length).toBeGreaterThan(5);
-  for (const block of blocks) {
+  const folder = mkdtempSync(join(tmpdir(), "vestibule-sign-in-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  writeFileSync(join(folder, "AuthKey_EXAMPLE456.p8"), privateKey.export({ type: "pkcs8", format: "pem" }));
+  for (const each of blocks) {
+    const block = each.replaceAll("/etc/vestibule", folder);
     const state = await createState("sqlite");
     try {
       const { code, stdout, stderr } = await runVestibule(["doctor"], state, { config: parse(block) });

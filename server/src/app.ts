@@ -373,7 +373,6 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       ...organizations.rules,
       invitations,
       redirects: authentication,
-      providerUrls: authentication.oidcProviders.map(({ callbackUrl }) => callbackUrl),
       isSessionStrict: authentication.session.sameSite === "strict",
       browsers,
       hasOutbox: config.smtpUrl === undefined,

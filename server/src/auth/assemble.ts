@@ -13,6 +13,7 @@ import type { KnownBrowsers } from "../sessions/known-browsers.ts";
 import type { SessionService } from "../sessions/service.ts";
 import { AnswerVerifier } from "./answer-verifier.ts";
 import { BrowserSignIn, type Browsers, createBrowsers } from "./browser-sign-in.ts";
+import { createClientKeyRoutes } from "./client-key-routes.ts";
 import { deleteExpiredFlows } from "./flow-store.ts";
 import { Flows } from "./flows.ts";
 import { createFlowMethods } from "./handler.ts";
@@ -85,6 +86,7 @@ export function assembleSignIn(parts: SignInParts): SignInRoom {
     browsers,
     browserSignIn,
     signInMail: mail,
+    routes: createClientKeyRoutes(authentication.oidcProviders),
     services: [
       registerService(AuthService, createFlowMethods({ service, browserSignIn, frontierHiddenStrategies })),
     ],

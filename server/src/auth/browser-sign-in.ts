@@ -112,6 +112,11 @@ export class BrowserSignIn {
     return await this.#options.service.peek(state, { browsers: this.#options.browsers.find(header), info });
   }
 
+  /** Keeps a provider's posted answer, whoever brings it. @throws DomainError as `SignInService.keepPosted` */
+  async keepPosted(...posted: Parameters<SignInService["keepPosted"]>): Promise<void> {
+    await this.#options.service.keepPosted(...posted);
+  }
+
   /** Ends a flow whose provider answered by an error, at a route of ours. @throws DomainError as `SignInService.abandon` */
   async abandon(
     state: string,

@@ -5,6 +5,7 @@ import type { FunctionRoute, PlainResponse } from "../http/plain-route.ts";
 import { newRequestInfo } from "../sessions/test-support.ts";
 import type { BrowserSignIn } from "./browser-sign-in.ts";
 import { type CallbackResult, createCallbackRoutes } from "./callback-routes.ts";
+import { createFormPostRoutes } from "./form-post-routes.ts";
 import type { Proof } from "./strategy.ts";
 import {
   createFakeMail,
@@ -17,9 +18,17 @@ import {
 } from "./test-support.ts";
 
 describeDatabases("callback routes", (under) => {
-  const clock = { now: () => new Date() };
+  let aheadMs = 0;
+  const clock = { now: () => new Date(Date.now() + aheadMs) };
   const mail = createFakeMail();
   const google = createFakeProvider("google");
+  const apple = { ...createFakeProvider("apple"), isAnsweredByForm: true };
+  const postedUsers: (string | undefined)[] = [];
+  const finishAtApple = apple.finish;
+  apple.finish = async (request) => {
+    postedUsers.push(request.user);
+    return await finishAtApple(request);
+  };
   const issuers: (string | undefined)[] = [];
   const finishAtGoogle = google.finish.bind(google);
   google.finish = async (request) => {
@@ -38,24 +47,27 @@ describeDatabases("callback routes", (under) => {
   }
 
   beforeAll(async () => {
-    signIn = await openSignIn(under.database, { clock, strategies: [mail, google] });
+    signIn = await openSignIn(under.database, { clock, strategies: [mail, google, apple] });
     browserSignIn = createTestBrowserSignIn(signIn);
-    routes = createCallbackRoutes({
+    const strategies = [google, apple, { callbackUrl: `${publicUrl}/auth/callback/other` }];
+    const renderResult = (result: CallbackResult): PlainResponse => {
+      shown.push(result);
+      return { status: 299 };
+    };
+    const callbacks = createCallbackRoutes({
       browserSignIn,
       authenticator: signIn.parts.authenticator,
       browsers: testBrowsers,
-      renderResult: (result) => {
-        shown.push(result);
-        return { status: 299 };
-      },
+      renderResult,
       navigate: (url, setCookies) => ({
         status: 303,
         headers: { location: url, "set-cookie": [...setCookies] },
       }),
       publicUrl,
-      providerUrls: [google.callbackUrl ?? "", `${publicUrl}/auth/callback/other`],
+      strategies,
       defaultReturnTo: `${publicUrl}/account`,
     });
+    routes = [...callbacks, ...createFormPostRoutes({ browserSignIn, renderResult, strategies })];
   });
   afterAll(() => signIn.close());
 
@@ -83,7 +95,7 @@ describeDatabases("callback routes", (under) => {
       strategyName: string,
       asked: { email?: string; returnTo?: string; callbackUrl?: string } = {},
     ): Promise<string> {
-      const callbackUrl = strategyName === "google" ? (google.callbackUrl ?? "") : "";
+      const { callbackUrl = "" } = { google, apple }[strategyName] ?? {};
       const { flow, setCookies } = await browserSignIn.begin(
         { strategyName, email: "", returnTo: "", callbackUrl, ...asked },
         { header: this.header, info: newRequestInfo(), principal: undefined },
@@ -114,15 +126,36 @@ describeDatabases("callback routes", (under) => {
       );
     }
 
+    /** Posts from a provider's page, with no cookie of ours: `SameSite=Lax` lets none along. */
+    async postFromProvider(
+      form: Record<string, string> | string,
+      header: Record<string, string> = {},
+    ): Promise<PlainResponse> {
+      const request = {
+        method: "POST",
+        path: "/auth/callback/apple",
+        query: new URLSearchParams(),
+        header: new Headers({
+          "content-type": "application/x-www-form-urlencoded",
+          origin: "https://apple.example",
+          "sec-fetch-site": "cross-site",
+          ...header,
+        }),
+        body: Buffer.from(new URLSearchParams(form).toString()),
+        info: newRequestInfo(),
+      };
+      return await routeOf("POST", "/auth/callback/apple").handle(request);
+    }
+
     #keep(response: PlainResponse): PlainResponse {
       this.keep([response.headers?.["set-cookie"] ?? []].flat());
       return response;
     }
   }
 
-  function person(proof: Partial<Extract<Proof, { kind: "identity" }>> = {}): string {
+  function person(proof: Partial<Extract<Proof, { kind: "identity" }>> = {}, at = google): string {
     const code = randomBytes(8).toString("hex");
-    google.people.set(code, {
+    at.people.set(code, {
       kind: "identity",
       issuer: "https://google.example",
       subject: code,
@@ -135,6 +168,143 @@ describeDatabases("callback routes", (under) => {
   }
 
   const cookiesOf = ({ headers }: PlainResponse) => [headers?.["set-cookie"] ?? []].flat();
+
+  describe("an answer that a provider has the browser post", () => {
+    const path = "/auth/callback/apple";
+    const refusedWith = (reason: string) => ({ kind: "refused", error: expect.objectContaining({ reason }) });
+
+    async function begin(browser = new Browser()) {
+      const state = await browser.begin("apple", { returnTo: "https://app.example.org/home" });
+      return { browser, state, code: person({}, apple) };
+    }
+    const isSignedIn = (answer: PlainResponse) =>
+      answer.status === 303 && cookiesOf(answer).some((line) => line.startsWith("sid="));
+
+    it("signs in once the browser comes for it with its cookie, and is in no URL", async () => {
+      const { browser, state, code } = await begin();
+      const user = JSON.stringify({ name: { firstName: "Ann" } });
+      const posted = await browser.postFromProvider({ state, code, user });
+      expect(posted).toEqual({
+        status: 303,
+        headers: {
+          location: `${path}?state=${state}`,
+          "cache-control": "no-store",
+          "referrer-policy": "no-referrer",
+        },
+      });
+      const answer = await browser.visit({ state }, "GET", path);
+      expect(answer.headers?.location).toBe("https://app.example.org/home");
+      expect(isSignedIn(answer)).toBe(true);
+      expect(postedUsers.at(-1)).toBe(user);
+    });
+
+    it("is taken once", async () => {
+      const { browser, state, code } = await begin();
+      await browser.postFromProvider({ state, code });
+      shown.length = 0;
+      expect(await browser.postFromProvider({ state, code })).toEqual({ status: 299 });
+      expect(shown).toEqual([refusedWith("INVALID_FLOW")]);
+      expect(isSignedIn(await browser.visit({ state }, "GET", path))).toBe(true);
+      const stranger = new Browser();
+      expect(await stranger.postFromProvider({ state, code })).toEqual({ status: 299 });
+      expect(await stranger.visit({ state }, "GET", path)).toEqual({ status: 299 });
+    });
+
+    it("is kept once of many that come at once", async () => {
+      const { browser, state, code } = await begin();
+      const answers = await Promise.all(
+        Array.from({ length: 8 }, () => browser.postFromProvider({ state, code })),
+      );
+      expect(answers.filter(({ status }) => status === 303)).toHaveLength(1);
+      const visits = await Promise.all(
+        Array.from({ length: 4 }, () => browser.visit({ state }, "GET", path)),
+      );
+      expect(visits.filter(isSignedIn)).toHaveLength(1);
+    });
+
+    it("signs nobody in who began nothing, as where another site posts its own sign-in", async () => {
+      const { browser: attacker, state, code } = await begin();
+      const victim = new Browser();
+      await victim.begin("apple");
+      expect((await victim.postFromProvider({ state, code })).status).toBe(303);
+      shown.length = 0;
+      expect(await victim.visit({ state }, "GET", path)).toEqual({ status: 299 });
+      expect(shown).toEqual([refusedWith("INVALID_AUTH_STATE")]);
+      // It is the flow's own browser that may come for it.
+      expect(isSignedIn(await attacker.visit({ state }, "GET", path))).toBe(true);
+    });
+
+    it("waits two minutes, and no longer", async () => {
+      const { browser, state, code } = await begin();
+      const late = await begin();
+      await browser.postFromProvider({ state, code });
+      await late.browser.postFromProvider({ state: late.state, code: late.code });
+      aheadMs += 110_000;
+      expect(isSignedIn(await browser.visit({ state }, "GET", path))).toBe(true);
+      aheadMs += 20_000;
+      expect(await late.browser.visit({ state: late.state }, "GET", path)).toEqual({ status: 299 });
+    });
+
+    it("that is an error ends the flow, in its own browser alone", async () => {
+      const { browser, state } = await begin();
+      expect((await browser.postFromProvider({ state, error: "user_cancelled_authorize" })).status).toBe(303);
+      shown.length = 0;
+      await new Browser().visit({ state }, "GET", path);
+      expect(shown).toEqual([refusedWith("INVALID_AUTH_STATE")]);
+      await browser.visit({ state }, "GET", path);
+      expect(shown.at(-1)).toEqual({ kind: "denied", returnTo: "https://app.example.org/home" });
+      await browser.visit({ state }, "GET", path);
+      expect(shown.at(-1)).toEqual(refusedWith("INVALID_FLOW"));
+    });
+
+    it.each<[string, (state: string, code: string) => Record<string, string> | string, string, object?]>([
+      ["of no flow", (_, code) => ({ state: "x".repeat(43), code }), "INVALID_FLOW"],
+      ["without a state", (_, code) => ({ code }), "INVALID_FLOW"],
+      ["without a code", (state) => ({ state }), "CODE_MISSING"],
+      ["with two codes", (state, code) => `state=${state}&code=${code}&code=x`, "INVALID_FLOW"],
+      ["with two states", (state, code) => `state=${state}&state=x&code=${code}`, "INVALID_FLOW"],
+      ["with two users", (state, code) => `state=${state}&code=${code}&user={}&user={}`, "INVALID_FLOW"],
+      ["too long a code", (state) => ({ state, code: "x".repeat(8193) }), "INVALID_FLOW"],
+      ["too large", (state, code) => ({ state, code, more: "x".repeat(32_768) }), "INVALID_REQUEST"],
+      [
+        "as JSON",
+        (state, code) => ({ state, code }),
+        "INVALID_REQUEST",
+        { "content-type": "application/json" },
+      ],
+      [
+        "as plain text",
+        (state, code) => ({ state, code }),
+        "INVALID_REQUEST",
+        { "content-type": "text/plain" },
+      ],
+    ])("is refused %s, and nothing is kept of it", async (_, toForm, reason, header = {}) => {
+      const { browser, state, code } = await begin();
+      shown.length = 0;
+      expect(await browser.postFromProvider(toForm(state, code), { ...header })).toEqual({ status: 299 });
+      expect(shown).toEqual([refusedWith(reason)]);
+      expect((await browser.postFromProvider({ state, code })).status).toBe(303);
+      expect(isSignedIn(await browser.visit({ state }, "GET", path))).toBe(true);
+    });
+
+    it("is refused of a flow of a provider that answers in the URL, or for a page of a client", async () => {
+      const browser = new Browser();
+      const state = await browser.begin("google");
+      shown.length = 0;
+      await browser.postFromProvider({ state, code: person() });
+      expect(shown).toEqual([refusedWith("INVALID_AUTH_STATE")]);
+      const elsewhere = await browser.begin("apple", { callbackUrl: "https://app.example.org/callback" });
+      await browser.postFromProvider({ state: elsewhere, code: person({}, apple) });
+      expect(shown.at(-1)).toEqual(refusedWith("INVALID_AUTH_STATE"));
+    });
+
+    it("is not taken out of a URL", async () => {
+      const { browser, state, code } = await begin();
+      shown.length = 0;
+      await browser.visit({ state, code }, "GET", path);
+      expect(shown).toEqual([refusedWith("CODE_MISSING")]);
+    });
+  });
 
   describe("an answer of a provider", () => {
     it("signs in and sends on, with the issuer that was named", async () => {

@@ -6,6 +6,9 @@
  * however often it is fetched and by whom: the button on that page, a POST from
  * our own origin and with a token made from the browser's cookie, is what signs
  * in. HEAD does nothing at all.
+ *
+ * What a provider's form brings (`response_mode=form_post`) is kept by
+ * `form-post-routes.ts`, which sends the browser on to GET.
  */
 import { callbackPath } from "../config/urls.ts";
 import { isFormToken, toFormToken } from "../html/form-token.ts";
@@ -13,9 +16,10 @@ import { isFromOwnPage } from "../http/own-origin.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../http/plain-route.ts";
 import { toLocation } from "../http/redirect.ts";
 import { DomainError } from "../lib/errors.ts";
-import { invalidRequest } from "../lib/invalid-request.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
+import { noteRefusal, readBrought, readForm, readOne } from "./brought.ts";
 import type { BrowserSignIn, Browsers, FinishedInBrowser } from "./browser-sign-in.ts";
+import type { Strategy } from "./strategy.ts";
 import { findVisitor } from "./visitor.ts";
 
 export { callbackPath };
@@ -74,8 +78,8 @@ export interface CallbackRoutesOptions {
   readonly reload?: ((path: string) => PlainResponse) | undefined;
   /** Origin that browsers see. */
   readonly publicUrl: string;
-  /** Where providers are answered, each at its own URL; the plain one may be among them. */
-  readonly providerUrls: readonly string[];
+  /** Those of providers are each answered at their own URL; the plain one may be among them. */
+  readonly strategies: readonly Pick<Strategy, "callbackUrl">[];
   /** Where to go after a sign-in that asked for nothing else. */
   readonly defaultReturnTo: string;
 }
@@ -83,15 +87,6 @@ export interface CallbackRoutesOptions {
 /** What a form's token is made for. */
 function toCallbackPurpose(state: string): string {
   return `callback ${state}`;
-}
-
-const longestText = 8192;
-
-/** One parameter; one that is repeated means different things to different readers, and is refused. */
-function readOne(parameters: URLSearchParams, name: string): string {
-  const [value = "", ...others] = parameters.getAll(name);
-  if (others.length > 0 || value.length > longestText) throw new DomainError("INVALID_FLOW");
-  return value;
 }
 
 /** Builds the routes: the plain path for GET and POST, and each provider's own for GET. */
@@ -146,7 +141,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
       return reload(`${new URL(route).pathname}?${query}`);
     }
     const state = readOne(query, "state");
-    const { strategy, returnTo: askedFor } = await browserSignIn.peek(state, request);
+    const { strategy, returnTo: askedFor, posted } = await browserSignIn.peek(state, request);
     const named = readOne(query, "strategy_name");
     if (named !== "" && named !== strategy.name) throw new DomainError("INVALID_AUTH_STATE");
     if (strategy.attempts === "code" && route === plainUrl) {
@@ -154,24 +149,21 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
       if (form === undefined) return await renderResult({ kind: "other_browser" }, request);
       return await renderResult({ kind: "confirm", form, code: readOne(query, "code") }, request);
     }
-    const error = query.get("error");
-    if (error !== null) {
-      const description = query.get("error_description") ?? "";
+    const brought = strategy.isAnsweredByForm ? (posted ?? {}) : readBrought(query);
+    const { code = "", issuer = "", error, description = "" } = brought;
+    if (error !== undefined) {
       await browserSignIn.abandon(state, request, { route, error, description });
       return await renderResult({ kind: "denied", returnTo: askedFor }, request);
     }
-    const [code, issuer] = [readOne(query, "code"), readOne(query, "iss")];
-    const answer = { strategyName: "", state, code, stateOptions: {}, issuer, route };
+    const user = posted?.user;
+    const answer = { strategyName: "", state, code, stateOptions: {}, issuer, route, ...(user && { user }) };
     const { returnTo, setCookies } = await finish(answer, request);
     return sendOn(returnTo, setCookies);
   }
 
   async function post(request: PlainRequest): Promise<PlainResponse> {
-    const { header, body } = request;
-    if (!/^application\/x-www-form-urlencoded\s*(;|$)/i.test(header.get("content-type") ?? "")) {
-      throw invalidRequest("must be a form");
-    }
-    const form = new URLSearchParams(Buffer.from(body).toString("utf8"));
+    const { header } = request;
+    const form = readForm(request);
     const state = readOne(form, "state");
     const isOurs = isFormToken(readOne(form, "token"), browsers.find(header), toCallbackPurpose(state));
     if (!isFromOwnPage(header, publicUrl) || !isOurs) throw new DomainError("CROSS_ORIGIN");
@@ -196,10 +188,8 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
   }
 
   /** A stale flow is nothing to bother a person with who is signed in already, as from another tab. */
-  async function onRefusal(error: unknown, request: PlainRequest): Promise<PlainResponse> {
-    if (!(error instanceof DomainError) || error.kind === "internal") throw error;
-    request.info.outcome.reason = error.reason;
-    if (error.detail !== undefined) request.info.outcome.detail = error.detail;
+  async function onRefusal(thrown: unknown, request: PlainRequest): Promise<PlainResponse> {
+    const error = noteRefusal(thrown, request);
     if (error.reason === "INVALID_FLOW" && (await findVisitor(authenticator, request)) !== undefined) {
       return sendOn(undefined, []);
     }
@@ -233,6 +223,7 @@ export function createCallbackRoutes(options: CallbackRoutesOptions): readonly F
     };
   }
 
-  const urls = new Set([plainUrl, ...options.providerUrls]);
+  const { strategies } = options;
+  const urls = new Set([plainUrl, ...strategies.flatMap(({ callbackUrl = [] }) => callbackUrl)]);
   return [{ method: "POST", path: callbackPath, handle: guard(post) }, ...[...urls].map(toGetRoute)];
 }

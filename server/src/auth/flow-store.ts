@@ -120,6 +120,27 @@ export async function countAttempt(
   return row && Number(row.attempts);
 }
 
+/**
+ * Puts another secret in the place of the one that was read. Of any number of
+ * concurrent calls that read the same, one is answered true; none when the flow
+ * is over at `now`.
+ */
+export async function replaceSecret(
+  tx: Tx,
+  { id, sealedSecret }: Pick<Flow, "id" | "sealedSecret">,
+  sealed: string,
+  now: Date,
+): Promise<boolean> {
+  const result = await tx
+    .updateTable("auth_flows")
+    .set({ sealed_secret: sealed })
+    .where("id", "=", id)
+    .where("sealed_secret", "=", sealedSecret)
+    .where("expires_at", ">", now.getTime())
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
+}
+
 /** Takes an answer back that could not be verified. */
 export async function uncountAttempt(tx: Tx, id: string): Promise<void> {
   await tx

@@ -70,7 +70,7 @@ export class Flows<Secret> {
   async keep(state: string, { secret, flowSeconds, ...draft }: NewFlow<Secret>): Promise<string> {
     const createdAt = this.#clock.now();
     const id = newId(createdAt);
-    const sealedSecret = this.#sealer.seal(toPlace(id), Buffer.from(this.#kind.secrets.encode(secret)));
+    const sealedSecret = this.#seal(id, secret);
     const expiresAt = new Date(createdAt.getTime() + flowSeconds * 1000);
     const strategy = this.#kind.prefix + draft.strategy;
     const flow = { ...draft, strategy, id, sealedSecret, createdAt, expiresAt };
@@ -101,6 +101,19 @@ export class Flows<Secret> {
   /** What a flow keeps under seal. */
   unseal({ id, sealedSecret }: store.Flow): Secret {
     return this.#kind.secrets.decode(this.#sealer.open(toPlace(id), sealedSecret).toString("utf8"));
+  }
+
+  /**
+   * Has a flow keep another secret than the one that was read: of any number of
+   * concurrent calls one is answered true, and none once the flow is over.
+   */
+  async replaceSecret(flow: store.Flow, secret: Secret): Promise<boolean> {
+    const sealed = this.#seal(flow.id, secret);
+    return await this.#database.transaction((tx) => store.replaceSecret(tx, flow, sealed, this.#clock.now()));
+  }
+
+  #seal(id: string, secret: Secret): string {
+    return this.#sealer.seal(toPlace(id), Buffer.from(this.#kind.secrets.encode(secret)));
   }
 
   /** Ends a flow for good: of any number of concurrent calls one is answered true, and none once it is over. */

@@ -11,6 +11,7 @@ import type { AuditTrail } from "../audit/audit.ts";
 import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database, Reader, Tx } from "../db/database.ts";
 import { isUniqueViolation } from "../db/errors.ts";
+import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { Metadata } from "../lib/metadata.ts";
@@ -29,7 +30,7 @@ import { FlowMails } from "./flow-mails.ts";
 import type { Flow } from "./flow-store.ts";
 import { isSameBrowser, newState } from "./flows.ts";
 import { findReturnTo, getCallbackUrl, isOwnRoute, type RedirectRules } from "./redirects.ts";
-import type { SignInFlows, SignInSecret } from "./sign-in-flow.ts";
+import type { PostedAnswer, SignInFlows, SignInSecret } from "./sign-in-flow.ts";
 import type { Asker, SignInMail } from "./sign-in-mail.ts";
 import type { BeginRequest, FinishingUser, Proof, SignedInUser, Strategy } from "./strategy.ts";
 
@@ -66,6 +67,8 @@ export interface FinishFlow {
   readonly stateOptions: Metadata;
   /** `iss` of the callback's query (RFC 9207), empty if it had none; absent where the query is not known. */
   readonly issuer?: string;
+  /** `user` as the provider posted it. */
+  readonly user?: string;
   /** URL of the route of ours that the answer came to; absent for `AuthCallback` and our pages' forms. */
   readonly route?: string;
   /** Values of the browser's cookie. */
@@ -105,13 +108,19 @@ export interface FlowPreview {
   readonly returnTo: string | undefined;
   /** Whether it began in one of these browsers. */
   readonly isSameBrowser: boolean;
+  /** What the provider's form brought a moment ago; to that very browser alone. */
+  readonly posted?: PostedAnswer;
 }
+
+/** How long a provider's posted answer waits for the browser, which is on its way to get it, in milliseconds. */
+const postedMs = 120_000;
 
 /** Parts that signing in stands on, and the rules that an operator sets. */
 export interface SignInServiceOptions {
   readonly database: Database;
   readonly feed: Pick<ChangeFeed, "append">;
   readonly audit: AuditTrail;
+  readonly clock: Clock;
   readonly log: Log;
   /** In the order to offer them. */
   readonly strategies: readonly Strategy[];
@@ -253,12 +262,43 @@ export class SignInService {
       if (seen.mailbox !== undefined) this.#noteRefusal(error, { info, principal: undefined }, seen);
       throw error;
     });
+    const strategy = this.#getStrategy(flow.strategy);
+    const isSame = isSameBrowser(browsers, flow.browserHash);
+    const posted = strategy.isAnsweredByForm && isSame ? this.#findPosted(flow) : undefined;
     return {
-      strategy: this.#getStrategy(flow.strategy),
+      strategy,
       email: flow.email,
       returnTo: flow.returnTo,
-      isSameBrowser: isSameBrowser(browsers, flow.browserHash),
+      isSameBrowser: isSame,
+      ...(posted && { posted }),
     };
+  }
+
+  #findPosted(flow: Flow): PostedAnswer | undefined {
+    const { flows, clock } = this.#options;
+    const { posted } = flows.unseal(flow);
+    return posted && clock.now().getTime() - posted.at.getTime() < postedMs ? posted : undefined;
+  }
+
+  /**
+   * Keeps what a provider's form brought until its browser comes for it, with
+   * the cookie that a form of another site comes without. Says nothing of who
+   * brought it, and ends nothing. One answer is kept of any number that come.
+   *
+   * @param route of ours that it came to
+   * @throws DomainError INVALID_FLOW, INVALID_AUTH_STATE
+   */
+  async keepPosted(state: string, route: string, answer: Omit<PostedAnswer, "at">): Promise<void> {
+    const { flows, clock } = this.#options;
+    const flow = await this.#findLive(state, {});
+    if (!this.#getStrategy(flow.strategy).isAnsweredByForm || !this.#isAnsweredAt(route, flow)) {
+      const detail = `a flow of ${flow.strategy} for ${flow.callbackUrl} was answered by a form at ${route}`;
+      throw new DomainError("INVALID_AUTH_STATE", { detail });
+    }
+    const secret = flows.unseal(flow);
+    const posted = { ...answer, at: clock.now() };
+    const isKept = secret.posted === undefined && (await flows.replaceSecret(flow, { ...secret, posted }));
+    if (!isKept) throw new DomainError("INVALID_FLOW", { detail: "an answer was posted before" });
   }
 
   /**
@@ -349,6 +389,7 @@ export class SignInService {
       code: request.code,
       stateOptions: request.stateOptions,
       ...(request.issuer !== undefined && { issuer: request.issuer }),
+      ...(request.user !== undefined && { user: request.user }),
       flow: {
         id: flow.id,
         callbackUrl: flow.callbackUrl,

@@ -6,6 +6,17 @@ import type { Counted } from "../limits/rates.ts";
 import type { WaitingIdentity } from "../users/accounts.ts";
 import type { FlowKind, Flows } from "./flows.ts";
 
+/** What a provider's form brought, all of it as it came. */
+export interface PostedAnswer {
+  readonly code?: string;
+  /** RFC 6749 §4.1.2.1. */
+  readonly error?: string;
+  readonly description?: string;
+  readonly issuer?: string;
+  readonly user?: string;
+  readonly at: Date;
+}
+
 /** What a sign-in keeps under seal. */
 export interface SignInSecret {
   /** What the strategy wants kept. */
@@ -14,6 +25,8 @@ export interface SignInSecret {
   readonly counted?: Counted;
   /** The identity that is joined if this flow proves its mailbox. */
   readonly waiting?: WaitingIdentity;
+  /** The provider's answer, until the browser comes for it with its cookie. */
+  readonly posted?: PostedAnswer;
 }
 
 /** Flows that sign somebody in to this service, each under the name of its strategy. */
@@ -36,6 +49,16 @@ export const signInFlows: FlowKind<SignInSecret> = {
           avatar: z.exactOptional(z.string()),
           strategy: z.string(),
         } satisfies MembersOf<WaitingIdentity>),
+      ),
+      posted: z.exactOptional(
+        z.object({
+          code: z.exactOptional(z.string()),
+          error: z.exactOptional(z.string()),
+          description: z.exactOptional(z.string()),
+          issuer: z.exactOptional(z.string()),
+          user: z.exactOptional(z.string()),
+          at: instant,
+        } satisfies MembersOf<PostedAnswer>),
       ),
     } satisfies MembersOf<SignInSecret>),
   ),

@@ -66,6 +66,8 @@ export interface FinishRequest {
   readonly stateOptions: Metadata;
   /** `iss` of the callback's query (RFC 9207), empty if it had none; absent where the query is not known. */
   readonly issuer?: string;
+  /** `user` as the provider posted it beside the code: what it says of a person, signed by nobody. */
+  readonly user?: string;
   readonly flow: FinishedFlow;
 }
 
@@ -107,6 +109,8 @@ export interface Strategy {
    * other provider's. Absent for a strategy that sends the browser nowhere.
    */
   readonly callbackUrl?: string;
+  /** Whether the provider answers at our callback URL by a form (Form Post Response Mode 1.0), and so never by GET. */
+  readonly isAnsweredByForm?: boolean;
   /**
    * How a wrong answer is counted: `code` keeps the flow until the cap of wrong
    * codes is reached, `once` ends it at the first answer, right or wrong.

@@ -147,6 +147,7 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
     database,
     feed: parts.feed,
     audit: parts.audit,
+    clock,
     log: silentLog,
     strategies,
     redirects: {

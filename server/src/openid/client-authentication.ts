@@ -78,7 +78,7 @@ function toPkcs8(key: KeyObject): string {
 }
 
 /** The public half of a client's key, under the name that its assertions have it by (RFC 7638). */
-async function toClientJwk(pem: string): Promise<PublicJwk> {
+export async function toClientJwk(pem: string): Promise<PublicJwk> {
   const key = createPublicKey(pem);
   return toPublicJwk(key, await toThumbprint(key));
 }

@@ -1,13 +1,8 @@
 import type { Room } from "../assembly/room.ts";
 import { createCallbackRoutes } from "../auth/callback-routes.ts";
+import { createFormPostRoutes } from "../auth/form-post-routes.ts";
 import type { FunctionRoute } from "../http/plain-route.ts";
 import { createPages, type PagesOptions } from "./pages.ts";
-
-/** What pages stand on. */
-export interface PageParts extends PagesOptions {
-  /** Where providers are answered, each at its own URL. */
-  readonly providerUrls: readonly string[];
-}
 
 /** The pages, and what is shown where there is none. */
 export interface PagesRoom extends Room {
@@ -15,14 +10,16 @@ export interface PagesRoom extends Room {
 }
 
 /** Puts the pages together, with the routes of `/auth/callback`, which show some of them. */
-export function assemblePages(parts: PageParts): PagesRoom {
+export function assemblePages(parts: PagesOptions): PagesRoom {
   const pages = createPages(parts);
+  const { renderResult } = pages;
   const callbacks = createCallbackRoutes({
     ...parts,
-    renderResult: pages.renderResult,
+    renderResult,
     navigate: pages.navigate,
     reload: pages.reload,
     defaultReturnTo: `${parts.publicUrl}/account`,
   });
-  return { routes: [...callbacks.map(pages.guard), ...pages.routes], renderLost: pages.renderLost };
+  const answers = [...callbacks, ...createFormPostRoutes({ ...parts, renderResult })];
+  return { routes: [...answers.map(pages.guard), ...pages.routes], renderLost: pages.renderLost };
 }

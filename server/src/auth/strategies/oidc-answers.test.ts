@@ -31,7 +31,8 @@ let issuer: string;
 let signOwn: Sign;
 let publicKey: Awaited<ReturnType<typeof exportJWK>>;
 /** What the issuer answers; each test changes one thing. */
-let answers: { metadata: object; claims: JWTPayload; sign: Sign; userinfo: object };
+let answers: { metadata: object; claims: JWTPayload; sign: Sign; userinfo: object; userinfoStatus: number };
+let paths: string[];
 let rightNonce: unknown;
 /** What the browser was sent with. */
 let asked: URLSearchParams;
@@ -74,6 +75,8 @@ beforeAll(async () => {
   signOwn = (claims) =>
     new SignJWT(claims).setProtectedHeader({ alg: "RS256", kid: "k" }).sign(own.privateKey);
   site = createServer(async (request, response) => {
+    paths.push(request.url ?? "");
+    if (request.url === "/userinfo") response.statusCode = answers.userinfoStatus;
     response.setHeader("content-type", "application/json");
     response.end(JSON.stringify(await answer(request)));
   });
@@ -89,12 +92,13 @@ beforeEach(() => {
   tokenRequests = [];
   const claims = { iss: issuer, sub: "ann", aud: clientId, iat: seconds(), exp: seconds() + 60 };
   const userinfo = { sub: "ann", email: "ann@example.org", email_verified: true };
-  answers = { metadata: {}, claims, sign: signOwn, userinfo };
+  answers = { metadata: {}, claims, sign: signOwn, userinfo, userinfoStatus: 200 };
+  paths = [];
 });
 
 /** Signs in with the answers as they are; the nonce is the right one unless the claims say otherwise. */
 async function signIn(
-  brought: { readonly issuer?: string } = {},
+  brought: { readonly issuer?: string; readonly user?: string } = {},
   change: Partial<OidcStrategyOptions> = {},
 ): Promise<Proof> {
   const strategy = createOidcStrategy({
@@ -330,6 +334,122 @@ describe("a client proves itself as it was told to, whatever the issuer announce
     });
     expect(protectedHeader).toEqual({ alg: "ES256", kid: "KEY" });
     expect((payload.exp ?? 0) - (payload.iat ?? 0)).toBe(300);
+  });
+});
+
+describe("an address", () => {
+  const email = "ann@example.org";
+  const named = { authoritativeDomains: ["example.org"] };
+  const askedUserinfo = () => paths.filter((path) => path === "/userinfo").length;
+  /** What the ID token and userinfo tell. */
+  const tell = (token: object, userinfo: object = {}) => {
+    answers.claims = { ...answers.claims, ...token };
+    answers.userinfo = { sub: "ann", ...userinfo };
+  };
+
+  it.each<[string, object, object, object]>([
+    ["of the token, verified", { email, email_verified: true }, {}, { email, emailVerified: true }],
+    ["verified, as text", { email, email_verified: "true" }, {}, { email, emailVerified: true }],
+    ["not verified, as text", { email, email_verified: "false" }, {}, { email, emailVerified: false }],
+    ["verified by a number", { email, email_verified: 1 }, {}, { email, emailVerified: false }],
+    [
+      "of userinfo, where the token's is null",
+      { email: null, email_verified: null },
+      { email, email_verified: true },
+      { email, emailVerified: true },
+    ],
+    ["of userinfo, verified as text", {}, { email, email_verified: "true" }, { email, emailVerified: true }],
+    ["that nobody has", { email: null }, { email: null, email_verified: true }, { emailVerified: false }],
+    [
+      "of the token, which userinfo calls verified",
+      { email },
+      { email, email_verified: true },
+      { email, emailVerified: true },
+    ],
+    [
+      "of the token, where userinfo has verified another",
+      { email },
+      { email: "eve@example.org", email_verified: true },
+      { email, emailVerified: false },
+    ],
+    [
+      "of the token, where userinfo has verified none",
+      { email },
+      { email_verified: true },
+      { email, emailVerified: false },
+    ],
+    [
+      "of userinfo, where the token calls none verified",
+      { email_verified: true },
+      { email },
+      { email, emailVerified: false },
+    ],
+    ["that nobody calls verified", { email }, { email }, { email, emailVerified: false }],
+  ])("%s", async (_, token, userinfo, expected) => {
+    tell(token, userinfo);
+    const { email: told, emailVerified } = (await signIn()) as { email?: string; emailVerified?: boolean };
+    expect({ ...(told !== undefined && { email: told }), emailVerified }).toEqual(expected);
+  });
+
+  it("is not asked of userinfo where the token tells all of it", async () => {
+    tell({ email, email_verified: false });
+    await signIn();
+    expect(askedUserinfo()).toBe(0);
+  });
+
+  it.each<[string, object]>([
+    ["is another's", { sub: "eve", email, email_verified: true }],
+    ["is nobody's", { sub: undefined, email, email_verified: true }],
+  ])("is not verified by a userinfo that %s (OpenID Connect Core §5.3.2)", async (_, userinfo) => {
+    tell({ email }, userinfo);
+    expect(await signIn()).toMatchObject({ email, emailVerified: false });
+    expect(askedUserinfo()).toBe(1);
+  });
+
+  it("stands where userinfo does not answer, or does not take the token", async () => {
+    tell({ email });
+    for (const status of [500, 401, 404]) {
+      answers.userinfoStatus = status;
+      expect(await signIn()).toMatchObject({ email, emailVerified: false });
+    }
+    tell({ email: null });
+    await expect(signIn()).rejects.toMatchObject({ reason: "PROVIDER_REFUSED" });
+    answers.userinfoStatus = 500;
+    await expect(signIn()).rejects.toMatchObject({ reason: "UNAVAILABLE" });
+  });
+
+  it("of a domain that the operator named is verified where the provider does not say, and only there", async () => {
+    tell({ email });
+    expect(await signIn({}, named)).toMatchObject({ emailVerified: true, isAuthoritative: true });
+    tell({ email }, { email, email_verified: false });
+    expect(await signIn({}, named)).toMatchObject({ emailVerified: false });
+    tell({ email, email_verified: false });
+    expect(await signIn({}, named)).toMatchObject({ emailVerified: false });
+    tell({ email: "ann@sub.example.org", email_verified: null });
+    expect(await signIn({}, named)).toMatchObject({ emailVerified: false, isAuthoritative: false });
+  });
+});
+
+describe("a name that a provider posts beside its answer", () => {
+  const posted = (user: unknown) => ({ user: typeof user === "string" ? user : JSON.stringify(user) });
+  it.each<[string, unknown, string | undefined]>([
+    ["both parts", { name: { firstName: "Ann", lastName: "Smith" }, email: "eve@example.org" }, "Ann Smith"],
+    ["one part", { name: { firstName: " Ann\u0000 " } }, "Ann"],
+    ["no text", { name: { firstName: 1, lastName: {} } }, undefined],
+    ["no name", { email: "eve@example.org" }, undefined],
+    ["a text", { name: "Ann" }, undefined],
+    ["nothing", null, undefined],
+    ["no JSON", "{", undefined],
+    ["too long a name", { name: { firstName: "x".repeat(300) } }, "x".repeat(200)],
+  ])("of %s is a title, and nothing else is read", async (_, user, title) => {
+    const proof = await signIn(posted(user));
+    expect((proof as { title?: string }).title).toBe(title);
+    expect(proof).toMatchObject({ email: "ann@example.org", subject: "ann" });
+  });
+
+  it("gives way to what the token says", async () => {
+    answers.claims.name = "Ann of the token";
+    expect(await signIn(posted({ name: { firstName: "Eve" } }))).toMatchObject({ title: "Ann of the token" });
   });
 });
 

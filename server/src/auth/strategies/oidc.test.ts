@@ -240,7 +240,7 @@ describe("what an issuer tells of a person", () => {
       { emailVerified: true, email: "ann@acme.org" },
     ],
     [
-      { email: "ann@acme.org", email_verified: "true" },
+      { email: "ann@acme.org", email_verified: "yes" },
       { emailVerified: false, email: "ann@acme.org" },
     ],
     [{ name: " A\u0000nn\r\n " }, { title: "Ann" }],

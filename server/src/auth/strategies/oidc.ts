@@ -1,12 +1,14 @@
 /**
  * Sign-in by OpenID Connect: the authorization code flow (OpenID Connect Core
- * 1.0 §3.1) with PKCE S256 (RFC 7636) and a nonce, always.
+ * 1.0 §3.1) with PKCE S256 (RFC 7636) and a nonce, unless the operator has said
+ * that the provider takes one of them alone.
  *
  * The flow names its provider, so a code of one provider is never taken to
  * another; `iss` (RFC 9207) is checked when the browser brought it, and missed
  * when the provider promises it.
  */
 import { isLoopback } from "../../config/urls.ts";
+import { parseObject } from "../../egress/fetch-json.ts";
 import { createJsonCache } from "../../egress/json-cache.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
@@ -14,7 +16,12 @@ import { googleIssuer } from "../../lib/well-known-providers.ts";
 import { withPatience } from "../../openid/patience.ts";
 import { toPicture, toTitle } from "../../openid/profile.ts";
 import { askFor } from "../../openid/refusal.ts";
-import { RelyingParty, type RelyingPartyOptions } from "../../openid/relying-party.ts";
+import {
+  type IdTokenClaims,
+  type ProvenTokens,
+  RelyingParty,
+  type RelyingPartyOptions,
+} from "../../openid/relying-party.ts";
 import { toEmail, toEmailDomain } from "../../users/email.ts";
 import type { FinishRequest, Proof, Strategy } from "../strategy.ts";
 
@@ -52,9 +59,34 @@ function isGoogle({ name, issuerUrl }: OidcStrategyOptions): boolean {
 
 function isAuthoritativeFor(email: string, profile: Profile, options: OidcStrategyOptions): boolean {
   const domain = toEmailDomain(email);
-  if (options.authoritativeDomains.includes(domain)) return true;
+  if (isNamed(email, options)) return true;
   // Google speaks for its own mailboxes, and for a workspace's where `hd` names the domain.
   return isGoogle(options) && (domain === "gmail.com" || profile.hd === domain);
+}
+
+/** Whether the operator says that the provider speaks for the mailboxes of the address's domain. */
+function isNamed(email: string, { authoritativeDomains }: OidcStrategyOptions): boolean {
+  return authoritativeDomains.includes(toEmailDomain(email));
+}
+
+/**
+ * Whether the address counts as verified. Of a provider that does not say, as
+ * Microsoft's does not, where the operator has said it: anybody else's word for
+ * an address is worth nothing there (its `email` is what a tenant wrote into it).
+ */
+function isVerified(
+  email: string,
+  { email_verified: isVerified }: Profile,
+  options: OidcStrategyOptions,
+): boolean {
+  if (isAbsent(isVerified)) return isNamed(email, options);
+  // Apple and others say it as text.
+  return isVerified === true || isVerified === "true";
+}
+
+/** Some say null where they have nothing to say. */
+function isAbsent(claim: unknown): boolean {
+  return claim === undefined || claim === null;
 }
 
 /** What is proven by claims that were verified. */
@@ -69,7 +101,7 @@ export function toIdentity(
     kind: "identity",
     issuer: claims.iss,
     subject: claims.sub,
-    emailVerified: email !== undefined && claims.email_verified === true,
+    emailVerified: email !== undefined && isVerified(email, claims, options),
     isAuthoritative: email !== undefined && isAuthoritativeFor(email, claims, options),
     ...(email !== undefined && { email }),
     ...(title !== undefined && { title }),
@@ -77,19 +109,57 @@ export function toIdentity(
   };
 }
 
+/**
+ * The claims of an ID token with what userinfo adds to them. Where both tell an
+ * address, it is the token's, and whether it is verified is told by userinfo
+ * only of the same one.
+ */
+function addUserinfo(claims: IdTokenClaims & Profile, userinfo: Profile): IdTokenClaims & Profile {
+  const own = Object.fromEntries(
+    Object.entries(claims).filter(([, claim]) => !isAbsent(claim)),
+  ) as typeof claims;
+  if (isAbsent(claims.email)) {
+    const { email_verified: _ofNone, ...rest } = own;
+    return { ...userinfo, ...rest };
+  }
+  const { email, email_verified: verified, ...rest } = userinfo;
+  return { ...rest, ...(email === claims.email && { email_verified: verified }), ...own };
+}
+
+/** The name in what Apple posts beside its first answer of somebody, and never again. */
+function findPostedName(user = ""): string | undefined {
+  const { name } = parseObject(Buffer.from(user)) ?? {};
+  const { firstName, lastName } = (name ?? {}) as {
+    readonly firstName?: unknown;
+    readonly lastName?: unknown;
+  };
+  return toTitle([firstName, lastName].filter((part) => typeof part === "string").join(" "));
+}
+
 /** A strategy for one configured issuer. */
 export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
-  const { name, scopes, flowSeconds, callbackUrl } = options;
+  const { name, log, scopes, flowSeconds, callbackUrl } = options;
   const documents = createJsonCache({ ...options, ...documentTimes, maxEntries: 2 });
   const party = new RelyingParty({ ...options, documents });
 
-  async function exchange({ code, issuer, flow }: FinishRequest): Promise<Proof> {
+  async function exchange({ code, issuer, user, flow }: FinishRequest): Promise<Proof> {
     const { callbackUrl, secret } = flow;
     const answer = { code, callbackUrl, secret, ...(issuer !== undefined && { issuer }) };
-    const { claims, accessToken } = await party.finish(answer);
-    const { iss, sub } = claims;
-    const userinfo = claims.email === undefined ? await party.findUserinfo(accessToken, sub) : undefined;
-    return toIdentity(userinfo === undefined ? claims : { ...userinfo, iss, sub }, options);
+    const tokens = await party.finish(answer);
+    const { name = findPostedName(user), ...claims } = await complete(tokens);
+    return toIdentity({ ...claims, name }, options);
+  }
+
+  /** With what userinfo tells, if the ID token leaves out an address or whether it is verified. */
+  async function complete({ claims, accessToken }: ProvenTokens): Promise<IdTokenClaims & Profile> {
+    if (!isAbsent(claims.email) && !isAbsent(claims.email_verified)) return claims;
+    const userinfo = await party.findUserinfo(accessToken, claims.sub).catch((error) => {
+      if (isAbsent(claims.email)) throw error;
+      // What the token tells stands, and an address that nobody calls verified has to be proven here.
+      log.info({ err: error, strategy: name }, "userinfo tells nothing of somebody who signs in");
+      return undefined;
+    });
+    return userinfo === undefined ? claims : addUserinfo(claims, userinfo);
   }
 
   return {
@@ -97,6 +167,7 @@ export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
     params: {},
     flowSeconds,
     callbackUrl,
+    isAnsweredByForm: options.responseMode === "form_post",
     attempts: "once",
     begin: ({ callbackUrl, state, email }) => {
       const scope = scopes.join(" ");
