@@ -708,6 +708,16 @@ const steps: readonly Step[] = [
     () => ["user.delete", "user", kept.user],
     {},
   ),
+  {
+    call: "AuthService/DeleteCurrentUser",
+    async run(extra) {
+      await signIn({});
+      await readSession();
+      return await person.call("DeleteCurrentUser", {}, extra);
+    },
+    records: () => [["user.delete", "user", kept.user]],
+    actor: asPerson,
+  },
 ];
 
 function readJti(token = ""): string {

@@ -6,6 +6,7 @@
 import { assembleAccounts } from "./accounts/assemble.ts";
 import { House } from "./assembly/house.ts";
 import { assembleAudit } from "./audit/assemble.ts";
+import { strikeOut } from "./audit/strike-out.ts";
 import { assembleSignIn } from "./auth/assemble.ts";
 import { deleteFlowsOf } from "./auth/flow-store.ts";
 import { assembleAvatars } from "./avatars/assemble.ts";
@@ -161,6 +162,7 @@ function addPrincipals(house: House, options: AppOptions, { notifier, mailer }: 
       endSessions: (tx, userId) => people.sessions.endAll(tx, userId),
       forgetPasskeys: passkeys.deleteAll,
       endFlows: deleteFlowsOf,
+      strikeOut: (tx, person) => strikeOut(tx, storage.mailboxes, person),
       hasPasskey: passkeys.hasPasskey,
       onUnlink: notifier.tellOfUnlinking,
       onEmailChange: notifier.tellOfEmailChange,
@@ -216,6 +218,7 @@ function addSignIn(
       signInMail: signIn.signInMail,
       holdSession: people.hold,
       endFlows: deleteFlowsOf,
+      strikeOut: (tx, person) => strikeOut(tx, storage.mailboxes, person),
       forgetPasskeys: passkeys.deleteAll,
       toUserMessage: users.toMessage,
     }),

@@ -15,7 +15,9 @@ import type { Mailer } from "../mail/mailer.ts";
 import { toBegunCookies } from "../sessions/begun-cookies.ts";
 import type { SessionCookies } from "../sessions/cookie.ts";
 import type { KnownBrowsers } from "../sessions/known-browsers.ts";
+import type { DeletionParts } from "../users/deletion.ts";
 import { deleteIdentities } from "../users/identity-store.ts";
+import { AccountDeletion } from "./deletion.ts";
 import { EmailChange, type EmailChangeOptions } from "./email-change.ts";
 import { emailChangeFlows } from "./email-change-flow.ts";
 import { EmailUndo, undoPath } from "./email-undo.ts";
@@ -25,15 +27,16 @@ import { emailChangeTemplate } from "./notices.ts";
 /** What people's own accounts stand on. */
 export interface AccountParts
   extends Omit<
-    EmailChangeOptions,
-    "flows" | "codes" | "verifier" | "mails" | "deviceHeaders" | "toSessionCookies" | "notify" | "undoUrl"
-  > {
+      EmailChangeOptions,
+      "flows" | "codes" | "verifier" | "mails" | "deviceHeaders" | "toSessionCookies" | "notify" | "undoUrl"
+    >,
+    DeletionParts {
   readonly log: Log;
   readonly sealer: Sealer;
   readonly mailer: Mailer;
   readonly mailboxLimits: MailboxLimits;
   readonly signInMail: SignInMail;
-  readonly cookies: Pick<SessionCookies, "toSetCookies">;
+  readonly cookies: Pick<SessionCookies, "toSetCookies" | "toClearCookies">;
   readonly knownBrowsers: KnownBrowsers;
   readonly authentication: AuthenticationConfig;
   readonly wrongCodesPerFlow: number;
@@ -48,6 +51,7 @@ export interface AccountParts
 export interface AccountsRoom extends Room {
   readonly emailChange: EmailChange;
   readonly emailUndo: EmailUndo;
+  readonly deletion: AccountDeletion;
 }
 
 /** Puts together what people do to their own accounts. */
@@ -89,10 +93,13 @@ export function assembleAccounts(parts: AccountParts): AccountsRoom {
       identities: async (tx, userId, since) => ({ count: await deleteIdentities(tx, userId, since) }),
     },
   });
+  const deletion = new AccountDeletion({ ...parts, notify });
+  const rules = { emailChange, emailUndo, deletion };
   return {
-    emailChange,
-    emailUndo,
-    services: [registerService(AuthService, createAccountMethods({ emailChange, emailUndo, toUserMessage }))],
+    ...rules,
+    services: [
+      registerService(AuthService, createAccountMethods({ ...rules, cookies: parts.cookies, toUserMessage })),
+    ],
     closing: [{ name: "changes of address", moment: "work", ms: 2_000, run: () => mails.drain() }],
   };
 }

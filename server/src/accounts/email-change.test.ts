@@ -260,6 +260,7 @@ describeDatabases("an account's address", (under) => {
       clock,
       endSessions: (tx, userId) => here.signIn.parts.sessions.endAll(tx, userId),
       endFlows: deleteFlowsOf,
+      strikeOut: async () => {},
       onEmailChange: () => {},
     });
   const toRoot = ({ caller }: SignedIn) => ({

@@ -3,7 +3,9 @@ import type { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb"
 import type { User as UserMessage } from "@vestibule/proto/vestibule/v1/user_pb";
 import { requestInfoKey } from "../lib/request.ts";
 import { requireCaller } from "../principals/context.ts";
+import type { SessionCookies } from "../sessions/cookie.ts";
 import type { User } from "../users/user.ts";
+import type { AccountDeletion } from "./deletion.ts";
 import type { EmailChange } from "./email-change.ts";
 import type { EmailUndo } from "./email-undo.ts";
 
@@ -13,6 +15,8 @@ export interface AccountMethodsOptions {
   readonly emailUndo: EmailUndo;
   /** A user as answered. */
   readonly toUserMessage: (user: User) => UserMessage;
+  readonly deletion: AccountDeletion;
+  readonly cookies: Pick<SessionCookies, "toClearCookies">;
 }
 
 function setCookies({ responseHeader }: HandlerContext, cookies: readonly string[]): void {
@@ -21,7 +25,8 @@ function setCookies({ responseHeader }: HandlerContext, cookies: readonly string
 }
 
 /** The methods of AuthService about one's own account. */
-export function createAccountMethods({ emailChange, emailUndo, toUserMessage }: AccountMethodsOptions) {
+export function createAccountMethods(options: AccountMethodsOptions) {
+  const { emailChange, emailUndo, deletion, cookies, toUserMessage } = options;
   return {
     async beginEmailChange({ email }, context) {
       const begun = await emailChange.begin(requireCaller(context), email, context.requestHeader);
@@ -33,6 +38,11 @@ export function createAccountMethods({ emailChange, emailUndo, toUserMessage }: 
       const finished = await emailChange.finish(requireCaller(context), answered, context.requestHeader);
       setCookies(context, finished.setCookies);
       return { user: toUserMessage(finished.user) };
+    },
+    async deleteCurrentUser(_request, context) {
+      await deletion.delete(requireCaller(context));
+      setCookies(context, cookies.toClearCookies());
+      return {};
     },
     async undoEmailChange({ token }, context) {
       return { email: await emailUndo.undo(token, context.values.get(requestInfoKey)) };

@@ -67,6 +67,17 @@ export function toLostNotice(site: string, to: string): MailMessage {
   };
 }
 
+/** To the address of an account that its owner has deleted. */
+export function toDeletedNotice(site: string, to: string): MailMessage {
+  return {
+    to,
+    ...renderNotice(site, "Your account was deleted", [
+      "Your account here was deleted, from one of its own sessions, and nothing of it is left to sign in to. If you sign in with this address again, you begin anew.",
+      "If that was not you, tell whoever runs this site.",
+    ]),
+  };
+}
+
 function toDay(instant: Date): string {
   return `${instant.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }

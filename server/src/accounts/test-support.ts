@@ -30,6 +30,7 @@ import { findLiveSession, holdSession } from "../sessions/store.ts";
 import { deviceHeaders, newRequestInfo } from "../sessions/test-support.ts";
 import { Accounts } from "../users/accounts.ts";
 import { deleteIdentities } from "../users/identity-store.ts";
+import { AccountDeletion } from "./deletion.ts";
 import { EmailChange } from "./email-change.ts";
 import { emailChangeFlows } from "./email-change-flow.ts";
 import { EmailUndo } from "./email-undo.ts";
@@ -49,6 +50,7 @@ export interface AccountParts {
   readonly provider: FakeProvider;
   readonly emailChange: EmailChange;
   readonly emailUndo: EmailUndo;
+  readonly deletion: AccountDeletion;
   /** Mails of changes, in the order they went out. */
   readonly mails: MailMessage[];
   /** Resolves once no mail of a change is on its way. */
@@ -135,6 +137,15 @@ export async function openAccounts(
     },
   });
 
+  const deletion = new AccountDeletion({
+    ...ground,
+    ...site,
+    endFlows: deleteFlowsOf,
+    strikeOut: async () => {},
+    holdSession,
+    findSession: (id) => findLiveSession(database.reader, id),
+  });
+
   const present: AccountParts["present"] = async (begun, header = newBrowserHeader()) => {
     const cookie =
       "cookie" in begun
@@ -150,6 +161,7 @@ export async function openAccounts(
     provider,
     emailChange,
     emailUndo,
+    deletion,
     mails,
     drain: () => flowMails.drain(),
     present,

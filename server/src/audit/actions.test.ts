@@ -17,6 +17,19 @@ test("the page lists every action, in order, with its target and its details, an
   expect(rows.map(([, action, target, details]) => [action, target, details])).toEqual(expected);
 });
 
+test("every detail that is an address is struck out with the account", () => {
+  const specs = Object.entries<ActionSpec>(actions);
+  const kept = specs.filter(([, { details = [], more = [], personal = [] }]) =>
+    [...details, ...more].some((name) => /email|address/.test(name) && !personal.includes(name)),
+  );
+  expect(kept).toEqual([]);
+  expect(
+    specs.flatMap(([, { details = [], personal = [] }]) =>
+      personal.filter((name) => !details.includes(name)),
+    ),
+  ).toEqual([]);
+});
+
 test("every action is recorded somewhere, by its whole name", () => {
   const root = join(import.meta.dirname, "..");
   const sources = readdirSync(root, { recursive: true, encoding: "utf8" })

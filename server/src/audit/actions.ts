@@ -14,6 +14,8 @@ export interface ActionSpec {
   readonly details?: readonly string[];
   /** Names of those that a record may have besides. */
   readonly more?: readonly string[];
+  /** Names of those by which a person is known or reached: struck out once their account is deleted. */
+  readonly personal?: readonly string[];
   /** Of a refusal, which changes nothing. */
   readonly refuses?: true;
 }
@@ -24,11 +26,13 @@ const frontend = ["frontdoor", "hostname", "providers"] as const;
 const gateSession = ["frontdoor", "frontend", "provider", "subject"] as const;
 const proxyToken = ["frontdoor", "title"] as const;
 const invited = ["email", "role", "expires_at"] as const;
+const address = ["email"] as const;
+const addresses = ["email", "previous_email"] as const;
 const apiKey = ["frontdoor", "provider", "title", "expires_at"] as const;
 
 /** Every action, as `<noun>.<verb>`. Names are stable: people filter by them, and records are kept for months. */
 export const actions = {
-  "user.invite": { details: ["email"] },
+  "user.invite": { details: address, personal: address },
   "user.create": { target: "user" },
   "user.prove_email": { target: "user" },
   "user.take_over": { target: "user", details: ["identities", "passkeys", "sessions", "organizations"] },
@@ -38,20 +42,22 @@ export const actions = {
   "user.refuse_email_change": { target: "user", refuses: true },
   "user.change_email": {
     target: "user",
-    details: ["email", "previous_email", "sessions"],
+    details: [...addresses, "sessions"],
     more: ["because"],
+    personal: addresses,
   },
   "user.undo_email_change": {
     target: "user",
-    details: ["email", "previous_email", "sessions", "passkeys", "identities"],
+    details: [...addresses, "sessions", "passkeys", "identities"],
+    personal: addresses,
   },
   "user.disable": { target: "user", more: ["ownerless_org_ids", "reason"] },
   "user.delete": { target: "user" },
   "user.revoke_session": { target: "user", details: ["session"] },
   "identity.join": { target: "user", details: ["issuer", "strategy"] },
   "identity.unlink": { target: "user", details: ["issuer", "strategy"] },
-  "passkey.add": { target: "passkey", details: ["name"] },
-  "passkey.rename": { target: "passkey", details: ["name"] },
+  "passkey.add": { target: "passkey", details: ["name"], personal: ["name"] },
+  "passkey.rename": { target: "passkey", details: ["name"], personal: ["name"] },
   "passkey.remove": { target: "passkey" },
   "passkey.sync": { target: "passkey", details: ["user"] },
   "passkey.counter_regression": { target: "passkey", details: ["user", "counters"] },
@@ -77,12 +83,23 @@ export const actions = {
   "member.add": { target: "user", org: true, details: ["role", "via"] },
   "member.set_role": { target: "user", org: true, details: ["role", "previous_role"] },
   "member.remove": { target: "user", org: true, more: ["because"] },
-  "invitation.create": { target: "invitation", org: true, details: invited },
-  "invitation.renew": { target: "invitation", org: true, details: invited },
-  "invitation.accept": { target: "invitation", org: true, details: ["email", "role", "invited_by"] },
-  "invitation.decline": { target: "invitation", org: true, details: ["email"] },
-  "invitation.delete": { target: "invitation", org: true, details: ["email"], more: ["because"] },
-  "invitation.expire": { target: "invitation", org: true, details: ["email"] },
+  "invitation.create": { target: "invitation", org: true, details: invited, personal: address },
+  "invitation.renew": { target: "invitation", org: true, details: invited, personal: address },
+  "invitation.accept": {
+    target: "invitation",
+    org: true,
+    details: ["email", "role", "invited_by"],
+    personal: address,
+  },
+  "invitation.decline": { target: "invitation", org: true, details: address, personal: address },
+  "invitation.delete": {
+    target: "invitation",
+    org: true,
+    details: address,
+    more: ["because"],
+    personal: address,
+  },
+  "invitation.expire": { target: "invitation", org: true, details: address, personal: address },
   "project.create": { target: "project", org: true, details: ["name"] },
   "project.delete": { target: "project", org: true, details: ["name"] },
   "project.add_member": { target: ["user", "serviceuser"], org: true, details: ["project"] },

@@ -4,7 +4,8 @@
  * Every change is recorded in the transaction that makes it, so that neither
  * exists without the other. Refused credentials and issued tokens change
  * nothing themselves: they are noted, and stored within 100 ms. The room owns
- * the records and their retention; it never changes one, and knows no noun.
+ * the records and their retention; it never changes one, but for striking out
+ * what a deleted account was called (`strike-out.ts`), and knows no noun.
  */
 import type { Tx } from "../db/database.ts";
 import type { RequestInfo } from "../lib/request.ts";

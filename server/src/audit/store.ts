@@ -160,3 +160,38 @@ export async function deleteRecordsBefore(tx: Tx, horizon: Date, limit: number):
     limit,
   );
 }
+
+/** Where a record stands, and what is said in it besides. */
+interface Said {
+  readonly xact: number;
+  readonly seq: number;
+  readonly action: string;
+  readonly details: Readonly<Record<string, string>>;
+}
+
+/** What of some actions is recorded about or by somebody, by ids and keyed hashes of mailboxes. */
+export async function findSaid(
+  tx: Tx,
+  column: "target_id" | "actor_id" | "mailbox_hash",
+  values: readonly string[],
+  actions: readonly string[],
+): Promise<readonly Said[]> {
+  const rows = await tx
+    .selectFrom("audit_records")
+    .select(["xact", "seq", "action", "details"])
+    .where(column, "in", [...values])
+    .where("action", "in", [...actions])
+    .where("details", "is not", null)
+    .execute();
+  return rows.map(({ details, ...row }) => ({ ...row, details: detailsColumn.decode(details ?? "{}") }));
+}
+
+/** Has a record say something else besides: the one thing that is ever changed of one. */
+export async function updateSaid(tx: Tx, { xact, seq, details }: Said): Promise<void> {
+  await tx
+    .updateTable("audit_records")
+    .set({ details: detailsColumn.encode(details) })
+    .where("xact", "=", xact)
+    .where("seq", "=", seq)
+    .execute();
+}

@@ -135,6 +135,7 @@ export function createRooms(
       clock,
       endSessions: async () => [],
       endFlows: async () => {},
+      strikeOut: async () => {},
       onEmailChange: () => {},
     }),
     root,

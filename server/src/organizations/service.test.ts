@@ -102,6 +102,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
       clock,
       endSessions,
       endFlows: async () => {},
+      strikeOut: async () => {},
       onEmailChange: () => {},
     });
     findVisibleProject = createFindVisibleProject(database.reader);
@@ -951,6 +952,7 @@ describeDatabases("organizations, members, projects and users", (under) => {
         clock,
         endSessions: async () => [],
         endFlows: async () => {},
+        strikeOut: async () => {},
         onEmailChange: () => {},
       });
       for (let round = 0; round < 5; round++) {

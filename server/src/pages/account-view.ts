@@ -13,6 +13,7 @@ import type { Identity } from "../users/identity-store.ts";
 import { toAddress } from "./address-view.ts";
 import { toApps } from "./apps-view.ts";
 import { toOwnInvitations } from "./invitation-view.ts";
+import { toLeave } from "./leave-view.ts";
 import { loginPaths } from "./login-view.ts";
 import { ownStrategies } from "./offers.ts";
 import { organizationPaths, toMembershipList } from "./organizations-view.ts";
@@ -70,7 +71,8 @@ ${toOrganizations(view)}
 ${toSessions(view)}
 ${view.apps.length > 0 && toApps(view)}
 ${view.identities.length > 0 && toIdentities(view)}
-${view.mayChangeEmail && toAddress(view)}`;
+${view.mayChangeEmail && toAddress(view)}
+${toLeave(view)}`;
 }
 
 /** Asks for a code in this very session, so that its answer keeps the account as it is. */

@@ -28,6 +28,7 @@ import type { IdentityService } from "../users/identity-service.ts";
 import { accountPaths, toAccountBody, toSignOutForm } from "./account-view.ts";
 import { addressProblems } from "./address.ts";
 import { endAppPath } from "./apps-view.ts";
+import { leaveProblems } from "./leave.ts";
 import { loginPaths } from "./login-view.ts";
 import type { Offers } from "./offers.ts";
 import { findText, toProblemTexts } from "./texts.ts";
@@ -205,9 +206,9 @@ const problems = {
     "PASSKEY_NOT_FOUND",
     "IDENTITY_NOT_FOUND",
     "LAST_WAY_IN",
-    "EMAIL_UNDO_OPEN",
   ]),
   ...addressProblems,
+  ...leaveProblems,
 };
 
 /** A passkey's name as its owner typed it. @throws DomainError INVALID_REQUEST */

@@ -44,7 +44,7 @@ ${forms.hidden(addressPaths.code)}
 }
 
 /** In place of what only a session of the last ten minutes may do. @param what it is for, such as "To change it" */
-function toSignInAgain(what: string): Html {
+export function toSignInAgain(what: string): Html {
   return html`<p>${what}, sign in again first: your last sign-in is more than ten minutes ago, and this makes sure that it is still you.</p>
 <p><a class="button" href="${loginPaths.login}?again=1">Sign in again</a></p>`;
 }

@@ -37,6 +37,7 @@ export interface LoginPagesOptions {
 
 /** What the page says of what has just happened elsewhere; the query only names it. */
 const doneTexts: Readonly<Record<string, string>> = {
+  deleted: "Your account is deleted.",
   "signed-out": "You are signed out.",
   everywhere: "You are signed out everywhere.",
 };

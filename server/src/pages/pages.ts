@@ -13,6 +13,7 @@
  * - `/`, which leads to `/account`
  */
 
+import type { AccountDeletion } from "../accounts/deletion.ts";
 import type { EmailChange } from "../accounts/email-change.ts";
 import type { EmailUndo } from "../accounts/email-undo.ts";
 import type { BrowserSignIn, Browsers } from "../auth/browser-sign-in.ts";
@@ -46,6 +47,7 @@ import { createCheckMailPages } from "./check-mail.ts";
 import { createInvitationPage } from "./invitation.ts";
 import { invitationPaths } from "./invitation-view.ts";
 import { createInvitationPages } from "./invitations.ts";
+import { createLeavePages } from "./leave.ts";
 import { createLoginPages } from "./login.ts";
 import { loginPaths } from "./login-view.ts";
 import { toOffers } from "./offers.ts";
@@ -75,6 +77,7 @@ export interface PagesOptions {
   readonly invitations: InvitationService;
   readonly emailChange: EmailChange;
   readonly emailUndo: EmailUndo;
+  readonly deletion: AccountDeletion;
   readonly redirects: RedirectRules;
   /** Whether session cookies are `SameSite=Strict`. */
   readonly isSessionStrict: boolean;
@@ -115,6 +118,7 @@ export function createPages(options: PagesOptions): Pages {
     ...createCheckMailPages(own),
     ...createAccountPages({ ...own, passkeys: offers.passkey ? passkeys : undefined }),
     ...createAddressPages(own),
+    ...createLeavePages(own),
     ...createOrganizationPages(own),
     ...createOrganizationPage(own),
     ...createInvitationPages(own),

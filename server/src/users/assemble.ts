@@ -11,6 +11,7 @@ import type { ChangeFeed } from "../changes/feed.ts";
 import type { Database } from "../db/database.ts";
 import { createExpirySweep } from "../db/sweep.ts";
 import { Accounts, type AccountsOptions } from "./accounts.ts";
+import type { DeletionParts } from "./deletion.ts";
 import { createProfileMethods, createUserHandler, toUserMessage } from "./handler.ts";
 import { createIdentityMethods } from "./identity-handler.ts";
 import { IdentityService, type IdentityServiceOptions } from "./identity-service.ts";
@@ -23,7 +24,7 @@ import type { User } from "./user.ts";
 const cachedUsers = 10_000;
 
 /** What people stand on. */
-export interface UserParts extends AccountsOptions {
+export interface UserParts extends AccountsOptions, Pick<DeletionParts, "strikeOut"> {
   readonly database: Database;
   readonly feed: ChangeFeed;
   readonly audit: AuditTrail;

@@ -52,6 +52,7 @@ describeDatabases("administration of users", (under) => {
         return [{ topic: "session", subject: `a session of ${userId}` }];
       },
       endFlows: async () => {},
+      strikeOut: async () => {},
       onEmailChange: (...addresses) => void told.push(addresses),
     });
   }

@@ -18,12 +18,13 @@ import type { Clock } from "../lib/clock.ts";
 import { DomainError, reasons } from "../lib/errors.ts";
 import { checkMetadata } from "../lib/metadata.ts";
 import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
-import { deleteInvitationsBy, deleteInvitationsTo } from "../organizations/invitation-store.ts";
+import { deleteInvitationsBy } from "../organizations/invitation-store.ts";
 import { findOrganizationIds } from "../organizations/member-store.ts";
 import { findLeftOwnerless, refuseOwnerless } from "../organizations/owners.ts";
 import { type Caller, requireSuperuser, type UserPrincipal } from "../principals/principal.ts";
+import { type DeletionParts, deleteAccount, lockForDeletion } from "./deletion.ts";
 import { toEmail } from "./email.ts";
-import { type EndFlows, lockForMove, moveUser } from "./move.ts";
+import { lockForMove, moveUser } from "./move.ts";
 import * as store from "./store.ts";
 import { deleteUndos, findHolder } from "./undo-store.ts";
 import { toNewUser, type User } from "./user.ts";
@@ -55,7 +56,7 @@ export interface DisablingOptions {
 }
 
 /** Parts that users stand on. */
-export interface UserServiceOptions {
+export interface UserServiceOptions extends DeletionParts {
   readonly database: Database;
   readonly feed: ChangeFeed;
   readonly audit: AuditTrail;
@@ -63,7 +64,6 @@ export interface UserServiceOptions {
   readonly clock: Clock;
   /** Ends all sessions of a user with `tx`; what it answers is to be appended to the feed. */
   readonly endSessions: (tx: Tx, userId: string) => Promise<readonly Change[]>;
-  readonly endFlows: EndFlows;
   /** Tells an account's old address and its new one. Best effort: must not throw. */
   readonly onEmailChange: (from: string, to: string) => void;
 }
@@ -76,7 +76,7 @@ export class UserService {
   readonly #avatars: UserServiceOptions["avatars"];
   readonly #clock: Clock;
   readonly #endSessions: UserServiceOptions["endSessions"];
-  readonly #endFlows: EndFlows;
+  readonly #deletion: DeletionParts;
   readonly #onEmailChange: UserServiceOptions["onEmailChange"];
 
   constructor(options: UserServiceOptions) {
@@ -86,7 +86,7 @@ export class UserService {
     this.#avatars = options.avatars;
     this.#clock = options.clock;
     this.#endSessions = options.endSessions;
-    this.#endFlows = options.endFlows;
+    this.#deletion = options;
     this.#onEmailChange = options.onEmailChange;
   }
 
@@ -168,7 +168,7 @@ export class UserService {
     const work = this.#database.transaction(async (tx) => {
       const before = await (patch.email === undefined
         ? store.lockUser(tx, id)
-        : lockForMove(tx, id, patch.email, this.#endFlows));
+        : lockForMove(tx, id, patch.email, this.#deletion.endFlows));
       if (before === undefined) throw new DomainError("USER_NOT_FOUND");
       check(before);
       const changed = listChanged(before, patch);
@@ -255,27 +255,9 @@ export class UserService {
     requireSuperuser(caller);
     const id = userId.toLowerCase();
     await this.#database.transaction(async (tx) => {
-      // Nobody becomes a member of anything from here on, so none of the organizations is missed.
-      const user = await store.lockUser(tx, id);
+      const user = await lockForDeletion(tx, id, this.#deletion);
       if (user === undefined) throw new DomainError("USER_NOT_FOUND");
-      const orgIds = await findOrganizationIds(tx, id);
-      const { ownerless } = await findLeftOwnerless(tx, orgIds, () => store.deleteUser(tx, id));
-      await refuseOwnerless(tx, ownerless);
-      await this.#audit.record(tx, caller, {
-        action: "user.delete",
-        target: id,
-        mailbox: user.email,
-      });
-      // Organizations hear of it too: a member is gone, and who was invited.
-      const details = { because: "user.delete" };
-      for (const orgId of orgIds) {
-        await this.#audit.record(tx, caller, { action: "member.remove", target: id, orgId, details });
-      }
-      for (const event of await deleteInvitationsTo(tx, user.email, "user.delete")) {
-        await this.#audit.record(tx, caller, event);
-      }
-      await this.#endInvitations(tx, caller, id, "user.delete");
-      await this.#feed.append(tx, { topic: "user", subject: id });
+      await deleteAccount(tx, caller, user, this.#deletion);
     });
   }
 

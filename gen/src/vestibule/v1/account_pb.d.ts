@@ -138,3 +138,31 @@ export declare type UndoEmailChangeResponse = Message<"vestibule.v1.UndoEmailCha
  */
 export declare const UndoEmailChangeResponseSchema: GenMessage<UndoEmailChangeResponse>;
 
+/**
+ * Request of DeleteCurrentUser.
+ *
+ * @generated from message vestibule.v1.DeleteCurrentUserRequest
+ */
+export declare type DeleteCurrentUserRequest = Message<"vestibule.v1.DeleteCurrentUserRequest"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.DeleteCurrentUserRequest.
+ * Use `create(DeleteCurrentUserRequestSchema)` to create a new message.
+ */
+export declare const DeleteCurrentUserRequestSchema: GenMessage<DeleteCurrentUserRequest>;
+
+/**
+ * Answer of DeleteCurrentUser.
+ *
+ * @generated from message vestibule.v1.DeleteCurrentUserResponse
+ */
+export declare type DeleteCurrentUserResponse = Message<"vestibule.v1.DeleteCurrentUserResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.DeleteCurrentUserResponse.
+ * Use `create(DeleteCurrentUserResponseSchema)` to create a new message.
+ */
+export declare const DeleteCurrentUserResponseSchema: GenMessage<DeleteCurrentUserResponse>;
+

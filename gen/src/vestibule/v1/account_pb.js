@@ -10,7 +10,7 @@ import { file_vestibule_v1_user } from "./user_pb.js";
  * Describes the file vestibule/v1/account.proto.
  */
 export const file_vestibule_v1_account = /*@__PURE__*/
-  fileDesc("Chp2ZXN0aWJ1bGUvdjEvYWNjb3VudC5wcm90bxIMdmVzdGlidWxlLnYxIjIKF0JlZ2luRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBWVtYWlsGAEgASgJQgi6SAVyAxjAAiIpChhCZWdpbkVtYWlsQ2hhbmdlUmVzcG9uc2USDQoFc3RhdGUYASABKAkiSwoYRmluaXNoRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXN0YXRlGAEgASgJQgi6SAVyAxiABBIWCgRjb2RlGAIgASgJQgi6SAVyAxjIASI9ChlGaW5pc2hFbWFpbENoYW5nZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi52ZXN0aWJ1bGUudjEuVXNlciIzChZVbmRvRW1haWxDaGFuZ2VSZXF1ZXN0EhkKBXRva2VuGAEgASgJQgq6SAdyBRABGMgBIigKF1VuZG9FbWFpbENoYW5nZVJlc3BvbnNlEg0KBWVtYWlsGAEgASgJYgZwcm90bzM", [file_buf_validate_validate, file_vestibule_v1_user]);
+  fileDesc("Chp2ZXN0aWJ1bGUvdjEvYWNjb3VudC5wcm90bxIMdmVzdGlidWxlLnYxIjIKF0JlZ2luRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBWVtYWlsGAEgASgJQgi6SAVyAxjAAiIpChhCZWdpbkVtYWlsQ2hhbmdlUmVzcG9uc2USDQoFc3RhdGUYASABKAkiSwoYRmluaXNoRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXN0YXRlGAEgASgJQgi6SAVyAxiABBIWCgRjb2RlGAIgASgJQgi6SAVyAxjIASI9ChlGaW5pc2hFbWFpbENoYW5nZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi52ZXN0aWJ1bGUudjEuVXNlciIzChZVbmRvRW1haWxDaGFuZ2VSZXF1ZXN0EhkKBXRva2VuGAEgASgJQgq6SAdyBRABGMgBIigKF1VuZG9FbWFpbENoYW5nZVJlc3BvbnNlEg0KBWVtYWlsGAEgASgJIhoKGERlbGV0ZUN1cnJlbnRVc2VyUmVxdWVzdCIbChlEZWxldGVDdXJyZW50VXNlclJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_vestibule_v1_user]);
 
 /**
  * Describes the message vestibule.v1.BeginEmailChangeRequest.
@@ -53,4 +53,18 @@ export const UndoEmailChangeRequestSchema = /*@__PURE__*/
  */
 export const UndoEmailChangeResponseSchema = /*@__PURE__*/
   messageDesc(file_vestibule_v1_account, 5);
+
+/**
+ * Describes the message vestibule.v1.DeleteCurrentUserRequest.
+ * Use `create(DeleteCurrentUserRequestSchema)` to create a new message.
+ */
+export const DeleteCurrentUserRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_account, 6);
+
+/**
+ * Describes the message vestibule.v1.DeleteCurrentUserResponse.
+ * Use `create(DeleteCurrentUserResponseSchema)` to create a new message.
+ */
+export const DeleteCurrentUserResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_account, 7);
 

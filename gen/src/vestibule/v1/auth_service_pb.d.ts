@@ -10,7 +10,7 @@ import type { ServiceUser } from "./service_user_pb.js";
 import type { Session, Session_Meta } from "./session_pb.js";
 import type { Passkey } from "./passkey_pb.js";
 import type { Identity } from "./identity_pb.js";
-import type { BeginEmailChangeRequestSchema, BeginEmailChangeResponseSchema, FinishEmailChangeRequestSchema, FinishEmailChangeResponseSchema, UndoEmailChangeRequestSchema, UndoEmailChangeResponseSchema } from "./account_pb.js";
+import type { BeginEmailChangeRequestSchema, BeginEmailChangeResponseSchema, DeleteCurrentUserRequestSchema, DeleteCurrentUserResponseSchema, FinishEmailChangeRequestSchema, FinishEmailChangeResponseSchema, UndoEmailChangeRequestSchema, UndoEmailChangeResponseSchema } from "./account_pb.js";
 
 /**
  * Describes the file vestibule/v1/auth_service.proto.
@@ -1230,6 +1230,30 @@ export declare const AuthService: GenService<{
     methodKind: "unary";
     input: typeof UndoEmailChangeRequestSchema;
     output: typeof UndoEmailChangeResponseSchema;
+  },
+  /**
+   * Deletes the caller's account, in one transaction: sessions and access
+   * tokens, passkeys, identities, memberships, sign-ins under way, invitations to
+   * it and by it. Needs a sign-in of the last ten minutes; clears the cookie, and
+   * tells the address by mail.
+   *
+   * Machines belong to organizations and stay. The audit trail keeps its records,
+   * in whose `details` the account's names and addresses are struck out. The id is
+   * never used again: whoever signs up with the address is somebody else, and a
+   * member of nothing.
+   *
+   * Errors: `failed_precondition` REAUTH_REQUIRED; LAST_OWNER while an
+   * organization would be left without an owner that is enabled
+   * (`metadata.org_ids`, at most twenty); EMAIL_UNDO_OPEN, with `metadata.until`,
+   * while the last change of the address can be undone; `permission_denied`
+   * unless the caller is a person with their session cookie.
+   *
+   * @generated from rpc vestibule.v1.AuthService.DeleteCurrentUser
+   */
+  deleteCurrentUser: {
+    methodKind: "unary";
+    input: typeof DeleteCurrentUserRequestSchema;
+    output: typeof DeleteCurrentUserResponseSchema;
   },
 }>;
 

@@ -623,8 +623,9 @@ export declare const UserService: GenService<{
     output: typeof DisableUserResponseSchema;
   },
   /**
-   * Deletes a user with their memberships, in one transaction. What they hold
-   * is refused as with DisableUser.
+   * Deletes a user with their memberships, in one transaction, as
+   * AuthService.DeleteCurrentUser does, also while a change of their address can
+   * be undone. What they hold is refused as with DisableUser.
    *
    * Errors: `failed_precondition` when they are the last owner of an
    * organization, as with DisableUser.
