@@ -251,6 +251,15 @@ const projectMember = () => ({
   principal_id: kept.machine,
 });
 
+/** As Frontier's clients name a project, by its id alone. */
+const withoutOrg = ({ org_id: _, ...rest }: { readonly org_id?: unknown }) => rest;
+
+const addMember = manage(
+  "OrganizationService/AddMember",
+  () => member(),
+  () => ["member.add", "user", kept.user],
+);
+
 const steps: readonly Step[] = [
   manage(
     "UserService/InviteUser",
@@ -419,14 +428,26 @@ const steps: readonly Step[] = [
     () => ({ id: kept.org, body: { title: "Acme", name: "acme-2" } }),
     () => ["organization.update", "organization", kept.org],
   ),
+  addMember,
   manage(
-    "OrganizationService/AddMember",
-    () => member(),
-    () => ["member.add", "user", kept.user],
+    "FrontierService/SetOrganizationMemberRole",
+    () => member({ role_id: "app_organization_manager" }),
+    () => ["member.set_role", "user", kept.user],
   ),
   manage(
     "OrganizationService/SetMemberRole",
-    () => member({ role: "owner" }),
+    () => member({ role: "viewer" }),
+    () => ["member.set_role", "user", kept.user],
+  ),
+  manage(
+    "FrontierService/CreatePolicy",
+    () => ({
+      body: {
+        role_id: "app_organization_owner",
+        resource: `app/organization:${kept.org}`,
+        principal: `app/user:${kept.user}`,
+      },
+    }),
     () => ["member.set_role", "user", kept.user],
   ),
   manage(
@@ -506,6 +527,29 @@ const steps: readonly Step[] = [
     "serviceuser",
     kept.machine,
   ]),
+  manage(
+    "FrontierService/SetProjectMemberRole",
+    () => ({ ...withoutOrg(projectMember()), role_id: "app_project_owner" }),
+    () => ["project.add_member", "serviceuser", kept.machine],
+  ),
+  manage(
+    "FrontierService/RemoveProjectMember",
+    () => withoutOrg(projectMember()),
+    () => ["project.remove_member", "serviceuser", kept.machine],
+  ),
+  manage(
+    "FrontierService/CreatePolicyForProject",
+    () => ({
+      project_id: kept.project,
+      body: { role_id: "app_project_viewer", principal: `app/serviceuser:${kept.machine}` },
+    }),
+    () => ["project.add_member", "serviceuser", kept.machine],
+  ),
+  manage(
+    "FrontierService/DeletePolicy",
+    () => ({ id: `${kept.project}.serviceuser.${kept.machine}` }),
+    () => ["project.remove_member", "serviceuser", kept.machine],
+  ),
 
   oauth(
     "/oauth2/token",
@@ -622,6 +666,18 @@ const steps: readonly Step[] = [
     () => member(),
     () => ["member.remove", "user", kept.user],
   ),
+  addMember,
+  manage(
+    "FrontierService/RemoveOrganizationMember",
+    () => ({ org_id: kept.org, principal_id: kept.user, principal_type: "app/user" }),
+    () => ["member.remove", "user", kept.user],
+  ),
+  addMember,
+  manage(
+    "FrontierService/RemoveOrganizationUser",
+    () => ({ id: kept.org, user_id: kept.user }),
+    () => ["member.remove", "user", kept.user],
+  ),
   manage(
     "OrganizationService/CreateOrganizationInvitation",
     () => ({ org_id: kept.org, user_ids: ["bob@example.org"] }),
@@ -643,6 +699,16 @@ const steps: readonly Step[] = [
     call: "AuthService/AuthCallback",
     run: signedIn(),
     records: () => [["session.create", "session", kept.session]],
+    actor: asPerson,
+  },
+  {
+    call: "FrontierService/CreateCurrentUserPreferences",
+    run: (extra) => {
+      const path = "/vestibule.v1.FrontierService/CreateCurrentUserPreferences";
+      const message = { bodies: [{ name: "newsletter", value: "true" }] };
+      return postJson(server, path, message, person.headers(extra));
+    },
+    records: () => [["user.update", "user", kept.user]],
     actor: asPerson,
   },
   {

@@ -19,9 +19,19 @@ const newer: Record<string, readonly [request: object, answer: object]> = {
   "FrontierService/RevokeSession": [{ 1: "session_id" }, {}],
   "FrontierService/PingUserSession": [{}, { 1: "metadata" }],
   "FrontierService/CheckOrganizationDelete": [{ 1: "id" }, { 1: "can_delete", 2: "blockers" }],
+  "FrontierService/SetOrganizationMemberRole": [{ 1: "org_id", 2: "user_id", 3: "role_id" }, {}],
+  "FrontierService/RemoveOrganizationMember": [{ 1: "org_id", 2: "principal_id", 3: "principal_type" }, {}],
+  "FrontierService/SetProjectMemberRole": [
+    { 1: "project_id", 2: "principal_id", 3: "principal_type", 4: "role_id" },
+    {},
+  ],
+  "FrontierService/RemoveProjectMember": [{ 1: "project_id", 2: "principal_id", 3: "principal_type" }, {}],
   "AdminService/ListUserSessions": [{ 1: "user_id" }, { 1: "sessions" }],
   "AdminService/RevokeUserSession": [{ 2: "session_id" }, {}],
 };
+
+/** What Frontier has renamed since. */
+const renamed = ["ListOrganizationUsersRequest.role_ids (4) is role_filters there"];
 
 /** Whose numbers are ours alone, beside Frontier's. */
 const firstOfOurs = 100;
@@ -81,8 +91,14 @@ describe("Frontier's services", () => {
       }
       expect(fallback, `${name} is in the published client`).toBeUndefined();
       expect(method.methodKind, name).toBe(known.methodKind);
-      expect(findDifferences(method.input, known.input), name).toEqual([]);
-      expect(findDifferences(method.output, known.output), name).toEqual([]);
+      const differences = [
+        ...findDifferences(method.input, known.input),
+        ...findDifferences(method.output, known.output),
+      ];
+      expect(
+        differences.filter((each) => !renamed.includes(each)),
+        name,
+      ).toEqual([]);
     }
   });
 

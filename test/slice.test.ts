@@ -201,7 +201,7 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
 
   it.each(protocols)("answers unimplemented for Frontier's other methods, by %s", async (protocol) => {
     // A client of Frontier's has the method in its descriptor; ours stands in for it under its path.
-    const method = { ...AuthService.method.getCurrentUser, name: "ListPlans" };
+    const method = { ...AuthService.method.getCurrentUser, name: "ListNamespaces" };
     const unknown = { ...AuthService, typeName: frontierName, method: { getCurrentUser: method } };
     using open = openTransport(plain.url, protocol, "h2c");
     const parent = { ...method, parent: unknown };

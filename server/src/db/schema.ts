@@ -12,6 +12,7 @@ export const migrationTable = "vestibule_migrations";
 export interface Schema {
   organizations: OrganizationRow;
   users: UserRow;
+  user_preferences: UserPreferenceRow;
   search_prefixes: SearchPrefixRow;
   avatars: AvatarRow;
   organization_names: OrganizationNameRow;
@@ -134,6 +135,16 @@ export interface UserRow {
   email_fixed_until: Generated<number>;
   /** What was said when the user was disabled; empty while they are enabled. */
   disabled_reason: Generated<string>;
+  created_at: number;
+  updated_at: number;
+}
+
+/** What a person has chosen for themselves. */
+export interface UserPreferenceRow {
+  id: string;
+  user_id: string;
+  name: string;
+  value: string;
   created_at: number;
   updated_at: number;
 }

@@ -89,6 +89,8 @@ export const reasons = {
   INVITATION_NOT_FOUND: ["not_found", "invitation not found"],
   MEMBER_NOT_FOUND: ["not_found", "member doesn't exist"],
   PROJECT_NOT_FOUND: ["not_found", "project doesn't exist"],
+  ROLE_NOT_FOUND: ["not_found", "role id is invalid"],
+  POLICY_NOT_FOUND: ["not_found", "policy doesn't exist"],
   FRONTDOOR_NOT_FOUND: ["not_found", "frontdoor not found"],
   CUSTOM_FRONTEND_NOT_FOUND: ["not_found", "custom frontend not found"],
   AUTH_PROVIDER_NOT_FOUND: ["not_found", "auth provider not found"],
@@ -102,6 +104,7 @@ export const reasons = {
   HOSTNAME_TAKEN: ["already_exists", "host name is taken"],
   PASSKEY_TAKEN: ["already_exists", "this passkey is registered already"],
   ALREADY_MEMBER: ["already_exists", "already a member"],
+  NOT_A_MEMBER: ["failed_precondition", "principal is not a member of the resource"],
   LAST_OWNER: [
     "failed_precondition",
     "an organization must keep an owner that is enabled, make another one first",

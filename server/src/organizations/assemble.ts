@@ -9,6 +9,9 @@ import type { Database, Reader } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Role } from "../principals/principal.ts";
 import { type Access, createAccess } from "./access.ts";
+import { createElsewhereMethods } from "./frontier-elsewhere-handler.ts";
+import { createFrontierMemberMethods } from "./frontier-members-handler.ts";
+import { createFrontierProjectMethods } from "./frontier-projects-handler.ts";
 import { createFrontierHandler, createOrganizationHandler, type OrganizationServices } from "./handler.ts";
 import { findManagedIds, holdManagedIds } from "./managed.ts";
 import { MemberService } from "./member-service.ts";
@@ -22,6 +25,7 @@ import {
 import type { Organization } from "./organization.ts";
 import type { OwnershipLimit } from "./owners.ts";
 import { createHasPermission } from "./permissions.ts";
+import { ProjectLists } from "./project-lists.ts";
 import { createFindVisibleProject, type FindVisibleProject, ProjectService } from "./project-service.ts";
 import { findProjectOrganization } from "./project-store.ts";
 import { createRoleMethods } from "./role-handler.ts";
@@ -86,6 +90,7 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
   const projects = new ProjectService({ ...parts, access });
   const rules = { organizations, members, projects };
   const findVisibleProject = createFindVisibleProject(reader);
+  const lists = new ProjectLists({ reader, access, findVisible: findVisibleProject });
   const hasPermission = createHasPermission({
     access,
     findVisibleProject,
@@ -110,6 +115,9 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
       registerService(OrganizationServiceSchema, createOrganizationHandler(rules, parts.avatars)),
       registerService(FrontierService, createFrontierHandler(organizations, parts.avatars)),
       registerService(FrontierService, createRoleMethods(hasPermission)),
+      registerService(FrontierService, createFrontierMemberMethods(members)),
+      registerService(FrontierService, createFrontierProjectMethods({ projects, members, lists })),
+      registerService(FrontierService, createElsewhereMethods(access)),
     ],
   };
 }

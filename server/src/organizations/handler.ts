@@ -25,7 +25,7 @@ import type { ProjectService } from "./project-service.ts";
 import type { DeletionCheck, OrganizationPatch, OrganizationService } from "./service.ts";
 
 /** How many organizations Frontier's list answers at most: it has no pages. */
-const frontierListSize = 1000;
+export const frontierListSize = 1000;
 
 /** An organization as answered. */
 function toOrganizationMessage(
@@ -66,7 +66,8 @@ function toMemberMessage(member: Member): MemberMessage {
   return create(MemberSchema, { ...member, createdAt: timestampFromDate(member.createdAt) });
 }
 
-function toProjectMessage(project: Project): ProjectMessage {
+/** A project as answered. */
+export function toProjectMessage(project: Project): ProjectMessage {
   const metadata = toOptionalStruct(project.metadata);
   return create(ProjectSchema, {
     id: project.id,

@@ -8,8 +8,8 @@
  * resources, and words that mean nothing are all refused, and are no errors.
  */
 import { isUuid } from "../lib/ids.ts";
-import type { Principal } from "../principals/principal.ts";
-import type { Access, AccessNeed } from "./access.ts";
+import type { Principal, Role } from "../principals/principal.ts";
+import { type Access, type AccessNeed, isAtLeast } from "./access.ts";
 import type { FrontierScope } from "./frontier-roles.ts";
 import type { FindVisibleProject } from "./project-service.ts";
 
@@ -69,6 +69,13 @@ function toShortName(permission: string, scope: FrontierScope): string {
   const [service, kind, name, ...more] = permission.split(permission.includes("_") ? "_" : ".");
   if (kind === undefined) return permission;
   return name !== undefined && more.length === 0 && `${service}/${kind}` === scope ? name : "";
+}
+
+/** Whether a role in its organization has a permission on a project that is seen and whose organization is enabled. */
+export function isAllowedOnSeenProject(role: Role, permission: string): boolean {
+  const name = toShortName(permission, "app/project");
+  const need = projectNeeds.get(name);
+  return need === undefined ? ofWhoSeesProject.has(name) : isAtLeast(role, need.role);
 }
 
 /** @see {@link HasPermission} */

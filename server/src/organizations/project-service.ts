@@ -40,7 +40,7 @@ const reads = { role: "viewer", writes: false } as const;
 const writes = { role: "manager", writes: true } as const;
 
 /** From this role on all projects of the organization can be seen. */
-const seesAll: Role = "manager";
+export const seesAll: Role = "manager";
 
 /** Manages projects. */
 export class ProjectService {

@@ -143,6 +143,63 @@ export async function findProjects(
   return (await query.orderBy("id").limit(limit).execute()).map(toProject);
 }
 
+/**
+ * Projects of some organizations, oldest first.
+ *
+ * @param seen ids of organizations: with all of their projects, and with those that the member was let into.
+ */
+export async function findSeenProjects(
+  reader: Reader,
+  seen: { readonly whole: readonly string[]; readonly shared: readonly string[] },
+  member: ProjectPrincipal,
+  range: { readonly offset: number; readonly limit: number },
+): Promise<Project[]> {
+  const rows = await reader
+    .selectFrom("projects")
+    .selectAll()
+    .where(({ and, eb, lit, or, selectFrom }) => {
+      const isOf = (ids: readonly string[]) => (ids.length === 0 ? lit(false) : eb("org_id", "in", ids));
+      return or([
+        isOf(seen.whole),
+        and([
+          isOf(seen.shared),
+          eb(
+            "id",
+            "in",
+            selectFrom("project_members")
+              .select("project_id")
+              .where("principal_type", "=", member.type)
+              .where("principal_id", "=", member.id),
+          ),
+        ]),
+      ]);
+    })
+    .orderBy("id")
+    .offset(range.offset)
+    .limit(range.limit)
+    .execute();
+  return rows.map(toProject);
+}
+
+/** Who was let into a project; of them one, if an id is given. */
+export async function findProjectPrincipals(
+  reader: Reader,
+  projectId: string,
+  filter: { readonly id?: string; readonly offset: number; readonly limit: number },
+): Promise<ProjectPrincipal[]> {
+  let query = reader
+    .selectFrom("project_members")
+    .select(["principal_type as type", "principal_id as id"])
+    .where("project_id", "=", projectId);
+  if (filter.id !== undefined) query = query.where("principal_id", "=", filter.id);
+  return await query
+    .orderBy("principal_type")
+    .orderBy("principal_id")
+    .offset(filter.offset)
+    .limit(filter.limit)
+    .execute();
+}
+
 /** Whether a principal was let into a project. */
 export async function isProjectMember(
   reader: Reader,

@@ -10,7 +10,7 @@ import type { HasPermission, PermissionQuestion } from "./permissions.ts";
 const roleState = "enabled";
 
 /** A role as answered. */
-function toRoleMessage({ id, name, title, scope, permissions }: FrontierRole): RoleMessage {
+export function toRoleMessage({ id, name, title, scope, permissions }: FrontierRole): RoleMessage {
   return create(RoleSchema, {
     id,
     name,

@@ -1,3 +1,4 @@
+import { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
 import type { ServiceUser as ServiceUserMessage } from "@vestibule/proto/vestibule/v1/service_user_pb";
 import { ServiceUserService as ServiceUserServiceSchema } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { counter, gauge } from "../assembly/metric.ts";
@@ -23,7 +24,7 @@ import {
 import { type BootstrapCredential, ensureBootstrap } from "./bootstrap.ts";
 import { type CredentialLifetimes, CredentialService } from "./credential-service.ts";
 import { deleteCredential, findCredential, findTokenByHash } from "./credential-store.ts";
-import { createServiceUserHandler } from "./handler.ts";
+import { createFrontierMethods, createServiceUserHandler } from "./handler.ts";
 import { toServiceUserMessage } from "./messages.ts";
 import { ServiceUserService } from "./service.ts";
 import { findServiceUser } from "./store.ts";
@@ -108,6 +109,7 @@ export function assembleServiceUsers(parts: ServiceUserParts): ServiceUsersRoom 
         ServiceUserServiceSchema,
         createServiceUserHandler({ serviceUsers, credentials, usage: usages }),
       ),
+      registerService(FrontierService, createFrontierMethods(serviceUsers)),
     ],
     metrics: [
       gauge("usage_counts_waiting", "Counts of use that wait to be written.", () => usage.waitingCount),

@@ -1,4 +1,5 @@
 import type { ServiceImpl } from "@connectrpc/connect";
+import type { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
 import type { ServiceUserRequestBody } from "@vestibule/proto/vestibule/v1/service_user_pb";
 import type { ServiceUserService as ServiceUserServiceSchema } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { fromOptionalTimestamp } from "../lib/proto.ts";
@@ -63,6 +64,16 @@ export function createServiceUserHandler(
       return messages.toUsageMessage(await options.usage.get(requireCaller(context), toRef(request), days));
     },
   };
+}
+
+/** Service users in the shape that Frontier's screens know. */
+export function createFrontierMethods(service: ServiceUserService) {
+  return {
+    async listOrganizationServiceUsers({ id }, context) {
+      const { items } = await service.list(requireCaller(context), id);
+      return { serviceusers: items.map(messages.toServiceUserMessage) };
+    },
+  } satisfies Partial<ServiceImpl<typeof FrontierService>>;
 }
 
 type Methods<Names extends keyof ServiceImpl<typeof ServiceUserServiceSchema>> = Pick<

@@ -1,4 +1,5 @@
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
 import type { User as UserMessage } from "@vestibule/proto/vestibule/v1/user_pb";
 import { UserService as UserServiceSchema } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import type { Room } from "../assembly/room.ts";
@@ -15,6 +16,8 @@ import type { DeletionParts } from "./deletion.ts";
 import { createProfileMethods, createUserHandler, toUserMessage } from "./handler.ts";
 import { createIdentityMethods } from "./identity-handler.ts";
 import { IdentityService, type IdentityServiceOptions } from "./identity-service.ts";
+import { createPreferenceMethods } from "./preference-handler.ts";
+import { PreferenceService } from "./preference-service.ts";
 import { UserService, type UserServiceOptions } from "./service.ts";
 import { findUser } from "./store.ts";
 import { deleteExpiredUndos } from "./undo-store.ts";
@@ -66,6 +69,7 @@ export function assembleUsers(parts: UserParts): UsersRoom {
       registerService(UserServiceSchema, createUserHandler(users, avatars)),
       registerService(AuthService, createProfileMethods(users, avatars)),
       registerService(AuthService, createIdentityMethods(identities)),
+      registerService(FrontierService, createPreferenceMethods(new PreferenceService(parts))),
     ],
     sweeps: [{ kind: "email_undos", run: createExpirySweep(database, clock, deleteExpiredUndos) }],
     metrics: listCacheMetrics({ user_messages: messages }),

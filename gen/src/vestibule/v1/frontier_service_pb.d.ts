@@ -6,6 +6,10 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Organization } from "./organization_pb.js";
 import type { Role } from "./role_pb.js";
+import type { ListOrganizationServiceUsersRequestSchema, ListOrganizationServiceUsersResponseSchema, ListOrganizationUsersRequestSchema, ListOrganizationUsersResponseSchema, RemoveOrganizationMemberRequestSchema, RemoveOrganizationMemberResponseSchema, RemoveOrganizationUserRequestSchema, RemoveOrganizationUserResponseSchema, SetOrganizationMemberRoleRequestSchema, SetOrganizationMemberRoleResponseSchema } from "./frontier_members_pb.js";
+import type { CreatePolicyForProjectRequestSchema, CreatePolicyForProjectResponseSchema, CreatePolicyRequestSchema, CreatePolicyResponseSchema, DeletePolicyRequestSchema, DeletePolicyResponseSchema, FrontierServiceRemoveProjectMemberRequestSchema, FrontierServiceRemoveProjectMemberResponseSchema, ListOrganizationProjectsRequestSchema, ListOrganizationProjectsResponseSchema, ListPoliciesRequestSchema, ListPoliciesResponseSchema, ListProjectsByCurrentUserRequestSchema, ListProjectsByCurrentUserResponseSchema, ListServiceUserProjectsRequestSchema, ListServiceUserProjectsResponseSchema, SetProjectMemberRoleRequestSchema, SetProjectMemberRoleResponseSchema } from "./frontier_projects_pb.js";
+import type { CreateCurrentUserPreferencesRequestSchema, CreateCurrentUserPreferencesResponseSchema, ListCurrentUserPreferencesRequestSchema, ListCurrentUserPreferencesResponseSchema } from "./frontier_preferences_pb.js";
+import type { GetOrganizationKycRequestSchema, GetOrganizationKycResponseSchema, ListBillingAccountsRequestSchema, ListBillingAccountsResponseSchema, ListFeaturesRequestSchema, ListFeaturesResponseSchema, ListOrganizationDomainsRequestSchema, ListOrganizationDomainsResponseSchema, ListOrganizationGroupsRequestSchema, ListOrganizationGroupsResponseSchema, ListOrganizationPreferencesRequestSchema, ListOrganizationPreferencesResponseSchema, ListPlansRequestSchema, ListPlansResponseSchema, ListProjectGroupsRequestSchema, ListProjectGroupsResponseSchema, ListSubscriptionsRequestSchema, ListSubscriptionsResponseSchema } from "./frontier_elsewhere_pb.js";
 
 /**
  * Describes the file vestibule/v1/frontier_service.proto.
@@ -310,6 +314,26 @@ export declare const BatchCheckPermissionResponseSchema: GenMessage<BatchCheckPe
  * @generated from message vestibule.v1.ListCurrentUserGroupsRequest
  */
 export declare type ListCurrentUserGroupsRequest = Message<"vestibule.v1.ListCurrentUserGroupsRequest"> & {
+  /**
+   * Of which organization: there are none in any.
+   *
+   * @generated from field: string org_id = 1;
+   */
+  orgId: string;
+
+  /**
+   * Changes nothing.
+   *
+   * @generated from field: repeated string with_permissions = 2;
+   */
+  withPermissions: string[];
+
+  /**
+   * Changes nothing.
+   *
+   * @generated from field: bool with_member_count = 3;
+   */
+  withMemberCount: boolean;
 };
 
 /**
@@ -330,6 +354,13 @@ export declare type ListCurrentUserGroupsResponse = Message<"vestibule.v1.ListCu
    * @generated from field: repeated google.protobuf.Struct groups = 1;
    */
   groups: JsonObject[];
+
+  /**
+   * Always empty.
+   *
+   * @generated from field: repeated google.protobuf.Struct access_pairs = 2;
+   */
+  accessPairs: JsonObject[];
 };
 
 /**
@@ -422,6 +453,286 @@ export declare const FrontierService: GenService<{
     methodKind: "unary";
     input: typeof ListCurrentUserGroupsRequestSchema;
     output: typeof ListCurrentUserGroupsResponseSchema;
+  },
+  /**
+   * Lists members with their roles. Viewers may, as with ListMembers.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListOrganizationUsers
+   */
+  listOrganizationUsers: {
+    methodKind: "unary";
+    input: typeof ListOrganizationUsersRequestSchema;
+    output: typeof ListOrganizationUsersResponseSchema;
+  },
+  /**
+   * Gives a member another role, as SetMemberRole does. Owners may.
+   *
+   * Errors: `not_found` "role id is invalid"; `invalid_argument` "role is not
+   * valid for organization scope"; `failed_precondition` NOT_A_MEMBER for who is
+   * none, and LAST_OWNER in Frontier's words; `resource_exhausted` as with
+   * SetMemberRole.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.SetOrganizationMemberRole
+   */
+  setOrganizationMemberRole: {
+    methodKind: "unary";
+    input: typeof SetOrganizationMemberRoleRequestSchema;
+    output: typeof SetOrganizationMemberRoleResponseSchema;
+  },
+  /**
+   * Ends a membership, as RemoveMember does. Owners may, and everyone may leave.
+   *
+   * Errors: `failed_precondition` NOT_A_MEMBER and LAST_OWNER, as with
+   * SetOrganizationMemberRole; `invalid_argument` for a service user.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.RemoveOrganizationMember
+   */
+  removeOrganizationMember: {
+    methodKind: "unary";
+    input: typeof RemoveOrganizationMemberRequestSchema;
+    output: typeof RemoveOrganizationMemberResponseSchema;
+  },
+  /**
+   * The same by the name that it had before.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.RemoveOrganizationUser
+   */
+  removeOrganizationUser: {
+    methodKind: "unary";
+    input: typeof RemoveOrganizationUserRequestSchema;
+    output: typeof RemoveOrganizationUserResponseSchema;
+  },
+  /**
+   * Lists the service users of an organization, as ListServiceUsers does.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListOrganizationServiceUsers
+   */
+  listOrganizationServiceUsers: {
+    methodKind: "unary";
+    input: typeof ListOrganizationServiceUsersRequestSchema;
+    output: typeof ListOrganizationServiceUsersResponseSchema;
+  },
+  /**
+   * Lists the projects of an organization that the caller can see.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListOrganizationProjects
+   */
+  listOrganizationProjects: {
+    methodKind: "unary";
+    input: typeof ListOrganizationProjectsRequestSchema;
+    output: typeof ListOrganizationProjectsResponseSchema;
+  },
+  /**
+   * Lists the projects that the caller can see in the enabled organizations that
+   * they are a member of.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListProjectsByCurrentUser
+   */
+  listProjectsByCurrentUser: {
+    methodKind: "unary";
+    input: typeof ListProjectsByCurrentUserRequestSchema;
+    output: typeof ListProjectsByCurrentUserResponseSchema;
+  },
+  /**
+   * Lists the projects that a service user was let into. Managers may.
+   * Errors: `not_found` "service user not found".
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListServiceUserProjects
+   */
+  listServiceUserProjects: {
+    methodKind: "unary";
+    input: typeof ListServiceUserProjectsRequestSchema;
+    output: typeof ListServiceUserProjectsResponseSchema;
+  },
+  /**
+   * Makes a user or service user a member of a project, as AddProjectMember does;
+   * one who is stays it. Managers may.
+   *
+   * Errors: `not_found` "role id is invalid", and for a project that is unknown
+   * or out of sight; `invalid_argument` "role is not valid for project scope";
+   * `failed_precondition` NOT_A_MEMBER for who does not belong to the project's
+   * organization.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.SetProjectMemberRole
+   */
+  setProjectMemberRole: {
+    methodKind: "unary";
+    input: typeof SetProjectMemberRoleRequestSchema;
+    output: typeof SetProjectMemberRoleResponseSchema;
+  },
+  /**
+   * Takes a member out of a project. Managers may. Errors: `not_found` for who is
+   * none, in Frontier's words, and as with SetProjectMemberRole.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.RemoveProjectMember
+   */
+  removeProjectMember: {
+    methodKind: "unary";
+    input: typeof FrontierServiceRemoveProjectMemberRequestSchema;
+    output: typeof FrontierServiceRemoveProjectMemberResponseSchema;
+  },
+  /**
+   * Grants a role by one of Frontier's policies: in an organization to one of its
+   * members, as SetOrganizationMemberRole does, in place of the role they have;
+   * on a project as SetProjectMemberRole does.
+   *
+   * Errors: as with those; `invalid_argument` for another resource or principal.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.CreatePolicy
+   */
+  createPolicy: {
+    methodKind: "unary";
+    input: typeof CreatePolicyRequestSchema;
+    output: typeof CreatePolicyResponseSchema;
+  },
+  /**
+   * The same for a project.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.CreatePolicyForProject
+   */
+  createPolicyForProject: {
+    methodKind: "unary";
+    input: typeof CreatePolicyForProjectRequestSchema;
+    output: typeof CreatePolicyForProjectResponseSchema;
+  },
+  /**
+   * Lists the members of a project as policies. Managers of its organization may.
+   *
+   * A role in an organization is not listed: a member always has one, another
+   * replaces it in one step, and nobody is without a role between the two. So a
+   * client that deletes all policies listed before it creates another changes
+   * a role, and no more. Who has which role tells ListOrganizationUsers.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListPolicies
+   */
+  listPolicies: {
+    methodKind: "unary";
+    input: typeof ListPoliciesRequestSchema;
+    output: typeof ListPoliciesResponseSchema;
+  },
+  /**
+   * Takes a member out of a project, by the id of a listed policy. Managers may.
+   * Errors: `not_found` "policy doesn't exist".
+   *
+   * @generated from rpc vestibule.v1.FrontierService.DeletePolicy
+   */
+  deletePolicy: {
+    methodKind: "unary";
+    input: typeof DeletePolicyRequestSchema;
+    output: typeof DeletePolicyResponseSchema;
+  },
+  /**
+   * Lists what the caller has chosen for themselves. People only.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListCurrentUserPreferences
+   */
+  listCurrentUserPreferences: {
+    methodKind: "unary";
+    input: typeof ListCurrentUserPreferencesRequestSchema;
+    output: typeof ListCurrentUserPreferencesResponseSchema;
+  },
+  /**
+   * Chooses for the caller, in place of what they had chosen; all that is asked,
+   * or nothing. People only.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.CreateCurrentUserPreferences
+   */
+  createCurrentUserPreferences: {
+    methodKind: "unary";
+    input: typeof CreateCurrentUserPreferencesRequestSchema;
+    output: typeof CreateCurrentUserPreferencesResponseSchema;
+  },
+  /**
+   * Always empty: nobody joins by the domain of their address here. Members may,
+   * as of everything here that names an organization.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListOrganizationDomains
+   */
+  listOrganizationDomains: {
+    methodKind: "unary";
+    input: typeof ListOrganizationDomainsRequestSchema;
+    output: typeof ListOrganizationDomainsResponseSchema;
+  },
+  /**
+   * Always empty: there are no groups here.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListOrganizationGroups
+   */
+  listOrganizationGroups: {
+    methodKind: "unary";
+    input: typeof ListOrganizationGroupsRequestSchema;
+    output: typeof ListOrganizationGroupsResponseSchema;
+  },
+  /**
+   * Always empty: there are no groups here. Says nothing of whether there is such
+   * a project.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListProjectGroups
+   */
+  listProjectGroups: {
+    methodKind: "unary";
+    input: typeof ListProjectGroupsRequestSchema;
+    output: typeof ListProjectGroupsResponseSchema;
+  },
+  /**
+   * Always empty: organizations choose nothing here.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListOrganizationPreferences
+   */
+  listOrganizationPreferences: {
+    methodKind: "unary";
+    input: typeof ListOrganizationPreferencesRequestSchema;
+    output: typeof ListOrganizationPreferencesResponseSchema;
+  },
+  /**
+   * That of an organization nobody has looked into: nobody does here.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.GetOrganizationKyc
+   */
+  getOrganizationKyc: {
+    methodKind: "unary";
+    input: typeof GetOrganizationKycRequestSchema;
+    output: typeof GetOrganizationKycResponseSchema;
+  },
+  /**
+   * Always empty: nothing is billed here.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListBillingAccounts
+   */
+  listBillingAccounts: {
+    methodKind: "unary";
+    input: typeof ListBillingAccountsRequestSchema;
+    output: typeof ListBillingAccountsResponseSchema;
+  },
+  /**
+   * Always empty: nothing is billed here.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListSubscriptions
+   */
+  listSubscriptions: {
+    methodKind: "unary";
+    input: typeof ListSubscriptionsRequestSchema;
+    output: typeof ListSubscriptionsResponseSchema;
+  },
+  /**
+   * Always empty: nothing is billed here.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListPlans
+   */
+  listPlans: {
+    methodKind: "unary";
+    input: typeof ListPlansRequestSchema;
+    output: typeof ListPlansResponseSchema;
+  },
+  /**
+   * Always empty: nothing is billed here.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListFeatures
+   */
+  listFeatures: {
+    methodKind: "unary";
+    input: typeof ListFeaturesRequestSchema;
+    output: typeof ListFeaturesResponseSchema;
   },
 }>;
 

@@ -18,8 +18,8 @@ export declare const file_vestibule_v1_options: GenFile;
  */
 export declare type Rest = Message<"vestibule.v1.Rest"> & {
   /**
-   * Status of success, 200 to 299. Unset: 204 when the answer has no fields,
-   * else 200.
+   * Status of success, 200 to 299. Unset: 204 when the answer has no fields and
+   * the style is not Frontier's, else 200.
    *
    * @generated from field: int32 success_status = 1;
    */
@@ -124,8 +124,9 @@ export enum RestStyle {
   UNSPECIFIED = 0,
 
   /**
-   * As Frontier's REST did: names as in the schema, unset fields absent,
-   * refusals as `{"code","message"}`.
+   * As Frontier's REST did: names as in the schema, unset fields absent save
+   * the answer's own lists, unknown fields of a body dropped, 200 where nothing
+   * is to be answered, refusals as `{"code","message"}`.
    *
    * @generated from enum value: REST_STYLE_FRONTIER = 1;
    */
@@ -170,7 +171,8 @@ export declare const rest: GenExtension<MethodOptions, Rest>;
 
 /**
  * A call that a page of another site may have made with the session cookie of
- * a signed-in browser does nothing and succeeds, instead of being refused.
+ * a signed-in browser does nothing and succeeds, instead of being refused. So
+ * a GET may be bound to it, which links and pictures can ask for as well.
  *
  * @generated from extension: bool void_from_other_sites = 50610;
  */

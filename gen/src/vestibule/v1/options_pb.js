@@ -86,7 +86,8 @@ export const rest = /*@__PURE__*/
 
 /**
  * A call that a page of another site may have made with the session cookie of
- * a signed-in browser does nothing and succeeds, instead of being refused.
+ * a signed-in browser does nothing and succeeds, instead of being refused. So
+ * a GET may be bound to it, which links and pictures can ask for as well.
  *
  * @generated from extension: bool void_from_other_sites = 50610;
  */

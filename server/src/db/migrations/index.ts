@@ -31,6 +31,7 @@ import * as organizationInvitations from "./20261130-organization-invitations.ts
 import * as passkeyBackup from "./20261130-passkey-backup.ts";
 import * as search from "./20261130-search.ts";
 import * as sessionAuthentication from "./20261130-session-authentication.ts";
+import * as userPreferences from "./20261130-user-preferences.ts";
 
 /** One step of the schema. Frozen once it has been merged: mend it with another. */
 export interface SchemaMigration {
@@ -72,4 +73,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261130T042430_avatars", up: avatars.up },
   { name: "20261130T042431_names", up: names.up },
   { name: "20261130T045312_passkey_backup", up: passkeyBackup.up },
+  { name: "20261130T051500_user_preferences", up: userPreferences.up },
 ];

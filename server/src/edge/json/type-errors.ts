@@ -21,16 +21,13 @@ export interface Reading {
   readonly nameOf: (field: DescField, key: string) => string;
 }
 
-/** REST names what it refuses as its sender does, in words that others have published. */
-const asSent: Reading = { ignoresUnknown: false, suggests: false, nameOf: (_, key) => key };
-
 /** Every misfit of a message's JSON, at most as many as one refusal names. */
-export function findTypeErrors(type: DescMessage, value: JsonValue, reading = asSent): FieldViolation[] {
+export function findTypeErrors(type: DescMessage, value: JsonValue, reading: Reading): FieldViolation[] {
   return take(inMessage(type, value, "", reading));
 }
 
 /** Finds every misfit of the JSON of one field, list or map included. */
-export function findFieldTypeErrors(field: DescField, value: JsonValue, reading = asSent): FieldViolation[] {
+export function findFieldTypeErrors(field: DescField, value: JsonValue, reading: Reading): FieldViolation[] {
   return take(inField(field, value, "", reading));
 }
 

@@ -85,14 +85,15 @@ export class SchemaComponents {
     return toObject(fields, required, style, (field) => this.field(field, style, "answered"));
   }
 
-  /** An object that a caller sends, which has these fields and no others. */
+  /** An object that a caller sends, which has these fields and, where Frontier does not drop them, no others. */
   sent(fields: readonly DescField[], style: Style): JsonSchema {
     const required = fields.filter(isRequired);
     const toSchema = (field: DescField) => {
       const schema = this.field(field, style, "sent");
       return required.includes(field) ? schema : orNull(schema);
     };
-    return { ...toObject(fields, required, style, toSchema), additionalProperties: false };
+    const closed = style === "frontier" ? {} : { additionalProperties: false };
+    return { ...toObject(fields, required, style, toSchema), ...closed };
   }
 
   /** A field's schema, with its comment and rules. */

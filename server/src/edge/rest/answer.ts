@@ -1,4 +1,4 @@
-import { type JsonObject, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
+import { type DescMessage, type JsonObject, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
 import { isNoneMatch, toWeakTag } from "../../http/entity-tag.ts";
 import type { PlainResponse } from "../../http/plain-route.ts";
 import type { CallAnswer } from "../calls/unary-call.ts";
@@ -68,9 +68,17 @@ function toBody({ method, responseBody, style }: Binding, message: Message): Jso
     alwaysEmitImplicit: !isFrontier,
     useProtoFieldName: isFrontier,
   });
+  // Frontier's own screens walk through an answer's lists without asking whether they are there.
+  if (isFrontier) addEmptyLists(method.output, json as JsonObject);
   if (responseBody === undefined) return json as JsonValue;
   const name = isFrontier ? responseBody.name : responseBody.jsonName;
   return (json as JsonObject)[name] ?? emptyOf(responseBody.fieldKind);
+}
+
+function addEmptyLists({ fields }: DescMessage, json: JsonObject): void {
+  for (const { fieldKind, name } of fields) {
+    if (fieldKind === "list") json[name] ??= [];
+  }
 }
 
 /** What stands for a field that is unset. */

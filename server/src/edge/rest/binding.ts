@@ -12,7 +12,11 @@ import {
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { http } from "@vestibule/proto/google/api/annotations_pb";
 import type { HttpRule } from "@vestibule/proto/google/api/http_pb";
-import { RestStyle, rest as restOption } from "@vestibule/proto/vestibule/v1/options_pb";
+import {
+  RestStyle,
+  rest as restOption,
+  void_from_other_sites,
+} from "@vestibule/proto/vestibule/v1/options_pb";
 import { type FieldPath, findTextField, toSchemaPath } from "./field-path.ts";
 import { type PathTemplate, parsePathTemplate } from "./path-template.ts";
 import { anyMethod } from "./route-table.ts";
@@ -78,10 +82,11 @@ function readBinding(method: DescMethodUnary, rule: HttpRule): Binding {
   const body = readBody(method, rule.body);
   const responseBody = readResponseBody(method, rule.responseBody);
   if (httpMethod === "GET" && body !== "none") throw new Error("GET has no body");
-  if (httpMethod === "GET" && method.idempotency !== MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS) {
-    throw new Error("GET needs idempotency_level = NO_SIDE_EFFECTS");
+  if (httpMethod === "GET" && !mayBeRead(method)) {
+    throw new Error("GET needs idempotency_level = NO_SIDE_EFFECTS, or void_from_other_sites");
   }
   const option = getOption(method, restOption);
+  const style = option.style === RestStyle.FRONTIER ? "frontier" : "vestibule";
   return {
     method,
     httpMethod,
@@ -89,12 +94,23 @@ function readBinding(method: DescMethodUnary, rule: HttpRule): Binding {
     pathFields: template.variables.map(({ fieldPath }) => readPathField(method, fieldPath)),
     body,
     responseBody,
-    successStatus: readStatus(option.successStatus, method.output.fields.length === 0),
-    style: option.style === RestStyle.FRONTIER ? "frontier" : "vestibule",
+    successStatus: readStatus(
+      option.successStatus,
+      style === "vestibule" && method.output.fields.length === 0,
+    ),
+    style,
     paging: option.paged ? readPaging(method) : undefined,
     conditional: option.conditional,
     repeatable: option.repeatable,
   };
+}
+
+/** Whether nothing happens that a link or a picture on another site could bring about. */
+function mayBeRead(method: DescMethod): boolean {
+  return (
+    method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS ||
+    getOption(method, void_from_other_sites)
+  );
 }
 
 function readPattern({ pattern }: HttpRule): readonly [httpMethod: string, path: string] {

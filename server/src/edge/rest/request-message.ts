@@ -15,7 +15,7 @@ import type { DomainError, FieldViolation } from "../../lib/errors.ts";
 import { invalidRequest, invalidValues } from "../../lib/invalid-request.ts";
 import { toViolation } from "../json/refusals.ts";
 import { isJsonObject, parseStrictJson } from "../json/strict-json.ts";
-import { findFieldTypeErrors, findTypeErrors } from "../json/type-errors.ts";
+import { findFieldTypeErrors, findTypeErrors, type Reading } from "../json/type-errors.ts";
 import { textToJson } from "../json/value-types.ts";
 import type { Binding } from "./binding.ts";
 import { toClientPath } from "./client-path.ts";
@@ -56,7 +56,7 @@ export function readRequestMessage(binding: Binding, parts: RequestParts): Messa
   addPath(binding, json, parts.pathValues);
   addQuery(binding, json, parts);
   try {
-    return fromJson(binding.method.input, json);
+    return fromJson(binding.method.input, json, { ignoreUnknownFields: toReading(binding).ignoresUnknown });
   } catch {
     throw explain(binding, json);
   }
@@ -150,10 +150,20 @@ function addParameter(json: JsonObject, path: FieldPath, value: JsonValue): void
 /** Why the schema's parser did not take the JSON. */
 function explain(binding: Binding, json: JsonObject): DomainError {
   const { body, method } = binding;
+  const reading = toReading(binding);
   const found: FieldViolation[] = [];
   if (body !== "message" && body !== "none") {
-    found.push(...findFieldTypeErrors(body, json[body.jsonName] ?? null));
+    found.push(...findFieldTypeErrors(body, json[body.jsonName] ?? null, reading));
   }
-  if (found.length === 0) found.push(...findTypeErrors(method.input, json));
+  if (found.length === 0) found.push(...findTypeErrors(method.input, json, reading));
   return found.length > 0 ? invalidValues(found) : invalidRequest("request is not valid for this operation");
+}
+
+/**
+ * REST names what it refuses as its sender does, in words that others have
+ * published. What Frontier has no field for it drops: its screens send back
+ * whole what they were answered.
+ */
+function toReading({ style }: Binding): Reading {
+  return { ignoresUnknown: style === "frontier", suggests: false, nameOf: (_, key) => key };
 }

@@ -1,35 +1,10 @@
 /** The library of `test/fixtures/proto`, compiled at run time, and handlers for it. For tests only. */
-import { execFileSync } from "node:child_process";
-import { join } from "node:path";
-import {
-  createFileRegistry,
-  type DescMethod,
-  type DescService,
-  type FileRegistry,
-  fromBinary,
-  type Message,
-} from "@bufbuild/protobuf";
-import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import type { DescMethod, DescService, Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { compileSchemas } from "../../../../test/parts/schemas.ts";
 import type { ServiceRegistration } from "../../assembly/services.ts";
 import { DomainError, type Reason, reasons } from "../../lib/errors.ts";
-
-const root = join(import.meta.dirname, "../../../..");
-
-/** Compiles schemas below a folder against ours, comments included. */
-function compileSchemas(folder: string): FileRegistry {
-  const modules = [
-    { path: "proto", excludes: ["proto/third_party"] },
-    { path: "proto/third_party" },
-    { path: folder },
-  ];
-  const config = JSON.stringify({ version: "v2", modules });
-  const image = execFileSync("buf", ["build", "--config", config, "--as-file-descriptor-set", "-o", "-"], {
-    cwd: root,
-  });
-  return createFileRegistry(fromBinary(FileDescriptorSetSchema, image));
-}
 
 const registry = compileSchemas("test/fixtures/proto");
 
