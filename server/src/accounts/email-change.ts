@@ -31,7 +31,7 @@ import { readDevice } from "../sessions/device.ts";
 import type { KnownBrowsers } from "../sessions/known-browsers.ts";
 import type { BegunSession, SessionService } from "../sessions/service.ts";
 import type { Accounts } from "../users/accounts.ts";
-import { toEmail } from "../users/email.ts";
+import { requireEmail } from "../users/email.ts";
 import { type EndFlows, lockForMove, moveUser } from "../users/move.ts";
 import { findUserByEmail } from "../users/store.ts";
 import { findEmailFixedUntil, findHolder, insertUndo } from "../users/undo-store.ts";
@@ -111,8 +111,7 @@ export class EmailChange {
   async begin(caller: Caller, address: string, header: Headers): Promise<BegunEmailChange> {
     const { database, flows, flowLimits, codes, mails, knownBrowsers, browsers, audit } = this.#options;
     const user = await requireRecentSession(caller, this.#options);
-    const email = toEmail(address);
-    if (email === undefined) throw new DomainError("INVALID_EMAIL");
+    const email = requireEmail(address);
     if (email !== user.email) {
       if (!user.emailProven) throw new DomainError("ADDRESS_UNPROVEN");
     } else if (user.emailProven) throw invalidField("email", "must be another address than the account has");

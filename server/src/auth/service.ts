@@ -23,7 +23,7 @@ import type { Principal, UserPrincipal } from "../principals/principal.ts";
 import type { BegunSession, NewSession } from "../sessions/service.ts";
 import type { Device, LiveSession } from "../sessions/session.ts";
 import type { Admission, MailboxProof, ProvenIdentity, WaitingIdentity } from "../users/accounts.ts";
-import { toEmail } from "../users/email.ts";
+import { requireEmail } from "../users/email.ts";
 import type { TakeOver } from "../users/take-over.ts";
 import { type AnswerVerifier, isOutage, type VerifiedAnswer } from "./answer-verifier.ts";
 import { FlowMails } from "./flow-mails.ts";
@@ -212,8 +212,7 @@ export class SignInService {
     const { redirects } = this.#options;
     const callbackUrl = getCallbackUrl(redirects, request.callbackUrl, strategy.callbackUrl);
     const returnTo = findReturnTo(redirects, request.returnTo);
-    const email = request.email === "" ? undefined : toEmail(request.email);
-    if (request.email !== "" && email === undefined) throw new DomainError("INVALID_EMAIL");
+    const email = request.email === "" ? undefined : requireEmail(request.email);
     const user = request.reauthenticate ? undefined : await this.#findSignedInUser(request.principal);
     const { info, browserKeys } = request;
     let counted: Counted | undefined;

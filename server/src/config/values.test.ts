@@ -196,7 +196,11 @@ const readings: Record<string, Reading> = {
   },
   domains: {
     parse: parseDomain,
-    accepted: { "example.com": "example.com", "Mail.Example.co.uk": "mail.example.co.uk" },
+    accepted: {
+      "example.com": "example.com",
+      "Mail.Example.co.uk": "mail.example.co.uk",
+      "Bücher.example": "xn--bcher-kva.example",
+    },
     refused: [
       "com",
       "localhost",
@@ -206,17 +210,24 @@ const readings: Record<string, Reading> = {
       "https://example.com",
       "a_b.com",
       "-a.com",
+      "bücher.example/x",
+      "\u212Aelvin.example",
     ],
   },
   "mail addresses": {
     parse: parseEmail,
-    accepted: { "Ann@Example.com": "ann@example.com", "a+b@localhost": "a+b@localhost" },
+    accepted: {
+      "Ann@Example.com": "ann@example.com",
+      "a+b@localhost": "a+b@localhost",
+      "ada@Bücher.example": "ada@xn--bcher-kva.example",
+    },
     refused: [
       "ann",
       "@example.com",
       "ann@",
       "a@b@example.com",
       "Ann <ann@example.com>",
+      "änn@example.com",
       "ann@example.com\r\nBcc: x",
     ],
   },

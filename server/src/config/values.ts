@@ -1,4 +1,5 @@
 /** Readers for single values: text in, typed value out, `ValueError` for the rest. */
+import { toAsciiDomain } from "../lib/ascii-domain.ts";
 import { fromBase64url } from "../lib/base64url.ts";
 import { isUuid } from "../lib/ids.ts";
 import { ValueError } from "../lib/value-error.ts";
@@ -74,8 +75,9 @@ export function parseEncryptionKeys(text: string): readonly string[] {
   return keys;
 }
 
-/** Reads a host name of several labels into lower case, such as `example.com`. */
-export function parseDomain(text: string): string {
+/** Reads a host name of several labels into the spelling of DNS, such as `example.com`: `bücher.example` is `xn--bcher-kva.example`. */
+export function parseDomain(given: string): string {
+  const text = toAsciiDomain(given) ?? given;
   const label = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?";
   if (text.length > 253 || !new RegExp(`^${label}(?:\\.${label})+$`, "i").test(text)) {
     throw new ValueError(
@@ -85,12 +87,12 @@ export function parseDomain(text: string): string {
   return text.toLowerCase();
 }
 
-/** Reads a host name into lower case; one label such as `localhost` is enough. */
+/** As {@link parseDomain}; one label such as `localhost` is enough. */
 export function parseHostName(text: string): string {
   return text === "localhost" ? text : parseDomain(text);
 }
 
-/** Reads a mail address into lower case. */
+/** Reads a mail address into lower case, its domain as {@link parseDomain} does. */
 export function parseEmail(text: string): string {
   const [local = "", domain = "", ...rest] = text.split("@");
   if (!/^[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}$/i.test(local) || rest.length > 0)

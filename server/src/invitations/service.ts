@@ -23,7 +23,7 @@ import { hasMemberOf, lockPerson } from "../organizations/member-store.ts";
 import { lockForGrant, type OwnershipLimit } from "../organizations/owners.ts";
 import { findProject } from "../organizations/project-store.ts";
 import type { Caller, Principal, Role } from "../principals/principal.ts";
-import { toEmail } from "../users/email.ts";
+import { requireEmail } from "../users/email.ts";
 import { findUser } from "../users/store.ts";
 import { type InvitationRef, isOf, isTo, join, lockOwn } from "./answers.ts";
 import { takeMails } from "./mail-limits.ts";
@@ -82,7 +82,7 @@ export class InvitationService {
    */
   async create(caller: Caller, request: InvitationRequest): Promise<Invitation[]> {
     const { role } = request;
-    const emails = [...new Set(request.emails.map(getEmail))];
+    const emails = [...new Set(request.emails.map(requireEmail))];
     return await this.#write(caller, request.org, role, async (tx, orgId) => {
       const projectIds = await findProjectIds(tx, orgId, request.projects);
       return emails.map((email) => ({ email, role, projectIds }));
@@ -337,12 +337,6 @@ function alreadyMember(): DomainError {
 
 function notFound(): DomainError {
   return new DomainError("INVITATION_NOT_FOUND");
-}
-
-function getEmail(text: string): string {
-  const email = toEmail(text);
-  if (email === undefined) throw new DomainError("INVALID_EMAIL");
-  return email;
 }
 
 async function getInvitation(

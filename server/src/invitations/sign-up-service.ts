@@ -4,7 +4,7 @@ import type { Database } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import type { Caller } from "../principals/principal.ts";
-import { toEmail } from "../users/email.ts";
+import { requireEmail } from "../users/email.ts";
 import { insertSignUp, makeSignUpDue } from "./due-store.ts";
 import { takeMails } from "./mail-limits.ts";
 
@@ -35,8 +35,7 @@ export class SignUpService {
     const { database, audit, clock, onDue } = this.#options;
     const { id: senderId, superuser: isSuperuser } = caller.principal;
     if (!isSuperuser) throw new DomainError("NOT_AUTHORIZED", { detail: "needs a superuser" });
-    const email = toEmail(address);
-    if (email === undefined) throw new DomainError("INVALID_EMAIL");
+    const email = requireEmail(address);
     await database.transaction(async (tx) => {
       const now = clock.now();
       const isNew = await insertSignUp(tx, email, now);

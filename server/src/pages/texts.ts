@@ -33,7 +33,7 @@ const byReason: Partial<Record<Reason, Explanation>> = {
   },
   INVALID_EMAIL: {
     title: "That is not an e-mail address",
-    text: "Type it in full, such as ann@example.org.",
+    text: "Type it in full, such as ann@example.org. Before the @ only letters from A to Z, digits and signs are taken.",
   },
   CODE_MISSING: startAgain,
   UNSUPPORTED_STRATEGY: {

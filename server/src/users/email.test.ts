@@ -1,11 +1,14 @@
 import { expect, it } from "vitest";
-import { toEmail, toEmailDomain } from "./email.ts";
+import { requireEmail, toEmail, toEmailDomain } from "./email.ts";
 
 it.each([
   ["ada@example.org", "ada@example.org"],
   ["  Ada.Lovelace+x@Example.ORG ", "ada.lovelace+x@example.org"],
   ["root@localhost", "root@localhost"],
   ["a@xn--bcher-kva.example", "a@xn--bcher-kva.example"],
+  ["a@bücher.example", "a@xn--bcher-kva.example"],
+  ["A@BÜCHER.Example", "a@xn--bcher-kva.example"],
+  ["a@bu\u0308cher.example", "a@xn--bcher-kva.example"],
   [`${"a".repeat(64)}@example.org`, `${"a".repeat(64)}@example.org`],
 ])("keeps %s", (text, expected) => {
   expect(toEmail(text)).toBe(expected);
@@ -28,7 +31,11 @@ it.each([
   "ada@[127.0.0.1]",
   "ada@127.0.0.1",
   "аda@example.org",
-  "ada@exämple.org",
+  "büch@bücher.example",
+  "ada@bücher.example/evil",
+  "ada@bücher.example\r\nBcc: eve@example.org",
+  "ada@bücher..example",
+  "ada@bücher.123",
   // The Kelvin sign, whose lower case is an ASCII letter.
   "\u212Aate@example.org",
   "ada@\u212Aelvin.example",
@@ -43,4 +50,14 @@ it.each([
 
 it("tells the domain", () => {
   expect(toEmailDomain("ada@example.org")).toBe("example.org");
+});
+
+it.each([
+  ["ädä@example.org", "Invalid email: before the @ only ASCII is taken, without SMTPUTF8 (RFC 6531)"],
+  ["ädä@bücher.example", "Invalid email: before the @ only ASCII is taken, without SMTPUTF8 (RFC 6531)"],
+  ["ädä@", "Invalid email"],
+  ["ada@bücher..example", "Invalid email"],
+  ["", "Invalid email"],
+])("says of %j why it is not taken: %s", (text, message) => {
+  expect(() => requireEmail(text)).toThrow(expect.objectContaining({ reason: "INVALID_EMAIL", message }));
 });

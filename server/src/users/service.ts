@@ -23,7 +23,7 @@ import { findOrganizationIds } from "../organizations/member-store.ts";
 import { findLeftOwnerless, refuseOwnerless } from "../organizations/owners.ts";
 import { type Caller, requireSuperuser, type UserPrincipal } from "../principals/principal.ts";
 import { type DeletionParts, deleteAccount, lockForDeletion } from "./deletion.ts";
-import { toEmail } from "./email.ts";
+import { requireEmail, toEmail } from "./email.ts";
 import { lockForMove, moveUser } from "./move.ts";
 import * as store from "./store.ts";
 import { deleteUndos, findHolder } from "./undo-store.ts";
@@ -273,13 +273,6 @@ const avatarField = "body.avatar";
 function requireUser({ principal }: Caller): UserPrincipal {
   if (principal.type === "user") return principal;
   throw new DomainError("NOT_AUTHORIZED", { detail: "only people have a profile" });
-}
-
-/** @throws DomainError INVALID_EMAIL */
-function requireEmail(address: string): string {
-  const email = toEmail(address);
-  if (email === undefined) throw new DomainError("INVALID_EMAIL");
-  return email;
 }
 
 /** Tells which of the two is taken, before the database tells that one is. @throws DomainError USER_EXISTS */

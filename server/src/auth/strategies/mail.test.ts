@@ -156,4 +156,19 @@ describe("codes", () => {
     expect(new Set(codes).size).toBeGreaterThan(1990);
     expect(normalizeCode(" ab-c d2 3\n")).toBe("ABCD23");
   });
+
+  it.each([
+    ["full-width letters and digits", "ａＢｃｄ２３"],
+    ["spaces of any kind", "\u00a0AB\u3000CD\u2009\u20282\ufeff3\u200b"],
+    ["dashes of any kind", "A\u2010B\u2013C\u2014D\u22122\uff0d3"],
+    ["the long vowel of a Japanese keyboard", "AB\u30fcCD\uff7023"],
+    ["what is not seen", "\u202aABC\u00adD23\u2069"],
+  ])("takes a code typed with %s", (_, typed) => {
+    expect(normalizeCode(typed)).toBe("ABCD23");
+  });
+
+  it("takes no other letter for one of the code's", () => {
+    for (const typed of ["АBCD23", "ABCD2Ƽ", "AB.CD23", "AB_CD23"])
+      expect(normalizeCode(typed)).not.toBe("ABCD23");
+  });
 });

@@ -11,9 +11,15 @@ export function newCode(): string {
   return Array.from({ length: codeLength }, () => alphabet[randomInt(alphabet.length)]).join("");
 }
 
-/** A code as typed, as it was mailed: case, spaces and hyphens are ignored. */
+/**
+ * What may stand between the symbols of a code, or come along when it is copied: spaces and dashes of
+ * every kind, the minus and the long vowel that some keyboards have for one, and what nobody sees.
+ */
+const between = /[\s\p{Z}\p{Pd}\p{Cf}\u2212\u30fc\uff70]+/gu;
+
+/** A code as typed, as it was mailed: full-width letters and digits are those of ASCII, and case is ignored. */
 export function normalizeCode(typed: string): string {
-  return typed.replace(/[\s-]+/g, "").toUpperCase();
+  return typed.replace(between, "").normalize("NFKC").replace(between, "").toUpperCase();
 }
 
 /** What a flow keeps of a secret it has sent out: nothing that could be sent again. */

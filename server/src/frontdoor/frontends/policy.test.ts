@@ -64,10 +64,13 @@ describe("toPolicy", () => {
   it("keeps patterns in lower case", () => {
     const policy = {
       ...defaultPolicy,
-      emailPatterns: ["*@Example.COM"],
+      emailPatterns: ["*@Example.COM", "ada@*.Bücher.example"],
       requiredClaims: { groups: ["a", 1], ok: true },
     };
-    expect(toPolicy(policy)).toEqual({ ...policy, emailPatterns: ["*@example.com"] });
+    expect(toPolicy(policy)).toEqual({
+      ...policy,
+      emailPatterns: ["*@example.com", "ada@*.xn--bcher-kva.example"],
+    });
   });
 
   it("tells everything that is wrong at once", () => {

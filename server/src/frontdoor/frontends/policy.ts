@@ -1,4 +1,5 @@
 /** What the policy of a custom frontend may say: paths and patterns in the one form they are compared in. */
+import { toAsciiDomain } from "../../lib/ascii-domain.ts";
 import type { FieldViolation } from "../../lib/errors.ts";
 import { invalidFields } from "../../lib/invalid-request.ts";
 import type { JsonValue } from "../../lib/json.ts";
@@ -37,7 +38,13 @@ export function toPolicy(policy: FrontendPolicy): FrontendPolicy {
     ...findClaimProblems(policy.requiredClaims),
   ];
   if (violations.length > 0) throw invalidFields(violations);
-  return { ...policy, emailPatterns: policy.emailPatterns.map((pattern) => pattern.toLowerCase()) };
+  return { ...policy, emailPatterns: policy.emailPatterns.map(toPlainPattern) };
+}
+
+/** In the spelling that addresses are kept in: lower case, and domains as DNS has them. */
+function toPlainPattern(pattern: string): string {
+  const [local = "", domain = ""] = pattern.toLowerCase().split("@");
+  return `${local}@${toAsciiDomain(domain) ?? domain}`;
 }
 
 function findPathProblems(field: string, paths: readonly string[]): FieldViolation[] {

@@ -20,6 +20,8 @@ test.each([
   ["kim@example.com", "\u212aim@example.com", false],
   ["*@kim.example", "a@\u212aim.example", false],
   ["j\u00f6rg@example.com", "J\u00d6RG@example.com", true],
+  ["*@xn--bcher-kva.example", "ada@B\u00dccher.example", true],
+  ["*@xn--bcher-kva.example", "ada@xn--bcher-kva.example", true],
 ])("%s and %s: %s", (pattern, email, expected) => {
   expect(createEmailRule([pattern])(email)).toBe(expected);
 });

@@ -1,4 +1,5 @@
 /** Which addresses a policy's patterns let in. */
+import { toAsciiDomain } from "../../lib/ascii-domain.ts";
 
 /** Whether an address may come in. */
 export type EmailRule = (email: string) => boolean;
@@ -13,7 +14,8 @@ export function createEmailRule(patterns: readonly string[]): EmailRule {
   return (email) => {
     const parts = splitAddress(toLowerCase(email));
     if (parts === undefined) return false;
-    return split.some(([local, domain]) => fits(local, parts[0]) && fits(domain, parts[1]));
+    const [ofLocal, ofDomain] = [parts[0], toAsciiDomain(parts[1]) ?? parts[1]];
+    return split.some(([local, domain]) => fits(local, ofLocal) && fits(domain, ofDomain));
   };
 }
 
