@@ -6,7 +6,9 @@
  * `docs/configuration.md` says the same for operators, key by key.
  */
 import type { Cidr } from "../http/cidr.ts";
+import type { ClaimsMap } from "../lib/claims-map.ts";
 import type { ClientAuthentication } from "../lib/client-authentication.ts";
+import type { OAuthEndpoints } from "../lib/well-known-providers.ts";
 
 /** Whom mail comes from. */
 export interface MailSenderConfig {
@@ -324,22 +326,21 @@ export interface SignupConfig {
 export interface OidcProviderConfig {
   /** Name of the strategy. */
   readonly name: string;
-  readonly kind: "oidc" | "github";
-  /** For `oidc`: exactly as its ID tokens say it, or with `{tenantid}` where they say a tenant's id. */
+  /** Exactly as its ID tokens say it, or with `{tenantid}` where they say a tenant's id; of plain OAuth 2, whose the identities are. */
   readonly issuerUrl: string | undefined;
   /** Where its document is, if not where OpenID Connect Discovery 1.0 §4 says. */
   readonly discoveryUrl: string | undefined;
   /** Ids, in lower case, of the tenants whose people may come in; absent, those of every tenant. */
   readonly tenants: readonly string[] | undefined;
-  /** For `github`: origin of the site. */
-  readonly baseUrl: string | undefined;
+  /** Of a provider that speaks plain OAuth 2 alone. */
+  readonly oauth: (OAuthEndpoints & { readonly claims: ClaimsMap }) | undefined;
   readonly clientId: string;
   readonly clientAuthentication: ClientAuthentication;
   /** How the browser brings the answer: in the URL, or in a form that the provider has it post (Form Post Response Mode 1.0). */
   readonly responseMode: "query" | "form_post";
   /** False for a provider that answers with no nonce: only PKCE then ties a code to its flow. */
   readonly usesNonce: boolean;
-  /** False for a provider that refuses PKCE: only the nonce then ties a code to its flow. */
+  /** False for a provider that refuses PKCE: only the nonce then ties a code to its flow, and of plain OAuth 2 only `state`. */
   readonly usesPkce: boolean;
   readonly scopes: readonly string[];
   /** How long a flow may take. */

@@ -1,9 +1,10 @@
 /** Fills in and checks `authentication.oidc_config`, one entry for each sign-in provider. */
 import type { ClientAuthenticationMethod } from "../lib/client-authentication.ts";
 import { isTenantIssuer, spellOutIssuer } from "../lib/tenant-issuer.ts";
-import { findPreset, oidcScopes, type ProviderPreset } from "../lib/well-known-providers.ts";
+import { findPreset, type OidcPreset, oidcScopes, type ProviderPreset } from "../lib/well-known-providers.ts";
 import type { OidcProviderConfig } from "./config.ts";
 import { decideClientAuthentication } from "./decide-client-authentication.ts";
+import { decideOAuth, speaksOAuth } from "./decide-oauth.ts";
 import { type Problems, toShown } from "./problems.ts";
 import type { Files } from "./read-settings.ts";
 import type { Settings } from "./schema.ts";
@@ -37,21 +38,20 @@ export function decideProviders(
   return Object.entries(given).map(([name, provider]) => {
     const path = `authentication.oidc_config.${toShown(name)}`;
     refuseName(name, path, problems);
-    refuseForeignKeys(name, provider, path, problems);
     for (const key of missingKeys(name, provider)) {
       if (!problems.isRefused(`${path}.${key}`)) problems.refuse(`${path}.${key}`, "must be given");
     }
     const preset = findPreset(name);
-    const isGithub = preset?.kind === "github";
-    if (!isGithub && provider.scopes !== undefined && !provider.scopes.includes("openid")) {
+    const oauth = decideOAuth(name, provider, { path, problems });
+    const oidcPreset = preset?.kind === "oidc" ? preset : undefined;
+    if (oauth === undefined && provider.scopes !== undefined && !provider.scopes.includes("openid")) {
       problems.refuse(`${path}.scopes`, "must contain openid");
     }
-    const method = provider.client_authentication ?? (isGithub ? undefined : preset?.clientAuthentication);
+    const method =
+      provider.client_authentication ?? preset?.clientAuthentication ?? (oauth && "client_secret_basic");
     return {
       name,
-      kind: isGithub ? "github" : "oidc",
-      ...decideIssuer(provider, isGithub ? undefined : preset, path, problems),
-      baseUrl: isGithub ? (provider.base_url ?? preset.baseUrl) : undefined,
+      ...(oauth ?? { oauth, ...decideIssuer(provider, oidcPreset, path, problems) }),
       clientId: provider.client_id ?? "",
       clientAuthentication: decideClientAuthentication(provider, method, {
         path,
@@ -59,16 +59,14 @@ export function decideProviders(
         files,
         problems,
       }),
-      ...decideAsking(provider, isGithub ? undefined : preset, { path, method, problems }),
-      scopes: provider.scopes ?? preset?.scopes ?? oidcScopes,
+      ...decideAsking(provider, preset, { path, method, problems }),
+      scopes: provider.scopes ?? preset?.scopes ?? (oauth ? [] : oidcScopes),
       validitySeconds: provider.validity ?? flowSeconds,
       authoritativeDomains: provider.authoritative_domains ?? [],
       callbackUrl: `${publicUrl}${callbackPath}${provider.callback === "shared" ? "" : `/${name}`}`,
     };
   });
 }
-
-type OidcPreset = Extract<ProviderPreset, { readonly kind: "oidc" }>;
 
 /** Whose tokens are taken, and where the document that tells of them is. */
 function decideIssuer(
@@ -104,7 +102,7 @@ function decideIssuer(
 /** How the browser is sent there and comes back. */
 function decideAsking(
   provider: GivenProvider,
-  preset: OidcPreset | undefined,
+  preset: ProviderPreset | undefined,
   about: {
     readonly path: string;
     readonly method: ClientAuthenticationMethod | undefined;
@@ -112,8 +110,10 @@ function decideAsking(
   },
 ): Pick<OidcProviderConfig, "responseMode" | "usesNonce" | "usesPkce"> {
   const { path, method, problems } = about;
-  const { nonce = preset?.nonce ?? true, pkce = preset?.pkce ?? true, callback } = provider;
-  const responseMode = provider.response_mode ?? preset?.responseMode ?? "query";
+  const { nonce: presetNonce = true, responseMode: presetMode = "query" } =
+    preset?.kind === "oidc" ? preset : {};
+  const { nonce = presetNonce, pkce = preset?.pkce ?? true, callback } = provider;
+  const responseMode = provider.response_mode ?? presetMode;
   if (!nonce && !pkce) {
     problems.refuse(
       `${path}.nonce`,
@@ -151,38 +151,9 @@ function refuseName(name: string, path: string, problems: Problems): void {
   }
 }
 
-/** What plain OAuth 2 has no use for. */
-const oidcKeys = [
-  "discovery_url",
-  "tenants",
-  "client_authentication",
-  "private_keys",
-  "key_id",
-  "team_id",
-  "response_mode",
-  "nonce",
-  "pkce",
-] as const satisfies readonly (keyof GivenProvider)[];
-
-function refuseForeignKeys(name: string, provider: GivenProvider, path: string, problems: Problems): void {
-  const isGithub = findPreset(name)?.kind === "github";
-  if (isGithub && provider.issuer_url !== undefined) {
-    problems.refuse(
-      `${path}.issuer_url`,
-      "must be left out: GitHub speaks plain OAuth 2; base_url names another site",
-    );
-  }
-  for (const key of isGithub ? oidcKeys : []) {
-    if (provider[key] !== undefined)
-      problems.refuse(`${path}.${key}`, "must be left out: only OpenID providers take it");
-  }
-  if (!isGithub && provider.base_url !== undefined) {
-    problems.refuse(`${path}.base_url`, "must be left out: only github takes it");
-  }
-}
-
 /** Beside what proves the client, which `decideClientAuthentication` asks for. */
 function missingKeys(name: string, provider: GivenProvider): readonly (keyof GivenProvider)[] {
-  const required = findPreset(name) ? (["client_id"] as const) : (["client_id", "issuer_url"] as const);
+  const isNamed = findPreset(name) !== undefined || speaksOAuth(name, provider);
+  const required = isNamed ? (["client_id"] as const) : (["client_id", "issuer_url"] as const);
   return required.filter((key) => provider[key] === undefined);
 }

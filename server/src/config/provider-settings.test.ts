@@ -124,7 +124,6 @@ describe("how a client proves itself", () => {
     const yaml =
       "authentication: { oidc_config: { github: { client_id: a, client_secret: s, client_authentication: client_secret_post, nonce: false } } }";
     expect(problemsOf({ yaml })).toEqual([
-      "authentication.oidc_config.github.client_authentication: must be left out: only OpenID providers take it",
       "authentication.oidc_config.github.nonce: must be left out: only OpenID providers take it",
     ]);
   });

@@ -19,6 +19,7 @@ import {
   parseStringOrUri,
 } from "./urls.ts";
 import {
+  parseClaimPaths,
   parseClientSecret,
   parseDatabaseUrl,
   parseDomain,
@@ -97,6 +98,17 @@ const oidcProvider = z.strictObject(
     discovery_url: value(parseDocumentUrl),
     tenants: list(parseUuid),
     base_url: value(parseSiteUrl),
+    authorization_url: value(parseDocumentUrl),
+    token_url: value(parseDocumentUrl),
+    userinfo_url: value(parseDocumentUrl),
+    emails_url: value(parseDocumentUrl),
+    claims: section({
+      subject: value(parseClaimPaths),
+      email: value(parseClaimPaths),
+      email_verified: value(parseClaimPaths),
+      name: value(parseClaimPaths),
+      picture: value(parseClaimPaths),
+    }),
     client_id: value(parseLine),
     client_authentication: choice(...clientAuthenticationMethods),
     client_secret: value(parseLine),

@@ -48,6 +48,20 @@ export function parseLine(text: string): string {
   return text;
 }
 
+/**
+ * Reads where an answer has a value: names joined by dots, several ways
+ * separated by spaces.
+ *
+ * @throws ValueError
+ */
+export function parseClaimPaths(text: string): readonly string[] {
+  const paths = text.trim().split(/ +/);
+  if (!paths.every((path) => /^[\w-]+(\.[\w-]+)*$/.test(path))) {
+    throw new ValueError("must be the name of a member, as data.id; several are separated by spaces");
+  }
+  return paths;
+}
+
 /** Reads a key of the session cookie. Its characters are its bytes, hence ASCII. */
 export function parseSessionKey(text: string): string {
   const characters = [...text].length;

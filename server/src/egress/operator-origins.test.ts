@@ -8,8 +8,17 @@ test("answers the origin of each configured provider once", () => {
   const origins = toOperatorOrigins([
     provider({ issuerUrl: "https://idp.internal:8443/realms/a" }),
     provider({ issuerUrl: "https://idp.internal:8443/realms/b" }),
-    provider({ baseUrl: "https://git.internal" }),
+    provider({
+      issuerUrl: "https://who.example",
+      oauth: {
+        authorizationUrl: "https://git.internal/a",
+        tokenUrl: "https://git.internal/t",
+        userinfoUrl: "https://api.internal/u",
+        emailsUrl: undefined,
+        claims: { subject: ["id"] },
+      },
+    }),
     provider({}),
   ]);
-  expect(origins).toEqual(["https://idp.internal:8443", "https://git.internal"]);
+  expect(origins).toEqual(["https://idp.internal:8443", "https://git.internal", "https://api.internal"]);
 });

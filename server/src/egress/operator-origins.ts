@@ -5,10 +5,10 @@ import type { OidcProviderConfig } from "../config/config.ts";
  * operator allowed them, wherever they are.
  */
 export function toOperatorOrigins(providers: readonly OidcProviderConfig[]): readonly string[] {
-  const urls = providers.flatMap(({ issuerUrl, discoveryUrl, baseUrl }) => [
-    issuerUrl,
-    discoveryUrl,
-    baseUrl,
-  ]);
+  const urls = providers.flatMap(({ issuerUrl, discoveryUrl, oauth }) =>
+    oauth === undefined
+      ? [issuerUrl, discoveryUrl]
+      : [oauth.authorizationUrl, oauth.tokenUrl, oauth.userinfoUrl, oauth.emailsUrl],
+  );
   return [...new Set(urls.filter((url) => url !== undefined).map((url) => new URL(url).origin))];
 }

@@ -1,4 +1,9 @@
-/** What is known of identity providers beforehand: by the names their strategies have, and by type. */
+/**
+ * What is known of identity providers beforehand: by the names their strategies
+ * have, and by type. One table, of data alone; each row is as the provider's
+ * documentation has it (`docs/providers.md` names the pages).
+ */
+import type { ClaimsMap } from "./claims-map.ts";
 import type { ClientAuthenticationMethod } from "./client-authentication.ts";
 
 /** A provider that many know by this name. */
@@ -6,21 +11,42 @@ export interface WellKnownProvider {
   /** What people call it. */
   readonly label: string;
   /** How it is spoken to, unless its entry in the configuration says so itself. */
-  readonly preset?: ProviderPreset;
+  readonly preset: ProviderPreset;
 }
 
 /** What an entry of the configuration need not say; members as its keys have them. */
-export type ProviderPreset =
-  | {
-      readonly kind: "oidc";
-      readonly issuerUrl: string;
-      readonly scopes: readonly string[];
-      readonly clientAuthentication?: ClientAuthenticationMethod;
-      readonly responseMode?: "query" | "form_post";
-      readonly nonce?: boolean;
-      readonly pkce?: boolean;
-    }
-  | { readonly kind: "github"; readonly baseUrl: string; readonly scopes: readonly string[] };
+export type ProviderPreset = OidcPreset | OAuthPreset;
+
+/** Of an OpenID provider. */
+export interface OidcPreset {
+  readonly kind: "oidc";
+  readonly issuerUrl: string;
+  readonly scopes: readonly string[];
+  readonly clientAuthentication?: ClientAuthenticationMethod;
+  readonly responseMode?: "query" | "form_post";
+  readonly nonce?: boolean;
+  readonly pkce?: boolean;
+}
+
+/** Of a site that speaks plain OAuth 2. */
+export interface OAuthPreset extends OAuthEndpoints {
+  readonly kind: "oauth";
+  /** Whose the identities are: a name that stays, however the endpoints change. */
+  readonly issuerUrl: string;
+  readonly scopes: readonly string[];
+  readonly claims: ClaimsMap;
+  readonly clientAuthentication: ClientAuthenticationMethod;
+  readonly pkce: boolean;
+}
+
+/** Where a site of plain OAuth 2 answers. */
+export interface OAuthEndpoints {
+  readonly authorizationUrl: string;
+  readonly tokenUrl: string;
+  readonly userinfoUrl: string;
+  /** Where it lists the addresses of an account, each with `email`, `primary` and `verified`. */
+  readonly emailsUrl?: string | undefined;
+}
 
 /** Google's issuer (https://accounts.google.com/.well-known/openid-configuration). */
 export const googleIssuer = "https://accounts.google.com";
@@ -31,19 +57,121 @@ export const githubSite = "https://github.com";
 /** What a provider of OpenID Connect is asked for, unless the configuration names scopes. */
 export const oidcScopes: readonly string[] = ["openid", "email", "profile"];
 
-const wellKnown: Readonly<Record<string, WellKnownProvider>> = {
+/** What GitHub's `/user` says of an account, by the number that survives a change of name. */
+export const githubClaims: ClaimsMap = { subject: ["id"], name: ["name", "login"], picture: ["avatar_url"] };
+
+/** Where a site of GitHub answers, and where its API is, without a slash at the end. @param site its origin */
+export function toGithubEndpoints(site: string): OAuthEndpoints & { readonly apiUrl: string } {
+  // A host of its own for the public site, a path on an Enterprise server.
+  const apiUrl = site === githubSite ? "https://api.github.com" : `${site}/api/v3`;
+  return {
+    authorizationUrl: `${site}/login/oauth/authorize`,
+    tokenUrl: `${site}/login/oauth/access_token`,
+    userinfoUrl: `${apiUrl}/user`,
+    emailsUrl: `${apiUrl}/user/emails`,
+    apiUrl,
+  };
+}
+
+/** By the name of their strategy. */
+export const wellKnownProviders = {
   google: { label: "Google", preset: { kind: "oidc", issuerUrl: googleIssuer, scopes: oidcScopes } },
+  microsoft: {
+    label: "Microsoft",
+    preset: {
+      kind: "oidc",
+      // Accounts of every organization, and personal ones.
+      issuerUrl: "https://login.microsoftonline.com/common/v2.0",
+      scopes: oidcScopes,
+    },
+  },
+  apple: {
+    label: "Apple",
+    preset: {
+      kind: "oidc",
+      issuerUrl: "https://appleid.apple.com",
+      // Whoever is asked for a name or an address is answered by a form.
+      scopes: ["openid", "name", "email"],
+      responseMode: "form_post",
+      clientAuthentication: "apple",
+    },
+  },
   github: {
     label: "GitHub",
-    preset: { kind: "github", baseUrl: githubSite, scopes: ["read:user", "user:email"] },
+    preset: {
+      kind: "oauth",
+      issuerUrl: githubSite,
+      ...toGithubEndpoints(githubSite),
+      scopes: ["read:user", "user:email"],
+      claims: githubClaims,
+      clientAuthentication: "client_secret_post",
+      pkce: true,
+    },
   },
-  gitlab: { label: "GitLab" },
-  microsoft: { label: "Microsoft" },
-  apple: { label: "Apple" },
-};
+  gitlab: { label: "GitLab", preset: { kind: "oidc", issuerUrl: "https://gitlab.com", scopes: oidcScopes } },
+  slack: { label: "Slack", preset: { kind: "oidc", issuerUrl: "https://slack.com", scopes: oidcScopes } },
+  linkedin: {
+    label: "LinkedIn",
+    preset: {
+      // It has ID tokens, but puts no nonce into them, and refuses PKCE of web applications:
+      // what it tells this server itself is as good.
+      kind: "oauth",
+      issuerUrl: "https://www.linkedin.com/oauth",
+      authorizationUrl: "https://www.linkedin.com/oauth/v2/authorization",
+      tokenUrl: "https://www.linkedin.com/oauth/v2/accessToken",
+      userinfoUrl: "https://api.linkedin.com/v2/userinfo",
+      scopes: oidcScopes,
+      claims: {
+        subject: ["sub"],
+        email: ["email"],
+        emailVerified: ["email_verified"],
+        name: ["name"],
+        picture: ["picture"],
+      },
+      clientAuthentication: "client_secret_post",
+      pkce: false,
+    },
+  },
+  discord: {
+    label: "Discord",
+    preset: {
+      kind: "oauth",
+      issuerUrl: "https://discord.com",
+      authorizationUrl: "https://discord.com/oauth2/authorize",
+      tokenUrl: "https://discord.com/api/oauth2/token",
+      userinfoUrl: "https://discord.com/api/users/@me",
+      scopes: ["identify", "email"],
+      claims: {
+        subject: ["id"],
+        email: ["email"],
+        emailVerified: ["verified"],
+        name: ["global_name", "username"],
+      },
+      clientAuthentication: "client_secret_basic",
+      // Of public clients alone.
+      pkce: false,
+    },
+  },
+  facebook: {
+    label: "Facebook",
+    preset: {
+      kind: "oauth",
+      issuerUrl: "https://www.facebook.com",
+      authorizationUrl: "https://www.facebook.com/v25.0/dialog/oauth",
+      tokenUrl: "https://graph.facebook.com/v25.0/oauth/access_token",
+      userinfoUrl: "https://graph.facebook.com/v25.0/me?fields=id,name,email,picture",
+      scopes: ["public_profile", "email"],
+      // It does not say whether an address is verified.
+      claims: { subject: ["id"], email: ["email"], name: ["name"], picture: ["picture.data.url"] },
+      clientAuthentication: "client_secret_post",
+      pkce: false,
+    },
+  },
+} as const satisfies Readonly<Record<string, WellKnownProvider>>;
 
 function find(strategyName: string): WellKnownProvider | undefined {
-  return Object.hasOwn(wellKnown, strategyName) ? wellKnown[strategyName] : undefined;
+  const known: Readonly<Record<string, WellKnownProvider>> = wellKnownProviders;
+  return Object.hasOwn(known, strategyName) ? known[strategyName] : undefined;
 }
 
 /** How a provider of this name is spoken to, if that is known. */
@@ -58,21 +186,4 @@ export function toProviderLabel(strategyName: string): string {
     find(strategyName)?.label ??
     (spaced === "" ? strategyName : spaced.charAt(0).toUpperCase() + spaced.slice(1))
   );
-}
-
-/** Where a site of GitHub answers. */
-export interface GithubEndpoints {
-  readonly authorizationUrl: string;
-  readonly tokenUrl: string;
-  /** Base of its REST API, without a slash at the end: a host of its own for the public site, a path on an Enterprise server. */
-  readonly apiUrl: string;
-}
-
-/** The endpoints of github.com or of a GitHub Enterprise Server. @param site its origin */
-export function toGithubEndpoints(site: string): GithubEndpoints {
-  return {
-    authorizationUrl: `${site}/login/oauth/authorize`,
-    tokenUrl: `${site}/login/oauth/access_token`,
-    apiUrl: site === githubSite ? "https://api.github.com" : `${site}/api/v3`,
-  };
 }

@@ -23,6 +23,7 @@ import { toDiscoveryUrl } from "./discovery.ts";
 import { verifyIdToken } from "./id-token.ts";
 import { asking, ProviderFailure, toUnusable } from "./provider-failure.ts";
 import { toShownText } from "./shown-text.ts";
+import { isSubject } from "./subject.ts";
 
 /** The client as it is registered with the provider, and the way there. */
 export interface RelyingPartyOptions {
@@ -100,12 +101,6 @@ const timeoutSeconds = 8;
 
 /** Largest answer taken, in bytes: what a provider says of a person is stored. */
 const maxBytes = 128 * 1024;
-
-/**
- * A person's name at an issuer (OpenID Connect Core 1.0 §2), of any script. An
- * empty one, or one that a database keeps in another form, could be several people's.
- */
-const subject = /^[^\p{Cc}\p{Cs}]{1,255}$/u;
 
 type Library = typeof import("openid-client");
 
@@ -236,7 +231,7 @@ export class RelyingParty {
     await asking({ at: "jwks_uri" }, () =>
       verifyIdToken(idToken, algorithms, createRemoteKeys(documents, url)),
     );
-    if (!subject.test(sub)) throw toUnusable("token_endpoint", "sub is not 1 to 255 characters of text");
+    if (!isSubject(sub)) throw toUnusable("token_endpoint", "sub is not 1 to 255 characters of text");
   }
 
   get #isOfTenants(): boolean {

@@ -6,9 +6,9 @@ import type { Mailer } from "../../mail/mailer.ts";
 import type { MailTemplate } from "../../mail/template.ts";
 import { toEmailDomain } from "../../users/email.ts";
 import type { Strategy } from "../strategy.ts";
-import { createGithubStrategy } from "./github.ts";
 import { createMailLinkStrategy, mailLinkTemplate } from "./mail-link.ts";
 import { createMailOtpStrategy, mailOtpTemplate } from "./mail-otp.ts";
+import { createOAuthStrategy } from "./oauth.ts";
 import { createOidcStrategy } from "./oidc.ts";
 import { createPasskeyStrategy, type PasskeyStrategyOptions } from "./passkey.ts";
 
@@ -40,11 +40,9 @@ export function createConfiguredStrategies(options: ConfiguredStrategiesOptions)
   const { mailOtp, mailLink, passkey, testUsers } = authentication;
 
   function toProvider(provider: OidcProviderConfig): Strategy {
-    const { baseUrl = "", issuerUrl = "", clientAuthentication, validitySeconds: flowSeconds } = provider;
-    if (provider.kind === "github") {
-      const clientSecret = "secret" in clientAuthentication ? clientAuthentication.secret : "";
-      return createGithubStrategy({ ...provider, flowSeconds, baseUrl, clientSecret, egress });
-    }
+    const { issuerUrl = "", oauth, validitySeconds: flowSeconds } = provider;
+    if (oauth !== undefined)
+      return createOAuthStrategy({ ...provider, ...oauth, issuerUrl, flowSeconds, egress });
     const { clockSkewSeconds } = authentication;
     return createOidcStrategy({ ...provider, flowSeconds, issuerUrl, clockSkewSeconds, egress, clock, log });
   }

@@ -5,7 +5,8 @@
  * to agree to that. A membership that cannot be seen is none.
  */
 import type { Metadata } from "../../lib/metadata.ts";
-import { GithubSite, type GithubTokens } from "../../openid/github-site.ts";
+import { GithubSite } from "../../openid/github-site.ts";
+import type { OAuthTokens } from "../../openid/oauth-site.ts";
 import { beginPatience, withPatience } from "../../openid/patience.ts";
 import { toTitle } from "../../openid/profile.ts";
 import type { ProviderTypeContext } from "./context.ts";
@@ -39,7 +40,7 @@ export function createGithubLogin(
     });
   }
 
-  function toLoggedIn(data: ProviderData, tokens: GithubTokens, identity: ProviderIdentity): LoggedIn {
+  function toLoggedIn(data: ProviderData, tokens: OAuthTokens, identity: ProviderIdentity): LoggedIn {
     const now = clock.now();
     const renewAt = toRenewal(tokens.expiresInSeconds, undefined, now);
     return { allowed: true, identity: admit(data, identity), renewAt, kept: toKept(tokens, now) };
@@ -92,13 +93,12 @@ function namesOrganizations(data: ProviderData): boolean {
 }
 
 async function readIdentity(site: GithubSite, data: ProviderData, token: string): Promise<ProviderIdentity> {
-  const [account, organizations] = await Promise.all([
-    site.readAccount(token),
+  const [{ subject, email, name: told, told: account }, organizations] = await Promise.all([
+    site.readPerson(token),
     namesOrganizations(data) ? site.listOrganizations(token) : [],
   ]);
-  const { subject, email } = account;
   const login = toTitle(account.login);
-  const name = toTitle(account.name) ?? login;
+  const name = toTitle(told);
   return {
     subject,
     ...(name !== undefined && { name }),
@@ -131,7 +131,7 @@ function admit(data: ProviderData, identity: ProviderIdentity): ProviderIdentity
   return { ...identity, organizations };
 }
 
-function toKept({ accessToken, refreshToken, expiresInSeconds }: GithubTokens, now: Date): Metadata {
+function toKept({ accessToken, refreshToken, expiresInSeconds }: OAuthTokens, now: Date): Metadata {
   return {
     accessToken,
     ...(refreshToken !== undefined && { refreshToken }),
@@ -144,7 +144,7 @@ async function freshen(
   site: GithubSite,
   kept: Metadata,
   now: Date,
-): Promise<{ readonly isTraded: boolean; readonly tokens: GithubTokens }> {
+): Promise<{ readonly isTraded: boolean; readonly tokens: OAuthTokens }> {
   const { accessToken, refreshToken, endsAt } = kept;
   if (typeof accessToken !== "string") {
     refuse("unknown_credential", "nothing was kept that a renewal could go by: sign in again");

@@ -1,5 +1,5 @@
 /** `GITHUB`: sign-ins with GitHub accounts, by browser only: GitHub speaks plain OAuth 2 and issues no JWT that names a person. */
-import { type GithubEndpoints, githubSite, toGithubEndpoints } from "../../lib/well-known-providers.ts";
+import { githubSite, toGithubEndpoints } from "../../lib/well-known-providers.ts";
 import {
   type DryRun,
   failStep,
@@ -68,7 +68,10 @@ async function* testSite(
   if (sample.token !== undefined || sample.apiKey !== undefined) yield toWrongSample(browserOnly);
 }
 
-function vetApi({ egress, signal }: DryRun, { apiUrl }: GithubEndpoints): Promise<Step<true>> {
+function vetApi(
+  { egress, signal }: DryRun,
+  { apiUrl }: ReturnType<typeof toGithubEndpoints>,
+): Promise<Step<true>> {
   return runStep("endpoints", async () => {
     await egress.vet(apiUrl, signal);
     return { detail: "the site and its API may be reached", value: true };
@@ -78,7 +81,7 @@ function vetApi({ egress, signal }: DryRun, { apiUrl }: GithubEndpoints): Promis
 /** GitHub answers 200 with an `error`, and names a wrong client apart from a wrong code. */
 function tryClient(
   run: DryRun,
-  { tokenUrl }: GithubEndpoints,
+  { tokenUrl }: ReturnType<typeof toGithubEndpoints>,
   data: ProviderData,
   clientSecret: string,
 ): Promise<Step<true>> {

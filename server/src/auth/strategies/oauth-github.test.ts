@@ -5,8 +5,9 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createEgress } from "../../egress/egress.ts";
 import { silentLog } from "../../lib/log.ts";
+import { toGithubEndpoints, wellKnownProviders } from "../../lib/well-known-providers.ts";
 import type { Strategy } from "../strategy.ts";
-import { createGithubStrategy } from "./github.ts";
+import { createOAuthStrategy } from "./oauth.ts";
 
 const callbackUrl = "http://127.0.0.1:9/callback";
 const verified = { email: "Ann@Example.org", primary: true, verified: true };
@@ -46,12 +47,16 @@ beforeAll(async () => {
   site.listen(0, "127.0.0.1");
   await once(site, "listening");
   baseUrl = `http://127.0.0.1:${(site.address() as AddressInfo).port}`;
-  strategy = createGithubStrategy({
+  const { preset } = wellKnownProviders.github;
+  strategy = createOAuthStrategy({
     name: "github",
-    baseUrl,
+    issuerUrl: baseUrl,
+    ...toGithubEndpoints(baseUrl),
+    claims: preset.claims,
+    usesPkce: preset.pkce,
     clientId: "client",
-    clientSecret: "secret",
-    scopes: ["read:user", "user:email"],
+    clientAuthentication: { method: preset.clientAuthentication, secret: "secret" },
+    scopes: preset.scopes,
     flowSeconds: 600,
     callbackUrl: "https://id.example.org/auth/callback/github",
     authoritativeDomains: [],
@@ -167,7 +172,7 @@ describe("GitHub", () => {
       "PROVIDER_PROVES_NOTHING",
       { cause: "answer", at: "userinfo_endpoint" },
     ],
-    ["a number that is none", () => (answers.user = { id: "42" }), "PROVIDER_PROVES_NOTHING", {}],
+    ["a number that is none", () => (answers.user = { id: 4.2 }), "PROVIDER_PROVES_NOTHING", {}],
     ["an answer of 401", () => (answers.status = 401), "PROVIDER_REFUSED", { status: "401" }],
   ])("refuses after %s, and keeps the cause to itself", async (_name, change, reason, findings) => {
     change();

@@ -1,22 +1,25 @@
 /**
- * Sign-in by GitHub.
+ * Sign-in by plain OAuth 2 (RFC 6749 §4.1): GitHub, and every other site that
+ * tells of a person by an API of its own.
  *
- * The identity is the account's number, which survives a change of name. Of
- * its addresses only the primary one counts, and only if GitHub has verified
- * it; a profile's public address is not read.
+ * The identity is what the site calls the account's subject, at best a number
+ * that survives a change of name. An address counts as verified only where the
+ * site says so.
  */
 import { DomainError } from "../../lib/errors.ts";
-import { type GithubAccount, GithubSite, type GithubSiteOptions } from "../../openid/github-site.ts";
+import { type OAuthPerson, OAuthSite, type OAuthSiteOptions } from "../../openid/oauth-site.ts";
 import { withPatience } from "../../openid/patience.ts";
 import { toPicture, toTitle } from "../../openid/profile.ts";
 import { askFor } from "../../openid/refusal.ts";
 import { toEmail, toEmailDomain } from "../../users/email.ts";
 import type { Proof, Strategy } from "../strategy.ts";
 
-/** The registered application at GitHub, and the way there. */
-export interface GithubStrategyOptions extends GithubSiteOptions {
+/** The registered application at a site, and the way there. */
+export interface OAuthStrategyOptions extends OAuthSiteOptions {
   /** Name of the strategy. */
   readonly name: string;
+  /** Whose the identities are. */
+  readonly issuerUrl: string;
   readonly scopes: readonly string[];
   /** How long a flow may take. */
   readonly flowSeconds: number;
@@ -27,19 +30,19 @@ export interface GithubStrategyOptions extends GithubSiteOptions {
 }
 
 /** A strategy for one site. */
-export function createGithubStrategy(options: GithubStrategyOptions): Strategy {
-  const { name, baseUrl, scopes, flowSeconds, authoritativeDomains } = options;
-  const site = new GithubSite(options);
+export function createOAuthStrategy(options: OAuthStrategyOptions): Strategy {
+  const { name, issuerUrl: issuer, scopes, flowSeconds, authoritativeDomains } = options;
+  const site = new OAuthSite(options);
 
-  function toProof(account: GithubAccount): Proof {
-    const email = account.email === undefined ? undefined : toEmail(account.email);
-    const title = toTitle(account.name) ?? toTitle(account.login);
-    const avatar = toPicture(account.avatarUrl);
+  function toProof(person: OAuthPerson): Proof {
+    const email = person.email === undefined ? undefined : toEmail(person.email);
+    const title = toTitle(person.name);
+    const avatar = toPicture(person.picture);
     return {
       kind: "identity",
-      issuer: baseUrl,
-      subject: account.subject,
-      emailVerified: email !== undefined,
+      issuer,
+      subject: person.subject,
+      emailVerified: email !== undefined && person.emailVerified,
       isAuthoritative: authoritativeDomains.includes(toEmailDomain(email ?? "")),
       ...(email !== undefined && { email }),
       ...(title !== undefined && { title }),
@@ -62,7 +65,7 @@ export function createGithubStrategy(options: GithubStrategyOptions): Strategy {
       return await askFor(name, () =>
         withPatience(async () => {
           const { accessToken } = await site.finish(answer);
-          return toProof(await site.readAccount(accessToken));
+          return toProof(await site.readPerson(accessToken));
         }),
       );
     },
