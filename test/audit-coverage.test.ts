@@ -456,6 +456,11 @@ const steps: readonly Step[] = [
     () => ["project.create", "project", kept.project],
     { ...inOrg, keep: ({ project }) => ({ project: project.id }) },
   ),
+  manage(
+    "OrganizationService/UpdateProject",
+    () => ({ id: kept.project, body: { title: "Shop" } }),
+    () => ["project.update", "project", kept.project],
+  ),
 
   manage(
     "ServiceUserService/CreateServiceUser",

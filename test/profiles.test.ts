@@ -165,4 +165,36 @@ describe("profiles", () => {
     expect(never).toMatchObject({ serviceUsers: 1, blockers: [{ type: "default" }] });
     expect(never.canDelete).toBeUndefined();
   });
+
+  it("of projects are changed by their organization's managers, by Frontier's names as well", async () => {
+    const { id: org } = (await frontier("CreateOrganization", { body: { name: "builders" } })).json
+      .organization;
+    const own = (method: string, message: object) =>
+      postJson(a, `/vestibule.v1.OrganizationService/${method}`, message, ada.headers());
+    const { project } = (await own("CreateProject", { orgId: org, name: "house", title: "House" })).json;
+    const { user } = (await frontier("GetCurrentUser", {})).json;
+    const member = { principalType: "app/user", principalId: user.id };
+    expect((await own("AddProjectMember", { orgId: org, projectId: "house", ...member })).status).toBe(200);
+    const body = { title: "漢字 House", name: "house-2", metadata: { floor: 2 }, org_id: org };
+    const { status, json } = await frontier("UpdateProject", { id: project.id, body });
+    expect(status).toBe(200);
+    const { org_id, ...changed } = body;
+    expect(json.project).toMatchObject({ id: project.id, org_id, ...changed, members_count: 1 });
+    expect((await frontier("GetProject", { id: project.id }, b)).json.project).toEqual(json.project);
+    const { members } = (await own("ListProjectMembers", { orgId: "builders", projectId: "house-2" })).json;
+    expect(members).toMatchObject([{ ...member, email, emailVerified: true }]);
+    const foreign = (await root("OrganizationService/GetOrganization", { id: "default" })).json.organization;
+    for (const [wrong, answer] of [
+      [{ id: project.id, body: { title: "a\u202eb" } }, 400],
+      [{ id: project.id, body: { name: "House" } }, 400],
+      [{ id: project.id, body: { metadata: { a: "x".repeat(16_384) } } }, 400],
+      [{ id: project.id, orgId: org, body: { orgId: foreign.id } }, 400],
+      [{ id: project.id, body: { orgId: foreign.id } }, 403],
+      [{ id: "house-2", body: { title: "x" } }, 403],
+      [{ id: "house", orgId: org, body: { title: "x" } }, 404],
+    ] as const) {
+      expect((await own("UpdateProject", wrong)).status, JSON.stringify(wrong).slice(0, 100)).toBe(answer);
+    }
+    expect((await frontier("GetProject", { id: project.id })).json.project).toEqual(json.project);
+  });
 });

@@ -101,6 +101,12 @@ export const actions = {
   },
   "invitation.expire": { target: "invitation", org: true, details: address, personal: address },
   "project.create": { target: "project", org: true, details: ["name"] },
+  "project.update": {
+    target: "project",
+    org: true,
+    details: ["changed"],
+    more: ["name", "previous_name"],
+  },
   "project.delete": { target: "project", org: true, details: ["name"] },
   "project.add_member": { target: ["user", "serviceuser"], org: true, details: ["project"] },
   "project.remove_member": { target: ["user", "serviceuser"], org: true, details: ["project"] },

@@ -8,7 +8,10 @@ import {
   type Organization as OrganizationMessage,
   type OrganizationRequestBody,
   OrganizationSchema,
+  type ProjectMember as ProjectMemberMessage,
+  ProjectMemberSchema,
   type Project as ProjectMessage,
+  type ProjectRequestBody,
   ProjectSchema,
 } from "@vestibule/proto/vestibule/v1/organization_pb";
 import type { OrganizationService as OrganizationServiceSchema } from "@vestibule/proto/vestibule/v1/organization_service_pb";
@@ -20,8 +23,8 @@ import { toOptionalStruct } from "../lib/proto.ts";
 import { requireCaller } from "../principals/context.ts";
 import type { Role } from "../principals/principal.ts";
 import type { MemberService } from "./member-service.ts";
-import type { Member, Organization, Project, ProjectPrincipal } from "./organization.ts";
-import type { ProjectService } from "./project-service.ts";
+import type { Member, Organization, Project, ProjectMember, ProjectPrincipal } from "./organization.ts";
+import type { ProjectPatch, ProjectService } from "./project-service.ts";
 import type { DeletionCheck, OrganizationPatch, OrganizationService } from "./service.ts";
 
 /** How many organizations Frontier's list answers at most: it has no pages. */
@@ -76,7 +79,23 @@ export function toProjectMessage(project: Project): ProjectMessage {
     orgId: project.orgId,
     createdAt: timestampFromDate(project.createdAt),
     updatedAt: timestampFromDate(project.updatedAt),
+    membersCount: project.membersCount,
     ...(metadata && { metadata }),
+  });
+}
+
+/** What a body says; what it leaves out stays as it is. */
+function toProjectPatch(body: ProjectRequestBody | undefined): ProjectPatch {
+  const { name, title, metadata } = body ?? {};
+  return { ...(name && { name }), ...(title !== undefined && { title }), ...(metadata && { metadata }) };
+}
+
+function toProjectMemberMessage({ type, id, createdAt, ...shown }: ProjectMember): ProjectMemberMessage {
+  return create(ProjectMemberSchema, {
+    ...shown,
+    principalType: `app/${type}`,
+    principalId: id,
+    createdAt: timestampFromDate(createdAt),
   });
 }
 
@@ -174,6 +193,21 @@ export function createOrganizationHandler(services: OrganizationServices, avatar
       const page = toPageRequest(request);
       const { items, nextPageToken } = await projects.list(requireCaller(context), request.orgId, page);
       return { projects: items.map(toProjectMessage), nextPageToken };
+    },
+    async getProject({ id, orgId }, context) {
+      const ref = { project: id, org: orgId || undefined };
+      return { project: toProjectMessage(await projects.get(requireCaller(context), ref)) };
+    },
+    async updateProject({ id, orgId, body }, context) {
+      const ref = { project: id, org: orgId || body?.orgId || undefined };
+      const project = await projects.update(requireCaller(context), ref, toProjectPatch(body));
+      return { project: toProjectMessage(project) };
+    },
+    async listProjectMembers(request, context) {
+      const ref = { org: request.orgId, project: request.projectId };
+      const page = toPageRequest(request);
+      const { items, nextPageToken } = await projects.listMembers(requireCaller(context), ref, page);
+      return { members: items.map(toProjectMemberMessage), nextPageToken };
     },
     async deleteProject({ orgId, projectId }, context) {
       await projects.delete(requireCaller(context), { org: orgId, project: projectId });

@@ -46,8 +46,19 @@ export interface Project {
   readonly name: string;
   readonly title: string;
   readonly metadata: Metadata;
+  /** How many were let in. */
+  readonly membersCount: number;
   readonly createdAt: Date;
   readonly updatedAt: Date;
+}
+
+/** Whoever was let into a project. */
+export interface ProjectMember extends ProjectPrincipal {
+  readonly title: string;
+  /** Empty for service users. */
+  readonly email: string;
+  readonly emailVerified: boolean;
+  readonly createdAt: Date;
 }
 
 /** Whoever may be let into a project. */

@@ -1,15 +1,16 @@
 /** Projects of an organization and who can see them: the rules. */
 import type { AuditTrail } from "../audit/audit.ts";
-import type { Database, Reader } from "../db/database.ts";
-import { orTaken } from "../db/errors.ts";
+import type { Database, Reader, Tx } from "../db/database.ts";
+import { listChanged } from "../lib/changed.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { isUuid, newId } from "../lib/ids.ts";
 import { checkMetadata, type Metadata } from "../lib/metadata.ts";
-import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
+import { fromPageToken, type Page, type PageRequest, toPage, toPageById } from "../lib/page-token.ts";
 import type { Caller, Principal, Role } from "../principals/principal.ts";
-import { type Access, isAtLeast } from "./access.ts";
-import type { Project, ProjectPrincipal } from "./organization.ts";
+import { type Access, type AccessNeed, type GrantedAccess, isAtLeast } from "./access.ts";
+import type { Project, ProjectMember, ProjectPrincipal } from "./organization.ts";
+import { lockForGrant } from "./owners.ts";
 import * as store from "./project-store.ts";
 import { lockOrganization } from "./store.ts";
 
@@ -19,6 +20,9 @@ export interface ProjectDraft {
   readonly title: string;
   readonly metadata: Metadata;
 }
+
+/** What is said of a project. What is absent stays as it is. */
+export type ProjectPatch = Partial<ProjectDraft>;
 
 /** Parts that projects stand on. */
 export interface ProjectServiceOptions {
@@ -34,6 +38,11 @@ export interface ProjectRef {
   readonly org: string;
   /** The project's id or name. */
   readonly project: string;
+}
+
+/** The same, where the organization need not be said of a project's id. */
+export interface LooseProjectRef extends Pick<ProjectRef, "project"> {
+  readonly org?: string | undefined;
 }
 
 const reads = { role: "viewer", writes: false } as const;
@@ -65,21 +74,22 @@ export class ProjectService {
       ...draft,
       id: newId(now),
       orgId: organization.id,
+      membersCount: 0,
       createdAt: now,
       updatedAt: now,
     };
-    await orTaken(
-      this.#database.transaction(async (tx) => {
-        await store.insertProject(tx, project);
-        await this.#audit.record(tx, caller, {
-          action: "project.create",
-          target: project.id,
-          orgId: organization.id,
-          details: { name: project.name },
-        });
-      }),
-      "NAME_TAKEN",
-    );
+    await this.#database.transaction(async (tx) => {
+      // Whoever changes a name in the organization holds it first: nobody waits for each other in a circle.
+      await lockOrganization(tx, organization.id);
+      await claim(tx, project);
+      await store.insertProject(tx, project);
+      await this.#audit.record(tx, caller, {
+        action: "project.create",
+        target: project.id,
+        orgId: organization.id,
+        details: { name: project.name },
+      });
+    });
     return project;
   }
 
@@ -92,6 +102,64 @@ export class ProjectService {
     return await toPageById(list, page, (range) =>
       store.findProjects(this.#database.reader, organization.id, { ...asked, ...range }),
     );
+  }
+
+  /** One that the caller can see. @throws DomainError PROJECT_NOT_FOUND, NOT_AUTHORIZED */
+  async get(caller: Caller, ref: LooseProjectRef): Promise<Project> {
+    const { organization, role } = await this.#require(caller, ref, reads);
+    const project = await store.findProject(this.#database.reader, organization.id, ref.project);
+    const principal = toProjectPrincipal(caller.principal);
+    const isSeen =
+      project !== undefined &&
+      (isAtLeast(role, seesAll) ||
+        (await store.isProjectMember(this.#database.reader, project.id, principal)));
+    if (!isSeen) throw toUnseen(ref);
+    return project;
+  }
+
+  /** Changes a project. @throws DomainError PROJECT_NOT_FOUND, NOT_AUTHORIZED, NAME_TAKEN, INVALID_REQUEST */
+  async update(caller: Caller, ref: LooseProjectRef, patch: ProjectPatch): Promise<Project> {
+    const { organization } = await this.#require(caller, ref, writes);
+    if (patch.metadata !== undefined) checkMetadata("body.metadata", patch.metadata);
+    return await this.#database.transaction(async (tx) => {
+      await lockForGrant(tx, caller.principal, organization.id, writes.role);
+      const before = await store.findProject(tx, organization.id, ref.project);
+      if (before === undefined) throw toUnseen(ref);
+      const changed = listChanged<ProjectDraft>(before, patch);
+      if (changed.length === 0) return before;
+      const after = { ...before, ...patch, updatedAt: this.#clock.now() };
+      if (before.name !== after.name) await claim(tx, after);
+      await store.updateProject(tx, after);
+      const names = { name: after.name, previous_name: before.name };
+      await this.#audit.record(tx, caller, {
+        action: "project.update",
+        target: before.id,
+        orgId: organization.id,
+        details: { changed: changed.join(","), ...(before.name !== after.name && names) },
+      });
+      return after;
+    });
+  }
+
+  /** Whoever was let into a project that the caller can see. @throws DomainError PROJECT_NOT_FOUND */
+  async listMembers(caller: Caller, ref: ProjectRef, page: PageRequest): Promise<Page<ProjectMember>> {
+    const { id } = await this.get(caller, ref);
+    const list = ["ListProjectMembers", id];
+    const [afterType, afterId] = fromPageToken(list, page.token, ["text", "text"]) ?? ["", ""];
+    const range = { afterType, afterId, limit: page.size + 1 };
+    const rows = await store.findProjectMembers(this.#database.reader, id, range);
+    return toPage(rows, page.size, list, (last) => [last.type, last.id]);
+  }
+
+  /** Access to the organization that a project is in, or may be. @throws DomainError NOT_AUTHORIZED, ORGANIZATION_DISABLED */
+  async #require(
+    caller: Caller,
+    { org, project }: LooseProjectRef,
+    need: AccessNeed,
+  ): Promise<GrantedAccess> {
+    const found = org ?? (await store.findProjectOrganization(this.#database.reader, project.toLowerCase()));
+    if (found === undefined) throw new DomainError("NOT_AUTHORIZED", { detail: "unknown project" });
+    return await this.#access.require(caller.principal, found, need);
   }
 
   /** @throws DomainError PROJECT_NOT_FOUND */
@@ -186,6 +254,18 @@ function toViewer(principal: Principal): store.ProjectViewer {
   if (principal.type === "user") return { type: "user", id: principal.id, seesAll: principal.superuser };
   const { id, orgId, role, superuser } = principal;
   return { type: "serviceuser", id, orgId, seesAll: superuser || isAtLeast(role, seesAll) };
+}
+
+/** @throws DomainError NAME_TAKEN */
+async function claim(tx: Tx, project: Project): Promise<void> {
+  if (!(await store.claimProjectName(tx, project, project.updatedAt))) throw new DomainError("NAME_TAKEN");
+}
+
+/** Of a project that is asked for by its id alone nobody is told whether its organization is theirs. */
+function toUnseen({ org }: LooseProjectRef): DomainError {
+  return org === undefined
+    ? new DomainError("NOT_AUTHORIZED", { detail: "unseen project" })
+    : new DomainError("PROJECT_NOT_FOUND");
 }
 
 async function getProject(reader: Reader, orgId: string, idOrName: string): Promise<Project> {

@@ -2,17 +2,18 @@ import type { Reader, Tx } from "../db/database.ts";
 import { jsonColumn, jsonObject } from "../db/json-column.ts";
 import type { ProjectRow } from "../db/schema.ts";
 import { isUuid } from "../lib/ids.ts";
-import type { Project, ProjectPrincipal } from "./organization.ts";
+import type { Project, ProjectMember, ProjectPrincipal } from "./organization.ts";
 
 const metadataColumn = jsonColumn("projects.metadata", jsonObject);
 
-function toProject(row: ProjectRow): Project {
+function toProject(row: ProjectRow & { readonly members_count: unknown }): Project {
   return {
     id: row.id,
     orgId: row.org_id,
     name: row.name,
     title: row.title,
     metadata: metadataColumn.decode(row.metadata),
+    membersCount: Number(row.members_count),
     createdAt: new Date(row.created_at),
     updatedAt: new Date(row.updated_at),
   };
@@ -22,7 +23,52 @@ function byIdOrName(idOrName: string): ["id" | "name", string] {
   return isUuid(idOrName) ? ["id", idOrName.toLowerCase()] : ["name", idOrName];
 }
 
-/** Stores a new project. @throws a unique violation when the organization has one of that name. */
+function selectProjects(reader: Reader) {
+  return reader
+    .selectFrom("projects")
+    .selectAll("projects")
+    .select((project) =>
+      project
+        .selectFrom("project_members")
+        .select(({ fn }) => fn.countAll().as("count"))
+        .whereRef("project_members.project_id", "=", "projects.id")
+        .as("members_count"),
+    );
+}
+
+/**
+ * Makes a name a project's own in its organization, for good; false for one
+ * that is, or was, another's, which it stays, whoever asks at once.
+ */
+export async function claimProjectName(
+  tx: Tx,
+  { id, orgId, name }: Pick<Project, "id" | "orgId" | "name">,
+  now: Date,
+): Promise<boolean> {
+  await tx
+    .insertInto("project_names")
+    .values({ org_id: orgId, name, project_id: id, at: now.getTime() })
+    .onConflict((conflict) => conflict.columns(["org_id", "name"]).doNothing())
+    .execute();
+  const { project_id } = await tx
+    .selectFrom("project_names")
+    .select("project_id")
+    .where("org_id", "=", orgId)
+    .where("name", "=", name)
+    .executeTakeFirstOrThrow();
+  return project_id === id;
+}
+
+/** Stores what has changed of a project; its name is claimed before. */
+export async function updateProject(
+  tx: Tx,
+  { id, name, title, metadata, updatedAt }: Project,
+): Promise<void> {
+  const columns = { name, title, metadata: metadataColumn.encode(metadata), updated_at: updatedAt.getTime() };
+  await tx.updateTable("projects").set(columns).where("id", "=", id).execute();
+}
+
+/** Stores a new project; its name is claimed before. */
 export async function insertProject(tx: Tx, project: Project): Promise<void> {
   await tx
     .insertInto("projects")
@@ -45,9 +91,7 @@ export async function findProject(
   idOrName: string,
 ): Promise<Project | undefined> {
   const [column, value] = byIdOrName(idOrName);
-  const row = await reader
-    .selectFrom("projects")
-    .selectAll()
+  const row = await selectProjects(reader)
     .where("org_id", "=", orgId)
     .where(column, "=", value)
     .executeTakeFirst();
@@ -130,7 +174,7 @@ export async function findProjects(
   filter: { readonly memberOf?: ProjectPrincipal; readonly afterId: string; readonly limit: number },
 ): Promise<Project[]> {
   const { memberOf, afterId, limit } = filter;
-  let query = reader.selectFrom("projects").selectAll().where("org_id", "=", orgId).where("id", ">", afterId);
+  let query = selectProjects(reader).where("org_id", "=", orgId).where("id", ">", afterId);
   if (memberOf !== undefined) {
     query = query.where("id", "in", (members) =>
       members
@@ -154,9 +198,7 @@ export async function findSeenProjects(
   member: ProjectPrincipal,
   range: { readonly offset: number; readonly limit: number },
 ): Promise<Project[]> {
-  const rows = await reader
-    .selectFrom("projects")
-    .selectAll()
+  const rows = await selectProjects(reader)
     .where(({ and, eb, lit, or, selectFrom }) => {
       const isOf = (ids: readonly string[]) => (ids.length === 0 ? lit(false) : eb("org_id", "in", ids));
       return or([
@@ -268,4 +310,42 @@ export async function isInOrganization(
   const query =
     principal.type === "user" ? people.where("org_id", "=", orgId) : machines.where("org_id", "=", orgId);
   return (await query.executeTakeFirst()) !== undefined;
+}
+
+/** Whoever was let into a project, after another of them: service users first, each kind oldest first. */
+export async function findProjectMembers(
+  reader: Reader,
+  projectId: string,
+  page: { readonly afterType: string; readonly afterId: string; readonly limit: number },
+): Promise<ProjectMember[]> {
+  const rows = await reader
+    .selectFrom("project_members as member")
+    .leftJoin("users", (join) =>
+      join.onRef("users.id", "=", "member.principal_id").on("member.principal_type", "=", "user"),
+    )
+    .leftJoin("service_users as machine", (join) =>
+      join.onRef("machine.id", "=", "member.principal_id").on("member.principal_type", "=", "serviceuser"),
+    )
+    .select(["member.principal_type", "member.principal_id", "member.created_at"])
+    .select(["users.email", "users.email_proven", "users.title", "machine.title as machine_title"])
+    .where("member.project_id", "=", projectId)
+    .where(({ eb, refTuple, tuple }) =>
+      eb(
+        refTuple("member.principal_type", "member.principal_id"),
+        ">",
+        tuple(page.afterType as ProjectMember["type"], page.afterId),
+      ),
+    )
+    .orderBy("member.principal_type")
+    .orderBy("member.principal_id")
+    .limit(page.limit)
+    .execute();
+  return rows.map((row) => ({
+    type: row.principal_type,
+    id: row.principal_id,
+    title: row.title ?? row.machine_title ?? "",
+    email: row.email ?? "",
+    emailVerified: row.email_proven === 1,
+    createdAt: new Date(row.created_at),
+  }));
 }

@@ -336,9 +336,14 @@ describeDatabases("organizations, members, projects and users", (under) => {
         const owner = person(await newUser());
         const { id } = await organizations.create(owner, draft());
         const refusals: [Caller, object][] = [
-          [machine(id, "manager"), { reason: "NOT_AUTHORIZED" }],
+          [machine(id, "viewer"), { reason: "NOT_AUTHORIZED" }],
           [person(await newUser()), { reason: "NOT_AUTHORIZED" }],
         ];
+        const manager = machine(id, "manager", false, await newMachine(id, "manager"));
+        expect(await organizations.update(manager, id, { title: "M" })).toMatchObject({ title: "M" });
+        const renamed = organizations.update(manager, id, { title: "X", name: newName() });
+        await expect(renamed).rejects.toMatchObject({ reason: "NOT_AUTHORIZED" });
+        expect(await organizations.get(owner, id)).toMatchObject({ title: "M" });
         for (const [caller, refused] of refusals) {
           await expect(organizations.update(caller, id, { title: "X" })).rejects.toMatchObject(refused);
           await expect(organizations.checkDelete(caller, id)).rejects.toMatchObject(refused);
@@ -703,6 +708,133 @@ describeDatabases("organizations, members, projects and users", (under) => {
       expect(events.map(({ action, details }) => [action, details])).toEqual([
         ["member.set_role", { role: "manager", previous_role: "viewer" }],
       ]);
+    });
+
+    describe("see and change projects", () => {
+      async function openProject() {
+        const owner = person(await newUser());
+        const { id: orgId } = await organizations.create(owner, draft());
+        const project = await projects.create(owner, orgId, { name: "shop", title: "T", metadata: {} });
+        const [viewer, outsider] = [person(await newUser()), person(await newUser())];
+        for (const each of [viewer, outsider]) {
+          await members.add(root, { org: orgId, userId: each.principal.id }, "viewer");
+        }
+        await projects.addMember(
+          owner,
+          { org: orgId, project: "shop" },
+          { type: "user", id: viewer.principal.id },
+        );
+        events = [];
+        return { owner, orgId, project, viewer, outsider };
+      }
+
+      it("that they are in, by id alone, or by name in the organization; others are not there", async () => {
+        const { owner, orgId, project, viewer, outsider } = await openProject();
+        const counted = { ...project, membersCount: 1 };
+        for (const caller of [owner, viewer, root]) {
+          for (const ref of [
+            { project: project.id.toUpperCase() },
+            { org: orgId, project: "shop" },
+            { org: orgId, project: project.id },
+          ]) {
+            expect(await projects.get(caller, ref)).toEqual(counted);
+          }
+        }
+        expect((await projects.list(owner, orgId, page)).items).toEqual([counted]);
+        const [hidden, missing] = [{ reason: "NOT_AUTHORIZED" }, { reason: "PROJECT_NOT_FOUND" }];
+        const stranger = person(await newUser());
+        for (const caller of [outsider, stranger, machine(newId(clock.now()), "owner")]) {
+          for (const id of [project.id, newId(clock.now()), "shop"]) {
+            await expect(projects.get(caller, { project: id })).rejects.toMatchObject(hidden);
+            await expect(projects.update(caller, { project: id }, {})).rejects.toMatchObject(hidden);
+          }
+        }
+        await expect(projects.get(outsider, { org: orgId, project: "shop" })).rejects.toMatchObject(missing);
+        await expect(projects.get(owner, { org: orgId, project: "none" })).rejects.toMatchObject(missing);
+        await expect(projects.get(owner, { project: newId(clock.now()) })).rejects.toMatchObject(hidden);
+        await expect(projects.update(viewer, { project: project.id }, {})).rejects.toMatchObject(hidden);
+      });
+
+      it("in what is said, and what has not changed is no change", async () => {
+        const { owner, orgId, project } = await openProject();
+        const patch = { title: "Łąć 王", metadata: { a: 1 } };
+        const changed = await projects.update(owner, { project: project.id }, patch);
+        expect(changed).toEqual({ ...project, ...patch, membersCount: 1, updatedAt: expect.any(Date) });
+        expect(await projects.get(owner, { project: project.id })).toEqual(changed);
+        const details = { changed: "metadata,title" };
+        expect(events).toEqual([{ action: "project.update", target: project.id, orgId, details }]);
+        expect(await projects.update(owner, { org: orgId, project: "shop" }, patch)).toEqual(changed);
+        expect(events).toHaveLength(1);
+        const large = projects.update(
+          owner,
+          { project: project.id },
+          { metadata: { a: "x".repeat(16_384) } },
+        );
+        await expect(large).rejects.toMatchObject({ violations: [{ field: "body.metadata" }] });
+      });
+
+      it("into other names, which are never another's again in the organization", async () => {
+        const { owner, orgId, project } = await openProject();
+        const other = await projects.create(owner, orgId, { name: "other", title: "", metadata: {} });
+        const renamed = await projects.update(owner, { project: project.id }, { name: "store" });
+        expect(renamed).toMatchObject({ id: project.id, name: "store" });
+        const names = { name: "store", previous_name: "shop" };
+        expect(events.at(-1)).toMatchObject({
+          action: "project.update",
+          details: { changed: "name", ...names },
+        });
+        expect(await projects.get(owner, { org: orgId, project: "store" })).toEqual(renamed);
+        const taken = { reason: "NAME_TAKEN" };
+        const create = (name: string) => projects.create(owner, orgId, { name, title: "", metadata: {} });
+        for (const name of ["shop", "store"]) {
+          await expect(create(name)).rejects.toMatchObject(taken);
+          await expect(projects.update(owner, { project: other.id }, { name })).rejects.toMatchObject(taken);
+        }
+        await projects.update(owner, { project: project.id }, { name: "shop" });
+        await projects.delete(owner, { org: orgId, project: "shop" });
+        for (const name of ["shop", "store"]) await expect(create(name)).rejects.toMatchObject(taken);
+        // Another organization has names of its own.
+        expect((await openProject()).project.name).toBe("shop");
+      });
+
+      it("of which one gets the name that several want, at whichever processes they ask", async () => {
+        const { owner, orgId, project } = await openProject();
+        const another = await under.openAnother();
+        const { access, audit } = organizationParts;
+        const elsewhere = new ProjectService({ database: another, access, audit, clock });
+        for (let round = 0; round < 5; round++) {
+          const wanted = { name: `wanted-${round}`, title: "", metadata: {} };
+          const results = await Promise.allSettled([
+            projects.update(owner, { project: project.id }, { name: wanted.name }),
+            elsewhere.create(owner, orgId, wanted),
+          ]);
+          const lost = results.filter((result) => result.status === "rejected");
+          expect(lost.map(({ reason }) => reason.reason)).toEqual(["NAME_TAKEN"]);
+        }
+      });
+
+      it("with those who were let in, page by page, machines first", async () => {
+        const { owner, orgId, project, viewer, outsider } = await openProject();
+        const ref = { org: orgId, project: "shop" };
+        const machines = [await newMachine(orgId, "viewer"), await newMachine(orgId, "viewer")].toSorted();
+        for (const id of machines) await projects.addMember(owner, ref, { type: "serviceuser", id });
+        const seen: string[] = [];
+        let token = "";
+        do {
+          const found = await projects.listMembers(viewer, ref, { size: 2, token });
+          seen.push(...found.items.map(({ id }) => id));
+          token = found.nextPageToken;
+        } while (token !== "");
+        expect(seen).toEqual([...machines, viewer.principal.id]);
+        const { items } = await projects.listMembers(owner, { org: orgId, project: project.id }, page);
+        const { id, email } = viewer.principal;
+        const about = { title: "", emailVerified: true, createdAt: expect.any(Date) };
+        expect(items.at(-1)).toEqual({ type: "user", id, email, ...about });
+        expect(items[0]).toMatchObject({ type: "serviceuser", email: "", emailVerified: false });
+        const unseen = projects.listMembers(outsider, ref, page);
+        await expect(unseen).rejects.toMatchObject({ reason: "PROJECT_NOT_FOUND" });
+        expect((await projects.get(owner, ref)).membersCount).toBe(3);
+      });
     });
 
     it("that leave while they are let into a project are in neither", async () => {

@@ -149,12 +149,12 @@ export class OrganizationService {
   }
 
   /**
-   * Changes an organization.
+   * Changes an organization: managers may, another name needs an owner.
    *
    * @throws DomainError NOT_AUTHORIZED, ORGANIZATION_DISABLED, DEFAULT_ORGANIZATION for its name, NAME_TAKEN, INVALID_REQUEST
    */
   async update(caller: Caller, org: string, asked: OrganizationPatch): Promise<Organization> {
-    const need = { role: "owner", writes: true } as const;
+    const need = { role: "manager", writes: true } as const;
     const { organization } = await this.#access.require(caller.principal, org, need);
     const { avatar: picture, ...others } = asked;
     if (others.metadata !== undefined) checkMetadata("body.metadata", others.metadata);
@@ -163,6 +163,8 @@ export class OrganizationService {
     return await this.#database.transaction(async (tx) => {
       await lockForGrant(tx, caller.principal, organization.id, need.role);
       const before = await store.findOrganization(tx, organization.id);
+      const isRenamed = patch.name !== undefined && patch.name !== before?.name;
+      if (isRenamed) await lockForGrant(tx, caller.principal, organization.id, "owner");
       if (before === undefined) throw new DomainError("NOT_AUTHORIZED", { detail: "unknown organization" });
       if (before.state === "disabled") throw new DomainError("ORGANIZATION_DISABLED");
       const changed = listChanged(before, patch);

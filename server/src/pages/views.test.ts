@@ -184,7 +184,7 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
     "invitations",
     (text) => {
       const standing = { organization: organizationOf(text), role: "owner", member: undefined } as const;
-      const project = { ...organizationOf(text), orgId: text };
+      const project = { ...organizationOf(text), orgId: text, membersCount: 0 };
       return toInvitationsBody({
         forms,
         standing,

@@ -241,6 +241,14 @@ export declare type Project = Message<"vestibule.v1.Project"> & {
    * @generated from field: google.protobuf.Timestamp updated_at = 7;
    */
   updatedAt?: Timestamp | undefined;
+
+  /**
+   * How many people and service users were let in; managers and owners of the
+   * organization see it besides.
+   *
+   * @generated from field: int32 members_count = 8;
+   */
+  membersCount: number;
 };
 
 /**
@@ -248,6 +256,107 @@ export declare type Project = Message<"vestibule.v1.Project"> & {
  * Use `create(ProjectSchema)` to create a new message.
  */
 export declare const ProjectSchema: GenMessage<Project>;
+
+/**
+ * The writable part of a project. An absent field stays as it is.
+ *
+ * @generated from message vestibule.v1.ProjectRequestBody
+ */
+export declare type ProjectRequestBody = Message<"vestibule.v1.ProjectRequestBody"> & {
+  /**
+   * Handle, unique in the organization: 3 to 63 lower-case letters, digits, `-`
+   * and `_`, beginning with a letter; not in the form of an id. Empty for no
+   * change.
+   *
+   * @generated from field: optional string name = 1;
+   */
+  name?: string | undefined;
+
+  /**
+   * Name to show, at most 200 characters, none of them a control character or
+   * one that turns the direction of writing.
+   *
+   * @generated from field: optional string title = 2;
+   */
+  title?: string | undefined;
+
+  /**
+   * Free-form, kept as given; at most 16 KiB as JSON and 20 levels deep. A value
+   * replaces all of it.
+   *
+   * @generated from field: google.protobuf.Struct metadata = 3;
+   */
+  metadata?: JsonObject | undefined;
+
+  /**
+   * The organization that the project is in, by id or name, where it is said;
+   * projects do not move.
+   *
+   * @generated from field: string org_id = 4;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.ProjectRequestBody.
+ * Use `create(ProjectRequestBodySchema)` to create a new message.
+ */
+export declare const ProjectRequestBodySchema: GenMessage<ProjectRequestBody>;
+
+/**
+ * Whoever was let into a project.
+ *
+ * @generated from message vestibule.v1.ProjectMember
+ */
+export declare type ProjectMember = Message<"vestibule.v1.ProjectMember"> & {
+  /**
+   * `app/user` or `app/serviceuser`, as in the `sub_type` claim.
+   *
+   * @generated from field: string principal_type = 1;
+   */
+  principalType: string;
+
+  /**
+   * The user's or service user's id.
+   *
+   * @generated from field: string principal_id = 2;
+   */
+  principalId: string;
+
+  /**
+   * Name to show.
+   *
+   * @generated from field: string title = 3;
+   */
+  title: string;
+
+  /**
+   * A person's address, lower case; see `email_verified`.
+   *
+   * @generated from field: string email = 4;
+   */
+  email: string;
+
+  /**
+   * When they were let in.
+   *
+   * @generated from field: google.protobuf.Timestamp created_at = 5;
+   */
+  createdAt?: Timestamp | undefined;
+
+  /**
+   * Whether the address was proven, as in User.
+   *
+   * @generated from field: bool email_verified = 6;
+   */
+  emailVerified: boolean;
+};
+
+/**
+ * Describes the message vestibule.v1.ProjectMember.
+ * Use `create(ProjectMemberSchema)` to create a new message.
+ */
+export declare const ProjectMemberSchema: GenMessage<ProjectMember>;
 
 /**
  * Who asked somebody into an organization.

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
-import type { Invitation, Member, Organization, OrganizationRequestBody, Project } from "./organization_pb.js";
+import type { Invitation, Member, Organization, OrganizationRequestBody, Project, ProjectMember, ProjectRequestBody } from "./organization_pb.js";
 
 /**
  * Describes the file vestibule/v1/organization_service.proto.
@@ -662,7 +662,8 @@ export declare type CreateProjectRequest = Message<"vestibule.v1.CreateProjectRe
 
   /**
    * Handle, unique in the organization: 3 to 63 lower-case letters, digits,
-   * `-` and `_`, beginning with a letter; not in the form of an id.
+   * `-` and `_`, beginning with a letter; not in the form of an id, and none
+   * that a project of the organization had before.
    *
    * @generated from field: string name = 2;
    */
@@ -770,6 +771,176 @@ export declare type ListProjectsResponse = Message<"vestibule.v1.ListProjectsRes
  * Use `create(ListProjectsResponseSchema)` to create a new message.
  */
 export declare const ListProjectsResponseSchema: GenMessage<ListProjectsResponse>;
+
+/**
+ * Request of GetProject.
+ *
+ * @generated from message vestibule.v1.GetProjectRequest
+ */
+export declare type GetProjectRequest = Message<"vestibule.v1.GetProjectRequest"> & {
+  /**
+   * The project, by id, or by name where `org_id` is given.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The organization, by id or name; may be empty for a project's id.
+   *
+   * @generated from field: string org_id = 100;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.GetProjectRequest.
+ * Use `create(GetProjectRequestSchema)` to create a new message.
+ */
+export declare const GetProjectRequestSchema: GenMessage<GetProjectRequest>;
+
+/**
+ * Answer of GetProject.
+ *
+ * @generated from message vestibule.v1.GetProjectResponse
+ */
+export declare type GetProjectResponse = Message<"vestibule.v1.GetProjectResponse"> & {
+  /**
+   * As it is.
+   *
+   * @generated from field: vestibule.v1.Project project = 1;
+   */
+  project?: Project | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.GetProjectResponse.
+ * Use `create(GetProjectResponseSchema)` to create a new message.
+ */
+export declare const GetProjectResponseSchema: GenMessage<GetProjectResponse>;
+
+/**
+ * Request of UpdateProject.
+ *
+ * @generated from message vestibule.v1.UpdateProjectRequest
+ */
+export declare type UpdateProjectRequest = Message<"vestibule.v1.UpdateProjectRequest"> & {
+  /**
+   * The project, by id, or by name where the organization is said.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What to change.
+   *
+   * @generated from field: vestibule.v1.ProjectRequestBody body = 2;
+   */
+  body?: ProjectRequestBody | undefined;
+
+  /**
+   * The organization, by id or name, instead of `body.org_id`; may be empty for
+   * a project's id.
+   *
+   * @generated from field: string org_id = 100;
+   */
+  orgId: string;
+};
+
+/**
+ * Describes the message vestibule.v1.UpdateProjectRequest.
+ * Use `create(UpdateProjectRequestSchema)` to create a new message.
+ */
+export declare const UpdateProjectRequestSchema: GenMessage<UpdateProjectRequest>;
+
+/**
+ * Answer of UpdateProject.
+ *
+ * @generated from message vestibule.v1.UpdateProjectResponse
+ */
+export declare type UpdateProjectResponse = Message<"vestibule.v1.UpdateProjectResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: vestibule.v1.Project project = 1;
+   */
+  project?: Project | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.UpdateProjectResponse.
+ * Use `create(UpdateProjectResponseSchema)` to create a new message.
+ */
+export declare const UpdateProjectResponseSchema: GenMessage<UpdateProjectResponse>;
+
+/**
+ * Request of ListProjectMembers.
+ *
+ * @generated from message vestibule.v1.ListProjectMembersRequest
+ */
+export declare type ListProjectMembersRequest = Message<"vestibule.v1.ListProjectMembersRequest"> & {
+  /**
+   * The organization, by id or name.
+   *
+   * @generated from field: string org_id = 1;
+   */
+  orgId: string;
+
+  /**
+   * The project, by id or name.
+   *
+   * @generated from field: string project_id = 2;
+   */
+  projectId: string;
+
+  /**
+   * How many at most: 1 to 200, 50 if 0.
+   *
+   * @generated from field: int32 page_size = 3;
+   */
+  pageSize: number;
+
+  /**
+   * `next_page_token` of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message vestibule.v1.ListProjectMembersRequest.
+ * Use `create(ListProjectMembersRequestSchema)` to create a new message.
+ */
+export declare const ListProjectMembersRequestSchema: GenMessage<ListProjectMembersRequest>;
+
+/**
+ * Answer of ListProjectMembers.
+ *
+ * @generated from message vestibule.v1.ListProjectMembersResponse
+ */
+export declare type ListProjectMembersResponse = Message<"vestibule.v1.ListProjectMembersResponse"> & {
+  /**
+   * Service users first.
+   *
+   * @generated from field: repeated vestibule.v1.ProjectMember members = 1;
+   */
+  members: ProjectMember[];
+
+  /**
+   * Empty on the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message vestibule.v1.ListProjectMembersResponse.
+ * Use `create(ListProjectMembersResponseSchema)` to create a new message.
+ */
+export declare const ListProjectMembersResponseSchema: GenMessage<ListProjectMembersResponse>;
 
 /**
  * Request of DeleteProject.
@@ -1333,7 +1504,8 @@ export declare const OrganizationService: GenService<{
   },
   /**
    * Changes an organization: name, title, metadata, picture. Absent fields stay
-   * as they are, and what would change nothing is no change. Owners may.
+   * as they are, and what would change nothing is no change. Managers may, save
+   * that another name needs an owner.
    *
    * Under another name it is found by the new one from then on, and by its id
    * as before; the old one is nobody's any more, save that the organization may
@@ -1488,6 +1660,48 @@ export declare const OrganizationService: GenService<{
     methodKind: "unary";
     input: typeof ListProjectsRequestSchema;
     output: typeof ListProjectsResponseSchema;
+  },
+  /**
+   * Reads a project, by its id, or by its name where the organization is said.
+   * Whoever sees it in ListProjects may.
+   *
+   * Errors: `not_found` for one of the organization that the caller cannot see
+   * or that is not there; where no organization is said `permission_denied`, as
+   * for one of another's.
+   *
+   * @generated from rpc vestibule.v1.OrganizationService.GetProject
+   */
+  getProject: {
+    methodKind: "unary";
+    input: typeof GetProjectRequestSchema;
+    output: typeof GetProjectResponseSchema;
+  },
+  /**
+   * Changes a project: name, title, metadata. Absent fields stay as they are,
+   * and what would change nothing is no change. Managers may. An access token
+   * for it is for it under its new name as well.
+   *
+   * Errors: as GetProject; `already_exists` when the name is another project's of
+   * the organization, or was: none is given out again, save that the project may
+   * take its own back.
+   *
+   * @generated from rpc vestibule.v1.OrganizationService.UpdateProject
+   */
+  updateProject: {
+    methodKind: "unary";
+    input: typeof UpdateProjectRequestSchema;
+    output: typeof UpdateProjectResponseSchema;
+  },
+  /**
+   * Lists whoever was let into a project: service users first, then people, each
+   * oldest first. Whoever sees the project may. Errors: `not_found`.
+   *
+   * @generated from rpc vestibule.v1.OrganizationService.ListProjectMembers
+   */
+  listProjectMembers: {
+    methodKind: "unary";
+    input: typeof ListProjectMembersRequestSchema;
+    output: typeof ListProjectMembersResponseSchema;
   },
   /**
    * Deletes a project. Managers may. Errors: `not_found`.

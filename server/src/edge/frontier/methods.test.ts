@@ -40,6 +40,8 @@ it("lists what Frontier's clients know, and nothing that is ours alone", () => {
       "ListServiceUserTokens",
       "DeleteServiceUserToken",
       "CreateOrganization",
+      "GetProject",
+      "UpdateProject",
       "GetOrganization",
       "UpdateOrganization",
       "CheckOrganizationDelete",
