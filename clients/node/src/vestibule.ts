@@ -38,6 +38,8 @@ export interface VestibuleOptions extends ConnectionOptions {
   readonly issuer?: string;
   /** Project that tokens are asked for (`X-Project`). */
   readonly project?: string;
+  /** The one organization that tokens are asked for (`X-Organization`). */
+  readonly organization?: string;
   /** How calls that may be repeated are tried again when the server is unavailable; `false` for never. */
   readonly retry?: Partial<RetryPolicy> | false;
   /** Interceptors of your own. They run first and never see a token. */
@@ -136,12 +138,16 @@ async function getToken(tokens: TokenSource | undefined, signal: AbortSignal | u
 
 function createTokenEndpoint(transport: Transport, options: VestibuleOptions): TokenEndpoint {
   const auth = createClient(AuthService, transport);
-  const projectHeader = options.project === undefined ? {} : { "x-project": options.project };
+  const { project, organization } = options;
+  const scope = {
+    ...(project !== undefined && { "x-project": project }),
+    ...(organization !== undefined && { "x-organization": organization }),
+  };
   return {
     issuer: options.issuer ?? toBaseUrl(options.baseUrl),
     async exchange(request, headers = {}) {
       const granted = await auth.authToken(request, {
-        headers: { ...projectHeader, ...headers },
+        headers: { ...scope, ...headers },
         timeoutMs: tokenTimeoutMs,
       });
       return { accessToken: granted.accessToken, expiresInSeconds: granted.expiresIn };

@@ -125,16 +125,17 @@ describe("tokens", () => {
     expect(calls).toEqual(["AuthToken -", "AuthToken -"]);
   });
 
-  it("carry the project that is asked for", async () => {
-    let project: string | null = null;
+  it("carry the project and the organization that are asked for", async () => {
+    let asked: (string | null)[] = [];
     const vestibule = makeClient({
       project: "p-1",
+      organization: "acme",
       transport: (interceptors) =>
         createRouterTransport(
           ({ service }) =>
             service(AuthService, {
               authToken: (_, { requestHeader }) => {
-                project = requestHeader.get("x-project");
+                asked = [requestHeader.get("x-project"), requestHeader.get("x-organization")];
                 return { accessToken: "t", expiresIn: 60 };
               },
             }),
@@ -142,7 +143,7 @@ describe("tokens", () => {
         ),
     });
     await vestibule.getAccessToken();
-    expect(project).toBe("p-1");
+    expect(asked).toEqual(["p-1", "acme"]);
   });
 
   it("are not shown to the caller's own interceptors", async () => {

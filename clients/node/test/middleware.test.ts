@@ -132,8 +132,23 @@ describe.each(Object.entries(frameworks))("%s", (_, serve) => {
     ["its type", { requiredSubType: "app/serviceuser" }, 200],
     ["another type", { requiredSubType: "app/user" }, 403],
     ["its organization but another type", { requiredOrg: "org-1", requiredSubType: "app/user" }, 403],
+    ["its role in its organization", { requiredOrg: "org-1", requiredRole: "manager" }, 200],
+    ["a weaker role than it has", { requiredOrg: "org-1", requiredRole: "viewer" }, 200],
+    ["a stronger role than it has", { requiredOrg: "org-1", requiredRole: "owner" }, 403],
+    [
+      "a role in an organization where it has a weaker one",
+      { requiredOrg: "org-2", requiredRole: "manager" },
+      403,
+    ],
+    ["a role of no organization", { requiredRole: "viewer" }, 403],
   ])("answers a token where %s is required", async (_what, options, status) => {
-    const answer = await ask(`Bearer ${await issuer.sign()}`, options);
+    const claims = {
+      organizations: {
+        "org-1": { name: "one", roles: ["manager"] },
+        "org-2": { name: "two", roles: ["viewer"] },
+      },
+    };
+    const answer = await ask(`Bearer ${await issuer.sign({ claims })}`, options);
     expect(answer.status).toBe(status);
     if (status === 403) expect(answer.challenge).toMatch(/^Bearer error="insufficient_scope", /);
   });

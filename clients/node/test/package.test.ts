@@ -19,7 +19,7 @@ import { clientSecret, createVestibule } from "../src/index.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const tsc = join(root, "node_modules/typescript/bin/tsc");
-const pages = ["clients/node/README.md", "docs/organizations.md"].map((page) =>
+const pages = ["clients/node/README.md", "docs/organizations.md", "docs/roles.md"].map((page) =>
   readFileSync(join(root, page), "utf8"),
 );
 const run = promisify(execFile);
@@ -226,7 +226,10 @@ describe("the README's example", () => {
     );
     try {
       const own = { url: `http://127.0.0.1:${port}` };
-      const path = name === "Connect" ? "/vestibule.v1.AuthService/GetCurrentUser" : "/";
+      using vestibule = createVestibule({ baseUrl: server.url, credentials: clientSecret(server) });
+      const { serviceuser } = await vestibule.auth.getCurrentUser({});
+      const page = code.includes("/orgs/:org") ? `/orgs/${serviceuser?.orgId}` : "/";
+      const path = name === "Connect" ? "/vestibule.v1.AuthService/GetCurrentUser" : page;
       const ask = async (headers: Record<string, string> = {}) => {
         if (name === "Connect") return await postJson(own, path, {}, headers);
         const response = await fetch(`${own.url}${path}`, { headers });
@@ -248,8 +251,6 @@ describe("the README's example", () => {
         )
         .toBe(refused);
       expect((await ask()).headers["www-authenticate"]).toBe(challenge);
-      using vestibule = createVestibule({ baseUrl: server.url, credentials: clientSecret(server) });
-      const { serviceuser } = await vestibule.auth.getCurrentUser({});
       const answer = await ask(await headers());
       expect(answer).toMatchObject({
         status: 200,

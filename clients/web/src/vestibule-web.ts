@@ -29,6 +29,8 @@ export interface VestibuleWebOptions extends ConnectionOptions {
   readonly callbackUrl?: string;
   /** Project that access tokens are asked for (`X-Project`). */
   readonly project?: string;
+  /** The one organization that access tokens are asked for (`X-Organization`). */
+  readonly organization?: string;
 }
 
 /** Vestibule, for the person at this browser. */
@@ -114,8 +116,9 @@ export function createVestibuleWebIn(page: Surroundings, options: VestibuleWebOp
   const client = <S extends DescService>(service: S): Client<S> => createClient(service, transport);
   const auth = client(AuthService);
 
+  const { project, organization } = options;
   const session = new SessionKeeper({ auth, clock: page.clock });
-  const accessTokens = createAccessTokens({ auth, session, project: options.project, ...page });
+  const accessTokens = createAccessTokens({ auth, session, project, organization, ...page });
   const tabs = joinTabs(`vestibule ${toBaseUrl(options.baseUrl)}`, session, page);
   const stopRenewal = startRenewal({
     session,

@@ -339,6 +339,12 @@ describe("access tokens", () => {
     expect(await inProject.getAccessToken()).toBe("s1 demo 1");
   });
 
+  it("are for the organization that was asked for", async () => {
+    server.signIn("s1");
+    const forOne = open(page, { baseUrl: "https://auth.example", organization: "acme" });
+    expect(await forOne.getAccessToken()).toBe("s1 acme 1");
+  });
+
   it("are replaced when an API refuses them", async () => {
     server.signIn("s1");
     const refused = await vestibule.getAccessToken();

@@ -201,7 +201,7 @@ export class FakeServer {
         return {};
       },
       authToken: (_, { requestHeader }) => ({
-        accessToken: `${this.#require().id} ${requestHeader.get("x-project") ?? "-"} ${this.countOf("AuthToken")}`,
+        accessToken: `${this.#require().id} ${requestHeader.get("x-project") ?? requestHeader.get("x-organization") ?? "-"} ${this.countOf("AuthToken")}`,
         expiresIn: 3600,
       }),
       authLogout: () => {

@@ -4,7 +4,8 @@
  */
 
 import { type AccessTokenClaims, isInOrganization, type PrincipalType } from "../verify/claims.ts";
-import { KeySetUnavailableError, TokenError } from "../verify/token-error.ts";
+import { hasRole, type Role } from "../verify/roles.ts";
+import { KeySetUnavailableError, RoleCheckUnavailableError, TokenError } from "../verify/token-error.ts";
 import type { Verifier } from "../verify/verifier.ts";
 
 export type { PrincipalType } from "../verify/claims.ts";
@@ -13,6 +14,8 @@ export type { PrincipalType } from "../verify/claims.ts";
 export interface BearerOptions {
   /** Id of an organization the principal must belong to. */
   readonly requiredOrg?: string;
+  /** The least role that they must have in `requiredOrg`, as the token says. */
+  readonly requiredRole?: Role;
   /** Whether it must be a person or a machine. */
   readonly requiredSubType?: PrincipalType;
   /** Name of the protected space in challenges. Default: none. */
@@ -32,7 +35,7 @@ export interface Refusal {
 }
 
 /** The request's own fault: no token, no readable one, or one that does not reach. */
-class BearerError extends Error {
+export class BearerError extends Error {
   override readonly name = "BearerError";
   readonly status: 400 | 401 | 403;
   readonly error: string;
@@ -57,10 +60,13 @@ export async function authorize(
   authorization: string | null | undefined,
   options: BearerOptions,
 ): Promise<AccessTokenClaims> {
-  const claims = await verifier.verifyAccessToken(readToken(authorization ?? ""));
-  const { requiredOrg, requiredSubType } = options;
+  const claims = await verifier.verifyAccessToken(readToken(authorization));
+  const { requiredOrg, requiredRole, requiredSubType } = options;
   if (requiredOrg !== undefined && !isInOrganization(claims, requiredOrg)) {
     throw new BearerError(403, "insufficient_scope", "the token's principal is not in the organization");
+  }
+  if (requiredRole !== undefined && !hasRole(claims, requiredRole, requiredOrg ?? "")) {
+    throw new BearerError(403, "insufficient_scope", `the token's principal is no ${requiredRole} there`);
   }
   if (requiredSubType !== undefined && claims.sub_type !== requiredSubType) {
     throw new BearerError(
@@ -72,12 +78,13 @@ export async function authorize(
   return claims;
 }
 
-/** RFC 6750 §2.1; the scheme's case does not matter. */
-function readToken(authorization: string): string {
-  if (!/^bearer(\s|$)/i.test(authorization.trim())) {
+/** The token of an `Authorization` header (RFC 6750 §2.1); the scheme's case does not matter. */
+export function readToken(header: string | null | undefined): string {
+  const authorization = (header ?? "").trim();
+  if (!/^bearer(\s|$)/i.test(authorization)) {
     throw new BearerError(401, noCredential, "a bearer token is missing");
   }
-  const [, token] = /^bearer +([\w.~+/-]+=*)$/i.exec(authorization.trim()) ?? [];
+  const [, token] = /^bearer +([\w.~+/-]+=*)$/i.exec(authorization) ?? [];
   if (token === undefined) throw new BearerError(400, "invalid_request", "the bearer token is malformed");
   return token;
 }
@@ -89,9 +96,10 @@ export function findRefusal(error: unknown, { realm }: BearerOptions): Refusal |
   return findUnavailable(error);
 }
 
-/** The answer when there are no keys to verify by; undefined for any other error. */
+/** The answer when nothing can be said of a token or role now; undefined for any other error. */
 export function findUnavailable(error: unknown): Refusal | undefined {
-  if (!(error instanceof KeySetUnavailableError)) return undefined;
+  const isUnavailable = error instanceof KeySetUnavailableError || error instanceof RoleCheckUnavailableError;
+  if (!isUnavailable) return undefined;
   return {
     status: 503,
     headers: { "retry-after": String(error.retryAfterSeconds) },

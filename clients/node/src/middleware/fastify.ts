@@ -1,10 +1,13 @@
 /** `@vestibule/node/fastify`: access tokens for Fastify 5. */
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from "fastify";
 import type { AccessTokenClaims } from "../verify/claims.ts";
+import type { Role } from "../verify/roles.ts";
 import type { Verifier } from "../verify/verifier.ts";
 import { authorize, type BearerOptions, findRefusal } from "./bearer.ts";
+import { checkRole, type RoleOptions } from "./role.ts";
 
 export type { BearerOptions } from "./bearer.ts";
+export type { RoleOptions } from "./role.ts";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -39,6 +42,23 @@ export const requireAccessToken: FastifyPluginAsync<RequireAccessTokenOptions> =
     }
   });
 };
+
+/**
+ * A hook for routes in a scope with {@link requireAccessToken}: `onRequest` or
+ * `preHandler`. Passes on requests whose caller has a role in an organization,
+ * or a stronger one, and answers all others with 403.
+ */
+export function requireRole(role: Role, options: RoleOptions<FastifyRequest>) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<unknown> => {
+    try {
+      await checkRole(request, role, options);
+    } catch (error) {
+      const refusal = findRefusal(error, options);
+      if (refusal === undefined) throw error;
+      return await reply.code(refusal.status).headers(refusal.headers).send(refusal.body);
+    }
+  };
+}
 
 // Fastify's way of saying that the hook belongs to the registering scope, not to one of the plugin's own.
 Object.assign(requireAccessToken, {

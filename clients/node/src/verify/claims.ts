@@ -17,6 +17,16 @@ export interface AccessTokenClaims {
   readonly auth_via: string;
   /** Ids of the principal's organizations, comma-separated; {@link isInOrganization} reads it. */
   readonly org_ids?: string;
+  /** Whether `org_ids` has not all of them: there is no room for very many. */
+  readonly org_ids_truncated?: boolean;
+  /** The organizations by id, and the roles in each; {@link hasRole} reads it. Absent where it would be too large. */
+  readonly organizations?: Readonly<
+    Record<string, { readonly name?: string; readonly roles: readonly string[] }>
+  >;
+  /** Id of the one organization that the token is for. */
+  readonly org_id?: string;
+  /** Roles in that one, and in no other. */
+  readonly roles?: readonly string[];
   readonly email?: string;
   /** Whether `email` is known to be theirs: grant nothing by an address that is not. */
   readonly email_verified?: boolean;
@@ -35,7 +45,8 @@ export function isInOrganization({ org_ids }: AccessTokenClaims, orgId: string):
 }
 
 const requiredTexts = ["iss", "sub", "client_id", "jti", "sub_type", "auth_via"];
-const optionalTexts = ["org_ids", "email", "sid", "session_id", "project_id"];
+const optionalTexts = ["org_ids", "org_id", "email", "sid", "session_id", "project_id"];
+const optionalFlags = ["email_verified", "org_ids_truncated"];
 
 /** Whether a payload has every claim that a token must have, in its type. Says nothing of what they are. */
 export function isAccessTokenClaims(payload: unknown): payload is AccessTokenClaims {
@@ -44,7 +55,9 @@ export function isAccessTokenClaims(payload: unknown): payload is AccessTokenCla
   return (
     requiredTexts.every((name) => typeof claims[name] === "string" && claims[name] !== "") &&
     optionalTexts.every((name) => ["undefined", "string"].includes(typeof claims[name])) &&
-    ["undefined", "boolean"].includes(typeof claims.email_verified) &&
+    optionalFlags.every((name) => ["undefined", "boolean"].includes(typeof claims[name])) &&
+    (claims.roles === undefined || isTexts(claims.roles)) &&
+    (claims.organizations === undefined || isOrganizations(claims.organizations)) &&
     [claims.exp, claims.iat].every(isInstant) &&
     (claims.nbf === undefined || isInstant(claims.nbf)) &&
     isAudience(claims.aud) &&
@@ -58,5 +71,19 @@ export function isInstant(value: unknown): boolean {
 }
 
 function isAudience(value: unknown): boolean {
-  return typeof value === "string" || (Array.isArray(value) && value.every((one) => typeof one === "string"));
+  return typeof value === "string" || isTexts(value);
+}
+
+function isOrganizations(value: unknown): boolean {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((one) => isTexts(one?.roles))
+  );
+}
+
+/** Whether a claim is a list of texts. */
+export function isTexts(value: unknown): boolean {
+  return Array.isArray(value) && value.every((one) => typeof one === "string");
 }

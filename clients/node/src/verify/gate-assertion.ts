@@ -3,7 +3,7 @@
  * through the gate, and as whom. An assertion is good for a minute and for one
  * origin, and is no credential anywhere.
  */
-import { isInstant } from "./claims.ts";
+import { isInstant, isTexts } from "./claims.ts";
 import { createTokenVerifier, type TokenVerifierOptions } from "./token-verifier.ts";
 
 /** What an assertion of the gate says. Without an identity, as on public paths, there is no `sub`. */
@@ -66,10 +66,6 @@ function isClaims(payload: unknown): payload is GateAssertionClaims {
     email_verified === (email === undefined ? undefined : true) &&
     [org_ids, groups].every((texts) => texts === undefined || isTexts(texts))
   );
-}
-
-function isTexts(value: unknown): boolean {
-  return Array.isArray(value) && value.every((one) => typeof one === "string");
 }
 
 function isText(value: unknown): boolean {

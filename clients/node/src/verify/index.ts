@@ -10,5 +10,12 @@ export {
   type GateVerifier,
   type GateVerifierOptions,
 } from "./gate-assertion.ts";
-export { KeySetUnavailableError, TokenError, type TokenProblem } from "./token-error.ts";
+export { createRoleCheck, type RoleCheck, type RoleCheckOptions, type RoleQuestion } from "./role-check.ts";
+export { findRole, hasRole, type Role } from "./roles.ts";
+export {
+  KeySetUnavailableError,
+  RoleCheckUnavailableError,
+  TokenError,
+  type TokenProblem,
+} from "./token-error.ts";
 export { createVerifier, type Verifier, type VerifierOptions } from "./verifier.ts";

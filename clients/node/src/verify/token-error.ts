@@ -9,7 +9,8 @@ export type TokenProblem =
   | "TOKEN_ISSUER"
   | "TOKEN_AUDIENCE"
   | "TOKEN_EXPIRED"
-  | "TOKEN_NOT_YET_VALID";
+  | "TOKEN_NOT_YET_VALID"
+  | "TOKEN_REFUSED";
 
 /** A token was refused. Its message repeats nothing of the token but its times. */
 export class TokenError extends Error {
@@ -19,6 +20,17 @@ export class TokenError extends Error {
   constructor(reason: TokenProblem, message: string) {
     super(message);
     this.reason = reason;
+  }
+}
+
+/** Vestibule cannot be asked, so nothing can be said of the role: neither held nor not. */
+export class RoleCheckUnavailableError extends Error {
+  override readonly name = "RoleCheckUnavailableError";
+  /** When asking again makes sense. */
+  readonly retryAfterSeconds = 5;
+
+  constructor(cause: unknown) {
+    super("whether the role is held cannot be asked", { cause });
   }
 }
 

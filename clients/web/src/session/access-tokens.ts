@@ -10,6 +10,8 @@ export interface AccessTokensOptions extends Pick<Surroundings, "clock" | "rando
   readonly session: Pick<SessionKeeper, "current" | "isKnown" | "onChange">;
   /** Project that tokens are for (`X-Project`). */
   readonly project: string | undefined;
+  /** The one organization that tokens are for (`X-Organization`). */
+  readonly organization: string | undefined;
 }
 
 /** What to ask for a token. */
@@ -27,8 +29,12 @@ const tokenTimeoutMs = 15_000;
  * Access tokens made from the session: asked for once by all who wait, renewed
  * before they expire, never kept beyond the session they came from.
  */
-export function createAccessTokens({ auth, session, project, clock, random }: AccessTokensOptions) {
-  const headers = project === undefined ? {} : { "x-project": project };
+export function createAccessTokens(options: AccessTokensOptions) {
+  const { auth, session, project, organization, clock, random } = options;
+  const headers = {
+    ...(project !== undefined && { "x-project": project }),
+    ...(organization !== undefined && { "x-organization": organization }),
+  };
   let { isKnown } = session;
   let sessionId = session.current?.id;
 
