@@ -21,6 +21,7 @@ import { createRemoteKeys, type DocumentSource } from "../signatures/key-set.ts"
 import { toClientAuth } from "./client-authentication.ts";
 import { toDiscoveryUrl } from "./discovery.ts";
 import { verifyIdToken } from "./id-token.ts";
+import { readPersonClaims } from "./person-claims.ts";
 import { asking, ProviderFailure, toUnusable } from "./provider-failure.ts";
 import { toShownText } from "./shown-text.ts";
 import { isSubject } from "./subject.ts";
@@ -195,8 +196,10 @@ export class RelyingParty {
   ): Promise<Readonly<Record<string, unknown>> | undefined> {
     const { client, configuration } = await this.#getReady();
     if (configuration.serverMetadata().userinfo_endpoint === undefined) return undefined;
-    return await asking({ at: "userinfo_endpoint", secrets: [accessToken] }, () =>
-      client.fetchUserInfo(configuration, accessToken, sub),
+    return readPersonClaims(
+      await asking({ at: "userinfo_endpoint", secrets: [accessToken] }, () =>
+        client.fetchUserInfo(configuration, accessToken, sub),
+      ),
     );
   }
 
@@ -217,7 +220,7 @@ export class RelyingParty {
     }
     const { expires_in: expiresInSeconds } = tokens;
     return {
-      ...(claims !== undefined && { claims: claims as IdTokenClaims }),
+      ...(claims !== undefined && { claims: readPersonClaims(claims as IdTokenClaims) }),
       accessToken: tokens.access_token,
       ...(tokens.refresh_token !== undefined && { refreshToken: tokens.refresh_token }),
       ...(expiresInSeconds !== undefined && { expiresInSeconds }),

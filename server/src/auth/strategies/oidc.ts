@@ -14,6 +14,7 @@ import { DomainError } from "../../lib/errors.ts";
 import type { Log } from "../../lib/log.ts";
 import { googleIssuer } from "../../lib/well-known-providers.ts";
 import { withPatience } from "../../openid/patience.ts";
+import { addPersonClaims } from "../../openid/person-claims.ts";
 import { toPicture, toTitle } from "../../openid/profile.ts";
 import { askFor } from "../../openid/refusal.ts";
 import {
@@ -76,17 +77,10 @@ function isNamed(email: string, { authoritativeDomains }: OidcStrategyOptions): 
  */
 function isVerified(
   email: string,
-  { email_verified: isVerified }: Profile,
+  { email_verified: verified }: Profile,
   options: OidcStrategyOptions,
 ): boolean {
-  if (isAbsent(isVerified)) return isNamed(email, options);
-  // Apple and others say it as text.
-  return isVerified === true || isVerified === "true";
-}
-
-/** Some say null where they have nothing to say. */
-function isAbsent(claim: unknown): boolean {
-  return claim === undefined || claim === null;
+  return verified === undefined ? isNamed(email, options) : verified === true;
 }
 
 /** What is proven by claims that were verified. */
@@ -107,23 +101,6 @@ export function toIdentity(
     ...(title !== undefined && { title }),
     ...(avatar !== undefined && { avatar }),
   };
-}
-
-/**
- * The claims of an ID token with what userinfo adds to them. Where both tell an
- * address, it is the token's, and whether it is verified is told by userinfo
- * only of the same one.
- */
-function addUserinfo(claims: IdTokenClaims & Profile, userinfo: Profile): IdTokenClaims & Profile {
-  const own = Object.fromEntries(
-    Object.entries(claims).filter(([, claim]) => !isAbsent(claim)),
-  ) as typeof claims;
-  if (isAbsent(claims.email)) {
-    const { email_verified: _ofNone, ...rest } = own;
-    return { ...userinfo, ...rest };
-  }
-  const { email, email_verified: verified, ...rest } = userinfo;
-  return { ...rest, ...(email === claims.email && { email_verified: verified }), ...own };
 }
 
 /** The name in what Apple posts beside its first answer of somebody, and never again. */
@@ -152,14 +129,15 @@ export function createOidcStrategy(options: OidcStrategyOptions): Strategy {
 
   /** With what userinfo tells, if the ID token leaves out an address or whether it is verified. */
   async function complete({ claims, accessToken }: ProvenTokens): Promise<IdTokenClaims & Profile> {
-    if (!isAbsent(claims.email) && !isAbsent(claims.email_verified)) return claims;
-    const userinfo = await party.findUserinfo(accessToken, claims.sub).catch((error) => {
-      if (isAbsent(claims.email)) throw error;
+    const { email, email_verified: verified, sub } = claims;
+    if (email !== undefined && verified !== undefined) return claims;
+    const userinfo = await party.findUserinfo(accessToken, sub).catch((error) => {
+      if (email === undefined) throw error;
       // What the token tells stands, and an address that nobody calls verified has to be proven here.
       log.info({ err: error, strategy: name }, "userinfo tells nothing of somebody who signs in");
       return undefined;
     });
-    return userinfo === undefined ? claims : addUserinfo(claims, userinfo);
+    return userinfo === undefined ? claims : addPersonClaims(claims, userinfo);
   }
 
   return {

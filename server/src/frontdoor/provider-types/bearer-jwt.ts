@@ -56,7 +56,13 @@ export async function verifyBearerJwt(
   clock: BearerClock,
 ): Promise<JwtClaims> {
   const claims = await verifyJwt(token, tokenTypes, rules, clock);
-  if (typeof claims.sub !== "string" || claims.sub === "") {
+  if (claims.sub !== undefined && typeof claims.sub !== "string") {
+    refuse(
+      "claim_mismatch",
+      `the token's sub is a ${typeof claims.sub}, which has to be text: have the issuer send one`,
+    );
+  }
+  if (claims.sub === undefined || claims.sub === "") {
     refuse("claim_mismatch", "the token has no sub: have the issuer say whom it is for");
   }
   return claims;

@@ -3,7 +3,19 @@ import { findClientSecret, findText } from "./data.ts";
 import type { ProviderData } from "./provider-type.ts";
 
 /** Methods that a provider's data may name; what takes a key of ours is the operator's own sign-in's alone. */
-const namedMethods = ["client_secret_basic", "client_secret_post", "client_secret_jwt", "none"] as const;
+export const namedMethods = [
+  "client_secret_basic",
+  "client_secret_post",
+  "client_secret_jwt",
+  "none",
+] as const;
+
+/** Whether the data say that the client is a public one, by itself or as NetFoundry's clients do: PKCE, and no secret. */
+export function isPublicClient(data: ProviderData): boolean {
+  const named = findText(data, "clientAuthentication");
+  if (named !== undefined) return named === "none" && data.supportsPkce !== false;
+  return data.supportsPkce === true && data.clientSecret === undefined;
+}
 
 /**
  * How the client of a provider's data proves itself: by what it says, else by a

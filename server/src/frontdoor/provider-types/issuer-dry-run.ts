@@ -26,7 +26,11 @@ export interface IssuerUnderTest {
   readonly clientId: string;
   /** Tried at the token endpoint when there is one. */
   readonly clientSecret: string | undefined;
+  /** How, if not as the issuer's document announces. */
+  readonly clientAuthentication?: string | undefined;
   readonly supportsPkce: boolean;
+  /** Absent for true. */
+  readonly supportsNonce?: boolean;
   /** Where people are to come back to; absent for a provider without an id so far. */
   readonly redirectUri: string | undefined;
 }
@@ -80,7 +84,8 @@ async function* testDocuments(
   yield keySet.check;
   const endpoints = await vetEndpoints(run, document, endpointNames);
   yield endpoints.check;
-  if (tested.supportsPkce) yield (await checkPkce(document)).check;
+  yield tested.supportsPkce ? (await checkPkce(document)).check : toWeakness("pkce", "the nonce");
+  if (tested.supportsNonce === false) yield toWeakness("nonce", "PKCE");
   if (tested.redirectUri !== undefined && endpoints.value !== undefined) {
     yield (await tryRedirect(run, document, tested, tested.redirectUri)).check;
   }
@@ -110,6 +115,15 @@ async function fetchKeySet(
   }
   const fetched = await fetchDocument(run, "jwks", document.jwks_uri);
   return fetched.value === undefined ? fetched : await checkKeySet(fetched.value, algorithms);
+}
+
+/** Loud, and no fault: there may be no choice. */
+function toWeakness(name: string, other: string): ProviderCheck {
+  return {
+    name,
+    ok: true,
+    detail: `turned off: ${other} alone ties a code to its login; turn it on unless the issuer cannot`,
+  };
 }
 
 function checkPkce(document: RemoteJson): Promise<Step<true>> {
@@ -194,15 +208,16 @@ const unregistered = "https://redirect.invalid/";
 function tryClient(
   run: DryRun,
   document: RemoteJson,
-  { clientId, redirectUri = unregistered }: IssuerUnderTest,
+  { clientId, clientAuthentication, redirectUri = unregistered }: IssuerUnderTest,
   clientSecret: string,
 ): Promise<Step<true>> {
   return runStep("client", async () => {
     const listed = document.token_endpoint_auth_methods_supported;
-    const offered: readonly unknown[] = Array.isArray(listed) ? listed : ["client_secret_basic"];
+    const announced: readonly unknown[] = Array.isArray(listed) ? listed : ["client_secret_basic"];
+    const offered = clientAuthentication === undefined ? announced : [clientAuthentication];
     const method = secretMethods.find((each) => offered.includes(each));
     if (method === undefined) {
-      return { detail: "not tried: the issuer takes no client secret by header or form", value: true };
+      return { detail: "not tried: no client secret goes to the issuer by header or form", value: true };
     }
     const form = { grant_type: "authorization_code", code: inventedCode, redirect_uri: redirectUri };
     const endpoint = String(document.token_endpoint);

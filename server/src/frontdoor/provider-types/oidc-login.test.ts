@@ -204,6 +204,53 @@ describe("a login by OpenID Connect ends", () => {
     });
   });
 
+  it.each<[string, object, TestAnswer, boolean]>([
+    ["verified by a text", { email_verified: "true" }, { status: 500, body: {} }, true],
+    [
+      "verified by userinfo",
+      {},
+      { status: 200, body: { sub: "ann", email: "ann@example.org", email_verified: true } },
+      true,
+    ],
+    [
+      "not verified by userinfo, which verified another",
+      {},
+      { status: 200, body: { sub: "ann", email: "eve@example.org", email_verified: true } },
+      false,
+    ],
+    [
+      "not verified by somebody else's userinfo",
+      {},
+      { status: 200, body: { sub: "eve", email: "ann@example.org", email_verified: true } },
+      false,
+    ],
+    ["not verified where userinfo does not answer", {}, { status: 503, body: {} }, false],
+  ])("with an address that is %s", async (_, change, userinfo, verified) => {
+    issuer.userinfo = userinfo;
+    const outcome = await signIn(toProvider(), (nonce) =>
+      toTokenAnswer(key.sign({ ...toClaims(change), nonce })),
+    );
+    expect(expectLoggedIn(outcome).identity).toMatchObject({
+      email: "ann@example.org",
+      emailVerified: verified,
+    });
+  });
+
+  it("by the method that is named, with no nonce where the provider takes none", async () => {
+    issuer.discovery.token_endpoint_auth_methods_supported = ["client_secret_basic"];
+    const provider = toProvider({ clientAuthentication: "client_secret_post", supportsNonce: false });
+    let asked: unknown = "not asked";
+    expectLoggedIn(
+      await signIn(provider, (nonce) => {
+        asked = nonce;
+        return toTokenAnswer(key.sign(toClaims()));
+      }),
+    );
+    expect(asked).toBeUndefined();
+    expect(issuer.posts[0]?.authorization).toBeUndefined();
+    expect(new URLSearchParams(issuer.posts[0]?.body).get("client_secret")).toBe("hush");
+  });
+
   const ago = (seconds: number) => startSeconds - seconds;
   it.each<[string, object, ProviderData, string]>([
     ["for another client", { aud: "other" }, {}, "wrong_audience"],

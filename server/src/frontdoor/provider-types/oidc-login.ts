@@ -5,6 +5,7 @@
  */
 import type { Metadata } from "../../lib/metadata.ts";
 import { beginPatience, withPatience } from "../../openid/patience.ts";
+import { addPersonClaims } from "../../openid/person-claims.ts";
 import { askFor } from "../../openid/refusal.ts";
 import { type ProvenTokens, RelyingParty, type RelyingPartyOptions } from "../../openid/relying-party.ts";
 import { toClientAuthentication } from "./client-authentication.ts";
@@ -30,13 +31,18 @@ export interface OidcLoginRules {
   /** The client at its provider; the secret is added to it. */
   toClient(
     data: ProviderData,
-  ): Pick<RelyingPartyOptions, "issuerUrl" | "discoveryUrl" | "clientId" | "usesPkce" | "algorithms">;
+  ): Pick<
+    RelyingPartyOptions,
+    "issuerUrl" | "discoveryUrl" | "clientId" | "usesNonce" | "usesPkce" | "algorithms"
+  >;
   /** Without `prompt` and `login_hint`, which are added. */
   toParameters(data: ProviderData): Readonly<Record<string, string>>;
   /** The words of `prompt` (§3.1.2.1) by which people say anew who they are. @param offered by the provider's document */
   toAsking(offered: readonly string[]): string;
   /** Whether claims of an ID token have all that is asked for, so that the userinfo endpoint need not tell more. */
   isComplete(data: ProviderData, claims: Claims): boolean;
+  /** Lower case; absent for none. */
+  toAuthoritativeDomains?(data: ProviderData): readonly string[];
   /** Who comes in by the data. @throws Refused */
   admit(data: ProviderData, identity: ProviderIdentity): ProviderIdentity;
 }
@@ -57,15 +63,20 @@ export function createOidcLogin(context: ProviderTypeContext, rules: OidcLoginRu
     data: ProviderData,
     { claims, accessToken }: Pick<ProvenTokens, "claims" | "accessToken">,
   ): Promise<Claims> {
-    if (rules.isComplete(data, claims)) return claims;
-    const userinfo = await party.findUserinfo(accessToken, claims.sub);
+    const isComplete = rules.isComplete(data, claims);
+    if (isComplete && claims.email_verified !== undefined) return claims;
+    const userinfo = await party.findUserinfo(accessToken, claims.sub).catch((error) => {
+      if (!isComplete) throw error;
+      // What was told stands; an address that nobody calls verified is none that is.
+      return {};
+    });
     // What the ID token says was signed.
-    return { ...userinfo, ...claims };
+    return addPersonClaims(claims, userinfo ?? {});
   }
 
   function toLoggedIn(data: ProviderData, claims: Claims, tokens: Omit<ProvenTokens, "claims">): LoggedIn {
     checkClaims(claims);
-    const { expiresAt, ...identity } = toIdentity(claims);
+    const { expiresAt, ...identity } = toIdentity(claims, rules.toAuthoritativeDomains?.(data));
     const { sid } = claims;
     return {
       allowed: true,
@@ -89,14 +100,14 @@ export function createOidcLogin(context: ProviderTypeContext, rules: OidcLoginRu
     const { exp: _past, ...known } = identity.claims;
     const read = async () => {
       if (told !== undefined) return await readClaims(party, data, { ...tokens, claims: told });
-      return { ...known, ...(await party.findUserinfo(tokens.accessToken, identity.subject)) };
+      return addPersonClaims((await party.findUserinfo(tokens.accessToken, identity.subject)) ?? {}, known);
     };
     const claims = await readTraded(
       () => within(read),
       () => undefined,
     );
     if (claims !== undefined) return toLoggedIn(data, claims, tokens);
-    return toLoggedIn(data, { ...known, ...told }, { ...tokens, expiresInSeconds: 0 });
+    return toLoggedIn(data, addPersonClaims(told ?? {}, known), { ...tokens, expiresInSeconds: 0 });
   }
 
   return {

@@ -152,10 +152,16 @@ describe("somebody who came in by OpenID Connect", () => {
     });
   });
 
-  it("can where there is a secret, or PKCE in its place", () => {
+  it("can where there is a secret, or it is said that PKCE is in its place", () => {
     const { clientSecret: _secret, ...data } = toProvider().data;
-    expect(login.isPossible(data)).toBe(true);
-    expect(login.isPossible({ ...data, supportsPkce: false })).toBe(false);
-    expect(login.isPossible({ ...data, supportsPkce: false, clientSecret: "********" })).toBe(true);
+    const secret = { clientSecret: "********" };
+    expect(login.isPossible(data)).toBe(false);
+    expect(login.isPossible({ ...data, supportsPkce: true })).toBe(true);
+    expect(login.isPossible({ ...data, clientAuthentication: "none" })).toBe(true);
+    expect(login.isPossible({ ...data, clientAuthentication: "none", supportsPkce: false })).toBe(false);
+    expect(login.isPossible({ ...data, clientAuthentication: "client_secret_post" })).toBe(false);
+    expect(login.isPossible({ ...data, ...secret, supportsPkce: false })).toBe(true);
+    expect(login.isPossible({ ...data, ...secret, supportsNonce: false })).toBe(true);
+    expect(login.isPossible({ ...data, ...secret, supportsNonce: false, supportsPkce: false })).toBe(false);
   });
 });

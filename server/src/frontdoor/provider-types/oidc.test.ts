@@ -48,12 +48,43 @@ describe("judging a token", () => {
 
   test.each([
     [{ email: "a@example.com" }, false],
-    [{ email: "a@example.com", email_verified: "true" }, false],
+    [{ email: "a@example.com", email_verified: null }, false],
+    [{ email: "a@example.com", email_verified: "true" }, true],
+    [{ email: "a@example.com", email_verified: "false" }, false],
+    [{ email: "a@example.com", email_verified: 1 }, false],
+    [{ email: null, email_verified: true }, false],
     [{ email_verified: true }, false],
   ])("an address is verified only where the issuer says so: %j", async (told, verified) => {
     const { claims, decideOn } = await setUp();
     const decision = await decideOn(key.sign({ ...claims, ...told }));
     expect(decision).toMatchObject({ allowed: true, identity: { emailVerified: verified } });
+  });
+
+  test.each([
+    [{ email: "a@Example.com" }, true],
+    [{ email: "a@example.com", email_verified: null }, true],
+    [{ email: "a@example.com", email_verified: false }, false],
+    [{ email: "a@example.com", email_verified: "false" }, false],
+    [{ email: "a@sub.example.com" }, false],
+    [{ email: "a@example.com@evil.org" }, false],
+    [{ email: "example.com" }, false],
+    [{}, false],
+  ])(
+    "an address of an authoritative domain is verified where the issuer does not say: %j",
+    async (told, verified) => {
+      const { claims, decideOn } = await setUp({ authoritativeDomains: ["EXAMPLE.com"] });
+      const { email: _email, ...rest } = claims as Record<string, unknown>;
+      const decision = await decideOn(key.sign({ ...rest, ...told }));
+      expect(decision).toMatchObject({ allowed: true, identity: { emailVerified: verified } });
+    },
+  );
+
+  test("a sub that is a number is refused by that", async () => {
+    const { claims, decideOn } = await setUp();
+    expect(await decideOn(key.sign({ ...claims, sub: 7 }))).toMatchObject({
+      reason: "claim_mismatch",
+      detail: "the token's sub is a number, which has to be text: have the issuer send one",
+    });
   });
 
   test("without audiences the token is for the client; with them for one of them, whoever got it", async () => {
@@ -165,12 +196,41 @@ describe("the dry run", () => {
     expect(JSON.stringify(checks)).not.toMatch(/canary|eyJ/);
   });
 
-  test("without secret and sample tries neither; PKCE is asked of those who use it", async () => {
-    const { issuer, provider, type } = await setUp({ supportsPkce: false });
+  test("without secret and sample tries neither", async () => {
+    const { issuer, provider, type } = await setUp();
     expect(toOutline(await runTest(type, provider))).toBe(
-      "name_resolution discovery issuer jwks endpoints redirect_uri",
+      "name_resolution discovery issuer jwks endpoints pkce redirect_uri",
     );
     expect(issuer.posts).toEqual([]);
+  });
+
+  test("is loud about PKCE or a nonce that is turned off", async () => {
+    for (const [data, name, other] of [
+      [{ supportsPkce: false }, "pkce", "the nonce"],
+      [{ supportsNonce: false }, "nonce", "PKCE"],
+    ] as const) {
+      const { provider, type } = await setUp(data);
+      expect((await runTest(type, provider))[name]).toMatchObject({
+        ok: true,
+        detail: expect.stringContaining(`turned off: ${other} alone ties a code to its login`),
+      });
+    }
+  });
+
+  test("sends the secret as it is told to, whatever the issuer announces", async () => {
+    const { issuer, provider, type } = await setUp({
+      clientSecret: "canary",
+      clientAuthentication: "client_secret_post",
+    });
+    issuer.discovery.token_endpoint_auth_methods_supported = ["client_secret_basic"];
+    expect((await runTest(type, provider)).client?.ok).toBe(true);
+    expect(issuer.posts[0]).toMatchObject({
+      authorization: undefined,
+      body: expect.stringContaining("client_secret=canary"),
+    });
+    const signed = await setUp({ clientSecret: "canary", clientAuthentication: "client_secret_jwt" });
+    expect((await runTest(signed.type, signed.provider)).client?.detail).toContain("not tried");
+    expect(signed.issuer.posts).toEqual([]);
   });
 
   test("sends the secret in the form where the issuer wants it there", async () => {

@@ -6,6 +6,7 @@ import { type SignatureAlgorithm, signatureAlgorithms } from "../../signatures/a
 import { createFixedKeys, type KeySource } from "../../signatures/key-set.ts";
 import { type BearerRules, checkRequired, verifyBearerJwt } from "./bearer-jwt.ts";
 import { findMissingClaim } from "./claims.ts";
+import { isPublicClient, namedMethods } from "./client-authentication.ts";
 import type { ProviderTypeContext } from "./context.ts";
 import { findText, findTexts, getText, memoByData, toCanonicalUrl } from "./data.ts";
 import { createDiscoveredKeys } from "./discovery.ts";
@@ -36,8 +37,10 @@ const about = {
 export function createOidcType(context: ProviderTypeContext): ProviderType {
   const toRules = memoByData((data) => makeRules(data, context));
 
-  function decideOn(token: string, rules: BearerRules): Promise<ProviderDecision> {
-    return decide(async () => toIdentity(await verifyBearerJwt(token, rules, context)));
+  function decideOn(token: string, data: ProviderData, rules: BearerRules): Promise<ProviderDecision> {
+    return decide(async () =>
+      toIdentity(await verifyBearerJwt(token, rules, context), toAuthoritativeDomains(data)),
+    );
   }
 
   return {
@@ -49,7 +52,7 @@ export function createOidcType(context: ProviderTypeContext): ProviderType {
     normalise,
     accepts: (data) => ({ issuers: [getText(data, "issuer")], own: false }),
     async authenticate({ data }, credential) {
-      if (credential.kind === "access_token") return await decideOn(credential.token, toRules(data));
+      if (credential.kind === "access_token") return await decideOn(credential.token, data, toRules(data));
       return await decide(async () => refuse("wrong_kind", "this provider takes a JWT as bearer token"));
     },
     login: {
@@ -64,11 +67,13 @@ export function createOidcType(context: ProviderTypeContext): ProviderType {
         algorithms: getAlgorithms(data, "allowedAlgorithms"),
         clientId: getText(data, "clientId"),
         clientSecret: findText(data, "clientSecret"),
+        clientAuthentication: findText(data, "clientAuthentication"),
         supportsPkce: data.supportsPkce !== false,
+        supportsNonce: data.supportsNonce !== false,
         redirectUri: id === undefined ? undefined : toCallbackUrl(context.publicUrl, id),
       };
       return testIssuer({ egress: context.egress, signal }, tested, sample, (token, keySet) =>
-        decideOn(token, { ...toRules(data), keys: createFixedKeys(keySet) }),
+        decideOn(token, data, { ...toRules(data), keys: createFixedKeys(keySet) }),
       );
     },
   };
@@ -76,18 +81,24 @@ export function createOidcType(context: ProviderTypeContext): ProviderType {
 
 function toLogin(context: ProviderTypeContext): ProviderLogin {
   return createOidcLogin(context, {
-    isPossible: (data) => data.clientSecret !== undefined || data.supportsPkce !== false,
+    // A nonce or PKCE has to tie a code to its login (RFC 9700 §2.1.1).
+    isPossible: (data) =>
+      isPublicClient(data)
+        ? data.supportsPkce !== false
+        : data.clientSecret !== undefined && (data.supportsPkce !== false || data.supportsNonce !== false),
     toClient: (data) => ({
       issuerUrl: getText(data, "issuer"),
       discoveryUrl: getDiscoveryUrl(data),
       clientId: getText(data, "clientId"),
       usesPkce: data.supportsPkce !== false,
+      usesNonce: data.supportsNonce !== false,
       algorithms: getAlgorithms(data, "allowedAlgorithms"),
     }),
     toParameters: (data) => ({ scope: toScope(findTexts(data, "scopes") ?? oidcScopes) }),
     toAsking: (offered) => (offered.includes("select_account") ? "select_account" : "login"),
     isComplete: (data, claims) =>
       claims.email !== undefined && findMissingClaim(claims, getRequiredClaims(data)) === undefined,
+    toAuthoritativeDomains,
     admit(data, identity) {
       checkRequired(identity.claims, getRequiredClaims(data));
       return identity;
@@ -99,6 +110,10 @@ function toLogin(context: ProviderTypeContext): ProviderLogin {
 export function getAlgorithms(data: ProviderData, name: string): readonly SignatureAlgorithm[] {
   const allowed = findTexts(data, name);
   return signatureAlgorithms.filter((algorithm) => allowed?.includes(algorithm) ?? true);
+}
+
+function toAuthoritativeDomains(data: ProviderData): readonly string[] {
+  return (findTexts(data, "authoritativeDomains") ?? []).map((domain) => domain.toLowerCase());
 }
 
 function getDiscoveryUrl(data: ProviderData): string {
@@ -144,6 +159,7 @@ function normalise(data: ProviderData): ProviderData {
     discoveryUrl: toCanonicalUrl(getDiscoveryUrl(data)),
     scopes: data.scopes ?? oidcScopes,
     supportsPkce: data.supportsPkce ?? true,
+    supportsNonce: data.supportsNonce ?? true,
   };
 }
 
@@ -177,6 +193,27 @@ const properties = {
       "Whether sign-ins by browser use PKCE with S256. Turn off only for providers that refuse it.",
     default: true,
   },
+  supportsNonce: {
+    type: "boolean",
+    title: "Use a nonce",
+    description:
+      "Whether sign-ins by browser ask for a nonce in the ID token. Turn off only for providers that leave it out; PKCE has to be on then.",
+    default: true,
+  },
+  clientAuthentication: {
+    type: "string",
+    enum: [...namedMethods],
+    title: "Client authentication",
+    description:
+      "How the client proves itself at the token endpoint. Without it, by the client secret as the discovery document announces: by header, else in the form. none is a public client, which has PKCE alone; no client secret with supportsPkce true says the same.",
+    examples: ["client_secret_post"],
+  },
+  authoritativeDomains: listOf(kinds.domain, {
+    title: "Authoritative domains",
+    description:
+      "Domains whose addresses the provider speaks for: one counts as verified where the provider leaves out email_verified, as Microsoft Entra does.",
+    examples: [["example.com"]],
+  }),
   discoveryUrl: {
     ...kinds.url,
     title: "Discovery URL",
