@@ -79,6 +79,57 @@ describe.each(["sqlite", "postgres"] as const)("accounts on %s", (database) => {
     }
   });
 
+  it("is exported whole, without a secret, three times a day, however many ask at once", async () => {
+    const { person, id } = await signedIn("dora@example.org");
+    await asRoot("OrganizationService/CreateOrganizationInvitation", {
+      org_id: "default",
+      user_ids: ["dora@example.org"],
+    });
+    const names = Array.from({ length: 5 }, (_, index) => `${database}-dora-${index}`);
+    const create = "/vestibule.v1.OrganizationService/CreateOrganization";
+    for (const name of names) {
+      const made = await postJson(
+        server,
+        create,
+        { body: { name, title: "Doräs \u{1f680}" } },
+        person.headers(),
+      );
+      expect(made.status, made.text).toBe(200);
+    }
+    const { messages, end } = await person.stream("ExportCurrentUser");
+    expect(end).toEqual({});
+    const ofKind = (kind: string) => messages.filter((each) => each.kind === kind).map(({ item }) => item);
+    expect(ofKind("profile")).toMatchObject([{ id, email: "dora@example.org", emailProven: true }]);
+    expect(ofKind("session")).toMatchObject([{ device: { ipAddress: "127.0.0.1" } }]);
+    expect(
+      ofKind("membership")
+        .map(({ organization }) => organization.name)
+        .toSorted(),
+    ).toEqual(names);
+    expect(ofKind("membership")[0]).toMatchObject({
+      role: "owner",
+      organization: { title: "Doräs \u{1f680}" },
+    });
+    expect(ofKind("invitation")).toMatchObject([{ email: "dora@example.org", role: "viewer" }]);
+    expect(ofKind("audit_record").map(({ action }) => action)).toEqual([
+      "user.export",
+      ...Array(5).fill("organization.create"),
+      "session.create",
+      "user.create",
+    ]);
+    const kinds = new Set(messages.map(({ kind }) => kind));
+    expect(kinds).toEqual(new Set(["profile", "session", "membership", "invitation", "audit_record"]));
+    const text = JSON.stringify(messages);
+    expect(text).not.toMatch(/hash|secret|handle|publicKey|credentialId":"[^"]{40}/i);
+    for (const cookie of person.cookies.values()) expect(text).not.toContain(cookie);
+
+    const ends = await Promise.all(Array.from({ length: 8 }, () => person.stream("ExportCurrentUser")));
+    const refused = ends.filter(({ end: last }) => last.error?.code === "resource_exhausted");
+    expect(refused).toHaveLength(6);
+    expect(refused[0]?.end.error.message).toContain("three times a day");
+    expect((await asRoot("AuthService/ExportCurrentUser", {})).status).not.toBe(200);
+  });
+
   it("leaves, and the trail keeps its records without names and addresses (21, 22)", async () => {
     const [email, before] = [`carl@${database}.example`, `carl-old@${database}.example`];
     await asRoot("UserService/InviteUser", { email: before });

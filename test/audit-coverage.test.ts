@@ -339,6 +339,12 @@ const steps: readonly Step[] = [
     () => ({ keepCurrent: true }),
     () => ["session.revoke_all", "user", kept.user],
   ),
+  {
+    call: "AuthService/ExportCurrentUser",
+    run: (extra) => person.stream("ExportCurrentUser", extra),
+    records: () => [["user.export", "user", kept.user]],
+    actor: asPerson,
+  },
   own(
     "BeginEmailChange",
     () => ({ email: otherEmail }),

@@ -188,9 +188,10 @@ function addSignIn(
   house: House,
   { config, storage, log, clock }: AppOptions,
   means: Ground,
-  { people, passkeys, users }: Pick<ReturnType<typeof addPrincipals>, "people" | "passkeys" | "users">,
+  nouns: ReturnType<typeof addPrincipals>,
   siteName: string,
 ) {
+  const { people, passkeys, users, organizations, invitations } = nouns;
   const { publicUrl, limits, authentication } = config;
   const { database, feed, audit, sealer } = storage;
   const { wrongCodesPerFlow } = limits;
@@ -220,6 +221,10 @@ function addSignIn(
       endFlows: deleteFlowsOf,
       strikeOut: (tx, person) => strikeOut(tx, storage.mailboxes, person),
       forgetPasskeys: passkeys.deleteAll,
+      passkeys: passkeys.passkeys,
+      identities: users.identities,
+      members: organizations.rules.members,
+      invitations,
       toUserMessage: users.toMessage,
     }),
   );
@@ -260,15 +265,11 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
   const siteName = toSiteName(config);
   const ground = { database, feed, audit, clock, log };
   const means = await addGround(house, options, siteName);
-  const { organizations, serviceUsers, people, passkeys, users, invitations } = addPrincipals(
-    house,
-    options,
-    means,
-    siteName,
-  );
+  const nouns = addPrincipals(house, options, means, siteName);
+  const { organizations, serviceUsers, people, passkeys, users, invitations } = nouns;
   const { access, findTenant } = organizations;
   const { sessions, cookies, knownBrowsers, authenticator } = people;
-  const { signIn, accounts } = addSignIn(house, options, means, { people, passkeys, users }, siteName);
+  const { signIn, accounts } = addSignIn(house, options, means, nouns, siteName);
   const { browserSignIn, strategies, browsers } = signIn;
   const tokens = house.add(
     await assembleTokens({

@@ -5,6 +5,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Answer, postJson, type Sent, send } from "./http.ts";
 import type { TestServer } from "./server.ts";
 
+/** What a stream told, and its last word: an error, if it ended by one. */
+interface StreamAnswer extends Answer {
+  // biome-ignore lint/suspicious/noExplicitAny: JSON as answered
+  readonly messages: any[];
+  // biome-ignore lint/suspicious/noExplicitAny: JSON as answered
+  readonly end: any;
+}
+
 /** A cookie jar and a page's origin. */
 export class Person {
   readonly server: TestServer;
@@ -26,6 +34,25 @@ export class Person {
   async call(method: string, message: object = {}, headers: Record<string, string> = {}): Promise<Answer> {
     const path = `/vestibule.v1.AuthService/${method}`;
     return this.#keep(await postJson(this.server, path, message, this.headers(headers)));
+  }
+
+  /** Calls a method of AuthService that answers by a stream, by Connect's JSON; the messages, in their order. */
+  async stream(method: string, headers: Record<string, string> = {}): Promise<StreamAnswer> {
+    const path = `/vestibule.v1.AuthService/${method}`;
+    const envelope = Buffer.concat([Buffer.from([0, 0, 0, 0, 2]), Buffer.from("{}")]);
+    const own = this.headers({ "content-type": "application/connect+json", ...headers });
+    // By bytes: an envelope begins with its length.
+    const answer = await fetch(`${this.server.url}${path}`, { method: "POST", headers: own, body: envelope });
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    const messages: object[] = [];
+    for (let at = 0; at < bytes.length; ) {
+      const end = at + 5 + bytes.readUInt32BE(at + 1);
+      messages.push(JSON.parse(bytes.toString("utf8", at + 5, end)));
+      at = end;
+    }
+    const { status } = answer;
+    const head = { status, headers: Object.fromEntries(answer.headers), text: "", json: undefined };
+    return { ...head, messages: messages.slice(0, -1), end: messages.at(-1) };
   }
 
   /** Any request, with the cookies. */

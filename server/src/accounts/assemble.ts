@@ -15,12 +15,15 @@ import type { Mailer } from "../mail/mailer.ts";
 import { toBegunCookies } from "../sessions/begun-cookies.ts";
 import type { SessionCookies } from "../sessions/cookie.ts";
 import type { KnownBrowsers } from "../sessions/known-browsers.ts";
+import type { SessionService } from "../sessions/service.ts";
 import type { DeletionParts } from "../users/deletion.ts";
 import { deleteIdentities } from "../users/identity-store.ts";
 import { AccountDeletion } from "./deletion.ts";
 import { EmailChange, type EmailChangeOptions } from "./email-change.ts";
 import { emailChangeFlows } from "./email-change-flow.ts";
 import { EmailUndo, undoPath } from "./email-undo.ts";
+import { AccountExport } from "./export.ts";
+import { createExportSources, type ExportSourceParts } from "./export-sources.ts";
 import { type AccountMethodsOptions, createAccountMethods } from "./handler.ts";
 import { emailChangeTemplate } from "./notices.ts";
 
@@ -28,9 +31,19 @@ import { emailChangeTemplate } from "./notices.ts";
 export interface AccountParts
   extends Omit<
       EmailChangeOptions,
-      "flows" | "codes" | "verifier" | "mails" | "deviceHeaders" | "toSessionCookies" | "notify" | "undoUrl"
+      | "sessions"
+      | "flows"
+      | "codes"
+      | "verifier"
+      | "mails"
+      | "deviceHeaders"
+      | "toSessionCookies"
+      | "notify"
+      | "undoUrl"
     >,
-    DeletionParts {
+    DeletionParts,
+    Omit<ExportSourceParts, "database" | "sessions"> {
+  readonly sessions: SessionService;
   readonly log: Log;
   readonly sealer: Sealer;
   readonly mailer: Mailer;
@@ -52,6 +65,7 @@ export interface AccountsRoom extends Room {
   readonly emailChange: EmailChange;
   readonly emailUndo: EmailUndo;
   readonly deletion: AccountDeletion;
+  readonly accountExport: AccountExport;
 }
 
 /** Puts together what people do to their own accounts. */
@@ -94,7 +108,9 @@ export function assembleAccounts(parts: AccountParts): AccountsRoom {
     },
   });
   const deletion = new AccountDeletion({ ...parts, notify });
-  const rules = { emailChange, emailUndo, deletion };
+  const { database, audit, clock } = parts;
+  const accountExport = new AccountExport({ database, audit, clock, sources: createExportSources(parts) });
+  const rules = { emailChange, emailUndo, deletion, accountExport };
   return {
     ...rules,
     services: [

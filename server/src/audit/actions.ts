@@ -51,6 +51,7 @@ export const actions = {
     details: [...addresses, "sessions", "passkeys", "identities"],
     personal: addresses,
   },
+  "user.export": { target: "user" },
   "user.disable": { target: "user", more: ["ownerless_org_ids", "reason"] },
   "user.delete": { target: "user" },
   "user.revoke_session": { target: "user", details: ["session"] },

@@ -22,6 +22,7 @@ import {
   type PrefixAnswerer,
   type PrefixRoute,
   sendPlain,
+  streamPlain,
 } from "../http/plain-route.ts";
 import type { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
@@ -49,8 +50,11 @@ export async function servePlainRoute(
       // Nothing is waited for that need not be: most GETs are answered in the turn they come in.
       const body = hasBody(request) ? await readBody(request, options.bodyBytes) : noBody;
       const plain = new LazyPlainRequest(request, body, info);
-      const answer = info.doWork?.(async () => route.handle(plain)) ?? route.handle(plain);
-      sendPlain(response, answer instanceof Promise ? await answer : answer, info.requestId);
+      const answering = info.doWork?.(async () => route.handle(plain)) ?? route.handle(plain);
+      const answer = answering instanceof Promise ? await answering : answering;
+      const { stream } = answer;
+      if (stream === undefined) sendPlain(response, answer, info.requestId);
+      else await streamPlain(response, { ...answer, stream }, info.requestId);
     }
   } catch (error) {
     if (isGone(response)) return;

@@ -8,6 +8,8 @@
  * client addresses, and pure helpers around them. It listens to nothing and
  * knows no route.
  */
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import type { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { NodeRequest, NodeResponse } from "./node-http.ts";
@@ -32,6 +34,8 @@ export interface PlainResponse {
   readonly headers?: Readonly<Record<string, string | string[]>>;
   /** Text and bytes go as they are, an object as JSON with its `content-type`. */
   readonly body?: string | Uint8Array | object;
+  /** In place of a body: what is written as it comes, no faster than it is taken. What it throws cuts the answer off. */
+  readonly stream?: AsyncIterable<string>;
   /** Length of a text in UTF-8, where that is known: of one that is answered again and again. */
   readonly bodyBytes?: number;
 }
@@ -109,6 +113,16 @@ export function sendPlain(response: NodeResponse, answer: PlainResponse, request
   // ASCII alone is the same in both, and costs less to write as what takes no encoding.
   const encoding = bytes === content.length ? "latin1" : "utf8";
   response.end(isHead ? "" : content, encoding);
+}
+
+/** Sends an answer that has a stream. Rejects when that fails, and the connection with it, or nobody takes it any more. */
+export async function streamPlain(
+  response: NodeResponse,
+  answer: PlainResponse & { readonly stream: AsyncIterable<string> },
+  requestId: string,
+): Promise<void> {
+  setHead(response, answer.status, toHead(answer, { requestId, isJson: false, length: undefined }));
+  await pipeline(Readable.from(answer.stream), response);
 }
 
 /** Names and values by turns, as Node writes them without a look at what is set already. */

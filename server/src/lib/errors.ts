@@ -130,6 +130,10 @@ export const reasons = {
   TOO_MANY_CREDENTIALS: ["resource_exhausted", "too many live credentials, delete unused ones first"],
   TOO_MANY_FAILURES: ["resource_exhausted", "too many failed attempts, try again later"],
   TOO_MANY_FLOWS: ["resource_exhausted", "too many sign-ins were begun, try again later"],
+  TOO_MANY_EXPORTS: [
+    "resource_exhausted",
+    "an account is exported three times a day at most, try again later",
+  ],
   TOO_MANY_STREAMS: ["resource_exhausted", "too many streams are open, try again later"],
   STREAM_DISPLACED: [
     "resource_exhausted",

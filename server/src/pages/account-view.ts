@@ -12,6 +12,7 @@ import type { Session } from "../sessions/session.ts";
 import type { Identity } from "../users/identity-store.ts";
 import { toAddress } from "./address-view.ts";
 import { toApps } from "./apps-view.ts";
+import { toExport } from "./export-view.ts";
 import { toOwnInvitations } from "./invitation-view.ts";
 import { toLeave } from "./leave-view.ts";
 import { loginPaths } from "./login-view.ts";
@@ -72,6 +73,7 @@ ${toSessions(view)}
 ${view.apps.length > 0 && toApps(view)}
 ${view.identities.length > 0 && toIdentities(view)}
 ${view.mayChangeEmail && toAddress(view)}
+${toExport(view.forms)}
 ${toLeave(view)}`;
 }
 

@@ -28,6 +28,7 @@ import type { IdentityService } from "../users/identity-service.ts";
 import { accountPaths, toAccountBody, toSignOutForm } from "./account-view.ts";
 import { addressProblems } from "./address.ts";
 import { endAppPath } from "./apps-view.ts";
+import { exportProblems } from "./export.ts";
 import { leaveProblems } from "./leave.ts";
 import { loginPaths } from "./login-view.ts";
 import type { Offers } from "./offers.ts";
@@ -209,6 +210,7 @@ const problems = {
   ]),
   ...addressProblems,
   ...leaveProblems,
+  ...exportProblems,
 };
 
 /** A passkey's name as its owner typed it. @throws DomainError INVALID_REQUEST */

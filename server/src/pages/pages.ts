@@ -16,6 +16,7 @@
 import type { AccountDeletion } from "../accounts/deletion.ts";
 import type { EmailChange } from "../accounts/email-change.ts";
 import type { EmailUndo } from "../accounts/email-undo.ts";
+import type { AccountExport } from "../accounts/export.ts";
 import type { BrowserSignIn, Browsers } from "../auth/browser-sign-in.ts";
 import type { CallbackResult } from "../auth/callback-routes.ts";
 import type { RedirectRules } from "../auth/redirects.ts";
@@ -44,6 +45,7 @@ import { accountPaths } from "./account-view.ts";
 import { createAddressPages } from "./address.ts";
 import { createRenderResult } from "./callback.ts";
 import { createCheckMailPages } from "./check-mail.ts";
+import { createExportPages } from "./export.ts";
 import { createInvitationPage } from "./invitation.ts";
 import { invitationPaths } from "./invitation-view.ts";
 import { createInvitationPages } from "./invitations.ts";
@@ -78,6 +80,7 @@ export interface PagesOptions {
   readonly emailChange: EmailChange;
   readonly emailUndo: EmailUndo;
   readonly deletion: AccountDeletion;
+  readonly accountExport: AccountExport;
   readonly redirects: RedirectRules;
   /** Whether session cookies are `SameSite=Strict`. */
   readonly isSessionStrict: boolean;
@@ -118,6 +121,7 @@ export function createPages(options: PagesOptions): Pages {
     ...createCheckMailPages(own),
     ...createAccountPages({ ...own, passkeys: offers.passkey ? passkeys : undefined }),
     ...createAddressPages(own),
+    ...createExportPages(own),
     ...createLeavePages(own),
     ...createOrganizationPages(own),
     ...createOrganizationPage(own),

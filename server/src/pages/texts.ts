@@ -136,6 +136,10 @@ const byReason: Partial<Record<Reason, Explanation>> = {
     title: "Too soon, or too many invitations",
     text: "No mail was sent. One address is sent one in ten minutes and five in a day, an organization and an owner send 50 in a day, and 100 may be unanswered. Try again later, or withdraw some.",
   },
+  TOO_MANY_EXPORTS: {
+    title: "You have your data already",
+    text: "It can be downloaded three times a day. Try again tomorrow.",
+  },
   LAST_OWNER: {
     title: "Nobody would own the organization any more",
     text: "Make another member an owner first, then do this again.",

@@ -3,7 +3,7 @@
 /* eslint-disable */
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { User } from "./user_pb.js";
 
 /**
@@ -165,4 +165,46 @@ export declare type DeleteCurrentUserResponse = Message<"vestibule.v1.DeleteCurr
  * Use `create(DeleteCurrentUserResponseSchema)` to create a new message.
  */
 export declare const DeleteCurrentUserResponseSchema: GenMessage<DeleteCurrentUserResponse>;
+
+/**
+ * Request of ExportCurrentUser.
+ *
+ * @generated from message vestibule.v1.ExportCurrentUserRequest
+ */
+export declare type ExportCurrentUserRequest = Message<"vestibule.v1.ExportCurrentUserRequest"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.ExportCurrentUserRequest.
+ * Use `create(ExportCurrentUserRequestSchema)` to create a new message.
+ */
+export declare const ExportCurrentUserRequestSchema: GenMessage<ExportCurrentUserRequest>;
+
+/**
+ * A message of the stream of ExportCurrentUser.
+ *
+ * @generated from message vestibule.v1.ExportCurrentUserResponse
+ */
+export declare type ExportCurrentUserResponse = Message<"vestibule.v1.ExportCurrentUserResponse"> & {
+  /**
+   * What it is: `profile`, `identity`, `passkey`, `session`, `membership`,
+   * `invitation` or `audit_record`; more may come.
+   *
+   * @generated from field: string kind = 1;
+   */
+  kind: string;
+
+  /**
+   * What is kept of it; instants are texts (RFC 3339).
+   *
+   * @generated from field: google.protobuf.Struct item = 2;
+   */
+  item?: JsonObject | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.ExportCurrentUserResponse.
+ * Use `create(ExportCurrentUserResponseSchema)` to create a new message.
+ */
+export declare const ExportCurrentUserResponseSchema: GenMessage<ExportCurrentUserResponse>;
 

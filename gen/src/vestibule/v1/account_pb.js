@@ -4,13 +4,14 @@
 
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
+import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
 import { file_vestibule_v1_user } from "./user_pb.js";
 
 /**
  * Describes the file vestibule/v1/account.proto.
  */
 export const file_vestibule_v1_account = /*@__PURE__*/
-  fileDesc("Chp2ZXN0aWJ1bGUvdjEvYWNjb3VudC5wcm90bxIMdmVzdGlidWxlLnYxIjIKF0JlZ2luRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBWVtYWlsGAEgASgJQgi6SAVyAxjAAiIpChhCZWdpbkVtYWlsQ2hhbmdlUmVzcG9uc2USDQoFc3RhdGUYASABKAkiSwoYRmluaXNoRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXN0YXRlGAEgASgJQgi6SAVyAxiABBIWCgRjb2RlGAIgASgJQgi6SAVyAxjIASI9ChlGaW5pc2hFbWFpbENoYW5nZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi52ZXN0aWJ1bGUudjEuVXNlciIzChZVbmRvRW1haWxDaGFuZ2VSZXF1ZXN0EhkKBXRva2VuGAEgASgJQgq6SAdyBRABGMgBIigKF1VuZG9FbWFpbENoYW5nZVJlc3BvbnNlEg0KBWVtYWlsGAEgASgJIhoKGERlbGV0ZUN1cnJlbnRVc2VyUmVxdWVzdCIbChlEZWxldGVDdXJyZW50VXNlclJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_vestibule_v1_user]);
+  fileDesc("Chp2ZXN0aWJ1bGUvdjEvYWNjb3VudC5wcm90bxIMdmVzdGlidWxlLnYxIjIKF0JlZ2luRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBWVtYWlsGAEgASgJQgi6SAVyAxjAAiIpChhCZWdpbkVtYWlsQ2hhbmdlUmVzcG9uc2USDQoFc3RhdGUYASABKAkiSwoYRmluaXNoRW1haWxDaGFuZ2VSZXF1ZXN0EhcKBXN0YXRlGAEgASgJQgi6SAVyAxiABBIWCgRjb2RlGAIgASgJQgi6SAVyAxjIASI9ChlGaW5pc2hFbWFpbENoYW5nZVJlc3BvbnNlEiAKBHVzZXIYASABKAsyEi52ZXN0aWJ1bGUudjEuVXNlciIzChZVbmRvRW1haWxDaGFuZ2VSZXF1ZXN0EhkKBXRva2VuGAEgASgJQgq6SAdyBRABGMgBIigKF1VuZG9FbWFpbENoYW5nZVJlc3BvbnNlEg0KBWVtYWlsGAEgASgJIhoKGERlbGV0ZUN1cnJlbnRVc2VyUmVxdWVzdCIbChlEZWxldGVDdXJyZW50VXNlclJlc3BvbnNlIhoKGEV4cG9ydEN1cnJlbnRVc2VyUmVxdWVzdCJQChlFeHBvcnRDdXJyZW50VXNlclJlc3BvbnNlEgwKBGtpbmQYASABKAkSJQoEaXRlbRgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_struct, file_vestibule_v1_user]);
 
 /**
  * Describes the message vestibule.v1.BeginEmailChangeRequest.
@@ -67,4 +68,18 @@ export const DeleteCurrentUserRequestSchema = /*@__PURE__*/
  */
 export const DeleteCurrentUserResponseSchema = /*@__PURE__*/
   messageDesc(file_vestibule_v1_account, 7);
+
+/**
+ * Describes the message vestibule.v1.ExportCurrentUserRequest.
+ * Use `create(ExportCurrentUserRequestSchema)` to create a new message.
+ */
+export const ExportCurrentUserRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_account, 8);
+
+/**
+ * Describes the message vestibule.v1.ExportCurrentUserResponse.
+ * Use `create(ExportCurrentUserResponseSchema)` to create a new message.
+ */
+export const ExportCurrentUserResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_account, 9);
 

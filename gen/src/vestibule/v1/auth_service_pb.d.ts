@@ -10,7 +10,7 @@ import type { ServiceUser } from "./service_user_pb.js";
 import type { Session, Session_Meta } from "./session_pb.js";
 import type { Passkey } from "./passkey_pb.js";
 import type { Identity } from "./identity_pb.js";
-import type { BeginEmailChangeRequestSchema, BeginEmailChangeResponseSchema, DeleteCurrentUserRequestSchema, DeleteCurrentUserResponseSchema, FinishEmailChangeRequestSchema, FinishEmailChangeResponseSchema, UndoEmailChangeRequestSchema, UndoEmailChangeResponseSchema } from "./account_pb.js";
+import type { BeginEmailChangeRequestSchema, BeginEmailChangeResponseSchema, DeleteCurrentUserRequestSchema, DeleteCurrentUserResponseSchema, ExportCurrentUserRequestSchema, ExportCurrentUserResponseSchema, FinishEmailChangeRequestSchema, FinishEmailChangeResponseSchema, UndoEmailChangeRequestSchema, UndoEmailChangeResponseSchema } from "./account_pb.js";
 
 /**
  * Describes the file vestibule/v1/auth_service.proto.
@@ -1254,6 +1254,25 @@ export declare const AuthService: GenService<{
     methodKind: "unary";
     input: typeof DeleteCurrentUserRequestSchema;
     output: typeof DeleteCurrentUserResponseSchema;
+  },
+  /**
+   * Tells the caller all that is kept about them, an item a message: profile,
+   * identities, passkeys, live sessions, memberships, invitations to their proven
+   * address, and what they have done as far as the audit trail has it, newest
+   * first. No secrets, and nothing that others did.
+   *
+   * A person does so three times within 24 hours; an export counts once it has
+   * begun, and is in the audit trail.
+   *
+   * Errors: `resource_exhausted` TOO_MANY_EXPORTS, with retry info;
+   * `permission_denied` unless the caller is a person with their session cookie.
+   *
+   * @generated from rpc vestibule.v1.AuthService.ExportCurrentUser
+   */
+  exportCurrentUser: {
+    methodKind: "server_streaming";
+    input: typeof ExportCurrentUserRequestSchema;
+    output: typeof ExportCurrentUserResponseSchema;
   },
 }>;
 
