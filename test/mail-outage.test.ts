@@ -182,3 +182,45 @@ describe("vestibule mail test", () => {
     expect(listMails({ state } as TestServer)).toHaveLength(1);
   });
 });
+
+describe("a mail server that refuses us for good", () => {
+  it("closes sign-in by mail at once, for all to see", async () => {
+    const port = await findFreePort();
+    let asked = 0;
+    const refusing = new SMTPServer({
+      authOptional: true,
+      disabledCommands: ["STARTTLS"],
+      onMailFrom: (_address, _session, callback) => {
+        asked += 1;
+        callback(Object.assign(new Error("5.7.1 not this sender"), { responseCode: 550 }));
+      },
+    });
+    refusing.listen(port, "127.0.0.1");
+    await once(refusing.server, "listening");
+    onTestFinished(() => new Promise<void>((resolve) => refusing.close(() => resolve())));
+    await using server = await startServer({ env: { VESTIBULE_SMTP_URL: `smtp://127.0.0.1:${port}` } });
+    const person = new Person(server);
+    const list = async () => {
+      const { json } = await person.call("ListAuthStrategies");
+      return json.strategies.map(({ name }: { name: string }) => name);
+    };
+    expect(await list()).toContain("mailotp");
+    const begin = () => person.call("Authenticate", { strategyName: "mailotp", email: "ann@example.org" });
+    expect((await begin()).status).toBe(200);
+    await expect.poll(list).not.toContain("mailotp");
+    expect(await list()).not.toContain("maillink");
+    expect((await begin()).json.code).toBe("unavailable");
+    const login = await person.send("/login", { headers: { host: `localhost:${server.port}` } });
+    expect(login.text).toContain("cannot send mail at the moment");
+    const metrics = await person.send("/metrics");
+    expect(metrics.text).toContain(
+      `vestibule_mail_server_refusal{server="127.0.0.1:${port}",command="MAIL FROM",code="550"} 1`,
+    );
+    expect(asked).toBe(1);
+    const url = `smtp://ann:wrong@127.0.0.1:${port}`;
+    const doctor = await runVestibule(["doctor"], server.state, { env: { VESTIBULE_SMTP_URL: url } });
+    expect(doctor.stdout).toContain(
+      `warn  mail server: 127.0.0.1:${port} does not let us in: AUTH PLAIN: 535`,
+    );
+  });
+});

@@ -212,7 +212,12 @@ describe.each(["sqlite", "postgres"] as const)("a server on %s", (database) => {
     const other =
       database === "sqlite" ? "vestibule_database_connections" : "vestibule_database_commits_total";
     expect(missing).toEqual(
-      [other, "vestibule_trace_spans_total", "vestibule_trace_spans_waiting"].toSorted(),
+      [
+        other,
+        "vestibule_mail_server_refusal",
+        "vestibule_trace_spans_total",
+        "vestibule_trace_spans_waiting",
+      ].toSorted(),
     );
   });
 });

@@ -83,7 +83,11 @@ export async function openAccounts(
   const { parts, limits } = signIn;
   const { feed, audit, knownBrowsers, sessions, cookies, authenticator } = parts;
   const mails: MailMessage[] = [];
-  const mailer = { isAvailable: () => true, send: async (sent: MailMessage) => void mails.push(sent) };
+  const mailer = {
+    isAvailable: () => true,
+    findRefusal: () => undefined,
+    send: async (sent: MailMessage) => void mails.push(sent),
+  };
   const flows = new Flows({ database, sealer: createSealer([sealKey]), clock }, emailChangeFlows);
   const ground = { database, feed, audit, clock, knownBrowsers, log: silentLog };
   const flowMails = new FlowMails({

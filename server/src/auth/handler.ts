@@ -44,7 +44,8 @@ export function createFlowMethods(options: FlowMethodsOptions) {
     async listAuthStrategies(_request, context) {
       await clearDeadSession(context, browserSignIn);
       const isAlias = context.service.typeName !== AuthService.typeName;
-      const listed = service.strategies.filter(({ name }) => !(isAlias && hidden.has(name)));
+      const open = service.strategies.filter((strategy) => !strategy.isClosed?.());
+      const listed = open.filter(({ name }) => !(isAlias && hidden.has(name)));
       return {
         strategies: listed.map(({ name, params }) => {
           const struct = toOptionalStruct(params);

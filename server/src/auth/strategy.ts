@@ -127,6 +127,8 @@ export interface Strategy {
    * answer is a guess.
    */
   isUnguessable?(code: string): boolean;
+  /** Whether nobody can begin by it until whoever runs the server mends something: it is not listed then. */
+  isClosed?(): boolean;
   /** @throws DomainError INVALID_EMAIL, UNAVAILABLE, REAUTH_REQUIRED, … */
   begin(request: BeginRequest): Promise<BeginResult>;
   /**

@@ -14,6 +14,7 @@ import {
 } from "../config/data-dir.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { listProviderWeaknesses } from "../config/provider-weaknesses.ts";
+import { toSiteName } from "../config/site-name.ts";
 import type { Reader } from "../db/database.ts";
 import { getSchemaState } from "../db/migrate.ts";
 import { findOpenReader } from "../db/open-reader.ts";
@@ -22,6 +23,8 @@ import { isAnySealedOtherwise } from "../encryption/sealed-column-store.ts";
 import { createSealer, encryptionKeyId } from "../encryption/sealer.ts";
 import { DomainError } from "../lib/errors.ts";
 import { silentLog } from "../lib/log.ts";
+import { createMailTransport } from "../mail/assemble.ts";
+import { toFailureText } from "../mail/mailer.ts";
 import { sealedColumns } from "../sealed-columns.ts";
 import { toDatabaseUrl } from "../storage.ts";
 import { signingKeyPlace } from "../tokens/key-rotation.ts";
@@ -46,6 +49,7 @@ export const doctorCommand: Command = async (args, context) => {
       "session cookie: not tied to this host, as authentication.session.domain is set or .secure is false: another host of its domain can sign a browser in as somebody else",
     );
   }
+  await checkMail(config, context, report);
   await report.check("data directory", () => checkDataDir(config));
   await report.check("database", () => checkDatabase(config, context, report));
   if (report.isFailed) throw new NotFitError("doctor: a server would not start");
@@ -99,6 +103,21 @@ function checkProviders({ authentication }: Config, report: Report): void {
   report.warn(
     `callback_urls: several providers answer at ${pages.join(", ")}; one that is hostile is told from the others there by iss (RFC 9207), where a provider sends it and the page hands it on, and by each code being sent once`,
   );
+}
+
+/** Whether the mail server lets us in. One that does not keeps no server from starting, but nobody gets a code. */
+async function checkMail(config: Config, { clock }: CommandContext, report: Report): Promise<void> {
+  if (config.smtpUrl === undefined) return;
+  const siteName = toSiteName(config);
+  const transport = await createMailTransport({ settings: config, siteName, clock, log: silentLog });
+  try {
+    await transport.probe();
+    report.ok(`mail server: ${transport.server}`);
+  } catch (error) {
+    report.warn(`mail server: ${transport.server} does not let us in: ${toFailureText(error)}`);
+  } finally {
+    transport.close();
+  }
 }
 
 function checkDataDir({ dataDir }: Config): string {

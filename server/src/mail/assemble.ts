@@ -52,6 +52,14 @@ export async function assembleMail(parts: MailParts): Promise<MailRoom> {
         "Mails on their way, those that are tried again among them.",
         () => mailer.metrics().waiting,
       ),
+      gauge(
+        "mail_server_refusal",
+        "1 while mail is closed as the mail server has refused us for good, by what it was asked and its code.",
+        () => {
+          const refusal = mailer.findRefusal();
+          return refusal === undefined ? [] : [{ labels: { ...refusal }, value: 1 }];
+        },
+      ),
       counter("mails_total", "Mails by what became of them.", () => {
         const { accepted, failed } = mailer.metrics();
         return byLabel("result", { accepted, failed });
@@ -73,7 +81,7 @@ export async function createMailTransport({
   const from = toSender(settings, siteName);
   return smtpUrl === undefined
     ? createOutbox({ folder: join(dataDir, "outbox"), from, clock, log })
-    : await createSmtpTransport({ url: smtpUrl, from });
+    : await createSmtpTransport({ url: smtpUrl, from, clientName: toClientName(settings) });
 }
 
 function toSender({ mailFrom, publicUrl }: MailSettings, siteName: string): MailSender {
@@ -83,4 +91,11 @@ function toSender({ mailFrom, publicUrl }: MailSettings, siteName: string): Mail
     // A name: no mail server takes an address for a domain.
     address: mailFrom?.address ?? `no-reply@${isAddress(hostname) ? "localhost" : hostname}`,
   };
+}
+
+/** The public host; an address goes as a literal (RFC 5321 §4.1.3). */
+function toClientName({ publicUrl }: Pick<MailSettings, "publicUrl">): string {
+  const { hostname } = new URL(publicUrl);
+  if (!isAddress(hostname)) return hostname;
+  return hostname.startsWith("[") ? `[IPv6:${hostname.slice(1)}` : `[${hostname}]`;
 }

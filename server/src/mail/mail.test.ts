@@ -67,6 +67,19 @@ function smtpError(code: number): Error {
 }
 
 describe("SMTP", () => {
+  it("calls itself by the name that it is given (EHLO)", async () => {
+    const names: string[] = [];
+    const { url } = await startSmtp(undefined, {
+      onMailFrom: (_address, session, callback) => {
+        names.push(session.hostNameAppearsAs);
+        callback();
+      },
+    });
+    const transport = await createSmtpTransport({ url, from, clientName: "id.example.com" });
+    await transport.send(message);
+    expect(names).toEqual(["id.example.com"]);
+  });
+
   it("delivers text and HTML to the one address", async () => {
     const { url, received } = await startSmtp();
     const transport = await createSmtpTransport({ url, from });
@@ -194,11 +207,13 @@ describe("outbox", () => {
 
 describe("mailer", () => {
   /** A transport that does as it is told, and waits that take no time. */
-  function setUp(outcomes: ("ok" | Error)[], probes: boolean[] = []) {
+  function setUp(outcomes: ("ok" | Error)[], probes: boolean[] = [], time: "flies" | "held" = "flies") {
     const waits: number[] = [];
+    let next = () => {};
     let sent = 0;
     const probed = Promise.withResolvers<void>();
     const transport: MailTransport = {
+      server: "smtp.example.com:587",
       async send() {
         const outcome = outcomes[sent++] ?? "ok";
         if (outcome !== "ok") throw outcome;
@@ -210,11 +225,14 @@ describe("mailer", () => {
       },
       close: () => {},
     };
-    const wait = async (ms: number) => void waits.push(ms);
+    const wait = async (ms: number) => {
+      waits.push(ms);
+      if (time === "held") await new Promise<void>((resolve) => (next = resolve));
+    };
     const failures: unknown[] = [];
     const onFail = ({ to }: MailMessage, failure: object) => void failures.push({ to, ...failure });
     const mailer = createMailer({ transport, log: silentLog, wait, onFail });
-    return { mailer, waits, failures, probed: probed.promise, sent: () => sent };
+    return { mailer, waits, failures, probed: probed.promise, sent: () => sent, next: () => next() };
   }
 
   const down = new Error("connection refused");
@@ -247,6 +265,7 @@ describe("mailer", () => {
     let nowMs = 0;
     let tries = 0;
     const transport: MailTransport = {
+      server: "smtp.example.com:587",
       async send() {
         tries += 1;
         nowMs += 10_000;
@@ -288,6 +307,80 @@ describe("mailer", () => {
     expect(mailer.isAvailable()).toBe(true);
     mailer.close();
   });
+
+  it.each([
+    ["AUTH PLAIN", 535],
+    ["MAIL FROM", 550],
+    ["MAIL FROM", 530],
+    ["CONN", 554],
+    ["STARTTLS", 502],
+  ])(
+    "is closed at once by %s with %d, which is not tried again, until the server lets us in",
+    async (command, code) => {
+      const failure = Object.assign(new Error("no"), { command, responseCode: code });
+      const [down, up] = [false, true];
+      const { mailer, waits, failures, probed, sent, next } = setUp([failure], [down, up], "held");
+      expect(mailer.findRefusal()).toBeUndefined();
+      await expect(mailer.send(message)).rejects.toBe(failure);
+      expect(sent()).toBe(1);
+      expect(failures).toMatchObject([{ reason: "MAIL_UNDELIVERED", detail: `${command}: ${code}` }]);
+      for (let probe = 0; probe < 2; probe++) {
+        expect(mailer.isAvailable()).toBe(false);
+        expect(mailer.findRefusal()).toEqual({ server: "smtp.example.com:587", command, code });
+        next();
+        await new Promise(setImmediate);
+      }
+      await probed;
+      expect(waits).toEqual([60_000, 60_000]);
+      expect(mailer.isAvailable()).toBe(true);
+      expect(mailer.findRefusal()).toBeUndefined();
+    },
+  );
+
+  it.each([
+    ["AUTH PLAIN", 454],
+    ["MAIL FROM", 451],
+  ])(
+    "tries again where %s is answered with %d, and is not refused for good",
+    async (command, responseCode) => {
+      const failure = Object.assign(new Error("no"), { command, responseCode });
+      const { mailer, sent } = setUp(Array(6).fill(failure), Array(20).fill(false));
+      await expect(mailer.send(message)).rejects.toBe(failure);
+      expect(sent()).toBe(6);
+      expect(mailer.findRefusal()).toBeUndefined();
+      mailer.close();
+    },
+  );
+
+  it.each(["auth", "sender"] as const)(
+    "says what a real server said to the %s, by name and code",
+    async (fault) => {
+      const lines: object[] = [];
+      const log: Log = { ...silentLog, error: (fields: object) => void lines.push(fields) };
+      let asked = 0;
+      const refuse = () => {
+        asked += 1;
+        return smtpError(fault === "auth" ? 535 : 550);
+      };
+      const { url, received } = await startSmtp(undefined, {
+        authOptional: fault !== "auth",
+        ...(fault === "auth"
+          ? { onAuth: (_auth, _session, callback) => callback(refuse()) }
+          : { onMailFrom: (_address, _session, callback) => callback(refuse()) }),
+      });
+      const login = fault === "auth" ? url.replace("://", "://ann:wrong@") : url;
+      const transport = await createSmtpTransport({ url: login, from });
+      const mailer = createMailer({ transport, log, wait: () => new Promise(() => {}), onFail });
+      await expect(mailer.send(message)).rejects.toThrow();
+      expect([asked, received.length]).toEqual([1, 0]);
+      const server = url.replace("smtp://", "");
+      const said =
+        fault === "auth" ? { command: "AUTH PLAIN", code: 535 } : { command: "MAIL FROM", code: 550 };
+      expect(mailer.findRefusal()).toEqual({ server, ...said });
+      expect(lines).toEqual([{ server, ...said }]);
+      mailer.close();
+    },
+  );
 
   it.each([
     ["RCPT TO", 451],

@@ -4,7 +4,9 @@
  * A mail is sent after the answer it belongs to, so that an answer's time says
  * nothing about a mailbox. One that is not accepted is tried again for a
  * minute. Once a mail has failed for good the mailer is unavailable, to
- * everyone alike, until a probe of the mail server succeeds.
+ * everyone alike, until a probe of the mail server succeeds. What the server
+ * refuses for good, such as the password or the sender, is not tried again: no
+ * mail gets out until somebody mends that.
  *
  * The room owns texts, transport and the outbox; whether somebody may be
  * mailed is for others to say.
@@ -28,10 +30,18 @@ const patienceMs = 70_000;
 /** Pauses between probes of a mail server that failed, in milliseconds; the last repeats. */
 const probePausesMs = [1000, 2000, 5000, 10_000];
 
+/**
+ * Pause between probes of a mail server that refused us for good, in milliseconds: some lock out whoever
+ * tries a wrong password often, and of a refused sender only the next mail can tell.
+ */
+const refusedPauseMs = 60_000;
+
 /** Sends mail. */
 export interface Mailer {
   /** False from a mail's failure until a probe succeeds. */
   isAvailable(): boolean;
+  /** While it is unavailable as the mail server has refused us for good: what was said. */
+  findRefusal(): MailServerRefusal | undefined;
   /**
    * Resolves once the mail was accepted.
    *
@@ -45,6 +55,16 @@ export interface Mailer {
 /** A mailer that keeps count. */
 export interface CountingMailer extends Mailer {
   metrics(): MailMetrics;
+}
+
+/** What a mail server answered to us, not of a mailbox, with a code that means for good (RFC 5321 §4.2.1). */
+export interface MailServerRefusal {
+  /** Such as `smtp.example.com:587`. */
+  readonly server: string;
+  /** Such as `AUTH PLAIN` or `MAIL FROM`; `CONN` where it greeted with it. */
+  readonly command: string;
+  /** From 500 to 599. */
+  readonly code: number;
 }
 
 /** Counts of mails since the start, by outcome, for metrics. */
@@ -97,6 +117,14 @@ function findMailboxFault(error: unknown): "refused" | "deferred" | undefined {
   return command === "DATA" && responseCode >= 550 && responseCode <= 554 ? "refused" : undefined;
 }
 
+/** What a failure says of the mail server for good; undefined where it does not, or is about a mailbox. */
+function findServerFault(error: unknown): Omit<MailServerRefusal, "server"> | undefined {
+  const { responseCode: code, command } = (error ?? {}) as { responseCode?: unknown; command?: unknown };
+  if (typeof code !== "number" || code < 500 || command === "RCPT TO") return undefined;
+  if (findMailboxFault(error) !== undefined) return undefined;
+  return { command: typeof command === "string" ? command : "", code };
+}
+
 /** Whether a failure of {@link Mailer.send} says that the mailbox will never take the mail. */
 export function isMailboxRefused(error: unknown): boolean {
   return findMailboxFault(error) === "refused";
@@ -109,31 +137,44 @@ export function createMailer(options: MailerOptions): CountingMailer {
   const wait = options.wait ?? ((ms, signal) => sleep(ms, undefined, { signal, ref: false }));
   const closing = new AbortController();
   let isAvailable = true;
+  let refusal: MailServerRefusal | undefined;
   let accepted = 0;
   let failed = 0;
   let waiting = 0;
 
   async function probeUntilBack(): Promise<void> {
     for (let attempt = 0; !closing.signal.aborted; attempt++) {
-      await wait(probePausesMs[Math.min(attempt, probePausesMs.length - 1)] ?? 0, closing.signal);
+      const pauseMs = probePausesMs[Math.min(attempt, probePausesMs.length - 1)] ?? 0;
+      await wait(refusal === undefined ? pauseMs : refusedPauseMs, closing.signal);
       const isBack = await transport.probe().then(
         () => true,
         () => false,
       );
       if (!isBack) continue;
       isAvailable = true;
+      refusal = undefined;
       log.info({}, "the mail server accepts mail again");
       return;
     }
   }
 
   function becomeUnavailable(err: unknown): void {
+    const fault = findServerFault(err);
+    refusal = fault && { server: transport.server, ...fault };
     if (!isAvailable) return;
     isAvailable = false;
-    log.error(
-      { err: describe(err) },
-      "mail cannot be sent: sign-in by mail is unavailable until the mail server is back",
-    );
+    const { server } = transport;
+    if (refusal === undefined) {
+      log.error(
+        { server, err: describe(err) },
+        "mail cannot be sent: sign-in by mail is unavailable until the mail server is back",
+      );
+    } else {
+      log.error(
+        refusal,
+        "the mail server refuses us for good: sign-in by mail is closed until it lets us in again, which is tried every minute",
+      );
+    }
     probeUntilBack().catch(() => {});
   }
 
@@ -145,7 +186,8 @@ export function createMailer(options: MailerOptions): CountingMailer {
       } catch (error) {
         const pauseMs = retryPausesMs[attempt] ?? Number.POSITIVE_INFINITY;
         const isTooLate = monotonicMs() - beganAtMs + pauseMs > patienceMs;
-        if (findMailboxFault(error) === "refused" || isTooLate || closing.signal.aborted) throw error;
+        const isForGood = findMailboxFault(error) === "refused" || findServerFault(error) !== undefined;
+        if (isForGood || isTooLate || closing.signal.aborted) throw error;
         log.warn({ err: describe(error), attempt: attempt + 1 }, "mail was not accepted; will try again");
         await wait(pauseMs, closing.signal);
       }
@@ -154,6 +196,7 @@ export function createMailer(options: MailerOptions): CountingMailer {
 
   return {
     isAvailable: () => isAvailable,
+    findRefusal: () => refusal,
     metrics: () => ({ accepted, failed, waiting }),
     async send(message) {
       waiting += 1;
@@ -178,9 +221,14 @@ export function createMailer(options: MailerOptions): CountingMailer {
 }
 
 function toFailure(error: unknown): MailFailure {
+  const reason = isMailboxRefused(error) ? "MAILBOX_REFUSED" : "MAIL_UNDELIVERED";
+  return { reason, detail: toFailureText(error) };
+}
+
+/** What a failure was of, and its code, such as `AUTH PLAIN: 535`: never what the mail server wrote, which may name a mailbox. */
+export function toFailureText(error: unknown): string {
   const { code, responseCode, command } = describe(error);
-  const detail = [command, responseCode ?? code].filter((each) => each !== undefined).join(": ");
-  return { reason: isMailboxRefused(error) ? "MAILBOX_REFUSED" : "MAIL_UNDELIVERED", detail };
+  return [command, responseCode ?? code].filter((each) => each !== undefined).join(": ");
 }
 
 /** What the log may know of a failure: never the conversation, which names the mailbox. */

@@ -19,6 +19,8 @@ export interface MailSender {
 
 /** Hands a mail to whoever delivers it. */
 export interface MailTransport {
+  /** Who that is, for the log: `smtp.example.com:587`. */
+  readonly server: string;
   /** Resolves once the mail was accepted; rejects when it was not. */
   send(message: MailMessage): Promise<void>;
   /** Resolves if a mail would now be accepted, without sending one. */

@@ -56,6 +56,7 @@ export function createOutbox(options: {
   }
 
   return {
+    server: "outbox",
     async send(message: MailMessage) {
       const { createTransport } = await import("nodemailer");
       const writer = createTransport({ streamTransport: true, buffer: true, newline: "unix" });

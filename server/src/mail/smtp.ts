@@ -46,14 +46,18 @@ export function parseSmtpServer(url: string): SmtpServer {
  * library is loaded with the first mail server, not with the process.
  *
  * @param url `smtp://user:password@host:587` or `smtps://…`.
+ * @param clientName what we call ourselves (RFC 5321 §4.1.1.1): the public host.
  */
 export async function createSmtpTransport(options: {
   readonly url: string;
   readonly from: MailSender;
+  readonly clientName?: string;
 }): Promise<MailTransport> {
   const { createTransport } = await import("nodemailer");
+  const server = parseSmtpServer(options.url);
   const transport = createTransport({
-    ...parseSmtpServer(options.url),
+    ...server,
+    ...(options.clientName !== undefined && { name: options.clientName }),
     connectionTimeout: stepTimeoutMs,
     greetingTimeout: stepTimeoutMs,
     socketTimeout: stepTimeoutMs,
@@ -62,6 +66,7 @@ export async function createSmtpTransport(options: {
     disableUrlAccess: true,
   });
   return {
+    server: `${server.host}:${server.port}`,
     async send(message: MailMessage) {
       await transport.sendMail({ ...toFields(message), from: options.from });
     },

@@ -56,10 +56,12 @@ export function toWaysIn(view: LoginView): Html {
   const { offers } = view;
   const hasMail = offers.mailCode || offers.mailLink;
   const hasOthers = offers.passkey || offers.providers.length > 0;
-  return html`${hasMail && toMailForm(view)}
+  return html`${hasMail && (offers.isMailClosed ? mailIsClosed : toMailForm(view))}
 ${hasMail && hasOthers && html`<p class="or"><span>or</span></p>`}
 ${toOtherWays(view)}`;
 }
+
+const mailIsClosed = html`<p class="notice problem" role="status">This site cannot send mail at the moment, so nobody can sign in by mail. If there is no other way, tell whoever runs it.</p>`;
 
 function toMailForm(view: LoginView): Html {
   const { offers, forms, returnTo, email = "", isEmailWrong = false, again, problem } = view;

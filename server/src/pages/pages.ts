@@ -65,7 +65,7 @@ export interface PagesOptions {
   /** Origin that browsers see. */
   readonly publicUrl: string;
   /** In the order to offer them. */
-  readonly strategies: readonly Pick<Strategy, "name" | "callbackUrl" | "isAnsweredByForm">[];
+  readonly strategies: readonly Pick<Strategy, "name" | "callbackUrl" | "isAnsweredByForm" | "isClosed">[];
   readonly browserSignIn: BrowserSignIn;
   readonly authenticator: Pick<SessionAuthenticator, "authenticateCookie" | "findCookies">;
   readonly sessions: SessionService;

@@ -203,7 +203,7 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
     "invitation",
     (text) => {
       const invitation = invitationOf(text);
-      const offers = { mailCode: true, mailLink: false, passkey: true, providers: [] };
+      const offers = { mailCode: true, mailLink: false, isMailClosed: false, passkey: true, providers: [] };
       const next = { href: text, label: text };
       return [
         toInvitedBody(invitation, { offers, forms, returnTo: text }),
@@ -221,6 +221,7 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
       const offers = {
         mailCode: true,
         mailLink: true,
+        isMailClosed: false,
         passkey: true,
         providers: [{ name: text, label: text }],
       };
@@ -257,7 +258,7 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
 ];
 
 function toLoginBodyOf(text: string) {
-  const offers = { mailCode: true, mailLink: false, passkey: false, providers: [] };
+  const offers = { mailCode: true, mailLink: false, isMailClosed: false, passkey: false, providers: [] };
   return toLoginBody({ offers, forms, returnTo: "", problem: text });
 }
 

@@ -17,7 +17,7 @@ export interface ConfiguredStrategiesOptions {
   readonly authentication: AuthenticationConfig;
   /** What the people who come here call the place. */
   readonly siteName: string;
-  readonly mailer: Pick<Mailer, "isAvailable">;
+  readonly mailer: Pick<Mailer, "isAvailable" | "findRefusal">;
   readonly egress: Egress;
   readonly passkeys: Pick<
     PasskeyStrategyOptions,

@@ -58,6 +58,7 @@ export function createMailLinkStrategy(options: MailLinkOptions): Strategy {
     flowSeconds: validitySeconds,
     attempts: "code",
     isUnguessable: isLinkToken,
+    isClosed: () => mailer.findRefusal() !== undefined,
     async begin(request) {
       const to = requireMailbox(request, mailer);
       const otp = newCode();

@@ -15,7 +15,7 @@ import { isDigestOf, newCode, normalizeCode, type SecretDigest, toDigest } from 
 
 /** How codes to sign in by are mailed. */
 export interface MailOtpOptions {
-  readonly mailer: Pick<Mailer, "isAvailable">;
+  readonly mailer: Pick<Mailer, "isAvailable" | "findRefusal">;
   readonly template: MailTemplate;
   /** What the people who are written to call the place. */
   readonly siteName: string;
@@ -71,6 +71,7 @@ export function createMailOtpStrategy(options: MailOtpOptions): Strategy {
     params: {},
     flowSeconds: validitySeconds,
     attempts: "code",
+    isClosed: () => mailer.findRefusal() !== undefined,
     async begin(request) {
       const to = requireMailbox(request, mailer);
       const fixed = options.findFixedCode?.(to);

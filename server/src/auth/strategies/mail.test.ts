@@ -12,8 +12,10 @@ const request: BeginRequest = {
   state: "state-of-the-flow",
 };
 
-function setUp(isAvailable = true, linkBody = mailLinkTemplate.body) {
-  const mailer = { isAvailable: () => isAvailable };
+const refused = { server: "smtp.example.com:587", command: "AUTH PLAIN", code: 535 };
+
+function setUp(isAvailable = true, linkBody = mailLinkTemplate.body, refusal?: typeof refused) {
+  const mailer = { isAvailable: () => isAvailable, findRefusal: () => refusal };
   const common = {
     mailer,
     validitySeconds: 600,
@@ -41,7 +43,7 @@ describe("mailotp", () => {
   it("has a fixed code and no mail for addresses that are for tests, and for no others", async () => {
     const otp = createMailOtpStrategy({
       siteName: "Example",
-      mailer: { isAvailable: () => true },
+      mailer: { isAvailable: () => true, findRefusal: () => undefined },
       template: mailOtpTemplate,
       validitySeconds: 600,
       findFixedCode: (email) => (email.endsWith("@test.example.com") ? "111 aaa" : undefined),
@@ -155,6 +157,13 @@ describe("codes", () => {
     for (const code of codes) expect(code).toMatch(/^[23456789BCDFGHJKLMNPQRSTVWXYZ]{6}$/);
     expect(new Set(codes).size).toBeGreaterThan(1990);
     expect(normalizeCode(" ab-c d2 3\n")).toBe("ABCD23");
+  });
+
+  it("closes both ways by mail while the mail server refuses us for good", () => {
+    for (const strategy of Object.values(setUp())) expect(strategy.isClosed?.()).toBe(false);
+    for (const strategy of Object.values(setUp(false, mailLinkTemplate.body, refused))) {
+      expect(strategy.isClosed?.()).toBe(true);
+    }
   });
 
   it.each([
