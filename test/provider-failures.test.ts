@@ -170,6 +170,13 @@ const causes: [string, () => unknown, string, string, object][] = [
     { cause: "refused", at: "token_endpoint", error: "invalid_grant" },
   ],
   [
+    "it says no with 200",
+    () => (answers.token = () => ({ body: { ok: false, error: "bad_client_secret" } })),
+    "PROVIDER_REFUSED",
+    refusedTitle,
+    { cause: "refused", at: "token_endpoint", error: "bad_client_secret" },
+  ],
+  [
     "it answers a page",
     () => (answers.token = () => ({ status: 404, headers: { "content-type": "text/html" }, body: "<h1>" })),
     "PROVIDER_REFUSED",

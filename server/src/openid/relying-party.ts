@@ -332,10 +332,12 @@ function toCustomFetch(egress: Egress): CustomFetch {
       ...(signal && { signal }),
     });
     const isEmpty = answer.status === 204 || answer.status === 304;
+    const isError = typeof parseObject(answer.body)?.error === "string";
     // Of two ways to say what is wrong, the library reads the challenge, and the body says more.
-    if (typeof parseObject(answer.body)?.error === "string") answer.headers.delete("www-authenticate");
+    if (isError) answer.headers.delete("www-authenticate");
     return new Response(isEmpty ? null : new Uint8Array(answer.body), {
-      status: answer.status,
+      // Slack says no with 200, which the library takes for a yes that lacks something.
+      status: isError && method === "POST" && answer.status === 200 ? 400 : answer.status,
       headers: answer.headers,
     });
   };
