@@ -29,6 +29,7 @@ const rooms: Rooms = {
   // Known by type from lib alone; loaded by the command that serves, when it is asked for.
   tracing: ["lib", "config"],
   db: ["lib", "assembly"],
+  backup: ["lib", "assembly", "config", "db"],
   changes: ["lib", "assembly", "db"],
   encryption: ["lib", "db"],
   // Algorithms, keys, compact JWS: whoever reviews cryptography opens this.
@@ -300,6 +301,7 @@ const rooms: Rooms = {
   // The open port, for as long as it is.
   serving: ["lib", "assembly", "config", "listener", "service-users", "edge"],
   app: [
+    "backup",
     "lib",
     "assembly",
     "config",
@@ -329,6 +331,7 @@ const rooms: Rooms = {
   // Who seals what, for sealing it anew.
   "sealed-columns": ["encryption", "audit", "tokens", "auth", "frontdoor/providers", "gate/sessions"],
   commands: [
+    "backup",
     "lib",
     "config",
     "mail",
@@ -368,6 +371,9 @@ test("what is stored as JSON is read by its column alone", () => {
   expect(parsing.map(({ path }) => path)).toEqual([
     // Answers of an authenticator; each is checked, or made by ourselves.
     "auth/strategies/passkey.ts",
+    // Lines of a backup, which are held against its sums; keys that only our own sealing can have made.
+    "backup/archive.ts",
+    "backup/sealed-keys.ts",
     "db/json-column.ts",
     // Texts of a request that it has found to be well-formed.
     "edge/json/strict-json.ts",

@@ -142,7 +142,6 @@ describe("docs/keys.md", () => {
       "keys rotate --now",
       'keys revoke "$KID"',
       "keys reencrypt",
-      "doctor",
     ]);
     for (const block of ours) {
       const { json } = await send(`${server.url}/.well-known/jwks.json`);

@@ -10,6 +10,7 @@ import { strikeOut } from "./audit/strike-out.ts";
 import { assembleSignIn } from "./auth/assemble.ts";
 import { deleteFlowsOf } from "./auth/flow-store.ts";
 import { assembleAvatars } from "./avatars/assemble.ts";
+import { assembleBackup } from "./backup/assemble.ts";
 import { assembleChanges } from "./changes/assemble.ts";
 import type { Config } from "./config/config.ts";
 import { toSiteName } from "./config/site-name.ts";
@@ -81,6 +82,7 @@ async function addGround(house: House, options: AppOptions, siteName: string) {
   const { database, feed, audit } = storage;
   const { limits, authentication } = config;
   house.add(assembleDatabase(database));
+  house.add(assembleBackup({ database }));
   house.add(await assembleChanges(feed));
   const { guard, failures, rates, mailboxLimits } = house.add(
     await assembleLimits({ database, audit, clock, log, limits }),

@@ -4,12 +4,14 @@
  * stack.
  */
 import { parseArgs } from "node:util";
+import { backupCommand, backupHelp } from "./commands/backup.ts";
 import { type Command, type CommandContext, UsageError } from "./commands/command.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { gateCommand } from "./commands/gate.ts";
 import { keysCommand, keysHelp } from "./commands/keys.ts";
 import { mailCommand, mailHelp } from "./commands/mail.ts";
 import { migrateCommand } from "./commands/migrate.ts";
+import { restoreCommand, restoreHelp } from "./commands/restore.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { systemClock } from "./lib/clock.ts";
 import { DomainError } from "./lib/errors.ts";
@@ -28,6 +30,8 @@ Usage: vestibule [--config <file>] <command>
   keys reencrypt       seal everything with the first encryption key, forget the others
   gate config <proxy>  print the files that put nginx, Caddy, HAProxy, Traefik or Envoy before the gate
   mail test <address>  send a mail there, to see whether mail gets out
+  backup <file>        write all data to one file while servers run; backup verify <file>
+  restore <file>       put a backup into an empty database
   doctor               check the configuration, the database and the keys
   version              print the version
 
@@ -40,15 +44,23 @@ const commands: Readonly<Record<string, Command>> = {
   keys: keysCommand,
   gate: gateCommand,
   mail: mailCommand,
+  backup: backupCommand,
+  restore: restoreCommand,
   doctor: doctorCommand,
 };
 
 /** Of commands that have more to say than the line above. */
-const helpTexts: Readonly<Record<string, string>> = { keys: keysHelp, mail: mailHelp };
+const helpTexts: Readonly<Record<string, string>> = {
+  keys: keysHelp,
+  mail: mailHelp,
+  backup: backupHelp,
+  restore: restoreHelp,
+};
 
 /** Failures that are the operator's to mend: one line says all. */
 const plainFailures = new Set([
   "UsageError",
+  "BackupError",
   "ConfigError",
   "DatabaseRefusedError",
   "KeyMismatchError",
@@ -101,7 +113,7 @@ function shieldKid(argv: readonly string[]): string[] {
 }
 
 /** Commands that read options of their own, which stand behind their names. */
-const withOptions = new Set(["gate"]);
+const withOptions = new Set(["gate", "backup", "restore"]);
 
 /** What is for this program, the command's name included, and what is for a command with options of its own. */
 function splitAtCommand(
@@ -133,8 +145,10 @@ async function run(argv: readonly string[]): Promise<void> {
     },
   });
   const [name = "serve", ...rest] = positionals;
-  if (values.help || name === "help")
-    return print((Object.hasOwn(helpTexts, name) && helpTexts[name]) || help);
+  const helpText = Object.hasOwn(helpTexts, name) ? helpTexts[name] : undefined;
+  if (values.help || name === "help") return print(helpText ?? help);
+  if (helpText !== undefined && theirs.some((arg) => arg === "--help" || arg === "-h"))
+    return print(helpText);
   if (values.version || name === "version") return print(version);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (command === undefined) throw new UsageError(`unknown command ${name}; ${suggest(name)}try --help`);
@@ -145,6 +159,7 @@ async function run(argv: readonly string[]): Promise<void> {
     isTty: isTty(),
     clock: systemClock,
     print,
+    write: (text) => void process.stdout.write(text),
     untilStopped,
     onHangUp: (listener) => void process.on("SIGHUP", listener),
   };

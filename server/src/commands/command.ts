@@ -15,6 +15,8 @@ export interface CommandContext {
   readonly clock: Clock;
   /** Writes a line to standard output. */
   readonly print: (line: string) => void;
+  /** Writes a text to standard output as it is. */
+  readonly write: (text: string) => void;
   /** Resolves with the signal's name when the process is asked to end. */
   readonly untilStopped: () => Promise<string>;
   /** Calls `listener` at each SIGHUP. */

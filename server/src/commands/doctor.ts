@@ -3,6 +3,7 @@
  * its way. Changes nothing: makes no folder, no key and no table, and asks a
  * database that servers may be running on only for what they all may read.
  */
+import { findLastBackup } from "../backup/last-backup.ts";
 import type { Config } from "../config/config.ts";
 import { ConfigError } from "../config/config-error.ts";
 import {
@@ -140,6 +141,9 @@ async function checkDatabase(
     );
     await report.check("keys", () => checkKeys(config, opened.reader, context, report));
     if (pending.length === 0) {
+      const last = await findLastBackup(opened.reader);
+      if (last === undefined) report.warn("backup: none was made yet by vestibule backup");
+      else report.ok(`backup: the last one is as of ${last.at.toISOString()}`);
       await report.check("sealed values", () => checkSealed(config, opened.reader));
     }
     return undefined;

@@ -1,6 +1,6 @@
 /** The data directory: made for this process alone, and the home of keys that were not configured. */
 import { randomBytes } from "node:crypto";
-import { appendFileSync, existsSync, mkdirSync, statSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { toBase64url } from "../lib/base64url.ts";
 import { ValueError } from "../lib/value-error.ts";
@@ -118,6 +118,48 @@ export function resolveSecrets(config: Config, { mayGenerate }: { readonly mayGe
     previousSessionHashKeys: session.previousHashSecretKeys,
     previousSessionBlockKeys: session.previousBlockSecretKeys,
   };
+}
+
+/** The keys of this process as texts, in the very form that their settings take. Made nowhere; errors as {@link resolveSecrets}. */
+export interface KeySettings {
+  readonly encryptionKey: string;
+  readonly sessionHashKey: string;
+  readonly sessionBlockKey: string;
+}
+
+/** @see {@link KeySettings} */
+export function readKeyTexts(config: Config): KeySettings {
+  const { encryption, sessionHash, sessionBlock } = resolveKeys(config, false, toConfiguredKeys(config));
+  return { encryptionKey: encryption, sessionHashKey: sessionHash, sessionBlockKey: sessionBlock };
+}
+
+/**
+ * Makes the key files that are missing and whose key is not configured, on
+ * SQLite, and answers what removes those that it made.
+ *
+ * @throws ConfigError; nothing has been made then
+ */
+export function putKeyFiles(
+  config: Config,
+  { encryptionKey, sessionHashKey, sessionBlockKey }: KeySettings,
+): () => void {
+  const texts = { encryption: encryptionKey, sessionHash: sessionHashKey, sessionBlock: sessionBlockKey };
+  const configured = toConfiguredKeys(config);
+  const missing = keyNames.filter(
+    (name) => configured[name] === undefined && findKey(config, keyFiles[name]) === undefined,
+  );
+  for (const name of missing) keyFiles[name].parse(texts[name]);
+  const paths = missing.map((name) => join(config.dataDir, keyFiles[name].file));
+  const remove = () => {
+    for (const path of paths) rmSync(path, { force: true });
+  };
+  try {
+    for (const name of missing) makeKeyFile(join(config.dataDir, keyFiles[name].file), texts[name]);
+  } catch (error) {
+    remove();
+    throw error;
+  }
+  return remove;
 }
 
 /**

@@ -23,7 +23,7 @@ export interface GroupCommitOptions {
   readonly maxBatchMs?: number;
   /** How long to wait for another process's write lock, in milliseconds. */
   readonly lockWaitMs?: number;
-  /** How long one transaction may keep the others waiting, in milliseconds. */
+  /** How long one transaction may keep the others waiting, in milliseconds; 0: as long as it likes. */
   readonly maxUnitMs?: number;
   /** Called after each commit. Must be cheap, and never throw. */
   readonly onCommit?: () => void;
@@ -295,6 +295,7 @@ export class GroupCommit {
 
   /** A transaction that waits for something else than the database must not stop all others for ever. */
   #watch(): void {
+    if (this.#maxUnitMs === 0) return;
     this.#watchdog ??= setInterval(() => {
       const unit = this.#current;
       if (!unit || this.#monotonicMs() - unit.startedAtMs < this.#maxUnitMs) return;

@@ -73,7 +73,11 @@ export async function getSchemaState(
   };
 }
 
-async function migrateInside(tx: Tx, migrations: readonly SchemaMigration[]): Promise<{ applied: string[] }> {
+/** As {@link migrate}, within a transaction that does more. @param migrations a beginning of the program's own */
+export async function migrateInside(
+  tx: Tx,
+  migrations: readonly SchemaMigration[] = ourMigrations,
+): Promise<{ applied: string[] }> {
   await liftTimeouts(tx);
   await lockForTransaction(tx, migrationLockKey);
   const schema = await findSchema(tx);
@@ -110,8 +114,20 @@ async function findSchema(tx: Tx): Promise<string | undefined> {
   );
 }
 
+/**
+ * The program's migrations up to those of another database, by their names.
+ *
+ * @throws DatabaseRefusedError for names that are no beginning of ours
+ */
+export function findMigrations(names: readonly string[]): readonly SchemaMigration[] {
+  const known = new Map(ourMigrations.map((migration) => [migration.name, migration]));
+  const unknown = names.filter((name) => !known.has(name));
+  if (unknown.length > 0) throw refuseUnknown(unknown);
+  return ourMigrations.filter(({ name }) => names.includes(name));
+}
+
 /** Names of the migrations that the database has seen, in their order. */
-async function findAppliedNames(reader: Reader): Promise<string[]> {
+export async function findAppliedNames(reader: Reader): Promise<string[]> {
   if ((await countTables(reader, migrationTable)) === 0) return [];
   const { rows } = await sql<{
     name: string;
@@ -122,9 +138,12 @@ async function findAppliedNames(reader: Reader): Promise<string[]> {
 async function refuseNewer(reader: Reader, migrations: readonly SchemaMigration[]): Promise<void> {
   const known = new Set(migrations.map(({ name }) => name));
   const unknown = (await findAppliedNames(reader)).filter((name) => !known.has(name));
-  if (unknown.length === 0) return;
-  throw new DatabaseRefusedError(
-    `the database was made by a newer version of vestibule (it has ${unknown.join(", ")}, unknown here): ` +
+  if (unknown.length > 0) throw refuseUnknown(unknown);
+}
+
+function refuseUnknown(names: readonly string[]): DatabaseRefusedError {
+  return new DatabaseRefusedError(
+    `the database was made by a newer version of vestibule (it has ${names.join(", ")}, unknown here): ` +
       "run that version or a later one, or restore a backup taken before the upgrade",
   );
 }

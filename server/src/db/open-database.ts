@@ -22,7 +22,10 @@ export interface OpenDatabaseOptions {
   readonly poolSize?: number;
   /** Postgres: after how many milliseconds a statement is cancelled. Migrations may take longer. */
   readonly statementTimeoutMs?: number;
-  /** Postgres: after how many milliseconds a transaction that does nothing is ended; 10 seconds, as on SQLite. */
+  /**
+   * After how many milliseconds a transaction that does nothing is ended on
+   * Postgres, and any transaction on SQLite; 10 seconds. 0: never.
+   */
   readonly idleTransactionMs?: number;
   /** Postgres: how long a session lives at most, in milliseconds. For tests. */
   readonly sessionLifetimeMs?: number;
@@ -43,17 +46,14 @@ export interface OpenDatabaseOptions {
 export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDatabase> {
   const { url, log, tracing } = options;
   const monotonicMs = options.monotonicMs ?? systemMonotonicMs;
+  const { idleTransactionMs = 10_000 } = options;
   if (isPostgresUrl(url)) {
-    const {
-      poolSize = 10,
-      statementTimeoutMs = 10_000,
-      idleTransactionMs = 10_000,
-      sessionLifetimeMs,
-    } = options;
+    const { poolSize = 10, statementTimeoutMs = 10_000, sessionLifetimeMs } = options;
     const times = { statementTimeoutMs, idleTransactionMs, sessionLifetimeMs };
     return openPostgres({ url, log, tracing, poolSize, monotonicMs, ...times });
   }
-  return openSqlite({ path: sqlitePath(url), log, tracing, monotonicMs, onStatement: options.onStatement });
+  const { onStatement } = options;
+  return openSqlite({ path: sqlitePath(url), log, tracing, monotonicMs, idleTransactionMs, onStatement });
 }
 
 /** Whether the address is one of Postgres. */

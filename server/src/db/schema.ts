@@ -56,6 +56,7 @@ export interface Schema {
   idempotency_keys: IdempotencyKeyRow;
   gate_sessions: GateSessionRow;
   gate_confirmations: GateConfirmationRow;
+  last_backup: LastBackupRow;
 }
 
 /** A browser that has signed in to an account. */
@@ -64,6 +65,14 @@ export interface KnownBrowserRow {
   /** SHA-256 of the user's id and the key in its cookie, base64url. */
   key_hash: string;
   seen_at: number;
+}
+
+/** When the last backup was made: one row at most. */
+export interface LastBackupRow {
+  id: number;
+  /** Its moment. */
+  at: number;
+  ended_at: number;
 }
 
 /** A client that proved itself from a block of addresses. */

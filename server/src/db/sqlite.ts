@@ -25,19 +25,21 @@ export interface SqliteOptions {
   readonly log: Log;
   readonly tracing: Tracing | undefined;
   readonly monotonicMs: () => number;
+  /** After how many milliseconds a transaction is ended that keeps the others waiting; 0: never. */
+  readonly idleTransactionMs: number;
   /** Sees each statement of the writing connection. For tests. */
   readonly onStatement?: ((sql: string) => void) | undefined;
 }
 
 /** Opens an SQLite file, made if missing (0600): one connection that writes, one that reads. */
 export function openSqlite(options: SqliteOptions): OpenDatabase {
-  const { path, log, tracing, monotonicMs, onStatement } = options;
+  const { path, log, tracing, monotonicMs, idleTransactionMs: maxUnitMs, onStatement } = options;
   const writer = new SqliteHandle({ path, readOnly: false, onStatement });
   const reader = new SqliteHandle({ path, readOnly: true });
   const presence = new FilePresence(path, log);
   const checkpointer = new Checkpointer({ path, log });
   const onCommit = () => checkpointer.noteCommit();
-  const commits = new GroupCommit({ handle: writer, presence, log, monotonicMs, onCommit });
+  const commits = new GroupCommit({ handle: writer, presence, log, monotonicMs, maxUnitMs, onCommit });
   const scope = new TransactionScope(log);
   const kysely = new Kysely<Schema>({
     dialect: new TwoConnectionSqliteDialect({ reader, writer, commits, presence, scope }),

@@ -26,6 +26,7 @@ import * as gateConfirmations from "./20261130-gate-confirmations.ts";
 import * as gateSessions from "./20261130-gate-sessions.ts";
 import * as invitationMailsDue from "./20261130-invitation-mails-due.ts";
 import * as knownBrowsers from "./20261130-known-browsers.ts";
+import * as lastBackup from "./20261130-last-backup.ts";
 import * as names from "./20261130-names.ts";
 import * as organizationInvitations from "./20261130-organization-invitations.ts";
 import * as passkeyBackup from "./20261130-passkey-backup.ts";
@@ -73,5 +74,6 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261130T042430_avatars", up: avatars.up },
   { name: "20261130T042431_names", up: names.up },
   { name: "20261130T045312_passkey_backup", up: passkeyBackup.up },
+  { name: "20261130T050600_last_backup", up: lastBackup.up },
   { name: "20261130T051500_user_preferences", up: userPreferences.up },
 ];

@@ -1,0 +1,307 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createEmptyDatabase, type Dialect } from "../../../test/parts/databases.ts";
+import { type CarriedRow, continueCounting, removeAllRows, writeRows } from "../db/carried-rows.ts";
+import type { OpenDatabase } from "../db/kysely-database.ts";
+import { isEmptyDatabase, migrate } from "../db/migrate.ts";
+import { openDatabase } from "../db/open-database.ts";
+import type { Schema } from "../db/schema.ts";
+import { readTableShapes, type TableShape } from "../db/table-shapes.ts";
+import { systemClock } from "../lib/clock.ts";
+import { silentLog } from "../lib/log.ts";
+import { type MadeBackup, makeBackup } from "./backup.ts";
+import { BackupError } from "./errors.ts";
+import { readArchive } from "./read-archive.ts";
+import { type RestoreOptions, restoreBackup } from "./restore.ts";
+import { openKeys } from "./sealed-keys.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "vestibule-backup-"));
+const undone: (() => Promise<unknown>)[] = [];
+afterAll(async () => {
+  for (const undo of undone.splice(0).toReversed()) await undo();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function createUrl(dialect: Dialect): Promise<string> {
+  const place = await createEmptyDatabase(dialect);
+  undone.push(() => place.drop());
+  return place.url;
+}
+
+async function open(url: string): Promise<OpenDatabase> {
+  return await openDatabase({ url, log: silentLog });
+}
+
+const strange = 'ü\u2028"\\\n\u{1F511}؜';
+
+/** Rows whose texts are all alike, so that whatever refers finds what it refers to. */
+function toRows({ columns, key }: TableShape): CarriedRow[] {
+  const count = columns.some(({ name, type }) => key.includes(name) && name === "id" && type === "integer")
+    ? 1
+    : 2;
+  return Array.from({ length: count }, (_, row) =>
+    columns.map(({ type }) =>
+      type === "text" ? `${row} ${strange}` : type === "bytes" ? `00ff0${row}` : row + 1,
+    ),
+  );
+}
+
+async function fill(url: string): Promise<void> {
+  const database = await open(url);
+  await migrate(database);
+  await database.transaction(async (tx) => {
+    const shapes = await readTableShapes(tx);
+    await removeAllRows(tx, shapes);
+    for (const shape of shapes) await writeRows(tx, shape, toRows(shape));
+    // Numbers that were handed out to rows which are gone.
+    for (const shape of shapes) await continueCounting(tx, shape, 41);
+  });
+  await database.close();
+}
+
+/** Every row of every table, transactions' numbers left out. */
+async function readAll(url: string): Promise<Record<string, unknown>> {
+  const database = await open(url);
+  const all: Record<string, unknown> = {};
+  for (const { name } of await readTableShapes(database.reader)) {
+    const rows = await database.reader
+      .selectFrom(name as keyof Schema)
+      .selectAll()
+      .execute();
+    const texts = rows.map((row) => JSON.stringify(Object.entries({ ...row, xact: undefined }).toSorted()));
+    all[name] = texts.toSorted();
+  }
+  await database.close();
+  return all;
+}
+
+let files = 0;
+const newPath = () => join(folder, `${files++}.backup`);
+
+async function make(
+  url: string,
+  path = newPath(),
+  more: object = {},
+): Promise<MadeBackup & { path: string }> {
+  return { path, ...(await makeBackup({ url, path, clock: systemClock, onProgress: () => {}, ...more })) };
+}
+
+const restore = (path: string, url: string, more: Partial<RestoreOptions> = {}) =>
+  restoreBackup({
+    path,
+    url,
+    endsSessions: false,
+    verifyKeys: async () => {},
+    onProgress: () => {},
+    ...more,
+  });
+
+async function isEmpty(url: string): Promise<boolean> {
+  const database = await open(url);
+  return await isEmptyDatabase(database).finally(() => database.close());
+}
+
+describe.each(["sqlite", "postgres"] as const)("a backup from %s", (from) => {
+  let url: string;
+  let path: string;
+  beforeAll(async () => {
+    url = await createUrl(from);
+    await fill(url);
+    ({ path } = await make(url));
+  });
+
+  it.each(["sqlite", "postgres"] as const)("has all rows of all tables, restored into %s", async (into) => {
+    const place = await createUrl(into);
+    await restore(path, place);
+    const found = await readAll(place);
+    expect(Object.keys(found).length).toBeGreaterThan(40);
+    expect(found).toEqual(await readAll(url));
+    // Numbers go on behind all that were handed out, not behind all that are there.
+    const database = await open(place);
+    await database.transaction((tx) =>
+      tx
+        .insertInto("changes")
+        .values({ topic: "user", subject: "x", created_at: 1 } as never)
+        .execute(),
+    );
+    const last = await database.reader
+      .selectFrom("changes")
+      .select("seq")
+      .where("subject", "=", "x")
+      .execute();
+    await database.close();
+    expect(last).toEqual([{ seq: 42 }]);
+    // And back: the sums are those of the first.
+    const again = await make(place);
+    const [one, other] = [await readArchive(path, {}), await readArchive(again.path, {})];
+    const { changes: _, ...tables } = one.end.tables;
+    expect(other.end.tables).toMatchObject(tables);
+  });
+
+  it("is for its owner alone, and overwrites nothing", async () => {
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    const before = readFileSync(path);
+    await expect(make(url, path)).rejects.toThrow(BackupError);
+    expect(readFileSync(path).equals(before)).toBe(true);
+  });
+
+  it("of one moment does not see what is written while it is made", async () => {
+    const database = await open(url);
+    let isWritten = false;
+    const write = database.transaction((tx) =>
+      tx
+        .insertInto("revoked_tokens")
+        .values({ jti: `late ${from}`, expires_at: 1 })
+        .execute(),
+    );
+    const { path: late } = await make(url, newPath(), {
+      onProgress: () => {
+        isWritten = true;
+      },
+    });
+    await write;
+    expect(isWritten).toBe(true);
+    const { end } = await readArchive(late, {});
+    await database.transaction((tx) =>
+      tx.deleteFrom("revoked_tokens").where("jti", "=", `late ${from}`).execute(),
+    );
+    await database.close();
+    expect(end.tables.revoked_tokens?.rows).toBeLessThanOrEqual(3);
+  });
+
+  it.each(["sqlite", "postgres"] as const)("is restored into %s whole or not at all", async (into) => {
+    const place = await createUrl(into);
+    const tables = (await readArchive(path, {})).header.tables.length;
+    // Failing behind the rows of each table in turn, a few of them.
+    for (const at of [1, 9, 2 * tables - 8]) {
+      const onProgress = (rows: number) => {
+        if (rows >= at) throw new Error("cut");
+      };
+      await expect(restore(path, place, { onProgress })).rejects.toThrow("cut");
+      expect(await isEmpty(place)).toBe(true);
+    }
+    const verifyKeys = async () => {
+      throw new Error("other keys");
+    };
+    await expect(restore(path, place, { verifyKeys })).rejects.toThrow("other keys");
+    expect(await isEmpty(place)).toBe(true);
+    await restore(path, place);
+    await expect(restore(path, place)).rejects.toThrow(/has tables already/);
+    expect(await readAll(place)).toEqual(await readAll(url));
+  });
+
+  it("ends sessions where that is asked for", async () => {
+    const place = await createUrl(from);
+    await restore(path, place, { endsSessions: true });
+    const found = await readAll(place);
+    expect(found).toMatchObject({ sessions: [], gate_sessions: [], auth_flows: [], signing_keys: [] });
+    expect(found.users).toHaveLength(2);
+  });
+});
+
+describe("a file that is no whole backup", () => {
+  let path: string;
+  let lines: string[];
+  const cases: [string, (bytes: Buffer) => Buffer, RegExp][] = [
+    ["empty", () => Buffer.alloc(0), /is empty|is cut short/],
+    ["something else", () => Buffer.from("hello, I am no backup\n"), /no backup of vestibule/],
+    ["something else, packed", () => gzipSync("hello\n"), /no backup of vestibule/],
+    ["cut in its bytes", (bytes) => bytes.subarray(0, -20), /is cut short/],
+    ["cut at a line", () => gzipSync(lines.slice(0, -2).join("\n").concat("\n")), /its end is missing/],
+    ["without its last line end", () => gzipSync(lines.join("\n").trimEnd()), /is cut short/],
+    [
+      "with a byte changed",
+      (bytes) => flip(bytes, Math.floor(bytes.length / 2)),
+      /is damaged|was altered|is no backup/,
+    ],
+    ["with a value changed", () => gzipSync(lines.join("\n").replace("1 ü", "2 ü")), /was altered/],
+    ["with a line less", () => gzipSync(lines.toSpliced(2, 1).join("\n")), /was altered/],
+    [
+      "with more behind its end",
+      () => gzipSync(`${lines.join("\n")}{"table":"users","rows":[]}\n`),
+      /follows on its end/,
+    ],
+    [
+      "of another format",
+      () => gzipSync(lines.join("\n").replace('"vestibule_backup":1', '"vestibule_backup":2')),
+      /format 2.*use a newer one/,
+    ],
+    [
+      "of a newer version",
+      () => reseal((text) => text.replace(/"migrations":\[/, '"migrations":["20990101T000000_wings",')),
+      /made by a newer version/,
+    ],
+    [
+      "with tables of its own",
+      () => reseal((text) => text.replace(/"name":"users"/, '"name":"users; drop"')),
+      /was altered|header has no table/,
+    ],
+  ];
+
+  const flip = (bytes: Buffer, at: number) =>
+    Buffer.from(bytes.map((byte, each) => (each === at ? byte ^ 1 : byte)));
+
+  function reseal(change: (text: string) => string): Buffer {
+    const [header = "", ...rest] = lines;
+    return gzipSync([change(header), ...rest].join("\n"));
+  }
+
+  beforeAll(async () => {
+    const url = await createUrl("sqlite");
+    await fill(url);
+    ({ path } = await make(url));
+    lines = gunzipSync(readFileSync(path)).toString("utf8").split("\n");
+  });
+
+  it.each(cases)("%s is refused, and nothing restored", async (_name, alter, message) => {
+    const altered = newPath();
+    writeFileSync(altered, alter(readFileSync(path)));
+    const place = await createUrl("sqlite");
+    await expect(restore(altered, place)).rejects.toThrow(message);
+    expect(await isEmpty(place)).toBe(true);
+  });
+
+  it("that is not there is told so", async () => {
+    await expect(readArchive(join(folder, "none"), {})).rejects.toThrow(/is not there/);
+  });
+});
+
+describe("making a backup", () => {
+  it("leaves nothing where it cannot write", async () => {
+    const url = await createUrl("sqlite");
+    await fill(url);
+    const before = readdirSync(folder);
+    await expect(make(url, join(folder, "missing", "x"))).rejects.toThrow(/cannot be written, got ENOENT/);
+    // A device that is always full.
+    await expect(make(url, "/dev/full/x")).rejects.toThrow(/cannot be written, got ENOTDIR/);
+    expect(readdirSync(folder)).toEqual(before);
+  });
+
+  it("of an empty database is refused", async () => {
+    await expect(make(await createUrl("postgres"))).rejects.toThrow(/nothing to back up/);
+    await expect(make(`sqlite:${join(folder, "none.db")}`)).rejects.toThrow(/nothing to back up/);
+  });
+
+  it("seals the keys by a passphrase", async () => {
+    const url = await createUrl("sqlite");
+    await fill(url);
+    const texts = {
+      encryptionKey: "canary-encryption",
+      sessionHashKey: "canary-hash",
+      sessionBlockKey: "canary-block",
+    };
+    const { path } = await make(url, newPath(), { keys: { texts, passphrase: "correct horse battery" } });
+    const { header } = await readArchive(path, {});
+    if (header.keys === undefined) throw new Error("no keys");
+    expect(gunzipSync(readFileSync(path)).includes("canary")).toBe(false);
+    expect(await openKeys(header.keys, "correct horse battery")).toEqual(texts);
+    await expect(openKeys(header.keys, "correct horse batterz")).rejects.toThrow(/passphrase is another/);
+    await expect(openKeys({ ...header.keys, n: 2 ** 30 }, "x")).rejects.toThrow(/no backup of ours/);
+    await expect(make(url, newPath(), { keys: { texts, passphrase: "short" } })).rejects.toThrow(
+      /at least 12/,
+    );
+  });
+});

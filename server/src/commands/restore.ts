@@ -1,0 +1,93 @@
+/** `vestibule restore <file>`: a backup into an empty place, then what `doctor` says of it. */
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import type { ArchiveHeader } from "../backup/archive.ts";
+import { readArchive } from "../backup/read-archive.ts";
+import { restoreBackup } from "../backup/restore.ts";
+import { openKeys } from "../backup/sealed-keys.ts";
+import type { Config } from "../config/config.ts";
+import { noteUsedKeys, prepareDataDir, putKeyFiles, resolveSecrets } from "../config/data-dir.ts";
+import { loadConfig } from "../config/load-config.ts";
+import { acquireServerLock } from "../db/server-lock.ts";
+import { compareKeyChecks } from "../encryption/key-checks.ts";
+import { encryptionKeyId } from "../encryption/sealer.ts";
+import { toDatabaseUrl } from "../storage.ts";
+import { type Command, type CommandContext, UsageError } from "./command.ts";
+import { doctorCommand } from "./doctor.ts";
+import { passphraseHelp, readPassphrase } from "./passphrase.ts";
+import { showProgress, toNumber } from "./progress.ts";
+
+/** What `restore --help` says. */
+export const restoreHelp = `Usage: vestibule restore <file>, with the settings of the server that is to run on it
+
+  restore <file>                 put a backup into the configured database, which must be empty
+  restore <file> --end-sessions  the same, and everybody signs in again: no session, code or access token is good
+
+Keys come from the settings or the data directory. On SQLite those that are missing there are taken from the backup, if
+it has them; on Postgres put them into the settings first (vestibule backup keys <file>).
+${passphraseHelp}
+
+More is in docs/backup.md.`;
+
+/** @see restoreHelp */
+export const restoreCommand: Command = async (args, context) => {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { "end-sessions": { type: "boolean" }, "passphrase-file": { type: "string" } },
+  });
+  const [file, ...rest] = positionals;
+  if (file === undefined || rest.length > 0) throw new UsageError("restore <file>");
+  const endsSessions = values["end-sessions"] === true;
+  const path = resolve(context.cwd, file);
+  const config = loadConfig(context);
+  // All of it once before anything is made: what is no whole backup changes nothing.
+  const { header } = await readArchive(path, {});
+  prepareDataDir(config.dataDir);
+  const url = toDatabaseUrl(config);
+  const lock = acquireServerLock(url);
+  const progress = showProgress(context, "rows");
+  const takeBack = await putMissingKeys(context, config, header, values["passphrase-file"]);
+  try {
+    const { end } = await restoreBackup({
+      path,
+      url,
+      endsSessions,
+      verifyKeys: async (reader) =>
+        void (await compareKeyChecks(reader, resolveSecrets(config, { mayGenerate: false }))),
+      onProgress: (rows, all) => progress.update(rows, all),
+    });
+    progress.end();
+    const rows = Object.values(end.tables).reduce((sum, table) => sum + table.rows, 0);
+    context.print(`${file}: ${toNumber(rows)} rows restored, as of ${header.created_at}`);
+  } catch (error) {
+    progress.end();
+    takeBack();
+    throw error;
+  } finally {
+    lock.release();
+  }
+  const { encryptionKeys } = resolveSecrets(config, { mayGenerate: false });
+  noteUsedKeys(config, encryptionKeys.map(encryptionKeyId));
+  context.print(toWarning(header, endsSessions));
+  await doctorCommand([], context);
+};
+
+/** Makes the key files that are missing, from the backup; answers what removes them again. */
+async function putMissingKeys(
+  context: CommandContext,
+  config: Config,
+  { keys }: ArchiveHeader,
+  passphraseFile: string | undefined,
+): Promise<() => void> {
+  if (keys === undefined || passphraseFile === undefined || config.database.dialect === "postgres")
+    return () => {};
+  return putKeyFiles(config, await openKeys(keys, readPassphrase(context, passphraseFile)));
+}
+
+function toWarning({ created_at }: ArchiveHeader, endsSessions: boolean): string {
+  const back = `what was taken away since ${created_at} is there again: credentials, keys, members, revoked tokens`;
+  return endsSessions
+    ? `${back}; every session, code and access token has ended`
+    : `${back}, and sessions (--end-sessions ends all of them)`;
+}
