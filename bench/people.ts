@@ -1,6 +1,7 @@
 /** What people's browsers ask, what a sign-in costs among many, and what a stranger may learn from a clock. */
 import { rmSync } from "node:fs";
 import { compare } from "./parts/compare.ts";
+import { compareCost } from "./parts/compare-cost.ts";
 import { chanceDistance, distance, quantile } from "./parts/distribution.ts";
 import { toMachineHeaders } from "./parts/frontdoor.ts";
 import type { PlainRequest } from "./parts/latency-load.ts";
@@ -64,6 +65,45 @@ async function benchCookie(load: LoadProcess): Promise<string[][]> {
     ];
   } finally {
     for (const server of [ours, bare, peer]) await server.stop();
+  }
+}
+
+/** A token of somebody who is a member of a hundred organizations, beside one of a member of one. */
+async function benchRoles(load: LoadProcess): Promise<string[][]> {
+  const server = await startVestibule({ config: signInConfig });
+  try {
+    const root = await toMachineHeaders(server);
+    const manage = async (method: string, message: object) =>
+      JSON.parse((await post(server, `/vestibule.v1.OrganizationService/${method}`, message, root)).text);
+    const cookies = [await signIn(server, toAddress(0)), await signIn(server, toAddress(1))] as const;
+    const idOf = async (cookie: string): Promise<string> =>
+      JSON.parse((await post(server, `${service}/GetCurrentUser`, {}, { cookie })).text).user.id;
+    const members = [await idOf(cookies[0]), await idOf(cookies[1])] as const;
+    for (let index = 0; index < 100; index++) {
+      const name = `organization-${index}`;
+      await manage("CreateOrganization", { body: { name } });
+      for (const user_id of index === 0 ? members : members.slice(1)) {
+        await manage("AddMember", { org_id: name, user_id, role: "manager" });
+      }
+    }
+    for (const [index, name] of ["of one", "of many"].entries()) {
+      const headers = { "content-type": "application/json", cookie: cookies[index] ?? "" };
+      const asked = { method: "POST", path: `${service}/AuthToken`, body: "{}", headers };
+      await load.prepare({ kind: "http1", name, load: { port: server.port, connections, ...asked } });
+    }
+    const { one, other, ratio } = await compareCost(load, server.pid, ["of one", "of many"]);
+    const cost = (microseconds: number) => `${microseconds.toFixed(0)} µs`;
+    return [
+      [
+        "AuthToken, member of 100 organizations",
+        `${cost(other)} of processor time`,
+        `${cost(one)}, member of one`,
+        ratio.toFixed(2),
+        "≤ 1.2",
+      ],
+    ];
+  } finally {
+    await server.stop();
   }
 }
 
@@ -162,7 +202,7 @@ export async function benchPeople(): Promise<Section> {
   const load = new LoadProcess();
   const sink = await startSmtpSink();
   try {
-    const rows = await benchCookie(load);
+    const rows = [...(await benchCookie(load)), ...(await benchRoles(load))];
     await withPeople(many, async (manyDir) => {
       await withPeople(few, async (fewDir) => {
         rows.push(...(await benchSignIn(load, { few: fewDir, many: manyDir })));
@@ -174,7 +214,7 @@ export async function benchPeople(): Promise<Section> {
       title: "People",
       columns: ["what", "Vestibule", "against", "ratio", "aim"],
       rows,
-      note: `Server on one core, load from another process on the second; ${connections} connections for the cookie, 8 browsers for sign-ins, one for latencies; medians of nine alternating windows. A pause is the time for which the event loop does nothing else, less the time that the system gave to other programs. Among 10⁶ means that many users, sessions, flows, counts of mailboxes, and twice as many audit records.`,
+      note: `Server on one core, load from another process on the second; ${connections} connections for the cookie, 8 browsers for sign-ins, one for latencies; medians of nine alternating windows, of fifteen for processor time. A pause is the time for which the event loop does nothing else, less the time that the system gave to other programs. Among 10⁶ means that many users, sessions, flows, counts of mailboxes, and twice as many audit records.`,
     };
   } finally {
     await sink.close();
