@@ -1,4 +1,7 @@
 /** How often a machine's credential can be wrong, from outside. */
+import { type EventEmitter, once } from "node:events";
+import { Agent, request as requestHttp1 } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
 import { Code, createClient } from "@connectrpc/connect";
 import { RetryInfoSchema } from "@vestibule/proto/google/rpc/error_details_pb";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
@@ -307,4 +310,28 @@ describe("two processes on one database", () => {
       await c.kill();
     }
   });
+});
+
+it("closes an idle connection of either protocol after limits.idle_time, and not before", async () => {
+  await using server = await startServer({ config: { limits: { idle_time: "2s" } } });
+  /** How long a connection stayed open from now on, in milliseconds. */
+  const stay = async (connection: EventEmitter) => {
+    const since = performance.now();
+    await once(connection, "close");
+    return performance.now() - since;
+  };
+  const session = connectHttp2(server.url);
+  const stream = session.request({ ":path": "/healthz" });
+  stream.resume();
+  await once(stream, "close");
+  const h2 = stay(session);
+  const agent = new Agent({ keepAlive: true });
+  const request = requestHttp1(`${server.url}/healthz`, { agent });
+  request.end();
+  const [response] = await once(request, "response");
+  const h1 = stay(response.socket);
+  response.resume();
+  expect(response.headers["keep-alive"]).toBe("timeout=2");
+  // What is measured may begin a little after the server's own time.
+  for (const ms of await Promise.all([h1, h2])) expect(ms).toBeGreaterThan(1_000);
 });

@@ -233,6 +233,25 @@ describe("settings that cannot be used", () => {
     chmodSync(state.dataDir, 0o755);
     expectRefusal(await runVestibule(["serve"], state), /is open to others \(mode 755\); run: chmod 700/);
   });
+  it("a volume whose group bits are set is taken at the second start, with a warning", async () => {
+    const { chmodSync, readdirSync, statSync } = await import("node:fs");
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    await expectGood(state);
+    // As Kubernetes does with `fsGroup`, before every start.
+    chmodSync(state.dataDir, 0o2770);
+    for (const name of readdirSync(state.dataDir)) {
+      const path = join(state.dataDir, name);
+      chmodSync(path, statSync(path).isDirectory() ? 0o2770 : 0o660);
+    }
+    const doctor = await runVestibule(["doctor"], state);
+    expect(doctor.stdout).toMatch(/^warn {2}data directory: its group may use .*encryption\.key/m);
+    expect(doctor.code).toBe(0);
+    const second = await startServer({ state });
+    expect((await send(`${second.url}/healthz`)).status).toBe(200);
+    expect(second.stderr() + second.stdout()).toContain("the group of these may use them");
+    await second.stop();
+  });
 });
 
 describe("what is taken already", () => {

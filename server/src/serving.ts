@@ -113,6 +113,7 @@ async function openPort(config: Config, edge: EdgeRoom, log: Log): Promise<Liste
       headerBytes: limits.headerBytes,
       headerTimeoutMs: limits.headerTimeSeconds * 1000,
       requestTimeoutMs: limits.requestTimeSeconds * 1000,
+      idleTimeoutMs: limits.idleTimeSeconds * 1000,
     },
     log,
   });

@@ -9,6 +9,7 @@ import { DatabaseAuditTrail } from "./audit/trail.ts";
 import { ChangeFeed } from "./changes/feed.ts";
 import type { Config } from "./config/config.ts";
 import {
+  listOpenToGroup,
   noteUsedKeys,
   prepareDataDir,
   refuseUsedKeys,
@@ -74,6 +75,8 @@ export async function openStorage(
     const { applied } = await migrate(database);
     await verifyKeyChecks(database, secrets, clock);
     noteUsedKeys(config, secrets.encryptionKeys.map(encryptionKeyId));
+    const paths = listOpenToGroup(config);
+    if (paths.length > 0) log.warn({ paths }, "the group of these may use them: nobody else is to be in it");
     const feed = new ChangeFeed({ database, log, clock });
     const sealer = createSealer(secrets.encryptionKeys);
     const mailboxes = await openMailboxes({ database, sealer, toEmail, findUserByEmail });

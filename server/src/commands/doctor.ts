@@ -9,6 +9,7 @@ import { ConfigError } from "../config/config-error.ts";
 import {
   findKeyFilesToMake,
   hasDataDir,
+  listOpenToGroup,
   refuseUsedKeys,
   resolveSecrets,
   type Secrets,
@@ -52,6 +53,10 @@ export const doctorCommand: Command = async (args, context) => {
   }
   await checkMail(config, context, report);
   await report.check("data directory", () => checkDataDir(config));
+  const open = listOpenToGroup(config);
+  if (open.length > 0) {
+    report.warn(`data directory: its group may use ${open.join(", ")}: nobody else is to be in it`);
+  }
   await report.check("database", () => checkDatabase(config, context, report));
   if (report.isFailed) throw new NotFitError("doctor: a server would not start");
 };

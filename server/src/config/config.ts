@@ -117,6 +117,8 @@ export interface LimitsConfig {
   readonly headerTimeSeconds: number;
   /** From the first byte of a request to its last. */
   readonly requestTimeSeconds: number;
+  /** How long a connection without a request stays open, and one whose answer finds no taker. */
+  readonly idleTimeSeconds: number;
   /** Failed machine credentials per (address, client id) and minute. */
   readonly failedCredentialsPerClientPerMinute: number;
   /** Failed machine credentials per address and minute. */

@@ -16,7 +16,7 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
-import { prepareDataDir, resolveSecrets } from "./data-dir.ts";
+import { listOpenToGroup, prepareDataDir, resolveSecrets } from "./data-dir.ts";
 import { load } from "./test-support.ts";
 
 const keyFiles = ["encryption.key", "session-block.key", "session-hash.key"];
@@ -59,7 +59,15 @@ describe("prepareDataDir", () => {
     expect(modeOf(dataDir)).toBe(0o700);
   });
 
-  test.each([0o755, 0o710, 0o701])(
+  test.each([0o2770, 0o750, 0o710])("takes a folder of mode %o, and warns of it", (mode) => {
+    prepareDataDir(dataDir);
+    expect(listOpenToGroup({ dataDir })).toEqual([]);
+    chmodSync(dataDir, mode);
+    prepareDataDir(dataDir);
+    expect(listOpenToGroup({ dataDir })).toEqual([dataDir]);
+  });
+
+  test.each([0o755, 0o711, 0o701, 0o702])(
     "refuses a folder of mode %o with the command to run, and leaves it so",
     (mode) => {
       mkdirSync(dataDir, { recursive: true });
@@ -144,7 +152,7 @@ authentication: { session: { hash_secret_key: "${hash}", block_secret_key: "${bl
     expect(readdirSync(dataDir)).toEqual([file]);
   });
 
-  test.each([0o640, 0o604, 0o620])("a key file of mode %o is refused with the command to run", (mode) => {
+  test.each([0o604, 0o602, 0o664])("a key file of mode %o is refused with the command to run", (mode) => {
     resolveSecrets(configure(), { mayGenerate: true });
     const path = join(dataDir, "session-hash.key");
     chmodSync(path, mode);
@@ -154,9 +162,11 @@ authentication: { session: { hash_secret_key: "${hash}", block_secret_key: "${bl
     expect(modeOf(path)).toBe(mode);
   });
 
-  test.each([0o600, 0o400])("a key file of mode %o is taken", (mode) => {
+  test.each([0o600, 0o400, 0o640, 0o660])("a key file of mode %o is taken", (mode) => {
     resolveSecrets(configure(), { mayGenerate: true });
-    chmodSync(join(dataDir, "session-hash.key"), mode);
+    const path = join(dataDir, "session-hash.key");
+    chmodSync(path, mode);
+    expect(listOpenToGroup({ dataDir })).toEqual((mode & 0o070) === 0 ? [] : [path]);
     expect(problemsOf(() => resolveSecrets(configure(), { mayGenerate: false }))).toEqual([]);
   });
 

@@ -6,7 +6,7 @@ import { toBase64url } from "../lib/base64url.ts";
 import { ValueError } from "../lib/value-error.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
-import { findKeyText, flushFolder, makeKeyFile, refuseForeignAccess } from "./key-file.ts";
+import { findKeyText, flushFolder, isOpenToGroup, makeKeyFile, refuseForeignAccess } from "./key-file.ts";
 import { encryptionKeyBytes, parseEncryptionKeys, parseSessionKey, sessionKeyCharacters } from "./values.ts";
 
 /** The keys of a process, wherever they come from. Never logged. */
@@ -66,7 +66,7 @@ function generateSessionKey(): string {
 
 /**
  * Makes the data directory, mode 0700, or looks at the one there is. Its
- * modes are never changed: one that others may enter is refused.
+ * modes are never changed: one that everybody may enter is refused.
  *
  * @throws ConfigError
  */
@@ -95,6 +95,15 @@ export function hasDataDir(path: string): boolean {
   if (!stats.isDirectory()) throw new ConfigError(["data_dir (or VESTIBULE_DATA_DIR): must be a folder"]);
   refuseForeignAccess(path, stats, "700");
   return true;
+}
+
+/** The data directory and those of its key files that the group may use as well; to be warned of. */
+export function listOpenToGroup({ dataDir }: Pick<Config, "dataDir">): string[] {
+  const paths = [dataDir, ...keyNames.map((name) => join(dataDir, keyFiles[name].file))];
+  return paths.filter((path) => {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    return stats !== undefined && isOpenToGroup(stats);
+  });
 }
 
 /**

@@ -163,6 +163,7 @@ function decideLimits(
     headerBytes: given.header_bytes ?? 16 * 1024,
     headerTimeSeconds: given.header_time ?? 10,
     requestTimeSeconds: given.request_time ?? 30,
+    idleTimeSeconds: given.idle_time ?? 120,
     failedCredentialsPerClientPerMinute: given.failed_credentials_per_client_per_minute ?? 20,
     failedCredentialsPerAddressPerMinute: given.failed_credentials_per_address_per_minute ?? 100,
     wrongCodesPerFlow: given.wrong_codes_per_flow ?? 3,

@@ -21,13 +21,21 @@ import {
 import { dirname } from "node:path";
 import { ConfigError } from "./config-error.ts";
 
-/** Mode bits that let anyone but the owner in. */
-const foreignBits = 0o077;
+/** Mode bits that let everybody in. */
+const worldBits = 0o007;
 
-/** @throws ConfigError when others may use what belongs to this process alone. */
+/** Mode bits that let the group in. Kubernetes sets them on all that is on a volume with an `fsGroup`, at every start. */
+const groupBits = 0o070;
+
+/** Whether the group may use it as well: nothing to refuse, for who is in it may be this process alone. */
+export function isOpenToGroup({ mode }: Stats): boolean {
+  return process.platform !== "win32" && (mode & groupBits) !== 0;
+}
+
+/** @throws ConfigError when everybody may use what belongs to this process alone. */
 export function refuseForeignAccess(path: string, stats: Stats, ownerMode: string): void {
   // Windows has no such bits: what Node shows there says nothing.
-  if (process.platform === "win32" || (stats.mode & foreignBits) === 0) return;
+  if (process.platform === "win32" || (stats.mode & worldBits) === 0) return;
   const mode = (stats.mode & 0o777).toString(8).padStart(3, "0");
   throw new ConfigError([
     `${path}: is open to others (mode ${mode}); run: chmod ${ownerMode} ${toShellWord(path)}`,
@@ -41,7 +49,7 @@ function toShellWord(path: string): string {
 /**
  * Reads a key file without its line end; undefined if there is none.
  *
- * @throws ConfigError when it is not a file, or others may read it.
+ * @throws ConfigError when it is not a file, or everybody may read it.
  */
 export function findKeyText(path: string): string | undefined {
   let file: number;

@@ -33,6 +33,7 @@ describe("where settings come from", () => {
         headerBytes: 16_384,
         headerTimeSeconds: 10,
         requestTimeSeconds: 30,
+        idleTimeSeconds: 120,
         begunFlowsPerIpv4AddressPerMinute: 600,
         begunFlowsPerIpv6BlockPerMinute: 60,
         mailsPerMailboxPerHour: 5,

@@ -192,6 +192,7 @@ const limits = section({
   header_bytes: count(1024, 1024 * 1024),
   header_time: duration(1, 3600),
   request_time: duration(1, 3600),
+  idle_time: duration(1, 3600),
   failed_credentials_per_client_per_minute: count(1, 1_000_000),
   failed_credentials_per_address_per_minute: count(1, 1_000_000),
   wrong_codes_per_flow: count(1, 10),
