@@ -33,14 +33,14 @@ ${isRecent ? toChangeForm(forms) : toSignInAgain("To change it")}
 }
 
 function toChangeForm(forms: FormKit): Html {
-  return html`<details name="act"><summary>Change it</summary>
+  return html`<div class="row"><details name="act"><summary>Change it</summary>
 <form method="post" action="${addressPaths.code}" class="inline">
 ${forms.hidden(addressPaths.code)}
 <label for="new-email">New address</label>
 <input id="new-email" name="email" type="email" maxlength="254" required autocomplete="email" spellcheck="false" aria-describedby="new-email-hint">
 <p class="hint" id="new-email-hint">We send a code to it. Nothing changes until you have typed the code here. All your other sessions are signed out then, and the address you have now is told.</p>
 <button class="small primary">Send the code</button>
-</form></details>`;
+</form></details></div>`;
 }
 
 /** In place of what only a session of the last ten minutes may do. @param what it is for, such as "To change it" */

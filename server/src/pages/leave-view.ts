@@ -25,20 +25,20 @@ ${isRecent ? toLeaveForm(forms, email) : toSignInAgain("To delete it")}
 }
 
 function toLeaveForm(forms: FormKit, email: string): Html {
-  return html`<details name="act"><summary>Delete it</summary>
+  return html`<div class="row"><details name="act"><summary>Delete it</summary>
 <form method="post" action="${leavePath}" class="inline">
 ${forms.hidden(leavePath)}
 <label for="leave-email">Type <span class="address">${email}</span> to go on</label>
 <input id="leave-email" name="email" type="text" inputmode="email" maxlength="254" required autocomplete="off" autocapitalize="none" spellcheck="false">
 <button class="small danger">Delete the account for good</button>
-</form></details>`;
+</form></details></div>`;
 }
 
 /** To somebody who would leave organizations without an owner. */
 export function toStillOwnerBody(owned: readonly Membership[]): Html {
   return html`<section class="card">
 <h1>These organizations need you</h1>
-<p>Nobody else owns them. Make another member an owner of each, then delete your account. Nothing has changed.</p>
+<p>Nobody else owns them. Make another member an owner of each, or delete it, then delete your account. Nothing has changed.</p>
 ${toMembershipList(owned)}
 <p><a class="button primary" href="/account">Back to your account</a></p>
 </section>`;
