@@ -17,8 +17,10 @@ import { startCollector } from "./parts/collector.ts";
 import { createFrontdoor } from "./parts/gate.ts";
 import { GateVisitor, joinDefault } from "./parts/gate-visitor.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
+import { Person } from "./parts/person.ts";
 import { openTransport } from "./parts/rpc.ts";
 import { startServer, type TestServer } from "./parts/server.ts";
+import { startStandIn } from "./parts/stand-in.ts";
 
 const own = "/vestibule.v1";
 const alias = "/raystack.frontier.v1beta1.FrontierService";
@@ -41,6 +43,7 @@ const keys = {
   sessionHash: randomBytes(24).toString("base64url"),
   sessionBlock: randomBytes(24).toString("base64url"),
   collector: randomBytes(24).toString("base64url"),
+  atProvider: randomBytes(24).toString("base64url"),
 };
 
 interface Machine {
@@ -231,6 +234,36 @@ async function misplace(server: TestServer, text: string, asManager: Record<stri
   }
 }
 
+/** Comes back from providers that refuse by repeating all that they were sent. Answers what they were sent. */
+async function failAtProviders(server: TestServer): Promise<Record<string, string>> {
+  const sent: Record<string, string> = {};
+  for (const name of ["echo", "plain"]) {
+    const person = new Person(server);
+    const begin = async () => {
+      const callbackUrl = `http://localhost:${server.port}/auth/callback/${name}`;
+      const begun = await person.call("Authenticate", { strategyName: name, callbackUrl });
+      expect(begun.status, begun.text).toBe(200);
+      return new URL(begun.json.endpoint).searchParams;
+    };
+    const comeBack = async (brought: Record<string, string>) => {
+      const page = heard(await person.send(`/auth/callback/${name}?${new URLSearchParams(brought)}`));
+      expect(page.text).toContain("refused this site");
+    };
+    const [first, second] = [await begin(), await begin()];
+    const code = randomBytes(24).toString("base64url");
+    await comeBack({ state: first.get("state") ?? "", code });
+    const state = second.get("state") ?? "";
+    await comeBack({ state, error: "invalid_scope", error_description: `not in ${state}` });
+    const nonce = first.get("nonce") ?? code;
+    Object.assign(sent, {
+      [`code of ${name}`]: code,
+      [`state of ${name}`]: state,
+      [`nonce of ${name}`]: nonce,
+    });
+  }
+  return sent;
+}
+
 /** Comes in at an app by browser, and answers what the browser holds then: of the app, and of a login there. */
 async function comeIn(server: TestServer): Promise<{ readonly session: string; readonly flow: string }> {
   const [hostname, origin] = ["people.example.com", "https://people.example.com"];
@@ -260,6 +293,18 @@ function formsOf(secret: string): string[] {
 
 it("prints, counts, records, traces, stores and answers no secret", { timeout: 60_000 }, async () => {
   await using collector = await startCollector();
+  const verifiers: string[] = [];
+  await using echo = await startStandIn(({ path, form, headers }, origin) => {
+    const own = {
+      authorization_endpoint: `${origin}/a`,
+      token_endpoint: `${origin}/t`,
+      jwks_uri: `${origin}/k`,
+    };
+    if (path.startsWith("/.well-known/")) return { body: { issuer: origin, ...own } };
+    verifiers.push(form.get("code_verifier") ?? "");
+    const error_description = `not with ${form} nor ${headers.authorization ?? ""}, nor '${form.get("code")}'`;
+    return { status: 400, body: { error: "invalid_request", error_description } };
+  });
   await using server = await startServer({
     env: {
       VESTIBULE_ENCRYPTION_KEY: keys.encryption,
@@ -270,6 +315,18 @@ it("prints, counts, records, traces, stores and answers no secret", { timeout: 6
     config: {
       log: { level: "debug", format: "json" },
       authentication: {
+        oidc_config: {
+          echo: { issuer_url: echo.origin, client_id: "c", client_secret: keys.atProvider },
+          plain: {
+            authorization_url: `${echo.origin}/a`,
+            token_url: `${echo.origin}/t`,
+            userinfo_url: `${echo.origin}/u`,
+            claims: { subject: "id" },
+            client_id: "c",
+            client_secret: keys.atProvider,
+            client_authentication: "client_secret_post",
+          },
+        },
         session: { hash_secret_key: keys.sessionHash, block_secret_key: keys.sessionBlock },
       },
       limits: {
@@ -293,6 +350,8 @@ it("prints, counts, records, traces, stores and answers no secret", { timeout: 6
   );
   const { apiKey, proxyToken } = await createDoorSecrets(server);
   const visit = await comeIn(server);
+  const atProviders = await failAtProviders(server);
+  expect(verifiers.filter((verifier) => verifier !== "")).toHaveLength(2);
   const foreign = await sign(machine, "https://elsewhere.example.com");
 
   const secrets = {
@@ -301,6 +360,9 @@ it("prints, counts, records, traces, stores and answers no secret", { timeout: 6
     "a session key": keys.sessionHash,
     "the other session key": keys.sessionBlock,
     "the collector's key": keys.collector,
+    "a client's secret at a provider": keys.atProvider,
+    ...atProviders,
+    ...Object.fromEntries(verifiers.map((verifier, index) => [`PKCE verifier ${index}`, verifier])),
     "a rotated secret": rotated.secret.secret,
     "an assertion for elsewhere": foreign,
     "an API key": apiKey,

@@ -9,9 +9,11 @@ import { join } from "node:path";
 import { exportJWK, generateKeyPair, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { wellKnownProviders } from "../server/src/lib/well-known-providers.ts";
+import { launchBrowser } from "./parts/browser.ts";
 import { Person } from "./parts/person.ts";
 import { findFreePort, startServer, type TestServer } from "./parts/server.ts";
 import { type StandIn, type StandInAnswer, type StandInRequest, startStandIn } from "./parts/stand-in.ts";
+import { inspect, openVisit } from "./parts/visit.ts";
 
 type Name = keyof typeof wellKnownProviders;
 
@@ -362,6 +364,24 @@ describe("each provider that is known by its name", () => {
     await server?.[Symbol.asyncDispose]();
     for (const { standIn } of sites.values()) await standIn[Symbol.asyncDispose]();
     rmSync(folder, { recursive: true });
+  });
+
+  it("has a button with its name and its mark", { timeout: 240_000 }, async () => {
+    const browser = await launchBrowser();
+    const visit = await openVisit(browser, [`http://localhost:${server.port}`]);
+    try {
+      await visit.page.goto(`http://localhost:${server.port}/login`);
+      for (const { label } of Object.values(wellKnownProviders)) {
+        const button = visit.page.getByRole("button", { name: `Continue with ${label}`, exact: true });
+        const box = await button.locator("svg.mark path").boundingBox();
+        expect(box?.width, label).toBeGreaterThan(5);
+      }
+      await inspect(visit.page, "presets");
+      expect(visit.complaints).toEqual([]);
+    } finally {
+      await visit.close();
+      await browser.close();
+    }
   });
 
   it.each(names)("%s lets somebody in, as its documentation says", async (name) => {

@@ -10,6 +10,11 @@ import type { ClientAuthenticationMethod } from "./client-authentication.ts";
 export interface WellKnownProvider {
   /** What people call it. */
   readonly label: string;
+  /**
+   * Drawn before its name on buttons: an outline of our own drawing, as a path in
+   * a square of 24.
+   */
+  readonly mark: string;
   /** How it is spoken to, unless its entry in the configuration says so itself. */
   readonly preset: ProviderPreset;
 }
@@ -75,9 +80,14 @@ export function toGithubEndpoints(site: string): OAuthEndpoints & { readonly api
 
 /** By the name of their strategy. */
 export const wellKnownProviders = {
-  google: { label: "Google", preset: { kind: "oidc", issuerUrl: googleIssuer, scopes: oidcScopes } },
+  google: {
+    label: "Google",
+    mark: "M19.5 7.5A9 9 0 1 0 21 12h-8.5",
+    preset: { kind: "oidc", issuerUrl: googleIssuer, scopes: oidcScopes },
+  },
   microsoft: {
     label: "Microsoft",
+    mark: "M4 4h7v7H4zM14 4h7v7h-7zM4 14h7v7H4zM14 14h7v7h-7z",
     preset: {
       kind: "oidc",
       // Accounts of every organization, and personal ones.
@@ -87,6 +97,7 @@ export const wellKnownProviders = {
   },
   apple: {
     label: "Apple",
+    mark: "M12 8.5C8 6 4 8.5 4.5 13.5 5 17.5 7.5 21 9.5 21c1 0 1.5-.5 2.5-.5s1.5.5 2.5.5c2 0 4.5-3.5 5-7.5.5-5-3.5-7.5-7.5-5zM12 8c0-2.5 1.5-4.5 4-5",
     preset: {
       kind: "oidc",
       issuerUrl: "https://appleid.apple.com",
@@ -98,6 +109,7 @@ export const wellKnownProviders = {
   },
   github: {
     label: "GitHub",
+    mark: "M9 21v-3.5c-3-1-5-4-4.5-7.5C4 8 4 6 5 4l4 2a12 12 0 0 1 6 0l4-2c1 2 1 4 .5 6 .5 3.5-1.5 6.5-4.5 7.5V21M9 19c-2 .5-3-.5-4-2",
     preset: {
       kind: "oauth",
       issuerUrl: githubSite,
@@ -108,10 +120,19 @@ export const wellKnownProviders = {
       pkce: true,
     },
   },
-  gitlab: { label: "GitLab", preset: { kind: "oidc", issuerUrl: "https://gitlab.com", scopes: oidcScopes } },
-  slack: { label: "Slack", preset: { kind: "oidc", issuerUrl: "https://slack.com", scopes: oidcScopes } },
+  gitlab: {
+    label: "GitLab",
+    mark: "M12 21L3 13.5 5.5 4 9 10.5h6L18.5 4 21 13.5z",
+    preset: { kind: "oidc", issuerUrl: "https://gitlab.com", scopes: oidcScopes },
+  },
+  slack: {
+    label: "Slack",
+    mark: "M9.5 3v18M14.5 3v18M3 9.5h18M3 14.5h18",
+    preset: { kind: "oidc", issuerUrl: "https://slack.com", scopes: oidcScopes },
+  },
   linkedin: {
     label: "LinkedIn",
+    mark: "M4 4h16v16H4zM8 11v5.5M8 7.5v.1M12 16.5V11M12 13.5c0-3 4.5-3.5 4.5 0v3",
     preset: {
       // It has ID tokens, but puts no nonce into them, and refuses PKCE of web applications:
       // what it tells this server itself is as good.
@@ -134,6 +155,7 @@ export const wellKnownProviders = {
   },
   discord: {
     label: "Discord",
+    mark: "M7 6c3.5-1.3 6.5-1.3 10 0 2.5 3.5 3.5 7 3.5 10.5-1.5 1.2-3 2-4.5 2.3L14.5 16c-1.7.3-3.3.3-5 0L8 18.8c-1.5-.3-3-1.1-4.5-2.3C3.5 13 4.5 9.5 7 6zM9.5 12v.1M14.5 12v.1",
     preset: {
       kind: "oauth",
       issuerUrl: "https://discord.com",
@@ -154,6 +176,7 @@ export const wellKnownProviders = {
   },
   facebook: {
     label: "Facebook",
+    mark: "M16 3.5h-1.5A3.5 3.5 0 0 0 11 7v14M7.5 12H15",
     preset: {
       kind: "oauth",
       issuerUrl: "https://www.facebook.com",
@@ -177,6 +200,11 @@ function find(strategyName: string): WellKnownProvider | undefined {
 /** How a provider of this name is spoken to, if that is known. */
 export function findPreset(strategyName: string): ProviderPreset | undefined {
   return find(strategyName)?.preset;
+}
+
+/** The mark of a provider of this name, if it is known: see {@link WellKnownProvider.mark}. */
+export function findMark(strategyName: string): string | undefined {
+  return find(strategyName)?.mark;
 }
 
 /** What pages and mail call an identity provider, of whose strategy only the name is known. */

@@ -1,6 +1,7 @@
 import type { FormKit } from "../html/forms.ts";
 import { toNotice } from "../html/frame.ts";
 import { type Html, html } from "../html/html.ts";
+import { toProviderWay } from "../html/provider-way.ts";
 import { type Offers, ownStrategies } from "./offers.ts";
 
 /** Paths of the sign-in pages and of the forms on them. */
@@ -90,7 +91,7 @@ function toOtherWays({ offers, forms, returnTo }: LoginView): Html {
     html`<form method="post" action="${loginPaths.provider}">
 ${forms.hidden(loginPaths.provider, { return_to: returnTo })}
 ${offers.providers.map(
-  ({ name, label }) => html`<button name="strategy" value="${name}">Continue with ${label}</button>
+  ({ name, label }) => html`<button name="strategy" value="${name}">${toProviderWay(name, label)}</button>
 `,
 )}</form>`
   }`;

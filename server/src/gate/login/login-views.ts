@@ -1,6 +1,7 @@
 /** The pages of the login at the public URL. */
 import type { FormKit } from "../../html/forms.ts";
 import { type Html, html } from "../../html/html.ts";
+import { toProviderWay } from "../../html/provider-way.ts";
 import { toProviderLabel } from "../../lib/well-known-providers.ts";
 import type { GateProvider } from "../directory/frontend.ts";
 import { gatePaths, toLoginPath } from "./places.ts";
@@ -19,11 +20,24 @@ export function toLabel({ type, name }: Pick<GateProvider, "type" | "name">, sit
   }
 }
 
+/** Under which name a provider may be known; of our own and others' own by none. */
+export function toKnownName({ type, name }: Pick<GateProvider, "type" | "name">): string {
+  switch (type.name) {
+    case "VESTIBULE":
+      return "";
+    case "GOOGLE":
+    case "GITHUB":
+      return type.name.toLowerCase();
+    default:
+      return name;
+  }
+}
+
 /** Which of several providers somebody comes by. */
 export function toChooserBody(
   host: string,
   state: string,
-  choices: readonly { readonly id: string; readonly label: string }[],
+  choices: readonly { readonly id: string; readonly name: string; readonly label: string }[],
 ): Html {
   return html`<section class="card">
 <h1>Sign in</h1>
@@ -31,8 +45,9 @@ export function toChooserBody(
 ${choices.map(
   ({
     id,
+    name,
     label,
-  }) => html`<p><a class="button" href="${toLoginPath(state, { with: id })}">Continue with ${label}</a></p>
+  }) => html`<p><a class="button" href="${toLoginPath(state, { with: id })}">${toProviderWay(name, label)}</a></p>
 `,
 )}
 </section>`;

@@ -12,7 +12,7 @@ import { navigate, navigateByPage } from "../../html/navigation.ts";
 import type { FunctionRoute, PlainRequest, PlainResponse } from "../../http/plain-route.ts";
 import type { GateProvider } from "../directory/frontend.ts";
 import { sendOn } from "./desk.ts";
-import { toChooserBody, toLabel } from "./login-views.ts";
+import { toChooserBody, toKnownName, toLabel } from "./login-views.ts";
 import type { Answer, OwnLoginFlow, Way } from "./own-login.ts";
 import { gatePaths } from "./places.ts";
 import type { ProviderTrips } from "./provider-trips.ts";
@@ -79,7 +79,11 @@ export function createLogin(options: LoginOptions): readonly FunctionRoute[] {
         text: "While you were signing in, every way for people to come in was taken away.",
       });
     }
-    const choices = frontend.logins.map((each) => ({ id: each.id, label: toLabel(each, siteName) }));
+    const choices = frontend.logins.map((each) => ({
+      id: each.id,
+      name: toKnownName(each),
+      label: toLabel(each, siteName),
+    }));
     return render({ title: "Sign in", body: toChooserBody(host, found.state, choices) });
   }
 
