@@ -329,7 +329,7 @@ describe("who invites", () => {
     const { json } = await asRoot("OrganizationService/CreateProject", {
       org_id: owner.org,
       name: "apollo",
-      title: `Apollo <b>\u202e`,
+      title: `Apollo <b>\u200b`,
     });
     await owner.page.reload();
     const good = newEmail();
@@ -377,7 +377,7 @@ describe("who invites", () => {
 });
 
 it("an organization whose name is full of markup and writing directions invites as what it is", async () => {
-  const owner = await comeAsOwner(`\u202e"><script>alert(1)</script>\u2066\u0007 https://evil.example`);
+  const owner = await comeAsOwner(`\u200b"><script>alert(1)</script>\u2060\ufeff https://evil.example`);
   const email = newEmail();
   const link = await invite(owner.page, email);
   const guest = await visit(link);

@@ -202,9 +202,9 @@ describe("who loses their role", () => {
   });
 });
 
-it("names full of markup, controls and writing directions stay what they are: names", async () => {
+it("names full of markup, and of what nobody sees, stay what they are: names", async () => {
   const ada = await comeIn();
-  const title = `\u202e"><img src=x onerror=alert(1)>\u2066\u0007'&amp;\u2028{{.Otp}}`;
+  const title = `\u200b"><img src=x onerror=alert(1)>\u2060\ufeff'&amp;\u3000{{.Otp}}`;
   const { json } = await asRoot("OrganizationService/CreateOrganization", {
     body: { name: newName(), title },
   });
@@ -248,6 +248,35 @@ it("a disabled organization is marked, and its page says why there is nothing", 
   await inspect(ada.page, "organization-disabled");
 });
 
+it("people say what they are called, and managers what the organization is", async () => {
+  const [ada, bob] = [await comeIn(), await comeIn()];
+  const title = "Ada <Lovelace> & 王";
+  await ada.page.getByLabel("What you are called").fill(` ${title} `);
+  await submit(ada.page, "Change name");
+  expect(await ada.page.getByRole("status").innerText()).toBe("Your name is changed.");
+  expect(await ada.page.getByLabel("What you are called").inputValue()).toBe(title);
+  await inspect(ada.page, "account-title");
+  expect((await asRoot("UserService/GetUser", { id: ada.id })).json.user.title).toBe(title);
+  await ada.page.getByLabel("What you are called").fill("a\u202egnp.exe");
+  await submit(ada.page, "Change name");
+  expect(await ada.page.getByRole("alert").innerText()).toContain("That is no name.");
+  expect(await ada.page.getByLabel("What you are called").inputValue()).toBe(title);
+
+  const org = await createOrganization(ada.page, "Before");
+  await addMember(org, bob.id);
+  await ada.page.getByLabel("What it is called").fill("After");
+  await submit(ada.page, "Change name");
+  expect(await heading(ada.page)).toBe("After");
+  expect(await ada.page.getByRole("status").innerText()).toBe("The organization has its new name.");
+  await ada.page.getByLabel("What it is called").fill("a\u2067b");
+  await submit(ada.page, "Change name");
+  expect(await ada.page.getByRole("alert").innerText()).toContain("That is no name.");
+  await bob.page.goto(`${url}/account`);
+  await follow(bob.page, "After");
+  expect(await facts(bob.page, ada.email)).toContain(title);
+  expect(await bob.page.getByRole("button", { name: "Change name" }).count()).toBe(0);
+});
+
 it("who is not signed in is asked to sign in, and forms of other sites do nothing", async () => {
   for (const path of ["/account/organizations", "/account/organizations/new", "/account/organization?id=x"]) {
     const answer = await send(`${url}${path}`);
@@ -258,6 +287,8 @@ it("who is not signed in is asked to sign in, and forms of other sites do nothin
     "organization/role",
     "organization/remove",
     "organization/leave",
+    "organization/title",
+    "title",
   ]) {
     const headers = { "content-type": "application/x-www-form-urlencoded", origin: "https://evil.example" };
     const answer = await send(`${url}/account/${path}`, { method: "POST", headers, body: "id=x" });

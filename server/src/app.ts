@@ -375,6 +375,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       knownBrowsers,
       passkeys: passkeys.passkeys,
       identities: users.identities,
+      profiles: users.users,
       ...accounts,
       ...organizations.rules,
       invitations,

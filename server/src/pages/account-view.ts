@@ -20,6 +20,7 @@ import { ownStrategies } from "./offers.ts";
 import { organizationPaths, toMembershipList } from "./organizations-view.ts";
 import { toAgoText, toDateText, toExactText } from "./texts.ts";
 import { toTime } from "./time.ts";
+import { toOwnTitle } from "./titles-view.ts";
 
 /** Paths of the account page and of the forms on it. */
 export const accountPaths = {
@@ -37,6 +38,8 @@ export const accountPaths = {
 export interface AccountView {
   readonly forms: FormKit;
   readonly email: string;
+  /** What they are called; may be empty. */
+  readonly title: string;
   /** Whether nobody has proven the address, and a code can be mailed to it. */
   readonly mayProve: boolean;
   /** Whether somebody has: it can be changed for another. */
@@ -72,6 +75,7 @@ ${toOrganizations(view)}
 ${toSessions(view)}
 ${view.apps.length > 0 && toApps(view)}
 ${view.identities.length > 0 && toIdentities(view)}
+${toOwnTitle(view)}
 ${view.mayChangeEmail && toAddress(view)}
 ${toExport(view.forms)}
 ${toLeave(view)}`;

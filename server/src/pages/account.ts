@@ -25,6 +25,7 @@ import type { KnownBrowsers } from "../sessions/known-browsers.ts";
 import type { SessionService } from "../sessions/service.ts";
 import { isRecentSignIn } from "../sessions/session.ts";
 import type { IdentityService } from "../users/identity-service.ts";
+import type { UserService } from "../users/service.ts";
 import { accountPaths, toAccountBody, toSignOutForm } from "./account-view.ts";
 import { addressProblems } from "./address.ts";
 import { endAppPath } from "./apps-view.ts";
@@ -33,6 +34,7 @@ import { leaveProblems } from "./leave.ts";
 import { loginPaths } from "./login-view.ts";
 import type { Offers } from "./offers.ts";
 import { findText, toProblemTexts } from "./texts.ts";
+import { titleProblems } from "./titles.ts";
 import type { Visitor, Visitors } from "./visitors.ts";
 
 /** Parts that the page of one's own account stands on. */
@@ -47,6 +49,7 @@ export interface AccountPagesOptions {
   /** Absent where passkeys are not offered. */
   readonly passkeys: Pick<PasskeyService, "list" | "rename" | "delete"> | undefined;
   readonly identities: Pick<IdentityService, "list" | "unlink">;
+  readonly profiles: Pick<UserService, "getOwn">;
   readonly organizations: Pick<OrganizationService, "mayCreate">;
   readonly members: Pick<MemberService, "listOwn">;
   readonly invitations: Pick<InvitationService, "listForAddress">;
@@ -67,6 +70,7 @@ const doneTexts: Readonly<Record<string, string>> = {
   address:
     "Your address is changed. We have told the one before by mail, and all your other sessions are signed out.",
   left: "You have left the organization.",
+  title: "Your name is changed.",
   unlinked: "That account does not sign you in here any more. We have told you by mail, too.",
   added: "The passkey is added. Next time it signs you in. We have told you by mail, too.",
 };
@@ -89,6 +93,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
     knownBrowsers,
     passkeys,
     identities,
+    profiles,
     organizations,
     members,
     invitations,
@@ -100,13 +105,14 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
 
   async function show(request: PlainRequest, caller: Visitor): Promise<PlainResponse> {
     const { email, emailProven, sessionId } = caller.principal;
-    const [open, apps, keys, linked, memberships, invited] = await Promise.all([
+    const [open, apps, keys, linked, memberships, invited, { title }] = await Promise.all([
       sessions.list(caller),
       gateSessions.listOwn(caller),
       passkeys?.list(caller),
       identities.list(caller),
       members.listOwn(caller, { size: shownOrganizations, token: "" }),
       invitations.listForAddress(caller),
+      profiles.getOwn(caller),
     ]);
     const forms = openForms(request, browsers);
     const current = open.find((session) => session.id === sessionId);
@@ -119,6 +125,7 @@ export function createAccountPages(options: AccountPagesOptions): readonly Funct
       body: toAccountBody({
         forms,
         email,
+        title,
         mayProve: !emailProven && offers.mailCode,
         mayChangeEmail: emailProven,
         currentSessionId: sessionId,
@@ -209,6 +216,7 @@ const problems = {
     "LAST_WAY_IN",
   ]),
   ...addressProblems,
+  ...titleProblems,
   ...leaveProblems,
   ...exportProblems,
 };

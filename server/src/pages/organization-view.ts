@@ -17,6 +17,7 @@ import {
 } from "./organizations-view.ts";
 import { toDateText } from "./texts.ts";
 import { toTime } from "./time.ts";
+import { toOrganizationTitle } from "./titles-view.ts";
 
 /** What the page of an organization shows. */
 export interface OrganizationView {
@@ -41,6 +42,7 @@ export function toOrganizationBody(view: OrganizationView): Html {
   }</p>
 ${toNotice(view.problem)}${toNotice(view.done, "done")}
 ${toMembers(view)}
+${role !== "viewer" && toOrganizationTitle(view)}
 ${member !== undefined && toLeave(view)}`;
 }
 

@@ -19,6 +19,7 @@ import { accountPaths, toSignOutForm } from "./account-view.ts";
 import { toOrganizationBody } from "./organization-view.ts";
 import { organizationPaths, toOrganizationLabel, toOrganizationPath } from "./organizations-view.ts";
 import { findText, toProblemTexts, toRefusal } from "./texts.ts";
+import { titleProblems } from "./titles.ts";
 import { noteRefusal, type Visitor, type Visitors } from "./visitors.ts";
 
 /** Parts that the page of an organization stands on. */
@@ -35,16 +36,20 @@ const doneTexts: Readonly<Record<string, string>> = {
   joined: "You are a member now.",
   role: "The role is changed. It counts from now on.",
   removed: "They are no member any more.",
+  title: "The organization has its new name.",
 };
 
 /** Refusals that are said on the page itself. */
-const problems = toProblemTexts([
-  "NOT_AUTHORIZED",
-  "ADDRESS_UNPROVEN",
-  "MEMBER_NOT_FOUND",
-  "LAST_OWNER",
-  "TOO_MANY_ORGANIZATIONS",
-]);
+const problems = {
+  ...toProblemTexts([
+    "NOT_AUTHORIZED",
+    "ADDRESS_UNPROVEN",
+    "MEMBER_NOT_FOUND",
+    "LAST_OWNER",
+    "TOO_MANY_ORGANIZATIONS",
+  ]),
+  ...titleProblems,
+};
 
 const toAccount = { href: accountPaths.account, label: "Back to your account" };
 

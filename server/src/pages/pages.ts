@@ -40,6 +40,7 @@ import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { KnownBrowsers } from "../sessions/known-browsers.ts";
 import type { SessionService } from "../sessions/service.ts";
 import type { IdentityService } from "../users/identity-service.ts";
+import type { UserService } from "../users/service.ts";
 import { createAccountPages } from "./account.ts";
 import { accountPaths } from "./account-view.ts";
 import { createAddressPages } from "./address.ts";
@@ -56,6 +57,7 @@ import { toOffers } from "./offers.ts";
 import { createOrganizationPage } from "./organization.ts";
 import { createOrganizationPages } from "./organizations.ts";
 import { explain, toRefusal } from "./texts.ts";
+import { createTitlePages } from "./titles.ts";
 import { createVisitors } from "./visitors.ts";
 
 /** Parts that all pages stand on, and what they say of this site. */
@@ -73,6 +75,7 @@ export interface PagesOptions {
   readonly knownBrowsers: KnownBrowsers;
   readonly passkeys: PasskeyService;
   readonly identities: IdentityService;
+  readonly profiles: UserService;
   readonly organizations: OrganizationService;
   readonly members: MemberService;
   readonly projects: ProjectService;
@@ -120,6 +123,7 @@ export function createPages(options: PagesOptions): Pages {
     ...createLoginPages(own),
     ...createCheckMailPages(own),
     ...createAccountPages({ ...own, passkeys: offers.passkey ? passkeys : undefined }),
+    ...createTitlePages(own),
     ...createAddressPages(own),
     ...createExportPages(own),
     ...createLeavePages(own),

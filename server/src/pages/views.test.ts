@@ -100,6 +100,7 @@ function accountOf(text: string): AccountView {
   return {
     forms,
     email: text,
+    title: text,
     mayProve: true,
     currentSessionId: "another",
     sessions: [session],

@@ -137,6 +137,13 @@ export class UserService {
     return await this.#change(caller, userId.toLowerCase(), this.#check({ ...profile, ...moved }));
   }
 
+  /** The caller's own. @throws DomainError NOT_AUTHORIZED for machines, USER_NOT_FOUND */
+  async getOwn(caller: Caller): Promise<User> {
+    const user = await store.findUser(this.#database.reader, requireUser(caller).id);
+    if (user === undefined) throw new DomainError("USER_NOT_FOUND");
+    return user;
+  }
+
   /**
    * Changes the caller's own profile. An address may be said, if it is theirs.
    *
