@@ -41,15 +41,23 @@ const serverFlags = [
   ["shared_buffers", "64MB"],
 ].flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 
+/** What a server has besides. */
+export interface PostgresServerOptions {
+  /** PEM: it speaks TLS with them, and takes clear text as well. */
+  readonly tls?: { readonly cert: Buffer; readonly key: Buffer };
+  /** By TLS it takes those alone who have a certificate that `tls.cert` vouches for. */
+  readonly needsClientCert?: boolean;
+}
+
 /** Makes a cluster and starts it. @throws Error with the server's own words when it does not come up. */
-export async function startPostgres(): Promise<PostgresServer> {
+export async function startPostgres(options: PostgresServerOptions = {}): Promise<PostgresServer> {
   const folder = mkdtempSync(join(tmpdir(), "vestibule-postgres-"));
   try {
     const password = randomBytes(16).toString("hex");
     const native = usableBinaries(folder);
     const data = initCluster(native, folder, password);
     const port = await freePort();
-    const stop = await runServer(native, data, port);
+    const stop = await runServer(native, data, port, writeTls(data, options));
     return {
       url: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
       stop: async () => {
@@ -103,13 +111,34 @@ function initCluster(native: string, folder: string, password: string): string {
   return data;
 }
 
+/** Puts its certificate where the server finds it, and answers the flags for it. */
+function writeTls(data: string, { tls, needsClientCert = false }: PostgresServerOptions): string[] {
+  if (tls === undefined) return [];
+  const files = { "server.crt": tls.cert, "server.key": tls.key };
+  for (const [name, text] of Object.entries(files)) {
+    writeFileSync(join(data, name), text, { mode: 0o600 });
+    if (isRoot()) chownSync(join(data, name), unprivileged.uid, unprivileged.gid);
+  }
+  if (!needsClientCert) return ["-c", "ssl=on"];
+  writeFileSync(
+    join(data, "pg_hba.conf"),
+    "hostssl all all 127.0.0.0/8 scram-sha-256 clientcert=verify-ca\n",
+  );
+  return ["-c", "ssl=on", "-c", "ssl_ca_file=server.crt"];
+}
+
 /**
  * Starts the server under a shell that ends it when our end of the pipe closes,
  * so that it never outlives the test run, however that ends.
  */
-async function runServer(native: string, data: string, port: number): Promise<() => Promise<void>> {
+async function runServer(
+  native: string,
+  data: string,
+  port: number,
+  flags: readonly string[],
+): Promise<() => Promise<void>> {
   const script = '"$@" & pid=$!; cat >/dev/null; kill -QUIT $pid 2>/dev/null; wait $pid';
-  const server = [join(native, "bin", "postgres"), "-D", data, "-p", String(port), ...serverFlags];
+  const server = [join(native, "bin", "postgres"), "-D", data, "-p", String(port), ...serverFlags, ...flags];
   const shell = spawn("/bin/sh", ["-c", script, "postgres", ...server], {
     ...identity(),
     cwd: "/",

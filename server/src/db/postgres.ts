@@ -1,5 +1,5 @@
 import { Kysely } from "kysely";
-import type { ClientConfig } from "pg";
+import type { Client, ClientConfig } from "pg";
 import type { Log } from "../lib/log.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { toOpeningError } from "./errors.ts";
@@ -7,6 +7,7 @@ import { KyselyDatabase, type OpenDatabase, TransactionScope } from "./kysely-da
 import { PooledPostgresDialect } from "./postgres-dialect.ts";
 import { PostgresListener } from "./postgres-listener.ts";
 import { PostgresSessions } from "./postgres-sessions.ts";
+import { isWithoutTls, readPostgresTls } from "./postgres-tls.ts";
 import type { Schema } from "./schema.ts";
 import { createQueryRecorder } from "./traced-queries.ts";
 
@@ -41,12 +42,15 @@ const connectTimeoutMs = 10_000;
  * SQLite never pays for it.
  *
  * @throws DomainError UNAVAILABLE when the server does not answer.
+ * @throws DatabaseRefusedError when its address asks for TLS that makes no sense.
  */
 export async function openPostgres(options: PostgresOptions): Promise<OpenDatabase> {
   const { log, tracing } = options;
   const { default: pg } = await import("pg");
+  const { url, ssl, mayFallBack } = readPostgresTls(options.url);
   const config: ClientConfig = {
-    connectionString: options.url,
+    connectionString: url,
+    ssl,
     application_name: "vestibule",
     keepAlive: true,
     connectionTimeoutMillis: connectTimeoutMs,
@@ -58,6 +62,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
           : pg.types.getTypeParser(oid, format as "text")) as typeof pg.types.getTypeParser,
     },
   };
+  if (mayFallBack && !(await hasTls(() => new pg.Client(config)))) config.ssl = false;
   const queryTimeoutMs = options.statementTimeoutMs * 1.2;
   const limits = {
     statement_timeout: options.statementTimeoutMs,
@@ -120,4 +125,18 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
       await pool.end();
     },
   });
+}
+
+/** Asks once, for `sslmode=prefer`: all connections are alike then. What else goes wrong is the pool's to tell. */
+async function hasTls(createClient: () => Client): Promise<boolean> {
+  const client = createClient();
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return true;
+  } catch (error) {
+    return !isWithoutTls(error);
+  } finally {
+    await client.end().catch(() => {});
+  }
 }
