@@ -5,6 +5,7 @@ import { readBlocks } from "../parts/documentation.ts";
 import { createFrontdoor, getAssertion } from "../parts/gate.ts";
 import { basic, send } from "../parts/http.ts";
 import type { Part, PartContext } from "../parts/part.ts";
+import { documentedIssuer, judgeRoles } from "../parts/role-programs.ts";
 import { startServer, type TestServer } from "../parts/server.ts";
 import { changeByte, judgeVerifier, openVerifier } from "../parts/token-verifier.ts";
 import { installPython } from "../parts/toolchains.ts";
@@ -13,13 +14,14 @@ const folder = join(import.meta.dirname, "pyjwt");
 const page = "docs/gate/apps.md";
 const hostname = "app.example.com";
 
-/** Python's PyJWT accepts our access tokens by our JWKS, and no others; and so for assertions of the gate, as the docs use it. */
+/** Python's PyJWT accepts our access tokens by our JWKS, and no others; and so for assertions of the gate, and for roles, as the docs use it. */
 export default {
   needs: ["python"],
   async run(context) {
     const python = await installPython(join(folder, "requirements.txt"));
     await judgeVerifier(context, [python, join(folder, "verify.py")], ["ES256", "RS256", "EdDSA"]);
     await judgeAssertions(context, python);
+    await judgeRoles(context, async (issuer, orgId) => [python, writeRoles(context.scratch, issuer, orgId)]);
     return undefined;
   },
 } satisfies Part;
@@ -57,6 +59,23 @@ async function judgeAssertions(context: PartContext, python: string): Promise<vo
       assert.match(await running.verify(given), /^refused: ./);
     });
   }
+}
+
+/** The function of docs/roles.md, for managers and owners of an organization. */
+function writeRoles(scratch: string, issuer: string, orgId: string): string {
+  const [shown = ""] = readBlocks("docs/roles.md", "python");
+  const program = join(scratch, "require_role.py");
+  const loop = `
+import sys
+
+for line in sys.stdin:
+    try:
+        print("in:", require_role(line.strip(), "${orgId}", "manager", "owner")["sub"], flush=True)
+    except jwt.PyJWTError as error:
+        print(f"refused: {error!r}", flush=True)
+`;
+  writeFileSync(program, shown.replace(documentedIssuer, issuer) + loop);
+  return program;
 }
 
 /** The page's own function, which knows where this server is. */
