@@ -51,7 +51,7 @@ export function decideProviders(
       provider.client_authentication ?? preset?.clientAuthentication ?? (oauth && "client_secret_basic");
     return {
       name,
-      ...(oauth ?? { oauth, ...decideIssuer(provider, oidcPreset, path, problems) }),
+      ...(oauth ?? { oauth, ...decideIssuer(provider, oidcPreset, { path, method, problems }) }),
       clientId: provider.client_id ?? "",
       clientAuthentication: decideClientAuthentication(provider, method, {
         path,
@@ -68,12 +68,25 @@ export function decideProviders(
   });
 }
 
+/** The place of an entry, and how its client proves itself if the entry or its preset says so. */
+interface AboutEntry {
+  readonly path: string;
+  readonly method: ClientAuthenticationMethod | undefined;
+  readonly problems: Problems;
+}
+
+/** Methods by a JWT whose `aud` is the issuer. */
+const signedMethods: readonly ClientAuthenticationMethod[] = [
+  "client_secret_jwt",
+  "private_key_jwt",
+  "apple",
+];
+
 /** Whose tokens are taken, and where the document that tells of them is. */
 function decideIssuer(
   provider: GivenProvider,
   preset: OidcPreset | undefined,
-  path: string,
-  problems: Problems,
+  { path, method, problems }: AboutEntry,
 ): Pick<OidcProviderConfig, "issuerUrl" | "discoveryUrl" | "tenants"> {
   const { tenants, discovery_url: discoveryUrl, authoritative_domains: domains = [] } = provider;
   const said = provider.issuer_url ?? preset?.issuerUrl;
@@ -84,6 +97,12 @@ function decideIssuer(
   }
   if (ofTenants && tenants?.length === 0)
     problems.refuse(`${path}.tenants`, "must name a tenant, or be left out");
+  if (ofTenants && method !== undefined && signedMethods.includes(method)) {
+    problems.refuse(
+      `${path}.client_authentication`,
+      "must be another for an issuer of many tenants: what is signed is for one issuer",
+    );
+  }
   // Any tenant could say that its people have addresses of these domains.
   if (ofTenants && domains.length > 0 && tenants === undefined && !problems.isRefused(`${path}.tenants`)) {
     problems.refuse(
@@ -103,13 +122,8 @@ function decideIssuer(
 function decideAsking(
   provider: GivenProvider,
   preset: ProviderPreset | undefined,
-  about: {
-    readonly path: string;
-    readonly method: ClientAuthenticationMethod | undefined;
-    readonly problems: Problems;
-  },
+  { path, method, problems }: AboutEntry,
 ): Pick<OidcProviderConfig, "responseMode" | "usesNonce" | "usesPkce"> {
-  const { path, method, problems } = about;
   const { nonce: presetNonce = true, responseMode: presetMode = "query" } =
     preset?.kind === "oidc" ? preset : {};
   const { nonce = presetNonce, pkce = preset?.pkce ?? true, callback } = provider;

@@ -176,6 +176,11 @@ describe("whose tokens are taken", () => {
       "tenants: must be left out: issuer_url is the issuer of one tenant",
     ],
     [
+      "an assertion that would be for no tenant in particular",
+      ofTenants("client_authentication: client_secret_jwt"),
+      "client_authentication: must be another for an issuer of many tenants: what is signed is for one issuer",
+    ],
+    [
       "domains about which every tenant would be believed",
       ofTenants("authoritative_domains: [example.com]"),
       "authoritative_domains: must go with tenants: those that are believed about addresses of these domains",
