@@ -881,7 +881,8 @@ export declare const AuthService: GenService<{
    * state" when the cookie is not the one it began with, `strategy_name` is not
    * its own or its answer belongs at a URL of ours (it goes on then), "invalid
    * mail otp", "OIDC code is missing"; `permission_denied` when the user is
-   * disabled, or SIGNUP_CLOSED; `failed_precondition` EMAIL_REQUIRED when a
+   * disabled, SIGNUP_CLOSED, or ADDRESS_HELD for 7 days after an account left the
+   * address (FinishEmailChange); `failed_precondition` EMAIL_REQUIRED when a
    * provider tells no address for a new account.
    *
    * @generated from rpc vestibule.v1.AuthService.AuthCallback
