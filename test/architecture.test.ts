@@ -45,6 +45,7 @@ const rooms: Rooms = {
   "service-users": ["lib", "assembly", "db", "changes", "signatures", "principals", "audit", "organizations"],
   users: ["lib", "assembly", "config", "db", "changes", "principals", "audit", "avatars", "organizations"],
   invitations: ["lib", "assembly", "mail", "db", "changes", "principals", "audit", "organizations", "users"],
+  "personal-tokens": ["lib", "assembly", "db", "changes", "principals", "audit", "organizations"],
   tokens: [
     "lib",
     "http",
@@ -319,6 +320,7 @@ const rooms: Rooms = {
     "invitations",
     "tokens",
     "sessions",
+    "personal-tokens",
     "passkeys",
     "auth",
     "accounts",

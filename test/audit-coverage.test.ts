@@ -12,6 +12,7 @@ import { FrontdoorService } from "@vestibule/proto/vestibule/v1/frontdoor_servic
 import { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
 import { GateService } from "@vestibule/proto/vestibule/v1/gate_service_pb";
 import { OrganizationService } from "@vestibule/proto/vestibule/v1/organization_service_pb";
+import { PersonalTokenService } from "@vestibule/proto/vestibule/v1/personal_token_service_pb";
 import { ServiceUserService } from "@vestibule/proto/vestibule/v1/service_user_service_pb";
 import { UserService } from "@vestibule/proto/vestibule/v1/user_service_pb";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -32,6 +33,7 @@ const services = [
   FrontierService,
   GateService,
   OrganizationService,
+  PersonalTokenService,
   ServiceUserService,
   UserService,
 ];
@@ -150,6 +152,26 @@ function own(method: string, message: () => object, record: () => Recorded, keep
   const call = `AuthService/${method}`;
   return { call, run, records: () => [record()], actor: asPerson, ...(keep && { keep }) };
 }
+
+/** A call of the person about one of their tokens. */
+function ofToken(method: string, message: () => object, action: Action): Step {
+  const call = `PersonalTokenService/${method}`;
+  return {
+    call,
+    run: (extra) => postJson(server, `/vestibule.v1.${call}`, message(), person.headers(extra)),
+    records: () => [[action, "pat", kept.pat]],
+    actor: asPerson,
+    ...inOrg,
+    keep: ({ pat }) => (pat === undefined ? {} : { pat: pat.id }),
+  };
+}
+
+const tokenDraft = () => ({
+  title: "laptop",
+  org_id: kept.org,
+  expires_at: new Date(Date.now() + 86_400_000).toISOString(),
+  scopes: [{ role_id: "48cf69c9-ee22-5e93-ae8e-fa03c588a12c", resource_type: "app/organization" }],
+});
 
 /** An OAuth route, called by the machine. */
 function oauth(path: string, fields: () => Record<string, string>, records: Step["records"]): Step {
@@ -455,6 +477,29 @@ const steps: readonly Step[] = [
       },
     }),
     () => ["member.set_role", "user", kept.user],
+  ),
+  {
+    call: "AuthService/AuthCallback",
+    run: signedIn(),
+    records: () => [["session.create", "session", kept.session]],
+    actor: asPerson,
+  },
+  ofToken("CreateCurrentUserPAT", tokenDraft, "pat.create"),
+  ofToken(
+    "UpdateCurrentUserPAT",
+    () => ({ ...tokenDraft(), org_id: undefined, expires_at: undefined, id: kept.pat, title: "desk" }),
+    "pat.update",
+  ),
+  ofToken(
+    "RegenerateCurrentUserPAT",
+    () => ({ id: kept.pat, expires_at: tokenDraft().expires_at }),
+    "pat.regenerate",
+  ),
+  ofToken("DeleteCurrentUserPAT", () => ({ id: kept.pat }), "pat.delete"),
+  own(
+    "AuthLogout",
+    () => ({}),
+    () => ["session.sign_out", "session", kept.session],
   ),
   manage(
     "OrganizationService/CreateProject",

@@ -265,7 +265,12 @@ async function failAtProviders(server: TestServer): Promise<Record<string, strin
 }
 
 /** Comes in at an app by browser, and answers what the browser holds then: of the app, and of a login there. */
-async function comeIn(server: TestServer): Promise<{ readonly session: string; readonly flow: string }> {
+async function comeIn(server: TestServer): Promise<{
+  readonly session: string;
+  readonly flow: string;
+  /** Of the person: a personal access token, what it was before it was made anew, and an access token of it. */
+  readonly personal: readonly string[];
+}> {
   const [hostname, origin] = ["people.example.com", "https://people.example.com"];
   const frontdoor = await createFrontdoor(server, { hostname, scheme: "https" });
   const visitor = new GateVisitor(server, { origin, frontdoor });
@@ -276,9 +281,32 @@ async function comeIn(server: TestServer): Promise<{ readonly session: string; r
   const session = cookies.get("__Host-vestibule") ?? "";
   const flow = cookies.get("__Host-vestibule-flow")?.split(".")[0] ?? "";
   heard(await visitor.hop(`${origin}/.vestibule/finish?code=${session}`));
+  const personal = await createPersonalTokens(server, visitor.person);
   await visitor.person.call("AuthLogout");
   heard(await visitor.hop(`${origin}/x`));
-  return { session, flow };
+  return { session, flow, personal };
+}
+
+async function createPersonalTokens(server: TestServer, person: Person): Promise<string[]> {
+  const { organization } = (
+    await postJson(server, `${own}.OrganizationService/GetOrganization`, { id: "default" }, basic(server))
+  ).json;
+  const call = (method: string, message: object) =>
+    postJson(server, `${own}.PersonalTokenService/${method}`, message, person.headers());
+  const expires_at = new Date(Date.now() + 86_400_000).toISOString();
+  const scopes = [{ role_id: "48cf69c9-ee22-5e93-ae8e-fa03c588a12c", resource_type: "app/organization" }];
+  const made = await call("CreateCurrentUserPAT", {
+    title: "canary",
+    org_id: organization.id,
+    expires_at,
+    scopes,
+  });
+  const former: string = made.json.pat.token;
+  const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
+  const used = await postJson(server, `${own}.AuthService/AuthToken`, {}, bearer(former));
+  const anew = await call("RegenerateCurrentUserPAT", { id: made.json.pat.id, expires_at });
+  heard(await postJson(server, `${own}.AuthService/GetCurrentUser`, {}, bearer(former)));
+  return [anew.json.pat.token, former, used.json.accessToken];
 }
 
 /** What of a secret would give it away: the whole, its telling part, and its bytes as a parser's error has them. */
@@ -376,6 +404,7 @@ it("prints, counts, records, traces, stores and answers no secret", { timeout: 6
         [`private key ${index}`, each.privateKey],
       ]),
     ),
+    ...Object.fromEntries(visit.personal.map((token, index) => [`personal token ${index}`, token])),
     ...Object.fromEntries(issued.map((token, index) => [`token or assertion ${index}`, token])),
   };
   const misplaced = [
@@ -387,6 +416,7 @@ it("prints, counts, records, traces, stores and answers no secret", { timeout: 6
     apiKey,
     proxyToken,
     visit.session,
+    ...visit.personal.slice(0, 2),
   ];
   for (const text of misplaced) await misplace(server, text, basic(server));
 

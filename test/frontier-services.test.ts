@@ -26,6 +26,20 @@ const newer: Record<string, readonly [request: object, answer: object]> = {
     {},
   ],
   "FrontierService/RemoveProjectMember": [{ 1: "project_id", 2: "principal_id", 3: "principal_type" }, {}],
+  "FrontierService/CreateCurrentUserPAT": [
+    { 1: "title", 2: "org_id", 5: "expires_at", 6: "metadata", 7: "scopes" },
+    { 1: "pat" },
+  ],
+  "FrontierService/ListRolesForPAT": [{ 1: "scopes" }, { 1: "roles" }],
+  "FrontierService/SearchCurrentUserPATs": [
+    { 1: "org_id", 2: "query" },
+    { 1: "pats", 2: "pagination" },
+  ],
+  "FrontierService/GetCurrentUserPAT": [{ 1: "id" }, { 1: "pat" }],
+  "FrontierService/UpdateCurrentUserPAT": [{ 1: "id", 2: "title", 5: "metadata", 6: "scopes" }, { 1: "pat" }],
+  "FrontierService/RegenerateCurrentUserPAT": [{ 1: "id", 2: "expires_at" }, { 1: "pat" }],
+  "FrontierService/DeleteCurrentUserPAT": [{ 1: "id" }, {}],
+  "FrontierService/CheckCurrentUserPATTitle": [{ 1: "org_id", 2: "title" }, { 1: "available" }],
   "AdminService/ListUserSessions": [{ 1: "user_id" }, { 1: "sessions" }],
   "AdminService/RevokeUserSession": [{ 2: "session_id" }, {}],
 };

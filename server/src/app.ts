@@ -28,10 +28,12 @@ import { assembleMail } from "./mail/assemble.ts";
 import { assembleOrganizations } from "./organizations/assemble.ts";
 import { assemblePages } from "./pages/assemble.ts";
 import { assemblePasskeys } from "./passkeys/assemble.ts";
+import { assemblePersonalTokens } from "./personal-tokens/assemble.ts";
 import { assemblePrincipals } from "./principals/assemble.ts";
 import { assembleServiceUsers } from "./service-users/assemble.ts";
 import { type App, serve } from "./serving.ts";
 import { assembleSessions } from "./sessions/assemble.ts";
+import { isRecentSignIn } from "./sessions/session.ts";
 import type { Storage } from "./storage.ts";
 import { assembleTokens } from "./tokens/assemble.ts";
 import { assembleGrants } from "./tokens/assemble-grants.ts";
@@ -170,6 +172,19 @@ function addPrincipals(house: House, options: AppOptions, { notifier, mailer }: 
       onEmailChange: notifier.tellOfEmailChange,
     }),
   );
+  const personalTokens = house.add(
+    assemblePersonalTokens({
+      ...ground,
+      ...config.pats,
+      access: organizations.access,
+      isRecent: async (id) => {
+        const session = await people.find(id);
+        return session !== undefined && isRecentSignIn(session.authenticatedAt, clock.now());
+      },
+      holdSession: people.hold,
+      onUnused: notifier.tellOfUnusedToken,
+    }),
+  );
   const { invitations } = house.add(
     assembleInvitations({
       ...ground,
@@ -182,7 +197,7 @@ function addPrincipals(house: House, options: AppOptions, { notifier, mailer }: 
       siteName,
     }),
   );
-  return { organizations, serviceUsers, people, passkeys, users, invitations };
+  return { organizations, serviceUsers, people, passkeys, users, personalTokens, invitations };
 }
 
 /** Adds how people come in, and what they do to their own accounts. */
@@ -268,7 +283,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
   const ground = { database, feed, audit, clock, log };
   const means = await addGround(house, options, siteName);
   const nouns = addPrincipals(house, options, means, siteName);
-  const { organizations, serviceUsers, people, passkeys, users, invitations } = nouns;
+  const { organizations, serviceUsers, people, passkeys, users, personalTokens, invitations } = nouns;
   const { access, findTenant } = organizations;
   const { sessions, cookies, knownBrowsers, authenticator } = people;
   const { signIn, accounts } = addSignIn(house, options, means, nouns, siteName);
@@ -281,13 +296,13 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       authentication,
       publicUrl,
       assertionKeys: serviceUsers.assertionKeys,
-      subjects: { ...serviceUsers.subjects, ...people.subjects },
+      subjects: { ...serviceUsers.subjects, ...people.subjects, ...personalTokens.subjects },
     }),
   );
   const findSessionCookies = authenticator.findCookies;
   const { judge, guarded, chain } = house.add(
     assemblePrincipals({
-      judges: { ...serviceUsers.judges, ...people.judges, ...tokens.judges },
+      judges: { ...serviceUsers.judges, ...people.judges, ...personalTokens.judges, ...tokens.judges },
       guard: means.guard,
       findSessionCookies,
       findUser: users.findMessage,
@@ -308,6 +323,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       ...organizations.claimed,
       findVisibleProject: organizations.findVisibleProject,
       deleteOpaqueToken: serviceUsers.deleteCredential,
+      deletePersonalToken: personalTokens.delete,
       deleteSession: people.delete,
       clearDeadSession: (header) => browserSignIn.clearDeadSession(header),
     }),

@@ -28,6 +28,7 @@ const proxyToken = ["frontdoor", "title"] as const;
 const invited = ["email", "role", "expires_at"] as const;
 const address = ["email"] as const;
 const addresses = ["email", "previous_email"] as const;
+const pat = ["title", "scopes", "expires_at"] as const;
 const apiKey = ["frontdoor", "provider", "title", "expires_at"] as const;
 
 /** Every action, as `<noun>.<verb>`. Names are stable: people filter by them, and records are kept for months. */
@@ -62,6 +63,10 @@ export const actions = {
   "passkey.remove": { target: "passkey" },
   "passkey.sync": { target: "passkey", details: ["user"] },
   "passkey.counter_regression": { target: "passkey", details: ["user", "counters"] },
+  "pat.create": { target: "pat", org: true, details: pat },
+  "pat.update": { target: "pat", org: true, details: pat },
+  "pat.regenerate": { target: "pat", org: true, details: pat },
+  "pat.delete": { target: "pat", org: true, details: pat },
   "session.create": { target: "session", details: ["strategy", "replaced"] },
   "session.reauthenticate": { target: "session", details: ["strategy", "replaced"] },
   "session.revoke": { target: "session" },

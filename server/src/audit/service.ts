@@ -10,7 +10,7 @@ import { isUuid, toIdTimeMs } from "../lib/ids.ts";
 import { invalidField } from "../lib/invalid-request.ts";
 import { fromPageToken, type Page, toPageToken } from "../lib/page-token.ts";
 import { SharedSlots } from "../lib/shared-slots.ts";
-import type { Principal } from "../principals/principal.ts";
+import { type Principal, toActor } from "../principals/principal.ts";
 import type { Mailboxes } from "./mailboxes.ts";
 import {
   type About,
@@ -170,7 +170,7 @@ export class AuditService {
     const { orgId } = await this.#toFilter(caller, query);
     const isForAll = caller.superuser || orgId === undefined;
     const tenant = isForAll ? undefined : await this.#options.findTenant(orgId);
-    const slot = this.#streams.take({ caller: caller.id, tenant });
+    const slot = this.#streams.take({ caller: toActor(caller).id, tenant });
     try {
       yield* this.#follow(query, options, slot.signal);
     } finally {

@@ -13,7 +13,7 @@ import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import type { Caller } from "../principals/principal.ts";
+import { type Caller, toActor } from "../principals/principal.ts";
 import { findTargetType } from "./actions.ts";
 import type { AuditAgent, AuditEvent, AuditRefusal, AuditSubject, AuditTrail } from "./audit.ts";
 import { nameFormerOwner } from "./former-owners.ts";
@@ -290,12 +290,12 @@ function fromRequest({ requestId, clientAddress, userAgent }: RequestInfo): Part
 }
 
 function fromCaller({ principal, request }: Caller): Partial<AuditRecord> {
-  const { type, id, credentialKind, tokenId } = principal;
+  const { credentialKind, tokenId } = principal;
   return {
     ...fromRequest(request),
-    actor: { type, id },
+    actor: toActor(principal),
     credentialKind,
-    credentialId: principal.type === "serviceuser" ? principal.credentialId : principal.sessionId,
+    credentialId: principal.type === "user" ? principal.sessionId : principal.credentialId,
     tokenId,
   };
 }

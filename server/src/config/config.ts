@@ -59,6 +59,7 @@ export interface Config {
   readonly gate: GateConfig;
   readonly organizations: OrganizationsConfig;
   readonly invitations: InvitationsConfig;
+  readonly pats: PatsConfig;
   readonly authentication: AuthenticationConfig;
 }
 
@@ -223,6 +224,12 @@ export interface OrganizationsConfig {
 export interface InvitationsConfig {
   /** How long one can be accepted. */
   readonly validitySeconds: number;
+}
+
+/** Personal access tokens. */
+export interface PatsConfig {
+  /** How long one lives at most. */
+  readonly longestValiditySeconds: number;
 }
 
 /** How machines and people prove who they are, and what they get for it. */

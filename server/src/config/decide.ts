@@ -60,6 +60,7 @@ export function decide(settings: Settings, context: ConfigContext, problems: Pro
     gate: { reasonHeader: settings.gate?.reason_header ?? false },
     organizations: { creation: settings.organizations?.creation ?? "everybody" },
     invitations: { validitySeconds: settings.invitations?.validity ?? 7 * 24 * 3600 },
+    pats: { longestValiditySeconds: settings.pats?.longest_validity ?? 365 * 24 * 3600 },
     authentication: decideAuthentication(settings.authentication ?? {}, publicUrl, context, problems),
   };
 }

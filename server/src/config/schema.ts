@@ -228,6 +228,7 @@ export const settingsSchema = z.strictObject(
     gate: section({ reason_header: flag() }),
     organizations: section({ creation: choice("everybody", "superusers") }),
     invitations: section({ validity: duration(60, 90 * 24 * 3600) }),
+    pats: section({ longest_validity: duration(3600, 10 * 365 * 24 * 3600) }),
     authentication,
   },
   { error: sectionError },

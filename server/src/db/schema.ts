@@ -17,6 +17,7 @@ export interface Schema {
   avatars: AvatarRow;
   organization_names: OrganizationNameRow;
   memberships: MembershipRow;
+  personal_tokens: PersonalTokenRow;
   projects: ProjectRow;
   project_names: ProjectNameRow;
   project_members: ProjectMemberRow;
@@ -194,6 +195,33 @@ export interface MembershipRow {
   user_id: string;
   role: "viewer" | "manager" | "owner";
   created_at: number;
+}
+
+/** A person's personal access token for one organization; it goes with the membership. */
+export interface PersonalTokenRow {
+  id: string;
+  user_id: string;
+  org_id: string;
+  title: string;
+  /** Of titles that count as the same, the same. */
+  title_key: string;
+  /** SHA-256 of the secret, base64url. */
+  secret_hash: string;
+  /** In the organization. */
+  role: "viewer" | "manager" | "owner" | null;
+  /** In projects. */
+  project_role: "viewer" | "manager" | "owner" | null;
+  /** JSON: ids; empty for all. */
+  project_ids: string;
+  /** JSON. */
+  metadata: string;
+  created_at: number;
+  updated_at: number;
+  regenerated_at: number | null;
+  last_used_at: number | null;
+  /** When its owner is to be told that it is not used; null once they were. */
+  unused_mail_due_at: number | null;
+  expires_at: number;
 }
 
 /** A project of an organization. */

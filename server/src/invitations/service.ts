@@ -22,7 +22,7 @@ import * as store from "../organizations/invitation-store.ts";
 import { hasMemberOf, lockPerson } from "../organizations/member-store.ts";
 import { lockForGrant, type OwnershipLimit } from "../organizations/owners.ts";
 import { findProject } from "../organizations/project-store.ts";
-import type { Caller, Principal, Role } from "../principals/principal.ts";
+import { type Caller, type Principal, type Role, toActor } from "../principals/principal.ts";
 import { requireEmail } from "../users/email.ts";
 import { findUser } from "../users/store.ts";
 import { type InvitationRef, isOf, isTo, join, lockOwn } from "./answers.ts";
@@ -296,8 +296,8 @@ export class InvitationService {
     asked: Pick<store.InvitationDraft, "orgId" | "email" | "role" | "projectIds" | "expiresAt">,
     now: Date,
   ): Promise<Invitation> {
-    const { type, id: senderId, superuser } = caller.principal;
-    const draft = { ...asked, invitedBy: { type, id: senderId }, bySuperuser: superuser };
+    const { principal } = caller;
+    const draft = { ...asked, invitedBy: toActor(principal), bySuperuser: principal.superuser };
     const { orgId, email, role, expiresAt } = asked;
     const [before] = await store.findInvitations(tx, orgId, { email, afterId: "", limit: 1 });
     const id = before?.id ?? newId(now);

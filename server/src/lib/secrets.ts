@@ -10,8 +10,8 @@ import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 import { crc32 } from "node:zlib";
 import { fromBase64url } from "./base64url.ts";
 
-/** `vsts` client secret, `vstt` opaque token, `vstk` API key, `vstp` proxy token. */
-export type SecretPrefix = "vsts" | "vstt" | "vstk" | "vstp";
+/** `vsts` client secret, `vstt` opaque token, `vstk` API key, `vstp` proxy token, `vstu` personal access token. */
+export type SecretPrefix = "vsts" | "vstt" | "vstk" | "vstp" | "vstu";
 
 const randomLength = 32;
 const checkLength = 4;

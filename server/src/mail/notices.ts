@@ -1,4 +1,5 @@
 /** What the owner of an account is told by mail when something about signing in to it has changed. */
+import { toShownName } from "../lib/shown-name.ts";
 import { toProviderLabel } from "../lib/well-known-providers.ts";
 import { type MailTexts, renderNotice } from "./template.ts";
 
@@ -109,5 +110,15 @@ export function toProviderMoveNotice(site: string, email: string): MailTexts {
     "The address of your account was changed",
     `The account elsewhere that you sign in with has another address now, ${email}, and so has your account here. This one does not sign you in any more.`,
     "If you did not expect that, ask whoever runs your account there.",
+  );
+}
+
+/** Somebody has not used a personal access token for half a year. */
+export function toUnusedTokenNotice(site: string, title: string, organization: string): MailTexts {
+  return toNotice(
+    site,
+    "A personal access token is not used",
+    `Your personal access token "${toShownName(title)}" for ${toShownName(organization)} has not been used for 180 days. It still works.`,
+    "If nothing needs it any more, delete it on the page of your account. This is the only time we tell you, unless it is used again.",
   );
 }

@@ -14,6 +14,7 @@ import {
   toProviderMoveNotice,
   toTakeOverNotice,
   toUnlinkNotice,
+  toUnusedTokenNotice,
 } from "./notices.ts";
 
 /** An account that somebody else's proof of its address emptied, and what that left behind. */
@@ -33,6 +34,12 @@ export interface Notifier {
   tellOfEmailChange(from: string, to: string): void;
   /** An identity provider has given an account another address: the one before is told. */
   tellOfProviderMove(from: string, to: string): void;
+  /** The owner of a personal access token has not used it for long. */
+  tellOfUnusedToken(token: {
+    readonly email: string;
+    readonly title: string;
+    readonly organization: string;
+  }): void;
   /** Tells the owner, and those who run the platform of organizations without one. */
   tellOfTakeOver(account: TakenOverAccount): void;
 }
@@ -68,6 +75,12 @@ export function createNotifier(options: {
         from,
         toProviderMoveNotice(siteName, to),
         "the owner of an account could not be told of its new address",
+      ),
+    tellOfUnusedToken: ({ email, title, organization }) =>
+      send(
+        email,
+        toUnusedTokenNotice(siteName, title, organization),
+        "the owner of an unused token could not be told of it",
       ),
     tellOfTakeOver(account) {
       const { email, disabled } = account;

@@ -6,12 +6,26 @@
  * caller has no role, so that names cannot be probed.
  */
 import { DomainError } from "../lib/errors.ts";
-import { type Principal, type Role, roles } from "../principals/principal.ts";
+import { type PatPrincipal, type Principal, type Role, roles } from "../principals/principal.ts";
 import type { Organization } from "./organization.ts";
 
 /** Whether `role` allows at least what `minimum` does. */
 export function isAtLeast(role: Role, minimum: Role): boolean {
   return roles.indexOf(role) >= roles.indexOf(minimum);
+}
+
+/** The weaker of two roles. */
+export function toWeaker(one: Role, other: Role): Role {
+  return isAtLeast(one, other) ? other : one;
+}
+
+/** What a personal access token is by a membership of its owner's: no more than either. */
+export function findPatRole(
+  pat: Pick<PatPrincipal, "orgId" | "role">,
+  membership: { readonly orgId: string; readonly role: Role },
+): Role | undefined {
+  if (pat.role === undefined || pat.orgId !== membership.orgId) return undefined;
+  return toWeaker(pat.role, membership.role);
 }
 
 /** What a caller is about to do in an organization. */
@@ -71,6 +85,7 @@ export function createAccess(source: AccessSource): Access {
   async function findRole(caller: Principal, orgId: string): Promise<Role | undefined> {
     if (caller.superuser) return "owner";
     if (caller.type === "user") return await source.findMemberRole(caller.id, orgId);
+    // Of a personal access token that is the weaker of its own and its owner's, as of this request.
     return caller.orgId === orgId ? caller.role : undefined;
   }
 

@@ -1,11 +1,11 @@
 import type { Reader, Tx } from "../db/database.ts";
-import type { Principal } from "../principals/principal.ts";
-import { isAtLeast } from "./access.ts";
+import { type PatPrincipal, type Principal, toActor, type UserPrincipal } from "../principals/principal.ts";
+import { findPatRole, isAtLeast } from "./access.ts";
 import { findEnabledMemberships, lockMemberships } from "./member-store.ts";
 
 /**
  * Which of these organizations a caller manages, of those that are enabled:
- * superusers manage all, a service user its own at most.
+ * superusers manage all, a service user or a personal access token its own at most.
  *
  * @param orgIds in lower case.
  */
@@ -15,9 +15,18 @@ export async function findManagedIds(
   orgIds: readonly string[],
 ): Promise<ReadonlySet<string>> {
   if (caller.superuser) return new Set(orgIds);
-  const memberships = caller.type === "user" ? await findEnabledMemberships(reader, caller.id) : [caller];
-  const managed = memberships.filter(({ role }) => isAtLeast(role, "manager")).map(({ orgId }) => orgId);
+  const roles = caller.type === "serviceuser" ? [caller] : await findRolesOf(reader, caller);
+  const managed = roles.filter(({ role }) => isAtLeast(role, "manager")).map(({ orgId }) => orgId);
   return new Set(orgIds.filter((id) => managed.includes(id)));
+}
+
+/** What a person is, and where; by their token no more than it is. */
+async function findRolesOf(reader: Reader, caller: UserPrincipal | PatPrincipal) {
+  const memberships = await findEnabledMemberships(reader, toActor(caller).id);
+  return memberships.flatMap(({ orgId, role }) => {
+    const own = caller.type === "user" ? role : findPatRole(caller, { orgId, role });
+    return own === undefined ? [] : [{ orgId, role: own }];
+  });
 }
 
 /** The same, where nobody takes a person's roles away until the transaction ends. */
@@ -26,6 +35,6 @@ export async function holdManagedIds(
   caller: Principal,
   orgIds: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  if (caller.type === "user") await lockMemberships(tx, caller.id, orgIds);
+  if (caller.type !== "serviceuser") await lockMemberships(tx, toActor(caller).id, orgIds);
   return await findManagedIds(tx, caller, orgIds);
 }

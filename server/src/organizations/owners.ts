@@ -1,7 +1,7 @@
 import type { Tx } from "../db/database.ts";
 import { DomainError, reasons } from "../lib/errors.ts";
-import type { Principal, Role } from "../principals/principal.ts";
-import { isAtLeast } from "./access.ts";
+import { type Principal, type Role, toActor } from "../principals/principal.ts";
+import { findPatRole, isAtLeast } from "./access.ts";
 import { countOwned, findMemberRole } from "./member-store.ts";
 import { findMachineRole, findOrganizationNames, hasOwner, lockOrganization } from "./store.ts";
 
@@ -95,11 +95,16 @@ export async function requireRoomToOwn(
 export async function lockForGrant(tx: Tx, caller: Principal, orgId: string, least: Role): Promise<void> {
   await lockOrganization(tx, orgId);
   if (caller.superuser) return;
-  const isUser = caller.type === "user";
-  const role = await (isUser ? findMemberRole(tx, caller.id, orgId) : findMachineRole(tx, caller.id, orgId));
+  const role = await findRoleNow(tx, caller, orgId);
   if (role === undefined || !isAtLeast(role, least)) {
     throw new DomainError("NOT_AUTHORIZED", {
       detail: `needs the role ${least}, has ${role ?? "none any more"}`,
     });
   }
+}
+
+async function findRoleNow(tx: Tx, caller: Principal, orgId: string): Promise<Role | undefined> {
+  if (caller.type === "serviceuser") return await findMachineRole(tx, caller.id, orgId);
+  const role = await findMemberRole(tx, toActor(caller).id, orgId);
+  return role !== undefined && caller.type === "pat" ? findPatRole(caller, { orgId, role }) : role;
 }

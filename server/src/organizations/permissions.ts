@@ -99,6 +99,8 @@ export function createHasPermission(options: PermissionOptions): HasPermission {
     const name = toShortName(permission, scope);
     if (scope === "app/project") return await hasOnProject(caller, id, name);
     const need = organizationNeeds.get(name);
-    return need !== undefined && (await access.allows(caller, id, need));
+    // Nothing that takes an owner is done by a personal access token.
+    if (need === undefined || (caller.type === "pat" && need.role === "owner")) return false;
+    return await access.allows(caller, id, need);
   };
 }

@@ -7,7 +7,13 @@ import { DomainError } from "../lib/errors.ts";
 import { isUuid, newId } from "../lib/ids.ts";
 import { checkMetadata, type Metadata } from "../lib/metadata.ts";
 import { fromPageToken, type Page, type PageRequest, toPage, toPageById } from "../lib/page-token.ts";
-import type { Caller, Principal, Role } from "../principals/principal.ts";
+import {
+  type Caller,
+  type PatProjects,
+  type Principal,
+  type Role,
+  toActor,
+} from "../principals/principal.ts";
 import { type Access, type AccessNeed, type GrantedAccess, isAtLeast } from "./access.ts";
 import type { Project, ProjectMember, ProjectPrincipal } from "./organization.ts";
 import { lockForGrant } from "./owners.ts";
@@ -96,9 +102,8 @@ export class ProjectService {
   /** Those the caller can see, oldest first. */
   async list(caller: Caller, org: string, page: PageRequest): Promise<Page<Project>> {
     const { organization, role } = await this.#access.require(caller.principal, org, reads);
-    const memberOf = isAtLeast(role, seesAll) ? undefined : toProjectPrincipal(caller.principal);
-    const list = ["ListProjects", organization.id, memberOf?.id ?? ""];
-    const asked = memberOf && { memberOf };
+    const asked = toVisible(caller.principal, role);
+    const list = ["ListProjects", organization.id, caller.principal.id];
     return await toPageById(list, page, (range) =>
       store.findProjects(this.#database.reader, organization.id, { ...asked, ...range }),
     );
@@ -108,11 +113,11 @@ export class ProjectService {
   async get(caller: Caller, ref: LooseProjectRef): Promise<Project> {
     const { organization, role } = await this.#require(caller, ref, reads);
     const project = await store.findProject(this.#database.reader, organization.id, ref.project);
-    const principal = toProjectPrincipal(caller.principal);
+    const { memberOf, only } = toVisible(caller.principal, role);
     const isSeen =
       project !== undefined &&
-      (isAtLeast(role, seesAll) ||
-        (await store.isProjectMember(this.#database.reader, project.id, principal)));
+      (only === undefined || only.includes(project.id)) &&
+      (memberOf === undefined || (await store.isProjectMember(this.#database.reader, project.id, memberOf)));
     if (!isSeen) throw toUnseen(ref);
     return project;
   }
@@ -252,6 +257,10 @@ export function createFindVisibleProject(reader: Reader): FindVisibleProject {
 
 function toViewer(principal: Principal): store.ProjectViewer {
   if (principal.type === "user") return { type: "user", id: principal.id, seesAll: principal.superuser };
+  if (principal.type === "pat") {
+    const { userId: id, orgId, projects } = principal;
+    return { type: "user", id, orgId, seesAll: false, ...toOnly(projects) };
+  }
   const { id, orgId, role, superuser } = principal;
   return { type: "serviceuser", id, orgId, seesAll: superuser || isAtLeast(role, seesAll) };
 }
@@ -274,6 +283,15 @@ async function getProject(reader: Reader, orgId: string, idOrName: string): Prom
   return project;
 }
 
-function toProjectPrincipal(principal: Principal): ProjectPrincipal {
-  return { type: principal.type, id: principal.id };
+/** Which of an organization's projects a caller sees, who has a role in it. */
+function toVisible(principal: Principal, role: Role): store.VisibleProjects {
+  if (principal.type === "pat") {
+    const { projects } = principal;
+    return { ...(!projects.ownerSeesAll && { memberOf: toActor(principal) }), ...toOnly(projects) };
+  }
+  return isAtLeast(role, seesAll) ? {} : { memberOf: toActor(principal) };
+}
+
+function toOnly({ only }: PatProjects): { readonly only?: readonly string[] } {
+  return only === undefined ? {} : { only };
 }

@@ -104,9 +104,17 @@ export async function findProjectOrganization(reader: Reader, id: string): Promi
   return row?.org_id;
 }
 
-/** Who looks for a project: a person in their enabled organizations, a machine in its own. */
+/** Who looks for a project: a person in their enabled organizations, by a token in its own, a machine in its own. */
 export type ProjectViewer =
-  | { readonly type: "user"; readonly id: string; readonly seesAll: boolean }
+  | {
+      readonly type: "user";
+      readonly id: string;
+      /** Absent for any. */
+      readonly orgId?: string;
+      readonly seesAll: boolean;
+      /** Of what they see only these; absent for all. */
+      readonly only?: readonly string[];
+    }
   | { readonly type: "serviceuser"; readonly id: string; readonly orgId: string; readonly seesAll: boolean };
 
 /** What selects a project. */
@@ -141,9 +149,10 @@ export async function findSelectedProjects(reader: Reader, selection: ProjectSel
     query = query.where(`organizations.${orgColumn}`, "=", orgValue);
   }
   if (orgId !== undefined) query = query.where("projects.org_id", "=", orgId);
-  if (within?.type === "serviceuser") query = query.where("projects.org_id", "=", within.orgId);
+  if (within?.orgId !== undefined) query = query.where("projects.org_id", "=", within.orgId);
   if (within?.type === "user") {
     query = query.where("memberships.user_id", "=", within.id).where("organizations.state", "=", "enabled");
+    if (within.only !== undefined) query = query.where("projects.id", "in", orNone(within.only));
   }
   if (within !== undefined && !within.seesAll) {
     query = query.where((eb) =>
@@ -163,18 +172,23 @@ export async function findSelectedProjects(reader: Reader, selection: ProjectSel
   return (await query.limit(2).execute()).map(({ id }) => id);
 }
 
-/**
- * Projects of an organization after an id, oldest first.
- *
- * @param memberOf only those that this principal was let into.
- */
+/** Which of an organization's projects are seen: those that meet both. */
+export interface VisibleProjects {
+  /** Only those that this principal was let into. */
+  readonly memberOf?: ProjectPrincipal;
+  /** Only these. */
+  readonly only?: readonly string[];
+}
+
+/** Projects of an organization after an id, oldest first. */
 export async function findProjects(
   reader: Reader,
   orgId: string,
-  filter: { readonly memberOf?: ProjectPrincipal; readonly afterId: string; readonly limit: number },
+  filter: VisibleProjects & { readonly afterId: string; readonly limit: number },
 ): Promise<Project[]> {
-  const { memberOf, afterId, limit } = filter;
+  const { memberOf, only, afterId, limit } = filter;
   let query = selectProjects(reader).where("org_id", "=", orgId).where("id", ">", afterId);
+  if (only !== undefined) query = query.where("id", "in", orNone(only));
   if (memberOf !== undefined) {
     query = query.where("id", "in", (members) =>
       members
@@ -348,4 +362,9 @@ export async function findProjectMembers(
     emailVerified: row.email_proven === 1,
     createdAt: new Date(row.created_at),
   }));
+}
+
+/** Postgres takes no empty list; no id is an empty text. */
+function orNone(ids: readonly string[]): readonly string[] {
+  return ids.length === 0 ? [""] : ids;
 }

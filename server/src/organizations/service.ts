@@ -93,8 +93,8 @@ export class OrganizationService {
    */
   async create(caller: Caller, draft: OrganizationDraft): Promise<Organization> {
     const { principal } = caller;
-    if (principal.type === "serviceuser" && !principal.superuser) {
-      throw new DomainError("NOT_AUTHORIZED", { detail: "a service user belongs to one organization" });
+    if (principal.type !== "user" && !principal.superuser) {
+      throw new DomainError("NOT_AUTHORIZED", { detail: "its credential is for one organization" });
     }
     if (!this.mayCreate(principal)) {
       throw new DomainError("NOT_AUTHORIZED", { detail: "organizations.creation is superusers" });
@@ -210,7 +210,7 @@ export class OrganizationService {
     { state, query = "" }: OrganizationFilter = {},
   ): Promise<Page<Organization>> {
     const { principal } = caller;
-    if (principal.type === "serviceuser" && !principal.superuser) {
+    if (principal.type !== "user" && !principal.superuser) {
       const own = await this.get(caller, principal.orgId);
       const isOfState = state === undefined || own.state === state;
       const isListed = isOfState && beginsWith([own.name, own.title], query);

@@ -22,7 +22,7 @@ export interface OrganizationClaims {
  */
 export interface AccessTokenClaims extends OrganizationClaims {
   readonly iss: string;
-  /** Id of the user or service user. */
+  /** Id of the user or service user; of the personal access token, where it was made from one. */
   readonly sub: string;
   readonly aud: string;
   /** The client that asked: a credential's id, or the service user's for key pairs. */
@@ -33,8 +33,10 @@ export interface AccessTokenClaims extends OrganizationClaims {
   readonly jti: string;
   /** Always `system`. */
   readonly gen: "system";
-  readonly sub_type: "app/user" | "app/serviceuser";
+  readonly sub_type: "app/user" | "app/serviceuser" | "app/pat";
   readonly auth_via: AuthVia;
+  /** Whose personal access token it was made from. */
+  readonly user_id?: string;
   /** The credential the token goes back to: deleting it ends the token. */
   readonly credential_id?: string;
   readonly email?: string;

@@ -4,6 +4,7 @@ import type { ServiceUser as ServiceUserMessage } from "@vestibule/proto/vestibu
 import type { User as UserMessage } from "@vestibule/proto/vestibule/v1/user_pb";
 import { DomainError } from "../lib/errors.ts";
 import { requirePrincipal } from "./context.ts";
+import { toActor } from "./principal.ts";
 
 /** Where principals are found by their ids, as answered; undefined when they are gone. */
 export interface WhoamiOptions {
@@ -15,7 +16,7 @@ export interface WhoamiOptions {
 export function createWhoamiMethods({ findUser, findServiceUser }: WhoamiOptions) {
   return {
     async getCurrentUser(_request, context) {
-      const { type, id } = requirePrincipal(context);
+      const { type, id } = toActor(requirePrincipal(context));
       const user = type === "user" ? await findUser(id) : undefined;
       const serviceuser = type === "serviceuser" ? await findServiceUser(id) : undefined;
       if (user !== undefined) return { user };

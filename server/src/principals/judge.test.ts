@@ -27,6 +27,7 @@ const held: { readonly [K in Exclude<CredentialKind, "malformed">]: PresentedCre
   basic: { kind: "basic", id: "i", secret: "s" },
   access_token: { kind: "access_token", token: "a.b.c" },
   opaque_token: { kind: "opaque_token", token: "t" },
+  personal_token: { kind: "personal_token", token: "vstu_t" },
   session: { kind: "session", cookie: "c" },
   assertion: { kind: "assertion", assertion: "a.b.c", use: "jwt_bearer", rules: { relaxed: false } },
 };
@@ -36,6 +37,7 @@ describe("the judge of credentials", () => {
     basic: async ({ kind }) => ({ principal: machine(kind) }),
     access_token: async ({ kind }) => ({ principal: machine(kind) }),
     opaque_token: async ({ kind }) => ({ principal: machine(kind) }),
+    personal_token: async ({ kind }) => ({ principal: machine(kind) }),
     session: async ({ kind }) => ({ principal: machine(kind) }),
     assertion: async ({ kind }) => ({ principal: machine(kind) }),
   };

@@ -11,6 +11,8 @@ describe("presented credentials", () => {
     ["a JWT", "Bearer a.b.c", { kind: "access_token", token: "a.b.c" }],
     ["any case of the scheme", "bEaReR a.b.c", { kind: "access_token", token: "a.b.c" }],
     ["an opaque token", "Bearer vstt_abc", { kind: "opaque_token", token: "vstt_abc" }],
+    ["a personal access token", "Bearer vstu_abc", { kind: "personal_token", token: "vstu_abc" }],
+    ["one that only begins alike", "Bearer vstuabc", { kind: "opaque_token", token: "vstuabc" }],
     ["a dotted text that is no JWT", "Bearer a.b", { kind: "opaque_token", token: "a.b" }],
     ["basic", basic("id:secret"), { kind: "basic", id: "id", secret: "secret" }],
     [

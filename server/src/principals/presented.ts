@@ -18,6 +18,8 @@ interface CredentialParts {
   basic: { readonly id: string; readonly secret: string };
   access_token: { readonly token: string };
   opaque_token: { readonly token: string };
+  /** A personal access token, known by its prefix. */
+  personal_token: { readonly token: string };
   /** A session cookie's value. */
   session: { readonly cookie: string };
   /** Of a key pair (RFC 7523). On no header: the grants alone present it. */
@@ -38,15 +40,17 @@ export type PresentedCredential<K extends CredentialKind = CredentialKind> = {
 export type HeaderCredential = PresentedCredential<Exclude<CredentialKind, "assertion">>;
 
 /** What stands in `Authorization`. */
-export type AuthorizationCredential = PresentedCredential<
-  "basic" | "access_token" | "opaque_token" | "malformed"
->;
+export type AuthorizationCredential = PresentedCredential<"basic" | BearerKind | "malformed">;
+
+/** Kinds of bearer tokens. */
+type BearerKind = "access_token" | "opaque_token" | "personal_token";
 
 /** As what each kind is noted in log, metrics and audit. */
 export const credentialKindNames: Readonly<Record<CredentialKind, string>> = {
   basic: "client_secret",
   access_token: "access_token",
   opaque_token: "opaque_token",
+  personal_token: "personal_token",
   session: "session",
   assertion: "key_pair",
   malformed: "malformed",
@@ -65,12 +69,14 @@ export const credentialHeaders: readonly string[] = ["authorization", "x-user-to
  */
 export const companionCookieName = "__Host-vestibule-bind";
 
+/** How personal access tokens begin. */
+const personalTokenStart = "vstu_";
+
 /** Tells tokens apart: three parts between dots are a JWT (RFC 7515 §7.1), opaque ones contain no dot. */
-export function readBearerToken(
-  token: string,
-): PresentedCredential<"access_token" | "opaque_token" | "malformed"> {
+export function readBearerToken(token: string): PresentedCredential<BearerKind | "malformed"> {
   if (token === "") return { kind: "malformed", detail: "empty bearer token" };
   if (token.split(".").length === 3) return { kind: "access_token", token };
+  if (token.startsWith(personalTokenStart)) return { kind: "personal_token", token };
   return { kind: "opaque_token", token };
 }
 

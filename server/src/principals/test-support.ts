@@ -10,6 +10,7 @@ export interface TestJudges {
   basic?(id: string, secret: string): Promise<Principal>;
   accessToken?(token: string): Promise<Principal>;
   opaqueToken?(token: string): Promise<Principal>;
+  personalToken?(token: string): Promise<Principal>;
   session?(cookie: string): Promise<Principal>;
   assertion?(assertion: string, use: AssertionUse, rules: AssertionRules): Promise<Principal>;
   /** What access tokens say, but for their `sub`. */
@@ -31,6 +32,7 @@ export function createTestJudge(judges: TestJudges): CredentialJudge {
       return { principal, ...(claims && { claims: { ...claims, sub: principal.id } }) };
     },
     opaque_token: ({ token }) => prove(judges.opaqueToken?.(token)),
+    personal_token: ({ token }) => prove(judges.personalToken?.(token)),
     session: ({ cookie }) => prove(judges.session?.(cookie)),
     assertion: ({ assertion, use, rules }) => prove(judges.assertion?.(assertion, use, rules)),
   });

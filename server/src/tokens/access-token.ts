@@ -78,23 +78,29 @@ function countPayloadBytes({ encodedHeaders, algorithm }: SigningKeyInUse): numb
   return Math.floor(((longestToken - header - signatureLengths[algorithm] - 2) * 3) / 4);
 }
 
+const subTypes: ReadonlySet<unknown> = new Set<AccessTokenClaims["sub_type"]>([
+  "app/user",
+  "app/serviceuser",
+  "app/pat",
+]);
+
 function isClaims(payload: Record<string, unknown>): payload is Record<string, unknown> & AccessTokenClaims {
   const texts = ["iss", "sub", "aud", "client_id", "jti", "sub_type", "auth_via"];
   return (
     texts.every((name) => typeof payload[name] === "string") &&
-    (payload.sub_type === "app/user" || payload.sub_type === "app/serviceuser") &&
+    subTypes.has(payload.sub_type) &&
     Number.isSafeInteger(payload.exp) &&
     Number.isSafeInteger(payload.nbf)
   );
 }
 
-/** Whose a token of ours is, for the audit of its refusal. A service user has one organization. */
-function toOwner({ sub: id, sub_type, credential_id, org_id }: AccessTokenClaims): CredentialOwner {
-  const isMachine = sub_type === "app/serviceuser";
+/** Whose a token of ours is, for the audit of its refusal. A service user and a personal access token have one organization. */
+function toOwner(claims: AccessTokenClaims): CredentialOwner {
+  const { sub, sub_type, user_id: id = sub, credential_id, org_id } = claims;
   return {
-    type: isMachine ? "serviceuser" : "user",
+    type: sub_type === "app/serviceuser" ? "serviceuser" : "user",
     id,
-    ...(isMachine && org_id && { orgId: org_id }),
+    ...(sub_type !== "app/user" && org_id && { orgId: org_id }),
     ...(credential_id && { credentialId: credential_id }),
   };
 }

@@ -27,7 +27,7 @@ import { createTokenIssuer, type TokenIssuerOptions } from "./token-issuer.ts";
 export interface GrantParts
   extends Pick<TokenIssuerOptions, "findVisibleProject">,
     Pick<OrganizationClaimOptions, "findOrganizations" | "findMembership" | "findOrganizationName">,
-    Pick<RevocationEndpointOptions, "deleteOpaqueToken" | "deleteSession">,
+    Pick<RevocationEndpointOptions, "deleteOpaqueToken" | "deletePersonalToken" | "deleteSession">,
     Pick<IntrospectionOptions, "isMember">,
     Pick<TokenMethodsOptions, "clearDeadSession"> {
   readonly database: Database;

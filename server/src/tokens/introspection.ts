@@ -68,8 +68,8 @@ export function createIntrospectionEndpoint(options: IntrospectionOptions): Oaut
   async function maySee(caller: ServiceUserPrincipal, owner: Principal): Promise<boolean> {
     if (caller.superuser) return true;
     // The caller's own is enabled, or it would not have been let in.
-    if (owner.type === "serviceuser") return owner.orgId === caller.orgId;
-    return await isMember(owner.id, caller.orgId);
+    if (owner.type === "user") return await isMember(owner.id, caller.orgId);
+    return owner.orgId === caller.orgId;
   }
 
   /** A token for one organization stays for that one, and one that names none was perhaps asked for one. */
@@ -91,8 +91,9 @@ export function createIntrospectionEndpoint(options: IntrospectionOptions): Oaut
       sub: id,
       client_id: credentialId,
       ...(credentialExpiresAt && { exp: Math.floor(credentialExpiresAt.getTime() / 1000) }),
-      sub_type: "app/serviceuser",
-      auth_via: "opaque_token",
+      sub_type: principal.type === "pat" ? "app/pat" : "app/serviceuser",
+      auth_via: principal.type === "pat" ? "pat" : "opaque_token",
+      ...(principal.type === "pat" && { user_id: principal.userId }),
     };
   }
 

@@ -131,6 +131,7 @@ function arrange(said = claims) {
     },
     feed: { append: async (_tx, ...changes) => void appended.push(...changes.map(({ topic }) => topic)) },
     deleteOpaqueToken: async (_tx, tokenId) => void revoked.push(tokenId),
+    deletePersonalToken: async (_tx, tokenId) => void revoked.push(`personal ${tokenId}`),
     deleteSession: async () => true,
     audit: audit.trail,
     bodyBytes: 65_536,

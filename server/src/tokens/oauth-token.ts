@@ -61,7 +61,7 @@ export function createTokenEndpoint(options: {
   /** At this endpoint an access token is no client authentication: it would renew itself for ever. */
   function proveOauthClient(info: RequestInfo, client: ClientAuthentication): Promise<Principal> {
     const kind = client.presented?.kind;
-    if (kind === "access_token" || kind === "opaque_token") {
+    if (kind === "access_token" || kind === "opaque_token" || kind === "personal_token") {
       return guarded.refuse(info, "Bearer is no client authentication");
     }
     return proveClient(guarded, info, client);

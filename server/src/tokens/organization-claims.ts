@@ -4,15 +4,16 @@
  * All of them by id, and what of them is told more of, in every token of a
  * person; `org_id` and a flat `roles` only in a token that is for one, so that
  * who owns an organization of their own never reads as an owner elsewhere. A
- * service user has one, and all its tokens are for that. The names of claims
- * are those that other issuers and RFC 9068 §2.2.3.1 use.
+ * service user and a personal access token have one, and all their tokens are
+ * for that. The names of claims are those that other issuers and RFC 9068
+ * §2.2.3.1 use.
  *
  * A token never grows beyond {@link longestToken}, whatever there is to say.
  */
 import type { InvalidatedCache } from "../changes/cache.ts";
 import { isUuid } from "../lib/ids.ts";
 import type { OrganizationClaims } from "../principals/claims.ts";
-import type { Principal, Role } from "../principals/principal.ts";
+import type { Principal, Role, UserPrincipal } from "../principals/principal.ts";
 
 /** Longest token that its organizations may make, in characters: what servers take in a header, with room beside it. */
 export const longestToken = 4096;
@@ -116,10 +117,19 @@ export function prepareOrganizations({
   };
 }
 
+/** The organization of a credential that is for one; by a personal access token perhaps without a role. */
+type OneOrganization = Pick<HeldOrganization, "id" | "name"> & { readonly role: Role | undefined };
+
 function describe(
-  organizations: readonly HeldOrganization[],
+  organizations: readonly OneOrganization[],
 ): NonNullable<OrganizationClaims["organizations"]> {
-  return Object.fromEntries(organizations.map(({ id, name, role }) => [id, { name, roles: [role] }]));
+  return Object.fromEntries(
+    organizations.map((held) => [held.id, { name: held.name, roles: toRoles(held) }]),
+  );
+}
+
+function toRoles({ role }: OneOrganization): Role[] {
+  return role === undefined ? [] : [role];
 }
 
 /** What a member of a JSON object takes besides its value, a comma in front included. */
@@ -154,11 +164,11 @@ export function createDescribeOrganizations(options: OrganizationClaimOptions): 
   const { claims, findOrganizations, findMembership, findOrganizationName, caches } = options;
   const { addOrgIds, addOrganizations } = claims;
 
-  function toOne(held: HeldOrganization | undefined): OrganizationClaims {
+  function toOne(held: OneOrganization | undefined): OrganizationClaims {
     return {
       ...(addOrgIds && { org_ids: held?.id ?? "" }),
       ...(addOrganizations && { organizations: describe(held === undefined ? [] : [held]) }),
-      ...(held !== undefined && { org_id: held.id, roles: [held.role] }),
+      ...(held !== undefined && { org_id: held.id, roles: toRoles(held) }),
     };
   }
 
@@ -167,7 +177,10 @@ export function createDescribeOrganizations(options: OrganizationClaimOptions): 
     return name === undefined ? undefined : { name };
   }
 
-  async function findOwn(orgId: string, role: Role): Promise<HeldOrganization | undefined> {
+  async function findOwn({
+    orgId,
+    role,
+  }: Exclude<Principal, UserPrincipal>): Promise<OneOrganization | undefined> {
     const known = caches.names.peek(orgId) ?? (await caches.names.get(orgId, loadName));
     return known && { id: orgId, name: known.name, role };
   }
@@ -178,8 +191,8 @@ export function createDescribeOrganizations(options: OrganizationClaimOptions): 
 
   return {
     async ofAll(principal) {
-      if (principal.type === "serviceuser") {
-        const own = toOne(await findOwn(principal.orgId, principal.role));
+      if (principal.type !== "user") {
+        const own = toOne(await findOwn(principal));
         return () => own;
       }
       const { id } = principal;
@@ -190,7 +203,7 @@ export function createDescribeOrganizations(options: OrganizationClaimOptions): 
     async ofOne(principal, selector) {
       if (selector.length > longestSelector) return toOne(undefined);
       if (principal.type === "user") return toOne(await findMembership(principal.id, selector));
-      const own = await findOwn(principal.orgId, principal.role);
+      const own = await findOwn(principal);
       const wanted = isUuid(selector) ? own?.id === selector.toLowerCase() : own?.name === selector;
       return toOne(wanted ? own : undefined);
     },

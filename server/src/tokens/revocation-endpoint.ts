@@ -5,7 +5,7 @@ import type { Database, Tx } from "../db/database.ts";
 import { invalidRequest } from "../lib/invalid-request.ts";
 import type { AccessTokenClaims } from "../principals/claims.ts";
 import type { CredentialJudge, GuardedJudge } from "../principals/judge.ts";
-import type { Caller, Principal } from "../principals/principal.ts";
+import type { Caller, Principal, UserPrincipal } from "../principals/principal.ts";
 import { findGoodToken } from "./introspection.ts";
 import { type OauthEndpoint, proveClient, readClientAuthentication } from "./oauth-endpoint.ts";
 import type { Revocations } from "./revocations.ts";
@@ -21,6 +21,8 @@ export interface RevocationEndpointOptions {
   readonly feed: Pick<ChangeFeed, "append">;
   /** Removes the row of an opaque token. */
   readonly deleteOpaqueToken: (tx: Tx, tokenId: string) => Promise<void>;
+  /** Removes the row of a personal access token. */
+  readonly deletePersonalToken: (tx: Tx, tokenId: string) => Promise<void>;
   /** Removes the row of a person's session; does nothing when it is gone. */
   readonly deleteSession: (tx: Tx, sessionId: string, userId: string) => Promise<unknown>;
   readonly audit: Pick<AuditTrail, "record">;
@@ -39,14 +41,14 @@ function isSame(one: Principal, other: Principal): boolean {
  * no good anyway, answers the same and changes nothing (§2.2).
  */
 export function createRevocationEndpoint(options: RevocationEndpointOptions): OauthEndpoint {
-  const { judge, guarded, database, revocations, feed, deleteOpaqueToken, deleteSession, audit } = options;
+  const { judge, guarded, database, revocations, feed, deleteSession, audit } = options;
 
   async function record(tx: Tx, caller: Caller, tokenId: string): Promise<void> {
     const { principal } = caller;
     await audit.record(tx, caller, {
       action: "token.revoke",
       target: tokenId,
-      ...(principal.type === "serviceuser" && { orgId: principal.orgId }),
+      ...(principal.type !== "user" && { orgId: principal.orgId }),
     });
   }
 
@@ -64,9 +66,12 @@ export function createRevocationEndpoint(options: RevocationEndpointOptions): Oa
     });
   }
 
-  async function revokeOpaqueToken(caller: Caller, tokenId: string): Promise<void> {
+  async function revokeOpaqueToken(caller: Caller, owner: Exclude<Principal, UserPrincipal>): Promise<void> {
+    const { type, credentialId: tokenId } = owner;
     await database.transaction(async (tx) => {
-      await deleteOpaqueToken(tx, tokenId);
+      await (type === "pat"
+        ? options.deletePersonalToken(tx, tokenId)
+        : options.deleteOpaqueToken(tx, tokenId));
       await record(tx, caller, tokenId);
       await feed.append(tx, { topic: "credential", subject: tokenId });
     });
@@ -81,7 +86,7 @@ export function createRevocationEndpoint(options: RevocationEndpointOptions): Oa
     const caller = { principal, request: info };
     const { claims, principal: owner } = good;
     if (claims !== undefined) await revokeAccessToken(caller, owner, claims);
-    else if (owner.type === "serviceuser") await revokeOpaqueToken(caller, owner.credentialId);
+    else if (owner.type !== "user") await revokeOpaqueToken(caller, owner);
     return nothing;
   };
 }

@@ -11,7 +11,12 @@ import { DomainError } from "../lib/errors.ts";
 import { invalidRequest } from "../lib/invalid-request.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import { findExpiry } from "../principals/judge.ts";
-import type { Principal, ServiceUserPrincipal, UserPrincipal } from "../principals/principal.ts";
+import type {
+  PatPrincipal,
+  Principal,
+  ServiceUserPrincipal,
+  UserPrincipal,
+} from "../principals/principal.ts";
 import type { AccessTokenSubject, AccessTokens, IssuedToken } from "./access-token.ts";
 import type { DescribeOrganizations } from "./organization-claims.ts";
 
@@ -100,6 +105,23 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
     };
   }
 
+  /** The token itself, as Frontier has it, and beside it whose it is. */
+  function toPatSubject(principal: PatPrincipal): AccessTokenSubject {
+    return {
+      sub: principal.id,
+      client_id: principal.id,
+      sub_type: "app/pat",
+      auth_via: principal.authVia,
+      user_id: principal.userId,
+      credential_id: principal.id,
+    };
+  }
+
+  function toSubject(principal: Principal): AccessTokenSubject {
+    if (principal.type === "user") return toUserSubject(principal);
+    return principal.type === "pat" ? toPatSubject(principal) : toServiceUserSubject(principal);
+  }
+
   function toUserSubject(principal: UserPrincipal): AccessTokenSubject {
     return {
       sub: principal.id,
@@ -133,7 +155,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
       const fit = one === undefined ? await organizations.ofAll(principal) : () => one;
       const projectId = await findProject(principal, scope, one?.org_id);
       const subject = {
-        ...(principal.type === "user" ? toUserSubject(principal) : toServiceUserSubject(principal)),
+        ...toSubject(principal),
         ...(projectId !== undefined && { project_id: projectId }),
       };
       const issued = await accessTokens.issue(subject, { notAfterAt: findExpiry({ principal }), fit });
@@ -142,7 +164,7 @@ export function createTokenIssuer(options: TokenIssuerOptions): TokenIssuer {
         {
           action: "token.issue",
           target: issued.jti,
-          ...(principal.type === "serviceuser" && { orgId: principal.orgId }),
+          ...(principal.type !== "user" && { orgId: principal.orgId }),
           details: { auth_via: principal.authVia, credential_id: subject.credential_id ?? "" },
         },
       );

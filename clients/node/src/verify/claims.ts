@@ -13,6 +13,8 @@ export interface AccessTokenClaims {
   readonly jti: string;
   readonly gen: "system";
   readonly sub_type: PrincipalType;
+  /** Of `app/pat`: whose the personal access token is that `sub` names. */
+  readonly user_id?: string;
   /** How the principal authenticated, e.g. `client_credentials`. */
   readonly auth_via: string;
   /** Ids of the principal's organizations, comma-separated; {@link isInOrganization} reads it. */
@@ -36,8 +38,8 @@ export interface AccessTokenClaims {
   readonly project_id?: string;
 }
 
-/** A person or a machine. */
-export type PrincipalType = "app/user" | "app/serviceuser";
+/** A person, a machine, or a person's personal access token. */
+export type PrincipalType = "app/user" | "app/serviceuser" | "app/pat";
 
 /** Whether the token's principal belongs to an organization, by id. */
 export function isInOrganization({ org_ids }: AccessTokenClaims, orgId: string): boolean {
@@ -45,7 +47,7 @@ export function isInOrganization({ org_ids }: AccessTokenClaims, orgId: string):
 }
 
 const requiredTexts = ["iss", "sub", "client_id", "jti", "sub_type", "auth_via"];
-const optionalTexts = ["org_ids", "org_id", "email", "sid", "session_id", "project_id"];
+const optionalTexts = ["user_id", "org_ids", "org_id", "email", "sid", "session_id", "project_id"];
 const optionalFlags = ["email_verified", "org_ids_truncated"];
 
 /** Whether a payload has every claim that a token must have, in its type. Says nothing of what they are. */

@@ -196,3 +196,13 @@ export declare const in_frontier: GenExtension<MethodOptions, boolean>;
  */
 export declare const in_frontier_admin: GenExtension<MethodOptions, boolean>;
 
+/**
+ * The method is good for personal access tokens too, within what they are
+ * narrowed to. A method that does not say so refuses them, and one that needs
+ * no credential takes them for none: forgetting the option closes a method,
+ * it never opens one.
+ *
+ * @generated from extension: bool accepts_pats = 50630;
+ */
+export declare const accepts_pats: GenExtension<MethodOptions, boolean>;
+

@@ -30,6 +30,7 @@ import * as lastBackup from "./20261130-last-backup.ts";
 import * as names from "./20261130-names.ts";
 import * as organizationInvitations from "./20261130-organization-invitations.ts";
 import * as passkeyBackup from "./20261130-passkey-backup.ts";
+import * as personalTokens from "./20261130-personal-tokens.ts";
 import * as search from "./20261130-search.ts";
 import * as sessionAuthentication from "./20261130-session-authentication.ts";
 import * as userPreferences from "./20261130-user-preferences.ts";
@@ -76,4 +77,5 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261130T045312_passkey_backup", up: passkeyBackup.up },
   { name: "20261130T050600_last_backup", up: lastBackup.up },
   { name: "20261130T051500_user_preferences", up: userPreferences.up },
+  { name: "20261130T053111_personal_tokens", up: personalTokens.up },
 ];

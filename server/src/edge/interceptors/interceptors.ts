@@ -12,6 +12,7 @@ import { requestInfoKey } from "../../lib/request.ts";
 import { principalKey } from "../../principals/context.ts";
 import type { PrincipalChain as Chain } from "../../principals/judge.ts";
 import { toPrincipalLabel } from "../../principals/principal.ts";
+import { acceptsPats } from "../options/accepts-pats.ts";
 import { getCredentialPolicy } from "../options/credential-policy.ts";
 import { type CsrfOptions, createCsrfInterceptors } from "./csrf.ts";
 import { createRequestValidator } from "./validate.ts";
@@ -65,7 +66,10 @@ export function createAuthenticateInterceptor(chain: PrincipalChain): Intercepto
     if (principal !== undefined) {
       info.outcome.principal = toPrincipalLabel(principal);
       info.outcome.credentialKind = principal.credentialKind;
-      request.contextValues.set(principalKey, principal);
+      const isAccepted = principal.type !== "pat" || acceptsPats(request.method);
+      // A method that needs no credential takes it for none.
+      if (isAccepted) request.contextValues.set(principalKey, principal);
+      else if (policy === "required") throw new DomainError("PAT_NOT_ACCEPTED");
     }
     return next(request);
   };

@@ -109,6 +109,6 @@ export class FrontdoorService {
 /** The organization a request means. */
 function toOrg({ principal }: Caller, org: string): string {
   if (org !== "") return org;
-  if (principal.type === "serviceuser") return principal.orgId;
+  if (principal.type !== "user") return principal.orgId;
   throw invalidField("organization_id", "must be given");
 }

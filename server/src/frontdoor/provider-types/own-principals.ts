@@ -1,6 +1,6 @@
 /** This service's own principals, for providers of type `VESTIBULE`: who a credential of ours is. */
 import { type CredentialJudge, findExpiry, type Proof } from "../../principals/judge.ts";
-import type { Principal, Role } from "../../principals/principal.ts";
+import type { PatPrincipal, Principal, Role } from "../../principals/principal.ts";
 import type { OwnPrincipal, OwnPrincipals } from "./context.ts";
 
 /** Who judges credentials of this server, and who knows their holders. */
@@ -22,6 +22,7 @@ export function createOwnPrincipals(options: OwnPrincipalsOptions): OwnPrincipal
     const { principal } = proof;
     const expiresAt = findExpiry(proof);
     const common = { id: principal.id, ...(expiresAt && { expiresAt }) };
+    if (principal.type === "pat") return { ...common, ...toPersonOf(principal) };
     if (principal.type === "serviceuser") {
       const { orgId, role } = principal;
       const memberships: { orgId: string; role: Role }[] = [{ orgId, role }];
@@ -39,6 +40,19 @@ export function createOwnPrincipals(options: OwnPrincipalsOptions): OwnPrincipal
     issuer,
     identify: async (credential) => await toOwnPrincipal(await judge.judge(credential)),
     identifySession: async (id) => await toOwnPrincipal({ principal: await judgeSession(id) }),
+  };
+}
+
+/** The person behind a personal access token, in no other organization than the token's. */
+function toPersonOf(pat: PatPrincipal): Omit<OwnPrincipal, "expiresAt"> {
+  const { userId, email, orgId, role } = pat;
+  return {
+    type: "user",
+    id: userId,
+    email,
+    emailVerified: true,
+    memberships: role === undefined ? [] : [{ orgId, role }],
+    dependsOn: listIds(pat, [userId, orgId]),
   };
 }
 

@@ -20,7 +20,7 @@ import { newId } from "../../lib/ids.ts";
 import { invalidField, invalidRequest } from "../../lib/invalid-request.ts";
 import { fromPageToken, type Page, type PageRequest, toPage } from "../../lib/page-token.ts";
 import { toSortedJson } from "../../lib/sorted-json.ts";
-import type { Caller, Principal } from "../../principals/principal.ts";
+import { type Caller, type Principal, toActor } from "../../principals/principal.ts";
 import { type FrontdoorAccess, frontdoorNotFound } from "../frontdoors/access.ts";
 import type { Frontdoor } from "../frontdoors/frontdoor.ts";
 import { lockFrontdoor } from "../frontdoors/store.ts";
@@ -395,7 +395,7 @@ export class ProviderService {
       change,
       ...(restoredRevision !== undefined && { restoredRevision }),
       changes,
-      author: { type: principal.type, id: principal.id },
+      author: toActor(principal),
       createdAt: this.#options.clock.now(),
     };
   }

@@ -72,6 +72,7 @@ function findProviders(
     }
     case "basic":
     case "opaque_token":
+    case "personal_token":
       return own;
     // Neither is for any of them.
     case "session":
