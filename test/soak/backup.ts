@@ -1,0 +1,165 @@
+/**
+ * A million rows: backed up, restored into each database, restored under kills.
+ * What is restored has the sums of what was backed up, or is not there at all.
+ */
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { seedPeople } from "../../bench/parts/seed-people.ts";
+import { buildIfStale } from "../../scripts/build.ts";
+import { readArchive } from "../../server/src/backup/read-archive.ts";
+import { openDatabase } from "../../server/src/db/open-database.ts";
+import { silentLog } from "../../server/src/lib/log.ts";
+import type { Part, PartContext } from "../parts/part.ts";
+import { startPostgres } from "../parts/postgres-server.ts";
+
+const command = fileURLToPath(new URL("../../server/bin/vestibule.js", import.meta.url));
+
+/** A person is six rows. */
+const people = 170_000;
+const kills = 30;
+
+/** Most that the command may hold, in MiB: it reads and writes in pages. */
+const mostMib = 300;
+
+/** The same keys everywhere; Postgres takes none from files. */
+const settings = {
+  encryption_key: Buffer.alloc(32, "soak").toString("base64url"),
+  authentication: {
+    session: {
+      hash_secret_key: "hash-hash-hash-hash-hash-hash-32",
+      block_secret_key: "block-block-block-block-block-32",
+    },
+  },
+};
+
+/** A run of the command: how long it took, and the most it held. */
+interface Run {
+  readonly seconds: number;
+  readonly mib: number;
+}
+
+async function run(args: readonly string[], env: Record<string, string>): Promise<Run> {
+  const beganAt = performance.now();
+  const child = start(args, env);
+  const ended = once(child, "close");
+  let mib = 0;
+  const watching = setInterval(() => {
+    mib = Math.max(mib, readPeakMib(child.pid ?? 0));
+  }, 100);
+  const [code] = await ended;
+  clearInterval(watching);
+  assert.equal(code, 0, `${args.join(" ")} ended with ${code}`);
+  return { seconds: (performance.now() - beganAt) / 1000, mib };
+}
+
+function start(args: readonly string[], env: Record<string, string>): ChildProcess {
+  const { PATH = "", HOME = "" } = process.env;
+  return spawn(process.execPath, [command, ...args], {
+    env: { PATH, HOME, ...env },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+}
+
+function readPeakMib(pid: number): number {
+  try {
+    const peak = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
+    return Number(peak?.[1]) / 1024;
+  } catch {
+    return 0;
+  }
+}
+
+const perSecond = (rows: number, { seconds }: Run) => `${Math.round(rows / seconds / 1000)} k/s`;
+
+async function runAll({ scratch, check, signal }: PartContext): Promise<string> {
+  await buildIfStale();
+  const folder = (name: string) => join(scratch, name);
+  const VESTIBULE_CONFIG = folder("settings.yaml");
+  // JSON is YAML.
+  writeFileSync(VESTIBULE_CONFIG, JSON.stringify(settings), { mode: 0o600 });
+  const source = { VESTIBULE_CONFIG, VESTIBULE_DATA_DIR: folder("source") };
+  const path = folder("million.backup");
+  const figures: string[] = [];
+  await run(["migrate"], source);
+  seedPeople(source.VESTIBULE_DATA_DIR, people, Date.now());
+
+  await check("a million rows are backed up in little memory", async () => {
+    const made = await run(["backup", path], source);
+    const { end } = await readArchive(path, {});
+    const rows = Object.values(end.tables).reduce((sum, table) => sum + table.rows, 0);
+    assert.ok(rows >= 1_000_000, `${rows} rows`);
+    assert.ok(made.mib < mostMib, `${made.mib} MiB`);
+    const size = statSync(path).size / 2 ** 20;
+    figures.push(
+      `backup ${perSecond(rows, made)}, ${size.toFixed(0)} MiB, memory ${made.mib.toFixed(0)} MiB`,
+    );
+  });
+
+  const { header, end } = await readArchive(path, {});
+  const { last_backup: _, ...sums } = end.tables;
+  const rows = header.rows;
+
+  /** Backed up again, it has the same sums. */
+  async function requireSame(env: Record<string, string>, name: string): Promise<void> {
+    const again = folder(`${name}.backup`);
+    await run(["backup", again], env);
+    const { end } = await readArchive(again, {});
+    for (const [table, sum] of Object.entries(sums)) assert.deepEqual(end.tables[table], sum, table);
+    rmSync(again);
+  }
+
+  await check(
+    `a restore into SQLite that is killed ${kills} times leaves nothing, and then all`,
+    async () => {
+      const place = { VESTIBULE_CONFIG, VESTIBULE_DATA_DIR: folder("sqlite") };
+      const log = folder("sqlite/vestibule.db-wal");
+      for (let kill = 0; kill < kills && !signal.aborted; kill++) {
+        const child = start(["restore", path], place);
+        const ended = once(child, "close");
+        // Early and late ones, by how much of it is written.
+        const bytes = (kill / kills) * 300 * 2 ** 20;
+        const size = () => (existsSync(log) ? statSync(log).size : -1);
+        while (child.exitCode === null && size() < bytes) await sleep(5);
+        child.kill("SIGKILL");
+        await ended;
+        const database = await openDatabase({
+          url: `sqlite:${folder("sqlite/vestibule.db")}`,
+          log: silentLog,
+        });
+        const tables = await database.reader.introspection.getTables();
+        await database.close();
+        assert.equal(tables.length, 0, `after the ${kill}th kill`);
+      }
+      const restored = await run(["restore", path], place);
+      assert.ok(restored.mib < mostMib, `${restored.mib} MiB`);
+      figures.push(`restore into SQLite ${perSecond(rows, restored)}, memory ${restored.mib.toFixed(0)} MiB`);
+      await requireSame(place, "sqlite");
+    },
+  );
+
+  await check("it goes into Postgres", async () => {
+    const postgres = await startPostgres();
+    try {
+      mkdirSync(folder("postgres"), { mode: 0o700 });
+      const place = {
+        VESTIBULE_CONFIG,
+        VESTIBULE_DATA_DIR: folder("postgres"),
+        VESTIBULE_DATABASE_URL: postgres.url,
+      };
+      const restored = await run(["restore", path], place);
+      figures.push(`into Postgres ${perSecond(rows, restored)}, memory ${restored.mib.toFixed(0)} MiB`);
+      await requireSame(place, "postgres");
+    } finally {
+      await postgres.stop();
+    }
+  });
+  return figures.join("; ");
+}
+
+const part: Part = { needs: [], quick: false, limitMinutes: 15, run: runAll };
+export default part;
