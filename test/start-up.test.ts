@@ -514,6 +514,7 @@ describe("doctor", () => {
       "ok    schema",
       "ok    signing key",
       "ok    keys",
+      "ok    backup",
       "ok    sealed values",
       "",
     ]);

@@ -147,8 +147,9 @@ async function checkDatabase(
     await report.check("keys", () => checkKeys(config, opened.reader, context, report));
     if (pending.length === 0) {
       const last = await findLastBackup(opened.reader);
-      if (last === undefined) report.warn("backup: none was made yet by vestibule backup");
-      else report.ok(`backup: the last one is as of ${last.at.toISOString()}`);
+      report.ok(
+        `backup: ${last === undefined ? "none was made yet" : `the last one is as of ${last.at.toISOString()}`}`,
+      );
       await report.check("sealed values", () => checkSealed(config, opened.reader));
     }
     return undefined;
