@@ -713,6 +713,17 @@ const steps: readonly Step[] = [
   ),
 
   manage(
+    "FrontierService/CreateProject",
+    () => ({ body: { org_id: kept.org, name: "store" } }),
+    () => ["project.create", "project", kept.store],
+    { ...inOrg, keep: ({ project }) => ({ store: project.id }) },
+  ),
+  manage(
+    "FrontierService/DeleteProject",
+    () => ({ id: kept.store }),
+    () => ["project.delete", "project", kept.store],
+  ),
+  manage(
     "OrganizationService/DeleteProject",
     () => ({ org_id: kept.org, project_id: kept.project }),
     () => ["project.delete", "project", kept.project],

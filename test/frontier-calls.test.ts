@@ -103,7 +103,6 @@ const calls = [
 
 /** Calls that are not answered yet. */
 const pending = [
-  ...["createProject", "getProject", "updateProject", "deleteProject", "listProjectUsers"],
   ...["searchCurrentUserPATs", "listRolesForPAT", "createCurrentUserPAT", "getCurrentUserPAT"],
   ...["updateCurrentUserPAT", "regenerateCurrentUserPAT", "deleteCurrentUserPAT", "checkCurrentUserPATTitle"],
 ];
@@ -292,6 +291,33 @@ describe.each([
     await ada.deleteServiceUserToken({ ...ref, tokenId: token.id });
     await ada.deleteServiceUser(ref);
     expect((await ada.listOrganizationServiceUsers({ id: own.org })).serviceusers).toEqual([]);
+  });
+
+  it("manage projects and who is in them", async () => {
+    const body = { name: "store", title: "Store", orgId: own.org };
+    const { project } = await ada.createProject({ body });
+    expect(project).toMatchObject(body);
+    expect(await refusalOf(ada.createProject({ body }))).toEqual([Code.AlreadyExists, "name is taken"]);
+    expect((await refusalOf(ada.createProject({ body: { ...body, name: "" } })))?.[0]).toBe(
+      Code.InvalidArgument,
+    );
+    expect((await refusalOf(bob.createProject({ body: { ...body, name: "bobs" } })))?.[0]).toBe(
+      Code.PermissionDenied,
+    );
+    expect((await ada.getProject({ id: project.id })).project.title).toBe("Store");
+    const renamed = { ...body, title: "Stores" };
+    expect((await ada.updateProject({ id: project.id, body: renamed })).project).toMatchObject(renamed);
+    const member = { projectId: project.id, principalId: own.ada, principalType: "app/user" };
+    await ada.setProjectMemberRole({ ...member, roleId: "app_project_manager" });
+    expect(await ada.listProjectUsers({ id: project.id })).toMatchObject({
+      users: [{ id: own.ada }],
+      rolePairs: [{ userId: own.ada, roles: [{ name: "app_project_viewer" }] }],
+    });
+    const gone = [Code.NotFound, "project doesn't exist"];
+    expect(await refusalOf(bob.listProjectUsers({ id: project.id }))).toEqual(gone);
+    expect(await refusalOf(bob.deleteProject({ id: project.id }))).toEqual(gone);
+    await ada.deleteProject({ id: project.id });
+    expect(await refusalOf(ada.deleteProject({ id: project.id }))).toEqual(gone);
   });
 
   it("change the profile, and the organization", async () => {

@@ -245,6 +245,23 @@ describe("for who is signed in", () => {
     expect(await ask("DELETE", `policies/${policies[0].id}`)).toMatchObject(gone);
   });
 
+  it("projects are created, read, changed and deleted", async () => {
+    const { project } = (await ask("POST", "projects", { name: "store", title: "Store", org_id: own.org }))
+      .json;
+    const path = `projects/${project.id}`;
+    expect((await ask("GET", path)).json.project).toMatchObject({ name: "store", org_id: own.org });
+    expect((await ask("PUT", path, { ...project, title: "Stores" })).json.project.title).toBe("Stores");
+    expect(await ask("GET", `${path}/users?with_roles=true`)).toEqual(ok({ users: [], role_pairs: [] }));
+    expect(await ask("GET", `${path}/groups?with_roles=true`)).toEqual(ok({ groups: [], role_pairs: [] }));
+    expect(
+      (await ask("GET", `users/self/projects?org_id=${own.org}&with_permissions=update`)).json,
+    ).toMatchObject({
+      access_pairs: expect.arrayContaining([{ project_id: project.id, permissions: ["update"] }]),
+    });
+    expect(await ask("DELETE", path)).toEqual(ok({}));
+    expect((await ask("GET", path)).json.code).toBe("permission_denied");
+  });
+
   it("preferences are chosen", async () => {
     const bodies = [{ name: "newsletter", value: "true" }];
     expect((await ask("POST", "users/self/preferences", { bodies })).json.preferences).toMatchObject(bodies);

@@ -1,11 +1,13 @@
 import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
+import { UserRolesSchema } from "@vestibule/proto/vestibule/v1/frontier_members_pb";
 import {
   type Policy,
   PolicySchema,
   ProjectAccessSchema,
 } from "@vestibule/proto/vestibule/v1/frontier_projects_pb";
 import type { FrontierService } from "@vestibule/proto/vestibule/v1/frontier_service_pb";
+import { UserSchema } from "@vestibule/proto/vestibule/v1/user_pb";
 import { DomainError } from "../lib/errors.ts";
 import { invalidField } from "../lib/invalid-request.ts";
 import { requireCaller } from "../principals/context.ts";
@@ -21,10 +23,11 @@ import {
 } from "./frontier-words.ts";
 import { frontierListSize, toProjectMessage } from "./handler.ts";
 import type { MemberService } from "./member-service.ts";
-import type { ProjectPrincipal } from "./organization.ts";
+import type { ProjectMember, ProjectPrincipal } from "./organization.ts";
 import { isAllowedOnSeenProject } from "./permissions.ts";
 import type { ProjectLists, SeenProject } from "./project-lists.ts";
 import type { ProjectService } from "./project-service.ts";
+import { toRoleMessage } from "./role-handler.ts";
 
 /** What the handlers of this file stand on. */
 export interface FrontierProjectOptions {
@@ -32,6 +35,9 @@ export interface FrontierProjectOptions {
   readonly members: MemberService;
   readonly lists: ProjectLists;
 }
+
+/** What every member of a project is. */
+const memberRole = getFrontierRole("app/project", "app_project_viewer");
 
 const whole = { offset: 0, limit: frontierListSize } as const;
 
@@ -58,6 +64,24 @@ export function createFrontierProjectMethods({ projects, lists, members }: Front
 
   return {
     ...createPolicyMethods({ projects, lists, members }, letIn),
+    async createProject({ body }, context) {
+      const { name = "", title = "", metadata = {}, orgId = "" } = body ?? {};
+      if (name === "") throw invalidField("body.name", "must not be empty");
+      const project = await projects.create(requireCaller(context), orgId, { name, title, metadata });
+      return { project: toProjectMessage(project) };
+    },
+    async deleteProject({ id }, context) {
+      const caller = requireCaller(context);
+      await projects.delete(caller, await lists.locate(caller, id));
+      return {};
+    },
+    async listProjectUsers({ id }, context) {
+      const caller = requireCaller(context);
+      const ref = await lists.locate(caller, id);
+      const { items } = await projects.listMembers(caller, ref, { size: frontierListSize, token: "" });
+      const people = items.filter(({ type }) => type === "user");
+      return { users: people.map(toUser), rolePairs: people.map(toMemberRoles) };
+    },
     async listOrganizationProjects({ id, state }, context) {
       const seen = await lists.listSeen(requireCaller(context), id, whole);
       return { projects: state === "disabled" ? [] : toSeen(seen, []).projects };
@@ -134,6 +158,14 @@ function createPolicyMethods({ projects, lists, members }: FrontierProjectOption
       return {};
     },
   } satisfies Partial<ServiceImpl<typeof FrontierService>>;
+}
+
+function toUser({ id, email, emailVerified, title }: ProjectMember) {
+  return create(UserSchema, { id, email, emailVerified, title });
+}
+
+function toMemberRoles({ id: userId }: ProjectMember) {
+  return create(UserRolesSchema, { userId, roles: [toRoleMessage(memberRole)] });
 }
 
 /** Membership of a project as a policy; the roles there are for it mean one thing. */

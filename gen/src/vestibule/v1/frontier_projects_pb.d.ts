@@ -4,7 +4,9 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
-import type { Project } from "./organization_pb.js";
+import type { Project, ProjectRequestBody } from "./organization_pb.js";
+import type { User } from "./user_pb.js";
+import type { UserRoles } from "./frontier_members_pb.js";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
@@ -183,6 +185,135 @@ export declare type ListProjectsByCurrentUserResponse = Message<"vestibule.v1.Li
  * Use `create(ListProjectsByCurrentUserResponseSchema)` to create a new message.
  */
 export declare const ListProjectsByCurrentUserResponseSchema: GenMessage<ListProjectsByCurrentUserResponse>;
+
+/**
+ * Request of FrontierService's CreateProject.
+ *
+ * @generated from message vestibule.v1.FrontierServiceCreateProjectRequest
+ */
+export declare type FrontierServiceCreateProjectRequest = Message<"vestibule.v1.FrontierServiceCreateProjectRequest"> & {
+  /**
+   * What to create. `name` and `org_id` are needed.
+   *
+   * @generated from field: vestibule.v1.ProjectRequestBody body = 1;
+   */
+  body?: ProjectRequestBody | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.FrontierServiceCreateProjectRequest.
+ * Use `create(FrontierServiceCreateProjectRequestSchema)` to create a new message.
+ */
+export declare const FrontierServiceCreateProjectRequestSchema: GenMessage<FrontierServiceCreateProjectRequest>;
+
+/**
+ * Answer of FrontierService's CreateProject.
+ *
+ * @generated from message vestibule.v1.FrontierServiceCreateProjectResponse
+ */
+export declare type FrontierServiceCreateProjectResponse = Message<"vestibule.v1.FrontierServiceCreateProjectResponse"> & {
+  /**
+   * As created.
+   *
+   * @generated from field: vestibule.v1.Project project = 1;
+   */
+  project?: Project | undefined;
+};
+
+/**
+ * Describes the message vestibule.v1.FrontierServiceCreateProjectResponse.
+ * Use `create(FrontierServiceCreateProjectResponseSchema)` to create a new message.
+ */
+export declare const FrontierServiceCreateProjectResponseSchema: GenMessage<FrontierServiceCreateProjectResponse>;
+
+/**
+ * Request of FrontierService's DeleteProject.
+ *
+ * @generated from message vestibule.v1.FrontierServiceDeleteProjectRequest
+ */
+export declare type FrontierServiceDeleteProjectRequest = Message<"vestibule.v1.FrontierServiceDeleteProjectRequest"> & {
+  /**
+   * The project's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message vestibule.v1.FrontierServiceDeleteProjectRequest.
+ * Use `create(FrontierServiceDeleteProjectRequestSchema)` to create a new message.
+ */
+export declare const FrontierServiceDeleteProjectRequestSchema: GenMessage<FrontierServiceDeleteProjectRequest>;
+
+/**
+ * Answer of FrontierService's DeleteProject.
+ *
+ * @generated from message vestibule.v1.FrontierServiceDeleteProjectResponse
+ */
+export declare type FrontierServiceDeleteProjectResponse = Message<"vestibule.v1.FrontierServiceDeleteProjectResponse"> & {
+};
+
+/**
+ * Describes the message vestibule.v1.FrontierServiceDeleteProjectResponse.
+ * Use `create(FrontierServiceDeleteProjectResponseSchema)` to create a new message.
+ */
+export declare const FrontierServiceDeleteProjectResponseSchema: GenMessage<FrontierServiceDeleteProjectResponse>;
+
+/**
+ * Request of ListProjectUsers.
+ *
+ * @generated from message vestibule.v1.ListProjectUsersRequest
+ */
+export declare type ListProjectUsersRequest = Message<"vestibule.v1.ListProjectUsersRequest"> & {
+  /**
+   * The project's id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * Changes nothing: the roles are always told.
+   *
+   * @generated from field: bool with_roles = 3;
+   */
+  withRoles: boolean;
+};
+
+/**
+ * Describes the message vestibule.v1.ListProjectUsersRequest.
+ * Use `create(ListProjectUsersRequestSchema)` to create a new message.
+ */
+export declare const ListProjectUsersRequestSchema: GenMessage<ListProjectUsersRequest>;
+
+/**
+ * Answer of ListProjectUsers.
+ *
+ * @generated from message vestibule.v1.ListProjectUsersResponse
+ */
+export declare type ListProjectUsersResponse = Message<"vestibule.v1.ListProjectUsersResponse"> & {
+  /**
+   * Of each what ListProjectMembers tells, the first thousand.
+   *
+   * @generated from field: repeated vestibule.v1.User users = 1;
+   */
+  users: User[];
+
+  /**
+   * In the same order: each is `app_project_viewer`, as a project has members
+   * without roles.
+   *
+   * @generated from field: repeated vestibule.v1.UserRoles role_pairs = 2;
+   */
+  rolePairs: UserRoles[];
+};
+
+/**
+ * Describes the message vestibule.v1.ListProjectUsersResponse.
+ * Use `create(ListProjectUsersResponseSchema)` to create a new message.
+ */
+export declare const ListProjectUsersResponseSchema: GenMessage<ListProjectUsersResponse>;
 
 /**
  * Request of ListServiceUserProjects.

@@ -5,13 +5,15 @@
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import { file_vestibule_v1_frontier_members } from "./frontier_members_pb.js";
 import { file_vestibule_v1_organization } from "./organization_pb.js";
+import { file_vestibule_v1_user } from "./user_pb.js";
 
 /**
  * Describes the file vestibule/v1/frontier_projects.proto.
  */
 export const file_vestibule_v1_frontier_projects = /*@__PURE__*/
-  fileDesc("CiR2ZXN0aWJ1bGUvdjEvZnJvbnRpZXJfcHJvamVjdHMucHJvdG8SDHZlc3RpYnVsZS52MSI4Cg1Qcm9qZWN0QWNjZXNzEhIKCnByb2plY3RfaWQYASABKAkSEwoLcGVybWlzc2lvbnMYAiADKAkibAofTGlzdE9yZ2FuaXphdGlvblByb2plY3RzUmVxdWVzdBIWCgJpZBgBIAEoCUIKukgHcgUQAxjIARIWCgVzdGF0ZRgCIAEoCUIHukgEcgIYFBIZChF3aXRoX21lbWJlcl9jb3VudBgDIAEoCCJLCiBMaXN0T3JnYW5pemF0aW9uUHJvamVjdHNSZXNwb25zZRInCghwcm9qZWN0cxgBIAMoCzIVLnZlc3RpYnVsZS52MS5Qcm9qZWN0ItYBCiBMaXN0UHJvamVjdHNCeUN1cnJlbnRVc2VyUmVxdWVzdBIYCgZvcmdfaWQYASABKAlCCLpIBXIDGMgBEikKEHdpdGhfcGVybWlzc2lvbnMYAiADKAlCD7pIDJIBCRAUIgVyAxjIARIVCg1ub25faW5oZXJpdGVkGAMgASgIEhkKEXdpdGhfbWVtYmVyX2NvdW50GAQgASgIEh0KCXBhZ2Vfc2l6ZRgFIAEoBUIKukgHGgUY6AcoABIcCghwYWdlX251bRgGIAEoBUIKukgHGgUY6AcoACKOAQohTGlzdFByb2plY3RzQnlDdXJyZW50VXNlclJlc3BvbnNlEicKCHByb2plY3RzGAEgAygLMhUudmVzdGlidWxlLnYxLlByb2plY3QSMQoMYWNjZXNzX3BhaXJzGAIgAygLMhsudmVzdGlidWxlLnYxLlByb2plY3RBY2Nlc3MSDQoFY291bnQYAyABKAUifQoeTGlzdFNlcnZpY2VVc2VyUHJvamVjdHNSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARIaCgZvcmdfaWQYAiABKAlCCrpIB3IFEAMYyAESKQoQd2l0aF9wZXJtaXNzaW9ucxgDIAMoCUIPukgMkgEJEBQiBXIDGMgBIn0KH0xpc3RTZXJ2aWNlVXNlclByb2plY3RzUmVzcG9uc2USJwoIcHJvamVjdHMYASADKAsyFS52ZXN0aWJ1bGUudjEuUHJvamVjdBIxCgxhY2Nlc3NfcGFpcnMYAiADKAsyGy52ZXN0aWJ1bGUudjEuUHJvamVjdEFjY2VzcyKxAQobU2V0UHJvamVjdE1lbWJlclJvbGVSZXF1ZXN0EhwKCnByb2plY3RfaWQYASABKAlCCLpIBXIDsAEBEh4KDHByaW5jaXBhbF9pZBgCIAEoCUIIukgFcgOwAQESOAoOcHJpbmNpcGFsX3R5cGUYAyABKAlCILpIHXIbUghhcHAvdXNlclIPYXBwL3NlcnZpY2V1c2VyEhoKB3JvbGVfaWQYBCABKAlCCbpIBnIEEAMYZCIeChxTZXRQcm9qZWN0TWVtYmVyUm9sZVJlc3BvbnNlIqMBCilGcm9udGllclNlcnZpY2VSZW1vdmVQcm9qZWN0TWVtYmVyUmVxdWVzdBIcCgpwcm9qZWN0X2lkGAEgASgJQgi6SAVyA7ABARIeCgxwcmluY2lwYWxfaWQYAiABKAlCCLpIBXIDsAEBEjgKDnByaW5jaXBhbF90eXBlGAMgASgJQiC6SB1yG1IIYXBwL3VzZXJSD2FwcC9zZXJ2aWNldXNlciIsCipGcm9udGllclNlcnZpY2VSZW1vdmVQcm9qZWN0TWVtYmVyUmVzcG9uc2Ui5AEKBlBvbGljeRIKCgJpZBgBIAEoCRINCgV0aXRsZRgCIAEoCRIuCgpjcmVhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyb2xlX2lkGAggASgJEhAKCHJlc291cmNlGAogASgJEhEKCXByaW5jaXBhbBgLIAEoCRIpCghtZXRhZGF0YRgMIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QigwEKEVBvbGljeVJlcXVlc3RCb2R5EhoKB3JvbGVfaWQYASABKAlCCbpIBnIEEAMYZBIcCghyZXNvdXJjZRgCIAEoCUIKukgHcgUQAxisAhIXCgV0aXRsZRgDIAEoCUIIukgFcgMYyAESGwoJcHJpbmNpcGFsGAQgASgJQgi6SAVyAxisAiJMChNDcmVhdGVQb2xpY3lSZXF1ZXN0EjUKBGJvZHkYASABKAsyHy52ZXN0aWJ1bGUudjEuUG9saWN5UmVxdWVzdEJvZHlCBrpIA8gBASI8ChRDcmVhdGVQb2xpY3lSZXNwb25zZRIkCgZwb2xpY3kYAiABKAsyFC52ZXN0aWJ1bGUudjEuUG9saWN5Im4KGkNyZWF0ZVBvbGljeUZvclByb2plY3RCb2R5EhoKB3JvbGVfaWQYASABKAlCCbpIBnIEEAMYZBIXCgV0aXRsZRgCIAEoCUIIukgFcgMYyAESGwoJcHJpbmNpcGFsGAMgASgJQgi6SAVyAxisAiJ9Ch1DcmVhdGVQb2xpY3lGb3JQcm9qZWN0UmVxdWVzdBIcCgpwcm9qZWN0X2lkGAEgASgJQgi6SAVyA7ABARI+CgRib2R5GAIgASgLMigudmVzdGlidWxlLnYxLkNyZWF0ZVBvbGljeUZvclByb2plY3RCb2R5Qga6SAPIAQEiIAoeQ3JlYXRlUG9saWN5Rm9yUHJvamVjdFJlc3BvbnNlImYKE0xpc3RQb2xpY2llc1JlcXVlc3QSGAoGb3JnX2lkGAEgASgJQgi6SAVyAxjIARIbCgpwcm9qZWN0X2lkGAIgASgJQge6SARyAhgkEhgKB3VzZXJfaWQYAyABKAlCB7pIBHICGCQiPgoUTGlzdFBvbGljaWVzUmVzcG9uc2USJgoIcG9saWNpZXMYASADKAsyFC52ZXN0aWJ1bGUudjEuUG9saWN5IioKE0RlbGV0ZVBvbGljeVJlcXVlc3QSEwoCaWQYASABKAlCB7pIBHICGGQiFgoURGVsZXRlUG9saWN5UmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_vestibule_v1_organization]);
+  fileDesc("CiR2ZXN0aWJ1bGUvdjEvZnJvbnRpZXJfcHJvamVjdHMucHJvdG8SDHZlc3RpYnVsZS52MSI4Cg1Qcm9qZWN0QWNjZXNzEhIKCnByb2plY3RfaWQYASABKAkSEwoLcGVybWlzc2lvbnMYAiADKAkibAofTGlzdE9yZ2FuaXphdGlvblByb2plY3RzUmVxdWVzdBIWCgJpZBgBIAEoCUIKukgHcgUQAxjIARIWCgVzdGF0ZRgCIAEoCUIHukgEcgIYFBIZChF3aXRoX21lbWJlcl9jb3VudBgDIAEoCCJLCiBMaXN0T3JnYW5pemF0aW9uUHJvamVjdHNSZXNwb25zZRInCghwcm9qZWN0cxgBIAMoCzIVLnZlc3RpYnVsZS52MS5Qcm9qZWN0ItYBCiBMaXN0UHJvamVjdHNCeUN1cnJlbnRVc2VyUmVxdWVzdBIYCgZvcmdfaWQYASABKAlCCLpIBXIDGMgBEikKEHdpdGhfcGVybWlzc2lvbnMYAiADKAlCD7pIDJIBCRAUIgVyAxjIARIVCg1ub25faW5oZXJpdGVkGAMgASgIEhkKEXdpdGhfbWVtYmVyX2NvdW50GAQgASgIEh0KCXBhZ2Vfc2l6ZRgFIAEoBUIKukgHGgUY6AcoABIcCghwYWdlX251bRgGIAEoBUIKukgHGgUY6AcoACKOAQohTGlzdFByb2plY3RzQnlDdXJyZW50VXNlclJlc3BvbnNlEicKCHByb2plY3RzGAEgAygLMhUudmVzdGlidWxlLnYxLlByb2plY3QSMQoMYWNjZXNzX3BhaXJzGAIgAygLMhsudmVzdGlidWxlLnYxLlByb2plY3RBY2Nlc3MSDQoFY291bnQYAyABKAUiXQojRnJvbnRpZXJTZXJ2aWNlQ3JlYXRlUHJvamVjdFJlcXVlc3QSNgoEYm9keRgBIAEoCzIgLnZlc3RpYnVsZS52MS5Qcm9qZWN0UmVxdWVzdEJvZHlCBrpIA8gBASJOCiRGcm9udGllclNlcnZpY2VDcmVhdGVQcm9qZWN0UmVzcG9uc2USJgoHcHJvamVjdBgBIAEoCzIVLnZlc3RpYnVsZS52MS5Qcm9qZWN0IjsKI0Zyb250aWVyU2VydmljZURlbGV0ZVByb2plY3RSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABASImCiRGcm9udGllclNlcnZpY2VEZWxldGVQcm9qZWN0UmVzcG9uc2UiQwoXTGlzdFByb2plY3RVc2Vyc1JlcXVlc3QSFAoCaWQYASABKAlCCLpIBXIDsAEBEhIKCndpdGhfcm9sZXMYAyABKAgiagoYTGlzdFByb2plY3RVc2Vyc1Jlc3BvbnNlEiEKBXVzZXJzGAEgAygLMhIudmVzdGlidWxlLnYxLlVzZXISKwoKcm9sZV9wYWlycxgCIAMoCzIXLnZlc3RpYnVsZS52MS5Vc2VyUm9sZXMifQoeTGlzdFNlcnZpY2VVc2VyUHJvamVjdHNSZXF1ZXN0EhQKAmlkGAEgASgJQgi6SAVyA7ABARIaCgZvcmdfaWQYAiABKAlCCrpIB3IFEAMYyAESKQoQd2l0aF9wZXJtaXNzaW9ucxgDIAMoCUIPukgMkgEJEBQiBXIDGMgBIn0KH0xpc3RTZXJ2aWNlVXNlclByb2plY3RzUmVzcG9uc2USJwoIcHJvamVjdHMYASADKAsyFS52ZXN0aWJ1bGUudjEuUHJvamVjdBIxCgxhY2Nlc3NfcGFpcnMYAiADKAsyGy52ZXN0aWJ1bGUudjEuUHJvamVjdEFjY2VzcyKxAQobU2V0UHJvamVjdE1lbWJlclJvbGVSZXF1ZXN0EhwKCnByb2plY3RfaWQYASABKAlCCLpIBXIDsAEBEh4KDHByaW5jaXBhbF9pZBgCIAEoCUIIukgFcgOwAQESOAoOcHJpbmNpcGFsX3R5cGUYAyABKAlCILpIHXIbUghhcHAvdXNlclIPYXBwL3NlcnZpY2V1c2VyEhoKB3JvbGVfaWQYBCABKAlCCbpIBnIEEAMYZCIeChxTZXRQcm9qZWN0TWVtYmVyUm9sZVJlc3BvbnNlIqMBCilGcm9udGllclNlcnZpY2VSZW1vdmVQcm9qZWN0TWVtYmVyUmVxdWVzdBIcCgpwcm9qZWN0X2lkGAEgASgJQgi6SAVyA7ABARIeCgxwcmluY2lwYWxfaWQYAiABKAlCCLpIBXIDsAEBEjgKDnByaW5jaXBhbF90eXBlGAMgASgJQiC6SB1yG1IIYXBwL3VzZXJSD2FwcC9zZXJ2aWNldXNlciIsCipGcm9udGllclNlcnZpY2VSZW1vdmVQcm9qZWN0TWVtYmVyUmVzcG9uc2Ui5AEKBlBvbGljeRIKCgJpZBgBIAEoCRINCgV0aXRsZRgCIAEoCRIuCgpjcmVhdGVkX2F0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIuCgp1cGRhdGVkX2F0GAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIPCgdyb2xlX2lkGAggASgJEhAKCHJlc291cmNlGAogASgJEhEKCXByaW5jaXBhbBgLIAEoCRIpCghtZXRhZGF0YRgMIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QigwEKEVBvbGljeVJlcXVlc3RCb2R5EhoKB3JvbGVfaWQYASABKAlCCbpIBnIEEAMYZBIcCghyZXNvdXJjZRgCIAEoCUIKukgHcgUQAxisAhIXCgV0aXRsZRgDIAEoCUIIukgFcgMYyAESGwoJcHJpbmNpcGFsGAQgASgJQgi6SAVyAxisAiJMChNDcmVhdGVQb2xpY3lSZXF1ZXN0EjUKBGJvZHkYASABKAsyHy52ZXN0aWJ1bGUudjEuUG9saWN5UmVxdWVzdEJvZHlCBrpIA8gBASI8ChRDcmVhdGVQb2xpY3lSZXNwb25zZRIkCgZwb2xpY3kYAiABKAsyFC52ZXN0aWJ1bGUudjEuUG9saWN5Im4KGkNyZWF0ZVBvbGljeUZvclByb2plY3RCb2R5EhoKB3JvbGVfaWQYASABKAlCCbpIBnIEEAMYZBIXCgV0aXRsZRgCIAEoCUIIukgFcgMYyAESGwoJcHJpbmNpcGFsGAMgASgJQgi6SAVyAxisAiJ9Ch1DcmVhdGVQb2xpY3lGb3JQcm9qZWN0UmVxdWVzdBIcCgpwcm9qZWN0X2lkGAEgASgJQgi6SAVyA7ABARI+CgRib2R5GAIgASgLMigudmVzdGlidWxlLnYxLkNyZWF0ZVBvbGljeUZvclByb2plY3RCb2R5Qga6SAPIAQEiIAoeQ3JlYXRlUG9saWN5Rm9yUHJvamVjdFJlc3BvbnNlImYKE0xpc3RQb2xpY2llc1JlcXVlc3QSGAoGb3JnX2lkGAEgASgJQgi6SAVyAxjIARIbCgpwcm9qZWN0X2lkGAIgASgJQge6SARyAhgkEhgKB3VzZXJfaWQYAyABKAlCB7pIBHICGCQiPgoUTGlzdFBvbGljaWVzUmVzcG9uc2USJgoIcG9saWNpZXMYASADKAsyFC52ZXN0aWJ1bGUudjEuUG9saWN5IioKE0RlbGV0ZVBvbGljeVJlcXVlc3QSEwoCaWQYASABKAlCB7pIBHICGGQiFgoURGVsZXRlUG9saWN5UmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_struct, file_google_protobuf_timestamp, file_vestibule_v1_frontier_members, file_vestibule_v1_organization, file_vestibule_v1_user]);
 
 /**
  * Describes the message vestibule.v1.ProjectAccess.
@@ -49,121 +51,163 @@ export const ListProjectsByCurrentUserResponseSchema = /*@__PURE__*/
   messageDesc(file_vestibule_v1_frontier_projects, 4);
 
 /**
+ * Describes the message vestibule.v1.FrontierServiceCreateProjectRequest.
+ * Use `create(FrontierServiceCreateProjectRequestSchema)` to create a new message.
+ */
+export const FrontierServiceCreateProjectRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_frontier_projects, 5);
+
+/**
+ * Describes the message vestibule.v1.FrontierServiceCreateProjectResponse.
+ * Use `create(FrontierServiceCreateProjectResponseSchema)` to create a new message.
+ */
+export const FrontierServiceCreateProjectResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_frontier_projects, 6);
+
+/**
+ * Describes the message vestibule.v1.FrontierServiceDeleteProjectRequest.
+ * Use `create(FrontierServiceDeleteProjectRequestSchema)` to create a new message.
+ */
+export const FrontierServiceDeleteProjectRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_frontier_projects, 7);
+
+/**
+ * Describes the message vestibule.v1.FrontierServiceDeleteProjectResponse.
+ * Use `create(FrontierServiceDeleteProjectResponseSchema)` to create a new message.
+ */
+export const FrontierServiceDeleteProjectResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_frontier_projects, 8);
+
+/**
+ * Describes the message vestibule.v1.ListProjectUsersRequest.
+ * Use `create(ListProjectUsersRequestSchema)` to create a new message.
+ */
+export const ListProjectUsersRequestSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_frontier_projects, 9);
+
+/**
+ * Describes the message vestibule.v1.ListProjectUsersResponse.
+ * Use `create(ListProjectUsersResponseSchema)` to create a new message.
+ */
+export const ListProjectUsersResponseSchema = /*@__PURE__*/
+  messageDesc(file_vestibule_v1_frontier_projects, 10);
+
+/**
  * Describes the message vestibule.v1.ListServiceUserProjectsRequest.
  * Use `create(ListServiceUserProjectsRequestSchema)` to create a new message.
  */
 export const ListServiceUserProjectsRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 5);
+  messageDesc(file_vestibule_v1_frontier_projects, 11);
 
 /**
  * Describes the message vestibule.v1.ListServiceUserProjectsResponse.
  * Use `create(ListServiceUserProjectsResponseSchema)` to create a new message.
  */
 export const ListServiceUserProjectsResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 6);
+  messageDesc(file_vestibule_v1_frontier_projects, 12);
 
 /**
  * Describes the message vestibule.v1.SetProjectMemberRoleRequest.
  * Use `create(SetProjectMemberRoleRequestSchema)` to create a new message.
  */
 export const SetProjectMemberRoleRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 7);
+  messageDesc(file_vestibule_v1_frontier_projects, 13);
 
 /**
  * Describes the message vestibule.v1.SetProjectMemberRoleResponse.
  * Use `create(SetProjectMemberRoleResponseSchema)` to create a new message.
  */
 export const SetProjectMemberRoleResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 8);
+  messageDesc(file_vestibule_v1_frontier_projects, 14);
 
 /**
  * Describes the message vestibule.v1.FrontierServiceRemoveProjectMemberRequest.
  * Use `create(FrontierServiceRemoveProjectMemberRequestSchema)` to create a new message.
  */
 export const FrontierServiceRemoveProjectMemberRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 9);
+  messageDesc(file_vestibule_v1_frontier_projects, 15);
 
 /**
  * Describes the message vestibule.v1.FrontierServiceRemoveProjectMemberResponse.
  * Use `create(FrontierServiceRemoveProjectMemberResponseSchema)` to create a new message.
  */
 export const FrontierServiceRemoveProjectMemberResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 10);
+  messageDesc(file_vestibule_v1_frontier_projects, 16);
 
 /**
  * Describes the message vestibule.v1.Policy.
  * Use `create(PolicySchema)` to create a new message.
  */
 export const PolicySchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 11);
+  messageDesc(file_vestibule_v1_frontier_projects, 17);
 
 /**
  * Describes the message vestibule.v1.PolicyRequestBody.
  * Use `create(PolicyRequestBodySchema)` to create a new message.
  */
 export const PolicyRequestBodySchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 12);
+  messageDesc(file_vestibule_v1_frontier_projects, 18);
 
 /**
  * Describes the message vestibule.v1.CreatePolicyRequest.
  * Use `create(CreatePolicyRequestSchema)` to create a new message.
  */
 export const CreatePolicyRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 13);
+  messageDesc(file_vestibule_v1_frontier_projects, 19);
 
 /**
  * Describes the message vestibule.v1.CreatePolicyResponse.
  * Use `create(CreatePolicyResponseSchema)` to create a new message.
  */
 export const CreatePolicyResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 14);
+  messageDesc(file_vestibule_v1_frontier_projects, 20);
 
 /**
  * Describes the message vestibule.v1.CreatePolicyForProjectBody.
  * Use `create(CreatePolicyForProjectBodySchema)` to create a new message.
  */
 export const CreatePolicyForProjectBodySchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 15);
+  messageDesc(file_vestibule_v1_frontier_projects, 21);
 
 /**
  * Describes the message vestibule.v1.CreatePolicyForProjectRequest.
  * Use `create(CreatePolicyForProjectRequestSchema)` to create a new message.
  */
 export const CreatePolicyForProjectRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 16);
+  messageDesc(file_vestibule_v1_frontier_projects, 22);
 
 /**
  * Describes the message vestibule.v1.CreatePolicyForProjectResponse.
  * Use `create(CreatePolicyForProjectResponseSchema)` to create a new message.
  */
 export const CreatePolicyForProjectResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 17);
+  messageDesc(file_vestibule_v1_frontier_projects, 23);
 
 /**
  * Describes the message vestibule.v1.ListPoliciesRequest.
  * Use `create(ListPoliciesRequestSchema)` to create a new message.
  */
 export const ListPoliciesRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 18);
+  messageDesc(file_vestibule_v1_frontier_projects, 24);
 
 /**
  * Describes the message vestibule.v1.ListPoliciesResponse.
  * Use `create(ListPoliciesResponseSchema)` to create a new message.
  */
 export const ListPoliciesResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 19);
+  messageDesc(file_vestibule_v1_frontier_projects, 25);
 
 /**
  * Describes the message vestibule.v1.DeletePolicyRequest.
  * Use `create(DeletePolicyRequestSchema)` to create a new message.
  */
 export const DeletePolicyRequestSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 20);
+  messageDesc(file_vestibule_v1_frontier_projects, 26);
 
 /**
  * Describes the message vestibule.v1.DeletePolicyResponse.
  * Use `create(DeletePolicyResponseSchema)` to create a new message.
  */
 export const DeletePolicyResponseSchema = /*@__PURE__*/
-  messageDesc(file_vestibule_v1_frontier_projects, 21);
+  messageDesc(file_vestibule_v1_frontier_projects, 27);
 

@@ -7,7 +7,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
 import type { Organization } from "./organization_pb.js";
 import type { Role } from "./role_pb.js";
 import type { ListOrganizationServiceUsersRequestSchema, ListOrganizationServiceUsersResponseSchema, ListOrganizationUsersRequestSchema, ListOrganizationUsersResponseSchema, RemoveOrganizationMemberRequestSchema, RemoveOrganizationMemberResponseSchema, RemoveOrganizationUserRequestSchema, RemoveOrganizationUserResponseSchema, SetOrganizationMemberRoleRequestSchema, SetOrganizationMemberRoleResponseSchema } from "./frontier_members_pb.js";
-import type { CreatePolicyForProjectRequestSchema, CreatePolicyForProjectResponseSchema, CreatePolicyRequestSchema, CreatePolicyResponseSchema, DeletePolicyRequestSchema, DeletePolicyResponseSchema, FrontierServiceRemoveProjectMemberRequestSchema, FrontierServiceRemoveProjectMemberResponseSchema, ListOrganizationProjectsRequestSchema, ListOrganizationProjectsResponseSchema, ListPoliciesRequestSchema, ListPoliciesResponseSchema, ListProjectsByCurrentUserRequestSchema, ListProjectsByCurrentUserResponseSchema, ListServiceUserProjectsRequestSchema, ListServiceUserProjectsResponseSchema, SetProjectMemberRoleRequestSchema, SetProjectMemberRoleResponseSchema } from "./frontier_projects_pb.js";
+import type { CreatePolicyForProjectRequestSchema, CreatePolicyForProjectResponseSchema, CreatePolicyRequestSchema, CreatePolicyResponseSchema, DeletePolicyRequestSchema, DeletePolicyResponseSchema, FrontierServiceCreateProjectRequestSchema, FrontierServiceCreateProjectResponseSchema, FrontierServiceDeleteProjectRequestSchema, FrontierServiceDeleteProjectResponseSchema, FrontierServiceRemoveProjectMemberRequestSchema, FrontierServiceRemoveProjectMemberResponseSchema, ListOrganizationProjectsRequestSchema, ListOrganizationProjectsResponseSchema, ListPoliciesRequestSchema, ListPoliciesResponseSchema, ListProjectsByCurrentUserRequestSchema, ListProjectsByCurrentUserResponseSchema, ListProjectUsersRequestSchema, ListProjectUsersResponseSchema, ListServiceUserProjectsRequestSchema, ListServiceUserProjectsResponseSchema, SetProjectMemberRoleRequestSchema, SetProjectMemberRoleResponseSchema } from "./frontier_projects_pb.js";
 import type { CreateCurrentUserPreferencesRequestSchema, CreateCurrentUserPreferencesResponseSchema, ListCurrentUserPreferencesRequestSchema, ListCurrentUserPreferencesResponseSchema } from "./frontier_preferences_pb.js";
 import type { GetOrganizationKycRequestSchema, GetOrganizationKycResponseSchema, ListBillingAccountsRequestSchema, ListBillingAccountsResponseSchema, ListFeaturesRequestSchema, ListFeaturesResponseSchema, ListOrganizationDomainsRequestSchema, ListOrganizationDomainsResponseSchema, ListOrganizationGroupsRequestSchema, ListOrganizationGroupsResponseSchema, ListOrganizationPreferencesRequestSchema, ListOrganizationPreferencesResponseSchema, ListPlansRequestSchema, ListPlansResponseSchema, ListProjectGroupsRequestSchema, ListProjectGroupsResponseSchema, ListSubscriptionsRequestSchema, ListSubscriptionsResponseSchema } from "./frontier_elsewhere_pb.js";
 
@@ -532,6 +532,39 @@ export declare const FrontierService: GenService<{
     methodKind: "unary";
     input: typeof ListProjectsByCurrentUserRequestSchema;
     output: typeof ListProjectsByCurrentUserResponseSchema;
+  },
+  /**
+   * Creates a project, as OrganizationService's CreateProject does. Managers may.
+   * Errors: `already_exists` when the name is taken.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.CreateProject
+   */
+  createProject: {
+    methodKind: "unary";
+    input: typeof FrontierServiceCreateProjectRequestSchema;
+    output: typeof FrontierServiceCreateProjectResponseSchema;
+  },
+  /**
+   * Deletes a project. Managers may. Errors: `not_found` for one that is unknown
+   * or out of sight.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.DeleteProject
+   */
+  deleteProject: {
+    methodKind: "unary";
+    input: typeof FrontierServiceDeleteProjectRequestSchema;
+    output: typeof FrontierServiceDeleteProjectResponseSchema;
+  },
+  /**
+   * Lists the people who were let into a project. Whoever sees it may.
+   * Errors: `not_found` for one that is unknown or out of sight.
+   *
+   * @generated from rpc vestibule.v1.FrontierService.ListProjectUsers
+   */
+  listProjectUsers: {
+    methodKind: "unary";
+    input: typeof ListProjectUsersRequestSchema;
+    output: typeof ListProjectUsersResponseSchema;
   },
   /**
    * Lists the projects that a service user was let into. Managers may.
