@@ -326,10 +326,14 @@ describe("the pages of a frontend", () => {
   });
 
   it("carry no permission for other origins (35), and end the connection of whoever wants an upgrade (16)", async () => {
-    for (const path of ["/start", "/finish", "/logout", "/jwks.json"]) {
-      const { headers } = await askOwn(path, { origin: "https://evil.example" });
-      expect(headers).not.toHaveProperty("access-control-allow-origin");
+    const foreign = { origin: "https://evil.example" };
+    for (const path of ["/start", "/finish", "/logout"]) {
+      expect((await askOwn(path, foreign)).headers).not.toHaveProperty("access-control-allow-origin");
     }
+    // Public keys are everybody's, and nobody's credentials go along.
+    const keys = await askOwn("/jwks.json", foreign);
+    expect(keys.headers).toMatchObject({ "access-control-allow-origin": "*" });
+    expect(keys.headers).not.toHaveProperty("access-control-allow-credentials");
     const upgrade = await askOwn("/start", { upgrade: "websocket", connection: "upgrade" });
     expect(upgrade.headers.connection).toBe("close");
     expect(await askOwn("/start", { upgrade: "h2c", connection: "upgrade" })).toMatchObject({ status: 403 });
