@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readBlocks, runShell } from "./parts/documentation.ts";
 import { createFrontdoor, getAssertion } from "./parts/gate.ts";
 import { type Answer, basic, postJson, send } from "./parts/http.ts";
-import { Person } from "./parts/person.ts";
+import { findCode, findLink, hasCode, listMails, Person, waitForMail } from "./parts/person.ts";
 import { openTransport, protocols } from "./parts/rpc.ts";
 import { startServer, type TestServer } from "./parts/server.ts";
 
@@ -224,6 +224,10 @@ describe.each(["sqlite", "postgres"] as const)("personal access tokens on %s", (
     for (const method of closed) {
       const path = `/${method.parent.typeName}/${method.name}`;
       for (const secret of [token, accessToken]) {
+        if (method.methodKind === "server_streaming") {
+          expect(await beginStream(path, secret), path).toContain('"permission_denied"');
+          continue;
+        }
         const answer = await postJson(server, path, {}, bearer(secret));
         expect([answer.status, reasonOf(answer)], path).toEqual([403, "PAT_NOT_ACCEPTED"]);
       }
@@ -244,6 +248,13 @@ describe.each(["sqlite", "postgres"] as const)("personal access tokens on %s", (
     });
     expect(JSON.stringify(begun.json)).not.toContain(id);
   });
+
+  /** What a stream ends with, as Connect has it: each message behind its length. */
+  async function beginStream(path: string, secret: string): Promise<string> {
+    const headers = { "content-type": "application/connect+json", ...bearer(secret) };
+    const body = Buffer.from("\0\0\0\0\u0002{}");
+    return (await send(`${server.url}${path}`, { headers, body })).text;
+  }
 
   const ofServiceUsers = (methods: readonly DescMethod[]) =>
     methods.filter(({ parent }) => parent.name === "ServiceUserService").map(({ name }) => name);
@@ -307,6 +318,26 @@ describe.each(["sqlite", "postgres"] as const)("personal access tokens on %s", (
     await asRoot("OrganizationService/AddMember", { org_id: org, user_id: id, role: "owner" });
     await isRefused();
     expect((await createToken(person, orgId)).token).not.toBe(token);
+  });
+
+  it("are exported without a secret, and gone when a change of address is taken back", async () => {
+    const { person, orgId, email } = await comeIn();
+    const { token, id: patId } = await createToken(person, orgId);
+    const { messages } = await person.stream("ExportCurrentUser");
+    const exported = messages.filter(({ kind }) => kind === "personal_token").map(({ item }) => item);
+    expect(exported).toMatchObject([{ id: patId, orgId, scope: { role: "manager" } }]);
+    expect(JSON.stringify(messages)).not.toContain("vstu_");
+    const moved = `${newName()}@example.org`;
+    const before = listMails(server);
+    const { state } = (await person.call("BeginEmailChange", { email: moved })).json;
+    const code = findCode(await waitForMail(server, moved, before, hasCode));
+    expect((await person.call("FinishEmailChange", { state, code })).status).toBe(200);
+    // The address alone changes nothing about them.
+    expect((await ask(token, "AuthService/GetCurrentUser")).json.user.email).toBe(moved);
+    const notice = await waitForMail(server, email, before, (text) => text.includes("was changed"));
+    const link = findLink(notice).searchParams.get("t");
+    expect((await new Person(server).call("UndoEmailChange", { token: link })).status).toBe(200);
+    expect(await ask(token, "AuthService/GetCurrentUser")).toMatchObject(refused);
   });
 
   it("say whose they are in access tokens and when they are asked about, to whom it concerns", async () => {

@@ -208,7 +208,7 @@ function addSignIn(
   nouns: ReturnType<typeof addPrincipals>,
   siteName: string,
 ) {
-  const { people, passkeys, users, organizations, invitations } = nouns;
+  const { people, passkeys, users, organizations, personalTokens, invitations } = nouns;
   const { publicUrl, limits, authentication } = config;
   const { database, feed, audit, sealer } = storage;
   const { wrongCodesPerFlow } = limits;
@@ -242,6 +242,8 @@ function addSignIn(
       identities: users.identities,
       members: organizations.rules.members,
       invitations,
+      removePersonalTokens: personalTokens.removeAllOf,
+      listPersonalTokens: personalTokens.listOf,
       toUserMessage: users.toMessage,
     }),
   );

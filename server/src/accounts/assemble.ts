@@ -6,6 +6,7 @@ import { FlowMails } from "../auth/flow-mails.ts";
 import { Flows } from "../auth/flows.ts";
 import type { SignInMail } from "../auth/sign-in-mail.ts";
 import { createMailOtpStrategy } from "../auth/strategies/mail-otp.ts";
+import type { Change } from "../changes/topics.ts";
 import type { AuthenticationConfig } from "../config/config.ts";
 import type { Tx } from "../db/database.ts";
 import type { Sealer } from "../encryption/sealer.ts";
@@ -55,6 +56,8 @@ export interface AccountParts
   readonly wrongCodesPerFlow: number;
   /** Removes a user's passkeys that were added at an instant or later, and answers how many there were. */
   readonly forgetPasskeys: (tx: Tx, userId: string, since: Date) => Promise<number>;
+  /** Removes all personal access tokens of a user; what it answers, one for each, is to be appended to the feed. */
+  readonly removePersonalTokens: (tx: Tx, userId: string) => Promise<readonly Change[]>;
   readonly toUserMessage: AccountMethodsOptions["toUserMessage"];
   /** Origin that browsers see. */
   readonly publicUrl: string;
@@ -71,7 +74,7 @@ export interface AccountsRoom extends Room {
 /** Puts together what people do to their own accounts. */
 export function assembleAccounts(parts: AccountParts): AccountsRoom {
   const { authentication, mailer, mailboxLimits, signInMail, log, siteName } = parts;
-  const { sessions, forgetPasskeys, toUserMessage } = parts;
+  const { sessions, forgetPasskeys, removePersonalTokens, toUserMessage } = parts;
   const notify: EmailChangeOptions["notify"] = (mail) => {
     mailer
       .send(mail)
@@ -99,10 +102,8 @@ export function assembleAccounts(parts: AccountParts): AccountsRoom {
     ...parts,
     notify,
     withdraw: {
-      sessions: async (tx, userId) => {
-        const changes = await sessions.endAll(tx, userId);
-        return { count: changes.length, changes };
-      },
+      sessions: async (tx, userId) => toWithdrawn(await sessions.endAll(tx, userId)),
+      pats: async (tx, userId) => toWithdrawn(await removePersonalTokens(tx, userId)),
       passkeys: async (tx, userId, since) => ({ count: await forgetPasskeys(tx, userId, since) }),
       identities: async (tx, userId, since) => ({ count: await deleteIdentities(tx, userId, since) }),
     },
@@ -118,4 +119,8 @@ export function assembleAccounts(parts: AccountParts): AccountsRoom {
     ],
     closing: [{ name: "changes of address", moment: "work", ms: 2_000, run: () => mails.drain() }],
   };
+}
+
+function toWithdrawn(changes: readonly Change[]) {
+  return { count: changes.length, changes };
 }

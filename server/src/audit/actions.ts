@@ -49,7 +49,7 @@ export const actions = {
   },
   "user.undo_email_change": {
     target: "user",
-    details: [...addresses, "sessions", "passkeys", "identities"],
+    details: [...addresses, "sessions", "passkeys", "identities", "pats"],
     personal: addresses,
   },
   "user.export": { target: "user" },
