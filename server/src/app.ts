@@ -355,6 +355,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       judge,
       judgeSession: authenticator.authenticateSession,
       findMemberships: organizations.findMemberships,
+      findOrganizationNames: organizations.findNames,
       findManagedIds: organizations.findManagedIds,
       holdManagedIds: organizations.holdManagedIds,
       requestSeconds: limits.requestTimeSeconds,

@@ -30,7 +30,7 @@ import { createFindVisibleProject, type FindVisibleProject, ProjectService } fro
 import { findProjectOrganization } from "./project-store.ts";
 import { createRoleMethods } from "./role-handler.ts";
 import { OrganizationService, type OrganizationServiceOptions } from "./service.ts";
-import { findOrganization, findTenant } from "./store.ts";
+import { findOrganization, findOrganizationNames, findTenant } from "./store.ts";
 
 /** How many of a person's organizations are looked at for access tokens, which name a hundred at most. */
 const mostHeld = 300;
@@ -73,6 +73,8 @@ export interface OrganizationsRoom extends Room {
   readonly claimed: ClaimedOrganizations;
   /** In enabled organizations. */
   findMemberships(userId: string): Promise<readonly { readonly orgId: string; readonly role: Role }[]>;
+  /** Names of organizations by their ids. */
+  findNames(ids: readonly string[]): Promise<ReadonlyMap<string, string>>;
   readonly findManagedIds: typeof findManagedIds;
   readonly holdManagedIds: typeof holdManagedIds;
   readonly findVisibleProject: FindVisibleProject;
@@ -108,6 +110,7 @@ export function assembleOrganizations(parts: OrganizationParts): OrganizationsRo
     isMember: async (userId, orgId) => (await findMemberRole(reader, userId, orgId)) !== undefined,
     claimed: createClaimedOrganizations(reader),
     findMemberships: (userId) => findEnabledMemberships(reader, userId),
+    findNames: (ids) => findOrganizationNames(reader, ids),
     findManagedIds,
     holdManagedIds,
     findVisibleProject,

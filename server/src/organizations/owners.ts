@@ -40,7 +40,7 @@ const mostNamed = 20;
 export async function refuseOwnerless(tx: Tx, orgIds: readonly string[], wayOut = ""): Promise<void> {
   if (orgIds.length === 0) return;
   const told = orgIds.slice(0, mostNamed);
-  const names = (await findOrganizationNames(tx, told)).join(", ");
+  const names = [...(await findOrganizationNames(tx, told)).values()].join(", ");
   const more = orgIds.length > told.length ? ` and ${orgIds.length - told.length} more` : "";
   const [, text] = reasons.LAST_OWNER;
   throw new DomainError("LAST_OWNER", {

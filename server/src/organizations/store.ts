@@ -65,6 +65,21 @@ export async function findOrganization(reader: Reader, idOrName: string): Promis
   return row && toOrganization(row);
 }
 
+/** Names of organizations by their ids, in the order of the names; those that are gone are left out. */
+export async function findOrganizationNames(
+  reader: Reader,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  if (ids.length === 0) return new Map();
+  const rows = await reader
+    .selectFrom("organizations")
+    .select(["id", "name"])
+    .where("id", "in", ids)
+    .orderBy("name")
+    .execute();
+  return new Map(rows.map(({ id, name }) => [id, name]));
+}
+
 /** Which organizations are listed. */
 interface FindOrganizations extends IdRange {
   readonly state?: Organization["state"] | undefined;
@@ -295,17 +310,6 @@ export async function hasOwner(tx: Tx, orgId: string): Promise<boolean> {
     .where("state", "=", "enabled")
     .executeTakeFirst();
   return machine !== undefined;
-}
-
-/** Names of organizations, in order; those that are gone are left out. */
-export async function findOrganizationNames(reader: Reader, ids: readonly string[]): Promise<string[]> {
-  const rows = await reader
-    .selectFrom("organizations")
-    .select("name")
-    .where("id", "in", ids)
-    .orderBy("name")
-    .execute();
-  return rows.map(({ name }) => name);
 }
 
 /** How much of what is in an organization goes with it. */

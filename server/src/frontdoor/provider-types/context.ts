@@ -31,7 +31,7 @@ export interface OwnPrincipal {
   readonly email?: string;
   readonly emailVerified: boolean;
   /** In enabled organizations. */
-  readonly memberships: readonly { readonly orgId: string; readonly role: Role }[];
+  readonly memberships: readonly { readonly orgId: string; readonly orgName: string; readonly role: Role }[];
   readonly expiresAt?: Date;
   /** Ids of the user, session, token, … that it was found by, and of its organizations. */
   readonly dependsOn: readonly string[];

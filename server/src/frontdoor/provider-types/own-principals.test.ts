@@ -41,6 +41,7 @@ function create(emailProven = true) {
     }),
     judgeSession: async (sessionId) => ({ ...proven, sessionId }),
     findMemberships: async () => [{ orgId: "o", role: "owner" }],
+    findOrganizationNames: async () => new Map([["o", "acme"]]),
   });
 }
 
@@ -49,7 +50,7 @@ it("knows a machine by its organization, until its credential ends", async () =>
     type: "serviceuser",
     id: "m",
     emailVerified: false,
-    memberships: [{ orgId: "o", role: "viewer" }],
+    memberships: [{ orgId: "o", orgName: "acme", role: "viewer" }],
     dependsOn: ["m", "c", "o"],
   };
   for (const credential of [
@@ -67,7 +68,7 @@ it("knows a person by address and memberships, until the token ends", async () =
     id: "p",
     email: "p@example.org",
     emailVerified: true,
-    memberships: [{ orgId: "o", role: "owner" }],
+    memberships: [{ orgId: "o", orgName: "acme", role: "owner" }],
     dependsOn: ["p", "t", "s", "o"],
     expiresAt: new Date(60_000),
   });
@@ -80,7 +81,7 @@ it("knows the person of a session, which its judgement rests on", async () => {
   expect(await create().identifySession("of theirs")).toMatchObject({
     type: "user",
     id: "p",
-    memberships: [{ orgId: "o", role: "owner" }],
+    memberships: [{ orgId: "o", orgName: "acme", role: "owner" }],
     dependsOn: ["p", "of theirs", "o"],
   });
 });

@@ -12,7 +12,7 @@ const principal: OwnPrincipal = {
   id: "u1",
   email: "a@example.com",
   emailVerified: true,
-  memberships: [{ orgId: home, role: "viewer" }],
+  memberships: [{ orgId: home, orgName: "acme", role: "viewer" }],
   dependsOn: ["u1", home],
 };
 
@@ -39,7 +39,7 @@ test("takes this service's own tokens, secrets and sessions, and no API key", as
       email: "a@example.com",
       emailVerified: true,
       organizations: [home],
-      groups: [],
+      groups: ["acme", "acme:viewer"],
       claims: { sub: "u1", sub_type: "app/user", email: "a@example.com", email_verified: true },
       dependsOn: ["u1", home, home],
     },
@@ -72,8 +72,8 @@ test.each([
 
 test("tells of the organizations by which somebody comes in, and of no other", async () => {
   const memberships: OwnPrincipal["memberships"] = [
-    { orgId: home, role: "manager" },
-    { orgId: other, role: "owner" },
+    { orgId: home, orgName: "acme", role: "manager" },
+    { orgId: other, orgName: "acme", role: "owner" },
   ];
   const admitted = (data: ProviderData) => setUp(data, memberships).decideOn("opaque");
   expect(await admitted({})).toMatchObject({ identity: { organizations: [home] } });
@@ -83,30 +83,40 @@ test("tells of the organizations by which somebody comes in, and of no other", a
 });
 
 test.each<[string, ProviderData, OwnPrincipal["memberships"], boolean]>([
-  ["a member of the frontdoor's organization", {}, [{ orgId: home, role: "viewer" }], true],
-  ["a member of another", {}, [{ orgId: other, role: "owner" }], false],
+  ["a member of the frontdoor's organization", {}, [{ orgId: home, orgName: "acme", role: "viewer" }], true],
+  ["a member of another", {}, [{ orgId: other, orgName: "acme", role: "owner" }], false],
   ["a member of none", {}, [], false],
-  ["a member of a named one", { allowedOrgIds: [other] }, [{ orgId: other, role: "viewer" }], true],
-  ["an id in capitals", { allowedOrgIds: [other.toUpperCase()] }, [{ orgId: other, role: "viewer" }], true],
+  [
+    "a member of a named one",
+    { allowedOrgIds: [other] },
+    [{ orgId: other, orgName: "acme", role: "viewer" }],
+    true,
+  ],
+  [
+    "an id in capitals",
+    { allowedOrgIds: [other.toUpperCase()] },
+    [{ orgId: other, orgName: "acme", role: "viewer" }],
+    true,
+  ],
   [
     "a member of the frontdoor's, not named",
     { allowedOrgIds: [other] },
-    [{ orgId: home, role: "owner" }],
+    [{ orgId: home, orgName: "acme", role: "owner" }],
     false,
   ],
-  ["a named role", { allowedRoles: ["manager"] }, [{ orgId: home, role: "manager" }], true],
+  ["a named role", { allowedRoles: ["manager"] }, [{ orgId: home, orgName: "acme", role: "manager" }], true],
   [
     "a stronger role that is not named",
     { allowedRoles: ["manager"] },
-    [{ orgId: home, role: "owner" }],
+    [{ orgId: home, orgName: "acme", role: "owner" }],
     false,
   ],
   [
     "the role in one organization, the membership in another",
     { allowedRoles: ["owner"], allowedOrgIds: [home] },
     [
-      { orgId: home, role: "viewer" },
-      { orgId: other, role: "owner" },
+      { orgId: home, orgName: "acme", role: "viewer" },
+      { orgId: other, orgName: "acme", role: "owner" },
     ],
     false,
   ],

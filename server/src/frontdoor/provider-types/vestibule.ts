@@ -112,7 +112,8 @@ function toIdentity(principal: OwnPrincipal, provider: ProviderInstance): Provid
     emailVerified: email !== undefined && emailVerified,
     // The others are nobody's business here.
     organizations: admitted.map(({ orgId }) => orgId),
-    groups: [],
+    // By name, with and without the role: what apps are set up with.
+    groups: admitted.flatMap(({ orgName, role }) => [orgName, `${orgName}:${role}`]),
     claims: {
       sub: id,
       sub_type: `app/${type}`,

@@ -61,13 +61,21 @@ describe("who comes in", () => {
 
   it("by what this service hands out: under the principal's own id", async () => {
     gate.serve(["own"]);
-    const own = { memberships: [{ orgId, role: "viewer" }], emailVerified: true, dependsOn: [] } as const;
+    const own = {
+      memberships: [{ orgId, orgName: "acme", role: "viewer" }],
+      emailVerified: true,
+      dependsOn: [],
+    } as const;
     gate.context.principals.set("vstt_x", { ...own, type: "serviceuser", id: "m1" });
     gate.context.principals.set("secret", { ...own, type: "serviceuser", id: "m2" });
     const iss = gate.context.own.issuer;
     const accessToken = issuerKey.sign({ iss, sub: "whatever it says" });
     gate.context.principals.set(accessToken, { ...own, type: "user", id: "u1", email: "u@example.com" });
-    expect(toldOf(await gate.ask(bearer("vstt_x")))).toEqual({ Subject: "m1", Organizations: orgId });
+    expect(toldOf(await gate.ask(bearer("vstt_x")))).toEqual({
+      Subject: "m1",
+      Organizations: orgId,
+      Groups: "acme,acme:viewer",
+    });
     expect(toldOf(await gate.ask(bearer(accessToken)))).toMatchObject({
       Subject: "u1",
       Email: "u@example.com",
@@ -273,7 +281,10 @@ describe("the policy", () => {
     expect(await reason("a@example.com", true)).toBe("IDENTIFIED");
     expect(await reason("A@EXAMPLE.com", true)).toBe("IDENTIFIED");
     expect(await reason("a@example.com", false)).toBe("EMAIL_NOT_ALLOWED");
-    expect(await reason("a@example.com", "true")).toBe("EMAIL_NOT_ALLOWED");
+    // Some providers send it as text.
+    expect(await reason("a@example.com", "true")).toBe("IDENTIFIED");
+    expect(await reason("a@example.com", "false")).toBe("EMAIL_NOT_ALLOWED");
+    expect(await reason("a@example.com", "yes")).toBe("EMAIL_NOT_ALLOWED");
     expect(await reason("a@evil.com@example.com", true)).toBe("EMAIL_NOT_ALLOWED");
     expect(await reason(undefined, true)).toBe("EMAIL_NOT_ALLOWED");
     expect(await gate.reason({ "x-api-key": gate.makeApiKey() })).toBe("EMAIL_NOT_ALLOWED");
@@ -489,7 +500,7 @@ describe("failures", () => {
 
   it("of a secret that could be guessed end with its judging, but not for who was good before", async () => {
     const admitted = {
-      memberships: [{ orgId, role: "viewer" }],
+      memberships: [{ orgId, orgName: "acme", role: "viewer" }],
       emailVerified: false,
       dependsOn: [],
     } as const;
