@@ -271,14 +271,18 @@ describe.each(["sqlite", "postgres"] as const)("on %s", (database) => {
         "Ada <ada@example.org>",
         '"ada eve"@example.org',
         "ada@[127.0.0.1]",
-        "ada@exämple.org",
+        "adä@example.org",
+        "ada@ex\u0001mple.org",
         "\u212Aate@example.org",
         `${"a".repeat(400)}@example.org`,
         `ada@${"a".repeat(100_000)}.org`,
       ];
       for (const email of addresses) {
         const answer = await new Person(server).call("Authenticate", { strategyName: "mailotp", email });
-        expect(answer.json, email).toMatchObject({ code: "invalid_argument", message: "Invalid email" });
+        expect(answer.json, email).toMatchObject({
+          code: "invalid_argument",
+          message: expect.stringMatching(/^Invalid email/),
+        });
       }
       expect(listMails(server)).toHaveLength(before);
     });
