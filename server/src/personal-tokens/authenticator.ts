@@ -5,7 +5,8 @@
  * Tokens are found by their hash, through a cache that the change feed empties;
  * what is cached holds what their owner and the organization are besides, so
  * that a warm proof costs one hash. Every proof asks anew whether the token has
- * expired, both are enabled, and the owner's address is proven; what the token
+ * expired, both are enabled, and the owner's address is proven; and of an access
+ * token whether the secret it was made from still holds. What the token
  * may is the weaker of its role and its owner's. The membership is part of the
  * look-up: without one there is no token.
  */
@@ -109,12 +110,23 @@ export function createTokenAuthenticator(options: TokenAuthenticatorOptions): To
       return toPrincipal(token, { credentialKind: "personal_token" });
     },
 
-    async authenticateTokenSubject({ id, tokenId }) {
+    async authenticateTokenSubject({ id, tokenId, issuedAt }) {
       const token = await caches.byId.get(id, source.findById);
       if (token === undefined) refuse("the token's personal access token was deleted");
+      if (isOfFormerSecret(token, issuedAt)) refuse("made from a secret that was replaced since", token);
       return toPrincipal(token, { credentialKind: "access_token", tokenId });
     },
   };
+}
+
+/**
+ * Whether an access token was made before the secret was last replaced. Both
+ * are told by whole seconds: what was made in that very one still counts.
+ */
+function isOfFormerSecret({ regeneratedAt }: LiveToken, issuedAt: Date): boolean {
+  return (
+    regeneratedAt !== undefined && issuedAt.getTime() < Math.floor(regeneratedAt.getTime() / 1000) * 1000
+  );
 }
 
 function toPatProjects({ scope, memberRole }: LiveToken, role: Role | undefined): PatProjects {

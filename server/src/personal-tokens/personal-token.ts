@@ -37,6 +37,7 @@ export interface ProjectScope {
 
 /** A token with what its proof asks of its owner and the organization. */
 export interface LiveToken extends Pick<PersonalToken, "id" | "userId" | "orgId" | "scope" | "expiresAt"> {
+  readonly regeneratedAt?: Date;
   readonly lastUsedAt?: Date;
   readonly email: string;
   readonly emailProven: boolean;

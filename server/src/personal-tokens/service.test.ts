@@ -408,7 +408,13 @@ describeDatabases("personal access tokens", (under) => {
       const ada = await newPerson();
       const orgId = await newOrganization([ada, "owner"]);
       const { secret, token } = await create(ada, orgId);
-      const subject = { id: token.id, credentialId: token.id, authVia: "pat", tokenId: "t" } as const;
+      const subject = {
+        id: token.id,
+        credentialId: token.id,
+        authVia: "pat",
+        tokenId: "t",
+        issuedAt: now,
+      } as const;
       const byToken = (at = room) => reasonOf(at.subjects["app/pat"](subject));
       for (const at of [room, other]) {
         expect([await reasonOf(prove(secret, at)), await byToken(at)]).toEqual(["ok", "ok"]);
@@ -573,6 +579,30 @@ describeDatabases("personal access tokens", (under) => {
       expect(await messageOf(room.tokens.regenerate(ada, token.id, inDays(400)))).toContain("expiry exceeds");
       pass(600_000);
       expect(await reasonOf(room.tokens.regenerate(ada, token.id, inDays(7)))).toBe("REAUTH_REQUIRED");
+    });
+
+    it("made anew ends in every process the access tokens of its former secret, and no later ones", async () => {
+      const ada = await newPerson();
+      const orgId = await newOrganization([ada, "owner"]);
+      const { token } = await create(ada, orgId);
+      const madeAt = (issuedAt: Date) => {
+        const subject = {
+          id: token.id,
+          credentialId: token.id,
+          authVia: "pat",
+          tokenId: "t",
+          issuedAt,
+        } as const;
+        return (of = room) => reasonOf(of.subjects["app/pat"](subject));
+      };
+      const toSecond = () => new Date(Math.floor(now.getTime() / 1000) * 1000);
+      const former = madeAt(toSecond());
+      expect([await former(), await former(other)]).toEqual(["ok", "ok"]);
+      pass(1000);
+      await room.tokens.regenerate(ada, token.id, inDays(7));
+      expect([await former(), await madeAt(toSecond())()]).toEqual(["NOT_AUTHENTICATED", "ok"]);
+      await expect.poll(() => former(other), { interval: 20, timeout: 10_000 }).toBe("NOT_AUTHENTICATED");
+      expect(await madeAt(toSecond())(other)).toBe("ok");
     });
 
     it("is deleted in every process, and all of a person's with one call", async () => {

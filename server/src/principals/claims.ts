@@ -57,6 +57,8 @@ export interface TokenSubject {
   readonly authVia: AuthVia;
   /** `jti`. */
   readonly tokenId: string;
+  /** `iat`: to a second, rounded down. */
+  readonly issuedAt: Date;
 }
 
 /**

@@ -69,6 +69,7 @@ const tokenWays = (["secret", "token", "key"] as const).map(
         credentialId: id,
         authVia: "client_credentials",
         tokenId: "jti",
+        issuedAt: new Date(),
       }),
   }),
 );
@@ -285,6 +286,7 @@ describeDatabases("proofs of service users", (under) => {
       credentialId: made.id,
       authVia: "jwt_bearer",
       tokenId: "j",
+      issuedAt: new Date(),
     } as const;
     const refused = room.authenticator.authenticateTokenSubject(subject);
     expect((await refusalOf(refused)).reason).toBe("NOT_AUTHENTICATED");

@@ -95,7 +95,13 @@ describeDatabases("sessions", (under) => {
     await within(1000, async () => {
       const user = await addUser(under.database);
       const { cookie, session } = await signIn(user.id);
-      const subject = { id: user.id, credentialId: session.id, authVia: "session", tokenId: "t" } as const;
+      const subject = {
+        id: user.id,
+        credentialId: session.id,
+        authVia: "session",
+        tokenId: "t",
+        issuedAt: new Date(),
+      } as const;
       for (const parts of [here, there]) {
         await prove(cookie, parts);
         const principal = await parts.authenticator.authenticateTokenSubject(subject);
@@ -123,7 +129,13 @@ describeDatabases("sessions", (under) => {
   it("follows the user: disabled, enabled, deleted", async () => {
     const user = await addUser(under.database);
     const { cookie, session } = await signIn(user.id);
-    const subject = { id: user.id, credentialId: session.id, authVia: "session", tokenId: "t" } as const;
+    const subject = {
+      id: user.id,
+      credentialId: session.id,
+      authVia: "session",
+      tokenId: "t",
+      issuedAt: new Date(),
+    } as const;
     const change = (work: Parameters<typeof under.database.transaction>[0]) =>
       under.database.transaction(async (tx) => {
         await work(tx);
@@ -163,7 +175,13 @@ describeDatabases("sessions", (under) => {
   it("does not lend a session to another user's token", async () => {
     const [one, two] = [await addUser(under.database), await addUser(under.database)];
     const { session } = await signIn(one.id);
-    const subject = { id: two.id, credentialId: session.id, authVia: "session", tokenId: "t" } as const;
+    const subject = {
+      id: two.id,
+      credentialId: session.id,
+      authVia: "session",
+      tokenId: "t",
+      issuedAt: new Date(),
+    } as const;
     await expect(here.authenticator.authenticateTokenSubject(subject)).rejects.toMatchObject(
       notAuthenticated,
     );
@@ -205,7 +223,13 @@ describeDatabases("sessions", (under) => {
     for (const gone of [cookie, foreign]) await expect(prove(gone)).rejects.toMatchObject(notAuthenticated);
     await eventually(() => expect(prove(cookie, there)).rejects.toMatchObject(notAuthenticated));
     expect((await getLive(next.cookie)).authenticatedAt).toEqual(new Date(nowMs));
-    const subject = { id: user.id, credentialId: session.id, authVia: "session", tokenId: "t" } as const;
+    const subject = {
+      id: user.id,
+      credentialId: session.id,
+      authVia: "session",
+      tokenId: "t",
+      issuedAt: new Date(),
+    } as const;
     expect((await here.authenticator.authenticateTokenSubject(subject)).id).toBe(user.id);
     for (const other of [second, elsewhere]) expect((await prove(other)).id).toBe(user.id);
   });

@@ -185,7 +185,8 @@ export function createAccessTokenJudge(
   return async ({ token }) => {
     const claims = await accessTokens.verify(token);
     const { sub: id, credential_id: credentialId = "", auth_via: authVia, jti: tokenId } = claims;
-    const principal = await subjects[claims.sub_type]({ id, credentialId, authVia, tokenId });
+    const issuedAt = new Date(claims.iat * 1000);
+    const principal = await subjects[claims.sub_type]({ id, credentialId, authVia, tokenId, issuedAt });
     return { principal, claims };
   };
 }

@@ -513,7 +513,8 @@ export declare const PersonalTokenService: GenService<{
   },
   /**
    * Replaces the secret and the expiry of one of the caller's tokens, expired
-   * or not; all else stays. The former secret is refused from the answer on.
+   * or not; all else stays. The former secret is refused from the answer on, and
+   * so are the access tokens made from it, up to the second before.
    * The answer is the only time the new one can be read.
    *
    * Errors: as CreateCurrentUserPAT; `not_found` "personal access token not
