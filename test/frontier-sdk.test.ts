@@ -230,8 +230,8 @@ describe("a provider's callback", () => {
     await frontier.authCallback({ ...toCall(query), stateOptions: { iss } });
     const mixedUp = { ...toCall(await goAndComeBack()), stateOptions: { iss: "https://evil.example" } };
     expect(await refusalOf(frontier.authCallback(mixedUp))).toEqual([
-      Code.InvalidArgument,
-      "invalid flow or expired",
+      Code.FailedPrecondition,
+      "nothing is proven by what identity provider acme answered: tell the operator the request id",
     ]);
   });
 

@@ -284,7 +284,7 @@ async function startSignIn(): Promise<{ place: Place; close(): Promise<void> }> 
           const flow = { id: "f", callbackUrl, secret };
           return isTaken(
             () => strategy.finish({ code: "c", stateOptions: {}, flow }),
-            isRefusedFor("INVALID_FLOW"),
+            isRefusedFor("PROVIDER_PROVES_NOTHING"),
           );
         },
       };
