@@ -259,6 +259,7 @@ const rooms: Rooms = {
     "principals",
     "organizations",
     "invitations",
+    "personal-tokens",
     "users",
     "sessions",
     "passkeys",

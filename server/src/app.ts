@@ -398,6 +398,7 @@ async function addRooms(house: House, options: AppOptions, stopping: AbortSignal
       ...accounts,
       ...organizations.rules,
       invitations,
+      personalTokens: personalTokens.tokens,
       redirects: authentication,
       isSessionStrict: authentication.session.sameSite === "strict",
       browsers,

@@ -119,6 +119,6 @@ export function toUnusedTokenNotice(site: string, title: string, organization: s
     site,
     "A personal access token is not used",
     `Your personal access token "${toShownName(title)}" for ${toShownName(organization)} has not been used for 180 days. It still works.`,
-    "If nothing needs it any more, delete it. This is the only time we tell you, unless it is used again.",
+    "If nothing needs it any more, delete it on the page of your account. This is the only time we tell you, unless it is used again.",
   );
 }

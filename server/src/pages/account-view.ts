@@ -18,6 +18,7 @@ import { toLeave } from "./leave-view.ts";
 import { loginPaths } from "./login-view.ts";
 import { ownStrategies } from "./offers.ts";
 import { organizationPaths, toMembershipList } from "./organizations-view.ts";
+import { toOwnTokens } from "./personal-tokens-view.ts";
 import { toAgoText, toDateText, toExactText } from "./texts.ts";
 import { toTime } from "./time.ts";
 import { toOwnTitle } from "./titles-view.ts";
@@ -75,6 +76,7 @@ ${toOrganizations(view)}
 ${toSessions(view)}
 ${view.apps.length > 0 && toApps(view)}
 ${view.identities.length > 0 && toIdentities(view)}
+${view.memberships.items.length > 0 && toOwnTokens()}
 ${toOwnTitle(view)}
 ${view.mayChangeEmail && toAddress(view)}
 ${toExport(view.forms)}

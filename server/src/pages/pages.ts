@@ -7,6 +7,7 @@
  *
  * - `/login`, `/login/mail`, `/login/with`, `/login/check-mail`, `/login/resend`
  * - `/account` and its forms, with `/account/organizations` and `/account/organization`
+ * - `/account/tokens` and its forms
  * - `/invitation` and its forms
  * - `/email-change/undo`
  * - what `/auth/callback` shows
@@ -36,6 +37,7 @@ import type { MemberService } from "../organizations/member-service.ts";
 import type { ProjectService } from "../organizations/project-service.ts";
 import type { OrganizationService } from "../organizations/service.ts";
 import type { PasskeyService } from "../passkeys/service.ts";
+import type { PersonalTokenService } from "../personal-tokens/service.ts";
 import type { SessionAuthenticator } from "../sessions/authenticator.ts";
 import type { KnownBrowsers } from "../sessions/known-browsers.ts";
 import type { SessionService } from "../sessions/service.ts";
@@ -56,6 +58,7 @@ import { loginPaths } from "./login-view.ts";
 import { toOffers } from "./offers.ts";
 import { createOrganizationPage } from "./organization.ts";
 import { createOrganizationPages } from "./organizations.ts";
+import { createPersonalTokenPages } from "./personal-tokens.ts";
 import { explain, toRefusal } from "./texts.ts";
 import { createTitlePages } from "./titles.ts";
 import { createVisitors } from "./visitors.ts";
@@ -80,6 +83,7 @@ export interface PagesOptions {
   readonly members: MemberService;
   readonly projects: ProjectService;
   readonly invitations: InvitationService;
+  readonly personalTokens: PersonalTokenService;
   readonly emailChange: EmailChange;
   readonly emailUndo: EmailUndo;
   readonly deletion: AccountDeletion;
@@ -129,6 +133,7 @@ export function createPages(options: PagesOptions): Pages {
     ...createLeavePages(own),
     ...createOrganizationPages(own),
     ...createOrganizationPage(own),
+    ...createPersonalTokenPages(own),
     ...createInvitationPages(own),
     ...createInvitationPage(own),
   ];

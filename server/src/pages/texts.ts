@@ -152,6 +152,18 @@ const byReason: Partial<Record<Reason, Explanation>> = {
     title: "One person may own only so many organizations",
     text: "One of them has to be deleted or left first, or whoever runs this site adds another.",
   },
+  PAT_NOT_FOUND: {
+    title: "That token is gone already",
+    text: "It may have been deleted in another tab, or have ended with your membership.",
+  },
+  PAT_TITLE_TAKEN: {
+    title: "You have a token of that title there",
+    text: "Nothing was made. Choose another title, or delete the one that has it.",
+  },
+  TOO_MANY_PATS: {
+    title: "You have as many tokens there as there may be",
+    text: "Fifty in an organization, expired ones included. Delete one to make another.",
+  },
   LAST_WAY_IN: {
     title: "That is your last way in",
     text: "Add a passkey or sign in with another account first, then remove this one.",

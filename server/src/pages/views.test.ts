@@ -10,6 +10,7 @@ import { DomainError } from "../lib/errors.ts";
 import type { Invitation } from "../organizations/invitation.ts";
 import type { Organization } from "../organizations/organization.ts";
 import type { Passkey } from "../passkeys/passkey.ts";
+import type { PersonalToken } from "../personal-tokens/personal-token.ts";
 import type { Session } from "../sessions/session.ts";
 import { type AccountView, toAccountBody } from "./account-view.ts";
 import { createRenderResult } from "./callback.ts";
@@ -25,6 +26,12 @@ import { toInvitationsBody } from "./invitations-view.ts";
 import { toLoginBody } from "./login-view.ts";
 import { toOrganizationBody } from "./organization-view.ts";
 import { toNewOrganizationBody, toOrganizationsBody } from "./organizations-view.ts";
+import {
+  type NewPersonalTokenView,
+  toMadeTokenBody,
+  toNewPersonalTokenBody,
+  toPersonalTokensBody,
+} from "./personal-tokens-view.ts";
 
 const request: PlainRequest = {
   method: "GET",
@@ -147,6 +154,32 @@ function accountOf(text: string): AccountView {
   };
 }
 
+function personalTokenOf(text: string): PersonalToken {
+  return {
+    id: text,
+    userId: text,
+    orgId: text,
+    title: text,
+    scope: { role: "viewer" },
+    metadata: {},
+    createdAt: now,
+    updatedAt: now,
+    expiresAt: now,
+  };
+}
+
+function newTokenOf(text: string): NewPersonalTokenView {
+  return {
+    forms,
+    isProven: true,
+    isRecent: true,
+    memberships: accountOf(text).memberships.items,
+    validities: [3600],
+    draft: { title: text, orgId: "", role: "viewer", validitySeconds: 3600 },
+    problem: text,
+  };
+}
+
 const render = createRenderPage("Site");
 const browsers = createBrowsers({ secure: false, crossSite: false });
 const toResult = createRenderResult(render, browsers);
@@ -179,6 +212,21 @@ const pages: readonly (readonly [name: string, page: (text: string) => string])[
       const members = { items: [member, other], nextPageToken: text };
       const view = { forms, standing, members, after: text, problem: text, done: text };
       return toOrganizationBody(view).toString();
+    },
+  ],
+  [
+    "personal tokens",
+    (text) => {
+      const token = personalTokenOf(text);
+      const tokens = { items: [token], nextPageToken: text };
+      const { items: memberships } = accountOf(text).memberships;
+      const told = { problem: text, done: text };
+      return [
+        toPersonalTokensBody({ forms, tokens, after: text, memberships, now, ...told }),
+        toPersonalTokensBody({ forms, tokens, after: text, memberships: [], now, ...told }),
+        toNewPersonalTokenBody(newTokenOf(text)),
+        toMadeTokenBody(token, text),
+      ].join("");
     },
   ],
   [
@@ -312,6 +360,23 @@ describe("the account page", () => {
     expect(visible({})).toMatch(/sessions\/end"[\s\S]*end-others/);
     expect(visible({})).not.toContain("This browser");
   });
+});
+
+it("the form for a token is for those who may make one, and offers no role above all of theirs", () => {
+  const shown = (view: Partial<NewPersonalTokenView>) =>
+    toNewPersonalTokenBody({ ...newTokenOf("x"), ...view }).toString();
+  expect(shown({})).toMatch(/value="owner"[\s\S]*value="3600" selected>1 hour</);
+  const memberships = newTokenOf("x").memberships.map((each) => ({ ...each, role: "viewer" as const }));
+  expect(shown({ memberships })).not.toMatch(/value="(manager|owner)"/);
+  const reasons = [
+    [{ isProven: false }, "Confirm your address first"],
+    [{ memberships: [] }, "you are a member of none that is enabled"],
+    [{ isRecent: false }, 'href="/login?again=1"'],
+  ] as const;
+  for (const [view, text] of reasons) {
+    expect(shown(view)).toContain(text);
+    expect(shown(view)).not.toContain("<form");
+  }
 });
 
 it.each<CallbackResult>([

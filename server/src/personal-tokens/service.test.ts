@@ -485,7 +485,7 @@ describeDatabases("personal access tokens", (under) => {
       expect(await detailOf(typed)).toBe("mistyped personal access token");
       expect(await detailOf(`${secret}x`)).toBe("mistyped personal access token");
       expect(await detailOf("vstu_")).toBe("mistyped personal access token");
-      await room.tokens.delete(ada, (await room.tokens.listOwn(ada))[0]?.id ?? "");
+      await room.tokens.delete(ada, (await room.listOf(ada.principal.id))[0]?.id ?? "");
       expect(await detailOf(secret)).toBe("unknown personal access token");
     });
   });

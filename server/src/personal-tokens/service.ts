@@ -20,6 +20,7 @@ import { DomainError } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
 import { invalidField, invalidFields } from "../lib/invalid-request.ts";
 import { checkMetadata, type Metadata } from "../lib/metadata.ts";
+import { type Page, type PageRequest, toPageById } from "../lib/page-token.ts";
 import { hashSecret, newSecret } from "../lib/secrets.ts";
 import { toShownName } from "../lib/shown-name.ts";
 import { type Access, isAtLeast, requireProven } from "../organizations/access.ts";
@@ -118,9 +119,17 @@ export class PersonalTokenService {
     return await store.findTokens(this.#options.database.reader, id, orgId.toLowerCase());
   }
 
-  /** All of a person's own, newest first. @throws DomainError NOT_AUTHORIZED for machines */
-  async listOwn(caller: Caller): Promise<PersonalToken[]> {
-    return await store.findTokens(this.#options.database.reader, requireUser(caller).id);
+  /** A page of all of a person's own, newest first. @throws DomainError NOT_AUTHORIZED for machines, INVALID_REQUEST */
+  async listOwn(caller: Caller, page: PageRequest): Promise<Page<PersonalToken>> {
+    const { id } = requireUser(caller);
+    return await toPageById(["personal tokens", id], page, (range) =>
+      store.findTokenRange(this.#options.database.reader, id, range),
+    );
+  }
+
+  /** How long a token lives at most. */
+  get longestValiditySeconds(): number {
+    return this.#options.longestValiditySeconds;
   }
 
   /** @throws DomainError PAT_NOT_FOUND, also for another person's; NOT_AUTHORIZED for machines */

@@ -6,6 +6,7 @@ import { prepared } from "../db/prepared.ts";
 import { removeOld } from "../db/remove-rows.ts";
 import type { PersonalTokenRow } from "../db/schema.ts";
 import { clockSlackMs } from "../lib/clock.ts";
+import type { IdRange } from "../lib/page-token.ts";
 import type { Role } from "../principals/principal.ts";
 import { type LiveToken, type PersonalToken, type TokenScope, unusedMs } from "./personal-token.ts";
 
@@ -80,6 +81,17 @@ export async function findTokens(reader: Reader, userId: string, orgId?: string)
   let query = reader.selectFrom("personal_tokens").selectAll().where("user_id", "=", userId);
   if (orgId !== undefined) query = query.where("org_id", "=", orgId);
   return (await query.orderBy("id", "desc").execute()).map(toPersonalToken);
+}
+
+/** A range of all tokens of a person, newest first. */
+export async function findTokenRange(
+  reader: Reader,
+  userId: string,
+  { afterId, limit }: IdRange,
+): Promise<PersonalToken[]> {
+  let query = reader.selectFrom("personal_tokens").selectAll().where("user_id", "=", userId);
+  if (afterId !== "") query = query.where("id", "<", afterId);
+  return (await query.orderBy("id", "desc").limit(limit).execute()).map(toPersonalToken);
 }
 
 /** One of a person's tokens. */
