@@ -2,11 +2,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createEmptyDatabase, type Dialect } from "../../../test/parts/databases.ts";
+import { eventually } from "../../../test/parts/eventually.ts";
 import { type CarriedRow, continueCounting, removeAllRows, writeRows } from "../db/carried-rows.ts";
 import type { OpenDatabase } from "../db/kysely-database.ts";
-import { isEmptyDatabase, migrate } from "../db/migrate.ts";
+import { isEmptyDatabase, migrate, migrateInside } from "../db/migrate.ts";
 import { openDatabase } from "../db/open-database.ts";
 import type { Schema } from "../db/schema.ts";
 import { readTableShapes, type TableShape } from "../db/table-shapes.ts";
@@ -104,6 +106,16 @@ async function isEmpty(url: string): Promise<boolean> {
   return await isEmptyDatabase(database).finally(() => database.close());
 }
 
+/** How many wait for a lock of Postgres that somebody else has. */
+async function countWaiting(database: OpenDatabase): Promise<number> {
+  const { rows } = await sql<{ n: number }>`
+    select count(*) as n from pg_locks where locktype = 'advisory' and not granted
+      and database = (select oid from pg_database where datname = current_database())`.execute(
+    database.reader,
+  );
+  return Number(rows[0]?.n);
+}
+
 describe.each(["sqlite", "postgres"] as const)("a backup from %s", (from) => {
   let url: string;
   let path: string;
@@ -146,6 +158,30 @@ describe.each(["sqlite", "postgres"] as const)("a backup from %s", (from) => {
     const before = readFileSync(path);
     await expect(make(url, path)).rejects.toThrow(BackupError);
     expect(readFileSync(path).equals(before)).toBe(true);
+  });
+
+  it("holds rows that are as large as a request may be, each line some of them", async () => {
+    const place = await createUrl(from);
+    const database = await open(place);
+    await migrate(database);
+    const counts = [30, 600, 9];
+    for (const [at, count] of counts.entries()) {
+      const subject = "x".repeat(at === 1 ? 10 : 1_500_000);
+      const rows = Array.from({ length: count }, () => ({ topic: "user", subject, created_at: 1 }) as never);
+      await database.transaction(async (tx) => {
+        for (const row of rows) await tx.insertInto("changes").values(row).execute();
+      });
+    }
+    await database.close();
+    const made = await make(place);
+    const longest = Math.max(
+      ...gunzipSync(readFileSync(made.path))
+        .toString("utf8")
+        .split("\n")
+        .map(({ length }) => length),
+    );
+    expect(longest).toBeLessThan(5 * 1024 * 1024);
+    expect((await readArchive(made.path, {})).end.tables.changes?.rows).toBe(639);
   });
 
   it("of one moment does not see what is written while it is made", async () => {
@@ -192,6 +228,35 @@ describe.each(["sqlite", "postgres"] as const)("a backup from %s", (from) => {
     await expect(restore(path, place)).rejects.toThrow(/has tables already/);
     expect(await readAll(place)).toEqual(await readAll(url));
   });
+
+  it.each(["sqlite", "postgres"] as const)(
+    "takes nothing from a server that starts meanwhile on %s",
+    async (into) => {
+      const place = await createUrl(into);
+      const server = await open(place);
+      const starting = Promise.withResolvers<void>();
+      const goOn = Promise.withResolvers<void>();
+      const migrated = server.transaction(async (tx) => {
+        await migrateInside(tx);
+        await tx.insertInto("revoked_tokens").values({ jti: "the server's", expires_at: 1 }).execute();
+        starting.resolve();
+        await goOn.promise;
+      });
+      await starting.promise;
+      const restored = restore(path, place).then(
+        () => "restored",
+        (error) => String(error),
+      );
+      // On Postgres it has seen no tables when it waits; SQLite's file has one writer at a time.
+      if (into === "postgres") await eventually(async () => expect(await countWaiting(server)).toBe(1));
+      goOn.resolve();
+      await migrated;
+      expect(await restored).toMatch(/has tables already/);
+      const rows = await server.reader.selectFrom("revoked_tokens").select("jti").execute();
+      await server.close();
+      expect(rows).toEqual([{ jti: "the server's" }]);
+    },
+  );
 
   it("ends sessions where that is asked for", async () => {
     const place = await createUrl(from);

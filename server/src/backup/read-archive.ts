@@ -6,8 +6,8 @@ import { type ArchiveEnd, type ArchiveHeader, type ArchiveRows, readHeader, read
 import { BackupError } from "./errors.ts";
 import type { OnProgress } from "./write-archive.ts";
 
-/** Longest line in bytes: far more than any page of rows, and little enough to be held. */
-const longestLine = 512 * 1024 * 1024;
+/** Longest line in bytes: far more than rows that are read at once come to, and little enough to be held. */
+const longestLine = 128 * 1024 * 1024;
 
 /** Hears what is in a backup, in its order; a backup that ends well ends with its end. */
 export interface ArchiveVisitor {

@@ -17,12 +17,16 @@ export type CarriedRow = readonly (string | number | null)[];
  */
 export const transactionColumn = "xact";
 
-/** How many rows are read at once. */
-const perPage = 500;
+/** How many rows are read at once at most, and at first. */
+const [mostPerPage, firstPage] = [500, 20];
+
+/** How much of them, in characters, is as much as is wanted at once: some rows are as large as a request may be. */
+const pageCharacters = 4 * 1024 * 1024;
 
 /**
- * All rows of a table in the order of its primary key, some at a time. What is
- * read belongs together only within a snapshot (`snapshot.ts`).
+ * All rows of a table in the order of its primary key, some at a time: no more
+ * than {@link pageCharacters}, or one row that is larger. What is read belongs
+ * together only within a snapshot (`snapshot.ts`).
  */
 export async function* readRows(reader: Reader, table: TableShape): AsyncGenerator<readonly CarriedRow[]> {
   const { name, columns, key } = table;
@@ -30,17 +34,34 @@ export async function* readRows(reader: Reader, table: TableShape): AsyncGenerat
   const selected = sql.join(columns.map(toSelected(dialectOf(reader))));
   const by = sql.join(key.map((column) => sql.ref(column)));
   let after: CarriedRow | undefined;
+  let limit = firstPage;
   for (;;) {
     const where = after === undefined ? sql`` : sql`where (${by}) > (${sql.join(after)})`;
     const query = sql<Record<string, string | number | null>>`
-      select ${selected} from ${sql.table(name)} ${where} order by ${by} limit ${sql.lit(perPage)}`;
+      select ${selected} from ${sql.table(name)} ${where} order by ${by} limit ${sql.lit(limit)}`;
     const { rows } = await query.execute(reader);
     const page = rows.map((row) => columns.map((column) => row[column.name] ?? null));
-    if (page.length > 0) yield page;
-    if (page.length < perPage) return;
+    const parts = [...inParts(page)];
+    yield* parts;
+    if (page.length < limit) return;
     const last = page.at(-1) ?? [];
     after = places.map((place) => last[place] ?? null);
+    limit = parts.length > 1 ? Math.ceil(limit / parts.length) : Math.min(mostPerPage, limit * 2);
   }
+}
+
+/** Cuts a page into parts that are each no larger than what is wanted at once. */
+function* inParts(page: readonly CarriedRow[]): Generator<readonly CarriedRow[]> {
+  let [start, size] = [0, 0];
+  for (const [at, row] of page.entries()) {
+    const own = row.reduce<number>((sum, value) => sum + String(value).length, 0);
+    if (at > start && size + own > pageCharacters) {
+      yield page.slice(start, at);
+      [start, size] = [at, 0];
+    }
+    size += own;
+  }
+  if (start < page.length) yield page.slice(start);
 }
 
 function toSelected(dialect: "sqlite" | "postgres") {
