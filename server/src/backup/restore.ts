@@ -8,7 +8,7 @@ import {
   writeRows,
 } from "../db/carried-rows.ts";
 import type { Reader, Tx } from "../db/database.ts";
-import { findMigrations, isEmptyDatabase, migrateInside } from "../db/migrate.ts";
+import { findMigrations, isEmptyInside, migrateInside } from "../db/migrate.ts";
 import { openDatabase } from "../db/open-database.ts";
 import { readTableShapes, type TableShape } from "../db/table-shapes.ts";
 import { silentLog } from "../lib/log.ts";
@@ -47,12 +47,12 @@ export async function restoreBackup(options: RestoreOptions): Promise<ReadArchiv
   const times = { statementTimeoutMs: 0, idleTransactionMs: 0 };
   const database = await openDatabase({ url, log: silentLog, poolSize: 2, ...times });
   try {
-    if (!(await isEmptyDatabase(database))) {
-      throw new BackupError(
-        "the database has tables already: restore into an empty one, and start a server on that",
-      );
-    }
     return await database.transaction(async (tx) => {
+      if (!(await isEmptyInside(tx))) {
+        throw new BackupError(
+          "the database has tables already: restore into an empty one, and start a server on that",
+        );
+      }
       const restored = await fill(tx, database.dialect, path, options);
       if (endsSessions) for (const table of sessionTables) await tx.deleteFrom(table).execute();
       await migrateInside(tx);

@@ -52,6 +52,13 @@ export async function isEmptyDatabase(database: Database): Promise<boolean> {
   return (await countTables(database.reader, "%")) === 0;
 }
 
+/** As {@link isEmptyDatabase}, and nobody migrates it from then on until the transaction ends. */
+export async function isEmptyInside(tx: Tx): Promise<boolean> {
+  await liftTimeouts(tx);
+  await lockForTransaction(tx, migrationLockKey);
+  return (await countTables(tx, "%")) === 0;
+}
+
 /** Migrations that a database lacks, for looking at it without changing it. */
 export interface SchemaState {
   /** Whether there are no tables at all. */
