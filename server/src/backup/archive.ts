@@ -3,6 +3,7 @@
  * with `zcat`. The first line says what is in it, the last whether that is all
  * of it; between them are rows, some of one table a line.
  */
+import { z } from "zod";
 import type { CarriedRow } from "../db/carried-rows.ts";
 import type { TableShape } from "../db/table-shapes.ts";
 import { BackupError } from "./errors.ts";
@@ -51,26 +52,67 @@ export interface ArchiveEnd {
 /** A line between the first and the last. */
 export type ArchiveLine = ArchiveRows | { readonly end: ArchiveEnd };
 
+/** Names are repeated to operators, and go into statements. */
+const name = z.string().regex(/^\w{1,100}$/);
+
+const shape = z.object({
+  name,
+  columns: z.array(z.object({ name, type: z.enum(["text", "integer", "bytes"]) })),
+  key: z.array(name),
+  counted: name.optional(),
+});
+
+const headerSchema = z.object({
+  vestibule_backup: z.literal(formatVersion),
+  created_at: z.iso.datetime(),
+  version: z.string().regex(/^[\w.+-]{1,64}$/),
+  database: z.enum(["sqlite", "postgres"]),
+  migrations: z.array(name),
+  tables: z.array(shape),
+  rows: z.int(),
+  keys: z
+    .object({
+      kdf: z.literal("scrypt"),
+      n: z.int(),
+      r: z.int(),
+      p: z.int(),
+      salt: z.base64(),
+      nonce: z.base64(),
+      sealed: z.base64(),
+    })
+    .optional(),
+});
+
+const endSchema = z.object({
+  tables: z.record(z.string(), z.object({ rows: z.int(), digest: z.string(), last: z.int().min(0) })),
+  sha256: z.string(),
+});
+
 /** @throws BackupError for what is no header of a version that this program knows */
 export function readHeader(line: string | undefined): ArchiveHeader {
-  const header = parse(line) as Partial<ArchiveHeader> | undefined;
+  const header = parse(line) as Partial<ArchiveHeader> | null | undefined;
   if (typeof header?.vestibule_backup !== "number") throw new BackupError("it is no backup of vestibule");
   if (header.vestibule_backup !== formatVersion) {
     throw new BackupError(
       `it has the format ${header.vestibule_backup}, and this version of vestibule reads ${formatVersion}: use a newer one`,
     );
   }
-  if (!Array.isArray(header.tables) || !Array.isArray(header.migrations)) {
-    throw new BackupError("it is damaged: its header says not what is in it");
-  }
-  return header as ArchiveHeader;
+  const { data } = headerSchema.safeParse(header);
+  if (data === undefined) throw new BackupError("it is damaged: its header says not what is in it");
+  return data as ArchiveHeader;
 }
 
 /** @throws BackupError for what is no line of a backup */
 export function readLine(line: string): ArchiveLine {
-  const read = parse(line);
+  const read = parse(line) as Partial<ArchiveRows & { readonly end: unknown }> | null | undefined;
   if (read === undefined) throw new BackupError("it is damaged: a line is not JSON");
-  return read as ArchiveLine;
+  const end = endSchema.safeParse(read?.end).data;
+  if (end !== undefined) return { end };
+  const { table, rows } = read ?? {};
+  if (typeof table !== "string" || !Array.isArray(rows) || !rows.every(Array.isArray)) {
+    throw new BackupError("it is damaged: a line is neither rows nor its end");
+  }
+  return { table, rows };
 }
 
 function parse(line: string | undefined): unknown {

@@ -299,10 +299,40 @@ describe("a file that is no whole backup", () => {
       () => reseal((text) => text.replace(/"migrations":\[/, '"migrations":["20990101T000000_wings",')),
       /made by a newer version/,
     ],
+    ["with a line that is null", () => gzipSync(lines.toSpliced(1, 1, "null").join("\n")), /is damaged/],
+    ["with a line that is text", () => gzipSync(lines.toSpliced(1, 1, '"end"').join("\n")), /is damaged/],
+    [
+      "with rows that are none",
+      () => gzipSync(lines.with(1, '{"table":"users","rows":[1]}').join("\n")),
+      /is damaged/,
+    ],
+    ["with an end that says nothing", () => gzipSync(lines.with(-2, '{"end":{}}').join("\n")), /is damaged/],
+    ["whose end is null", () => gzipSync(lines.with(-2, '{"end":null}').join("\n")), /is damaged/],
+    [
+      "of tables that are null",
+      () => reseal((text) => text.replace(/"tables":\[/, '"tables":[null,')),
+      /is damaged/,
+    ],
+    ["whose header is null", () => reseal(() => "null"), /no backup of vestibule/],
+    [
+      "with what a terminal would obey",
+      () => reseal((text) => text.replace(/"version":"/, '"version":"\\u001b[2J')),
+      /is damaged/,
+    ],
+    [
+      "with rows of another table",
+      () => gzipSync(lines.with(1, '{"table":"\\u001b[2J","rows":[]}').join("\n")),
+      /rows of a table that its header has not/,
+    ],
+    [
+      "with another table's name",
+      () => gzipSync(lines.join("\n").replaceAll('"service_users"', '"other_users"')),
+      /was altered/,
+    ],
     [
       "with tables of its own",
       () => reseal((text) => text.replace(/"name":"users"/, '"name":"users; drop"')),
-      /was altered|header has no table/,
+      /is damaged/,
     ],
   ];
 
@@ -335,6 +365,16 @@ describe("a file that is no whole backup", () => {
 });
 
 describe("making a backup", () => {
+  it("overwrites no other that was made meanwhile", async () => {
+    const url = await createUrl("sqlite");
+    await fill(url);
+    const path = newPath();
+    const onProgress = () => writeFileSync(path, "another's");
+    await expect(make(url, path, { onProgress })).rejects.toThrow(/is there already/);
+    expect(readFileSync(path, "utf8")).toBe("another's");
+    expect(readdirSync(folder).filter((name) => name.endsWith(".partial"))).toEqual([]);
+  });
+
   it("leaves nothing where it cannot write", async () => {
     const url = await createUrl("sqlite");
     await fill(url);
@@ -364,7 +404,9 @@ describe("making a backup", () => {
     expect(gunzipSync(readFileSync(path)).includes("canary")).toBe(false);
     expect(await openKeys(header.keys, "correct horse battery")).toEqual(texts);
     await expect(openKeys(header.keys, "correct horse batterz")).rejects.toThrow(/passphrase is another/);
-    await expect(openKeys({ ...header.keys, n: 2 ** 30 }, "x")).rejects.toThrow(/no backup of ours/);
+    for (const asked of [{ n: 2 ** 30 }, { n: 3 }, { n: 1024, p: 2 ** 20 }, { r: -1 }]) {
+      await expect(openKeys({ ...header.keys, ...asked }, "x")).rejects.toThrow(/no backup of ours/);
+    }
     await expect(make(url, newPath(), { keys: { texts, passphrase: "short" } })).rejects.toThrow(
       /at least 12/,
     );

@@ -55,7 +55,7 @@ export async function readArchive(
     hash.update(`${line}\n`);
     const digest = digests.get(item.table);
     if (digest === undefined)
-      throw new BackupError(`${path}: is damaged: its header has no table ${item.table}`);
+      throw new BackupError(`${path}: is damaged: it has rows of a table that its header has not`);
     digest.add(item.rows);
     await visitor.onRows?.(item, header);
     read += item.rows.length;

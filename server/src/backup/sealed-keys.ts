@@ -27,8 +27,11 @@ export interface SealedKeys {
 
 const cost = { n: 2 ** 17, r: 8, p: 1 };
 
-/** Most memory that opening a backup may take, whatever its header asks for. */
+/** Most memory that opening a backup may take, whatever its header asks for; a pass over it takes seconds. */
 const mostBytes = 1024 * 1024 * 1024;
+
+/** Most passes (RFC 7914 §2, parallelization), for the same reason. */
+const mostPasses = 16;
 
 const place = Buffer.from("vestibule backup keys 1");
 const tagBytes = 16;
@@ -72,6 +75,7 @@ function derive(
   const options: ScryptOptions = { N: n, r, p, maxmem: mostBytes };
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   try {
+    if (p > mostPasses) throw new RangeError(`p is ${p}`);
     scrypt(passphrase.normalize("NFC"), salt, 32, options, (error, key) =>
       error ? reject(error) : resolve(key),
     );

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createWriteStream, existsSync, renameSync, rmSync } from "node:fs";
+import { createWriteStream, existsSync, linkSync, renameSync, rmSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -25,7 +25,7 @@ export async function writeArchive(
   reader: Reader,
   onProgress: OnProgress,
 ): Promise<ArchiveEnd> {
-  if (existsSync(path)) throw new BackupError(`${path}: is there already; backups are not overwritten`);
+  if (existsSync(path)) throw isThere(path);
   const draft = `${path}.${randomBytes(6).toString("hex")}.partial`;
   let end: ArchiveEnd | undefined;
   async function* lines(): AsyncGenerator<string> {
@@ -54,7 +54,7 @@ export async function writeArchive(
   try {
     const file = createWriteStream(draft, { flags: "wx", mode: 0o600, flush: true });
     await pipeline(Readable.from(lines()), createGzip({ level: 3 }), file);
-    renameSync(draft, path);
+    giveName(draft, path);
     flushFolder(dirname(resolve(path)));
   } catch (error) {
     removeDraft(draft);
@@ -64,6 +64,23 @@ export async function writeArchive(
   }
   if (end === undefined) throw new Error("a backup without an end");
   return end;
+}
+
+function isThere(path: string): BackupError {
+  return new BackupError(`${path}: is there already; backups are not overwritten`);
+}
+
+/** A link fails if the name was taken meanwhile; some file systems know none, as those of other machines. */
+function giveName(draft: string, path: string): void {
+  try {
+    linkSync(draft, path);
+    rmSync(draft);
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (syscall !== "link") throw error;
+    if (code === "EEXIST" || existsSync(path)) throw isThere(path);
+    renameSync(draft, path);
+  }
 }
 
 /** What kept it from being written may keep it from being removed: there may be none. */
