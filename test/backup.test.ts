@@ -1,9 +1,12 @@
 /** The commands of docs/backup.md, beside a server that is written to, and from each database into the other. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { open, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { readBlocks } from "./parts/documentation.ts";
+import { eventually } from "./parts/eventually.ts";
 import { basic, postJson, send } from "./parts/http.ts";
 import { createState, runVestibule, type ServerState, startServer, type TestServer } from "./parts/server.ts";
 
@@ -151,6 +154,29 @@ describe("a server on SQLite", () => {
     );
     expect(records.json.records[0].target.id).toBe(fresh);
   }, 180_000);
+
+  it("takes keys out of a backup once all rows are there: killed before, it leaves none", async () => {
+    const from = await createPlace("sqlite", await createState("sqlite"));
+    const server = await startServer({ state: from });
+    await server.stop();
+    const file = join(folder, "slow.backup");
+    await run(["backup", file, "--with-keys", "--passphrase-file", passphraseFile], from);
+    const place = await createPlace("sqlite", from);
+    const pipe = join(folder, "slow.pipe");
+    execFileSync("mkfifo", [pipe]);
+    const bytes = readFileSync(file);
+    const restored = run(["restore", pipe, "--passphrase-file", passphraseFile], place);
+    // It is read to its end before anything is made, and then once more.
+    await writeFile(pipe, bytes);
+    await eventually(() => expect(readdirSync(place.dataDir)).toContain("vestibule.db.lock"));
+    const second = await open(pipe, "w");
+    await second.write(bytes.subarray(0, bytes.length / 2));
+    expect(readdirSync(place.dataDir).filter((name) => name.endsWith(".key"))).toEqual([]);
+    await second.writeFile(bytes.subarray(bytes.length / 2));
+    await second.close();
+    expect(await restored).toMatch(/ok {4}keys: match the database/);
+    expect(readdirSync(place.dataDir)).toContain("encryption.key");
+  });
 
   it("ends the sessions of everybody where that is asked for", async () => {
     const server = await startServer();

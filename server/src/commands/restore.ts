@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import type { ArchiveHeader } from "../backup/archive.ts";
 import { readArchive } from "../backup/read-archive.ts";
 import { restoreBackup } from "../backup/restore.ts";
-import { openKeys } from "../backup/sealed-keys.ts";
+import { type BackedUpKeys, openKeys } from "../backup/sealed-keys.ts";
 import type { Config } from "../config/config.ts";
 import { noteUsedKeys, prepareDataDir, putKeyFiles, resolveSecrets } from "../config/data-dir.ts";
 import { loadConfig } from "../config/load-config.ts";
@@ -43,18 +43,22 @@ export const restoreCommand: Command = async (args, context) => {
   const config = loadConfig(context);
   // All of it once before anything is made: what is no whole backup changes nothing.
   const { header } = await readArchive(path, {});
+  const keys = await openMissingKeys(context, config, header, values["passphrase-file"]);
   prepareDataDir(config.dataDir);
   const url = toDatabaseUrl(config);
   const lock = acquireServerLock(url);
   const progress = showProgress(context, "rows");
-  const takeBack = await putMissingKeys(context, config, header, values["passphrase-file"]);
+  let takeBack = () => {};
   try {
     const { end } = await restoreBackup({
       path,
       url,
       endsSessions,
-      verifyKeys: async (reader) =>
-        void (await compareKeyChecks(reader, resolveSecrets(config, { mayGenerate: false }))),
+      verifyKeys: async (reader) => {
+        // Not before all rows are there: whoever kills it until then leaves no key behind.
+        if (keys !== undefined) takeBack = putKeyFiles(config, keys);
+        await compareKeyChecks(reader, resolveSecrets(config, { mayGenerate: false }));
+      },
       onProgress: (rows, all) => progress.update(rows, all),
     });
     progress.end();
@@ -73,16 +77,16 @@ export const restoreCommand: Command = async (args, context) => {
   await doctorCommand([], context);
 };
 
-/** Makes the key files that are missing, from the backup; answers what removes them again. */
-async function putMissingKeys(
+/** The keys of the backup, where those that are missing here are to be taken from it. */
+async function openMissingKeys(
   context: CommandContext,
   config: Config,
   { keys }: ArchiveHeader,
   passphraseFile: string | undefined,
-): Promise<() => void> {
+): Promise<BackedUpKeys | undefined> {
   if (keys === undefined || passphraseFile === undefined || config.database.dialect === "postgres")
-    return () => {};
-  return putKeyFiles(config, await openKeys(keys, readPassphrase(context, passphraseFile)));
+    return undefined;
+  return await openKeys(keys, readPassphrase(context, passphraseFile));
 }
 
 function toWarning({ created_at }: ArchiveHeader, endsSessions: boolean): string {
