@@ -117,11 +117,13 @@ function decideClaims(
     problems.refuse(`${path}.claims.subject`, "must be given: where the answer has the account's id");
   }
   const { email_verified: verified } = given;
+  // What a preset takes for its address' proof says nothing of one that stands elsewhere.
+  const proof = given.email === undefined ? preset?.emailVerified : undefined;
   const isAlways = verified?.length === 1 && verified[0] === "always";
   return {
     subject: subject ?? [],
     email,
-    emailVerified: isAlways ? "always" : (verified ?? preset?.emailVerified),
+    emailVerified: isAlways ? "always" : (verified ?? proof),
     name: called,
     picture,
   };

@@ -57,6 +57,13 @@ test("a site that takes the place of one that is known has identities of its own
   });
 });
 
+test("what proves the address of a known site proves no other member of its answer", () => {
+  const verified = (claims: string) => read(of("discord", claims))?.oauth?.claims.emailVerified;
+  expect(verified("")).toEqual(["verified"]);
+  expect(verified("claims: { email: 'other' }")).toBeUndefined();
+  expect(verified("claims: { email: 'other', email_verified: 'ok' }")).toEqual(["ok"]);
+});
+
 const path = "authentication.oidc_config.acme";
 test.each([
   ["no token endpoint", "authorization_url: 'https://a.example/o'", "token_url: must be given beside"],

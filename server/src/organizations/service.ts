@@ -260,6 +260,7 @@ export class OrganizationService {
     const { organization } = await this.#access.require(caller.principal, org, need);
     refuseDefault(organization);
     await this.#database.transaction(async (tx) => {
+      await lockForGrant(tx, caller.principal, organization.id, need.role);
       if (!(await store.deleteOrganization(tx, organization.id, this.#clock.now()))) {
         throw new DomainError("NOT_AUTHORIZED", { detail: "unknown organization" });
       }
