@@ -6,6 +6,7 @@
  * name, so that a table of tomorrow is in tomorrow's backup. It is used by the
  * command line alone; a server only shows when the last backup ended.
  */
+import type { KeySettings } from "../config/data-dir.ts";
 import { countRows } from "../db/carried-rows.ts";
 import { dialectOf } from "../db/dialect.ts";
 import { findAppliedNames } from "../db/migrate.ts";
@@ -16,7 +17,7 @@ import { silentLog } from "../lib/log.ts";
 import { version } from "../lib/version.ts";
 import { type ArchiveHeader, formatVersion } from "./archive.ts";
 import { BackupError } from "./errors.ts";
-import { type BackedUpKeys, sealKeys } from "./sealed-keys.ts";
+import { sealKeys } from "./sealed-keys.ts";
 import { writeArchive } from "./write-archive.ts";
 
 /** What a backup takes. */
@@ -25,7 +26,7 @@ export interface BackupOptions {
   readonly url: string;
   readonly path: string;
   /** Present where the keys go along. */
-  readonly keys?: { readonly texts: BackedUpKeys; readonly passphrase: string };
+  readonly keys?: { readonly texts: KeySettings; readonly passphrase: string };
   readonly clock: Clock;
   /** Hears how many rows of about how many are written. */
   readonly onProgress: (rows: number, all: number) => void;

@@ -4,14 +4,8 @@
  * later version may ask for more.
  */
 import { createCipheriv, createDecipheriv, randomBytes, type ScryptOptions, scrypt } from "node:crypto";
+import type { KeySettings } from "../config/data-dir.ts";
 import { BackupError } from "./errors.ts";
-
-/** The keys of a server, each as its setting takes it. Never logged. */
-export interface BackedUpKeys {
-  readonly encryptionKey: string;
-  readonly sessionHashKey: string;
-  readonly sessionBlockKey: string;
-}
 
 /** Keys as they stand in a backup; bytes in base64. */
 export interface SealedKeys {
@@ -40,7 +34,7 @@ const tagBytes = 16;
 const shortestPassphrase = 12;
 
 /** Seals keys. @throws BackupError for a passphrase that is too short */
-export async function sealKeys(keys: BackedUpKeys, passphrase: string): Promise<SealedKeys> {
+export async function sealKeys(keys: KeySettings, passphrase: string): Promise<SealedKeys> {
   if (passphrase.length < shortestPassphrase) {
     throw new BackupError(`the passphrase must have at least ${shortestPassphrase} characters`);
   }
@@ -53,7 +47,7 @@ export async function sealKeys(keys: BackedUpKeys, passphrase: string): Promise<
 }
 
 /** Opens what {@link sealKeys} sealed. @throws BackupError when the passphrase is another, or the keys were altered */
-export async function openKeys(sealed: SealedKeys, passphrase: string): Promise<BackedUpKeys> {
+export async function openKeys(sealed: SealedKeys, passphrase: string): Promise<KeySettings> {
   const bytes = Buffer.from(sealed.sealed, "base64");
   const nonce = Buffer.from(sealed.nonce, "base64");
   const key = await derive(passphrase, Buffer.from(sealed.salt, "base64"), sealed);
@@ -61,7 +55,7 @@ export async function openKeys(sealed: SealedKeys, passphrase: string): Promise<
     const decipher = createDecipheriv("aes-256-gcm", key, nonce, { authTagLength: tagBytes });
     decipher.setAAD(place).setAuthTag(bytes.subarray(-tagBytes));
     const text = Buffer.concat([decipher.update(bytes.subarray(0, -tagBytes)), decipher.final()]);
-    return JSON.parse(text.toString("utf8")) as BackedUpKeys;
+    return JSON.parse(text.toString("utf8")) as KeySettings;
   } catch {
     throw new BackupError("the keys cannot be opened: the passphrase is another, or they were altered");
   }

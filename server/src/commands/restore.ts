@@ -4,9 +4,15 @@ import { parseArgs } from "node:util";
 import type { ArchiveHeader } from "../backup/archive.ts";
 import { readArchive } from "../backup/read-archive.ts";
 import { restoreBackup } from "../backup/restore.ts";
-import { type BackedUpKeys, openKeys } from "../backup/sealed-keys.ts";
+import { openKeys } from "../backup/sealed-keys.ts";
 import type { Config } from "../config/config.ts";
-import { noteUsedKeys, prepareDataDir, putKeyFiles, resolveSecrets } from "../config/data-dir.ts";
+import {
+  type KeySettings,
+  noteUsedKeys,
+  prepareDataDir,
+  putKeyFiles,
+  resolveSecrets,
+} from "../config/data-dir.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { acquireServerLock } from "../db/server-lock.ts";
 import { compareKeyChecks } from "../encryption/key-checks.ts";
@@ -83,7 +89,7 @@ async function openMissingKeys(
   config: Config,
   { keys }: ArchiveHeader,
   passphraseFile: string | undefined,
-): Promise<BackedUpKeys | undefined> {
+): Promise<KeySettings | undefined> {
   if (keys === undefined || passphraseFile === undefined || config.database.dialect === "postgres")
     return undefined;
   return await openKeys(keys, readPassphrase(context, passphraseFile));

@@ -129,14 +129,14 @@ export function resolveSecrets(config: Config, { mayGenerate }: { readonly mayGe
   };
 }
 
-/** The keys of this process as texts, in the very form that their settings take. Made nowhere; errors as {@link resolveSecrets}. */
+/** The keys of a server as texts, in the very form that their settings take. Never logged. */
 export interface KeySettings {
   readonly encryptionKey: string;
   readonly sessionHashKey: string;
   readonly sessionBlockKey: string;
 }
 
-/** @see {@link KeySettings} */
+/** Finds the keys of this process as texts, and makes none. @throws ConfigError as {@link resolveSecrets} */
 export function readKeyTexts(config: Config): KeySettings {
   const { encryption, sessionHash, sessionBlock } = resolveKeys(config, false, toConfiguredKeys(config));
   return { encryptionKey: encryption, sessionHashKey: sessionHash, sessionBlockKey: sessionBlock };
