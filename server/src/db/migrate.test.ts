@@ -68,6 +68,17 @@ describe.each(["sqlite", "postgres"] as const)("migrate (%s)", (dialect) => {
     await database.close();
   });
 
+  it("brings one up to date that lacks a migration in between", async () => {
+    const database = await openDatabase({ url: await emptyDatabase(), log: silentLog });
+    const [early = "", late = ""] = ["20261130T050600_last_backup", "20261130T053111_personal_tokens"];
+    await migrate(
+      database,
+      migrations.filter(({ name }) => name !== early && name !== late),
+    );
+    expect(await migrate(database)).toEqual({ applied: [early, late] });
+    await database.close();
+  });
+
   it("refuses a database that a newer version has migrated, and leaves it alone", async () => {
     const database = await openDatabase({ url: await emptyDatabase(), log: silentLog });
     await migrate(database, [...migrations, { name: "99991231T000000_newer", up: async () => {} }]);

@@ -99,6 +99,8 @@ export async function migrateInside(
     provider,
     migrationTableName: migrationTable,
     migrationLockTableName: migrationLockTable,
+    // What was merged late is older by name than what a database has had from another release.
+    allowUnorderedMigrations: true,
     // Or those of another schema would be taken for ours.
     ...(schema !== undefined && { migrationTableSchema: schema }),
   });
