@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
+import { buildIfStale } from "../scripts/build.ts";
 import { findLockfileProblems } from "../scripts/lockfile.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -96,4 +97,20 @@ test("every package that is published brings the license, the same one", () => {
   const read = (path: string) => readFileSync(join(root, path), "utf8");
   const { workspaces } = JSON.parse(read("package.json"));
   for (const workspace of workspaces) expect(read(`${workspace}/LICENSE`)).toBe(read("LICENSE"));
+});
+
+test("the package of the server has its command and the bundle, and builds them itself", async () => {
+  await buildIfStale();
+  const args = ["pack", "-w", "server", "--json", "--dry-run", "--ignore-scripts"];
+  const { stdout, stderr } = spawnSync("npm", args, { cwd: root, encoding: "utf8" });
+  const [packed] = JSON.parse(stdout || stderr);
+  const paths: string[] = packed.files.map(({ path }: { path: string }) => path);
+  expect(paths).toEqual(
+    expect.arrayContaining(["LICENSE", "bin/vestibule.js", "dist/bundle/main.js", "package.json"]),
+  );
+  const others =
+    /^(dist\/bundle\/(main|chunks\/[\w-]+)\.js(\.LEGAL\.txt)?|bin\/vestibule\.js|LICENSE|package\.json)$/;
+  expect(paths.filter((path) => !others.test(path))).toEqual([]);
+  const { scripts } = JSON.parse(readFileSync(join(root, "server/package.json"), "utf8"));
+  expect(scripts).toEqual({ build: "node ../scripts/build.ts", prepack: "npm run build" });
 });
