@@ -487,6 +487,13 @@ describe("the command line", () => {
   it("migrates, and says when there is nothing to do", async () => {
     const state = await createState("sqlite");
     onTestFinished(() => state.remove());
+    const dry = await runVestibule(["migrate", "--dry-run"], state);
+    expect(dry).toEqual({ code: 0, stdout: "there are no tables yet: would make them all\n", stderr: "" });
+    expect(readdirSync(state.dataDir).filter((name) => !name.startsWith("config"))).toEqual([]);
+    expect(await runVestibule(["migrate", "--dry"], state)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("--dry"),
+    });
     const first = await runVestibule(["migrate"], state);
     expect(first).toMatchObject({ code: 0, stderr: "" });
     expect(first.stdout).toMatch(/^(?:applied \d{8}T\d{6}_\w+\n)+$/);
@@ -600,13 +607,32 @@ describe("doctor", () => {
     const { default: pg } = await import("pg");
     const client = new pg.Client({ connectionString: state.databaseUrl });
     await client.connect();
-    const { rows } = await client.query(
-      "delete from vestibule_migrations where name = (select max(name) from vestibule_migrations) returning name",
-    );
+    const takeOut = (name: string) =>
+      client.query("delete from vestibule_migrations where name like $1", [`%${name}`]);
+    expect((await doctor(state)).stdout).toContain("ok    schema: up to date");
+    expect(await runVestibule(["migrate", "--dry-run"], state)).toEqual({
+      code: 0,
+      stdout: "the schema is up to date\n",
+      stderr: "",
+    });
+    const personal = "20261130T053111_personal_tokens";
+    await takeOut(personal);
+    for (let time = 0; time < 2; time++) {
+      expect((await doctor(state)).stdout).toContain(
+        `ok    schema: the next start applies ${personal}; servers of 0.1.0 and later may go on serving\n`,
+      );
+      expect(await runVestibule(["migrate", "--dry-run"], state)).toEqual({
+        code: 0,
+        stdout: `would apply ${personal}\nservers of 0.1.0 and later may go on serving\n`,
+        stderr: "",
+      });
+    }
+    await takeOut("_user_preferences");
     await client.end();
-    const pending = await doctor(state);
-    expect(pending.stdout).toContain(`ok    schema: the next start applies ${rows[0].name}`);
-    expect((await doctor(state)).stdout).toContain(`the next start applies ${rows[0].name}`);
+    expect((await runVestibule(["migrate", "--dry-run"], state)).stdout).toBe(
+      `would apply 20261130T051500_user_preferences\nwould apply ${personal}\n` +
+        "stop every server first: none may serve beside that without knowing it\n",
+    );
   });
 
   it("exits 1 when a server would not start, and says why", async () => {

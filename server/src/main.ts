@@ -10,7 +10,7 @@ import { doctorCommand } from "./commands/doctor.ts";
 import { gateCommand } from "./commands/gate.ts";
 import { keysCommand, keysHelp } from "./commands/keys.ts";
 import { mailCommand, mailHelp } from "./commands/mail.ts";
-import { migrateCommand } from "./commands/migrate.ts";
+import { migrateCommand, migrateHelp } from "./commands/migrate.ts";
 import { restoreCommand, restoreHelp } from "./commands/restore.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { systemClock } from "./lib/clock.ts";
@@ -23,7 +23,7 @@ const help = `vestibule ${version}, a schema-first authentication service
 Usage: vestibule [--config <file>] <command>
 
   serve                serve until SIGTERM or SIGINT (the default)
-  migrate              bring the database's schema up to date
+  migrate [--dry-run]  bring the database's schema up to date, or say what that would do
   keys list            list the signing keys and what each is doing
   keys rotate [--now]  publish a new signing key; it signs in 15 minutes, or at once
   keys revoke <kid>    drop a signing key; its tokens are refused at once
@@ -53,6 +53,7 @@ const commands: Readonly<Record<string, Command>> = {
 const helpTexts: Readonly<Record<string, string>> = {
   keys: keysHelp,
   mail: mailHelp,
+  migrate: migrateHelp,
   backup: backupHelp,
   restore: restoreHelp,
 };
@@ -113,7 +114,7 @@ function shieldKid(argv: readonly string[]): string[] {
 }
 
 /** Commands that read options of their own, which stand behind their names. */
-const withOptions = new Set(["gate", "backup", "restore"]);
+const withOptions = new Set(["gate", "migrate", "backup", "restore"]);
 
 /** What is for this program, the command's name included, and what is for a command with options of its own. */
 function splitAtCommand(

@@ -72,7 +72,9 @@ export async function openStorage(
     const isEmpty = await isEmptyDatabase(database);
     if (isEmpty) refuseUsedKeys(config, encryptionKeyId);
     const secrets = resolveSecrets(config, { mayGenerate: isEmpty });
-    const { applied } = await migrate(database);
+    const { applied, newer } = await migrate(database);
+    if (newer.length > 0)
+      log.warn({ migrations: newer }, "the database is newer than this program, which may serve on it");
     await verifyKeyChecks(database, secrets, clock);
     noteUsedKeys(config, secrets.encryptionKeys.map(encryptionKeyId));
     const paths = listOpenToGroup(config);

@@ -84,7 +84,7 @@ beforeAll(async () => {
   [server] = await Promise.all([startServer(), packing]);
   issuer = `http://localhost:${server.port}`;
   // Nothing else of ours: what the package needs of the schema it brings along.
-  const packed = join(folder, "packages/vestibule-node-0.1.0.tgz");
+  const packed = join(folder, "packages/vestibule-node-0.2.0.tgz");
   const types = versionsOf("package.json", ["@types/node"]);
   await npm("install", "--prefer-offline", packed, ...types);
 }, 120_000);

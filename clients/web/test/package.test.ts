@@ -112,7 +112,7 @@ beforeAll(async () => {
     packing,
   ]);
   // Nothing else of ours: what the package needs of the schema it brings along.
-  const packed = join(folder, "packages/vestibule-web-0.1.0.tgz");
+  const packed = join(folder, "packages/vestibule-web-0.2.0.tgz");
   await npm("install", "--prefer-offline", packed);
 }, 120_000);
 afterAll(async () => {

@@ -33,6 +33,7 @@ import { signingKeyPlace } from "../tokens/key-rotation.ts";
 import { findSigner } from "../tokens/signing-key.ts";
 import { findSigningKeys } from "../tokens/store.ts";
 import { type Command, type CommandContext, UsageError } from "./command.ts";
+import { describeApplied, describeBeside } from "./migrate.ts";
 
 /** A server would not start; the lines before say why. */
 class NotFitError extends Error {
@@ -138,11 +139,14 @@ async function checkDatabase(
   const opened = await findOpenReader({ url: toDatabaseUrl(config), log: silentLog });
   if (opened === undefined) return await checkBeforeFirstStart(config, report, "none yet");
   try {
-    const { isEmpty, pending } = await getSchemaState(opened.reader);
+    const schema = await getSchemaState(opened.reader);
+    const { isEmpty, pending } = schema;
     if (isEmpty) return await checkBeforeFirstStart(config, report, "empty");
     report.ok(`database: ${config.database.dialect}`);
     await report.check("schema", () =>
-      pending.length === 0 ? "up to date" : `the next start applies ${pending.join(", ")}`,
+      pending.length === 0
+        ? describeApplied(schema)
+        : `the next start applies ${pending.map(({ name }) => name).join(", ")}; ${describeBeside(pending)}`,
     );
     await report.check("keys", () => checkKeys(config, opened.reader, context, report));
     if (pending.length === 0) {

@@ -6,8 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createEmptyDatabase } from "../../../test/parts/databases.ts";
 import type { TestDatabase } from "../../../test/parts/postgres.ts";
 import { silentLog } from "../lib/log.ts";
+import { isAtLeast, version } from "../lib/version.ts";
 import { DatabaseRefusedError } from "./errors.ts";
-import { isEmptyDatabase, migrate } from "./migrate.ts";
+import type { OpenDatabase } from "./kysely-database.ts";
+import { findAppliedNames, findOldestBeside, getSchemaState, isEmptyDatabase, migrate } from "./migrate.ts";
 import { migrations } from "./migrations/index.ts";
 import { openDatabase } from "./open-database.ts";
 
@@ -34,9 +36,9 @@ describe.each(["sqlite", "postgres"] as const)("migrate (%s)", (dialect) => {
   it("applies everything to an empty database, then nothing", async () => {
     const database = await openDatabase({ url, log: silentLog });
     expect(await isEmptyDatabase(database)).toBe(true);
-    expect(await migrate(database)).toEqual({ applied: names });
+    expect(await migrate(database)).toEqual({ applied: names, newer: [] });
     expect(await isEmptyDatabase(database)).toBe(false);
-    expect(await migrate(database)).toEqual({ applied: [] });
+    expect(await migrate(database)).toEqual({ applied: [], newer: [] });
     await database.close();
   });
 
@@ -44,13 +46,14 @@ describe.each(["sqlite", "postgres"] as const)("migrate (%s)", (dialect) => {
     const database = await openDatabase({ url: await emptyDatabase(), log: silentLog });
     const failing = {
       name: "99991231T000000_failing",
+      beside: null,
       up: async () => {
         throw new Error("cannot");
       },
     };
     await expect(migrate(database, [...migrations, failing])).rejects.toThrow("cannot");
     expect(await isEmptyDatabase(database)).toBe(true);
-    expect(await migrate(database)).toEqual({ applied: names });
+    expect(await migrate(database)).toEqual({ applied: names, newer: [] });
     await database.close();
   });
 
@@ -59,11 +62,12 @@ describe.each(["sqlite", "postgres"] as const)("migrate (%s)", (dialect) => {
     await migrate(database);
     const next = {
       name: "99991231T000000_next",
+      beside: null,
       up: async (db: Parameters<(typeof migrations)[0]["up"]>[0]) => {
         await db.schema.createTable("later").addColumn("id", "text").execute();
       },
     };
-    expect(await migrate(database, [...migrations, next])).toEqual({ applied: [next.name] });
+    expect(await migrate(database, [...migrations, next])).toEqual({ applied: [next.name], newer: [] });
     await sql`select * from later`.execute(database.reader);
     await database.close();
   });
@@ -75,16 +79,89 @@ describe.each(["sqlite", "postgres"] as const)("migrate (%s)", (dialect) => {
       database,
       migrations.filter(({ name }) => name !== early && name !== late),
     );
-    expect(await migrate(database)).toEqual({ applied: [early, late] });
+    expect(await migrate(database)).toEqual({ applied: [early, late], newer: [] });
     await database.close();
   });
 
-  it("refuses a database that a newer version has migrated, and leaves it alone", async () => {
+  /** Migrates by a program of tomorrow, beside whose migrations those may serve. */
+  async function migrateByNewer(database: OpenDatabase, ...besides: readonly (string | null)[]) {
+    const newer = besides.map((beside, index) => ({
+      name: `99991231T00000${index}_newer`,
+      beside,
+      up: async () => {},
+    }));
+    await migrate(database, [...migrations, ...newer]);
+    return newer.map(({ name }) => name);
+  }
+
+  it.each([
+    ["the oldest that may serve", ["0.2.0"], "0.2.0"],
+    ["a later one", ["0.2.0"], "0.3.1"],
+    ["one that all of several take", ["0.2.0", "0.3.0", "0.1.0"], "0.3.0"],
+  ])("lets an older program work beside newer migrations: %s", async (_, besides, version) => {
     const database = await openDatabase({ url: await emptyDatabase(), log: silentLog });
-    await migrate(database, [...migrations, { name: "99991231T000000_newer", up: async () => {} }]);
-    const refusal = await migrate(database).catch((error: unknown) => error);
-    expect(refusal).toBeInstanceOf(DatabaseRefusedError);
-    expect(String(refusal)).toContain("newer version of vestibule (it has 99991231T000000_newer");
+    const newer = await migrateByNewer(database, ...besides);
+    expect(await migrate(database, migrations, version)).toEqual({ applied: [], newer });
+    expect(await getSchemaState(database.reader, migrations, version)).toEqual({
+      isEmpty: false,
+      pending: [],
+      newer,
+    });
+    expect(await findAppliedNames(database.reader)).toEqual([...names, ...newer]);
+    await database.close();
+  });
+
+  it.each([
+    ["beside which none may serve", [null], "9.0.0", "or a later one, or restore"],
+    ["and is too old", ["0.3.0"], "0.2.9", "or a later one, or 0.3.0 or a later one"],
+    ["and is a pre-release of the oldest", ["0.3.0"], "0.3.0-rc.1", "or 0.3.0 or a later one"],
+    ["and is too old for one of several", ["0.2.0", "0.3.0"], "0.2.0", "or 0.3.0 or a later one"],
+    ["of which one takes none", ["0.2.0", null], "0.2.0", "or a later one, or restore"],
+    ["whose rule makes no sense", ["0.2"], "0.2.0", "newer version of vestibule"],
+  ])(
+    "refuses a database that a newer version has migrated, %s, and leaves it alone",
+    async (_, besides, version, text) => {
+      const database = await openDatabase({ url: await emptyDatabase(), log: silentLog });
+      const newer = await migrateByNewer(database, ...besides);
+      const refusals = await Promise.allSettled([
+        migrate(database, migrations, version),
+        getSchemaState(database.reader, migrations, version),
+      ]);
+      for (const refusal of refusals) {
+        const { reason } = refusal as PromiseRejectedResult;
+        expect(reason).toBeInstanceOf(DatabaseRefusedError);
+        expect(String(reason)).toMatch(/newer version of vestibule \(it has 99991231T00000\d_newer/);
+        expect(String(reason)).toContain(text);
+      }
+      expect(await findAppliedNames(database.reader)).toEqual([...names, ...newer]);
+      await database.close();
+    },
+  );
+
+  it("refuses a database that is ahead and behind, whatever may serve beside it", async () => {
+    const database = await openDatabase({ url: await emptyDatabase(), log: silentLog });
+    await migrateByNewer(database, "0.2.0");
+    const own = { name: "99991230T000000_mended", beside: "0.1.0", up: async () => {} };
+    await expect(migrate(database, [...migrations, own], "0.2.1")).rejects.toThrow(
+      "it has 99991231T000000_newer, unknown here, and lacks 99991230T000000_mended",
+    );
+    await database.close();
+  });
+
+  it("refuses a newer database from before there were rules", async () => {
+    const database = await openDatabase({ url: await emptyDatabase(), log: silentLog });
+    const before = migrations.filter(({ name }) => !name.endsWith("_oldest_programs"));
+    await migrate(database, before);
+    await expect(migrate(database, before.slice(0, -1), "9.0.0")).rejects.toThrow("newer version");
+    // Those that were there get theirs as soon as there are any.
+    await migrate(database);
+    const { rows } =
+      await sql`select name, beside from vestibule_migrations where beside is not null`.execute(
+        database.reader,
+      );
+    expect(rows).toEqual(
+      migrations.filter(({ beside }) => beside !== null).map(({ name, beside }) => ({ name, beside })),
+    );
     await database.close();
   });
 
@@ -109,4 +186,24 @@ describe.each(["sqlite", "postgres"] as const)("migrate (%s)", (dialect) => {
     );
     expect(applied.flat()).toEqual(names);
   });
+});
+
+it("each migration says which older program may serve beside it, and is named in the order of time", () => {
+  for (const { name, beside } of migrations) {
+    expect(name).toMatch(/^\d{8}T\d{6}_[a-z_]+$/);
+    // One of this version knows it.
+    if (beside !== null)
+      expect([isAtLeast(version, beside), version]).toEqual([true, expect.not.stringMatching(beside)]);
+  }
+  expect(names.toSorted()).toEqual(names);
+  expect(new Set(names).size).toBe(names.length);
+});
+
+it("the oldest program that may serve is the latest that one of several names", () => {
+  const find = (...besides: readonly (string | null)[]) =>
+    findOldestBeside(besides.map((beside) => ({ beside })));
+  expect(find("0.2.0")).toBe("0.2.0");
+  expect(find("0.9.0", "0.10.0", "0.2.0")).toBe("0.10.0");
+  expect(find(null)).toBeNull();
+  expect(find("0.2.0", null, "0.3.0")).toBeNull();
 });

@@ -1,6 +1,11 @@
-/** Migrations: which there are, which are missing, and applying them in one transaction. */
+/**
+ * Migrations: which there are, which are missing, and applying them in one
+ * transaction; and which programs may work on a database that a newer one has
+ * migrated. Each migration keeps in its row what the oldest of those is.
+ */
 import { sql } from "kysely";
 import { Migrator } from "kysely/migration";
+import { isAtLeast, version as ourVersion } from "../lib/version.ts";
 import { continueOrderStatement } from "./continued-order.ts";
 import type { Database, Reader, Tx } from "./database.ts";
 import { dialectOf, liftTimeouts, lockForTransaction } from "./dialect.ts";
@@ -10,28 +15,42 @@ import { migrationTable } from "./schema.ts";
 
 const migrationLockTable = "vestibule_migrations_lock";
 
+/** With this migration, rows of others say beside which programs they may be. */
+const rulesMigration = "20261130T075513_oldest_programs";
+
 /** Advisory lock of Postgres that migrating processes take. */
 const migrationLockKey = 7_400_001;
 
 /** How often a process tries again while another one migrates the same SQLite file: each try waits by itself. */
 const maxAttempts = 30;
 
+/** What {@link migrate} has done and found. */
+export interface Migrated {
+  /** Names of the migrations that were applied now, oldest first. */
+  readonly applied: readonly string[];
+  /** Names of those that this program does not know, and may work beside. */
+  readonly newer: readonly string[];
+}
+
 /**
  * Brings the schema up to date, in one transaction: all migrations that are
  * missing or none. Of processes that start together one migrates, the others
- * wait and find nothing to do.
+ * wait and find nothing to do. Where a newer program has migrated and this one
+ * may work beside that, nothing is done.
  *
- * @param migrations the program's own unless a test says otherwise.
- * @throws DatabaseRefusedError when a newer version has migrated the database,
- *   another program's tables are in the way, or there is no schema for ours.
+ * @param migrations the program's own unless a test says otherwise, as its version.
+ * @throws DatabaseRefusedError when a newer version has migrated the database
+ *   and this one is too old for that, another program's tables are in the way,
+ *   or there is no schema for ours.
  */
 export async function migrate(
   database: Database,
   migrations: readonly SchemaMigration[] = ourMigrations,
-): Promise<{ applied: string[] }> {
+  version: string = ourVersion,
+): Promise<Migrated> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await database.transaction((tx) => migrateInside(tx, migrations));
+      return await database.transaction((tx) => migrateInside(tx, migrations, version));
     } catch (error) {
       if (isTableTaken(error)) throw refuseTaken(error);
       if (attempt >= maxAttempts || !isSqliteBusy(error)) throw error;
@@ -59,36 +78,66 @@ export async function isEmptyInside(tx: Tx): Promise<boolean> {
   return (await countTables(tx, "%")) === 0;
 }
 
-/** Migrations that a database lacks, for looking at it without changing it. */
+/** What a database lacks and has more than a program, for looking at it without changing it. */
 export interface SchemaState {
   /** Whether there are no tables at all. */
   readonly isEmpty: boolean;
-  /** Names of the migrations that the next start applies, oldest first. */
-  readonly pending: readonly string[];
+  /** The migrations that the next start applies, oldest first. */
+  readonly pending: readonly SchemaMigration[];
+  /** As in {@link Migrated}. */
+  readonly newer: readonly string[];
 }
 
-/** Reads which migrations a database lacks. @throws DatabaseRefusedError when a newer version has migrated it. */
+/** Reads what a database lacks. @throws DatabaseRefusedError when a newer version has migrated it and ours is too old. */
 export async function getSchemaState(
   reader: Reader,
   migrations: readonly SchemaMigration[] = ourMigrations,
+  version: string = ourVersion,
 ): Promise<SchemaState> {
-  await refuseNewer(reader, migrations);
-  const applied = new Set(await findAppliedNames(reader));
-  return {
-    isEmpty: (await countTables(reader, "%")) === 0,
-    pending: migrations.map(({ name }) => name).filter((name) => !applied.has(name)),
-  };
+  const applied = await findApplied(reader);
+  const has = new Set(applied.map(({ name }) => name));
+  const pending = migrations.filter(({ name }) => !has.has(name));
+  const known = new Set(migrations.map(({ name }) => name));
+  const newer = applied.filter(({ name }) => !known.has(name));
+  if (newer.length > 0) refuseTooNew(newer, pending, version);
+  const isEmpty = (await countTables(reader, "%")) === 0;
+  return { isEmpty, pending, newer: newer.map(({ name }) => name) };
+}
+
+/**
+ * Of some migrations, one at least: the oldest program that may serve beside
+ * all of them without knowing them, null where none may.
+ */
+export function findOldestBeside(migrations: readonly Pick<SchemaMigration, "beside">[]): string | null {
+  return migrations
+    .map(({ beside }) => beside)
+    .reduce((oldest, beside) => {
+      if (oldest === null || beside === null) return null;
+      return isAtLeast(oldest, beside) ? oldest : beside;
+    });
 }
 
 /** As {@link migrate}, within a transaction that does more. @param migrations a beginning of the program's own */
 export async function migrateInside(
   tx: Tx,
   migrations: readonly SchemaMigration[] = ourMigrations,
-): Promise<{ applied: string[] }> {
+  version: string = ourVersion,
+): Promise<Migrated> {
   await liftTimeouts(tx);
   await lockForTransaction(tx, migrationLockKey);
   const schema = await findSchema(tx);
-  await refuseNewer(tx, migrations);
+  const { newer } = await getSchemaState(tx, migrations, version);
+  const applied = newer.length > 0 ? [] : await applyMissing(tx, migrations, schema);
+  // Rows from elsewhere that had no such order before.
+  if (dialectOf(tx) === "postgres") await sql.raw(continueOrderStatement).execute(tx);
+  return { applied, newer };
+}
+
+async function applyMissing(
+  tx: Tx,
+  migrations: readonly SchemaMigration[],
+  schema: string | undefined,
+): Promise<string[]> {
   const dialect = dialectOf(tx);
   const provider = {
     getMigrations: async () =>
@@ -106,9 +155,19 @@ export async function migrateInside(
   });
   const { error, results } = await migrator.migrateToLatest();
   if (error) throw error;
-  // Rows from elsewhere that had no such order before.
-  if (dialect === "postgres") await sql.raw(continueOrderStatement).execute(tx);
-  return { applied: (results ?? []).map((result) => result.migrationName) };
+  const applied = (results ?? []).map((result) => result.migrationName);
+  if (applied.length > 0) await keepRules(tx, migrations);
+  return applied;
+}
+
+/** Also for those that were applied before there were rules; a rule that is there stays. */
+async function keepRules(tx: Tx, migrations: readonly SchemaMigration[]): Promise<void> {
+  if (!migrations.some(({ name }) => name === rulesMigration)) return;
+  for (const { name, beside } of migrations) {
+    if (beside === null) continue;
+    await sql`update ${sql.table(migrationTable)} set beside = ${beside}
+      where name = ${name} and beside is null`.execute(tx);
+  }
 }
 
 /** The schema that our tables are made in; undefined on SQLite. @throws DatabaseRefusedError when there is none */
@@ -131,30 +190,57 @@ async function findSchema(tx: Tx): Promise<string | undefined> {
 export function findMigrations(names: readonly string[]): readonly SchemaMigration[] {
   const known = new Map(ourMigrations.map((migration) => [migration.name, migration]));
   const unknown = names.filter((name) => !known.has(name));
-  if (unknown.length > 0) throw refuseUnknown(unknown);
+  if (unknown.length > 0) throw refuseUnknown(unknown.map((name) => ({ name, beside: null })));
   return ourMigrations.filter(({ name }) => names.includes(name));
 }
 
 /** Names of the migrations that the database has seen, in their order. */
 export async function findAppliedNames(reader: Reader): Promise<string[]> {
+  return (await findApplied(reader)).map(({ name }) => name);
+}
+
+/** A migration as the database has it. */
+interface AppliedMigration {
+  readonly name: string;
+  readonly beside: string | null;
+}
+
+async function findApplied(reader: Reader): Promise<AppliedMigration[]> {
   if ((await countTables(reader, migrationTable)) === 0) return [];
+  // All columns, for the one of the rules may not be there yet.
   const { rows } = await sql<{
     name: string;
-  }>`select name from ${sql.table(migrationTable)} order by name`.execute(reader);
-  return rows.map(({ name }) => name);
+    beside?: string | null;
+  }>`select * from ${sql.table(migrationTable)} order by name`.execute(reader);
+  return rows.map(({ name, beside = null }) => ({ name, beside }));
 }
 
-async function refuseNewer(reader: Reader, migrations: readonly SchemaMigration[]): Promise<void> {
-  const known = new Set(migrations.map(({ name }) => name));
-  const unknown = (await findAppliedNames(reader)).filter((name) => !known.has(name));
-  if (unknown.length > 0) throw refuseUnknown(unknown);
-}
-
-function refuseUnknown(names: readonly string[]): DatabaseRefusedError {
-  return new DatabaseRefusedError(
-    `the database was made by a newer version of vestibule (it has ${names.join(", ")}, unknown here): ` +
-      "run that version or a later one, or restore a backup taken before the upgrade",
+/** @throws DatabaseRefusedError unless a program of that version may work beside what it does not know */
+function refuseTooNew(
+  newer: readonly AppliedMigration[],
+  pending: readonly SchemaMigration[],
+  version: string,
+): void {
+  const barring = newer.filter(({ beside }) => beside === null || !isAtLeast(version, beside));
+  if (barring.length > 0) throw refuseUnknown(barring);
+  if (pending.length === 0) return;
+  throw new DatabaseRefusedError(
+    `the database was made by another line of vestibule: it has ${toNames(newer)}, unknown here, and lacks ` +
+      `${toNames(pending)}: run a version that has both`,
   );
+}
+
+function refuseUnknown(unknown: readonly AppliedMigration[]): DatabaseRefusedError {
+  const oldest = findOldestBeside(unknown);
+  return new DatabaseRefusedError(
+    `the database was made by a newer version of vestibule (it has ${toNames(unknown)}, unknown here): ` +
+      `run that version or a later one${oldest === null ? "" : `, or ${oldest} or a later one`}, ` +
+      "or restore a backup taken before the upgrade",
+  );
+}
+
+function toNames(migrations: readonly { readonly name: string }[]): string {
+  return migrations.map(({ name }) => name).join(", ");
 }
 
 /** How many tables have a name like this. SQLite's own do not count. */

@@ -232,8 +232,8 @@ describe("a slow Postgres", () => {
     const sleep = sql`select pg_sleep(0.3)`;
     await expect(sleep.execute(database.reader)).rejects.toMatchObject(unavailable);
     await expect(database.transaction((tx) => sleep.execute(tx))).rejects.toMatchObject(unavailable);
-    const slow = { name: "slow", up: async (tx: Reader) => void (await sleep.execute(tx)) };
-    expect(await migrate(database, [slow])).toEqual({ applied: ["slow"] });
+    const slow = { name: "slow", beside: null, up: async (tx: Reader) => void (await sleep.execute(tx)) };
+    expect(await migrate(database, [slow])).toMatchObject({ applied: ["slow"] });
     await expect(sleep.execute(database.reader)).rejects.toMatchObject(unavailable);
     await database.close();
     await drop();

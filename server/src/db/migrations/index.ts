@@ -28,6 +28,7 @@ import * as invitationMailsDue from "./20261130-invitation-mails-due.ts";
 import * as knownBrowsers from "./20261130-known-browsers.ts";
 import * as lastBackup from "./20261130-last-backup.ts";
 import * as names from "./20261130-names.ts";
+import * as oldestPrograms from "./20261130-oldest-programs.ts";
 import * as organizationInvitations from "./20261130-organization-invitations.ts";
 import * as passkeyBackup from "./20261130-passkey-backup.ts";
 import * as personalTokens from "./20261130-personal-tokens.ts";
@@ -37,13 +38,19 @@ import * as userPreferences from "./20261130-user-preferences.ts";
 
 /** One step of the schema. Frozen once it has been merged: mend it with another. */
 export interface SchemaMigration {
-  /** UTC date and time, then what it brings. Sorts after all before it, and is never changed. */
+  /** UTC date and time, then what it brings. Never changed. */
   readonly name: string;
+  /**
+   * Version of the oldest program that may serve beside it without knowing it:
+   * the release before, or an older one. Null where none may, which wants every
+   * server stopped. docs/upgrading.md has what each may do.
+   */
+  readonly beside: string | null;
   up(database: Kysely<Schema>, dialect: "sqlite" | "postgres"): Promise<void>;
 }
 
-/** All migrations, oldest first. */
-export const migrations: readonly SchemaMigration[] = [
+/** Those of 0.1.0: no program is older. */
+const first: readonly Omit<SchemaMigration, "beside">[] = [
   { name: "20261122T000000_foundation", up: foundation.up },
   { name: "20261122T000100_audit_records", up: auditRecords.up },
   { name: "20261122T000200_rate_counts", up: rateCounts.up },
@@ -75,7 +82,17 @@ export const migrations: readonly SchemaMigration[] = [
   { name: "20261130T042430_avatars", up: avatars.up },
   { name: "20261130T042431_names", up: names.up },
   { name: "20261130T045312_passkey_backup", up: passkeyBackup.up },
-  { name: "20261130T050600_last_backup", up: lastBackup.up },
   { name: "20261130T051500_user_preferences", up: userPreferences.up },
-  { name: "20261130T053111_personal_tokens", up: personalTokens.up },
 ];
+
+const later: readonly SchemaMigration[] = [
+  { name: "20261130T050600_last_backup", beside: "0.1.0", up: lastBackup.up },
+  { name: "20261130T053111_personal_tokens", beside: "0.1.0", up: personalTokens.up },
+  { name: "20261130T075513_oldest_programs", beside: "0.1.0", up: oldestPrograms.up },
+];
+
+/** All migrations, oldest first. */
+export const migrations: readonly SchemaMigration[] = [
+  ...first.map((migration) => ({ ...migration, beside: null })),
+  ...later,
+].toSorted((one, other) => (one.name < other.name ? -1 : 1));
