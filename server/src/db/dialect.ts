@@ -40,6 +40,15 @@ export async function liftTimeouts<S>(tx: Kysely<S>): Promise<void> {
   await sql.raw(liftTimeoutsStatement).execute(tx);
 }
 
+/**
+ * Bounds how long statements of this transaction wait for another's lock, in
+ * milliseconds; then they fail, see `isLockRefused`. SQLite has one writer.
+ */
+export async function limitLockWaits<S>(tx: Kysely<S>, ms: number): Promise<void> {
+  if (dialectOf(tx) === "sqlite") return;
+  await sql`set local lock_timeout = ${sql.lit(ms)}`.execute(tx);
+}
+
 /** Wakes other processes' `listen` when the transaction commits. On SQLite they poll. */
 export async function notify<S>(tx: Kysely<S>, channel: string): Promise<void> {
   if (dialectOf(tx) === "sqlite") return;

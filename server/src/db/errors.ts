@@ -73,6 +73,7 @@ const plainTexts: Readonly<Record<string, string>> = {
   "28000": "the user may not connect",
   "3D000": "it has no database of that name",
   "53300": "it has no connection to spare",
+  "55P03": "somebody else keeps a table locked",
 };
 
 function codeOf(error: unknown): string {
@@ -138,6 +139,11 @@ function plainTextOf(error: unknown): string | undefined {
 
 function firstLineOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "";
+}
+
+/** Whether Postgres ended a wait for another's lock: for its time, or as each waited for the other. */
+export function isLockRefused(error: unknown): boolean {
+  return ["55P03", "40P01"].includes(codeOf(error instanceof DomainError ? error.cause : error));
 }
 
 /** Whether SQLite refused because another process is writing. */

@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
-import { sql } from "kysely";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Kysely, sql } from "kysely";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { createEmptyDatabase } from "../../../test/parts/databases.ts";
+import { eventually } from "../../../test/parts/eventually.ts";
 import type { TestDatabase } from "../../../test/parts/postgres.ts";
 import { silentLog } from "../lib/log.ts";
 import { isAtLeast, version } from "../lib/version.ts";
@@ -12,6 +13,7 @@ import type { OpenDatabase } from "./kysely-database.ts";
 import { findAppliedNames, findOldestBeside, getSchemaState, isEmptyDatabase, migrate } from "./migrate.ts";
 import { migrations } from "./migrations/index.ts";
 import { openDatabase } from "./open-database.ts";
+import type { Schema } from "./schema.ts";
 
 const names = migrations.map(({ name }) => name);
 
@@ -206,4 +208,36 @@ it("the oldest program that may serve is the latest that one of several names", 
   expect(find("0.9.0", "0.10.0", "0.2.0")).toBe("0.10.0");
   expect(find(null)).toBeNull();
   expect(find("0.2.0", null, "0.3.0")).toBeNull();
+});
+
+it("a migration on Postgres keeps nobody waiting while it waits for a table", async () => {
+  const place = await createEmptyDatabase("postgres");
+  onTestFinished(() => place.drop());
+  const [database, other] = [
+    await openDatabase({ url: place.url, log: silentLog, idleTransactionMs: 0 }),
+    await openDatabase({ url: place.url, log: silentLog }),
+  ];
+  await migrate(database);
+  const end = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  // As a backup reads: until it is done nobody may change the table.
+  const holding = database.transaction(async (tx) => {
+    await tx.selectFrom("users").select("id").execute();
+    begun.resolve();
+    await end.promise;
+  });
+  await begun.promise;
+  const change = {
+    name: "99991231T000000_change",
+    beside: null,
+    up: async (db: Kysely<Schema>) => db.schema.alterTable("users").addColumn("later", "text").execute(),
+  };
+  const migrating = migrate(other, [...migrations, change]);
+  const waiting = sql`select from pg_locks where relation = 'users'::regclass and not granted`;
+  await eventually(async () => expect((await waiting.execute(database.reader)).rows).not.toEqual([]));
+  expect(await database.reader.selectFrom("users").select("id").execute()).toEqual([]);
+  end.resolve();
+  await holding;
+  expect(await migrating).toEqual({ applied: [change.name], newer: [] });
+  await Promise.all([database.close(), other.close()]);
 });

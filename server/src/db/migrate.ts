@@ -3,13 +3,14 @@
  * transaction; and which programs may work on a database that a newer one has
  * migrated. Each migration keeps in its row what the oldest of those is.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { sql } from "kysely";
 import { Migrator } from "kysely/migration";
 import { isAtLeast, version as ourVersion } from "../lib/version.ts";
 import { continueOrderStatement } from "./continued-order.ts";
 import type { Database, Reader, Tx } from "./database.ts";
-import { dialectOf, liftTimeouts, lockForTransaction } from "./dialect.ts";
-import { DatabaseRefusedError, isSqliteBusy, isTableTaken } from "./errors.ts";
+import { dialectOf, liftTimeouts, limitLockWaits, lockForTransaction } from "./dialect.ts";
+import { DatabaseRefusedError, isLockRefused, isSqliteBusy, isTableTaken } from "./errors.ts";
 import { migrations as ourMigrations, type SchemaMigration } from "./migrations/index.ts";
 import { migrationTable } from "./schema.ts";
 
@@ -21,8 +22,16 @@ const rulesMigration = "20261130T075513_oldest_programs";
 /** Advisory lock of Postgres that migrating processes take. */
 const migrationLockKey = 7_400_001;
 
-/** How often a process tries again while another one migrates the same SQLite file: each try waits by itself. */
+/** How often a process tries again while others are in the way; on SQLite each try waits by itself. */
 const maxAttempts = 30;
+
+/**
+ * Postgres: for how long a migration waits for a table at most, and for how
+ * long it then lets the others have it, in milliseconds. Whoever asks for a
+ * table that a migration waits for queues up behind it, those that only read too.
+ */
+const lockWaitMs = 500;
+const lockPauseMs = 1_000;
 
 /** What {@link migrate} has done and found. */
 export interface Migrated {
@@ -35,7 +44,9 @@ export interface Migrated {
 /**
  * Brings the schema up to date, in one transaction: all migrations that are
  * missing or none. Of processes that start together one migrates, the others
- * wait and find nothing to do. Where a newer program has migrated and this one
+ * wait and find nothing to do. Servers that run go on meanwhile: what holds a
+ * table, such as a backup, is not waited for with all others behind, but tried
+ * again for some forty seconds. Where a newer program has migrated and this one
  * may work beside that, nothing is done.
  *
  * @param migrations the program's own unless a test says otherwise, as its version.
@@ -53,7 +64,9 @@ export async function migrate(
       return await database.transaction((tx) => migrateInside(tx, migrations, version));
     } catch (error) {
       if (isTableTaken(error)) throw refuseTaken(error);
-      if (attempt >= maxAttempts || !isSqliteBusy(error)) throw error;
+      const isLocked = isLockRefused(error);
+      if (attempt >= maxAttempts || !(isLocked || isSqliteBusy(error))) throw error;
+      if (isLocked) await sleep(lockPauseMs);
     }
   }
 }
@@ -126,6 +139,7 @@ export async function migrateInside(
   await liftTimeouts(tx);
   await lockForTransaction(tx, migrationLockKey);
   const schema = await findSchema(tx);
+  await limitLockWaits(tx, lockWaitMs);
   const { newer } = await getSchemaState(tx, migrations, version);
   const applied = newer.length > 0 ? [] : await applyMissing(tx, migrations, schema);
   // Rows from elsewhere that had no such order before.
