@@ -4,15 +4,7 @@
  * stack.
  */
 import { parseArgs } from "node:util";
-import { backupCommand, backupHelp } from "./commands/backup.ts";
-import { type Command, type CommandContext, UsageError } from "./commands/command.ts";
-import { doctorCommand } from "./commands/doctor.ts";
-import { gateCommand } from "./commands/gate.ts";
-import { keysCommand, keysHelp } from "./commands/keys.ts";
-import { mailCommand, mailHelp } from "./commands/mail.ts";
-import { migrateCommand, migrateHelp } from "./commands/migrate.ts";
-import { restoreCommand, restoreHelp } from "./commands/restore.ts";
-import { serveCommand } from "./commands/serve.ts";
+import { type CommandContext, type CommandTable, UsageError } from "./commands/command.ts";
 import { systemClock } from "./lib/clock.ts";
 import { DomainError } from "./lib/errors.ts";
 import { findNearest } from "./lib/suggest.ts";
@@ -32,31 +24,12 @@ Usage: vestibule [--config <file>] <command>
   mail test <address>  send a mail there, to see whether mail gets out
   backup <file>        write all data to one file while servers run; backup verify <file>
   restore <file>       put a backup into an empty database
+  healthcheck          ask the server of these settings whether it serves: 0 if it does, else 1
   doctor               check the configuration, the database and the keys
   version              print the version
 
 Settings come from the environment (VESTIBULE_…) and a YAML file; see
 docs/configuration.md.`;
-
-const commands: Readonly<Record<string, Command>> = {
-  serve: serveCommand,
-  migrate: migrateCommand,
-  keys: keysCommand,
-  gate: gateCommand,
-  mail: mailCommand,
-  backup: backupCommand,
-  restore: restoreCommand,
-  doctor: doctorCommand,
-};
-
-/** Of commands that have more to say than the line above. */
-const helpTexts: Readonly<Record<string, string>> = {
-  keys: keysHelp,
-  mail: mailHelp,
-  migrate: migrateHelp,
-  backup: backupHelp,
-  restore: restoreHelp,
-};
 
 /** Failures that are the operator's to mend: one line says all. */
 const plainFailures = new Set([
@@ -70,6 +43,7 @@ const plainFailures = new Set([
   "NotFitError",
   "ReencryptionError",
   "GaveUpError",
+  "NotServingError",
   "MailTestError",
 ]);
 
@@ -102,8 +76,8 @@ function untilStopped(): Promise<string> {
   });
 }
 
-function suggest(name: string): string {
-  const nearest = findNearest(name, Object.keys(commands));
+function suggest(name: string, known: readonly string[]): string {
+  const nearest = findNearest(name, known);
   return nearest === undefined ? "" : `did you mean ${nearest}? Or `;
 }
 
@@ -133,6 +107,13 @@ function splitAtCommand(
   return [argv.slice(0, command.index + 1), argv.slice(command.index + 1)];
 }
 
+/** What is asked every few seconds comes without the server's code, which takes longer to load than to ask. */
+async function loadCommands(name: string): Promise<CommandTable> {
+  if (name !== "healthcheck") return await import("./commands/commands.ts");
+  const { healthcheckCommand } = await import("./commands/healthcheck.ts");
+  return { commands: { healthcheck: healthcheckCommand }, helpTexts: {} };
+}
+
 async function run(argv: readonly string[]): Promise<void> {
   const [ours, theirs] = splitAtCommand(argv);
   const { values, positionals } = parseArgs({
@@ -146,13 +127,15 @@ async function run(argv: readonly string[]): Promise<void> {
     },
   });
   const [name = "serve", ...rest] = positionals;
+  if (values.version || name === "version") return print(version);
+  const { commands, helpTexts } = await loadCommands(name);
   const helpText = Object.hasOwn(helpTexts, name) ? helpTexts[name] : undefined;
   if (values.help || name === "help") return print(helpText ?? help);
   if (helpText !== undefined && theirs.some((arg) => arg === "--help" || arg === "-h"))
     return print(helpText);
-  if (values.version || name === "version") return print(version);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;
-  if (command === undefined) throw new UsageError(`unknown command ${name}; ${suggest(name)}try --help`);
+  if (command === undefined)
+    throw new UsageError(`unknown command ${name}; ${suggest(name, Object.keys(commands))}try --help`);
   const env = values.config === undefined ? process.env : { ...process.env, VESTIBULE_CONFIG: values.config };
   const context: CommandContext = {
     env,

@@ -26,6 +26,12 @@ export interface CommandContext {
 /** A command of the command line. Resolves when done; throws what {@link UsageError} and its kin say. */
 export type Command = (args: readonly string[], context: CommandContext) => Promise<void>;
 
+/** Commands by name, and what those of them have to say that have more than a line of help. */
+export interface CommandTable {
+  readonly commands: Readonly<Record<string, Command>>;
+  readonly helpTexts: Readonly<Record<string, string>>;
+}
+
 /** The command line makes no sense. */
 export class UsageError extends Error {
   override readonly name = "UsageError";

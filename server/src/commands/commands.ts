@@ -1,0 +1,33 @@
+/** The commands there are. */
+import { backupCommand, backupHelp } from "./backup.ts";
+import type { CommandTable } from "./command.ts";
+import { doctorCommand } from "./doctor.ts";
+import { gateCommand } from "./gate.ts";
+import { healthcheckCommand } from "./healthcheck.ts";
+import { keysCommand, keysHelp } from "./keys.ts";
+import { mailCommand, mailHelp } from "./mail.ts";
+import { migrateCommand, migrateHelp } from "./migrate.ts";
+import { restoreCommand, restoreHelp } from "./restore.ts";
+import { serveCommand } from "./serve.ts";
+
+/** Every command by its name. */
+export const commands: CommandTable["commands"] = {
+  serve: serveCommand,
+  migrate: migrateCommand,
+  keys: keysCommand,
+  gate: gateCommand,
+  mail: mailCommand,
+  backup: backupCommand,
+  restore: restoreCommand,
+  healthcheck: healthcheckCommand,
+  doctor: doctorCommand,
+};
+
+/** Of commands that have more to say than a line. */
+export const helpTexts: CommandTable["helpTexts"] = {
+  keys: keysHelp,
+  mail: mailHelp,
+  migrate: migrateHelp,
+  backup: backupHelp,
+  restore: restoreHelp,
+};
