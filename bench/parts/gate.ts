@@ -74,7 +74,8 @@ export async function startGate(
     const authProviderIds = [...providerIds, ...more];
     return await post<{ id: string }>("custom-frontends", { hostname: at, scheme, authProviderIds, policy });
   };
-  const oidc = { name: "people", type: "OIDC", data: { issuer: "https://id.example.com", clientId: "app" } };
+  const client = { issuer: "https://id.example.com", clientId: "app", clientAuthentication: "none" };
+  const oidc = { name: "people", type: "OIDC", data: client };
   const { id: oidcProviderId } = await post<{ id: string }>("auth-providers", oidc);
   const { id: frontendId } = await addFrontend(hostname, "https", [oidcProviderId]);
   await addFrontend(wildcard, "https");
