@@ -42,6 +42,7 @@ ${askHeaders(values, "				")}
 					dial_timeout 5s
 					response_header_timeout 10s
 					keepalive 4s
+					keepalive_idle_conns_per_host 256
 				}
 			}
 		}
@@ -56,6 +57,7 @@ ${askHeaders(values, "				")}
 					dial_timeout 5s
 					response_header_timeout 10s
 					keepalive 4s
+					keepalive_idle_conns_per_host 256
 				}
 			}
 			# What was judged is what is sent: no rewrites from here on.

@@ -18,13 +18,13 @@ export function writeNginxFiles(values: ProxyFileValues): ProxyFile[] {
 
 upstream ${names.gate} {
     server ${gate};
-    keepalive 32;
+    keepalive 256;
     keepalive_timeout 4s;
 }
 
 upstream ${names.app} {
     server ${upstream};
-    keepalive 32;
+    keepalive 256;
 }
 
 # Nothing but WebSocket is upgraded to: a tunnel to the app would go past the gate.
