@@ -26,12 +26,16 @@ const requireBanner = [
   "const require = __createRequire(import.meta.url);",
 ].join("\n");
 
-// Zod brings its messages in fifty languages, and all would be in memory; the server speaks one.
-const oneLanguage: Plugin = {
-  name: "one-language",
+// Of libraries what a server never uses. Zod brings its messages in fifty languages, and all would be in memory; the
+// library of metrics brings what sends them elsewhere, and with that node:https.
+const unused: Plugin = {
+  name: "unused",
   setup({ onLoad }) {
     onLoad({ filter: /zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, () => ({
       contents: 'export { default as en } from "./en.js";',
+    }));
+    onLoad({ filter: /prom-client[\\/]lib[\\/]pushgateway\.js$/ }, () => ({
+      contents: "module.exports = undefined;",
     }));
   },
 };
@@ -39,6 +43,15 @@ const oneLanguage: Plugin = {
 // An ES import of a module of Node's reads every one of its exports, whether anybody uses it or not. Of
 // node:http one of them, WebSocket, loads all of undici as soon as it is read: 40 ms of a start, and memory,
 // where nobody has asked for anything yet; those of the others cost some eight more. Here what is used is read.
+// Those that a server may never need are not even loaded before they are used.
+const lateBuiltins = new Set([
+  "node:dns/promises",
+  "node:fs/promises",
+  "node:http2",
+  "node:https",
+  "node:tls",
+]);
+
 const usedBuiltins: Plugin = {
   name: "used-builtins",
   setup({ onResolve, onLoad }) {
@@ -51,6 +64,8 @@ const usedBuiltins: Plugin = {
     onLoad({ filter: /^/, namespace: "built-in" }, ({ path }) => {
       const names = Object.keys(process.getBuiltinModule(path) ?? {});
       const exported = names.filter((name) => name !== "default" && /^[a-z_$][\w$]*$/i.test(name));
+      // Of CommonJS esbuild reads a property where it is used, instead of all where they are imported.
+      if (lateBuiltins.has(path)) return { contents: toLateModule(path, exported) };
       const lines = [
         `const all = /* @__PURE__ */ process.getBuiltinModule(${JSON.stringify(path)});`,
         "const read = (name) => all[name];",
@@ -61,6 +76,36 @@ const usedBuiltins: Plugin = {
     });
   },
 };
+
+// The library that holds messages against their rules compiles each rule that there is for a type of field as soon as
+// one of that type has any, and then does most of them without: 150 ms of a start. Here a rule is compiled when it is used.
+const usedRules: Plugin = {
+  name: "used-rules",
+  setup({ onLoad }) {
+    onLoad({ filter: /@bufbuild[\\/]protovalidate[\\/]dist[\\/]esm[\\/]cel\.js$/ }, ({ path }) => {
+      const eager = "compiled: this.compileRule(rule),";
+      const lazy = "get compiled() { return (this.made ??= [manager.compileRule(rule)])[0]; },";
+      const library = readFileSync(path, "utf8");
+      const contents = library
+        .replaceAll(eager, lazy)
+        .replace("compileRulesUncached(descMessage) {", "$& const manager = this;");
+      if (contents.split(lazy).length !== 3 || !contents.includes("{ const manager = this;")) {
+        throw new Error(`${relative(root, path)} has changed: see whether usedRules is still needed`);
+      }
+      return { contents };
+    });
+  },
+};
+
+function toLateModule(path: string, names: readonly string[]): string {
+  const from = `process.getBuiltinModule(${JSON.stringify(path)})`;
+  return names
+    .map(
+      (name) =>
+        `Object.defineProperty(exports, "${name}", { enumerable: true, get: () => ${from}.${name} });`,
+    )
+    .join("\n");
+}
 
 // What the pages load travels inside the bundle: a bundled file has nothing beside it to read.
 const browserFiles: Plugin = {
@@ -124,7 +169,7 @@ export async function build(): Promise<Metafile> {
     splitting: true,
     chunkNames: "chunks/[name]-[hash]",
     external: ["better-sqlite3", "pg-native"],
-    plugins: [oneLanguage, usedBuiltins, browserFiles],
+    plugins: [unused, usedBuiltins, usedRules, browserFiles],
     banner: { js: requireBanner },
     // Less to read and to keep in memory; names stay, and lines short enough for a stack trace.
     minifyWhitespace: true,

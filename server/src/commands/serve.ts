@@ -43,7 +43,7 @@ export const serveCommand: Command = async (args, context) => {
       const app = await createApp({ config, storage, log, clock, tracing, logOutput: output });
       log.info({ url: config.publicUrl, listen: `${app.host}:${app.port}` }, "ready");
       if (app.generatedCredential !== undefined) printWelcome(config, app.generatedCredential, print);
-      await giveBackMemory();
+      void app.warmed.then(giveBackMemory);
       const signal = await context.untilStopped();
       log.info({ signal }, "stopping: requests in flight may finish");
       await app.close(stopping);

@@ -114,9 +114,9 @@ export interface Edge {
   /** Logs and counts a request that was refused before it could be handled, as it would any other. */
   noteRefused(refusal: RefusedRequest): void;
   /**
-   * Compiles the rules of every request message, so that no caller waits for
-   * that. To be done once the port is open and before health says so: a call
-   * that comes earlier is answered, and waits for its own message's rules.
+   * Compiles the rules of every request message, so that hardly a caller waits
+   * for that. To be done once requests are taken, since they need not wait for
+   * it: a call that comes earlier waits for the rules of its own message alone.
    */
   warmUp(): Promise<void>;
 }

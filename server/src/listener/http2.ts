@@ -1,6 +1,7 @@
 import {
   constants,
   createServer,
+  type Http2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
   type ServerHttp2Session,
@@ -52,10 +53,6 @@ export function createHttp2Server(
       guarded(request, response);
     }
   };
-  const server = createServer(serverOptions(limits), take);
-  // As on HTTP/1.1: whether a client is told to go on with its body is for the handler to say.
-  server.on("checkContinue", take);
-
   function refuse(
     request: Http2ServerRequest,
     response: Http2ServerResponse,
@@ -75,18 +72,28 @@ export function createHttp2Server(
     });
   }
 
-  // Node would answer these by itself, and nobody would know.
-  for (const [event, status, fault] of [
-    ["checkExpectation", 417, "UNKNOWN_EXPECTATION"],
-    ["connect", 405, "METHOD_CONNECT"],
-  ] as const) {
-    server.on(event, (request: Http2ServerRequest, response: Http2ServerResponse) =>
-      refuse(request, response, status, fault),
-    );
+  function open(): Http2Server {
+    const server = createServer(serverOptions(limits), take);
+    // As on HTTP/1.1: whether a client is told to go on with its body is for the handler to say.
+    server.on("checkContinue", take);
+    // Node would answer these by itself, and nobody would know.
+    for (const [event, status, fault] of [
+      ["checkExpectation", 417, "UNKNOWN_EXPECTATION"],
+      ["connect", 405, "METHOD_CONNECT"],
+    ] as const) {
+      server.on(event, (request: Http2ServerRequest, response: Http2ServerResponse) =>
+        refuse(request, response, status, fault),
+      );
+    }
+    server.on("sessionError", (err: Error) => log.debug({ err }, "HTTP/2 connection failed"));
+    return server;
   }
-  server.on("sessionError", (err: Error) => log.debug({ err }, "HTTP/2 connection failed"));
+
+  // Not before somebody speaks it: Node's HTTP/2, and its TLS with it, are a tenth of a start.
+  let server: Http2Server | undefined;
   return {
     serve(socket) {
+      server ??= open();
       server.once("session", (session) => {
         const watch = new HeaderWatch(session, limits.headerTimeoutMs);
         sessions.set(session, { socket, watch });

@@ -27,9 +27,11 @@ type Answer = NonNullable<MessageInitShape<typeof ServerReflectionResponseSchema
 
 /** Both reflection services, showing the given ones and themselves. */
 export function createReflection(services: readonly DescService[]): ServiceRegistration[] {
-  const answer = createAnswers([...services, V1, V1Alpha]);
+  // Hardly a server is ever asked.
+  let answer: ReturnType<typeof createAnswers> | undefined;
 
   async function* serverReflectionInfo(requests: AsyncIterable<ServerReflectionRequest>) {
+    answer ??= createAnswers([...services, V1, V1Alpha]);
     for await (const request of requests) {
       yield {
         validHost: request.host,
