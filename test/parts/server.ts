@@ -14,7 +14,7 @@ import { stringify } from "yaml";
 import { buildIfStale } from "../../scripts/build.ts";
 import { createTestDatabase } from "./postgres.ts";
 
-const command = fileURLToPath(new URL("../../server/bin/vestibule.js", import.meta.url));
+const builtCommand = fileURLToPath(new URL("../../server/bin/vestibule.js", import.meta.url));
 const startTimeoutMs = 50_000;
 const stopTimeoutMs = 30_000;
 
@@ -43,6 +43,8 @@ export interface ServerOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** An open file that takes what it prints, instead of `stdout()` and `stderr()`. */
   readonly output?: number;
+  /** File of another program's command; default the one that is built from the sources. */
+  readonly command?: string | undefined;
   /** One that {@link findFreePort} found, where others must know it before; default any. */
   readonly port?: number;
 }
@@ -83,7 +85,7 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   const state = options.state ?? (await createState(options.database ?? "sqlite"));
   const port = options.port ?? (await findFreePort());
   const env = { ...environmentFor(state, port, options), ...options.env };
-  const running = runCommand(["serve"], env, options.output);
+  const running = runCommand(["serve"], env, options);
   const server = toTestServer(running, state, port, isTls(options));
   try {
     await untilServing(server, running);
@@ -109,11 +111,11 @@ export interface CommandResult {
 export async function runVestibule(
   args: readonly string[],
   state: ServerState,
-  options: Omit<ServerOptions, "state" | "database"> = {},
+  options: Omit<ServerOptions, "state" | "database" | "output"> = {},
 ): Promise<CommandResult> {
   await buildIfStale();
   const port = await findFreePort();
-  const running = runCommand(args, { ...environmentFor(state, port, options), ...options.env });
+  const running = runCommand(args, { ...environmentFor(state, port, options), ...options.env }, options);
   const code = await running.ended;
   return { code, stdout: running.stdout(), stderr: running.stderr() };
 }
@@ -199,7 +201,7 @@ interface Running {
 function runCommand(
   args: readonly string[],
   env: Record<string, string>,
-  output: number | "pipe" = "pipe",
+  { command = builtCommand, output = "pipe" }: Pick<ServerOptions, "command"> & { output?: number | "pipe" },
 ): Running {
   const child = spawn(process.execPath, [command, ...args], {
     env,
