@@ -4,6 +4,9 @@ import { signInConfig } from "./sign-in.ts";
 
 const hourMs = 3_600_000;
 
+/** How long the audit is kept where nobody says otherwise. */
+export const retentionMs = 90 * 24 * hourMs;
+
 /**
  * People, each with a session, an unfinished flow, and what a finished one
  * leaves behind: records in the audit and a count of the mailbox.
@@ -16,22 +19,16 @@ export function seedPeople(dataDir: string, people: number, now: number): void {
     sessions("a", id("8"), now - hourMs, `${now + 100 * hourMs} + i`),
     flows("b", now - hourMs, `${now + 100 * hourMs} + i`),
     `insert into rolling_counts select ${secret}, '[]', ${now + 100 * hourMs} + i from numbers`,
-    ...["user.create", "session.create"].map(
-      (action) => `insert into audit_records
-        (id, at, request_id, actor_type, actor_id, credential_kind, credential_id, action, target_type,
-          target_id, result, client_address, user_agent, details)
-        select ${id("c")}, ${now - hourMs} + i, ${id("d")}, 'user', ${id("8")}, 'session', ${id("a")},
-          '${action}', 'session', ${id("a")}, 'success', '127.0.0.1', 'Mozilla/5.0', '{"strategy":"mailotp"}'
-        from numbers`,
-    ),
+    ...["user.create", "session.create"].map((action) => records("c", action, now - hourMs)),
   ]);
 }
 
-/** Sessions of one person and flows, all of them over. */
+/** Sessions of one person and flows, all of them over, and records of the audit that are kept no longer. */
 export function seedExpired(dataDir: string, rows: number, now: number): void {
   fill(dataDir, rows, [
     sessions("e", "(select id from users limit 1)", now - 100 * hourMs, `${now - 50 * hourMs} + i`),
     flows("f", now - 100 * hourMs, `${now - 50 * hourMs} + i`),
+    records("9", "session.create", now - retentionMs - 50 * hourMs),
   ]);
 }
 
@@ -42,6 +39,13 @@ function sessions(kind: string, userId: string, createdAt: number, expiresAt: st
       ip_address, city, country, latitude, longitude, created_at, authenticated_at, updated_at, expires_at)
     select ${id(kind)}, ${secret}, ${secret}, ${userId}, 'mailotp', 'Linux', 'Firefox', '127.0.0.1', '', '', '', '',
       ${createdAt}, ${createdAt}, ${createdAt}, ${expiresAt} from numbers`;
+}
+
+function records(kind: string, action: string, from: number): string {
+  return `insert into audit_records (id, at, request_id, actor_type, actor_id, credential_kind, credential_id, action,
+      target_type, target_id, result, client_address, user_agent, details)
+    select ${id(kind)}, ${from} + i, ${id("d")}, 'user', ${id("8")}, 'session', ${id("a")}, '${action}', 'session',
+      ${id("a")}, 'success', '127.0.0.1', 'Mozilla/5.0', '{"strategy":"mailotp"}' from numbers`;
 }
 
 function flows(kind: string, createdAt: number, expiresAt: string): string {

@@ -3,19 +3,21 @@ import { join } from "node:path";
 import Sqlite from "better-sqlite3";
 import { quantile } from "./distribution.ts";
 import type { LoadProcess } from "./processes.ts";
-import { seedExpired } from "./seed-people.ts";
+import { retentionMs, seedExpired } from "./seed-people.ts";
 import { startVestibule } from "./servers.ts";
 import { signIn, signInConfig, toAddress } from "./sign-in.ts";
 
 /** The first sweep begins a minute after the start. */
 const giveUpAfterSeconds = 600;
 
-/** Counts nothing, which would take long: only whether any row that is over is left, of either table. */
+/** Counts nothing, which would take long: only whether any row that is over is left, of any of the tables. */
 function openProgress(dataDir: string) {
   const database = new Sqlite(join(dataDir, "vestibule.db"), { readonly: true });
-  const oldest = ["auth_flows", "sessions"].map((table) =>
-    database.prepare<[], { at: number | null }>(`select min(expires_at) as at from ${table}`),
-  );
+  const oldest = [
+    "select min(expires_at) as at from auth_flows",
+    "select min(expires_at) as at from sessions",
+    `select min(at) + ${retentionMs} as at from audit_records`,
+  ].map((query) => database.prepare<[], { at: number | null }>(query));
   return {
     /** Changes as the sweep goes on. */
     place: () => oldest.map((query) => query.get()?.at ?? 0).join(),
@@ -54,7 +56,7 @@ export async function measureSweep(load: LoadProcess, dataDir: string, rows: num
     const ms = (values: readonly number[], q: number) => `${(quantile(values, q) || 0).toFixed(1)} ms`;
     return [
       [
-        `longest pause while ${(2 * rows).toLocaleString("en")} rows are swept`,
+        `longest pause while ${(3 * rows).toLocaleString("en")} rows are swept`,
         ms(busy.pauses, 1),
         `${ms(quiet.pauses, 1)} before`,
         "",

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { z } from "zod";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import { jsonColumn } from "../db/json-column.ts";
-import { rowsPerBatch, sweepInBatches } from "../db/sweep.ts";
+import { mostRows, sweepInBatches } from "../db/sweep.ts";
 import { createSealer } from "../encryption/sealer.ts";
 import { deleteExpiredFlows } from "./flow-store.ts";
 import { Flows, newState } from "./flows.ts";
@@ -60,7 +60,7 @@ describeDatabases("flows", (under) => {
       ),
     );
     const steps: number[] = [];
-    let begun = 0;
+    let [begun, found] = [0, 0];
     const removed = await sweepInBatches(
       async (limit) => {
         const count = await database.transaction((tx) => deleteExpiredFlows(tx, new Date(nowMs), limit));
@@ -74,13 +74,15 @@ describeDatabases("flows", (under) => {
           if (steps.length % 100 > 0) return;
           const state = newState();
           await visits().keep(state, { ...about(), strategy: "visit", secret: { path: "/" } });
-          if ((await visits().findLive(state)) !== undefined) begun += 1;
+          begun += 1;
+          if ((await visits().findLive(state)) !== undefined) found += 1;
         },
       },
     );
     expect(removed).toBeGreaterThanOrEqual(abandoned);
-    expect(Math.max(...steps)).toBe(rowsPerBatch);
-    expect(begun).toBe(6);
+    expect(Math.max(...steps)).toBeLessThanOrEqual(mostRows);
+    expect(begun).toBeGreaterThanOrEqual(6);
+    expect(found).toBe(begun);
     expect(await database.transaction((tx) => visits().consume(tx, kept))).toBe(true);
   }, 120_000);
 

@@ -4,20 +4,27 @@ import type { Clock } from "../lib/clock.ts";
 import type { Database, Tx } from "./database.ts";
 
 /**
- * Rows that one transaction of a sweep takes: some milliseconds' worth, so that
- * it costs more than the commit it waits for.
+ * How long a transaction of a sweep is to take, in milliseconds: on SQLite
+ * nothing else is done meanwhile, and two sweeps may share a commit.
  */
-export const rowsPerBatch = 160;
+const aimedMs = 6;
+
+/**
+ * Rows that one transaction takes. Never so few that it costs less than the
+ * commit it waits for: where the disk alone takes 15 ms, the fewest are still
+ * 2 000 a second.
+ */
+const fewestRows = 32;
+export const mostRows = 160;
 
 /** How long a sweep rests after a batch, in times of what the batch took: it uses a quarter of the time. */
 const restFactor = 3;
 
 /**
  * But never so long that it falls behind this pace: a busy server makes 2 000
- * audit records a second, and they are removed as fast as they were made. In
- * milliseconds from one batch to the next, and of rest at least.
+ * audit records a second, and they are removed as fast as they were made.
  */
-const longestCycleMs = 40;
+const rowsPerMs = 4;
 const shortestRestMs = 1;
 
 /** Clock and pause of a sweep. For tests. */
@@ -31,8 +38,10 @@ const ownPace: SweepPace = { monotonicMs: () => performance.now(), rest: (ms) =>
 
 /**
  * Removes rows batch by batch until none are left. Nobody waits longer than
- * for one batch, and the more there is to do besides, the slower the sweep;
- * not slower, though, than a busy server makes rows.
+ * for one batch, which has as many rows as this host removes in some
+ * milliseconds: after a slow one the next is smaller at once, and grows to
+ * twice its size at most. The more there is to do besides, the slower the
+ * sweep; not slower, though, than a busy server makes rows.
  *
  * @param removeBatch removes up to `limit` rows in a transaction of its own, and answers how many there were.
  * @returns how many there were altogether
@@ -41,14 +50,20 @@ export async function sweepInBatches(
   removeBatch: (limit: number) => Promise<number>,
   { monotonicMs, rest }: SweepPace = ownPace,
 ): Promise<number> {
-  for (let total = 0; ; ) {
+  for (let total = 0, limit = fewestRows; ; ) {
     const startedAtMs = monotonicMs();
-    const removed = await removeBatch(rowsPerBatch);
+    const removed = await removeBatch(limit);
     total += removed;
-    if (removed < rowsPerBatch) return total;
+    if (removed < limit) return total;
     const tookMs = monotonicMs() - startedAtMs;
-    await rest(Math.max(shortestRestMs, Math.min(tookMs * restFactor, longestCycleMs - tookMs)));
+    await rest(Math.max(shortestRestMs, Math.min(tookMs * restFactor, limit / rowsPerMs - tookMs)));
+    limit = toNextLimit(limit, tookMs);
   }
+}
+
+function toNextLimit(limit: number, tookMs: number): number {
+  const growth = Math.min(2, aimedMs / tookMs);
+  return Math.max(fewestRows, Math.min(mostRows, Math.floor(limit * growth)));
 }
 
 /** Removes up to `limit` rows that are over at `now`, and answers how many there were. */
