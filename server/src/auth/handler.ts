@@ -28,11 +28,12 @@ function answer(context: HandlerContext, { setCookies }: BrowserAnswer): void {
 
 /** Clears a session cookie that an open method has overlooked because it is no good any more. */
 async function clearDeadSession(
-  { requestHeader, responseHeader }: Pick<HandlerContext, "requestHeader" | "responseHeader">,
+  context: Pick<HandlerContext, "requestHeader" | "responseHeader">,
   browserSignIn: Pick<BrowserSignIn, "clearDeadSession">,
 ): Promise<void> {
-  for (const cookie of await browserSignIn.clearDeadSession(requestHeader))
-    responseHeader.append("set-cookie", cookie);
+  // Headers of an answer are made when they are first asked for.
+  for (const cookie of await browserSignIn.clearDeadSession(context.requestHeader))
+    context.responseHeader.append("set-cookie", cookie);
 }
 
 /** The methods of AuthService by which people come in and go out. */

@@ -109,29 +109,26 @@ export interface FinishedRequest {
 export function logRequest(log: Log, { request, response, info, span, route, ms }: FinishedRequest): void {
   const { code, principal, credentialKind, reason, detail } = info.outcome;
   const path = toRawPath(request.url).slice(0, pathLength);
-  const fields: Record<string, unknown> = {
-    requestId: info.requestId,
-    method: request.method,
-    path,
-    http: request.httpVersion,
-    status: response.headersSent ? response.statusCode : 0,
-    code,
-    ms: Math.round(ms * 10) / 10,
-    client: info.clientAddress,
-  };
-  // What there is nothing to say of is left out here: a line is made for every request.
-  if (principal !== undefined) fields.principal = principal;
-  if (credentialKind !== undefined) fields.credentialKind = credentialKind;
-  if (reason !== undefined) fields.reason = reason;
-  if (detail !== undefined) fields.detail = detail;
+  const status = response.headersSent ? response.statusCode : 0;
+  const members =
+    `"requestId":${quote(info.requestId)},"method":${quote(request.method ?? "")},"path":${quote(path)}` +
+    `,"http":${quote(request.httpVersion)},"status":${status}${member("code", code)}` +
+    `,"ms":${Math.round(ms * 10) / 10},"client":${quote(info.clientAddress)}` +
+    `${member("principal", principal)}${member("credentialKind", credentialKind)}` +
+    `${member("reason", reason)}${member("detail", detail)}`;
   // Said where it is more than the path: the template of a REST route.
-  if (route !== path && route !== otherRoute) fields.route = route;
-  if (span !== undefined) {
-    fields.trace_id = span.traceId;
-    fields.span_id = span.spanId;
-  }
-  log.info(fields, "request");
+  const place = member("route", route === path || route === otherRoute ? undefined : route);
+  const trace = member("trace_id", span?.traceId) + member("span_id", span?.spanId);
+  log.infoText(members + place + trace, "request");
 }
+
+/** A member of a JSON object that has others before it; nothing of what there is nothing to say of. */
+function member(name: string, value: string | undefined): string {
+  return value === undefined ? "" : `,"${name}":${quote(value)}`;
+}
+
+/** A text in JSON. */
+const quote: (text: string) => string = JSON.stringify;
 
 /** Begins the span of a request. */
 export function beginRequestSpan(tracing: Tracing, request: NodeRequest, info: RequestInfo): RequestSpan {

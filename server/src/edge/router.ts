@@ -180,8 +180,9 @@ export function createEdge(options: EdgeOptions): Edge {
     const place = rpc === undefined ? findPlace(path) : path;
     const routes = plain.get(place);
     const found = routes && findRoute(routes, request);
-    // The others' answers have it in their head with all else (`sendPlain`).
-    if (found === undefined || "raw" in found) response.setHeader("x-request-id", info.requestId);
+    // What answers calls, and routes by a function, says it in the head with all else.
+    const saysId = found !== undefined ? !("raw" in found) : rpc !== undefined && isCall(request, refusal);
+    if (!saysId) response.setHeader("x-request-id", info.requestId);
     const rest = routes === undefined && rpc === undefined ? findRest(request) : undefined;
     const route = routes !== undefined || rpc !== undefined ? place : (rest?.label ?? otherRoute);
     const hasService = () => servicePaths.has(toServicePath(path));
@@ -345,6 +346,11 @@ function findRoute(
   { method = "" }: NodeRequest,
 ): PlainRoute | undefined {
   return routes.get(method === "HEAD" && !routes.has("HEAD") ? "GET" : method);
+}
+
+/** Whether an RPC takes the request, and no other answer of the edge. */
+function isCall({ method }: NodeRequest, refusal: DomainError | undefined): boolean {
+  return method !== "OPTIONS" && refusal === undefined;
 }
 
 /** Whether a browser wants a page to show: it says so, or an old one asks for HTML first. */

@@ -29,6 +29,7 @@ export function createMemoryLog(): { log: Log; lines: LogLine[] } {
   const log: Log = {
     debug: at("debug"),
     info: at("info"),
+    infoText: (members, message) => at("info")(JSON.parse(`{${members}}`), message),
     warn: at("warn"),
     error: at("error"),
     child: () => log,

@@ -104,6 +104,7 @@ export class TestGate {
     const log: Log = {
       debug: () => {},
       info: () => {},
+      infoText: () => {},
       warn: () => {},
       error: (fields) => void this.logged.push(fields),
       child: () => log,

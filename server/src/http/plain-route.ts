@@ -102,17 +102,31 @@ export interface PrefixAnswerer {
 export function sendPlain(response: NodeResponse, answer: PlainResponse, requestId?: string): void {
   const { body = "", bodyBytes } = answer;
   const isJson = typeof body === "object" && !(body instanceof Uint8Array);
-  // A text stays one: Node sends it with the head in one piece.
   const content = isJson ? JSON.stringify(body) : body;
-  const bytes = typeof content === "string" ? (bodyBytes ?? Buffer.byteLength(content)) : content.length;
-  const isHead = response.req.method === "HEAD";
-  const length = answer.status === 204 || answer.status === 304 ? undefined : bytes;
-  const head = toHead(answer, { requestId, isJson, length });
-  if ("stream" in response || response.getHeaderNames().length > 0) setHead(response, answer.status, head);
-  else response.writeHead(answer.status, head);
+  sendWhole(response, answer.status, toHead(answer, { requestId, isJson }), content, bodyBytes);
+}
+
+/**
+ * Sends a head, names and values by turns, and a body whole, with its length.
+ * `Vary` and `Set-Cookie` add to what is set already.
+ *
+ * @param bodyBytes of a text in UTF-8, where that is known
+ */
+export function sendWhole(
+  response: NodeResponse,
+  status: number,
+  head: (string | string[])[],
+  body: string | Uint8Array,
+  bodyBytes?: number,
+): void {
+  // A text stays one: Node sends it with the head in one piece.
+  const bytes = typeof body === "string" ? (bodyBytes ?? Buffer.byteLength(body)) : body.length;
+  if (status !== 204 && status !== 304) head.push("content-length", String(bytes));
+  if ("stream" in response || response.getHeaderNames().length > 0) setHead(response, status, head);
+  else response.writeHead(status, head);
   // ASCII alone is the same in both, and costs less to write as what takes no encoding.
-  const encoding = bytes === content.length ? "latin1" : "utf8";
-  response.end(isHead ? "" : content, encoding);
+  const encoding = bytes === body.length ? "latin1" : "utf8";
+  response.end(response.req.method === "HEAD" ? "" : body, encoding);
 }
 
 /** Sends an answer that has a stream. Rejects when that fails, and the connection with it, or nobody takes it any more. */
@@ -121,7 +135,7 @@ export async function streamPlain(
   answer: PlainResponse & { readonly stream: AsyncIterable<string> },
   requestId: string,
 ): Promise<void> {
-  setHead(response, answer.status, toHead(answer, { requestId, isJson: false, length: undefined }));
+  setHead(response, answer.status, toHead(answer, { requestId, isJson: false }));
   await pipeline(Readable.from(answer.stream), response);
 }
 
@@ -131,14 +145,12 @@ function toHead(
   own: {
     readonly requestId: string | undefined;
     readonly isJson: boolean;
-    readonly length: number | undefined;
   },
 ): (string | string[])[] {
   const head: (string | string[])[] = ["x-content-type-options", "nosniff"];
   if (own.requestId !== undefined) head.push("x-request-id", own.requestId);
   if (own.isJson && !("content-type" in headers)) head.push("content-type", "application/json");
   for (const name in headers) head.push(name, headers[name] ?? "");
-  if (own.length !== undefined) head.push("content-length", String(own.length));
   return head;
 }
 
@@ -147,7 +159,7 @@ function setHead(response: NodeResponse, status: number, head: readonly (string 
   response.statusCode = status;
   for (let at = 0; at < head.length; at += 2) {
     const [name, value] = [String(head[at]), head[at + 1] ?? ""];
-    if (name.toLowerCase() === "vary") response.appendHeader(name, value);
+    if (/^(vary|set-cookie)$/i.test(name)) response.appendHeader(name, value);
     else response.setHeader(name, value);
   }
 }

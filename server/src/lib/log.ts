@@ -2,6 +2,12 @@
 export interface Log {
   debug(fields: object, message: string): void;
   info(fields: object, message: string): void;
+  /**
+   * As `info`, of fields that are JSON already, without the braces around
+   * them: for what is said so often that to make an object of it would cost more
+   * than the line.
+   */
+  infoText(members: string, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
   /** A logger that adds the fields to every line. */
@@ -12,6 +18,7 @@ export interface Log {
 export const silentLog: Log = {
   debug: () => {},
   info: () => {},
+  infoText: () => {},
   warn: () => {},
   error: () => {},
   child: () => silentLog,

@@ -39,6 +39,20 @@ describe("createJsonLog", () => {
     expect(ours?.split("\n")).toEqual([expect.any(String), ""]);
   });
 
+  it.each(["debug", "info"] as const)("writes a text at %s as the fields that it says", (level) => {
+    const lines = write(level, (log) => {
+      for (const members of ['"path":"/","status":200', ""]) {
+        log.infoText(members, "request");
+        log.info(JSON.parse(`{${members}}`), "request");
+      }
+    });
+    expect(lines).toHaveLength(4);
+    expect([lines[0], lines[2]]).toEqual([lines[1], lines[3]]);
+    expect(write("warn", (log) => log.infoText('"status":200', "request"))).toEqual([]);
+    const child = write(level, (log) => log.child({ part: "edge" }).infoText('"status":200', "request"));
+    expect(JSON.parse(child[0] ?? "")).toMatchObject({ part: "edge", status: 200, message: "request" });
+  });
+
   it.each([
     ["debug", ["debug", "info", "warn", "error"]],
     ["info", ["info", "warn", "error"]],

@@ -6,6 +6,9 @@ function toLog(logger: Logger): Log {
   return {
     debug: (fields, message) => logger.debug(fields, message),
     info: (fields, message) => logger.info(fields, message),
+    infoText: (members, message) => {
+      if (logger.isLevelEnabled("info")) logger.info(JSON.parse(`{${members}}`), message);
+    },
     warn: (fields, message) => logger.warn(fields, message),
     error: (fields, message) => logger.error(fields, message),
     child: (fields) => toLog(logger.child(fields)),
@@ -65,8 +68,8 @@ async function createPrettyLog(level: Level, output: DestinationStream): Promise
  *
  * Every request logs one line at `info`, and pino makes a line value by value,
  * which costs a cheap request more than all else the edge does. So those are
- * made by JSON.stringify, to the same text, at a third of that; what it cannot
- * do, an error or a circle, is left to pino.
+ * made by JSON.stringify or come as texts, to the same line, at a third of that;
+ * what it cannot do, an error or a circle, is left to pino.
  */
 export function createJsonLog(level: Level, output: DestinationStream): Log {
   const timestamp = createTimestamp();
@@ -74,23 +77,26 @@ export function createJsonLog(level: Level, output: DestinationStream): Log {
   if (level !== "debug" && level !== "info") return log;
   /** The end of a line with the latest message: nearly all say the same. */
   let latest = { message: "", end: `,"message":""}\n` };
+  function infoText(members: string, message: string): void {
+    if (message !== latest.message) latest = { message, end: `,"message":${JSON.stringify(message)}}\n` };
+    output.write(`{"level":"info"${timestamp()}${members === "" ? "" : ","}${members}${latest.end}`);
+  }
   return {
     ...log,
     info(fields, message) {
       const members = toMembers(fields);
-      if (members === undefined) return log.info(fields, message);
-      if (message !== latest.message) latest = { message, end: `,"message":${JSON.stringify(message)}}\n` };
-      output.write(`{"level":"info"${timestamp()}${members}${latest.end}`);
+      if (members === undefined) log.info(fields, message);
+      else infoText(members, message);
     },
+    infoText,
   };
 }
 
-/** The members of an object as they stand in a line that goes on; undefined for what pino has to write. */
+/** The members of an object in JSON; undefined for what pino has to write. */
 function toMembers(fields: object): string | undefined {
   if ("err" in fields) return undefined;
   try {
-    const text = JSON.stringify(fields);
-    return text === "{}" ? "" : `,${text.slice(1, -1)}`;
+    return JSON.stringify(fields).slice(1, -1);
   } catch {
     return undefined;
   }

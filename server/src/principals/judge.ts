@@ -152,13 +152,15 @@ export interface PrincipalChain {
    *   is overlooked tells nothing, so it is neither counted nor recorded.
    * - `grant`: always undefined; the method asks the judge by its own rules.
    *
+   * Answers at once where nothing is to be judged.
+   *
    * @param request in whose outcome the kind of the credential is noted, also of one that is then refused
    */
   authenticate(
     header: Headers,
     policy: CredentialPolicy,
     request: RequestInfo,
-  ): Promise<Principal | undefined>;
+  ): Principal | undefined | Promise<Principal | undefined>;
   /**
    * Proves the caller of a stream anew from what its request carried. Not
    * behind the guard: a stream whose token expires has made one call, not a
@@ -190,18 +192,26 @@ export function createPrincipalChain({ judge, guarded, findSessionCookies }: Cha
     }
   }
 
+  async function judgePresented(
+    presented: readonly HeaderCredential[],
+    policy: CredentialPolicy,
+    request: RequestInfo,
+  ): Promise<Principal | undefined> {
+    if (policy === "open") return await findGood(presented, request);
+    return (await judgeAll(guarded, presented, request)) ?? refuseMixed(guarded, presented, request);
+  }
+
   return {
-    async authenticate(header, policy, request) {
+    authenticate(header, policy, request) {
       if (policy === "grant") return undefined;
+      const judge = (cookies: readonly string[]) => {
+        const presented = readPresentedCredentials(header, cookies);
+        if (presented.length > 0) return judgePresented(presented, policy, request);
+        if (policy === "open") return undefined;
+        return Promise.reject(new DomainError("NOT_AUTHENTICATED", { detail: "no credential" }));
+      };
       const cookies = findSessionCookies(header);
-      // A promise costs more than most requests need it for.
-      const presented = readPresentedCredentials(
-        header,
-        cookies instanceof Promise ? await cookies : cookies,
-      );
-      if (policy === "open") return await findGood(presented, request);
-      if (presented.length === 0) throw new DomainError("NOT_AUTHENTICATED", { detail: "no credential" });
-      return (await judgeAll(guarded, presented, request)) ?? refuseMixed(guarded, presented, request);
+      return cookies instanceof Promise ? cookies.then(judge) : judge(cookies);
     },
     async authenticateAgain(header) {
       const principal = await judgeAll(

@@ -25,8 +25,8 @@ export function createTokenMethods({ grants, keyring, clearDeadSession }: TokenM
       return { accessToken: token.token, tokenType: "Bearer", expiresIn: token.expiresInSeconds };
     },
     async getJWKs(_request, context) {
-      const { requestHeader, responseHeader } = context;
-      for (const cookie of await clearDeadSession(requestHeader)) responseHeader.append("set-cookie", cookie);
+      for (const cookie of await clearDeadSession(context.requestHeader))
+        context.responseHeader.append("set-cookie", cookie);
       const { jwks } = await keyring.get();
       return { keys: jwks.keys.map((key) => ({ ...key })) };
     },

@@ -10,19 +10,26 @@ export interface CallLimitsOptions {
   readonly shutdownSignal?: AbortSignal | undefined;
 }
 
-/** The calls under way: each has its time, and all end when the process must. */
+/**
+ * The calls under way: each has its time, and all end when the process must.
+ *
+ * All have the same time at most, so that the one that began first is out of
+ * time first: one timer looks after all of them.
+ */
 export class CallLimits {
   /** Longest time of a unary call, in milliseconds. */
   readonly requestMs: number;
   /** Aborts with what callers are told when the process must end. */
   readonly shutdownSignal: AbortSignal | undefined;
-  readonly #underWay = new Set<CallLimit>();
+  /** Each with when its time is over, in the order in which they began. */
+  readonly #underWay = new Map<CallLimit, number>();
+  #timer: NodeJS.Timeout | undefined;
 
   constructor({ requestSeconds, shutdownSignal }: CallLimitsOptions) {
     this.requestMs = requestSeconds * 1000;
     this.shutdownSignal = shutdownSignal && toUnavailable(shutdownSignal);
     const stopAll = () => {
-      for (const limit of this.#underWay) limit.stop(this.shutdownSignal?.reason);
+      for (const limit of this.#underWay.keys()) limit.stop(this.shutdownSignal?.reason);
     };
     this.shutdownSignal?.addEventListener("abort", stopAll, { once: true });
   }
@@ -37,14 +44,28 @@ export class CallLimits {
     timeoutMs: number | undefined,
     call: (limit: CallLimit) => Promise<T>,
   ): Promise<T> {
-    const limit = new CallLimit(response, Math.min(timeoutMs ?? this.requestMs, this.requestMs));
-    this.#underWay.add(limit);
+    const isShorter = timeoutMs !== undefined && timeoutMs < this.requestMs;
+    const limit = new CallLimit(response, isShorter ? timeoutMs : undefined);
+    this.#underWay.set(limit, performance.now() + this.requestMs);
+    this.#timer ??= setTimeout(() => this.#stopLate(), this.requestMs).unref();
     if (this.shutdownSignal?.aborted) limit.stop(this.shutdownSignal.reason);
     try {
       return await call(limit);
     } finally {
       this.#underWay.delete(limit);
       limit.end();
+    }
+  }
+
+  #stopLate(): void {
+    const nowMs = performance.now();
+    this.#timer = undefined;
+    for (const [limit, endsAtMs] of this.#underWay) {
+      if (endsAtMs > nowMs) {
+        this.#timer = setTimeout(() => this.#stopLate(), endsAtMs - nowMs).unref();
+        return;
+      }
+      limit.stop(deadlineExceeded());
     }
   }
 }
@@ -69,11 +90,12 @@ export class CallLimit {
   #reason: Error | undefined;
   #onStop: ((reason: Error) => void) | undefined;
 
-  /** @param ms longest time until there is an answer; undefined for no limit */
+  /** @param ms longest time until there is an answer; undefined for none of its own */
   constructor(response: NodeResponse, ms: number | undefined) {
     this.#timer = ms === undefined ? undefined : setTimeout(() => this.stop(deadlineExceeded()), ms);
-    response.once("close", () => {
-      clearTimeout(this.#timer);
+    // It comes once: `once` would pay for being taken off again.
+    response.on("close", () => {
+      this.clearTime();
       if (!response.writableFinished) this.stop(canceled());
     });
   }
@@ -96,6 +118,11 @@ export class CallLimit {
     });
   }
 
+  /** @throws Error for which the call was cut short, if it was: nothing need be begun for it any more */
+  throwIfOver(): void {
+    if (this.#reason !== undefined) throw this.#reason;
+  }
+
   /** Cuts the call short. */
   stop(reason: Error): void {
     if (this.#reason !== undefined) return;
@@ -106,7 +133,7 @@ export class CallLimit {
 
   /** The answer is there: its sending may take any time. */
   clearTime(): void {
-    clearTimeout(this.#timer);
+    if (this.#timer !== undefined) clearTimeout(this.#timer);
   }
 
   /** The call is over: no limit any more, and nobody need go on with it. */

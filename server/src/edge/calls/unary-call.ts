@@ -33,7 +33,7 @@ export interface CallAnswer {
   readonly header: Headers;
 }
 
-/** Calls a method in this process, through the interceptors, outermost first. */
+/** Calls a method in this process, through the interceptors, outermost first. A refusal may be thrown at once. */
 export type UnaryCall = (message: Message, context: HandlerContext) => Promise<CallAnswer>;
 
 type Handler = (
@@ -52,22 +52,23 @@ export function createUnaryCall(
 ): UnaryCall {
   const found = implementation[method.localName] as Handler | undefined;
   const handler: Handler = found?.bind(implementation) ?? refuseUnimplemented;
-  return async (message, context) => {
-    const invoke = async (request: UnaryRequest | StreamRequest): Promise<UnaryResponse> => {
-      const answer = await handler(request.message as Message, toContext(context, request));
-      return new ContextResponse(method, create(method.output, answer), context);
-    };
-    const call = interceptors.reduceRight<Parameters<Interceptor>[0]>(
-      (next, intercept) => intercept(next),
-      invoke,
-    );
-    return (await call(new ContextRequest(method, message, context))) as UnaryResponse;
+  const invoke = async (request: UnaryRequest | StreamRequest): Promise<UnaryResponse> => {
+    const { context } = request as ContextRequest;
+    const answering = handler(request.message as Message, context);
+    const answer = answering instanceof Promise ? await answering : answering;
+    return new ContextResponse(method, create(method.output, answer), context);
   };
+  const call = interceptors.reduceRight<Parameters<Interceptor>[0]>(
+    (next, intercept) => intercept(next),
+    invoke,
+  );
+  return (message, context) => call(new ContextRequest(method, message, context)) as Promise<UnaryResponse>;
 }
 
 // Classes, for their getters: a context makes its signal and its headers when they are first
 // asked for. (An object literal with a getter would get a hidden class of its own each time.)
 
+/** Interceptors pass on the very one that they are given. */
 class ContextRequest implements UnaryRequest {
   readonly stream = false;
   readonly method: DescMethodUnary;
@@ -76,16 +77,16 @@ class ContextRequest implements UnaryRequest {
   readonly contextValues: ContextValues;
   readonly requestMethod: string;
   readonly url: string;
-  readonly #context: HandlerContext;
+  readonly context: HandlerContext;
 
   constructor(method: DescMethodUnary, message: Message, context: HandlerContext) {
     this.method = method;
     this.message = message;
+    this.context = context;
     this.header = context.requestHeader;
     this.contextValues = context.values;
     this.requestMethod = context.requestMethod;
     this.url = context.url;
-    this.#context = context;
   }
 
   get service(): DescService {
@@ -93,7 +94,7 @@ class ContextRequest implements UnaryRequest {
   }
 
   get signal(): AbortSignal {
-    return this.#context.signal;
+    return this.context.signal;
   }
 }
 
@@ -120,15 +121,6 @@ class ContextResponse implements UnaryResponse {
   get trailer(): Headers {
     return this.#context.responseTrailer;
   }
-}
-
-/** What a handler sees is what the innermost interceptor passed on. */
-function toContext(context: HandlerContext, request: UnaryRequest | StreamRequest): HandlerContext {
-  const { header: requestHeader, contextValues: values } = request;
-  if (requestHeader === context.requestHeader && values === context.values) return context;
-  const { signal, service } = request;
-  const changed = { requestHeader, values, service, signal };
-  return Object.create(context, Object.getOwnPropertyDescriptors(changed)) as HandlerContext;
 }
 
 function refuseUnimplemented(): never {

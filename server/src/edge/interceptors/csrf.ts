@@ -48,7 +48,7 @@ export function createCsrfInterceptors({ origins, crossSite }: CsrfOptions): {
   const refuseWhere =
     (isByCookie: (request: AnyRequest) => boolean): Interceptor =>
     (next) =>
-    async (request) => {
+    (request) => {
       if (hasSideEffects(request) && !isFromOwnPage(request.header) && isByCookie(request)) {
         if (!isVoid(request)) {
           throw new DomainError("CROSS_ORIGIN", { detail: "session cookie from another origin" });

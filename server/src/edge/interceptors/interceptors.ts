@@ -6,12 +6,12 @@
  * translated outside of them (`errors/translate.ts`).
  */
 import type { DescService } from "@bufbuild/protobuf";
-import type { Interceptor } from "@connectrpc/connect";
+import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
 import { DomainError } from "../../lib/errors.ts";
 import { requestInfoKey } from "../../lib/request.ts";
 import { principalKey } from "../../principals/context.ts";
 import type { PrincipalChain as Chain } from "../../principals/judge.ts";
-import { toPrincipalLabel } from "../../principals/principal.ts";
+import { type Principal, toPrincipalLabel } from "../../principals/principal.ts";
 import { acceptsPats } from "../options/accepts-pats.ts";
 import { getCredentialPolicy } from "../options/credential-policy.ts";
 import { type CsrfOptions, createCsrfInterceptors } from "./csrf.ts";
@@ -51,26 +51,39 @@ const takeTurns: Interceptor = (next) => (request) => {
   return doWork === undefined ? next(request) : doWork(() => next(request));
 };
 
+type AnyRequest = UnaryRequest | StreamRequest;
+
 /** Turns requests into principals. */
 export type PrincipalChain = Pick<Chain, "authenticate">;
 
 /** Proves who is calling, as the method's option demands, and puts it under `principalKey`. */
 export function createAuthenticateInterceptor(chain: PrincipalChain): Interceptor {
-  return (next) => async (request) => {
-    const policy = getCredentialPolicy(request.method);
+  function admit({ method, contextValues }: AnyRequest, principal: Principal | undefined): void {
+    const policy = getCredentialPolicy(method);
+    if (principal === undefined) {
+      if (policy === "required") throw new DomainError("NOT_AUTHENTICATED");
+      return;
+    }
+    const { outcome } = contextValues.get(requestInfoKey);
+    outcome.principal = toPrincipalLabel(principal);
+    outcome.credentialKind = principal.credentialKind;
+    const isAccepted = principal.type !== "pat" || acceptsPats(method);
+    // A method that needs no credential takes it for none.
+    if (isAccepted) contextValues.set(principalKey, principal);
+    else if (policy === "required") throw new DomainError("PAT_NOT_ACCEPTED");
+  }
+
+  return (next) => (request) => {
     const info = request.contextValues.get(requestInfoKey);
-    const principal = await chain.authenticate(request.header, policy, info);
-    if (principal === undefined && policy === "required") {
-      throw new DomainError("NOT_AUTHENTICATED");
+    const proving = chain.authenticate(request.header, getCredentialPolicy(request.method), info);
+    // Most callers are known from memory, or nobody: nothing is waited for then.
+    if (proving instanceof Promise) {
+      return proving.then((principal) => {
+        admit(request, principal);
+        return next(request);
+      });
     }
-    if (principal !== undefined) {
-      info.outcome.principal = toPrincipalLabel(principal);
-      info.outcome.credentialKind = principal.credentialKind;
-      const isAccepted = principal.type !== "pat" || acceptsPats(request.method);
-      // A method that needs no credential takes it for none.
-      if (isAccepted) request.contextValues.set(principalKey, principal);
-      else if (policy === "required") throw new DomainError("PAT_NOT_ACCEPTED");
-    }
+    admit(request, proving);
     return next(request);
   };
 }

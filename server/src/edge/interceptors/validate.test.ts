@@ -105,14 +105,16 @@ describe("createRequestValidator", () => {
     const type = ListAuthProvidersRequestSchema;
     const request = { stream: false, method: { input: type }, message: create(type) } as unknown as Request;
     const check = validator.interceptor(() => Promise.reject(new Error("let through")));
-    await expect(check(request)).rejects.toMatchObject({ message: "frontdoor_id: must not be empty" });
+    await expect(async () => check(request)).rejects.toMatchObject({
+      message: "frontdoor_id: must not be empty",
+    });
   });
 
   it("quotes a rule's own text with nothing before it", async () => {
     const type = createTypeWithRule();
     const request = { stream: false, method: { input: type }, message: create(type) } as unknown as Request;
     const check = validator.interceptor(() => Promise.reject(new Error("let through")));
-    await expect(check(request)).rejects.toMatchObject({
+    await expect(async () => check(request)).rejects.toMatchObject({
       reason: "INVALID_REQUEST",
       message: "Invalid email",
       violations: [{ field: "email", description: "Invalid email" }],

@@ -66,7 +66,7 @@ export function createRequestValidator(): RequestValidator {
   }
 
   return {
-    interceptor: (next) => async (request) => {
+    interceptor: (next) => (request) => {
       if (request.stream) {
         return next({ ...request, message: checkEach(request.method.input, request.message) });
       }

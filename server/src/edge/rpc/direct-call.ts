@@ -72,6 +72,7 @@ export function createDirectCalls(
     const target: Target = {
       method,
       procedure: `${method.parent.typeName}/${method.name}`,
+      isOwn: isOwnSchema(method.parent),
       call: createUnaryCall(registration, method, options.interceptors),
       serialization: createSerialization(method, options),
       jsonOptions: toJsonOptions(options),
@@ -92,6 +93,8 @@ export function createDirectCalls(
 interface Target {
   readonly method: DescMethodUnary;
   readonly procedure: string;
+  /** Of a schema of ours: what callers by hand send besides is refused. */
+  readonly isOwn: boolean;
   readonly call: UnaryCall;
   readonly serialization: Serialization;
   readonly jsonOptions: Partial<JsonWriteOptions>;
@@ -116,6 +119,7 @@ class Call {
   readonly #incoming: DirectRequest;
   readonly #limit: CallLimit;
   readonly #context: CallContext;
+  #body: Buffer | undefined;
 
   /** @param timeoutMs the caller's own limit of time */
   constructor(
@@ -143,41 +147,54 @@ class Call {
   /** @see {@link DirectCall} */
   async answer(): Promise<Buffer | undefined> {
     try {
-      const body = await this.#limit.wait(this.#readBody());
-      const bytes = this.#wire.unframe(body);
-      if (bytes === undefined) return body;
-      await this.#send(await this.#limit.wait(this.#invoke(bytes)));
+      const message = await this.#limit.wait(this.#work());
+      if (message === undefined) return this.#body;
+      const sending = this.#send(message);
+      if (sending !== undefined) await sending;
     } catch (error) {
       this.#refuse(error);
     }
     return undefined;
   }
 
-  #readBody(): Promise<Buffer> {
-    const { bodyBytes } = this.#target.options;
-    return readBody(this.#incoming.request, bodyBytes, this.#wire.framing).catch((error) => {
-      throw error instanceof DomainError ? error : canceled();
-    });
+  /** Resolves with the message to be sent, or with undefined when the call is the adapter's. */
+  async #work(): Promise<string | Uint8Array | undefined> {
+    this.#body = await this.#readBody();
+    // Nothing is begun for whoever has gone meanwhile.
+    this.#limit.throwIfOver();
+    const bytes = this.#wire.unframe(this.#body);
+    if (bytes === undefined) return undefined;
+    const { message } = await this.#target.call(this.#parse(bytes), this.#context);
+    return this.#serialize(message);
   }
 
-  async #invoke(bytes: Buffer): Promise<string | Uint8Array> {
-    const { call, serialization, method, jsonOptions, options } = this.#target;
-    const { isBinary } = this.#wire;
-    const refusesUnknown = isOwnSchema(method.parent) && !mayBeNewer(this.#incoming.request);
-    const input: Message = isBinary
-      ? (serialization.getI(isBinary).parse(bytes) as Message)
-      : readJson(method.input, bytes, { refusesUnknown, registry: options.registry });
-    const { message } = await call(input, this.#context);
-    if (isBinary) return findEncoded(message) ?? serialization.getO(isBinary).serialize(message);
+  async #readBody(): Promise<Buffer> {
+    try {
+      return await readBody(this.#incoming.request, this.#target.options.bodyBytes, this.#wire.framing);
+    } catch (error) {
+      throw error instanceof DomainError ? error : canceled();
+    }
+  }
+
+  #parse(bytes: Buffer): Message {
+    const { method, serialization, isOwn, options } = this.#target;
+    if (this.#wire.isBinary) return serialization.getI(true).parse(bytes) as Message;
+    const refusesUnknown = isOwn && !mayBeNewer(this.#incoming.request);
+    return readJson(method.input, bytes, { refusesUnknown, registry: options.registry });
+  }
+
+  #serialize(message: Message): string | Uint8Array {
+    const { method, serialization, jsonOptions } = this.#target;
+    if (this.#wire.isBinary) return findEncoded(message) ?? serialization.getO(true).serialize(message);
     // As text: Node sends it with the head in one piece.
     return toJsonString(method.output, message, jsonOptions);
   }
 
-  async #send(message: string | Uint8Array): Promise<void> {
+  #send(message: string | Uint8Array): void | Promise<void> {
     const { response, info } = this.#incoming;
     info.outcome.code = "ok";
     if (!isOpen(response)) return;
-    await this.#wire.send(response, message, this.#toAnswer());
+    return this.#wire.send(response, message, this.#toAnswer());
   }
 
   #refuse(error: unknown): void {
@@ -195,7 +212,9 @@ class Call {
   }
 
   #toAnswer(): Answer {
-    return { request: this.#incoming.request, ...this.#context.findAnswerHeaders() };
+    const { request, info } = this.#incoming;
+    const { header, trailer } = this.#context.findAnswerHeaders();
+    return { request, requestId: info.requestId, header, trailer };
   }
 }
 

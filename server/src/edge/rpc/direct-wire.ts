@@ -16,6 +16,7 @@ import {
 import { parseTimeout as parseGrpcTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { findHeader, type NodeRequest, type NodeResponse } from "../../http/node-http.ts";
+import { sendWhole } from "../../http/plain-route.ts";
 import { encodeGrpcMessage } from "../errors/grpc-message.ts";
 
 /** One protocol. */
@@ -35,6 +36,7 @@ export interface Wire {
 /** What a handler left beside its message. Undefined where it never asked for them. */
 export interface Answer {
   readonly request: NodeRequest;
+  readonly requestId: string;
   readonly header: Headers | undefined;
   readonly trailer: Headers | undefined;
 }
@@ -46,13 +48,11 @@ export interface RefusalOptions {
   readonly httpStatus: number | undefined;
 }
 
-/** Headers that take a request out of the plain kind. */
-const unusual = ["content-encoding", "grpc-encoding"];
-
 /** The wire of a request; undefined when it is not of the plain kind. */
 export function findWire(request: NodeRequest, response: NodeResponse): Wire | undefined {
   const { headers } = request;
-  if (request.method !== "POST" || unusual.some((name) => name in headers)) return undefined;
+  if (request.method !== "POST" || "content-encoding" in headers || "grpc-encoding" in headers)
+    return undefined;
   switch (headers["content-type"]) {
     case "application/json":
     case "application/json; charset=utf-8":
@@ -74,16 +74,18 @@ const compressedFromBytes = 1024;
 function createConnectWire(isBinary: boolean): Wire {
   const type = isBinary ? "application/proto" : "application/json";
 
+  /** @param own headers, names and values by turns */
   function write(
     response: NodeResponse,
     status: number,
-    headers: Headers | undefined,
+    own: readonly string[],
+    answer: Answer,
     body: string | Uint8Array,
   ) {
-    response.statusCode = status;
-    setHeaders(response, headers);
-    response.setHeader("content-length", Buffer.byteLength(body));
-    response.end(body);
+    const head = ["x-request-id", answer.requestId, ...own];
+    const headers = withTrailer(answer);
+    if (headers !== undefined) for (const [name, value] of headers) head.push(name, value);
+    sendWhole(response, status, head, body);
   }
 
   return {
@@ -93,26 +95,20 @@ function createConnectWire(isBinary: boolean): Wire {
     readTimeout: (request) => readTimeout(request, "connect-timeout-ms", parseConnectTimeout),
     unframe: (body) => body,
     send(response, message, answer) {
-      const header = withTrailer(answer);
-      response.setHeader("content-type", type);
-      if (Buffer.byteLength(message) < compressedFromBytes || !takesGzip(answer.request, "accept-encoding")) {
-        return write(response, 200, header, message);
+      const own = ["content-type", type];
+      if (!takesGzip(answer.request, "accept-encoding") || Buffer.byteLength(message) < compressedFromBytes) {
+        return write(response, 200, own, answer, message);
       }
       return compressionGzip.compress(Buffer.from(message)).then((compressed) => {
-        response.setHeader("content-encoding", compressionGzip.name);
-        write(response, 200, header, compressed);
+        write(response, 200, [...own, "content-encoding", compressionGzip.name], answer, compressed);
       });
     },
     refuse(response, error, answer, { httpStatus, jsonOptions }) {
-      const header = withTrailer(answer) ?? new Headers();
+      const header = new Headers(answer.header);
       mergeNonProtocolHeaders(header, error.metadata);
-      response.setHeader("content-type", "application/json");
-      write(
-        response,
-        httpStatus ?? codeToHttpStatus(error.code),
-        header,
-        errorToJsonBytes(error, jsonOptions),
-      );
+      const status = httpStatus ?? codeToHttpStatus(error.code);
+      const own = ["content-type", "application/json"];
+      write(response, status, own, { ...answer, header }, errorToJsonBytes(error, jsonOptions));
     },
   };
 }
@@ -122,8 +118,8 @@ function withTrailer({ header, trailer }: Answer): Headers | undefined {
 }
 
 function takesGzip(request: NodeRequest, name: "accept-encoding" | "grpc-accept-encoding"): boolean {
-  const accepted = findHeader(request, name)?.split(",") ?? [];
-  return accepted.some((name) => name.trim() === compressionGzip.name);
+  const accepted = findHeader(request, name);
+  return accepted?.split(",").some((name) => name.trim() === compressionGzip.name) ?? false;
 }
 
 const connectJson = createConnectWire(false);
@@ -147,7 +143,8 @@ const grpc: Wire = {
   },
   send(response, message, answer) {
     const bytes = typeof message === "string" ? Buffer.from(message) : message;
-    const fields = { ...toFields(answer.trailer), "grpc-status": "0" };
+    const fields = toFields(answer.trailer);
+    fields["grpc-status"] = "0";
     if (bytes.length < compressedFromBytes || !takesGzip(answer.request, "grpc-accept-encoding")) {
       return endGrpc(response, answer, frame(0, bytes), fields);
     }
@@ -176,24 +173,25 @@ function frame(flags: number, bytes: Uint8Array): Buffer {
  */
 function endGrpc(
   response: NodeResponse,
-  { request, header }: Answer,
+  { request, requestId, header }: Answer,
   body: Buffer | undefined,
   trailer: Record<string, string>,
 ): void {
   const { stream } = response as Http2ServerResponse;
-  // As the adapter does, whether or not a message is compressed: its flag says that.
-  if (takesGzip(request, "grpc-accept-encoding")) response.setHeader("grpc-encoding", compressionGzip.name);
   setHeaders(response, header);
-  response.setHeader("content-type", "application/grpc+proto");
+  // A copy already, and nobody else's.
+  const fields: OutgoingHttpHeaders = response.getHeaders();
+  fields[":status"] = 200;
+  fields["x-request-id"] = requestId;
+  fields["content-type"] = "application/grpc+proto";
+  // As the adapter does, whether or not a message is compressed: its flag says that.
+  if (takesGzip(request, "grpc-accept-encoding")) fields["grpc-encoding"] = compressionGzip.name;
   if (body === undefined && !hasOwnHeaders(header)) {
-    respondTrailersOnly(response, trailer);
+    respondTrailersOnly(response, fields, trailer);
     return;
   }
   // That layer's own listener sends them when the body is out.
   response.addTrailers(trailer);
-  // A copy already, and nobody else's.
-  const fields: OutgoingHttpHeaders = response.getHeaders();
-  fields[":status"] = 200;
   stream.respond(fields, { waitForTrailers: true });
   stream.end(body);
 }
@@ -204,14 +202,18 @@ export function hasOwnHeaders(headers: Headers | undefined): boolean {
 }
 
 /**
- * Ends a gRPC answer that has no message, with the headers set so far. Clients
+ * Ends a gRPC answer that has no message, with these headers. Clients
  * take a call whose headers came by themselves for one that has begun, and do not
  * make it again whatever their policy of retries says
  * (https://github.com/grpc/proposal/blob/master/A6-client-retries.md).
  */
-export function respondTrailersOnly(response: NodeResponse, trailer: Record<string, string>): void {
+export function respondTrailersOnly(
+  response: NodeResponse,
+  headers: OutgoingHttpHeaders,
+  trailer: Record<string, string>,
+): void {
   const { stream } = response as Http2ServerResponse;
-  stream.respond({ ...response.getHeaders(), ...trailer, ":status": 200 }, { endStream: true });
+  stream.respond({ ...headers, ...trailer, ":status": 200 }, { endStream: true });
 }
 
 /** As Node takes them. */
@@ -231,9 +233,9 @@ export function setHeaders(response: NodeResponse, headers: Headers | undefined)
  * value may stand in quotes, and spaces around its semicolon (RFC 9110 §8.3.1).
  */
 export function plainCharset({ headers }: NodeRequest): void {
-  const quoted = /^(application\/[a-z+-]+)\s*;\s*charset=(?:"utf-?8"|utf-?8)\s*$/i.exec(
-    headers["content-type"] ?? "",
-  );
+  const type = headers["content-type"];
+  if (!type?.includes(";")) return;
+  const quoted = /^(application\/[a-z+-]+)\s*;\s*charset=(?:"utf-?8"|utf-?8)\s*$/i.exec(type);
   if (quoted !== null) headers["content-type"] = `${quoted[1]}; charset=utf-8`;
 }
 

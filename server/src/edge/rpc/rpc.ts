@@ -27,6 +27,7 @@ import {
   type NodeRequest,
   type NodeResponse,
   noBody,
+  toOriginForm,
   toWebHeaders,
 } from "../../http/node-http.ts";
 import type { Log } from "../../lib/log.ts";
@@ -142,7 +143,7 @@ export async function serveRpc(
   boundDeadline(request);
   plainCharset(request);
   // Matched as a path before, so it parses as one; the host is never taken from the request.
-  const url = options.publicOrigin + (request.url ?? "").replace(/^https?:\/\/[^/?#]*/i, "");
+  const url = options.publicOrigin + toOriginForm(request.url);
   try {
     const answering = direct?.({ request, response, info, url });
     const body = await answering;
@@ -175,6 +176,7 @@ async function serveByAdapter(
   { requestMs }: CallLimits,
 ): Promise<void> {
   const { request, response, info } = incoming;
+  response.setHeader("x-request-id", info.requestId);
   // A caller's own data under an address that caches know by (https://connectrpc.com/docs/protocol#unary-get-request).
   if (request.method === "GET") {
     response.setHeader("cache-control", "no-store");
@@ -286,7 +288,7 @@ async function sendAnswer(answer: UniversalServerResponse, response: NodeRespons
   }
   if (isGone(response)) return;
   setHeaders(response, answer.header);
-  respondTrailersOnly(response, toFields(answer.trailer));
+  respondTrailersOnly(response, response.getHeaders(), toFields(answer.trailer));
 }
 
 /** A body of which the first chunk has been read. Its end, and a failure to send it, reach whoever makes it. */
