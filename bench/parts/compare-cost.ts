@@ -6,13 +6,18 @@ import { readdirSync, readFileSync } from "node:fs";
 import { median } from "./compare.ts";
 import type { LoadProcess } from "./processes.ts";
 
-/** What two loads of one server cost. */
-export interface Costs {
-  /** Medians over the windows, in microseconds a request. */
-  readonly one: number;
-  readonly other: number;
-  /** Of the other to the one: the median of those of windows that follow each other. */
-  readonly ratio: number;
+/** A prepared load, and the process that answers it. */
+export interface CostlyLoad {
+  readonly name: string;
+  readonly pid: number;
+}
+
+/** What the requests of a load cost. */
+export interface Cost {
+  /** Median over the windows, in microseconds a request. */
+  readonly microseconds: number;
+  /** To those of the first load: the median of the ratios of windows that follow each other. */
+  readonly toFirst: number;
 }
 
 /** Time that the threads of a process have been on a core, in microseconds. */
@@ -24,25 +29,25 @@ function readCpuMicroseconds(pid: number): number {
   return nanoseconds.reduce((sum, each) => sum + each, 0) / 1000;
 }
 
-/** Lets two prepared loads of one server take turns. @throws Error when a request fails */
+/** Lets prepared loads, of one server or of several, take turns. @throws Error when a request fails */
 export async function compareCost(
   load: LoadProcess,
-  pid: number,
-  [one, other]: readonly [string, string],
+  loads: readonly CostlyLoad[],
   { rounds = 15, windowSeconds = 1, warmUpSeconds = 3 } = {},
-): Promise<Costs> {
-  const costOf = async (name: string): Promise<number> => {
+): Promise<Cost[]> {
+  const costOf = async ({ name, pid }: CostlyLoad): Promise<number> => {
     const before = readCpuMicroseconds(pid);
     const { requests, failures } = await load.run(name, windowSeconds);
-    if (failures > 0) throw new Error("requests failed");
+    if (failures > 0) throw new Error(`requests failed: ${name}`);
     return (readCpuMicroseconds(pid) - before) / requests;
   };
-  for (const name of [one, other]) await load.run(name, warmUpSeconds);
-  const pairs: (readonly [number, number])[] = [];
-  for (let round = 0; round < rounds; round++) pairs.push([await costOf(one), await costOf(other)]);
-  return {
-    one: median(pairs.map(([cost]) => cost)),
-    other: median(pairs.map(([, cost]) => cost)),
-    ratio: median(pairs.map(([first, second]) => second / first)),
-  };
+  for (const { name } of loads) await load.run(name, warmUpSeconds);
+  const costs: number[][] = loads.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, each] of loads.entries()) costs[index]?.push(await costOf(each));
+  }
+  return costs.map((ofOne) => ({
+    microseconds: median(ofOne),
+    toFirst: median(ofOne.map((cost, round) => cost / (costs[0]?.[round] ?? Number.NaN))),
+  }));
 }

@@ -17,6 +17,8 @@ export interface PlainLoad {
   readonly connections: number;
   /** What `{token}` stands for. */
   readonly tokens?: TokenLoad;
+  /** Every answer is to be a refusal: 4xx. */
+  readonly isRefused?: boolean;
 }
 
 /** JWTs (ES256) that differ in their `jti`. */
@@ -30,7 +32,7 @@ export interface TokenLoad {
 export interface Window {
   readonly requests: number;
   readonly seconds: number;
-  /** Answers with a status other than 2xx, and connections that the server has ended. */
+  /** Answers with a status other than 2xx, or 4xx where that is wanted, and connections that the server has ended. */
   readonly failures: number;
 }
 
@@ -99,15 +101,21 @@ export class PlainLoader {
   }
 }
 
-/** Connections that say when an answer on them is over, and whether it was 2xx. */
+/** Connections that say when an answer on them is over, and whether it was what is wanted. */
 export function openConnections(
-  { port, connections }: Pick<PlainLoad, "port" | "connections">,
+  { port, connections, isRefused = false }: Pick<PlainLoad, "port" | "connections" | "isRefused">,
   onAnswer: (socket: Socket, isGood: boolean) => void,
 ): Promise<Socket[]> {
-  return Promise.all(Array.from({ length: connections }, () => open(port, onAnswer)));
+  const wanted = (isRefused ? "4" : "2").charCodeAt(0);
+  return Promise.all(Array.from({ length: connections }, () => open(port, wanted, onAnswer)));
 }
 
-function open(port: number, onAnswer: (socket: Socket, isGood: boolean) => void): Promise<Socket> {
+/** @param wanted first digit of the status of a good answer */
+function open(
+  port: number,
+  wanted: number,
+  onAnswer: (socket: Socket, isGood: boolean) => void,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect(port, "127.0.0.1", () => resolve(socket));
     socket.setNoDelay(true);
@@ -117,7 +125,7 @@ function open(port: number, onAnswer: (socket: Socket, isGood: boolean) => void)
       pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
       const end = findEnd(pending);
       if (end < 0) return;
-      const isGood = pending[9] === 0x32;
+      const isGood = pending[9] === wanted;
       pending = pending.subarray(end);
       onAnswer(socket, isGood);
     });

@@ -13,6 +13,8 @@ export interface GrpcLoad {
   readonly connections: number;
   /** Calls under way on each connection. */
   readonly streams: number;
+  /** Every call is to be refused. */
+  readonly isRefused?: boolean;
 }
 
 /** Drives a server until told to stop. */
@@ -74,7 +76,8 @@ export class GrpcLoader {
     stream.on("data", () => {});
     stream.on("close", () => {
       this.#requests++;
-      if (status !== "0") this.#failures++;
+      const isGood = this.#load.isRefused ? Number(status) > 0 : status === "0";
+      if (!isGood) this.#failures++;
       if (this.#isRunning) this.#call(session);
     });
     stream.on("error", () => {});
