@@ -385,6 +385,8 @@ test("what is stored as JSON is read by its column alone", () => {
     // What others send: an object or nothing.
     "egress/fetch-json.ts",
     "lib/page-token.ts",
+    // What the edge has just written, for pino to write in its way.
+    "lib/pino-log.ts",
     "signatures/compact-jws.ts",
   ]);
 });
