@@ -1,6 +1,7 @@
 /**
  * `npm test`: the whole suite, on both databases and in a real browser.
- * Arguments go through to vitest: `npm test -- server/src/tokens`.
+ * Arguments go through to vitest: `npm test -- server/src/tokens`. With
+ * `--by-adapter` every call is answered as with `direct_calls: false`.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -16,8 +17,11 @@ try {
   process.exit(1);
 }
 const vitest = fileURLToPath(new URL("./vitest.mjs", import.meta.resolve("vitest/package.json")));
-const run = spawnSync(process.execPath, [vitest, "run", ...process.argv.slice(2)], {
+const args = process.argv.slice(2);
+const isByAdapter = args.includes("--by-adapter");
+const run = spawnSync(process.execPath, [vitest, "run", ...args.filter((arg) => arg !== "--by-adapter")], {
   cwd: root,
+  env: { ...process.env, ...(isByAdapter && { TEST_BY_ADAPTER: "1" }) },
   stdio: ["ignore", "inherit", "inherit"],
 });
 process.exitCode = run.status ?? 1;

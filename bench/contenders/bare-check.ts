@@ -120,6 +120,7 @@ async function serveByOwn(): Promise<void> {
     strictTransport: false,
     trustedProxies: [],
     limits: { bodyBytes: 4 * 1024 * 1024, requestSeconds: 30 },
+    directCalls: true,
   });
   await listen({ host, port, handler: edge.handle, onConnection: () => admission.noteConnection(), log });
   await edge.warmUp();

@@ -99,6 +99,7 @@ function createEdge(options: ServeOptions, shutdownSignal: AbortSignal): EdgeRoo
     cookieCrossesSites: authentication.session.sameSite === "none",
     trustedProxies: config.trustedProxies,
     limits: { bodyBytes: limits.bodyBytes, requestSeconds: limits.requestTimeSeconds },
+    directCalls: config.directCalls,
     shutdownSignal,
   });
 }

@@ -159,6 +159,8 @@ function environmentFor(state: ServerState, port: number, options: ServerOptions
   const isPostgres = state.databaseUrl !== undefined;
   // Nobody is in front of most tests' servers: none need wait for a proxy to notice.
   const given: Record<string, unknown> = { shutdown: { grace: "0s" }, ...options.config };
+  // `npm test -- --by-adapter`.
+  if (process.env.TEST_BY_ADAPTER === "1" && options.command === undefined) given.direct_calls ??= false;
   if (isPostgres) given.authentication = withSessionKeys(given.authentication);
   const configFile = join(state.dataDir, `config-${port}.yaml`);
   writeFileSync(configFile, stringify(given), { mode: 0o600 });

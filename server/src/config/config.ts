@@ -51,6 +51,8 @@ export interface Config {
   readonly cors: CorsConfig;
   readonly egress: EgressConfig;
   readonly limits: LimitsConfig;
+  /** Whether most calls are answered without the library's adapter. */
+  readonly directCalls: boolean;
   readonly audit: AuditConfig;
   readonly shutdown: ShutdownConfig;
   readonly log: LogConfig;

@@ -50,6 +50,7 @@ export function decide(settings: Settings, context: ConfigContext, problems: Pro
     cors: { allowedOrigins: settings.cors?.allowed_origins ?? [] },
     egress: { allowCidrs: settings.egress?.allow_cidrs ?? [] },
     limits: decideLimits(settings.limits ?? {}, settings.smtp?.url !== undefined, problems),
+    directCalls: settings.direct_calls ?? true,
     audit: { retentionSeconds: settings.audit?.retention ?? 90 * 24 * 3600 },
     shutdown: { graceSeconds: settings.shutdown?.grace ?? (context.isTty ? 0 : 5) },
     log: {

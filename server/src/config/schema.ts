@@ -221,6 +221,7 @@ export const settingsSchema = z.strictObject(
     cors: section({ allowed_origins: list(parseOrigin) }),
     egress: section({ allow_cidrs: list(parseCidr) }),
     limits,
+    direct_calls: flag(),
     audit: section({ retention: duration(3600) }),
     // What comes after takes up to 15 s more, and most supervisors kill after 30 s.
     shutdown: section({ grace: duration(0, 10) }),

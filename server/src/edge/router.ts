@@ -82,6 +82,8 @@ export interface EdgeOptions {
   readonly strictTransport: boolean;
   readonly trustedProxies: readonly Cidr[];
   readonly limits: EdgeLimits;
+  /** Whether calls of the plain kind are answered without the library's adapter; the answers are the same. */
+  readonly directCalls: boolean;
   /** For services that are not of our schemas. */
   readonly guests?: Guests;
   /** Ends the calls that are still running as `unavailable`, when the process must end. */
@@ -313,6 +315,7 @@ function createCalls(
     }),
     interceptors: interceptors.chain,
     bodyBytes: options.limits.bodyBytes,
+    directCalls: options.directCalls,
     ...(options.guests !== undefined && { registry: options.guests.registry }),
     limits: new CallLimits({
       requestSeconds: options.limits.requestSeconds,

@@ -14,6 +14,9 @@ import { createHealth, type Health } from "./operations/health.ts";
 import { createMetrics, type Metrics } from "./operations/metrics.ts";
 import { createEdge, type EdgeOptions, type RequestListener } from "./router.ts";
 
+/** As `npm test -- --by-adapter` asks for it. */
+const isByAdapter = process.env.TEST_BY_ADAPTER === "1";
+
 /** One line as it was logged. */
 export interface LogLine {
   readonly level: string;
@@ -110,6 +113,7 @@ export function createOptions(overrides: Partial<EdgeOptions> = {}): EdgeOptions
     strictTransport: false,
     trustedProxies: [],
     limits: { bodyBytes: 1024 * 1024, requestSeconds: 30 },
+    directCalls: !isByAdapter,
     ...overrides,
     lines,
   };

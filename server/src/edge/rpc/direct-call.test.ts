@@ -7,13 +7,16 @@ import { once } from "node:events";
 import { request as http1Request } from "node:http";
 import { connect } from "node:http2";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { AuthTokenRequestSchema } from "@vestibule/proto/vestibule/v1/auth_service_pb";
+import type { HandlerContext } from "@connectrpc/connect";
+import { AuthService, AuthTokenRequestSchema } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type RunningEdge, startEdge } from "../test-support.ts";
+import { registerService } from "../../assembly/services.ts";
+import { CallContext } from "../calls/unary-call.ts";
+import { type RunningEdge, sendJson, startEdge } from "../test-support.ts";
 
 let edge: RunningEdge;
 beforeAll(async () => {
-  edge = await startEdge();
+  edge = await startEdge({ directCalls: true });
 });
 afterAll(() => edge.close());
 
@@ -171,6 +174,20 @@ describe("direct calls answer as the adapter does", () => {
       expect(noted.headers).not.toHaveProperty("grpc-status");
     },
   );
+
+  it.each([true, false])("leaves no call to the adapter, or all: direct calls %j", async (directCalls) => {
+    const seen: boolean[] = [];
+    const listAuthStrategies = (_: unknown, context: HandlerContext) => {
+      seen.push(context instanceof CallContext);
+      return {};
+    };
+    const services = [registerService(AuthService, { listAuthStrategies })];
+    const { http1, close } = await startEdge({ directCalls, frontierMethods: [], services });
+    const answered = await sendJson(http1, "/vestibule.v1.AuthService/ListAuthStrategies", {});
+    await close();
+    expect(answered).toMatchObject({ status: 200, body: "{}" });
+    expect(seen).toEqual([directCalls]);
+  });
 
   it("leaves nothing of a request behind on its connection", async () => {
     const refused = await overHttp1(path, { "content-type": json }, Buffer.alloc(1024 * 1024 + 1, "x"));

@@ -59,6 +59,8 @@ export interface RpcOptions {
   readonly bodyBytes: number;
   /** JSON answers spell fields as the schema does (`access_token`), not in lowerCamelCase. */
   readonly protoFieldNames?: boolean;
+  /** Whether calls of the plain kind are answered without the adapter. */
+  readonly directCalls: boolean;
   /** Types that a `google.protobuf.Any` may hold in JSON. */
   readonly registry?: Registry;
   readonly limits: CallLimits;
@@ -96,7 +98,8 @@ export function createRpcs(
     const handlers = createHandlers(registration, routerOptions, { ...options, refusesUnknown: false });
     for (const [index, handler] of handlers.entries()) {
       const { method } = handler;
-      const direct = isUnary(method) ? createDirect(registration, method) : undefined;
+      const isDirect = options.directCalls && isUnary(method);
+      const direct = isDirect ? createDirect(registration, method) : undefined;
       rpcs.set(handler.requestPath, { handler, strict: strict[index], direct, limits });
     }
   }
