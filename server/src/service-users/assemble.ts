@@ -55,8 +55,8 @@ export interface ServiceUsersRoom extends Room {
   /** Whose an access token of a service user is. */
   readonly subjects: Pick<TokenSubjects, "app/serviceuser">;
   readonly assertionKeys: AssertionKeySource;
-  /** A service user as answered. */
-  findMessage(id: string): Promise<ServiceUserMessage | undefined>;
+  /** A service user as answered; at once where it is in memory. */
+  findMessage(id: string): ServiceUserMessage | Promise<ServiceUserMessage | undefined>;
   /** Removes the row of a credential; does nothing when it is gone. */
   deleteCredential(tx: Tx, id: string): Promise<void>;
   /** As of `ensureBootstrap`. */
@@ -101,7 +101,7 @@ export function assembleServiceUsers(parts: ServiceUserParts): ServiceUsersRoom 
     },
     subjects: { "app/serviceuser": authenticator.authenticateTokenSubject },
     assertionKeys: authenticator,
-    findMessage: (id) => messages.get(id, loadMessage),
+    findMessage: (id) => messages.peek(id) ?? messages.get(id, loadMessage),
     deleteCredential,
     ensureBootstrap: (configured) => ensureBootstrap({ ...parts, configured }),
     services: [

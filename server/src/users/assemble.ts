@@ -44,8 +44,8 @@ export interface UsersRoom extends Room {
   readonly users: UserService;
   /** A user as answered. */
   toMessage(user: User): UserMessage;
-  /** The same, by their id. */
-  findMessage(id: string): Promise<UserMessage | undefined>;
+  /** The same, by their id; at once where it is in memory. */
+  findMessage(id: string): UserMessage | Promise<UserMessage | undefined>;
 }
 
 /** Puts people together, their accounts and their identities. */
@@ -64,7 +64,7 @@ export function assembleUsers(parts: UserParts): UsersRoom {
     identities,
     users,
     toMessage,
-    findMessage: (id) => messages.get(id, loadMessage),
+    findMessage: (id) => messages.peek(id) ?? messages.get(id, loadMessage),
     services: [
       registerService(UserServiceSchema, createUserHandler(users, avatars)),
       registerService(AuthService, createProfileMethods(users, avatars)),

@@ -23,7 +23,7 @@ import {
 } from "@connectrpc/connect/protocol";
 import type { ServiceRegistration } from "../../assembly/services.ts";
 import { type NodeRequest, type NodeResponse, readBody } from "../../http/node-http.ts";
-import { findEncoded } from "../../lib/encoded-message.ts";
+import { encode } from "../../lib/encoded-message.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { RequestInfo } from "../../lib/request.ts";
 import type { CallLimit, CallLimits } from "../calls/call-limits.ts";
@@ -69,13 +69,19 @@ export function createDirectCalls(
   options: DirectCallOptions,
 ): (registration: ServiceRegistration, method: DescMethodUnary) => DirectCall {
   return (registration, method) => {
+    const serialization = createSerialization(method, options);
+    const jsonOptions = toJsonOptions(options);
+    const output = serialization.getO(true);
     const target: Target = {
       method,
       procedure: `${method.parent.typeName}/${method.name}`,
       isOwn: isOwnSchema(method.parent),
       call: createUnaryCall(registration, method, options.interceptors),
-      serialization: createSerialization(method, options),
-      jsonOptions: toJsonOptions(options),
+      serialization,
+      jsonOptions,
+      jsonForm: options.protoFieldNames ? "proto-json" : "json",
+      toBytes: (message) => output.serialize(message),
+      toText: (message) => toJsonString(method.output, message, jsonOptions),
       options,
     };
     return (incoming) => {
@@ -98,6 +104,11 @@ interface Target {
   readonly call: UnaryCall;
   readonly serialization: Serialization;
   readonly jsonOptions: Partial<JsonWriteOptions>;
+  /** Which of the two ways to spell fields answers have, for {@link encode}. */
+  readonly jsonForm: "json" | "proto-json";
+  readonly toBytes: (message: Message) => Uint8Array;
+  /** JSON, as text: Node sends it with the head in one piece. */
+  readonly toText: (message: Message) => string;
   readonly options: DirectCallOptions;
 }
 
@@ -184,10 +195,9 @@ class Call {
   }
 
   #serialize(message: Message): string | Uint8Array {
-    const { method, serialization, jsonOptions } = this.#target;
-    if (this.#wire.isBinary) return findEncoded(message) ?? serialization.getO(true).serialize(message);
-    // As text: Node sends it with the head in one piece.
-    return toJsonString(method.output, message, jsonOptions);
+    const { isBinary } = this.#wire;
+    const { jsonForm, toBytes, toText } = this.#target;
+    return isBinary ? encode(message, "binary", toBytes) : encode(message, jsonForm, toText);
   }
 
   #send(message: string | Uint8Array): void | Promise<void> {

@@ -103,7 +103,7 @@ function toResponse(answer: GateAnswer): CheckResponse {
   const known = responses.get(answer);
   if (known !== undefined) return known;
   const response = makeResponse(answer);
-  if (answer.isKept) responses.set(answer, keepEncoded(CheckResponseSchema, response));
+  if (answer.isKept) responses.set(answer, keepEncoded(response));
   return response;
 }
 
