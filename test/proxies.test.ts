@@ -16,10 +16,9 @@ it.each(proxyNames)(
     await using fleet = await startFleet(name, state);
     const load = fleet.startLoad({ clients: 16, perSecond: 100 });
     await fleet.restartNext();
-    const { answered, posts, failures } = await load.stop();
+    const { byAsk, failures } = await load.stop();
     expect(failures).toEqual([]);
-    expect(posts).toBeGreaterThan(50);
-    expect(answered).toBeGreaterThan(posts);
+    for (const count of byAsk) expect(count).toBeGreaterThan(50);
   },
   180_000,
 );

@@ -13,6 +13,7 @@ import { version } from "../server/src/lib/version.ts";
 import { readBlocks } from "./parts/documentation.ts";
 import { eventually } from "./parts/eventually.ts";
 import {
+  createMachine,
   fillState,
   type Holdings,
   readAllRows,
@@ -20,7 +21,6 @@ import {
   startSurroundings,
   toUrl,
 } from "./parts/full-state.ts";
-import { basic, postJson } from "./parts/http.ts";
 import { unpackOldProgram } from "./parts/old-program.ts";
 import { Person } from "./parts/person.ts";
 import {
@@ -54,13 +54,6 @@ function writeOn(server: TestServer): { stop(): Promise<readonly string[]> } {
       return await writing;
     },
   };
-}
-
-async function createMachine(server: TestServer): Promise<string> {
-  const path = "/vestibule.v1.ServiceUserService/CreateServiceUser";
-  const { status, text, json } = await postJson(server, path, { org_id: "default", body: {} }, basic(server));
-  if (status !== 200) throw new Error(`${status} ${text}`);
-  return json.serviceuser.id;
 }
 
 /**
@@ -156,6 +149,15 @@ describe.each(["sqlite", "postgres"] as const)("a database of 0.1.0 (%s)", (data
     const missing = migrations.filter(({ beside }) => beside !== null);
     expect(lines.slice(0, -1)).toEqual(missing.map(({ name }) => `would apply ${name}`));
     expect(lines.at(-1)).toBe("servers of 0.1.0 and later may go on serving");
+    // A second server on one file changes nothing of it either.
+    if (database === "sqlite") {
+      const second = await run("serve");
+      expect(second).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining("another server is already running"),
+      });
+      expect(await run(dryRun)).toEqual(asked);
+    }
     expect((await run(doctor, old.command)).stdout).toContain("ok    schema: up to date\n");
   });
 

@@ -23,6 +23,14 @@ const v1 = "/vestibule.v1.";
 const frontier = "/raystack.frontier.v1beta1.FrontierService/";
 const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+/** Makes a service user, and answers its id. @throws Error for a refusal */
+export async function createMachine(server: TestServer): Promise<string> {
+  const path = "/vestibule.v1.ServiceUserService/CreateServiceUser";
+  const { status, text, json } = await postJson(server, path, { org_id: "default", body: {} }, basic(server));
+  if (status !== 200) throw new Error(`${status} ${text}`);
+  return json.serviceuser.id;
+}
+
 /** What a server needs for it. */
 export interface Surroundings extends AsyncDisposable {
   readonly config: Readonly<Record<string, unknown>>;

@@ -106,16 +106,17 @@ export interface CommandResult {
 
 /**
  * Runs another command of the built server to its end: `migrate`, `keys list`,
- * or a `serve` that is expected to refuse.
+ * or a `serve` that is expected to refuse. `signal` kills it.
  */
 export async function runVestibule(
   args: readonly string[],
   state: ServerState,
-  options: Omit<ServerOptions, "state" | "database" | "output"> = {},
+  options: Omit<ServerOptions, "state" | "database" | "output"> & { readonly signal?: AbortSignal } = {},
 ): Promise<CommandResult> {
   await buildIfStale();
   const port = await findFreePort();
   const running = runCommand(args, { ...environmentFor(state, port, options), ...options.env }, options);
+  options.signal?.addEventListener("abort", () => running.child.kill("SIGKILL"));
   const code = await running.ended;
   return { code, stdout: running.stdout(), stderr: running.stderr() };
 }

@@ -25,12 +25,13 @@ export default {
         for (let restarts = 0; restarts < 2 * rounds && !context.signal.aborted; restarts += 1) {
           await fleet.restartNext();
         }
-        const { answered, posts, failures, seconds } = await sending.stop();
+        const { answered, byAsk, failures, seconds } = await sending.stop();
         const perSecond = Math.round((answered + failures.length) / seconds);
         figures.push(`${name} lost ${failures.length} of ${answered + failures.length} at ${perSecond}/s`);
         await context.check(name, () => {
           if (failures.length > 0) throw new Error(`lost: ${failures.slice(0, 10).join("; ")}`);
           if (perSecond < 200) throw new Error(`only ${perSecond} requests a second`);
+          const [posts = 0] = byAsk;
           if (posts < answered / 2 - load.clients) throw new Error(`only ${posts} POSTs of ${answered}`);
         });
       } finally {
