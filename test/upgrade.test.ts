@@ -183,7 +183,7 @@ describe.each(["sqlite", "postgres"] as const)("a database of 0.1.0 (%s)", (data
     expect(await before.stop()).toBe(0);
     before = await start();
     expect(await holdings.checkLasting()).toEqual([]);
-    expect(await holdings.useUp()).toEqual([]);
+    expect(await holdings.takeOnce()).toEqual([]);
     expect(await before.stop()).toBe(0);
     const machines = ((await readAllRows(state)).get("service_users") ?? []) as readonly {
       readonly id: string;

@@ -58,7 +58,7 @@ export interface Holdings {
   /** What can be used again and again. */
   checkLasting(): Promise<readonly string[]>;
   /** What works once: a code, a link, an invitation. */
-  useUp(): Promise<readonly string[]>;
+  takeOnce(): Promise<readonly string[]>;
 }
 
 /**
@@ -73,7 +73,7 @@ export async function fillState(server: TestServer): Promise<Holdings> {
   const app = await fillGate(server);
   return {
     checkLasting: () => findBad({ ...people.lasting, ...machine, ...app }),
-    useUp: () => findBad(people.once),
+    takeOnce: () => findBad(people.once),
   };
 }
 

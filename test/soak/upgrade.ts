@@ -84,7 +84,7 @@ async function killOften(
     const server = await startServer({ state, port, config });
     try {
       assert.deepEqual(await holdings.checkLasting(), []);
-      assert.deepEqual(await holdings.useUp(), []);
+      assert.deepEqual(await holdings.takeOnce(), []);
     } finally {
       await server.kill();
     }
