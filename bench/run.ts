@@ -9,6 +9,7 @@ import { benchMachines } from "./machines.ts";
 import { type Section, saveReport, toMarkdown } from "./parts/report.ts";
 import { benchPeople } from "./people.ts";
 import { benchProviders } from "./providers.ts";
+import { benchPostgres, benchScaling, benchSizes } from "./scaling.ts";
 import { benchSearch } from "./search.ts";
 import { benchStart } from "./start.ts";
 
@@ -19,6 +20,9 @@ const benchmarks: Readonly<Record<string, () => Promise<Section>>> = {
   providers: benchProviders,
   search: benchSearch,
   gate: benchGate,
+  scaling: benchScaling,
+  postgres: benchPostgres,
+  sizes: benchSizes,
 };
 
 const args = process.argv.slice(2);

@@ -21,7 +21,7 @@ export interface Cost {
 }
 
 /** Time that the threads of a process have been on a core, in microseconds. */
-function readCpuMicroseconds(pid: number): number {
+export function readCpuMicroseconds(pid: number): number {
   const folder = `/proc/${pid}/task`;
   const nanoseconds = readdirSync(folder).map((task) =>
     Number(readFileSync(`${folder}/${task}/schedstat`, "utf8").split(" ")[0]),
