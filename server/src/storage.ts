@@ -23,6 +23,7 @@ import { verifyKeyChecks } from "./encryption/key-checks.ts";
 import { createSealer, encryptionKeyId, type Sealer } from "./encryption/sealer.ts";
 import type { Clock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
+import type { Siblings } from "./lib/siblings.ts";
 import type { Tracing } from "./lib/tracing.ts";
 import { createKeyRotation, type KeyRotation } from "./tokens/key-rotation.ts";
 import { toEmail } from "./users/email.ts";
@@ -61,13 +62,14 @@ export async function openStorage(
   clock: Clock,
   agent: AuditAgent,
   tracing?: Tracing,
+  siblings?: Siblings,
 ): Promise<Storage> {
   prepareDataDir(config.dataDir);
   // Before an empty one is made in its place.
   if (config.database.dialect === "sqlite" && !existsSync(config.database.path)) {
     refuseUsedKeys(config, encryptionKeyId);
   }
-  const database = await openDatabase({ url: toDatabaseUrl(config), log, tracing });
+  const database = await openDatabase({ url: toDatabaseUrl(config), log, tracing, siblings });
   try {
     const isEmpty = await isEmptyDatabase(database);
     if (isEmpty) refuseUsedKeys(config, encryptionKeyId);

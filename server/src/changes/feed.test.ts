@@ -33,11 +33,13 @@ interface Follower {
 async function follow(database: OpenDatabase, options: Partial<ChangeFeedOptions> = {}): Promise<Follower> {
   const deaf: FeedDatabase = {
     dialect: database.dialect,
+    isShared: database.isShared,
     reader: database.reader,
     transaction: (work) => database.transaction(work),
     afterCommit: (tx, hook) => database.afterCommit(tx, hook),
     close: () => database.close(),
     listen: () => async () => {},
+    wakeOthers: () => {},
   };
   return followNotified(deaf, options);
 }

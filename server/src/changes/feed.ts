@@ -27,6 +27,7 @@ import type { Change } from "./topics.ts";
 /** The database as the feed needs it: that it can wake this process up, if it can. */
 export interface FeedDatabase extends Database {
   listen(channel: string, onNotify: () => void): () => Promise<void>;
+  wakeOthers(): void;
 }
 
 /** A subscriber to changes. A change may be told twice. Neither method may throw. */
@@ -97,6 +98,7 @@ export class ChangeFeed {
     this.#database.afterCommit(tx, () => {
       for (const seq of seqs) this.#rememberOwn(seq);
       for (const change of changes) this.#tellChange(change);
+      this.#database.wakeOthers();
     });
   }
 

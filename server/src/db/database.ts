@@ -11,6 +11,8 @@ export type Reader = Kysely<Schema>;
 /** The database, whichever it is. */
 export interface Database {
   readonly dialect: "sqlite" | "postgres";
+  /** Whether other serving processes may write to it: to Postgres always, to an SQLite file those of the same server. */
+  readonly isShared: boolean;
   /** For reads outside a transaction: sees committed rows only. */
   readonly reader: Reader;
   /**

@@ -1,6 +1,7 @@
 /** Group commit on SQLite: transactions that are ready together share one wait for the disk. */
 import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
+import type { Turns } from "../lib/siblings.ts";
 import { isSqliteBusy, toUnavailable } from "./errors.ts";
 import type { FilePresence } from "./file-presence.ts";
 import type { SqliteHandle } from "./sqlite-handle.ts";
@@ -27,6 +28,8 @@ export interface GroupCommitOptions {
   readonly maxUnitMs?: number;
   /** Called after each commit. Must be cheap, and never throw. */
   readonly onCommit?: () => void;
+  /** Turns at writing, where other processes of this server write as well; a batch takes one. */
+  readonly turns?: Turns | undefined;
 }
 
 interface Waiter {
@@ -63,6 +66,7 @@ export class GroupCommit {
   readonly #lockWaitMs: number;
   readonly #maxUnitMs: number;
   readonly #onCommit: (() => void) | undefined;
+  readonly #turns: Turns | undefined;
 
   #waiting: Waiter[] = [];
   #current: Unit | undefined;
@@ -88,6 +92,7 @@ export class GroupCommit {
     this.#lockWaitMs = options.lockWaitMs ?? 2000;
     this.#maxUnitMs = options.maxUnitMs ?? 10_000;
     this.#onCommit = options.onCommit;
+    this.#turns = options.turns;
   }
 
   /** How many transactions wait for their turn. */
@@ -214,10 +219,12 @@ export class GroupCommit {
       this.#presence.require();
     } catch (error) {
       this.#rollbackBatch();
+      this.#turns?.end();
       for (const unit of released) unit.reject(error);
       this.#settleIdle();
       return;
     }
+    this.#turns?.end();
     this.#commitCount += 1;
     for (const unit of released) unit.resolve();
     this.#onCommit?.();
@@ -228,9 +235,13 @@ export class GroupCommit {
     if (this.#isIdle()) this.#onIdle?.();
   }
 
-  /** Opens the outer transaction. When the file is locked, tries again later and answers false. */
+  /**
+   * Opens the outer transaction. When it is another process's turn, or the file
+   * is locked, tries again later and answers false.
+   */
   #open(): boolean {
     if (this.#lockRetry) return false;
+    if (this.#turns?.begin(() => this.#advance()) === false) return false;
     try {
       this.#presence.require();
       this.#handle.run("begin immediate");
@@ -249,6 +260,7 @@ export class GroupCommit {
     this.#lockWaitSinceMs ??= now;
     if (!isSqliteBusy(error) || now - this.#lockWaitSinceMs >= this.#lockWaitMs) {
       this.#lockWaitSinceMs = undefined;
+      this.#turns?.end();
       for (const waiter of this.#waiting.splice(0)) waiter.reject(error);
       this.#settleIdle();
       return;
@@ -285,6 +297,7 @@ export class GroupCommit {
   #dropBatchIfLost(error: unknown): void {
     if (this.#handle.inTransaction) return;
     this.#isOpen = false;
+    this.#turns?.end();
     const cause = toUnavailable(error);
     const reason =
       cause instanceof DomainError

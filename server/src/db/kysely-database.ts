@@ -15,9 +15,15 @@ export interface OpenDatabase extends Database {
   /**
    * Calls `onNotify` whenever another process, or this one, may have committed
    * a notification on `channel` (Postgres `LISTEN`); may call it without cause.
-   * Returns what ends it. On SQLite there is nothing to listen to: poll.
+   * Returns what ends it. On SQLite only other processes of the same server are
+   * heard, by {@link OpenDatabase.wakeOthers}: poll.
    */
   listen(channel: string, onNotify: () => void): () => Promise<void>;
+  /**
+   * Calls what the other processes of this server listen by, after a commit. On
+   * Postgres the transaction itself notifies all there are.
+   */
+  wakeOthers(): void;
   /**
    * Calls the listener when the database can no longer be what this process
    * opened, which is known of an SQLite file that has gone from its place, and
@@ -53,10 +59,12 @@ const durationBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.
 /** What differs between the two databases. */
 export interface KyselyDatabaseParts {
   readonly dialect: "sqlite" | "postgres";
+  readonly isShared: boolean;
   readonly kysely: Kysely<Schema>;
   readonly scope: TransactionScope;
   readonly tracing?: Pick<Tracing, "within"> | undefined;
   listen(channel: string, onNotify: () => void): () => Promise<void>;
+  wakeOthers(): void;
   onPresence(listener: (isThere: boolean) => void): () => void;
   metrics(): DriverMetrics;
   close(): Promise<void>;
@@ -65,6 +73,7 @@ export interface KyselyDatabaseParts {
 /** Implements `Database` for both databases: what differs is in Kysely's dialect and in `parts`. */
 export class KyselyDatabase implements OpenDatabase {
   readonly dialect: "sqlite" | "postgres";
+  readonly isShared: boolean;
   readonly reader: Reader;
   readonly #parts: KyselyDatabaseParts;
   readonly #transactions = new Tally<TransactionResult>(["committed", "rolled_back", "unavailable"]);
@@ -73,6 +82,7 @@ export class KyselyDatabase implements OpenDatabase {
 
   constructor(parts: KyselyDatabaseParts) {
     this.dialect = parts.dialect;
+    this.isShared = parts.isShared;
     this.reader = parts.kysely;
     this.#parts = parts;
   }
@@ -89,6 +99,10 @@ export class KyselyDatabase implements OpenDatabase {
 
   listen(channel: string, onNotify: () => void): () => Promise<void> {
     return this.#parts.listen(channel, onNotify);
+  }
+
+  wakeOthers(): void {
+    this.#parts.wakeOthers();
   }
 
   onPresence(listener: (isThere: boolean) => void): () => void {

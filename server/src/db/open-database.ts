@@ -7,6 +7,7 @@
 
 import { systemMonotonicMs } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
+import type { Siblings } from "../lib/siblings.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { DatabaseRefusedError } from "./errors.ts";
 import type { OpenDatabase } from "./kysely-database.ts";
@@ -33,6 +34,8 @@ export interface OpenDatabaseOptions {
   readonly monotonicMs?: () => number;
   /** Records transactions and queries. */
   readonly tracing?: Tracing | undefined;
+  /** SQLite: the other processes that serve on the file, if there are any. */
+  readonly siblings?: Siblings | undefined;
   /** SQLite: sees each statement of the writing connection. For tests. */
   readonly onStatement?: (sql: string) => void;
 }
@@ -52,8 +55,9 @@ export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDa
     const times = { statementTimeoutMs, idleTransactionMs, sessionLifetimeMs };
     return openPostgres({ url, log, tracing, poolSize, monotonicMs, ...times });
   }
-  const { onStatement } = options;
-  return openSqlite({ path: sqlitePath(url), log, tracing, monotonicMs, idleTransactionMs, onStatement });
+  const { siblings, onStatement } = options;
+  const path = sqlitePath(url);
+  return openSqlite({ path, log, tracing, monotonicMs, idleTransactionMs, siblings, onStatement });
 }
 
 /** Whether the address is one of Postgres. */

@@ -102,6 +102,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
   const listeners = new Set<PostgresListener>();
   return new KyselyDatabase({
     dialect: "postgres",
+    isShared: true,
     kysely,
     scope: new TransactionScope(log),
     tracing,
@@ -114,6 +115,8 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
         await listener.close();
       };
     },
+    // The transaction has notified them.
+    wakeOthers: () => {},
     onPresence: () => () => {},
     metrics: () => {
       const { totalCount, idleCount, waitingCount } = pool;

@@ -11,8 +11,8 @@ export interface ServerLock {
 }
 
 /**
- * Makes this process the one server of its SQLite file; take it before
- * migrating. Several servers on Postgres are welcome: there it does nothing.
+ * Makes this process, or those that it starts, the one server of an SQLite
+ * file; take it before migrating. Several servers on Postgres are welcome: there it does nothing.
  * Command-line tools do not take it.
  *
  * The lock is SQLite's exclusive lock on a second file beside the database, by
@@ -35,8 +35,8 @@ export function acquireServerLock(databaseUrl: string): ServerLock {
     lock?.close();
     if (!isSqliteBusy(error)) throw toUnavailable(error);
     throw new DatabaseRefusedError(
-      `another server is already running on ${path}: one process serves an SQLite file; ` +
-        "stop the other, or use a postgres:// database_url to run several",
+      `another server is already running on ${path}: one server serves an SQLite file; ` +
+        "stop the other, give it more --processes, or use a postgres:// database_url to run several",
     );
   }
   const held = lock;

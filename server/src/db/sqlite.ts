@@ -10,6 +10,7 @@ import {
   SqliteQueryCompiler,
 } from "kysely";
 import type { Log } from "../lib/log.ts";
+import type { Siblings } from "../lib/siblings.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { FilePresence } from "./file-presence.ts";
@@ -27,19 +28,31 @@ export interface SqliteOptions {
   readonly monotonicMs: () => number;
   /** After how many milliseconds a transaction is ended that keeps the others waiting; 0: never. */
   readonly idleTransactionMs: number;
+  /** Other processes that serve on the file, if there are any. */
+  readonly siblings: Siblings | undefined;
   /** Sees each statement of the writing connection. For tests. */
   readonly onStatement?: ((sql: string) => void) | undefined;
 }
 
-/** Opens an SQLite file, made if missing (0600): one connection that writes, one that reads. */
+/**
+ * Opens an SQLite file, made if missing (0600): one connection that writes, one
+ * that reads.
+ *
+ * Of several processes each has its own two and writes by itself: what keeps
+ * them apart is SQLite's lock on the file, which its owner's end frees, however
+ * that comes about. They take turns at it, a batch at a time, since nobody is
+ * woken by that lock. What one has committed every read sees that begins after
+ * it, in whichever process.
+ */
 export function openSqlite(options: SqliteOptions): OpenDatabase {
-  const { path, log, tracing, monotonicMs, idleTransactionMs: maxUnitMs, onStatement } = options;
+  const { path, log, tracing, monotonicMs, idleTransactionMs: maxUnitMs, onStatement, siblings } = options;
   const writer = new SqliteHandle({ path, readOnly: false, onStatement });
   const reader = new SqliteHandle({ path, readOnly: true });
   const presence = new FilePresence(path, log);
   const checkpointer = new Checkpointer({ path, log });
   const onCommit = () => checkpointer.noteCommit();
-  const commits = new GroupCommit({ handle: writer, presence, log, monotonicMs, maxUnitMs, onCommit });
+  const turns = siblings?.turns;
+  const commits = new GroupCommit({ handle: writer, presence, log, monotonicMs, maxUnitMs, onCommit, turns });
   const scope = new TransactionScope(log);
   const kysely = new Kysely<Schema>({
     dialect: new TwoConnectionSqliteDialect({ reader, writer, commits, presence, scope }),
@@ -47,10 +60,15 @@ export function openSqlite(options: SqliteOptions): OpenDatabase {
   });
   return new KyselyDatabase({
     dialect: "sqlite",
+    isShared: siblings !== undefined,
     kysely,
     scope,
     tracing,
-    listen: () => async () => {},
+    listen: (_, onNotify) => {
+      const end = siblings?.onWake(onNotify);
+      return async () => end?.();
+    },
+    wakeOthers: () => siblings?.wakeOthers(),
     onPresence: (listener) => presence.subscribe(listener),
     metrics: () => ({ waiting: commits.waitingCount, commits: commits.commitCount }),
     close: async () => {

@@ -226,6 +226,7 @@ describeDatabases("sealing everything anew", (under) => {
     let transactions = 0;
     const database: Database = {
       dialect: under.dialect,
+      isShared: under.database.isShared,
       reader: under.database.reader,
       afterCommit: (tx, hook) => under.database.afterCommit(tx, hook),
       close: async () => {},

@@ -84,6 +84,7 @@ it("a database that is away knows nobody, and is told later", async () => {
   const written: unknown[] = [];
   const database = {
     dialect: "postgres",
+    isShared: true,
     transaction: async () => {
       if (isDown) throw new Error("down");
       written.push("written");

@@ -123,6 +123,7 @@ describe("shared counts without their database", () => {
     const told: unknown[] = [];
     const database = {
       dialect: "postgres",
+      isShared: true,
       transaction: async () => {
         if (isDown) throw new DomainError("UNAVAILABLE");
         told.push("told");

@@ -86,8 +86,7 @@ export class SharedCounts {
    * without the database it is the place in this process.
    */
   async addTogether(key: string): Promise<number> {
-    // Of an SQLite file this process is the only server.
-    if (this.#options.database.dialect === "sqlite") return this.add(key);
+    if (!this.#options.database.isShared) return this.add(key);
     const own = this.#placed.get(key) ?? { placed: 0, waiting: 0 };
     this.#placed.set(key, own);
     own.placed += 1;
@@ -163,10 +162,10 @@ export class SharedCounts {
     }
   }
 
-  /** Of an SQLite file this process is the only server: what was there at its start is all there is to learn. */
+  /** Where nobody else writes, what was there at the start is all there is to learn. */
   async #learn(): Promise<void> {
     const { database, clock } = this.#options;
-    if (this.#hasLearnt && database.dialect === "sqlite") return;
+    if (this.#hasLearnt && !database.isShared) return;
     const now = clock.now();
     // Rows of a clock that ran ahead come last, and must not lead past those that come now.
     const latestMs = now.getTime() - clockSlackMs;
