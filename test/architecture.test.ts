@@ -26,6 +26,8 @@ const rooms: Rooms = {
   listener: ["lib"],
   mail: ["lib", "assembly", "config"],
   egress: ["lib", "http", "assembly", "config"],
+  // Known by type from lib alone, as are its siblings to a process.
+  processes: ["lib"],
   // Known by type from lib alone; loaded by the command that serves, when it is asked for.
   tracing: ["lib", "config"],
   db: ["lib", "assembly"],
@@ -336,6 +338,7 @@ const rooms: Rooms = {
   commands: [
     "backup",
     "lib",
+    "processes",
     "config",
     "mail",
     "tracing",

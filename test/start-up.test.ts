@@ -414,7 +414,7 @@ describe("the command line", () => {
     [["-p"], "unknown option '-p'; try --help"],
     [["--config"], "option '--config <value>' argument missing; try --help"],
     [["keys", "rotate", "--now=x"], "option '--now' does not take an argument; try --help"],
-    [["migrate", "now"], "migrate takes no arguments"],
+    [["migrate", "now"], "migrate takes no arguments; try migrate --help"],
     [["doctor", "now"], "doctor takes no arguments"],
     [["keys"], "keys: expected list, rotate, revoke or reencrypt"],
     [["keys", "list", "x"], "keys list takes no arguments"],

@@ -22,6 +22,7 @@ import { assembleInvitations } from "./invitations/assemble.ts";
 import type { Clock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
 import { unknownRequest } from "./lib/request.ts";
+import type { Siblings } from "./lib/siblings.ts";
 import type { Tracing } from "./lib/tracing.ts";
 import { assembleLimits } from "./limits/assemble.ts";
 import { assembleMail } from "./mail/assemble.ts";
@@ -52,13 +53,15 @@ export interface AppOptions {
   readonly tracing?: Tracing | undefined;
   /** Where the lines of the log go; absent, none is ever lost. */
   readonly logOutput?: { readonly lostCount: number };
+  /** The other processes that serve the same port, if there are any. */
+  readonly siblings?: Siblings | undefined;
   /** Waits between tries of a mail and probes of its server; rejects when aborted. For tests, which have less time. */
   readonly waitForMail?: (ms: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** Builds the server over its storage and opens the port. */
 export async function createApp(options: AppOptions): Promise<App> {
-  const { config, storage, log, clock, tracing, logOutput = { lostCount: 0 } } = options;
+  const { config, storage, log, clock, tracing, siblings, logOutput = { lostCount: 0 } } = options;
   const house = new House();
   const stopping = new AbortController();
   const { principals, renderLost, ensureBootstrap } = await addRooms(house, options, stopping.signal);
@@ -75,6 +78,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     clock,
     tracing,
     logOutput,
+    siblings,
   });
 }
 

@@ -14,7 +14,7 @@ const help = `vestibule ${version}, a schema-first authentication service
 
 Usage: vestibule [--config <file>] <command>
 
-  serve                serve until SIGTERM or SIGINT (the default)
+  serve                serve until SIGTERM or SIGINT (the default); --processes <n|auto> for several cores
   migrate [--dry-run]  bring the database's schema up to date, or say what that would do
   keys list            list the signing keys and what each is doing
   keys rotate [--now]  publish a new signing key; it signs in 15 minutes, or at once
@@ -45,6 +45,7 @@ const plainFailures = new Set([
   "GaveUpError",
   "NotServingError",
   "MailTestError",
+  "ProcessesError",
 ]);
 
 function print(line: string): void {
@@ -122,6 +123,10 @@ async function run(argv: readonly string[]): Promise<void> {
     options: {
       config: { type: "string" },
       now: { type: "boolean" },
+      processes: { type: "string" },
+      // What the supervisor of several processes tells each.
+      process: { type: "string" },
+      joining: { type: "boolean" },
       help: { type: "boolean", short: "h" },
       version: { type: "boolean" },
     },
@@ -147,7 +152,14 @@ async function run(argv: readonly string[]): Promise<void> {
     untilStopped,
     onHangUp: (listener) => void process.on("SIGHUP", listener),
   };
-  await command([...rest, ...(values.now ? ["--now"] : []), ...theirs], context);
+  const { now, processes, process: place, joining } = values;
+  const options = [
+    ...(now ? ["--now"] : []),
+    ...(processes === undefined ? [] : [`--processes=${processes}`]),
+    ...(place === undefined ? [] : [`--process=${place}`]),
+    ...(joining ? ["--joining"] : []),
+  ];
+  await command([...rest, ...options, ...theirs], context);
 }
 
 // Whoever read our output may go away and a disk below it fill up; that is no reason to stop serving.

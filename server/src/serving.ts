@@ -20,7 +20,7 @@ const toldMs = 500;
 
 /** What serving stands on. */
 export interface ServeOptions
-  extends Pick<EdgeParts, "principals" | "lost" | "log" | "clock" | "tracing" | "logOutput"> {
+  extends Pick<EdgeParts, "principals" | "lost" | "log" | "clock" | "tracing" | "logOutput" | "siblings"> {
   /** With all rooms in it. */
   readonly house: House;
   readonly config: Config;
@@ -56,10 +56,12 @@ export async function serve(options: ServeOptions): Promise<App> {
   const upkeep = house.add(house.createUpkeep(log));
   const shutdown = new AbortController();
   const edge = createEdge(options, shutdown.signal);
-  const listener = await openPort(config, edge, log);
+  // Who joins others that serve takes no connection before it can answer as they do.
+  const early = options.siblings?.areServing ? undefined : await openPort(config, edge, log);
   const generatedCredential = await options.onListening();
   house.start();
   edge.health.setServing(true);
+  const listener = early ?? (await openPort(config, edge, log));
   const warmed = edge.warmUp();
   const endPresence = database.onPresence((isThere) => edge.health.setServing(isThere));
 

@@ -41,6 +41,8 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Contents of the configuration file, by YAML key. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** How many processes serve; default one. */
+  readonly processes?: number;
   /** An open file that takes what it prints, instead of `stdout()` and `stderr()`. */
   readonly output?: number;
   /** File of another program's command; default the one that is built from the sources. */
@@ -85,7 +87,9 @@ export async function startServer(options: ServerOptions = {}): Promise<TestServ
   const state = options.state ?? (await createState(options.database ?? "sqlite"));
   const port = options.port ?? (await findFreePort());
   const env = { ...environmentFor(state, port, options), ...options.env };
-  const running = runCommand(["serve"], env, options);
+  const { processes } = options;
+  const args = processes === undefined ? [] : [`--processes=${processes}`];
+  const running = runCommand(["serve", ...args], env, options);
   const server = toTestServer(running, state, port, isTls(options));
   try {
     await untilServing(server, running);

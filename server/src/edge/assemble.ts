@@ -1,6 +1,7 @@
 import type { House } from "../assembly/house.ts";
 import { byLabel, counter, gauge, type Metric } from "../assembly/metric.ts";
 import { systemMonotonicMs } from "../lib/clock.ts";
+import type { Siblings } from "../lib/siblings.ts";
 import { version } from "../lib/version.ts";
 import { Admission } from "./admission.ts";
 import { listFrontierMethods } from "./frontier/methods.ts";
@@ -19,6 +20,8 @@ export interface EdgeParts
   readonly databaseDialect: string;
   /** Where the lines of the log go. */
   readonly logOutput: { readonly lostCount: number };
+  /** The other processes that serve this port, if there are any. */
+  readonly siblings?: Siblings | undefined;
 }
 
 /** The edge, and the switch that says whether it serves. */
@@ -30,11 +33,11 @@ export interface EdgeRoom extends Edge {
 
 /** Puts the edge together over what the rooms offer. */
 export function assembleEdge(parts: EdgeParts): EdgeRoom {
-  const { house, tracing } = parts;
+  const { house, tracing, siblings } = parts;
   const { services, routes, prefixRoutes } = house;
   const health = createHealth();
   const admission = new Admission({ monotonicMs: systemMonotonicMs });
-  const metrics = createMetrics();
+  const metrics = createMetrics({ siblings });
   metrics.show([
     ...listProcessMetrics(parts, health, admission),
     ...house.metrics,

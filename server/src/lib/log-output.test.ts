@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { LogOutput } from "./pino-log.ts";
+import { LogOutput, toWholeLines } from "./pino-log.ts";
 
 /** A file that takes what it is told to, and says no in the same way otherwise. */
 function createFile() {
@@ -115,4 +115,17 @@ describe("LogOutput", () => {
     expect(performance.now() - beganAtMs).toBeGreaterThan(400);
     expect(file.text).toBe("");
   });
+});
+
+describe("what is written at once beside other processes", () => {
+  const lines = (...lengths: number[]) =>
+    Buffer.from(lengths.map((length) => `${"x".repeat(length - 1)}\n`).join(""));
+
+  it.each([
+    ["all that fits into what a pipe takes whole", lines(96, 4000), 4096],
+    ["whole lines of more than that", lines(2000, 2000, 2000), 4000],
+    ["a line that ends with the last byte", lines(4096, 10), 4096],
+    ["a line alone that is longer", lines(4097, 10), 4097],
+    ["what there is of a long line that has no end yet", Buffer.alloc(5000, "x"), 5000],
+  ])("is %s", (_, bytes, length) => expect(toWholeLines(bytes)).toBe(length));
 });

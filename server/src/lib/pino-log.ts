@@ -37,12 +37,14 @@ export interface ProcessLog {
 /**
  * A logger to standard output: one JSON object a line, or lines for people.
  * The printer for people is loaded only when asked for.
+ *
+ * @param isShared whether other processes write there as well.
  */
-export async function createLog(options: {
-  readonly level: Level;
-  readonly format: "pretty" | "json";
-}): Promise<ProcessLog> {
-  const output = openStandardOutput((lostCount) =>
+export async function createLog(
+  options: { readonly level: Level; readonly format: "pretty" | "json" },
+  isShared = false,
+): Promise<ProcessLog> {
+  const output = openStandardOutput(isShared, (lostCount) =>
     log.error({ lostCount }, "the log can be written again; lines of it are lost"),
   );
   const log =
@@ -245,9 +247,24 @@ export class LogOutput {
   }
 }
 
+/** As much as is written to a pipe at once or not at all, on every system (`PIPE_BUF`, pipe(7)), in bytes. */
+const pipeBytes = 4_096;
+
+/**
+ * How many bytes to write at once to a pipe that others write to as well, so
+ * that nothing of theirs comes into the middle of a line: whole lines, unless
+ * one is longer than that can be promised for.
+ */
+export function toWholeLines(bytes: Buffer): number {
+  if (bytes.length <= pipeBytes) return bytes.length;
+  const end = bytes.lastIndexOf(lineFeed, pipeBytes - 1);
+  return end >= 0 ? end + 1 : bytes.indexOf(lineFeed) + 1 || bytes.length;
+}
+
 /** Writes to standard output. What still waits when the process exits is written then. */
-function openStandardOutput(onBack: (lostCount: number) => void): LogOutput {
-  const output = new LogOutput({ write: (bytes) => writeSync(1, bytes), onBack });
+function openStandardOutput(isShared: boolean, onBack: (lostCount: number) => void): LogOutput {
+  const write = (bytes: Buffer) => writeSync(1, bytes, 0, isShared ? toWholeLines(bytes) : bytes.length);
+  const output = new LogOutput({ write, onBack });
   process.on("exit", () => output.finish());
   return output;
 }

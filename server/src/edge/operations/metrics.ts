@@ -3,6 +3,8 @@ import { type Metric, type MetricValue, toHistogram } from "../../assembly/metri
 import type { PlainRoute } from "../../http/plain-route.ts";
 import { Durations } from "../../lib/counts.ts";
 import type { RequestOutcome } from "../../lib/request.ts";
+import type { Siblings } from "../../lib/siblings.ts";
+import { mergeMetricTexts } from "./merged-metrics.ts";
 
 /** Label of every request that no route knows. */
 export const otherRoute = "other";
@@ -26,9 +28,18 @@ export interface Metrics {
  *
  * Labels take values from closed sets only: procedures and route paths that
  * exist (all else is `other`), codes, kinds of credential.
+ *
+ * Of several processes each answers with the metrics of all, every one under
+ * the label `process`. Their sum would do for neither side: it falls when one
+ * of them is started again, which reads as if all had begun anew.
  */
-export function createMetrics(options: { readonly processMetrics?: boolean } = {}): Metrics {
+export function createMetrics(
+  options: { readonly processMetrics?: boolean; readonly siblings?: Siblings | undefined } = {},
+): Metrics {
+  const { siblings } = options;
   const registry = new Registry();
+  if (siblings !== undefined) registry.setDefaultLabels({ process: siblings.number });
+  siblings?.offerMetrics(() => registry.metrics());
   if (options.processMetrics ?? true) {
     collectDefaultMetrics({ register: registry });
   }
@@ -59,10 +70,16 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
       handle: async () => ({
         status: 200,
         headers: { "content-type": registry.contentType, "cache-control": "no-store" },
-        body: await registry.metrics(),
+        body: await readAll(registry, siblings),
       }),
     },
   };
+}
+
+async function readAll(registry: Registry, siblings: Siblings | undefined): Promise<string> {
+  if (siblings === undefined) return await registry.metrics();
+  const [own, others] = await Promise.all([registry.metrics(), siblings.gatherMetrics()]);
+  return mergeMetricTexts([own, ...others]);
 }
 
 /** Has the registry show a metric, of which it asks for no more than `name` and `get`. */
