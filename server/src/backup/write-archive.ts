@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
-import { createWriteStream, existsSync, linkSync, renameSync, rmSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { createWriteStream, existsSync, linkSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
@@ -16,8 +16,9 @@ export type OnProgress = (rows: number) => void;
 /**
  * Writes a backup of a snapshot. It has its name once all of it is on disk:
  * until then it lies beside it under another, and goes when something fails.
+ * What one that was killed has left goes when the next one begins.
  *
- * @throws BackupError when the file is there, or cannot be written
+ * @throws BackupError when the file is there, cannot be written, or another that is to be it began meanwhile
  */
 export async function writeArchive(
   path: string,
@@ -25,6 +26,7 @@ export async function writeArchive(
   reader: Reader,
   onProgress: OnProgress,
 ): Promise<ArchiveEnd> {
+  removeDrafts(path);
   if (existsSync(path)) throw isThere(path);
   const draft = `${path}.${randomBytes(6).toString("hex")}.partial`;
   let end: ArchiveEnd | undefined;
@@ -74,12 +76,32 @@ function isThere(path: string): BackupError {
 function giveName(draft: string, path: string): void {
   try {
     linkSync(draft, path);
-    rmSync(draft);
+    rmSync(draft, { force: true });
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (syscall !== "link") throw error;
     if (code === "EEXIST" || existsSync(path)) throw isThere(path);
+    if (code === "ENOENT") {
+      throw new BackupError(`${path}: another backup into it began meanwhile, and this one gave way`);
+    }
     renameSync(draft, path);
+  }
+}
+
+/** Nobody can tell whether somebody still writes one: whose draft goes gives way. */
+function removeDrafts(path: string): void {
+  const [folder, prefix] = [dirname(path), `${basename(path)}.`];
+  const isDraft = (name: string) =>
+    name.startsWith(prefix) && /^[0-9a-f]{12}\.partial$/.test(name.slice(prefix.length));
+  for (const name of listNames(folder).filter(isDraft)) removeDraft(join(folder, name));
+}
+
+/** None where it cannot be listed: what that means is told by writing into it. */
+function listNames(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
   }
 }
 

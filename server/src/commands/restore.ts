@@ -2,6 +2,7 @@
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { ArchiveHeader } from "../backup/archive.ts";
+import { BackupError } from "../backup/errors.ts";
 import { readArchive } from "../backup/read-archive.ts";
 import { restoreBackup } from "../backup/restore.ts";
 import { openKeys } from "../backup/sealed-keys.ts";
@@ -17,6 +18,7 @@ import { loadConfig } from "../config/load-config.ts";
 import { acquireServerLock } from "../db/server-lock.ts";
 import { compareKeyChecks } from "../encryption/key-checks.ts";
 import { encryptionKeyId } from "../encryption/sealer.ts";
+import { DomainError } from "../lib/errors.ts";
 import { toDatabaseUrl } from "../storage.ts";
 import { type Command, type CommandContext, UsageError } from "./command.ts";
 import { doctorCommand } from "./doctor.ts";
@@ -73,7 +75,11 @@ export const restoreCommand: Command = async (args, context) => {
   } catch (error) {
     progress.end();
     takeBack();
-    throw error;
+    if (!(error instanceof DomainError) || error.kind !== "unavailable") throw error;
+    const why = error.detail ?? error.message;
+    throw new BackupError(`${file}: cannot be restored, and nothing of it is there: ${why}`, {
+      cause: error,
+    });
   } finally {
     lock.release();
   }

@@ -64,6 +64,7 @@ const unfitSqlStates = new Set(["25006", "42P01", "3F000", "26000"]);
 const plainTexts: Readonly<Record<string, string>> = {
   SQLITE_CANTOPEN: "the file cannot be opened",
   SQLITE_FULL: "the disk is full",
+  SQLITE_IOERR_WRITE: "the disk cannot be written",
   SQLITE_NOTADB: "the file is no SQLite database",
   SQLITE_READONLY: "the file cannot be written",
   ECONNREFUSED: "nothing answers at its address",
