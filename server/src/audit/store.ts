@@ -156,6 +156,7 @@ export async function deleteRecordsBefore(tx: Tx, horizon: Date, limit: number):
       key: ["at", "seq"],
       where: (eb) => eb("at", "<", horizon.getTime()),
       orderBy: "at",
+      leavesHeld: true,
     },
     limit,
   );

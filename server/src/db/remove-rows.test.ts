@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { beforeEach, expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
+import type { Tx } from "./database.ts";
 import { removeOld, removeRows } from "./remove-rows.ts";
 
 describeDatabases("rows that are removed some at a time", (under) => {
@@ -17,6 +18,16 @@ describeDatabases("rows that are removed some at a time", (under) => {
   );
 
   const removeSeen = removeOld("known_clients", ["block", "client_id"], "seen_at", 500);
+  const removeWaiting = (tx: Tx, atMs: number) =>
+    removeRows(
+      tx,
+      {
+        table: "known_clients",
+        key: ["block", "client_id"],
+        where: (eb) => eb("seen_at", "<=", atMs - 500),
+      },
+      100,
+    );
   const remove = (atMs: number, limit: number) =>
     under.database.transaction((tx) => removeSeen(tx, new Date(atMs), limit));
 
@@ -58,7 +69,7 @@ describeDatabases("rows that are removed some at a time", (under) => {
     let removing: Promise<number> | undefined;
     await under.database.transaction(async (tx) => {
       await tx.updateTable("known_clients").set({ seen_at: 9_000 }).where("client_id", "=", "c1").execute();
-      removing = other.transaction((theirs) => removeSeen(theirs, new Date(1_500), 100));
+      removing = other.transaction((theirs) => removeWaiting(theirs, 1_500));
       // On Postgres it has chosen the row by now and waits for it; on SQLite it waits with all it has to do.
       if (under.dialect === "postgres") {
         const isWaiting = sql<{ is: boolean }>`
@@ -68,5 +79,18 @@ describeDatabases("rows that are removed some at a time", (under) => {
     });
     expect(await removing).toBe(1);
     expect(await left()).toEqual(["b0 c0", "b0 c2", "b0 c4", "b1 c1"]);
+  });
+
+  it("are shared by sweeps of several processes", async () => {
+    const other = await under.openAnother();
+    let [mine, theirs] = [0, Promise.resolve(0)];
+    await under.database.transaction(async (tx) => {
+      mine = await removeSeen(tx, new Date(10_000), 2);
+      theirs = other.transaction((held) => removeSeen(held, new Date(10_000), 2));
+      // On Postgres it ends before this one does; on SQLite they take turns.
+      if (under.dialect === "postgres") await theirs;
+    });
+    expect([mine, await theirs]).toEqual([2, 2]);
+    expect(await left()).toEqual(["b0 c4"]);
   });
 });

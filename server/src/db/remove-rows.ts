@@ -1,6 +1,7 @@
 /** Removing some of a table's rows, so that one transaction takes no more than it was asked to. */
 import { type Expression, type ExpressionBuilder, type Kysely, type SqlBool, sql } from "kysely";
 import type { Tx } from "./database.ts";
+import { dialectOf } from "./dialect.ts";
 import type { Schema } from "./schema.ts";
 import type { RemoveExpired } from "./sweep.ts";
 
@@ -18,12 +19,18 @@ export interface Removal<T extends keyof Schema> {
   readonly where: (eb: ExpressionBuilder<Schema, T>) => Expression<SqlBool>;
   /** Where some come before others: an indexed column, lowest first. */
   readonly orderBy?: Column<T>;
+  /**
+   * Whether rows that another transaction holds are left to it on Postgres, and
+   * to the next sweep: sweeps of several processes then take different rows,
+   * where each would wait for the other's and find them gone.
+   */
+  readonly leavesHeld?: boolean;
 }
 
 /** Removes up to `limit` rows in one statement, and answers how many there were. */
 export async function removeRows<T extends keyof Schema>(
   tx: Tx,
-  { table, key, where, orderBy }: Removal<T>,
+  { table, key, where, orderBy, leavesHeld = false }: Removal<T>,
   limit: number,
 ): Promise<number> {
   // Kysely does not follow a table that is a parameter; that the columns are the table's says Removal.
@@ -31,7 +38,8 @@ export async function removeRows<T extends keyof Schema>(
   const condition = where as never;
   const all = database.selectFrom(table as string).select([...key]);
   const ordered = orderBy === undefined ? all : all.orderBy(orderBy);
-  const chosen = ordered.where(condition).limit(limit);
+  const free = ordered.where(condition).limit(limit);
+  const chosen = leavesHeld && dialectOf(tx) === "postgres" ? free.forUpdate().skipLocked() : free;
   const columns = sql.join(key.map((column) => sql.ref(column)));
   const result = await database
     .deleteFrom(table as string)
@@ -50,6 +58,6 @@ export function removeOld<T extends keyof Schema>(
 ): RemoveExpired {
   return (tx, now, limit) => {
     const isOld = sql<SqlBool>`${sql.ref(column)} <= ${now.getTime() - keptMs}`;
-    return removeRows(tx, { table, key, where: () => isOld, orderBy: column }, limit);
+    return removeRows(tx, { table, key, where: () => isOld, orderBy: column, leavesHeld: true }, limit);
   };
 }
