@@ -33,6 +33,7 @@ const rooms: Rooms = {
   db: ["lib", "assembly"],
   backup: ["lib", "assembly", "config", "db"],
   changes: ["lib", "assembly", "db"],
+  moving: ["lib", "db", "changes"],
   encryption: ["lib", "db"],
   // Algorithms, keys, compact JWS: whoever reviews cryptography opens this.
   signatures: ["lib"],
@@ -337,6 +338,7 @@ const rooms: Rooms = {
   "sealed-columns": ["encryption", "audit", "tokens", "auth", "frontdoor/providers", "gate/sessions"],
   commands: [
     "backup",
+    "moving",
     "lib",
     "processes",
     "config",

@@ -24,6 +24,7 @@ Usage: vestibule [--config <file>] <command>
   mail test <address>  send a mail there, to see whether mail gets out
   backup <file>        write all data to one file while servers run; backup verify <file>
   restore <file>       put a backup into an empty database
+  copy --to <address>  copy the database to another one, which servers then run on
   healthcheck          ask the server of these settings whether it serves: 0 if it does, else 1
   doctor               check the configuration, the database and the keys
   version              print the version
@@ -35,6 +36,7 @@ docs/configuration.md.`;
 const plainFailures = new Set([
   "UsageError",
   "BackupError",
+  "CopyError",
   "ConfigError",
   "DatabaseRefusedError",
   "KeyMismatchError",
@@ -89,7 +91,7 @@ function shieldKid(argv: readonly string[]): string[] {
 }
 
 /** Commands that read options of their own, which stand behind their names. */
-const withOptions = new Set(["gate", "migrate", "backup", "restore"]);
+const withOptions = new Set(["gate", "migrate", "backup", "restore", "copy"]);
 
 /** What is for this program, the command's name included, and what is for a command with options of its own. */
 function splitAtCommand(

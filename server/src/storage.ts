@@ -48,6 +48,18 @@ export function toDatabaseUrl(config: Config): string {
   return config.database.dialect === "sqlite" ? `sqlite:${config.database.path}` : config.database.url;
 }
 
+/** A server that runs on while the database is copied to another place: what it knew is no longer true. */
+function retireOnceMoved(database: OpenDatabase, feed: ChangeFeed, log: Log): void {
+  feed.subscribe({
+    onChange: ({ topic, subject }) => {
+      if (topic !== "database") return;
+      log.error({ place: subject }, "the database was moved: nothing is read or written here any more");
+      database.retire(`it was moved to ${subject}`);
+    },
+    onReset: () => {},
+  });
+}
+
 /**
  * Opens the database, brings its schema up to date and holds the keys against
  * it. Keys are generated only for a database that has no tables yet, and such a
@@ -82,6 +94,7 @@ export async function openStorage(
     const paths = listOpenToGroup(config);
     if (paths.length > 0) log.warn({ paths }, "the group of these may use them: nobody else is to be in it");
     const feed = new ChangeFeed({ database, log, clock });
+    retireOnceMoved(database, feed, log);
     const sealer = createSealer(secrets.encryptionKeys);
     const mailboxes = await openMailboxes({ database, sealer, toEmail, findUserByEmail });
     const audit = new DatabaseAuditTrail({ database, log, clock, mailboxes });

@@ -110,6 +110,9 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
+/** Is given what sends a running command a signal. */
+export type OnStarted = (send: (signal: "SIGINT" | "SIGKILL") => void) => void;
+
 /**
  * Runs another command of the built server to its end: `migrate`, `keys list`,
  * or a `serve` that is expected to refuse. `signal` kills it.
@@ -117,12 +120,16 @@ export interface CommandResult {
 export async function runVestibule(
   args: readonly string[],
   state: ServerState,
-  options: Omit<ServerOptions, "state" | "database" | "output"> & { readonly signal?: AbortSignal } = {},
+  options: Omit<ServerOptions, "state" | "database" | "output"> & {
+    readonly signal?: AbortSignal;
+    readonly onStarted?: OnStarted;
+  } = {},
 ): Promise<CommandResult> {
   await buildIfStale();
   const port = await findFreePort();
   const running = runCommand(args, { ...environmentFor(state, port, options), ...options.env }, options);
   options.signal?.addEventListener("abort", () => running.child.kill("SIGKILL"));
+  options.onStarted?.((signal) => void running.child.kill(signal));
   const code = await running.ended;
   return { code, stdout: running.stdout(), stderr: running.stderr() };
 }

@@ -16,14 +16,12 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createEmptyDatabase, type Dialect } from "../../../test/parts/databases.ts";
 import { eventually } from "../../../test/parts/eventually.ts";
-import { type CarriedRow, continueCounting, removeAllRows, writeRows } from "../db/carried-rows.ts";
+import { fillDatabase, lastCounted, readAllRows } from "../../../test/parts/filled-database.ts";
 import type { Reader } from "../db/database.ts";
 import type { OpenDatabase } from "../db/kysely-database.ts";
 import { isEmptyDatabase, migrate, migrateInside } from "../db/migrate.ts";
 import { openDatabase } from "../db/open-database.ts";
-import type { Schema } from "../db/schema.ts";
 import { readSnapshot } from "../db/snapshot.ts";
-import { readTableShapes, type TableShape } from "../db/table-shapes.ts";
 import { systemClock } from "../lib/clock.ts";
 import { silentLog } from "../lib/log.ts";
 import { type MadeBackup, makeBackup } from "./backup.ts";
@@ -47,49 +45,6 @@ async function createUrl(dialect: Dialect): Promise<string> {
 
 async function open(url: string): Promise<OpenDatabase> {
   return await openDatabase({ url, log: silentLog });
-}
-
-const strange = 'ü\u2028"\\\n\u{1F511}؜';
-
-/** Rows whose texts are all alike, so that whatever refers finds what it refers to. */
-function toRows({ columns, key }: TableShape): CarriedRow[] {
-  const count = columns.some(({ name, type }) => key.includes(name) && name === "id" && type === "integer")
-    ? 1
-    : 2;
-  return Array.from({ length: count }, (_, row) =>
-    columns.map(({ type }) =>
-      type === "text" ? `${row} ${strange}` : type === "bytes" ? `00ff0${row}` : row + 1,
-    ),
-  );
-}
-
-async function fill(url: string): Promise<void> {
-  const database = await open(url);
-  await migrate(database);
-  await database.transaction(async (tx) => {
-    const shapes = await readTableShapes(tx);
-    await removeAllRows(tx, shapes);
-    for (const shape of shapes) await writeRows(tx, shape, toRows(shape));
-    // Numbers that were handed out to rows which are gone.
-    for (const shape of shapes) await continueCounting(tx, shape, 41);
-  });
-  await database.close();
-}
-
-/** Every row of every table, transactions' numbers left out. */
-async function readAll(url: string): Promise<Record<string, unknown>> {
-  const database = await open(url);
-  const all: Record<string, unknown> = {};
-  for (const { name } of await readTableShapes(database.reader)) {
-    const rows = await database.reader
-      .selectFrom(name as keyof Schema)
-      .selectAll()
-      .execute();
-    const texts = rows.map((row) => JSON.stringify(Object.entries({ ...row, xact: undefined }).toSorted()));
-    all[name] = texts.toSorted();
-  }
-  await database.close();
-  return all;
 }
 
 let files = 0;
@@ -133,16 +88,16 @@ describe.each(["sqlite", "postgres"] as const)("a backup from %s", (from) => {
   let path: string;
   beforeAll(async () => {
     url = await createUrl(from);
-    await fill(url);
+    await fillDatabase(url);
     ({ path } = await make(url));
   });
 
   it.each(["sqlite", "postgres"] as const)("has all rows of all tables, restored into %s", async (into) => {
     const place = await createUrl(into);
     await restore(path, place);
-    const found = await readAll(place);
+    const found = await readAllRows(place);
     expect(Object.keys(found).length).toBeGreaterThan(40);
-    expect(found).toEqual(await readAll(url));
+    expect(found).toEqual(await readAllRows(url));
     // Numbers go on behind all that were handed out, not behind all that are there.
     const database = await open(place);
     await database.transaction((tx) =>
@@ -157,7 +112,7 @@ describe.each(["sqlite", "postgres"] as const)("a backup from %s", (from) => {
       .where("subject", "=", "x")
       .execute();
     await database.close();
-    expect(last).toEqual([{ seq: 42 }]);
+    expect(last).toEqual([{ seq: lastCounted + 1 }]);
     // And back: the sums are those of the first.
     const again = await make(place);
     const [one, other] = [await readArchive(path, {}), await readArchive(again.path, {})];
@@ -235,7 +190,7 @@ describe.each(["sqlite", "postgres"] as const)("a backup from %s", (from) => {
     expect(await isEmpty(place)).toBe(true);
     await restore(path, place);
     await expect(restore(path, place)).rejects.toThrow(/has tables already/);
-    expect(await readAll(place)).toEqual(await readAll(url));
+    expect(await readAllRows(place)).toEqual(await readAllRows(url));
   });
 
   it.each(["sqlite", "postgres"] as const)(
@@ -270,7 +225,7 @@ describe.each(["sqlite", "postgres"] as const)("a backup from %s", (from) => {
   it("ends sessions where that is asked for", async () => {
     const place = await createUrl(from);
     await restore(path, place, { endsSessions: true });
-    const found = await readAll(place);
+    const found = await readAllRows(place);
     expect(found).toMatchObject({ sessions: [], gate_sessions: [], auth_flows: [], signing_keys: [] });
     expect(found.users).toHaveLength(2);
   });
@@ -279,7 +234,7 @@ describe.each(["sqlite", "postgres"] as const)("a backup from %s", (from) => {
 describe("an SQLite file that is restored into", () => {
   it("has no table until all are there, behind whichever the process ends", async () => {
     const url = await createUrl("sqlite");
-    await fill(url);
+    await fillDatabase(url);
     const { path } = await make(url);
     const place = await createUrl("sqlite");
     const file = place.replace("sqlite:", "");
@@ -298,7 +253,7 @@ describe("an SQLite file that is restored into", () => {
     for (const copy of copies) expect(await isEmpty(copy)).toBe(true);
     for (const copy of [copies[0], copies.at(-1)]) {
       await restore(path, copy ?? "");
-      expect(await readAll(copy ?? "")).toEqual(await readAll(url));
+      expect(await readAllRows(copy ?? "")).toEqual(await readAllRows(url));
     }
   });
 });
@@ -382,7 +337,7 @@ describe("a file that is no whole backup", () => {
 
   beforeAll(async () => {
     const url = await createUrl("sqlite");
-    await fill(url);
+    await fillDatabase(url);
     ({ path } = await make(url));
     lines = gunzipSync(readFileSync(path)).toString("utf8").split("\n");
   });
@@ -403,7 +358,7 @@ describe("a file that is no whole backup", () => {
 describe("making a backup", () => {
   it("overwrites no other that was made meanwhile", async () => {
     const url = await createUrl("sqlite");
-    await fill(url);
+    await fillDatabase(url);
     const path = newPath();
     const onProgress = () => writeFileSync(path, "another's");
     await expect(make(url, path, { onProgress })).rejects.toThrow(/is there already/);
@@ -413,7 +368,7 @@ describe("making a backup", () => {
 
   it("clears away what one that was killed has left, and nothing else", async () => {
     const url = await createUrl("sqlite");
-    await fill(url);
+    await fillDatabase(url);
     const path = newPath();
     const others = [`${path}.partial`, `${path}.0123456789ab.partial.txt`, `${path}.1.0123456789ab.partial`];
     const left = [`${path}.0123456789ab.partial`, `${path}.ba9876543210.partial`];
@@ -431,7 +386,7 @@ describe("making a backup", () => {
 
   it("gives way to a later one into the same file, and never with half of that", async () => {
     const url = await createUrl("sqlite");
-    await fill(url);
+    await fillDatabase(url);
     const path = newPath();
     const later = `${path}.0123456789ab.partial`;
     // What a later one does when it begins.
@@ -448,7 +403,7 @@ describe("making a backup", () => {
 
   it("leaves nothing where it cannot write", async () => {
     const url = await createUrl("sqlite");
-    await fill(url);
+    await fillDatabase(url);
     const before = readdirSync(folder);
     await expect(make(url, join(folder, "missing", "x"))).rejects.toThrow(/cannot be written, got ENOENT/);
     // A device that is always full.
@@ -463,7 +418,7 @@ describe("making a backup", () => {
 
   it("seals the keys by a passphrase", async () => {
     const url = await createUrl("sqlite");
-    await fill(url);
+    await fillDatabase(url);
     const texts = {
       encryptionKey: "canary-encryption",
       sessionHashKey: "canary-hash",

@@ -10,6 +10,7 @@ import type { KeySettings } from "../config/data-dir.ts";
 import { countRows } from "../db/carried-rows.ts";
 import { dialectOf } from "../db/dialect.ts";
 import { findAppliedNames } from "../db/migrate.ts";
+import { findMove } from "../db/moves.ts";
 import { readSnapshot } from "../db/snapshot.ts";
 import { readTableShapes } from "../db/table-shapes.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -52,6 +53,8 @@ export async function makeBackup(options: BackupOptions): Promise<MadeBackup> {
   const made = await readSnapshot({ url, log: silentLog }, async (reader) => {
     const migrations = await findAppliedNames(reader);
     if (migrations.length === 0) throw new BackupError("there is nothing to back up: the database is empty");
+    if ((await findMove(reader))?.state === "arriving")
+      throw new BackupError("there is nothing whole to back up: the database is a copy that is not finished");
     const tables = await readTableShapes(reader);
     const rows = await countRows(reader, tables);
     const header: ArchiveHeader = {

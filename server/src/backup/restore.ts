@@ -1,12 +1,6 @@
 /** Putting a backup into a place where there is nothing yet: all of it or nothing. */
 import { isDeepStrictEqual } from "node:util";
-import {
-  type CarriedRow,
-  continueCounting,
-  removeAllRows,
-  transactionColumn,
-  writeRows,
-} from "../db/carried-rows.ts";
+import { continueCounting, removeAllRows, withoutTransactions, writeRows } from "../db/carried-rows.ts";
 import type { Reader, Tx } from "../db/database.ts";
 import { findMigrations, isEmptyInside, migrateInside } from "../db/migrate.ts";
 import { openDatabase } from "../db/open-database.ts";
@@ -95,12 +89,6 @@ async function fill(
   );
   for (const shape of shapes) await continueCounting(tx, shape, restored.end.tables[shape.name]?.last ?? 0);
   return restored;
-}
-
-/** SQLite has no such numbers, and rows from there come before all that Postgres adds: each as 0, in the order of `seq`. */
-function withoutTransactions({ columns }: TableShape, rows: readonly CarriedRow[]): readonly CarriedRow[] {
-  const at = columns.findIndex(({ name }) => name === transactionColumn);
-  return at < 0 ? rows : rows.map((row) => row.with(at, 0));
 }
 
 function requireSameShapes(path: string, { tables }: ArchiveHeader, shapes: readonly TableShape[]): void {

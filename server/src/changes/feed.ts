@@ -10,6 +10,7 @@
  * was restored or it fell behind what has been pruned, resets its caches.
  */
 import type { Database, Tx } from "../db/database.ts";
+import { findMove } from "../db/moves.ts";
 import { type Clock, systemMonotonicMs } from "../lib/clock.ts";
 import type { Log } from "../lib/log.ts";
 import {
@@ -128,6 +129,7 @@ export class ChangeFeed {
     this.#last = await findLastChange(this.#database.reader);
     this.#isStarted = true;
     this.#tellReset();
+    await this.#tellIfMoved();
     this.#confirmedAtMs = startedAtMs;
     this.#prunedAtMs = startedAtMs;
     this.#unlisten = this.#database.listen(changesChannel, () => void this.pollNow());
@@ -217,6 +219,7 @@ export class ChangeFeed {
 
   async #takeNewPlace(): Promise<void> {
     const last = await findLastChange(this.#database.reader);
+    await this.#tellIfMoved();
     this.#log.warn(
       { from: this.#lastSeq, to: last?.seq ?? 0 },
       "lost the place in the change feed: caches are reset",
@@ -224,6 +227,12 @@ export class ChangeFeed {
     this.#last = last;
     this.#ownSeqs.clear();
     this.#tellReset();
+  }
+
+  /** Whoever takes a place behind that change never reads it. */
+  async #tellIfMoved(): Promise<void> {
+    const move = await findMove(this.#database.reader);
+    if (move?.state === "moved") this.#tellChange({ topic: "database", subject: move.place });
   }
 
   #applyRow(row: StoredChange): void {

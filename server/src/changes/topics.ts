@@ -20,7 +20,9 @@ export type ChangeTopic =
   /** Subject: id of the session at a custom frontend. */
   | "gate-session"
   /** Subject: id of the frontdoor. It, one of its providers or custom frontends changed, or is gone. */
-  | "frontdoor";
+  | "frontdoor"
+  /** Subject: where it is now. The database was moved there, and nothing more changes here. */
+  | "database";
 
 /** A change: its topic, and the id of its subject. */
 export interface Change {

@@ -11,6 +11,7 @@ import { openDatabase } from "../db/open-database.ts";
 import { silentLog } from "../lib/log.ts";
 import { toDatabaseUrl } from "../storage.ts";
 import { type Command, type CommandContext, UsageError } from "./command.ts";
+import { toKeySettings } from "./key-settings.ts";
 import { passphraseHelp, readPassphrase } from "./passphrase.ts";
 import { showProgress, toNumber } from "./progress.ts";
 
@@ -114,10 +115,5 @@ async function printKeys(
   if (header.keys === undefined)
     throw new UsageError(`${file}: has no keys in it; it was made without --with-keys`);
   const keys = await openKeys(header.keys, passphrase);
-  // JSON strings are YAML's as well.
-  context.print(`encryption_key: ${JSON.stringify(keys.encryptionKey)}
-authentication:
-  session:
-    hash_secret_key: ${JSON.stringify(keys.sessionHashKey)}
-    block_secret_key: ${JSON.stringify(keys.sessionBlockKey)}`);
+  context.print(toKeySettings(keys));
 }

@@ -1,6 +1,7 @@
 /** The commands there are. */
 import { backupCommand, backupHelp } from "./backup.ts";
 import type { CommandTable } from "./command.ts";
+import { copyCommand, copyHelp } from "./copy.ts";
 import { doctorCommand } from "./doctor.ts";
 import { gateCommand } from "./gate.ts";
 import { healthcheckCommand } from "./healthcheck.ts";
@@ -19,6 +20,7 @@ export const commands: CommandTable["commands"] = {
   mail: mailCommand,
   backup: backupCommand,
   restore: restoreCommand,
+  copy: copyCommand,
   healthcheck: healthcheckCommand,
   doctor: doctorCommand,
 };
@@ -30,4 +32,5 @@ export const helpTexts: CommandTable["helpTexts"] = {
   migrate: migrateHelp,
   backup: backupHelp,
   restore: restoreHelp,
+  copy: copyHelp,
 };

@@ -19,6 +19,7 @@ import { listProviderWeaknesses } from "../config/provider-weaknesses.ts";
 import { toSiteName } from "../config/site-name.ts";
 import type { Reader } from "../db/database.ts";
 import { getSchemaState } from "../db/migrate.ts";
+import { findMove, refuseMoved } from "../db/moves.ts";
 import { findOpenReader } from "../db/open-reader.ts";
 import { compareKeyChecks } from "../encryption/key-checks.ts";
 import { isAnySealedOtherwise } from "../encryption/sealed-column-store.ts";
@@ -142,6 +143,7 @@ async function checkDatabase(
     const schema = await getSchemaState(opened.reader);
     const { isEmpty, pending } = schema;
     if (isEmpty) return await checkBeforeFirstStart(config, report, "empty");
+    await checkMove(opened.reader, report);
     report.ok(`database: ${config.database.dialect}`);
     await report.check("schema", () =>
       pending.length === 0
@@ -160,6 +162,16 @@ async function checkDatabase(
   } finally {
     await opened.close();
   }
+}
+
+async function checkMove(reader: Reader, report: Report): Promise<void> {
+  await refuseMoved(reader);
+  const move = await findMove(reader);
+  if (move === undefined) return;
+  report.warn(
+    `database: a copy of it to ${move.place} was begun at ${move.at.toISOString()} and is not finished; ` +
+      "copy again, or give it up (vestibule copy --take-back)",
+  );
 }
 
 async function checkBeforeFirstStart(config: Config, report: Report, state: string): Promise<string> {

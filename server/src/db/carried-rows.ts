@@ -3,7 +3,7 @@
  * table, in the order of its shape, as JSON has them; bytes in hexadecimal.
  */
 import { createHash } from "node:crypto";
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Reader, Tx } from "./database.ts";
 import { dialectOf } from "./dialect.ts";
 import type { ColumnShape, TableShape } from "./table-shapes.ts";
@@ -15,7 +15,7 @@ export type CarriedRow = readonly (string | number | null)[];
  * The column that keeps Postgres's own number of a transaction, which means
  * nothing in another database (`commit-order.ts`).
  */
-export const transactionColumn = "xact";
+const transactionColumn = "xact";
 
 /** How many rows are read at once at most, and at first. */
 const [mostPerPage, firstPage] = [500, 20];
@@ -25,12 +25,16 @@ const pageCharacters = 4 * 1024 * 1024;
 
 /**
  * All rows of a table in the order of its primary key, some at a time: no more
- * than {@link pageCharacters}, or one row that is larger. What is read belongs
- * together only within a snapshot (`snapshot.ts`).
+ * than `atOnce` and {@link pageCharacters}, or one row that is larger. What is
+ * read belongs together only within a snapshot (`snapshot.ts`).
  */
-export async function* readRows(reader: Reader, table: TableShape): AsyncGenerator<readonly CarriedRow[]> {
+export async function* readRows(
+  reader: Reader,
+  table: TableShape,
+  atOnce = mostPerPage,
+): AsyncGenerator<readonly CarriedRow[]> {
   const { name, columns, key } = table;
-  const places = key.map((column) => columns.findIndex((each) => each.name === column));
+  const places = toKeyPlaces(table);
   const selected = sql.join(columns.map(toSelected(dialectOf(reader))));
   const by = sql.join(key.map((column) => sql.ref(column)));
   let after: CarriedRow | undefined;
@@ -40,14 +44,60 @@ export async function* readRows(reader: Reader, table: TableShape): AsyncGenerat
     const query = sql<Record<string, string | number | null>>`
       select ${selected} from ${sql.table(name)} ${where} order by ${by} limit ${sql.lit(limit)}`;
     const { rows } = await query.execute(reader);
-    const page = rows.map((row) => columns.map((column) => row[column.name] ?? null));
+    const page = rows.map((row) => toCarried(table, row));
     const parts = [...inParts(page)];
     yield* parts;
     if (page.length < limit) return;
     const last = page.at(-1) ?? [];
     after = places.map((place) => last[place] ?? null);
-    limit = parts.length > 1 ? Math.ceil(limit / parts.length) : Math.min(mostPerPage, limit * 2);
+    limit = parts.length > 1 ? Math.ceil(limit / parts.length) : Math.min(atOnce, limit * 2);
   }
+}
+
+function toKeyPlaces({ columns, key }: TableShape): readonly number[] {
+  return key.map((column) => columns.findIndex(({ name }) => name === column));
+}
+
+function toCarried({ columns }: TableShape, row: Record<string, string | number | null>): CarriedRow {
+  return columns.map(({ name }) => row[name] ?? null);
+}
+
+/** The columns of a table's primary key alone, as if it had no others. */
+export function toKeyShape(table: TableShape): TableShape {
+  const { name, columns, key } = table;
+  return { name, columns: columns.filter((column) => key.includes(column.name)), key };
+}
+
+/** Those rows of a table that have the keys of `like`, in any order. @param like rows of its columns */
+export async function findSameKeyed(
+  reader: Reader,
+  table: TableShape,
+  like: readonly CarriedRow[],
+): Promise<readonly CarriedRow[]> {
+  const isSqlite = dialectOf(reader) === "sqlite";
+  const { name, columns, key } = table;
+  const selected = sql.join(columns.map(toSelected(dialectOf(reader), "t")));
+  const [values, places] = [toValues(isSqlite, table), toKeyPlaces(table)];
+  const isSame = sql.join(
+    key.map((column, at) => sql`${sql.ref(`t.${column}`)} = ${values[places[at] ?? 0]}`),
+    sql` and `,
+  );
+  // `cross`: SQLite is to look up each of them, and not to read the table.
+  const join = isSqlite ? sql`cross join` : sql`join`;
+  const query = sql<Record<string, string | number | null>>`
+    select ${selected} from ${toEach(isSqlite, like)} ${join} ${sql.table(name)} as t on ${isSame}`;
+  const { rows } = await query.execute(reader);
+  return rows.map((row) => toCarried(table, row));
+}
+
+/** Removes those rows of a table that have the keys of `like`. @param like rows of its columns */
+export async function removeSameKeyed(tx: Tx, table: TableShape, like: readonly CarriedRow[]): Promise<void> {
+  const isSqlite = dialectOf(tx) === "sqlite";
+  const [values, places] = [toValues(isSqlite, table), toKeyPlaces(table)];
+  const key = sql.join(table.key.map((column) => sql.ref(column)));
+  const listed = sql.join(places.map((place) => values[place]));
+  await sql`delete from ${sql.table(table.name)}
+    where (${key}) in (select ${listed} from ${toEach(isSqlite, like)})`.execute(tx);
 }
 
 /** Cuts a page into parts that are each no larger than what is wanted at once. */
@@ -64,14 +114,27 @@ function* inParts(page: readonly CarriedRow[]): Generator<readonly CarriedRow[]>
   if (start < page.length) yield page.slice(start);
 }
 
-function toSelected(dialect: "sqlite" | "postgres") {
+function toSelected(dialect: "sqlite" | "postgres", table?: string) {
   return ({ name, type }: ColumnShape) => {
-    const column = sql.ref(name);
+    const column = sql.ref(table === undefined ? name : `${table}.${name}`);
     if (type !== "bytes") return column;
     return dialect === "sqlite"
-      ? sql`lower(hex(${column})) as ${column}`
-      : sql`encode(${column}, 'hex') as ${column}`;
+      ? sql`lower(hex(${column})) as ${sql.ref(name)}`
+      : sql`encode(${column}, 'hex') as ${sql.ref(name)}`;
   };
+}
+
+/**
+ * Rows for a database of another kind, or from one. SQLite has no numbers of
+ * transactions, and rows from there come before all that Postgres adds: each
+ * has 0, in the order of `seq`.
+ */
+export function withoutTransactions(
+  { columns }: TableShape,
+  rows: readonly CarriedRow[],
+): readonly CarriedRow[] {
+  const at = columns.findIndex(({ name }) => name === transactionColumn);
+  return at < 0 ? rows : rows.map((row) => row.with(at, 0));
 }
 
 /** How many rows there are in all these tables. */
@@ -91,18 +154,42 @@ export async function removeAllRows(tx: Tx, tables: readonly TableShape[]): Prom
 
 /** Writes rows as they were read; those of one call in one statement. */
 export async function writeRows(tx: Tx, table: TableShape, rows: readonly CarriedRow[]): Promise<void> {
+  await insertRows(tx, table, rows, sql``);
+}
+
+/** As {@link writeRows}, in place of those of the same key. */
+export async function putRows(tx: Tx, table: TableShape, rows: readonly CarriedRow[]): Promise<void> {
+  const others = table.columns.filter(({ name }) => !table.key.includes(name));
+  const set = sql.join(others.map(({ name }) => sql`${sql.ref(name)} = ${sql.ref(`excluded.${name}`)}`));
+  const action = others.length === 0 ? sql`do nothing` : sql`do update set ${set}`;
+  const key = sql.join(table.key.map((column) => sql.ref(column)));
+  // SQLite would take `on` for that of a join.
+  await insertRows(tx, table, rows, sql`where true on conflict (${key}) ${action}`);
+}
+
+async function insertRows(
+  tx: Tx,
+  table: TableShape,
+  rows: readonly CarriedRow[],
+  rest: RawBuilder<unknown>,
+): Promise<void> {
   const { name, columns, counted } = table;
   const isSqlite = dialectOf(tx) === "sqlite";
   const names = sql.join(columns.map((column) => sql.ref(column.name)));
-  const values = sql.join(
-    columns.map((column, at) => (isSqlite ? toSqlite(column, at) : toPostgres(column, at))),
-  );
-  const list = JSON.stringify(rows);
-  const each = isSqlite ? sql`json_each(${list}) as r` : sql`json_array_elements(${list}::json) as r(value)`;
+  const values = sql.join(toValues(isSqlite, table));
   const overriding = !isSqlite && counted !== undefined ? sql`overriding system value` : sql``;
-  await sql`insert into ${sql.table(name)} (${names}) ${overriding} select ${values} from ${each}`.execute(
-    tx,
-  );
+  await sql`insert into ${sql.table(name)} (${names}) ${overriding}
+    select ${values} from ${toEach(isSqlite, rows)} ${rest}`.execute(tx);
+}
+
+/** Rows as a table `r`, and the values of each of them by {@link toValues}. */
+function toEach(isSqlite: boolean, rows: readonly CarriedRow[]): RawBuilder<unknown> {
+  const list = JSON.stringify(rows);
+  return isSqlite ? sql`json_each(${list}) as r` : sql`json_array_elements(${list}::json) as r(value)`;
+}
+
+function toValues(isSqlite: boolean, { columns }: TableShape): readonly RawBuilder<unknown>[] {
+  return columns.map((column, at) => (isSqlite ? toSqlite(column, at) : toPostgres(column, at)));
 }
 
 function toSqlite({ type }: ColumnShape, at: number) {

@@ -11,12 +11,14 @@ export class DatabaseRefusedError extends Error {
 }
 
 /**
- * SQLite's result codes that mean "not now" or "not on this disk". A broken
+ * SQLite's result codes that mean "not now", "not on this disk" or, where a
+ * trigger refuses, "not here any more" (`moves.ts`). A broken
  * reference is among them: what a row hangs on was deleted between the look and
  * the write, and whoever tries again is told so by the rule that looks.
  */
 const unavailableSqliteCodes = [
   "SQLITE_CONSTRAINT_FOREIGNKEY",
+  "SQLITE_CONSTRAINT_TRIGGER",
   "SQLITE_BUSY",
   "SQLITE_LOCKED",
   "SQLITE_FULL",
@@ -69,6 +71,8 @@ const plainTexts: Readonly<Record<string, string>> = {
   SQLITE_READONLY: "the file cannot be written",
   ECONNREFUSED: "nothing answers at its address",
   ENOTFOUND: "its host name is unknown",
+  SQLITE_CONSTRAINT_TRIGGER: "it was moved to another place",
+  "57000": "it was moved to another place",
   "28P01": "the user or the password is wrong",
   "25006": "the server takes no writes",
   "28000": "the user may not connect",

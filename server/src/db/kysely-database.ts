@@ -7,6 +7,7 @@ import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import type { Tracing } from "../lib/tracing.ts";
 import type { Database, Reader, Tx } from "./database.ts";
+import type { Retirement } from "./retirement.ts";
 import type { Schema } from "./schema.ts";
 import { toTransactionWork } from "./traced-queries.ts";
 
@@ -27,9 +28,15 @@ export interface OpenDatabase extends Database {
   /**
    * Calls the listener when the database can no longer be what this process
    * opened, which is known of an SQLite file that has gone from its place, and
-   * when it is back. Returns what ends it.
+   * of one that was retired; and when it is back. Returns what ends it.
    */
   onPresence(listener: (isThere: boolean) => void): () => void;
+  /**
+   * Refuses all that is asked of it from now on (DomainError UNAVAILABLE).
+   *
+   * @param why for operators
+   */
+  retire(why: string): void;
   metrics(): DatabaseMetrics;
 }
 
@@ -62,10 +69,12 @@ export interface KyselyDatabaseParts {
   readonly isShared: boolean;
   readonly kysely: Kysely<Schema>;
   readonly scope: TransactionScope;
+  readonly retirement: Retirement;
   readonly tracing?: Pick<Tracing, "within"> | undefined;
   listen(channel: string, onNotify: () => void): () => Promise<void>;
   wakeOthers(): void;
-  onPresence(listener: (isThere: boolean) => void): () => void;
+  /** Present where it may go by itself. */
+  onPresence?(listener: (isThere: boolean) => void): () => void;
   metrics(): DriverMetrics;
   close(): Promise<void>;
 }
@@ -106,7 +115,14 @@ export class KyselyDatabase implements OpenDatabase {
   }
 
   onPresence(listener: (isThere: boolean) => void): () => void {
-    return this.#parts.onPresence(listener);
+    const ends = [this.#parts.onPresence?.(listener), this.#parts.retirement.subscribe(listener)];
+    return () => {
+      for (const end of ends) end?.();
+    };
+  }
+
+  retire(why: string): void {
+    this.#parts.retirement.retire(why);
   }
 
   metrics(): DatabaseMetrics {

@@ -12,6 +12,7 @@ import type { Database, Reader, Tx } from "./database.ts";
 import { dialectOf, liftTimeouts, limitLockWaits, lockForTransaction } from "./dialect.ts";
 import { DatabaseRefusedError, isLockRefused, isSqliteBusy, isTableTaken } from "./errors.ts";
 import { migrations as ourMigrations, type SchemaMigration } from "./migrations/index.ts";
+import { refuseMoved } from "./moves.ts";
 import { migrationTable } from "./schema.ts";
 
 const migrationLockTable = "vestibule_migrations_lock";
@@ -52,7 +53,8 @@ export interface Migrated {
  * @param migrations the program's own unless a test says otherwise, as its version.
  * @throws DatabaseRefusedError when a newer version has migrated the database
  *   and this one is too old for that, another program's tables are in the way,
- *   or there is no schema for ours.
+ *   there is no schema for ours, or the database was moved or is not whole yet
+ *   (`moves.ts`).
  */
 export async function migrate(
   database: Database,
@@ -86,9 +88,14 @@ export async function isEmptyDatabase(database: Database): Promise<boolean> {
 
 /** As {@link isEmptyDatabase}, and nobody migrates it from then on until the transaction ends. */
 export async function isEmptyInside(tx: Tx): Promise<boolean> {
+  await holdMigrations(tx);
+  return (await countTables(tx, "%")) === 0;
+}
+
+/** Keeps everybody else from migrating the database, and so from starting on it, until the transaction ends. */
+export async function holdMigrations(tx: Tx): Promise<void> {
   await liftTimeouts(tx);
   await lockForTransaction(tx, migrationLockKey);
-  return (await countTables(tx, "%")) === 0;
 }
 
 /** What a database lacks and has more than a program, for looking at it without changing it. */
@@ -136,11 +143,11 @@ export async function migrateInside(
   migrations: readonly SchemaMigration[] = ourMigrations,
   version: string = ourVersion,
 ): Promise<Migrated> {
-  await liftTimeouts(tx);
-  await lockForTransaction(tx, migrationLockKey);
+  await holdMigrations(tx);
   const schema = await findSchema(tx);
   await limitLockWaits(tx, lockWaitMs);
   const { newer } = await getSchemaState(tx, migrations, version);
+  await refuseMoved(tx);
   const applied = newer.length > 0 ? [] : await applyMissing(tx, migrations, schema);
   // Rows from elsewhere that had no such order before.
   if (dialectOf(tx) === "postgres") await sql.raw(continueOrderStatement).execute(tx);

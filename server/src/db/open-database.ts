@@ -28,6 +28,11 @@ export interface OpenDatabaseOptions {
    * Postgres, and any transaction on SQLite; 10 seconds. 0: never.
    */
   readonly idleTransactionMs?: number;
+  /**
+   * Whether a transaction that has ended may be lost when the machine fails, as
+   * long as all later ones are lost with it; else each waits for the disk.
+   */
+  readonly mayLoseLast?: boolean;
   /** Postgres: how long a session lives at most, in milliseconds. For tests. */
   readonly sessionLifetimeMs?: number;
   /** Milliseconds of a clock that never goes back. */
@@ -49,15 +54,24 @@ export interface OpenDatabaseOptions {
 export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDatabase> {
   const { url, log, tracing } = options;
   const monotonicMs = options.monotonicMs ?? systemMonotonicMs;
-  const { idleTransactionMs = 10_000 } = options;
+  const { idleTransactionMs = 10_000, mayLoseLast = false } = options;
   if (isPostgresUrl(url)) {
     const { poolSize = 10, statementTimeoutMs = 10_000, sessionLifetimeMs } = options;
     const times = { statementTimeoutMs, idleTransactionMs, sessionLifetimeMs };
-    return openPostgres({ url, log, tracing, poolSize, monotonicMs, ...times });
+    return openPostgres({ url, log, tracing, poolSize, monotonicMs, mayLoseLast, ...times });
   }
   const { siblings, onStatement } = options;
   const path = sqlitePath(url);
-  return openSqlite({ path, log, tracing, monotonicMs, idleTransactionMs, siblings, onStatement });
+  return openSqlite({
+    path,
+    log,
+    tracing,
+    monotonicMs,
+    idleTransactionMs,
+    mayLoseLast,
+    siblings,
+    onStatement,
+  });
 }
 
 /** Whether the address is one of Postgres. */

@@ -14,6 +14,7 @@ import {
 import type { QueryResult as PgResult, Pool, PoolClient } from "pg";
 import { isConnectionLost, isSessionUnfit, toUnavailable } from "./errors.ts";
 import type { PostgresSessions } from "./postgres-sessions.ts";
+import type { Retirement } from "./retirement.ts";
 
 /**
  * Ends both time-outs, the server's and ours, for the rest of a transaction:
@@ -26,6 +27,7 @@ export interface PooledParts {
   /** Hands out admitted sessions alone. */
   readonly pool: Pool;
   readonly sessions: PostgresSessions;
+  readonly retirement: Retirement;
   /** After how many milliseconds a silent server is given up. */
   readonly queryTimeoutMs: number;
   /**
@@ -81,7 +83,8 @@ class PooledDriver implements Driver {
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<PostgresConnection> {
-    const { pool, sessions } = this.#parts;
+    const { pool, sessions, retirement } = this.#parts;
+    retirement.require();
     const refusal = pool.idleCount === 0 ? sessions.refusal : undefined;
     if (refusal !== undefined) throw refusal;
     try {

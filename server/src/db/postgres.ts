@@ -8,6 +8,7 @@ import { PooledPostgresDialect } from "./postgres-dialect.ts";
 import { PostgresListener } from "./postgres-listener.ts";
 import { PostgresSessions } from "./postgres-sessions.ts";
 import { isWithoutTls, readPostgresTls } from "./postgres-tls.ts";
+import { Retirement } from "./retirement.ts";
 import type { Schema } from "./schema.ts";
 import { createQueryRecorder } from "./traced-queries.ts";
 
@@ -26,6 +27,8 @@ export interface PostgresOptions {
    * process has been cut off.
    */
   readonly idleTransactionMs: number;
+  /** Whether commits do not wait for the disk. */
+  readonly mayLoseLast: boolean;
   readonly monotonicMs: () => number;
   /** How long a session may live at most, in milliseconds; an hour unless a test says otherwise. */
   readonly sessionLifetimeMs?: number | undefined;
@@ -67,11 +70,12 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
   const limits = {
     statement_timeout: options.statementTimeoutMs,
     idle_in_transaction_session_timeout: options.idleTransactionMs,
+    ...(options.mayLoseLast && { synchronous_commit: "off" }),
   };
   // Not among the parameters that a connection begins with: pgbouncer refuses those that it does not know.
   const limit = (scope: "session" | "local") =>
     Object.entries(limits)
-      .map(([name, ms]) => `set ${scope} ${name} = ${ms}`)
+      .map(([name, value]) => `set ${scope} ${name} = ${value}`)
       .join("; ");
   const sessions = new PostgresSessions({
     timeoutMs: queryTimeoutMs,
@@ -89,8 +93,15 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
   pool.on("error", (error) => log.warn({ err: error }, "lost an idle database connection"));
   // A client in use has no listener of the pool's: without one its loss would end the process.
   pool.on("connect", (client) => client.on("error", () => {}));
+  const retirement = new Retirement();
   const kysely = new Kysely<Schema>({
-    dialect: new PooledPostgresDialect({ pool, sessions, queryTimeoutMs, limitStatement: limit("local") }),
+    dialect: new PooledPostgresDialect({
+      pool,
+      sessions,
+      retirement,
+      queryTimeoutMs,
+      limitStatement: limit("local"),
+    }),
     ...(tracing && { log: createQueryRecorder("postgres", tracing) }),
   });
   try {
@@ -105,6 +116,7 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
     isShared: true,
     kysely,
     scope: new TransactionScope(log),
+    retirement,
     tracing,
     listen: (channel, onNotify) => {
       const createClient = () => new pg.Client(config);
@@ -117,7 +129,6 @@ export async function openPostgres(options: PostgresOptions): Promise<OpenDataba
     },
     // The transaction has notified them.
     wakeOthers: () => {},
-    onPresence: () => () => {},
     metrics: () => {
       const { totalCount, idleCount, waitingCount } = pool;
       return { waiting: waitingCount, connections: { used: totalCount - idleCount, idle: idleCount } };

@@ -58,6 +58,7 @@ export interface Schema {
   gate_sessions: GateSessionRow;
   gate_confirmations: GateConfirmationRow;
   last_backup: LastBackupRow;
+  moves: MoveRow;
 }
 
 /** A browser that has signed in to an account. */
@@ -66,6 +67,17 @@ export interface KnownBrowserRow {
   /** SHA-256 of the user's id and the key in its cookie, base64url. */
   key_hash: string;
   seen_at: number;
+}
+
+/** Where the database stands in being copied to another place: one row at most. */
+export interface MoveRow {
+  id: number;
+  /** The same in both databases. */
+  copy_id: string;
+  state: "leaving" | "moved" | "arriving";
+  /** Address of the other database, without secrets. */
+  place: string;
+  at: number;
 }
 
 /** When the last backup was made: one row at most. */

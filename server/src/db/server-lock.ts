@@ -10,6 +10,9 @@ export interface ServerLock {
   release(): void;
 }
 
+/** Another server has the file. */
+export class AlreadyServedError extends DatabaseRefusedError {}
+
 /**
  * Makes this process, or those that it starts, the one server of an SQLite
  * file; take it before migrating. Several servers on Postgres are welcome: there it does nothing.
@@ -20,7 +23,7 @@ export interface ServerLock {
  * however that ends, so it is never stale; the file itself stays, and means
  * nothing by itself.
  *
- * @throws DatabaseRefusedError when another server holds it.
+ * @throws AlreadyServedError when another server holds it.
  */
 export function acquireServerLock(databaseUrl: string): ServerLock {
   if (isPostgresUrl(databaseUrl)) return { release: () => {} };
@@ -34,7 +37,7 @@ export function acquireServerLock(databaseUrl: string): ServerLock {
   } catch (error) {
     lock?.close();
     if (!isSqliteBusy(error)) throw toUnavailable(error);
-    throw new DatabaseRefusedError(
+    throw new AlreadyServedError(
       `another server is already running on ${path}: one server serves an SQLite file; ` +
         "stop the other, give it more --processes, or use a postgres:// database_url to run several",
     );

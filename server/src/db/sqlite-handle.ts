@@ -20,6 +20,8 @@ export interface SqliteHandleOptions {
   readonly path: string;
   /** A connection that only reads refuses every write. */
   readonly readOnly: boolean;
+  /** Whether commits do not wait for the disk: what is lost is always the end. */
+  readonly mayLoseLast?: boolean;
   /** Sees each statement as it runs. For tests. */
   readonly onStatement?: ((sql: string) => void) | undefined;
 }
@@ -119,7 +121,7 @@ function openFile(options: SqliteHandleOptions): Sqlite.Database {
     ...(verbose ? { verbose: (sql: unknown) => verbose(String(sql)) } : {}),
   });
   database.pragma("journal_mode = wal");
-  database.pragma("synchronous = full");
+  database.pragma(`synchronous = ${options.mayLoseLast ? "normal" : "full"}`);
   database.pragma("foreign_keys = on");
   database.pragma("temp_store = memory");
   // KiB of pages kept, for each of two connections; the system keeps the rest of the file at hand.

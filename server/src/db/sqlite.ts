@@ -16,6 +16,7 @@ import { Checkpointer } from "./checkpointer.ts";
 import { FilePresence } from "./file-presence.ts";
 import { GroupCommit, type WriteUnit } from "./group-commit.ts";
 import { KyselyDatabase, type OpenDatabase, TransactionScope } from "./kysely-database.ts";
+import { Retirement } from "./retirement.ts";
 import type { Schema } from "./schema.ts";
 import { SqliteHandle } from "./sqlite-handle.ts";
 import { createQueryRecorder } from "./traced-queries.ts";
@@ -30,6 +31,8 @@ export interface SqliteOptions {
   readonly idleTransactionMs: number;
   /** Other processes that serve on the file, if there are any. */
   readonly siblings: Siblings | undefined;
+  /** Whether commits do not wait for the disk. */
+  readonly mayLoseLast: boolean;
   /** Sees each statement of the writing connection. For tests. */
   readonly onStatement?: ((sql: string) => void) | undefined;
 }
@@ -45,8 +48,13 @@ export interface SqliteOptions {
  * it, in whichever process.
  */
 export function openSqlite(options: SqliteOptions): OpenDatabase {
-  const { path, log, tracing, monotonicMs, idleTransactionMs: maxUnitMs, onStatement, siblings } = options;
-  const writer = new SqliteHandle({ path, readOnly: false, onStatement });
+  const { path, log, tracing, monotonicMs, idleTransactionMs: maxUnitMs, mayLoseLast, siblings } = options;
+  const writer = new SqliteHandle({
+    path,
+    readOnly: false,
+    mayLoseLast,
+    onStatement: options.onStatement,
+  });
   const reader = new SqliteHandle({ path, readOnly: true });
   const presence = new FilePresence(path, log);
   const checkpointer = new Checkpointer({ path, log });
@@ -54,8 +62,9 @@ export function openSqlite(options: SqliteOptions): OpenDatabase {
   const turns = siblings?.turns;
   const commits = new GroupCommit({ handle: writer, presence, log, monotonicMs, maxUnitMs, onCommit, turns });
   const scope = new TransactionScope(log);
+  const retirement = new Retirement();
   const kysely = new Kysely<Schema>({
-    dialect: new TwoConnectionSqliteDialect({ reader, writer, commits, presence, scope }),
+    dialect: new TwoConnectionSqliteDialect({ reader, writer, commits, presence, scope, retirement }),
     ...(tracing && { log: createQueryRecorder("sqlite", tracing) }),
   });
   return new KyselyDatabase({
@@ -63,6 +72,7 @@ export function openSqlite(options: SqliteOptions): OpenDatabase {
     isShared: siblings !== undefined,
     kysely,
     scope,
+    retirement,
     tracing,
     listen: (_, onNotify) => {
       const end = siblings?.onWake(onNotify);
@@ -89,6 +99,7 @@ export interface SqliteDialectParts {
   readonly commits: GroupCommit;
   readonly presence: FilePresence;
   readonly scope: TransactionScope;
+  readonly retirement: Retirement;
 }
 
 /**
@@ -141,6 +152,7 @@ class TwoConnectionDriver implements Driver {
   async init(): Promise<void> {}
 
   async acquireConnection(): Promise<SqliteConnection> {
+    this.#parts.retirement.require();
     return new SqliteConnection(this.#parts);
   }
 

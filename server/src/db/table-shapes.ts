@@ -27,8 +27,13 @@ export interface TableShape {
   readonly counted?: string;
 }
 
-/** Beside the tables of migrations, `commit_order` is each database's own: it is found anew. */
-const ownTables: ReadonlySet<string> = new Set([migrationTable, `${migrationTable}_lock`, "commit_order"]);
+/** What is each database's own, beside the tables of migrations: `commit_order` is found anew, `moves` says where it stands. */
+const ownTables: ReadonlySet<string> = new Set([
+  migrationTable,
+  `${migrationTable}_lock`,
+  "commit_order",
+  "moves",
+]);
 
 /** A column as the catalogue of either database describes it. */
 interface CatalogueRow {

@@ -27,6 +27,7 @@ import * as gateSessions from "./20261130-gate-sessions.ts";
 import * as invitationMailsDue from "./20261130-invitation-mails-due.ts";
 import * as knownBrowsers from "./20261130-known-browsers.ts";
 import * as lastBackup from "./20261130-last-backup.ts";
+import * as moves from "./20261130-moves.ts";
 import * as names from "./20261130-names.ts";
 import * as oldestPrograms from "./20261130-oldest-programs.ts";
 import * as organizationInvitations from "./20261130-organization-invitations.ts";
@@ -89,6 +90,7 @@ const later: readonly SchemaMigration[] = [
   { name: "20261130T050600_last_backup", beside: "0.1.0", up: lastBackup.up },
   { name: "20261130T053111_personal_tokens", beside: "0.1.0", up: personalTokens.up },
   { name: "20261130T075513_oldest_programs", beside: "0.1.0", up: oldestPrograms.up },
+  { name: "20261130T075831_moves", beside: "0.1.0", up: moves.up },
 ];
 
 /** All migrations, oldest first. */
