@@ -3,21 +3,18 @@
  * What is restored has the sums of what was backed up, or is not there at all.
  */
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { seedPeople } from "../../bench/parts/seed-people.ts";
 import { buildIfStale } from "../../scripts/build.ts";
 import { readArchive } from "../../server/src/backup/read-archive.ts";
 import { openDatabase } from "../../server/src/db/open-database.ts";
 import { silentLog } from "../../server/src/lib/log.ts";
+import { perSecond, runMeasured, startCommand } from "../parts/measured-command.ts";
 import type { Part, PartContext } from "../parts/part.ts";
 import { startPostgres } from "../parts/postgres-server.ts";
-
-const command = fileURLToPath(new URL("../../server/bin/vestibule.js", import.meta.url));
 
 /** A person is six rows. */
 const people = 170_000;
@@ -37,45 +34,6 @@ const settings = {
   },
 };
 
-/** A run of the command: how long it took, and the most it held. */
-interface Run {
-  readonly seconds: number;
-  readonly mib: number;
-}
-
-async function run(args: readonly string[], env: Record<string, string>): Promise<Run> {
-  const beganAt = performance.now();
-  const child = start(args, env);
-  const ended = once(child, "close");
-  let mib = 0;
-  const watching = setInterval(() => {
-    mib = Math.max(mib, readPeakMib(child.pid ?? 0));
-  }, 100);
-  const [code] = await ended;
-  clearInterval(watching);
-  assert.equal(code, 0, `${args.join(" ")} ended with ${code}`);
-  return { seconds: (performance.now() - beganAt) / 1000, mib };
-}
-
-function start(args: readonly string[], env: Record<string, string>): ChildProcess {
-  const { PATH = "", HOME = "" } = process.env;
-  return spawn(process.execPath, [command, ...args], {
-    env: { PATH, HOME, ...env },
-    stdio: ["ignore", "ignore", "inherit"],
-  });
-}
-
-function readPeakMib(pid: number): number {
-  try {
-    const peak = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
-    return Number(peak?.[1]) / 1024;
-  } catch {
-    return 0;
-  }
-}
-
-const perSecond = (rows: number, { seconds }: Run) => `${Math.round(rows / seconds / 1000)} k/s`;
-
 async function runAll({ scratch, check, signal }: PartContext): Promise<string> {
   await buildIfStale();
   const folder = (name: string) => join(scratch, name);
@@ -85,11 +43,11 @@ async function runAll({ scratch, check, signal }: PartContext): Promise<string> 
   const source = { VESTIBULE_CONFIG, VESTIBULE_DATA_DIR: folder("source") };
   const path = folder("million.backup");
   const figures: string[] = [];
-  await run(["migrate"], source);
+  await runMeasured(["migrate"], source);
   seedPeople(source.VESTIBULE_DATA_DIR, people, Date.now());
 
   await check("a million rows are backed up in little memory", async () => {
-    const made = await run(["backup", path], source);
+    const made = await runMeasured(["backup", path], source);
     const { end } = await readArchive(path, {});
     const rows = Object.values(end.tables).reduce((sum, table) => sum + table.rows, 0);
     assert.ok(rows >= 1_000_000, `${rows} rows`);
@@ -107,7 +65,7 @@ async function runAll({ scratch, check, signal }: PartContext): Promise<string> 
   /** Backed up again, it has the same sums. */
   async function requireSame(env: Record<string, string>, name: string): Promise<void> {
     const again = folder(`${name}.backup`);
-    await run(["backup", again], env);
+    await runMeasured(["backup", again], env);
     const { end } = await readArchive(again, {});
     for (const [table, sum] of Object.entries(sums)) assert.deepEqual(end.tables[table], sum, table);
     rmSync(again);
@@ -119,7 +77,7 @@ async function runAll({ scratch, check, signal }: PartContext): Promise<string> 
       const place = { VESTIBULE_CONFIG, VESTIBULE_DATA_DIR: folder("sqlite") };
       const log = folder("sqlite/vestibule.db-wal");
       for (let kill = 0; kill < kills && !signal.aborted; kill++) {
-        const child = start(["restore", path], place);
+        const child = startCommand(["restore", path], place);
         const ended = once(child, "close");
         // Early and late ones, by how much of it is written.
         const bytes = (kill / kills) * 300 * 2 ** 20;
@@ -135,7 +93,7 @@ async function runAll({ scratch, check, signal }: PartContext): Promise<string> 
         await database.close();
         assert.equal(tables.length, 0, `after the ${kill}th kill`);
       }
-      const restored = await run(["restore", path], place);
+      const restored = await runMeasured(["restore", path], place);
       assert.ok(restored.mib < mostMib, `${restored.mib} MiB`);
       figures.push(`restore into SQLite ${perSecond(rows, restored)}, memory ${restored.mib.toFixed(0)} MiB`);
       await requireSame(place, "sqlite");
@@ -151,7 +109,7 @@ async function runAll({ scratch, check, signal }: PartContext): Promise<string> 
         VESTIBULE_DATA_DIR: folder("postgres"),
         VESTIBULE_DATABASE_URL: postgres.url,
       };
-      const restored = await run(["restore", path], place);
+      const restored = await runMeasured(["restore", path], place);
       figures.push(`into Postgres ${perSecond(rows, restored)}, memory ${restored.mib.toFixed(0)} MiB`);
       await requireSame(place, "postgres");
     } finally {
