@@ -158,7 +158,7 @@ describe.each(["sqlite", "postgres"] as const)("migrate (%s)", (dialect) => {
     // Those that were there get theirs as soon as there are any.
     await migrate(database);
     const { rows } =
-      await sql`select name, beside from vestibule_migrations where beside is not null`.execute(
+      await sql`select name, beside from vestibule_migrations where beside is not null order by name`.execute(
         database.reader,
       );
     expect(rows).toEqual(
