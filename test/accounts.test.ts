@@ -5,6 +5,7 @@ import { findCode, findLink, hasCode, listMails, Person, waitForMail } from "./p
 import { createState, type ServerState, startServer, type TestServer } from "./parts/server.ts";
 
 const rootEmail = "root@example.org";
+const ownerRole = "c1790d5d-a473-5a2c-8d7f-3858cd73fc5f";
 
 describe.each(["sqlite", "postgres"] as const)("accounts on %s", (database) => {
   let server: TestServer;
@@ -118,7 +119,9 @@ describe.each(["sqlite", "postgres"] as const)("accounts on %s", (database) => {
       "user.create",
     ]);
     const kinds = new Set(messages.map(({ kind }) => kind));
-    expect(kinds).toEqual(new Set(["profile", "session", "membership", "invitation", "audit_record"]));
+    expect(kinds).toEqual(
+      new Set(["profile", "session", "known_browser", "membership", "invitation", "audit_record"]),
+    );
     const text = JSON.stringify(messages);
     expect(text).not.toMatch(/hash|secret|handle|publicKey|credentialId":"[^"]{40}/i);
     for (const cookie of person.cookies.values()) expect(text).not.toContain(cookie);
@@ -157,6 +160,15 @@ describe.each(["sqlite", "postgres"] as const)("accounts on %s", (database) => {
     const { organization } = (await asRoot("OrganizationService/GetOrganization", { id: member.org_id }))
       .json;
     expect(refused.text).toContain(organization.id);
+    const draft = {
+      org_id: organization.id,
+      title: "laptop of carl@home",
+      expires_at: new Date(Date.now() + 86_400_000).toISOString(),
+      scopes: [{ role_id: ownerRole, resource_type: "app/organization" }],
+    };
+    const create = "/vestibule.v1.PersonalTokenService/CreateCurrentUserPAT";
+    const made = await postJson(server, create, draft, person.headers());
+    expect(made.status, made.text).toBe(200);
     await asRoot("OrganizationService/DeleteOrganization", { id: member.org_id });
 
     const left = await person.call("DeleteCurrentUser");
@@ -180,6 +192,8 @@ describe.each(["sqlite", "postgres"] as const)("accounts on %s", (database) => {
     for (const { details } of moved) {
       expect(details).toMatchObject({ email: "[deleted]", previous_email: "[deleted]" });
     }
+    const tokens = await list({ action: "pat.create", target_id: made.json.pat.id });
+    expect(tokens).toMatchObject([{ details: { title: "[deleted]", scopes: expect.any(String) } }]);
     // Whoever knows the address finds what was about it.
     expect((await list({ mailbox: email })).map(({ action }) => action)).toEqual(
       expect.arrayContaining(["invitation.create", "invitation.delete", "user.delete"]),

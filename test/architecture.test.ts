@@ -330,6 +330,7 @@ const rooms: Rooms = {
     "accounts",
     "frontdoor",
     "gate",
+    "gate/sessions",
     "pages",
     "storage",
     "serving",

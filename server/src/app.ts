@@ -18,6 +18,7 @@ import { assembleDatabase } from "./db/assemble.ts";
 import { assembleEgress } from "./egress/assemble.ts";
 import { assembleFrontdoor } from "./frontdoor/assemble.ts";
 import { assembleGate, type GateParts } from "./gate/assemble.ts";
+import { findConfirmations, forgetConfirmations, readFrontendSessions } from "./gate/sessions/of-people.ts";
 import { assembleInvitations } from "./invitations/assemble.ts";
 import type { Clock } from "./lib/clock.ts";
 import type { Log } from "./lib/log.ts";
@@ -169,6 +170,7 @@ function addPrincipals(house: House, options: AppOptions, { notifier, mailer }: 
       adminEmails,
       endSessions: (tx, userId) => people.sessions.endAll(tx, userId),
       forgetPasskeys: passkeys.deleteAll,
+      forgetConfirmations,
       endFlows: deleteFlowsOf,
       strikeOut: (tx, person) => strikeOut(tx, storage.mailboxes, person),
       hasPasskey: passkeys.hasPasskey,
@@ -248,6 +250,8 @@ function addSignIn(
       invitations,
       removePersonalTokens: personalTokens.removeAllOf,
       listPersonalTokens: personalTokens.listOf,
+      readFrontendSessions,
+      findConfirmations,
       toUserMessage: users.toMessage,
     }),
   );

@@ -43,7 +43,7 @@ export interface AccountParts
       | "undoUrl"
     >,
     DeletionParts,
-    Omit<ExportSourceParts, "database" | "sessions"> {
+    Omit<ExportSourceParts, "database" | "clock" | "sessions"> {
   readonly sessions: SessionService;
   readonly log: Log;
   readonly sealer: Sealer;

@@ -1,15 +1,21 @@
-import type { Database } from "../db/database.ts";
+import type { Database, Reader } from "../db/database.ts";
 import type { InvitationService } from "../invitations/service.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { MemberService } from "../organizations/member-service.ts";
+import { findProjectMemberships } from "../organizations/project-store.ts";
 import type { PasskeyService } from "../passkeys/service.ts";
+import { findBrowserSights } from "../sessions/known-browser-store.ts";
 import type { SessionService } from "../sessions/service.ts";
 import type { IdentityService } from "../users/identity-service.ts";
+import { findPreferences } from "../users/preference-store.ts";
 import { findUser } from "../users/store.ts";
+import { findUndos } from "../users/undo-store.ts";
 import { createOwnRecords, type Exporter, type ExportSource } from "./export.ts";
 
 /** Where what is kept about people is asked for. */
 export interface ExportSourceParts {
   readonly database: Pick<Database, "reader">;
+  readonly clock: Clock;
   readonly identities: Pick<IdentityService, "list">;
   readonly passkeys: Pick<PasskeyService, "list">;
   readonly sessions: Pick<SessionService, "list">;
@@ -17,14 +23,19 @@ export interface ExportSourceParts {
   readonly invitations: Pick<InvitationService, "listForAddress">;
   /** A user's personal access tokens, without their secrets. */
   readonly listPersonalTokens: (userId: string) => Promise<readonly { readonly userId: string }[]>;
+  /** A user's sessions at custom frontends, without their secrets. */
+  readonly readFrontendSessions: (reader: Reader, userId: string, now: Date) => AsyncIterable<object>;
+  /** The frontdoors whose owners a user lets know who they are. */
+  readonly findConfirmations: (reader: Reader, userId: string) => Promise<readonly object[]>;
 }
 
-/** How many memberships are read at once. */
+/** How many memberships are read at once, of organizations or of projects. */
 const membershipsAtOnce = 200;
 
 /** All that is kept about somebody, in the order to tell it. */
 export function createExportSources(parts: ExportSourceParts): readonly ExportSource[] {
-  const { database, identities, passkeys, sessions, members, invitations } = parts;
+  const { database, clock, identities, passkeys, sessions, members, invitations } = parts;
+  const { reader } = database;
 
   async function* readProfile({ principal }: Exporter) {
     const user = await findUser(database.reader, principal.id);
@@ -45,8 +56,35 @@ export function createExportSources(parts: ExportSourceParts): readonly ExportSo
     } while (token !== "");
   }
 
+  async function* readProjects({ principal }: Exporter) {
+    for (let afterId = ""; ; ) {
+      const found = await findProjectMemberships(
+        reader,
+        { type: "user", id: principal.id },
+        {
+          afterId,
+          limit: membershipsAtOnce,
+        },
+      );
+      yield* found;
+      const last = found.at(-1);
+      if (last === undefined || found.length < membershipsAtOnce) return;
+      afterId = last.project.id;
+    }
+  }
+
   return [
     { kind: "profile", read: readProfile },
+    fromList(
+      "preference",
+      ({ principal }) => findPreferences(reader, principal.id),
+      ({ name, value, createdAt, updatedAt }) => ({ name, value, createdAt, updatedAt }),
+    ),
+    fromList(
+      "email_change",
+      ({ principal }) => findUndos(reader, principal.id, clock.now()),
+      ({ email, changedAt, expiresAt }) => ({ previousEmail: email, changedAt, undoableUntil: expiresAt }),
+    ),
     fromList(
       "identity",
       (exporter) => identities.list(exporter),
@@ -63,11 +101,26 @@ export function createExportSources(parts: ExportSourceParts): readonly ExportSo
       ({ userId: _, ...session }) => session,
     ),
     fromList(
+      "known_browser",
+      ({ principal }) => findBrowserSights(reader, principal.id, clock.now()),
+      (lastSignInAt) => ({ lastSignInAt }),
+    ),
+    {
+      kind: "frontend_session",
+      read: ({ principal }) => parts.readFrontendSessions(reader, principal.id, clock.now()),
+    },
+    fromList(
+      "frontdoor_confirmation",
+      ({ principal }) => parts.findConfirmations(reader, principal.id),
+      (confirmation) => confirmation,
+    ),
+    fromList(
       "personal_token",
       ({ principal }) => parts.listPersonalTokens(principal.id),
       ({ userId: _, ...token }) => token,
     ),
     { kind: "membership", read: readMemberships },
+    { kind: "project_membership", read: readProjects },
     fromList(
       "invitation",
       (exporter) => invitations.listForAddress(exporter),

@@ -117,6 +117,7 @@ export async function openAccounts(
       endFlows: deleteFlowsOf,
       endSessions: (tx, userId) => sessions.endAll(tx, userId),
       forgetPasskeys: deletePasskeys,
+      forgetConfirmations: async () => {},
       hasPasskey: async () => false,
     }),
     sessions,

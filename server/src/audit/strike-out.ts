@@ -16,7 +16,10 @@ const personal = new Map(
     spec.personal === undefined ? [] : [[action, spec.personal] as const],
   ),
 );
-const named = [...personal].filter(([, names]) => names.includes("name")).map(([action]) => action);
+/** What people have given names to, who alone do that: passkeys and personal access tokens. */
+const named = [...personal]
+  .filter(([, names]) => names.some((name) => name === "name" || name === "title"))
+  .map(([action]) => action);
 
 /**
  * Strikes out, with `tx`, what a person was called and reached by: their present

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { SignupConfig } from "../config/config.ts";
 import type { OpenDatabase } from "../db/kysely-database.ts";
 import { createSealer } from "../encryption/sealer.ts";
+import { forgetConfirmations } from "../gate/sessions/of-people.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { silentLog } from "../lib/log.ts";
@@ -179,6 +180,7 @@ export async function openSignIn(database: OpenDatabase, options: OpenSignInOpti
       clock,
       endSessions: (tx, userId) => parts.sessions.endAll(tx, userId),
       forgetPasskeys: deletePasskeys,
+      forgetConfirmations,
       endFlows: deleteFlowsOf,
       hasPasskey: async (reader, userId) => (await findPasskeys(reader, userId)).length > 0,
     }),

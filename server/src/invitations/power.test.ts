@@ -119,7 +119,12 @@ describeDatabases("invitations and their sender's power (case 7)", (under) => {
       createdAt: clock.now(),
       updatedAt: clock.now(),
     };
-    const parts = { clock, endSessions: async () => [], forgetPasskeys: async () => 0 };
+    const parts = {
+      clock,
+      endSessions: async () => [],
+      forgetPasskeys: async () => 0,
+      forgetConfirmations: async () => {},
+    };
     const taken = await under.database.transaction((tx) =>
       takeOver(tx, { ...user, ...texts, state: "enabled" }, parts),
     );

@@ -33,6 +33,7 @@ describeDatabases("signing up by invitation", (under) => {
       signup: { mode: "invited", domains: [], byMembers: false, ...signup },
       endSessions: async () => [],
       forgetPasskeys: async () => 0,
+      forgetConfirmations: async () => {},
       endFlows: async () => {},
       hasPasskey: async () => false,
     });

@@ -278,6 +278,35 @@ export async function deleteProject(tx: Tx, id: string): Promise<boolean> {
   return result.numDeletedRows > 0n;
 }
 
+/** A project that somebody was let into, and when. */
+export interface ProjectMembership {
+  readonly project: Pick<Project, "id" | "orgId" | "name" | "title">;
+  readonly createdAt: Date;
+}
+
+/** Projects that a principal was let into, after one of them, by their ids. */
+export async function findProjectMemberships(
+  reader: Reader,
+  principal: ProjectPrincipal,
+  { afterId, limit }: { readonly afterId: string; readonly limit: number },
+): Promise<readonly ProjectMembership[]> {
+  const rows = await reader
+    .selectFrom("project_members")
+    .innerJoin("projects", "projects.id", "project_members.project_id")
+    .select(["projects.id", "projects.org_id", "projects.name", "projects.title"])
+    .select("project_members.created_at")
+    .where("principal_type", "=", principal.type)
+    .where("principal_id", "=", principal.id)
+    .where("project_id", ">", afterId)
+    .orderBy("project_id")
+    .limit(limit)
+    .execute();
+  return rows.map(({ id, org_id, name, title, created_at }) => ({
+    project: { id, orgId: org_id, name, title },
+    createdAt: new Date(created_at),
+  }));
+}
+
 /** Lets a principal into a project; false for one that is in already. */
 export async function insertProjectMember(
   tx: Tx,

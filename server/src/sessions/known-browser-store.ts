@@ -60,6 +60,18 @@ export async function findKnownBrowser(
   return row?.key_hash;
 }
 
+/** When each browser that a user knows was last signed in with, the latest first. */
+export async function findBrowserSights(reader: Reader, userId: string, now: Date): Promise<readonly Date[]> {
+  const rows = await reader
+    .selectFrom("known_browsers")
+    .select("seen_at")
+    .where("user_id", "=", userId)
+    .where("seen_at", ">", now.getTime() - knownForMs)
+    .orderBy("seen_at", "desc")
+    .execute();
+  return rows.map((row) => new Date(row.seen_at));
+}
+
 /** Removes the browsers that a user knows, but for those to keep. */
 export async function deleteKnownBrowsers(
   tx: Tx,

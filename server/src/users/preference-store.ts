@@ -34,6 +34,11 @@ export async function findPreferences(reader: Reader, userId: string): Promise<P
   return rows.map(toPreference);
 }
 
+/** Forgets all that a user has chosen. */
+export async function deletePreferences(tx: Tx, userId: string): Promise<void> {
+  await tx.deleteFrom("user_preferences").where("user_id", "=", userId).execute();
+}
+
 /** Stores a choice, in place of an earlier one by that name, which keeps its id and its beginning. */
 export async function savePreference(tx: Tx, preference: Preference): Promise<void> {
   const { id, userId, name, value, createdAt, updatedAt } = preference;

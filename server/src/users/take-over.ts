@@ -4,8 +4,8 @@
  *
  * Proven from outside, it may be another person's: they get the account and
  * nothing that was put into it. What opened it, identities, passkeys and
- * sessions, is gone, and so are title, picture and metadata, and the
- * memberships: an organization that is left without an owner is disabled, save
+ * sessions, is gone, and so are title, picture and metadata, what was chosen
+ * and agreed to, and the memberships: an organization that is left without an owner is disabled, save
  * the default one.
  */
 import type { AuditEvent } from "../audit/audit.ts";
@@ -18,6 +18,7 @@ import { defaultOrganizationName, type Organization } from "../organizations/org
 import { findLeftOwnerless } from "../organizations/owners.ts";
 import { findOrganization, updateOrganizationState } from "../organizations/store.ts";
 import * as identities from "./identity-store.ts";
+import { deletePreferences } from "./preference-store.ts";
 import * as store from "./store.ts";
 import type { User } from "./user.ts";
 
@@ -41,6 +42,8 @@ export interface TakeOverParts {
   readonly endSessions: (tx: Tx, userId: string) => Promise<readonly Change[]>;
   /** Removes all passkeys of a user with `tx`, and answers how many there were. */
   readonly forgetPasskeys: (tx: Tx, userId: string) => Promise<number>;
+  /** Forgets which frontdoors' owners a user lets know who they are. */
+  readonly forgetConfirmations: (tx: Tx, userId: string) => Promise<void>;
 }
 
 /** A take-over and what it leaves to be recorded and told. */
@@ -53,12 +56,14 @@ export interface Taken {
 
 /** Takes an account over, with `tx`. @param user locked, and not proven. */
 export async function takeOver(tx: Tx, user: User, parts: TakeOverParts): Promise<Taken> {
-  const { clock, endSessions, forgetPasskeys } = parts;
+  const { clock, endSessions, forgetPasskeys, forgetConfirmations } = parts;
   const now = clock.now();
   const linked = await identities.findIdentities(tx, user.id);
   await identities.deleteIdentities(tx, user.id);
   const passkeys = await forgetPasskeys(tx, user.id);
   const ended = await endSessions(tx, user.id);
+  await deletePreferences(tx, user.id);
+  await forgetConfirmations(tx, user.id);
   const orgIds = await findOrganizationIds(tx, user.id);
   const { ownerless } = await findLeftOwnerless(tx, orgIds, async () => {
     for (const orgId of orgIds) await deleteMember(tx, orgId, user.id);

@@ -72,6 +72,18 @@ export async function findFirstUndo(
   return row && toUndo(row);
 }
 
+/** The changes of a user's address that can still be undone, in their order. */
+export async function findUndos(reader: Reader, userId: string, now: Date): Promise<readonly EmailUndo[]> {
+  const rows = await reader
+    .selectFrom("email_undos")
+    .selectAll()
+    .where("user_id", "=", userId)
+    .where("expires_at", ">", now.getTime())
+    .orderBy("changed_at")
+    .execute();
+  return rows.map(toUndo);
+}
+
 const selectHolder = prepared((database, { email, nowMs }: { email: string; nowMs: number }) =>
   database
     .selectFrom("email_undos")

@@ -187,8 +187,10 @@ export declare const ExportCurrentUserRequestSchema: GenMessage<ExportCurrentUse
  */
 export declare type ExportCurrentUserResponse = Message<"vestibule.v1.ExportCurrentUserResponse"> & {
   /**
-   * What it is: `profile`, `identity`, `passkey`, `session`, `membership`,
-   * `invitation` or `audit_record`; more may come.
+   * What it is: `profile`, `preference`, `email_change` (one that can be undone),
+   * `identity`, `passkey`, `session`, `known_browser`, `frontend_session`,
+   * `frontdoor_confirmation`, `personal_token`, `membership`,
+   * `project_membership`, `invitation` or `audit_record`; more may come.
    *
    * @generated from field: string kind = 1;
    */

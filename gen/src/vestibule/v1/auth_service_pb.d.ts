@@ -1258,8 +1258,10 @@ export declare const AuthService: GenService<{
   },
   /**
    * Tells the caller all that is kept about them, an item a message: profile,
-   * identities, passkeys, live sessions, memberships, invitations to their proven
-   * address, and what they have done as far as the audit trail has it, newest
+   * preferences, changes of the address that can be undone, identities, passkeys,
+   * live sessions here and at frontends, known browsers, frontdoors whose owners
+   * may know who they are, personal access tokens, memberships of organizations
+   * and projects, invitations to their proven address, and what they have done as far as the audit trail has it, newest
    * first. No secrets, and nothing that others did.
    *
    * A person does so three times within 24 hours; an export counts once it has

@@ -27,6 +27,26 @@ export async function confirm(tx: Tx, { userId, frontdoorId }: ConfirmedPair, no
   return numInsertedOrUpdatedRows > 0n;
 }
 
+/** The frontdoors whose owners a user lets know who they are, in the order in which they said so. */
+export async function findConfirmations(
+  reader: Reader,
+  userId: string,
+): Promise<readonly { readonly frontdoorId: string; readonly createdAt: Date }[]> {
+  const rows = await reader
+    .selectFrom("gate_confirmations")
+    .select(["frontdoor_id", "created_at"])
+    .where("user_id", "=", userId)
+    .orderBy("created_at")
+    .orderBy("frontdoor_id")
+    .execute();
+  return rows.map((row) => ({ frontdoorId: row.frontdoor_id, createdAt: new Date(row.created_at) }));
+}
+
+/** Forgets all that a user has said so of. */
+export async function forgetConfirmations(tx: Tx, userId: string): Promise<void> {
+  await tx.deleteFrom("gate_confirmations").where("user_id", "=", userId).execute();
+}
+
 /** Forgets that they have: the next time they are asked again. */
 export async function forgetConfirmation(tx: Tx, { userId, frontdoorId }: ConfirmedPair): Promise<void> {
   await tx
