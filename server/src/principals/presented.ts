@@ -72,10 +72,17 @@ export const companionCookieName = "__Host-vestibule-bind";
 /** How personal access tokens begin. */
 const personalTokenStart = "vstu_";
 
+/** Whether a text has two dots. Not taken apart for that: every call by token asks. */
+function hasThreeParts(token: string): boolean {
+  const first = token.indexOf(".");
+  const second = first < 0 ? -1 : token.indexOf(".", first + 1);
+  return second >= 0 && !token.includes(".", second + 1);
+}
+
 /** Tells tokens apart: three parts between dots are a JWT (RFC 7515 §7.1), opaque ones contain no dot. */
 export function readBearerToken(token: string): PresentedCredential<BearerKind | "malformed"> {
   if (token === "") return { kind: "malformed", detail: "empty bearer token" };
-  if (token.split(".").length === 3) return { kind: "access_token", token };
+  if (hasThreeParts(token)) return { kind: "access_token", token };
   if (token.startsWith(personalTokenStart)) return { kind: "personal_token", token };
   return { kind: "opaque_token", token };
 }

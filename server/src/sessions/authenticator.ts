@@ -133,7 +133,16 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
 
   async function findSession(cookie: string): Promise<LiveSession | undefined> {
     const secretHash = openCookie(cookie);
-    return secretHash === undefined ? undefined : await caches.byHash.get(secretHash, source.findByHash);
+    return secretHash === undefined ? undefined : await findByHash(secretHash);
+  }
+
+  /** What is at hand is taken without waiting: a promise costs a warm proof more than a look-up. */
+  function findByHash(secretHash: string): LiveSession | Promise<LiveSession | undefined> {
+    return caches.byHash.peek(secretHash) ?? caches.byHash.get(secretHash, source.findByHash);
+  }
+
+  function findById(id: string): LiveSession | Promise<LiveSession | undefined> {
+    return caches.byId.peek(id) ?? caches.byId.get(id, source.findById);
   }
 
   async function findBound(presented: readonly string[], companion: string): Promise<string[]> {
@@ -158,19 +167,21 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
     async authenticateCookie(cookie) {
       const secretHash = openCookie(cookie);
       if (secretHash === undefined) refuse("session cookie is damaged, foreign or of an old key");
-      const session = await caches.byHash.get(secretHash, source.findByHash);
+      const finding = findByHash(secretHash);
+      const session = finding instanceof Promise ? await finding : finding;
       if (session === undefined) refuse("session was ended");
       return toPrincipal(session, { authVia: "session", credentialKind: "session" });
     },
 
     async authenticateSession(id) {
-      const session = await caches.byId.get(id, source.findById);
+      const session = await findById(id);
       if (session === undefined) refuse("session was ended");
       return toPrincipal(session, { authVia: "session", credentialKind: "session" });
     },
 
     async authenticateTokenSubject({ id: userId, credentialId: sessionId, authVia, tokenId }) {
-      const session = await caches.byId.get(sessionId, source.findById);
+      const finding = findById(sessionId);
+      const session = finding instanceof Promise ? await finding : finding;
       if (session === undefined || session.userId !== userId) {
         if (!(await source.isUser(userId))) throw new DomainError("USER_NOT_FOUND");
         refuse("the token's session was ended");
