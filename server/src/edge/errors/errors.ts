@@ -93,13 +93,20 @@ export function toDomainError(error: unknown): DomainError {
  */
 export function toConnectError(refusal: DomainError): ConnectError {
   const retryAfter = refusal.retryAfterSeconds;
-  return new ConnectError(
-    refusal.message,
-    wireErrors[refusal.kind].connect,
-    retryAfter === undefined ? undefined : { "Retry-After": String(retryAfter) },
-    toDetails(refusal),
-    refusal.cause,
-  );
+  const { stackTraceLimit } = Error;
+  // Nobody reads where it was made, and to note that costs as much as the rest of it.
+  Error.stackTraceLimit = 0;
+  try {
+    return new ConnectError(
+      refusal.message,
+      wireErrors[refusal.kind].connect,
+      retryAfter === undefined ? undefined : { "Retry-After": String(retryAfter) },
+      toDetails(refusal),
+      refusal.cause,
+    );
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 /** A Connect error's detail before it is encoded. */

@@ -9,7 +9,7 @@ import type { ConnectError } from "@connectrpc/connect";
 import { mergeNonProtocolHeaders } from "@connectrpc/connect/protocol";
 import {
   codeToHttpStatus,
-  errorToJsonBytes,
+  errorToJson,
   parseTimeout as parseConnectTimeout,
   trailerMux,
 } from "@connectrpc/connect/protocol-connect";
@@ -108,7 +108,8 @@ function createConnectWire(isBinary: boolean): Wire {
       mergeNonProtocolHeaders(header, error.metadata);
       const status = httpStatus ?? codeToHttpStatus(error.code);
       const own = ["content-type", "application/json"];
-      write(response, status, own, { ...answer, header }, errorToJsonBytes(error, jsonOptions));
+      const body = JSON.stringify(errorToJson(error, jsonOptions));
+      write(response, status, own, { ...answer, header }, body);
     },
   };
 }
