@@ -50,10 +50,9 @@ export class AuditRetention {
     const { database, clock, log, retentionSeconds } = this.#options;
     const horizon = new Date(clock.now().getTime() - retentionSeconds * 1000);
     try {
-      await sweepInBatches(async (limit) => {
-        if (this.#isClosed) return 0;
-        return await database.transaction((tx) => deleteRecordsBefore(tx, horizon, limit));
-      });
+      await sweepInBatches(database, async (tx, limit) =>
+        this.#isClosed ? 0 : await deleteRecordsBefore(tx, horizon, limit),
+      );
     } catch (error) {
       log.warn({ err: error }, "old audit records could not be removed; will try again");
     }

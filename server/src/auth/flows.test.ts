@@ -62,8 +62,9 @@ describeDatabases("flows", (under) => {
     const steps: number[] = [];
     let [begun, found] = [0, 0];
     const removed = await sweepInBatches(
-      async (limit) => {
-        const count = await database.transaction((tx) => deleteExpiredFlows(tx, new Date(nowMs), limit));
+      database,
+      async (tx, limit) => {
+        const count = await deleteExpiredFlows(tx, new Date(nowMs), limit);
         steps.push(count);
         return count;
       },

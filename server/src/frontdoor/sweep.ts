@@ -19,8 +19,8 @@ export function createFrontdoorSweep(
   const removeOld = createExpirySweep(database, clock, ...removals);
   return async () => {
     const removed = await removeOld();
-    await sweepInBatches((limit) =>
-      database.transaction(async (tx) => ((await removeFromDeletedFrontdoor(tx, limit)) ? limit : 0)),
+    await sweepInBatches(database, async (tx, limit) =>
+      (await removeFromDeletedFrontdoor(tx, limit)) ? limit : 0,
     );
     return removed;
   };

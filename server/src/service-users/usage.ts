@@ -118,10 +118,9 @@ export class UsageRecorder {
     const from = firstDayOf(usageKeptDays, now);
     // Another process may be in the next day already.
     const to = toDay(new Date(now.getTime() + clockSlackMs));
-    const removed = await sweepInBatches(async (limit) => {
-      if (this.#isClosed) return 0;
-      return await this.#database.transaction((tx) => deleteCallsOutside(tx, from, to, limit));
-    });
+    const removed = await sweepInBatches(this.#database, async (tx, limit) =>
+      this.#isClosed ? 0 : await deleteCallsOutside(tx, from, to, limit),
+    );
     this.#sweptDay = today;
     return removed;
   }

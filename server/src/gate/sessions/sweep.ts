@@ -10,9 +10,7 @@ export function createGateSessionSweep(database: Database, clock: Clock): () => 
   return async () => {
     let removed = await removeOld();
     for (const orphans of await findOrphans(database.reader)) {
-      removed += await sweepInBatches((limit) =>
-        database.transaction((tx) => deleteOrphans(tx, orphans, limit)),
-      );
+      removed += await sweepInBatches(database, (tx, limit) => deleteOrphans(tx, orphans, limit));
     }
     return removed;
   };
