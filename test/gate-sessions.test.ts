@@ -150,3 +150,12 @@ it("outlive that their holder proves themselves again", async () => {
   await visitor.person.call("AuthLogout");
   await eventually(async () => expect(await reasonOf(visitor)).toBe(ended));
 });
+
+it("are told to whoever asks what is kept about them, theirs alone and without what lets them in", async () => {
+  const [{ visitor }] = [await comeIn(), await comeIn()];
+  const { messages } = await visitor.person.stream("ExportCurrentUser");
+  const told = messages.filter(({ kind }) => kind === "frontend_session").map(({ item }) => item);
+  expect(told).toMatchObject([{ frontdoorId: frontdoor.id, host: hostname, device: expect.any(Object) }]);
+  const text = JSON.stringify(messages);
+  for (const cookie of visitor.jar(hostname).values()) expect(text).not.toContain(cookie);
+});
