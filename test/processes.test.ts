@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "v
 import { eventually } from "./parts/eventually.ts";
 import { basic, postJson, send } from "./parts/http.ts";
 import { type Sample, scrape, sumOf } from "./parts/metrics.ts";
+import { mixCalls } from "./parts/mixed-calls.ts";
 import { createState, runVestibule, startServer, type TestServer } from "./parts/server.ts";
 
 const processes = 3;
@@ -174,6 +175,19 @@ describe.each(["sqlite", "postgres"] as const)("several processes on %s", (datab
     const starts = (await scrape(server)).filter(({ name }) => name === "vestibule_process_starts_total");
     expect(starts.map(({ value }) => value)).toEqual(Array.from({ length: processes }, () => 2));
   }, 200_000);
+
+  it("give each call its own answer amid cancellations, resets and deadlines, and keep nothing open", async () => {
+    const readHandles = async () => sumOf(await scrape(server), "nodejs_active_handles_total");
+    const before = await readHandles();
+    const result = await mixCalls(server, { connections: 64, count: 3_000 });
+    expect(result.wrong).toEqual([]);
+    expect(result.answered + result.late + result.broken).toBe(3_000);
+    await eventually(async () => {
+      // The scrape itself is one.
+      expect(sumOf(await scrape(server), "vestibule_requests_in_flight")).toBe(1);
+      expect(await readHandles()).toBeLessThanOrEqual(before);
+    });
+  });
 
   it("write one log, a line at a time", async () => {
     const long = "x".repeat(480);
