@@ -4,6 +4,7 @@
  * time that fails a run on a busy machine says nothing.
  */
 import { fileURLToPath } from "node:url";
+import { benchCores } from "./cores.ts";
 import { benchGate } from "./gate.ts";
 import { benchMachines } from "./machines.ts";
 import { type Section, saveReport, toMarkdown } from "./parts/report.ts";
@@ -20,6 +21,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Section>>> = {
   providers: benchProviders,
   search: benchSearch,
   gate: benchGate,
+  cores: benchCores,
   scaling: benchScaling,
   postgres: benchPostgres,
   sizes: benchSizes,

@@ -47,6 +47,8 @@ export interface VestibuleOptions {
   readonly dataDir?: string;
   /** Contents of the settings file. */
   readonly config?: object;
+  /** By how many processes it serves, all of them on the one core. */
+  readonly processes?: number;
   /** Takes something along that can be asked what only the process itself knows; costs it a little. */
   readonly observed?: boolean;
 }
@@ -75,7 +77,8 @@ export async function startVestibule(options: VestibuleOptions = {}): Promise<Ve
   const startedAt = performance.now();
   const isObserved = options.observed === true;
   const watching = isObserved ? ["--expose-gc", "--import", insideUrl] : [];
-  const child = spawnPinned(0, [...watching, ...command, "serve"], { env, quiet: true, ipc: isObserved });
+  const serve = ["serve", `--processes=${options.processes ?? 1}`];
+  const child = spawnPinned(0, [...watching, ...command, ...serve], { env, quiet: true, ipc: isObserved });
   await untilAnswering(port, "/");
   const listensAfterMs = performance.now() - startedAt;
   await untilAnswering(port, "/healthz");
