@@ -38,7 +38,11 @@ export async function compareCalls(load: LoadProcess, ours: BenchServer): Promis
     ["grpc bare", bare.h2Port, empty, false],
     ["grpc adapter", adapter.h2Port, empty, false],
   ];
-  for (const call of calls) await prepare(load, call);
+  for (const call of calls) {
+    await prepare(load, call);
+    // Before its server stops: the generator goes on to others.
+    contenders.defer(() => load.closeLoad(call[0]));
+  }
   return [
     ...(await compareOne(load, "json", { what: "an almost empty call, Connect JSON", bare: "node:http" })),
     ...(await compareOne(load, "grpc", { what: "an almost empty call, gRPC", bare: "node:http2" })),
