@@ -44,7 +44,12 @@ async function start(database: "sqlite" | "postgres", options: object = {}): Pro
     failed_credentials_per_address_per_minute: 10_000,
   };
   const server = await startServer({ database, processes, config: { limits }, ...options });
-  await untilAllServe(server);
+  try {
+    await untilAllServe(server);
+  } catch (error) {
+    await server[Symbol.asyncDispose]();
+    throw error;
+  }
   return server;
 }
 
