@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { copyFileSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -49,6 +50,20 @@ describe("Checkpointer", () => {
       database.close();
     }
   }
+
+  it("keeps a process that closes it until it has finished, where nothing else does", () => {
+    fill();
+    const module = new URL("checkpointer.ts", import.meta.url).href;
+    const program = `
+      const { Checkpointer } = await import(${JSON.stringify(module)});
+      const checkpointer = new Checkpointer({ path: ${JSON.stringify(path)}, log: { warn() {} } });
+      void checkpointer.checkpoint();
+      await checkpointer.close();
+      console.log("closed");`;
+    const args = ["--input-type=module", "--eval", program];
+    const { stdout, status } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    expect([stdout, status]).toEqual(["closed\n", 0]);
+  });
 
   it("writes the log back while the writer is in a transaction, without its uncommitted rows", async () => {
     const checkpointer = new Checkpointer({ path, log: silentLog });

@@ -101,6 +101,8 @@ export class Checkpointer {
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    // Nothing else may be left that keeps the process: without this it would end here, and with 0.
+    this.#worker?.ref();
     await this.#running;
     await this.#worker?.terminate();
     this.#worker = undefined;
