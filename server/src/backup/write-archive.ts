@@ -1,10 +1,8 @@
-import { createHash, randomBytes } from "node:crypto";
-import { createWriteStream, existsSync, linkSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
-import { flushFolder } from "../config/key-file.ts";
+import { WholeFileError, writeWholeFile } from "../config/whole-file.ts";
 import { type CarriedRow, RowDigest, readLastCounted, readRows } from "../db/carried-rows.ts";
 import type { Reader } from "../db/database.ts";
 import type { ArchiveEnd, ArchiveHeader, TableEnd } from "./archive.ts";
@@ -16,9 +14,8 @@ export type OnProgress = (rows: number) => void;
 /**
  * Writes a backup of a snapshot. It has its name once all of it is on disk:
  * until then it lies beside it under another, and goes when something fails.
- * What one that was killed has left goes when the next one begins.
  *
- * @throws BackupError when the file is there, cannot be written, or another that is to be it began meanwhile
+ * @throws BackupError when the file is there, or cannot be written
  */
 export async function writeArchive(
   path: string,
@@ -26,9 +23,6 @@ export async function writeArchive(
   reader: Reader,
   onProgress: OnProgress,
 ): Promise<ArchiveEnd> {
-  removeDrafts(path);
-  if (existsSync(path)) throw isThere(path);
-  const draft = `${path}.${randomBytes(6).toString("hex")}.partial`;
   let end: ArchiveEnd | undefined;
   async function* lines(): AsyncGenerator<string> {
     const hash = createHash("sha256");
@@ -54,60 +48,10 @@ export async function writeArchive(
     yield `${JSON.stringify({ end })}\n`;
   }
   try {
-    const file = createWriteStream(draft, { flags: "wx", mode: 0o600, flush: true });
-    await pipeline(Readable.from(lines()), createGzip({ level: 3 }), file);
-    giveName(draft, path);
-    flushFolder(dirname(resolve(path)));
+    await writeWholeFile(path, (file) => pipeline(Readable.from(lines()), createGzip({ level: 3 }), file));
   } catch (error) {
-    removeDraft(draft);
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (code === undefined || syscall === undefined) throw error;
-    throw new BackupError(`${path}: cannot be written, got ${code}; nothing is left of it`, { cause: error });
+    throw error instanceof WholeFileError ? new BackupError(error.message, { cause: error }) : error;
   }
   if (end === undefined) throw new Error("a backup without an end");
   return end;
-}
-
-function isThere(path: string): BackupError {
-  return new BackupError(`${path}: is there already; backups are not overwritten`);
-}
-
-/** A link fails if the name was taken meanwhile; some file systems know none, as those of other machines. */
-function giveName(draft: string, path: string): void {
-  try {
-    linkSync(draft, path);
-    rmSync(draft, { force: true });
-  } catch (error) {
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (syscall !== "link") throw error;
-    if (code === "EEXIST" || existsSync(path)) throw isThere(path);
-    if (code === "ENOENT") {
-      throw new BackupError(`${path}: another backup into it began meanwhile, and this one gave way`);
-    }
-    renameSync(draft, path);
-  }
-}
-
-/** Nobody can tell whether somebody still writes one: whose draft goes gives way. */
-function removeDrafts(path: string): void {
-  const [folder, prefix] = [dirname(path), `${basename(path)}.`];
-  const isDraft = (name: string) =>
-    name.startsWith(prefix) && /^[0-9a-f]{12}\.partial$/.test(name.slice(prefix.length));
-  for (const name of listNames(folder).filter(isDraft)) removeDraft(join(folder, name));
-}
-
-/** None where it cannot be listed: what that means is told by writing into it. */
-function listNames(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-/** What kept it from being written may keep it from being removed: there may be none. */
-function removeDraft(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {}
 }
