@@ -301,6 +301,20 @@ const rooms: Rooms = {
     "edge/operations",
     "edge/frontier",
   ],
+  // People and what belongs to them, as files: above all that has what is moved.
+  transfer: [
+    "lib",
+    "db",
+    "changes",
+    "principals",
+    "audit",
+    "avatars",
+    "organizations",
+    "service-users",
+    "users",
+    "sessions",
+    "auth",
+  ],
   // What is open for as long as the process runs: the data folder, the database, the keys.
   storage: ["lib", "config", "db", "changes", "encryption", "audit", "users", "tokens"],
   // The open port, for as long as it is.
@@ -340,6 +354,7 @@ const rooms: Rooms = {
   commands: [
     "backup",
     "moving",
+    "transfer",
     "lib",
     "processes",
     "config",
@@ -394,6 +409,9 @@ test("what is stored as JSON is read by its column alone", () => {
     // What the edge has just written, for pino to write in its way.
     "lib/pino-log.ts",
     "signatures/compact-jws.ts",
+    // Records that are to be imported; each is checked against its schema.
+    "transfer/csv.ts",
+    "transfer/read-file.ts",
   ]);
 });
 

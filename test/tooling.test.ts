@@ -106,10 +106,17 @@ test("the package of the server has its command and the bundle, and builds them 
   const [packed] = JSON.parse(stdout || stderr);
   const paths: string[] = packed.files.map(({ path }: { path: string }) => path);
   expect(paths).toEqual(
-    expect.arrayContaining(["LICENSE", "bin/vestibule.js", "dist/bundle/main.js", "package.json"]),
+    expect.arrayContaining([
+      "LICENSE",
+      "bin/vestibule.js",
+      "dist/bundle/main.js",
+      "mappings/frontier.yaml",
+      "mappings/keycloak.yaml",
+      "package.json",
+    ]),
   );
   const others =
-    /^(dist\/bundle\/(main|chunks\/[\w-]+)\.js(\.LEGAL\.txt)?|bin\/vestibule\.js|LICENSE|package\.json)$/;
+    /^(dist\/bundle\/(main|chunks\/[\w-]+)\.js(\.LEGAL\.txt)?|mappings\/\w+\.yaml|bin\/vestibule\.js|LICENSE|package\.json)$/;
   expect(paths.filter((path) => !others.test(path))).toEqual([]);
   const { scripts } = JSON.parse(readFileSync(join(root, "server/package.json"), "utf8"));
   expect(scripts).toEqual({ build: "node ../scripts/build.ts", prepack: "npm run build" });

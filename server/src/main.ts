@@ -4,10 +4,11 @@
  * stack.
  */
 import { parseArgs } from "node:util";
-import { type CommandContext, type CommandTable, UsageError } from "./commands/command.ts";
+import { type CommandContext, CommandFailure, type CommandTable, UsageError } from "./commands/command.ts";
 import { systemClock } from "./lib/clock.ts";
 import { DomainError } from "./lib/errors.ts";
 import { findNearest } from "./lib/suggest.ts";
+import { untilDrained } from "./lib/until-drained.ts";
 import { version } from "./lib/version.ts";
 
 const help = `vestibule ${version}, a schema-first authentication service
@@ -25,6 +26,8 @@ Usage: vestibule [--config <file>] <command>
   backup <file>        write all data to one file while servers run; backup verify <file>
   restore <file>       put a backup into an empty database
   copy --to <address>  copy the database to another one, which servers then run on
+  export <what>        people, organizations and the like, as lines of JSON or CSV
+  import <what> <file> the same, or Keycloak's or Frontier's, into the database while servers run
   healthcheck          ask the server of these settings whether it serves: 0 if it does, else 1
   doctor               check the configuration, the database and the keys
   version              print the version
@@ -37,6 +40,7 @@ const plainFailures = new Set([
   "UsageError",
   "BackupError",
   "CopyError",
+  "CommandFailure",
   "ConfigError",
   "DatabaseRefusedError",
   "KeyMismatchError",
@@ -48,10 +52,20 @@ const plainFailures = new Set([
   "NotServingError",
   "MailTestError",
   "ProcessesError",
+  "TransferError",
+  "WholeFileError",
 ]);
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+/** Whoever has read enough may go away: the rest is then left out. */
+async function stream(texts: AsyncIterable<string>): Promise<void> {
+  for await (const text of texts) {
+    if (!process.stdout.write(text)) await untilDrained(process.stdout);
+    if (process.stdout.errored) return;
+  }
 }
 
 /** On a terminal SIGHUP says that it has gone; elsewhere daemons are told by it to read their settings again. */
@@ -91,7 +105,7 @@ function shieldKid(argv: readonly string[]): string[] {
 }
 
 /** Commands that read options of their own, which stand behind their names. */
-const withOptions = new Set(["gate", "migrate", "backup", "restore", "copy"]);
+const withOptions = new Set(["gate", "migrate", "backup", "restore", "copy", "export", "import"]);
 
 /** What is for this program, the command's name included, and what is for a command with options of its own. */
 function splitAtCommand(
@@ -151,6 +165,11 @@ async function run(argv: readonly string[]): Promise<void> {
     clock: systemClock,
     print,
     write: (text) => void process.stdout.write(text),
+    stream,
+    errors: {
+      isTty: process.stderr.isTTY === true,
+      write: (text) => void process.stderr.write(text),
+    },
     untilStopped,
     onHangUp: (listener) => void process.on("SIGHUP", listener),
   };
@@ -180,7 +199,7 @@ try {
 } catch (error) {
   process.stderr.write(`${toPlainFailure(error) ?? toStack(error)}\n`);
   // At once: what a start had begun when it failed must not keep the process.
-  process.exit(1);
+  process.exit(error instanceof CommandFailure ? error.exitCode : 1);
 }
 
 /** What the operator can mend, in their words; undefined for what only a developer can. */

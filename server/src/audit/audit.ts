@@ -53,12 +53,12 @@ export interface AuditTrail {
   /** Records a change with the transaction that makes it. */
   record(tx: Tx, caller: Caller, event: AuditEvent): Promise<void>;
   /**
-   * Records a change that nobody called for over the wire, with the
-   * transaction that makes it.
+   * Records changes that nobody called for over the wire, with the
+   * transaction that makes them.
    *
    * @param agent `server` for what it does by itself, `command-line` for the operator's commands.
    */
-  recordOwn(tx: Tx, agent: AuditAgent, event: AuditEvent): Promise<void>;
+  recordOwn(tx: Tx, agent: AuditAgent, ...events: readonly AuditEvent[]): Promise<void>;
   /** Notes a success that is no change, such as an issued token. Never blocks, never throws. */
   note(caller: Caller, event: AuditEvent): void;
   /**

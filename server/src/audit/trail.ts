@@ -98,9 +98,12 @@ export class DatabaseAuditTrail implements AuditTrail {
     await this.#insert(tx, [toRow(this.#toRecord(event, "success", fromCaller(caller)))]);
   }
 
-  async recordOwn(tx: Tx, agent: AuditAgent, event: AuditEvent): Promise<void> {
+  async recordOwn(tx: Tx, agent: AuditAgent, ...events: readonly AuditEvent[]): Promise<void> {
     const actor: AuditSubject = { type: "system", id: agent };
-    await this.#insert(tx, [toRow(this.#toRecord(event, "success", { actor }))]);
+    await this.#insert(
+      tx,
+      events.map((event) => toRow(this.#toRecord(event, "success", { actor }))),
+    );
   }
 
   note(caller: Caller, event: AuditEvent): void {

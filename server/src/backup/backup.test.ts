@@ -395,7 +395,7 @@ describe("making a backup", () => {
       for (const name of drafts) rmSync(join(folder, name));
       writeFileSync(later, "half of it");
     };
-    await expect(make(url, path, { onProgress })).rejects.toThrow(/another backup into it began meanwhile/);
+    await expect(make(url, path, { onProgress })).rejects.toThrow(/another into it began meanwhile/);
     expect(existsSync(path)).toBe(false);
     expect(readFileSync(later, "utf8")).toBe("half of it");
     rmSync(later);

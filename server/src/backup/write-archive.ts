@@ -14,8 +14,9 @@ export type OnProgress = (rows: number) => void;
 /**
  * Writes a backup of a snapshot. It has its name once all of it is on disk:
  * until then it lies beside it under another, and goes when something fails.
+ * What one that was killed has left goes when the next one begins.
  *
- * @throws BackupError when the file is there, or cannot be written
+ * @throws BackupError when the file is there, cannot be written, or another that is to be it began meanwhile
  */
 export async function writeArchive(
   path: string,

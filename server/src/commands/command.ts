@@ -17,6 +17,10 @@ export interface CommandContext {
   readonly print: (line: string) => void;
   /** Writes a text to standard output as it is. */
   readonly write: (text: string) => void;
+  /** Writes texts to standard output, no faster than they are taken. */
+  readonly stream: (texts: AsyncIterable<string>) => Promise<void>;
+  /** Standard error: whether it is a terminal, and writing a text to it as it is. */
+  readonly errors: Pick<CommandContext, "isTty" | "write">;
   /** Resolves with the signal's name when the process is asked to end. */
   readonly untilStopped: () => Promise<string>;
   /** Calls `listener` at each SIGHUP. */
@@ -35,4 +39,16 @@ export interface CommandTable {
 /** The command line makes no sense. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
+}
+
+/** A command has done what it could, and has to say what it could not. */
+export class CommandFailure extends Error {
+  override readonly name = "CommandFailure";
+  /** What the process ends with: not 0. */
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number) {
+    super(message);
+    this.exitCode = exitCode;
+  }
 }

@@ -3,8 +3,10 @@ import { backupCommand, backupHelp } from "./backup.ts";
 import type { CommandTable } from "./command.ts";
 import { copyCommand, copyHelp } from "./copy.ts";
 import { doctorCommand } from "./doctor.ts";
+import { exportCommand, exportHelp } from "./export.ts";
 import { gateCommand } from "./gate.ts";
 import { healthcheckCommand } from "./healthcheck.ts";
+import { importCommand, importHelp } from "./import.ts";
 import { keysCommand, keysHelp } from "./keys.ts";
 import { mailCommand, mailHelp } from "./mail.ts";
 import { migrateCommand, migrateHelp } from "./migrate.ts";
@@ -21,6 +23,8 @@ export const commands: CommandTable["commands"] = {
   backup: backupCommand,
   restore: restoreCommand,
   copy: copyCommand,
+  export: exportCommand,
+  import: importCommand,
   healthcheck: healthcheckCommand,
   doctor: doctorCommand,
 };
@@ -33,4 +37,6 @@ export const helpTexts: CommandTable["helpTexts"] = {
   backup: backupHelp,
   restore: restoreHelp,
   copy: copyHelp,
+  export: exportHelp,
+  import: importHelp,
 };

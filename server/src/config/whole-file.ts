@@ -49,7 +49,7 @@ function giveName(draft: string, path: string): void {
     if (syscall !== "link") throw error;
     if (code === "EEXIST" || existsSync(path)) throw isThere(path);
     if (code === "ENOENT") {
-      throw new WholeFileError(`${path}: another one was begun in its place meanwhile, and this one gave way`);
+      throw new WholeFileError(`${path}: another into it began meanwhile, and this one gave way`);
     }
     renameSync(draft, path);
   }

@@ -10,6 +10,7 @@
  */
 import type { IdRange } from "../lib/page-token.ts";
 import type { Reader, Tx } from "./database.ts";
+import { insertRows } from "./insert-rows.ts";
 
 /** Nouns whose rows are found so. */
 export type SearchKind = "user" | "organization";
@@ -86,6 +87,18 @@ export async function updateSearch(
     .values(added)
     .onConflict((conflict) => conflict.doNothing())
     .execute();
+}
+
+/** Makes many new rows found. */
+export async function addSearches(tx: Tx, kind: SearchKind, rows: readonly Searchable[]): Promise<void> {
+  const added = rows.flatMap((row) =>
+    [...listKeys(kind, row)].flatMap(([rowKind, { id, prefixes }]) =>
+      [...prefixes].map((prefix) => ({ kind: rowKind, prefix, id })),
+    ),
+  );
+  // In the order of the index, of which each page is then written once.
+  added.sort((one, other) => (one.prefix < other.prefix ? -1 : one.prefix > other.prefix ? 1 : 0));
+  await insertRows(tx, "search_prefixes", { kind: "text", prefix: "text", id: "text" }, added);
 }
 
 interface Keys {

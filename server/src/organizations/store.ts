@@ -36,11 +36,13 @@ function textsOf({ name, title }: Organization): readonly string[] {
   return [name, title];
 }
 
-function toSearchable(organization: Organization): Searchable {
+/** An organization as it is found by its texts. */
+export function toSearchable(organization: Organization): Searchable {
   return { id: organization.id, state: organization.state, texts: textsOf(organization) };
 }
 
-function toRow(organization: Organization): Omit<OrganizationRow, "created_by"> {
+/** An organization's row, without who made it. */
+export function toRow(organization: Organization): Omit<OrganizationRow, "created_by"> {
   return {
     id: organization.id,
     name: organization.name,

@@ -10,7 +10,8 @@ type CredentialRow = ServiceUserCredentialRow & Pick<ServiceUserRow, "org_id">;
 
 const publicJwkColumn = jsonColumn<PublicJwk>("service_user_credentials.public_jwk", publicJwkSchema);
 
-function selectCredentials(database: Reader) {
+/** All credentials, with the organizations of their service users. */
+export function selectCredentials(database: Reader) {
   return database
     .selectFrom("service_user_credentials as credential")
     .innerJoin("service_users", "service_users.id", "credential.service_user_id")
@@ -18,7 +19,8 @@ function selectCredentials(database: Reader) {
     .select("service_users.org_id");
 }
 
-function toCredential(row: CredentialRow): Credential {
+/** A credential as its row says. */
+export function toCredential(row: CredentialRow): Credential {
   const base = {
     id: row.id,
     serviceUserId: row.service_user_id,
@@ -47,23 +49,25 @@ function toCredential(row: CredentialRow): Credential {
   }
 }
 
+/** The row of a new credential. */
+export function toNewRow(credential: Credential) {
+  return {
+    id: credential.id,
+    service_user_id: credential.serviceUserId,
+    kind: credential.kind,
+    title: credential.title,
+    secret_hash: credential.kind === "key" ? null : credential.secretHash,
+    public_jwk: credential.kind === "key" ? publicJwkColumn.encode(credential.publicJwk) : null,
+    bootstrap: credential.kind === "secret" && credential.bootstrap ? 1 : 0,
+    created_at: credential.createdAt.getTime(),
+    expires_at: credential.expiresAt?.getTime() ?? null,
+    last_used_at: null,
+  } as const;
+}
+
 /** Stores a new credential. */
 export async function insertCredential(tx: Tx, credential: Credential): Promise<void> {
-  await tx
-    .insertInto("service_user_credentials")
-    .values({
-      id: credential.id,
-      service_user_id: credential.serviceUserId,
-      kind: credential.kind,
-      title: credential.title,
-      secret_hash: credential.kind === "key" ? null : credential.secretHash,
-      public_jwk: credential.kind === "key" ? publicJwkColumn.encode(credential.publicJwk) : null,
-      bootstrap: credential.kind === "secret" && credential.bootstrap ? 1 : 0,
-      created_at: credential.createdAt.getTime(),
-      expires_at: credential.expiresAt?.getTime() ?? null,
-      last_used_at: null,
-    })
-    .execute();
+  await tx.insertInto("service_user_credentials").values(toNewRow(credential)).execute();
 }
 
 const selectById = prepared((database, { id }: { id: string }) =>

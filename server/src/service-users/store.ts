@@ -7,7 +7,8 @@ import type { ServiceUser } from "./service-user.ts";
 
 const metadataColumn = jsonColumn("service_users.metadata", jsonObject);
 
-function toServiceUser(row: ServiceUserRow): ServiceUser {
+/** A service user as its row says. */
+export function toServiceUser(row: ServiceUserRow): ServiceUser {
   return {
     id: row.id,
     orgId: row.org_id,
@@ -22,23 +23,25 @@ function toServiceUser(row: ServiceUserRow): ServiceUser {
   };
 }
 
+/** The row of a new service user. */
+export function toNewRow(serviceUser: ServiceUser) {
+  return {
+    id: serviceUser.id,
+    org_id: serviceUser.orgId,
+    title: serviceUser.title,
+    metadata: metadataColumn.encode(serviceUser.metadata),
+    role: serviceUser.role,
+    state: serviceUser.state,
+    superuser: serviceUser.superuser ? 1 : 0,
+    created_at: serviceUser.createdAt.getTime(),
+    updated_at: serviceUser.updatedAt.getTime(),
+    last_used_at: null,
+  } as const;
+}
+
 /** Stores a new service user. */
 export async function insertServiceUser(tx: Tx, serviceUser: ServiceUser): Promise<void> {
-  await tx
-    .insertInto("service_users")
-    .values({
-      id: serviceUser.id,
-      org_id: serviceUser.orgId,
-      title: serviceUser.title,
-      metadata: metadataColumn.encode(serviceUser.metadata),
-      role: serviceUser.role,
-      state: serviceUser.state,
-      superuser: serviceUser.superuser ? 1 : 0,
-      created_at: serviceUser.createdAt.getTime(),
-      updated_at: serviceUser.updatedAt.getTime(),
-      last_used_at: null,
-    })
-    .execute();
+  await tx.insertInto("service_users").values(toNewRow(serviceUser)).execute();
 }
 
 const selectById = prepared((database, { id }: { id: string }) =>

@@ -106,7 +106,7 @@ export async function openRoom(
   await feed.start();
   const audit: AuditTrail = {
     record: async (_tx, _caller, event) => void events.push(event),
-    recordOwn: async (_tx, _agent, event) => void events.push(event),
+    recordOwn: async (_tx, _agent, ...own) => void events.push(...own),
     note: () => {},
     refuse: () => {},
   };

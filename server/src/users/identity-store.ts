@@ -46,18 +46,20 @@ export async function findIdentities(reader: Reader, userId: string): Promise<Id
 
 /** Stores an identity. @throws a unique violation when there is one of that issuer and subject. */
 export async function insertIdentity(tx: Tx, identity: Identity): Promise<void> {
-  await tx
-    .insertInto("identities")
-    .values({
-      issuer: identity.issuer,
-      subject: identity.subject,
-      user_id: identity.userId,
-      strategy: identity.strategy,
-      email: identity.email,
-      gave_email: identity.gaveEmail ? 1 : 0,
-      created_at: identity.createdAt.getTime(),
-    })
-    .execute();
+  await tx.insertInto("identities").values(toIdentityRow(identity)).execute();
+}
+
+/** The row of an identity. */
+export function toIdentityRow(identity: Identity) {
+  return {
+    issuer: identity.issuer,
+    subject: identity.subject,
+    user_id: identity.userId,
+    strategy: identity.strategy,
+    email: identity.email,
+    gave_email: identity.gaveEmail ? 1 : 0,
+    created_at: identity.createdAt.getTime(),
+  } as const;
 }
 
 /** Removes an identity; does nothing when there is none. */
@@ -94,7 +96,8 @@ export async function noteGivenEmail(
     .execute();
 }
 
-function toIdentity(row: Selectable<IdentityRow>): Identity {
+/** An identity as its row says. */
+export function toIdentity(row: Selectable<IdentityRow>): Identity {
   return {
     issuer: row.issuer,
     subject: row.subject,

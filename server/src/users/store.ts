@@ -18,7 +18,8 @@ import type { User } from "./user.ts";
 
 const metadataColumn = jsonColumn("users.metadata", jsonObject);
 
-function toUser(row: Selectable<UserRow>): User {
+/** A user as their row says. */
+export function toUser(row: Selectable<UserRow>): User {
   return {
     id: row.id,
     name: row.name,
@@ -40,7 +41,8 @@ function textsOf({ email, name, title }: User): readonly string[] {
   return [email, name, title];
 }
 
-function toSearchable(user: User): Searchable {
+/** A user as they are found by their texts. */
+export function toSearchable(user: User): Searchable {
   return { id: user.id, state: user.state, texts: textsOf(user) };
 }
 
@@ -60,17 +62,19 @@ function toColumns(user: User) {
   } as const;
 }
 
-/** Stores a new user, with a passkey handle of its own. @throws a unique violation when the address or name is taken. */
+/** The row of a new user, with a passkey handle of its own. */
+export function toNewRow(user: User) {
+  return {
+    id: user.id,
+    passkey_handle: randomBytes(32).toString("base64url"),
+    ...toColumns(user),
+    created_at: user.createdAt.getTime(),
+  };
+}
+
+/** Stores a new user. @throws a unique violation when the address or name is taken. */
 export async function insertUser(tx: Tx, user: User): Promise<void> {
-  await tx
-    .insertInto("users")
-    .values({
-      id: user.id,
-      passkey_handle: randomBytes(32).toString("base64url"),
-      ...toColumns(user),
-      created_at: user.createdAt.getTime(),
-    })
-    .execute();
+  await tx.insertInto("users").values(toNewRow(user)).execute();
   await updateSearch(tx, "user", undefined, toSearchable(user));
 }
 

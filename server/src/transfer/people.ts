@@ -1,0 +1,111 @@
+/** Importing people. */
+import type { AuditTrail } from "../audit/audit.ts";
+import type { Reader } from "../db/database.ts";
+import { listChanged } from "../lib/changed.ts";
+import type { Clock } from "../lib/clock.ts";
+import { findHeldAddresses, findManyUsers, insertUsers } from "../users/many-store.ts";
+import { toNewUser, type User } from "../users/user.ts";
+import { type ImportChoices, type Importer, present, refuse, toPast, type Verdict } from "./importer.ts";
+import { toNamedId } from "./named-id.ts";
+import type { RecordOf } from "./records.ts";
+
+type PersonRecord = RecordOf<"people">;
+
+/** What the import of people stands on. */
+export interface PeopleParts {
+  readonly audit: Pick<AuditTrail, "recordOwn">;
+  readonly clock: Clock;
+  readonly choices: ImportChoices;
+}
+
+/** The id of a person as their system knows them; without one, as their address does. */
+export function toPersonId(source: string, id: string | undefined, email: string): string {
+  return id === undefined ? toNamedId(["address"], email) : toNamedId(["people", source], id);
+}
+
+/** Whether an account's address is surely its owner's: proven, or given by who runs this place. */
+export function isOwnersAddress({ emailProven, isEmailGiven }: User): boolean {
+  return emailProven || isEmailGiven === true;
+}
+
+/** @see Importer */
+export function createPeopleImporter({ audit, clock, choices }: PeopleParts): Importer<"people", User> {
+  const { source } = choices;
+
+  function toUser(record: PersonRecord, id: string): User {
+    const { email_verified: isVerified, email, name, title, metadata, avatar, state, created_at } = record;
+    const now = clock.now();
+    const isTrusted = choices.trust !== "none" && isVerified === true;
+    return {
+      ...toNewUser(email, now),
+      ...present({ name, title, metadata, avatar, state }),
+      id,
+      emailProven: isTrusted,
+      // One that nobody verified there may be a stranger's: whoever proves the mailbox takes the account over.
+      isEmailGiven: !isTrusted && (isVerified !== false || choices.trust === "all"),
+      createdAt: toPast(created_at, now),
+    };
+  }
+
+  function judgeKnown(user: User, record: PersonRecord, isById: boolean): Verdict<User> {
+    const { email, name, title, metadata, avatar, state } = record;
+    const patch = present({ name, title, metadata, avatar, ...(isById && { email }) });
+    const changed = listChanged(user, patch);
+    const isMoved = state !== undefined && state !== user.state;
+    if (changed.length === 0 && !isMoved) return { outcome: "unchanged", id: user.id };
+    return {
+      outcome: "changed",
+      id: user.id,
+      async change({ users, caller }) {
+        if (changed.length > 0) await users.update(caller, user.id, patch);
+        if (isMoved) await users.setState(caller, user.id, state);
+      },
+    };
+  }
+
+  async function judge(reader: Reader, records: readonly PersonRecord[]) {
+    const ids = records.map(({ id, email }) => toPersonId(source, id, email));
+    const emails = records.map(({ email }) => email);
+    const names = records.flatMap(({ name }) => name ?? []);
+    const byId = await findManyUsers(reader, "id", ids);
+    const byEmail = await findManyUsers(reader, "email", emails);
+    const byName = await findManyUsers(reader, "name", names);
+    const held = await findHeldAddresses(reader, emails, clock.now());
+    return records.map((record, at): Verdict<User> => {
+      const id = ids[at] ?? "";
+      const known = byId.get(id);
+      if (known !== undefined) return judgeKnown(known, record, true);
+      const other = byEmail.get(record.email);
+      if (other !== undefined) {
+        if (choices.matchAddresses && isOwnersAddress(other)) return judgeKnown(other, record, false);
+        return refuse("ADDRESS_TAKEN", "email", describeTaken(other, choices));
+      }
+      if (held.has(record.email)) {
+        return refuse("ADDRESS_TAKEN", "email", "is held for an account that had it lately");
+      }
+      if (record.name !== undefined && byName.has(record.name)) {
+        return refuse("NAME_TAKEN", "name", "is another account's");
+      }
+      return { outcome: "created", id, made: toUser(record, id) };
+    });
+  }
+
+  return {
+    judge,
+    keysOf: ({ id, email, name }) => [
+      toPersonId(source, id, email),
+      `address ${email}`,
+      ...(name === undefined ? [] : [`name ${name}`]),
+    ],
+    async insert(tx, made) {
+      await insertUsers(tx, made);
+      const events = made.map(({ id }) => ({ action: "user.create", target: id }) as const);
+      await audit.recordOwn(tx, "command-line", ...events);
+    },
+  };
+}
+
+function describeTaken(other: User, { matchAddresses }: ImportChoices): string {
+  if (matchAddresses) return `is the address of account ${other.id}, which has not proven it`;
+  return `is the address of account ${other.id}; --match-addresses takes it for this person's`;
+}
