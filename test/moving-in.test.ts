@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { SignJWT } from "jose";
@@ -49,7 +49,7 @@ const commands = readBlocks("docs/moving-in.md", "sh")
 
 /** A command of the page as arguments, with its files in a folder. */
 const toArgs = (command: string, place: string) =>
-  command.split(" ").map((word) => (/\.(jsonl|json|csv)$/.test(word) ? join(place, word) : word));
+  command.split(" ").map((word) => (/\.(jsonl|json|csv)$/.test(word) ? resolve(place, word) : word));
 
 type Given = Parameters<typeof runVestibule>[2];
 
