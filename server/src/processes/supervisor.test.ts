@@ -111,6 +111,17 @@ describe("a start", () => {
   });
 });
 
+it("a process that is told to end before it can hear is told again", async () => {
+  const { supervisor, at } = setUp(1);
+  const started = supervisor.start();
+  const stopped = supervisor.stop("SIGTERM");
+  at(0).say({ type: "ready" });
+  const stop = { type: "stop", signal: "SIGTERM" };
+  expect(at(0).sent).toEqual([stop, stop]);
+  at(0).end(0);
+  await Promise.all([started, stopped]);
+});
+
 describe("a process that ends", () => {
   it("has another in its place at once, if it had lived", async () => {
     const { forked, at, lines, startAll } = setUp(2);

@@ -7,7 +7,7 @@
 import type { Log } from "../lib/log.ts";
 import type { ProcessEnd, ServingProcess } from "./fork.ts";
 import { Gathering } from "./gathering.ts";
-import type { MemberMessage } from "./messages.ts";
+import type { MemberMessage, SupervisorMessage } from "./messages.ts";
 import { TurnGiver } from "./turns.ts";
 
 /** What a supervisor is made of. */
@@ -60,6 +60,8 @@ export class Supervisor {
   readonly #served = Promise.withResolvers<void>();
   #hasServed = false;
   #isStopping = false;
+  /** What all are told to end by, once they are. */
+  #stop: SupervisorMessage | undefined;
   readonly #ended = Promise.withResolvers<void>();
   readonly #failed: string[] = [];
 
@@ -97,9 +99,10 @@ export class Supervisor {
    */
   async stop(signal: string): Promise<void> {
     this.#isStopping = true;
+    this.#stop = { type: "stop", signal };
     for (const { timer, process } of this.#places) {
       clearTimeout(timer);
-      process?.send({ type: "stop", signal });
+      process?.send(this.#stop);
     }
     const late = setTimeout(() => this.kill(), this.#options.stopMs);
     this.#settleEnded();
@@ -158,6 +161,8 @@ export class Supervisor {
   #hear(place: Place, process: ServingProcess, message: MemberMessage): void {
     switch (message.type) {
       case "ready":
+        // What it was told while it loaded its code, it has not heard.
+        if (this.#stop !== undefined) process.send(this.#stop);
         place.isReady = true;
         this.#hasServed = true;
         this.#served.resolve();
