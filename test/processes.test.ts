@@ -235,6 +235,25 @@ it("keep a second server off their SQLite file", async () => {
   expect((await send(`${server.url}/healthz`)).status).toBe(200);
 });
 
+it("keep a second server off their SQLite file until they have ended, when their supervisor was killed", async () => {
+  const server = await start("sqlite");
+  onTestFinished(() => server[Symbol.asyncDispose]());
+  const pids = [...pidsOf(server).values()];
+  // They hear of it when they go on, however long the start of another takes.
+  for (const pid of pids) process.kill(pid, "SIGSTOP");
+  process.kill(server.pid, "SIGKILL");
+  await eventually(() => expect(isAlive(server.pid)).toBe(false));
+  const { code, stderr } = await runVestibule(["serve"], server.state);
+  for (const pid of pids) process.kill(pid, "SIGCONT");
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: expect.stringContaining("another server is already running on"),
+  });
+  await server.ended;
+  await using next = await startServer({ state: server.state });
+  expect((await send(`${next.url}/healthz`)).status).toBe(200);
+}, 100_000);
+
 describe("the supervisor", () => {
   it("ends all at once at a second signal", async () => {
     const server = await start("postgres", { config: { shutdown: { grace: "10s" } } });

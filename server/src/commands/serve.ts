@@ -6,7 +6,7 @@ import type { Config } from "../config/config.ts";
 import { prepareDataDir } from "../config/data-dir.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { listProviderWeaknesses } from "../config/provider-weaknesses.ts";
-import { acquireServerLock } from "../db/server-lock.ts";
+import { acquireServerLock, joinServer } from "../db/server-lock.ts";
 import { systemMonotonicMs } from "../lib/clock.ts";
 import { giveBackMemory } from "../lib/give-back-memory.ts";
 import type { Log } from "../lib/log.ts";
@@ -44,7 +44,7 @@ export const serveCommand: Command = async (args, context) => {
   context.onHangUp(() => log.warn({}, "SIGHUP changes nothing: settings are read at start alone"));
   for (const line of config.authentication.oidcProviders.flatMap(listProviderWeaknesses)) log.warn({}, line);
   prepareDataDir(config.dataDir);
-  const lock = acquireServerLock(toDatabaseUrl(config));
+  const lock = acquireServerLock(toDatabaseUrl(config), count > 1);
   try {
     if (count > 1) await supervise(count, log, context);
     else await serveOne({ config, log, output, context, untilStopped: context.untilStopped });
@@ -101,7 +101,9 @@ async function serveAsMember(config: Config, place: MemberPlace, context: Comman
   const { log, output } = await createLog(config.log, true);
   const untilStopped = () => Promise.race([context.untilStopped(), member.untilStopped]);
   try {
+    const lock = joinServer(toDatabaseUrl(config));
     await serveOne({ config, log, output, context, member, untilStopped });
+    lock.release();
   } finally {
     member.close();
   }

@@ -8,7 +8,7 @@ import { silentLog } from "../lib/log.ts";
 import { DatabaseRefusedError } from "./errors.ts";
 import { migrate } from "./migrate.ts";
 import { openDatabase } from "./open-database.ts";
-import { acquireServerLock } from "./server-lock.ts";
+import { AlreadyServedError, acquireServerLock, joinServer } from "./server-lock.ts";
 
 describe("server lock", () => {
   let folder: string;
@@ -65,6 +65,27 @@ describe("server lock", () => {
     child.kill("SIGKILL");
     await once(child, "exit");
     acquireServerLock(url).release();
+  });
+
+  it("is shared by those who join, the last of whom lets others in", () => {
+    const url = `sqlite:${join(folder, "several.db")}`;
+    const refuses = () => expect(() => acquireServerLock(url, true)).toThrow(AlreadyServedError);
+    const lock = acquireServerLock(url, true);
+    const joined = [joinServer(url), joinServer(url)];
+    refuses();
+    lock.release();
+    refuses();
+    joined[0]?.release();
+    refuses();
+    joined[1]?.release();
+    acquireServerLock(url, true).release();
+  });
+
+  it("is not joined once it is another's, who serves alone", () => {
+    const url = `sqlite:${join(folder, "alone.db")}`;
+    const lock = acquireServerLock(url);
+    expect(() => joinServer(url)).toThrow(AlreadyServedError);
+    lock.release();
   });
 
   it("does not keep command-line tools from the database", async () => {
