@@ -23,7 +23,7 @@ import type { Section } from "./parts/report.ts";
 import { clientId, clientSecret, startVestibule, type VestibuleServer } from "./parts/servers.ts";
 
 const connections = 128;
-const rounds = 9;
+const rounds = 7;
 const windowSeconds = 2;
 const cores = 2;
 
