@@ -107,8 +107,11 @@ describe("a server on SQLite", () => {
     const after = await create(server);
     expect(await run(toArgs(verify), server.state)).toMatch(/: whole; made .* from sqlite, without keys/);
     expect(await run(["doctor"], server.state)).toContain("ok    backup: the last one is as of ");
-    const { text } = await send(`${server.url}/metrics`, { headers: basic(server) });
-    expect(Number(/^vestibule_last_backup_timestamp_seconds (\S+)$/m.exec(text)?.[1])).toBeGreaterThan(1e9);
+    await eventually(async () => {
+      const { text } = await send(`${server.url}/metrics`, { headers: basic(server) });
+      const found = /^vestibule_last_backup_timestamp_seconds (\S+)$/m.exec(text)?.[1];
+      expect(Number(found)).toBeGreaterThan(1e9);
+    });
 
     const place = await createPlace("sqlite", server.state);
     // Without the keys there is nothing to restore for, and nothing is left of the attempt.

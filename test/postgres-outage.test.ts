@@ -67,6 +67,8 @@ describe.each(["cut", "stall"] as const)("a Postgres whose connections are %s", 
     expect(answer).toMatchObject({ status: 503, json: { code: "unavailable" } });
     expect(answer.json.message).toBe("temporarily unavailable, try again");
     expect((await send(`${here.url}/healthz`)).status).toBe(200);
+    // Now of all times they are read.
+    expect((await send(`${here.url}/metrics`)).status).toBe(200);
 
     relay.mend();
     await expect
