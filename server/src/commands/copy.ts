@@ -20,10 +20,10 @@ import { showProgress, toNumber } from "./progress.ts";
 /** What `copy --help` says. */
 export const copyHelp = `Usage: vestibule copy --to <address>, with the settings of the server that runs on the source
 
-  copy --to <address>         copy the database to an empty one, postgres://… or sqlite:<path>; servers then refuse this one
+  copy --to <address>           copy the database to an empty one, postgres://… or sqlite:<path>; servers then refuse this one
   copy --to <address> --online  the same, while servers go on writing until the last of it is copied
-  copy --keys <file>          write the keys to a new file as settings, for a server on Postgres; alone or with --to
-  copy --take-back            have servers take this database again, as it was left
+  copy --keys <file>            write the keys to a new file as settings, for a server on Postgres; alone or with --to
+  copy --take-back              have servers take this database again, as it was left
 
 The address is given by --to, or out of sight of others as the first line of --to-file <file> or in the environment
 variable that --to-env <name> names. Interrupted or killed, the same command goes on where it was.
