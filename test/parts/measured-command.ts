@@ -46,7 +46,8 @@ export function startCommand(args: readonly string[], env: Record<string, string
 function readPeakMib(pid: number): number {
   try {
     const peak = /^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
-    return Number(peak?.[1]) / 1024;
+    // One that has ended and is not yet taken note of has none.
+    return Number(peak?.[1] ?? 0) / 1024;
   } catch {
     return 0;
   }

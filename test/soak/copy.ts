@@ -25,7 +25,7 @@ const kills = 30;
 const stepBytes = 2 * 2 ** 20;
 
 /** Most that the command may hold, in MiB: it reads and writes in pages. */
-const mostMib = 300;
+const mostMib = 400;
 
 /** The same keys everywhere; Postgres takes none from files. */
 const settings = {
