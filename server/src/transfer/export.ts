@@ -8,6 +8,7 @@ import {
 } from "../organizations/many-store.ts";
 import { listKeysOf, listServiceUsersAfter } from "../service-users/many-store.ts";
 import { findManyUsers, listIdentitiesAfter, listUsersAfter } from "../users/many-store.ts";
+import type { User } from "../users/user.ts";
 import { writeHeader, writeRecord } from "./csv.ts";
 import type { Kind } from "./records.ts";
 
@@ -55,13 +56,17 @@ async function* listOrganizations(reader: Reader): AsyncGenerator<readonly Writt
   }
 }
 
+/** Of an address that a superuser gave and nobody has proven, nothing is said. */
+function toVerified({ isEmailGiven, emailProven }: User): boolean | undefined {
+  return isEmailGiven ? undefined : emailProven;
+}
+
 async function* listPeople(reader: Reader): AsyncGenerator<readonly Written[]> {
   for await (const page of inPages({ id: "" }, ({ id }) => listUsersAfter(reader, id, perPage))) {
     yield page.map((user) => ({
       id: user.id,
       email: user.email,
-      // Of one that a superuser gave and nobody has proven, nothing is said.
-      email_verified: user.isEmailGiven ? undefined : user.emailProven,
+      email_verified: toVerified(user),
       name: user.name,
       title: user.title,
       metadata: user.metadata,
@@ -80,15 +85,19 @@ async function* listIdentities(reader: Reader): AsyncGenerator<readonly Written[
       "id",
       page.map(({ userId }) => userId),
     );
-    yield page.map(({ userId, strategy, issuer, subject, email, createdAt }) => ({
-      user_id: userId,
-      user_email: users.get(userId)?.email,
-      provider: strategy,
-      issuer,
-      subject,
-      email,
-      created_at: createdAt.toISOString(),
-    }));
+    yield page.map(({ userId, strategy, issuer, subject, email, createdAt }) => {
+      const user = users.get(userId);
+      return {
+        user_id: userId,
+        user_email: user?.email,
+        user_email_verified: user && toVerified(user),
+        provider: strategy,
+        issuer,
+        subject,
+        email,
+        created_at: createdAt.toISOString(),
+      };
+    });
   }
 }
 

@@ -186,6 +186,52 @@ describeDatabases("import", (under) => {
       expect((await run("people", [proven], { matchAddresses: true })).counts.unchanged).toBe(1);
     });
 
+    it("takes nobody's account for one whose address nobody verified where the file is from", async () => {
+      const person = { ...newPerson(), email_verified: false };
+      const id = await signUp(person.email, true);
+      const choices = { matchAddresses: true, trust: "verified" } as const;
+      expect(only(await run("people", [person], choices))).toMatchObject({ reason: "ADDRESS_TAKEN" });
+      expect(await read(id)).toMatchObject({ title: "" });
+      const ref = { user_id: person.id, user_email: person.email, user_email_verified: false };
+      for (const user of [ref, { ...ref, user_id: undefined }]) {
+        const identity = { ...user, provider: "acme", subject: randomUUID() };
+        expect(only(await run("identities", [identity], choices))).toMatchObject({ reason: "UNKNOWN_USER" });
+      }
+      expect(await findIdentities(under.database.reader, id)).toEqual([]);
+      expect(only(await run("people", [person], { ...choices, trust: "all" }))).toEqual({
+        outcome: "changed",
+      });
+    });
+
+    it("leaves who is known by an address alone where they have moved, and takes nobody else for them", async () => {
+      const { id: _, ...person } = newPerson();
+      const [{ id } = {}] = (await run("people", [person])).lines;
+      const moved = newPerson().email;
+      await under.database.transaction((tx) =>
+        tx
+          .updateTable("users")
+          .set({ email: moved })
+          .where("id", "=", id ?? "")
+          .execute(),
+      );
+      expect(only(await run("people", [person]))).toEqual({ outcome: "unchanged" });
+      const ref = { user_email: person.email, provider: "acme" };
+      expect(only(await run("identities", [{ ...ref, subject: randomUUID() }]))).toEqual({
+        outcome: "created",
+      });
+      expect(await read(id ?? "")).toMatchObject({ email: moved });
+      const other = await signUp(person.email, true);
+      const again = { ...person, title: "Ada L." };
+      expect(only(await run("people", [again]))).toMatchObject({ reason: "ADDRESS_TAKEN" });
+      expect(only(await run("identities", [{ ...ref, subject: randomUUID() }]))).toEqual({
+        outcome: "refused",
+        reason: "UNKNOWN_USER",
+        field: "user_email",
+      });
+      expect(await read(id ?? "")).toMatchObject({ email: moved, title: "Ada" });
+      expect(await read(other)).toMatchObject({ title: "" });
+    });
+
     it("moves an account that it knows by its id to another address as a superuser would", async () => {
       const person = await add("people", newPerson());
       await under.database.transaction(async (tx) => {

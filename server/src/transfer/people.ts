@@ -28,6 +28,14 @@ export function isOwnersAddress({ emailProven, isEmailGiven }: User): boolean {
   return emailProven || isEmailGiven === true;
 }
 
+/**
+ * Whether a record's address may find an account: one of which the file says
+ * that nobody verified it may have been typed by a stranger there.
+ */
+export function mayMatch(isVerified: boolean | undefined, { trust }: ImportChoices): boolean {
+  return isVerified !== false || trust === "all";
+}
+
 /** @see Importer */
 export function createPeopleImporter({ audit, clock, choices }: PeopleParts): Importer<"people", User> {
   const { source } = choices;
@@ -42,14 +50,15 @@ export function createPeopleImporter({ audit, clock, choices }: PeopleParts): Im
       id,
       emailProven: isTrusted,
       // One that nobody verified there may be a stranger's: whoever proves the mailbox takes the account over.
-      isEmailGiven: !isTrusted && (isVerified !== false || choices.trust === "all"),
+      isEmailGiven: !isTrusted && mayMatch(isVerified, choices),
       createdAt: toPast(created_at, now),
     };
   }
 
-  function judgeKnown(user: User, record: PersonRecord, isById: boolean): Verdict<User> {
+  function judgeKnown(user: User, record: PersonRecord, hasOwnId: boolean): Verdict<User> {
     const { email, name, title, metadata, avatar, state } = record;
-    const patch = present({ name, title, metadata, avatar, ...(isById && { email }) });
+    // An address by which somebody is known says who it is, not where they have moved to or from.
+    const patch = present({ name, title, metadata, avatar, ...(hasOwnId && { email }) });
     const changed = listChanged(user, patch);
     const isMoved = state !== undefined && state !== user.state;
     if (changed.length === 0 && !isMoved) return { outcome: "unchanged", id: user.id };
@@ -74,11 +83,15 @@ export function createPeopleImporter({ audit, clock, choices }: PeopleParts): Im
     return records.map((record, at): Verdict<User> => {
       const id = ids[at] ?? "";
       const known = byId.get(id);
-      if (known !== undefined) return judgeKnown(known, record, true);
+      const hasOwnId = record.id !== undefined;
       const other = byEmail.get(record.email);
+      // Who is known by an address alone, and has moved, is not whom it may mean since another has it.
+      const isTheirs = hasOwnId || other === undefined || other.id === known?.id;
+      if (known !== undefined && isTheirs) return judgeKnown(known, record, hasOwnId);
       if (other !== undefined) {
-        if (choices.matchAddresses && isOwnersAddress(other)) return judgeKnown(other, record, false);
-        return refuse("ADDRESS_TAKEN", "email", describeTaken(other, choices));
+        const isMatched = choices.matchAddresses && isOwnersAddress(other);
+        if (isMatched && mayMatch(record.email_verified, choices)) return judgeKnown(other, record, false);
+        return refuse("ADDRESS_TAKEN", "email", describeTaken(other, record, choices));
       }
       if (held.has(record.email)) {
         return refuse("ADDRESS_TAKEN", "email", "is held for an account that had it lately");
@@ -105,7 +118,8 @@ export function createPeopleImporter({ audit, clock, choices }: PeopleParts): Im
   };
 }
 
-function describeTaken(other: User, { matchAddresses }: ImportChoices): string {
-  if (matchAddresses) return `is the address of account ${other.id}, which has not proven it`;
+function describeTaken(other: User, { email_verified }: PersonRecord, choices: ImportChoices): string {
+  if (!mayMatch(email_verified, choices)) return `is the address of account ${other.id}, and not verified`;
+  if (choices.matchAddresses) return `is the address of account ${other.id}, which has not proven it`;
   return `is the address of account ${other.id}; --match-addresses takes it for this person's`;
 }

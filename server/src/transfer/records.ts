@@ -114,6 +114,8 @@ const organizationRef = { org_id: id.optional(), org_name: z.string().max(longes
 const identity = z
   .strictObject({
     ...personRef,
+    /** Of what finds an account by its address: the identity is to sign in there. */
+    user_email_verified: z.boolean().optional(),
     provider: z.string().min(1).max(longestId),
     issuer: z.string().max(longestUrl).optional(),
     subject: id,
@@ -205,6 +207,7 @@ export const columns: Readonly<Record<Kind, Readonly<Record<string, CellType>>>>
   identities: {
     user_id: "text",
     user_email: "text",
+    user_email_verified: "boolean",
     provider: "text",
     issuer: "text",
     subject: "text",

@@ -7,12 +7,13 @@ import type { User } from "../users/user.ts";
 import { RefusedRecord } from "./errors.ts";
 import type { ImportChoices } from "./importer.ts";
 import { toNamedId } from "./named-id.ts";
-import { isOwnersAddress, toPersonId } from "./people.ts";
+import { isOwnersAddress, mayMatch, toPersonId } from "./people.ts";
 
 /** How a record names a person: by id, by address, or by both. */
 interface PersonRef {
   readonly user_id?: string | undefined;
   readonly user_email?: string | undefined;
+  readonly user_email_verified?: boolean | undefined;
 }
 
 /** How a record names an organization: by id, by name, or by both. */
@@ -59,12 +60,16 @@ export async function findPeople(
   const byEmail = await findManyUsers(reader, "email", emails);
   return (ref) => {
     const known = byId.get(toUserId(ref, choices));
-    if (known !== undefined) return known;
     const other = byEmail.get(ref.user_email ?? "");
+    if (known !== undefined) {
+      if (ref.user_id !== undefined || other === undefined || other.id === known.id) return known;
+      throw unknownUser(ref, "was the address of one account, and is another's now");
+    }
     if (other === undefined) throw unknownUser(ref, "there is no such account");
     if (ref.user_id !== undefined && !choices.matchAddresses) {
       throw unknownUser(ref, "there is no such account; --match-addresses looks for the address");
     }
+    if (!mayMatch(ref.user_email_verified, choices)) throw unknownUser(ref, "the address is not verified");
     if (!isOwnersAddress(other)) throw unknownUser(ref, "the account of the address has not proven it");
     return other;
   };
