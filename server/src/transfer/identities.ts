@@ -36,7 +36,7 @@ export function createIdentityImporter(parts: IdentityParts): Importer<"identiti
   function toIssuer({ provider, issuer }: IdentityRecord): string {
     const configured = providers.get(provider);
     if (configured === undefined) {
-      throw new RefusedRecord("UNKNOWN_PROVIDER", "provider", "no provider of that name is configured here");
+      throw new RefusedRecord("UNKNOWN_PROVIDER", "provider", "is the name of none that is configured here");
     }
     if (!isTenantIssuer(configured)) {
       if (issuer === undefined || issuer === configured) return configured;

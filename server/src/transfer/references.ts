@@ -65,9 +65,9 @@ export async function findPeople(
       if (ref.user_id !== undefined || other === undefined || other.id === known.id) return known;
       throw unknownUser(ref, "was the address of one account, and is another's now");
     }
-    if (other === undefined) throw unknownUser(ref, "there is no such account");
+    if (other === undefined) throw unknownUser(ref, "is of no account");
     if (ref.user_id !== undefined && !choices.matchAddresses) {
-      throw unknownUser(ref, "there is no such account; --match-addresses looks for the address");
+      throw unknownUser(ref, "is of no account; --match-addresses looks for the address");
     }
     if (!mayMatch(ref.user_email_verified, choices)) throw unknownUser(ref, "the address is not verified");
     if (!isOwnersAddress(other)) throw unknownUser(ref, "the account of the address has not proven it");
@@ -101,6 +101,6 @@ export async function findOrganizations(
     const named = isNamed ? byName.get(org_name) : undefined;
     if (named !== undefined) return named;
     const field = org_id === undefined ? "org_name" : "org_id";
-    throw new RefusedRecord("UNKNOWN_ORGANIZATION", field, "there is no such organization");
+    throw new RefusedRecord("UNKNOWN_ORGANIZATION", field, "is of no organization");
   };
 }
