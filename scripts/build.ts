@@ -7,7 +7,16 @@
  */
 import { isAscii } from "node:buffer";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Metafile, Plugin } from "esbuild";
@@ -235,6 +244,15 @@ function isFresh(): boolean {
   });
 }
 
+/** Removes what older bundles have left. Not before the new one is whole: a build that fails leaves the old one. */
+function removeOlder(metafile: Metafile): void {
+  const made = new Set([...Object.keys(metafile.outputs).map((path) => join(root, path)), stampFile]);
+  for (const entry of readdirSync(outDir, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (!entry.isDirectory() && !made.has(path)) rmSync(path);
+  }
+}
+
 /** One line per bundled package, heaviest first: its bytes in the bundle, version and license. */
 function weights(metafile: Metafile): string[] {
   const bytesByPackage = new Map<string, number>();
@@ -268,8 +286,8 @@ function describe(folder: string): string {
 
 if (import.meta.main) {
   const startedAt = performance.now();
-  rmSync(outDir, { recursive: true, force: true });
   const metafile = await build();
+  removeOlder(metafile);
   for (const line of weights(metafile)) console.log(line);
   const start = metafile.outputs[relative(root, bundleMain)];
   console.log(

@@ -1,5 +1,14 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -120,4 +129,30 @@ test("the package of the server has its command and the bundle, and builds them 
   expect(paths.filter((path) => !others.test(path))).toEqual([]);
   const { scripts } = JSON.parse(readFileSync(join(root, "server/package.json"), "utf8"));
   expect(scripts).toEqual({ build: "node ../scripts/build.ts", prepack: "npm run build" });
+});
+
+test("a build that fails leaves the last one, and one that succeeds nothing of those before", () => {
+  const folder = mkdtempSync(join(tmpdir(), "vestibule-build-"));
+  try {
+    for (const path of ["scripts", "server/src"]) mkdirSync(join(folder, path), { recursive: true });
+    for (const path of ["scripts/build.ts", "package.json", "package-lock.json", "server/package.json"])
+      copyFileSync(join(root, path), join(folder, path));
+    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
+    const bundle = join(folder, "server/dist/bundle");
+    const build = (main: string) => {
+      writeFileSync(join(folder, "server/src/main.ts"), main);
+      return spawnSync(process.execPath, ["scripts/build.ts"], { cwd: folder }).status;
+    };
+    const readBuilt = () => readFileSync(join(bundle, "main.js"), "utf8");
+
+    expect(build('console.log("first");')).toBe(0);
+    writeFileSync(join(bundle, "older.js"), "");
+    expect(build('import "./nowhere.ts";')).toBe(1);
+    expect(readBuilt()).toContain("first");
+    expect(build('console.log("second");')).toBe(0);
+    expect(readBuilt()).toContain("second");
+    expect(existsSync(join(bundle, "older.js"))).toBe(false);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
