@@ -67,7 +67,7 @@ function readArguments(args: readonly string[]): { count: number; place: MemberP
   });
   if (positionals.length > 0) throw new UsageError("serve takes no arguments");
   const { processes = "1", process: number, joining: areServing = false } = values;
-  const count = processes === "auto" ? availableParallelism() : Number(processes);
+  const count = processes === "auto" ? Math.min(availableParallelism(), maxProcesses) : Number(processes);
   if (!/^(auto|[1-9]\d*)$/.test(processes) || count > maxProcesses) {
     throw new UsageError(`--processes: must be auto or a whole number from 1 to ${maxProcesses}`);
   }

@@ -242,3 +242,12 @@ it("what one has written the others are woken for", async () => {
   expect(at(1).sent).toEqual([]);
   expect(at(2).sent).toEqual([{ type: "wake" }]);
 });
+
+it("what one still says that has ended is nobody's", async () => {
+  const { at, startAll } = setUp(2);
+  await startAll();
+  at(1).end(null, "SIGKILL");
+  at(1).say({ type: "want turn" });
+  at(0).say({ type: "want turn" });
+  expect(at(0).sent).toEqual([{ type: "turn" }]);
+});

@@ -159,6 +159,8 @@ export class Supervisor {
   }
 
   #hear(place: Place, process: ServingProcess, message: MemberMessage): void {
+    // What one said that has ended is not the next one's: a turn would go to nobody.
+    if (place.process !== process) return;
     switch (message.type) {
       case "ready":
         // What it was told while it loaded its code, it has not heard.
