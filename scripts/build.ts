@@ -191,6 +191,8 @@ export async function build(): Promise<Metafile> {
     write: false,
     logLevel: "warning",
   });
+  // Its service would stay for as long as the server that was built for.
+  await esbuild.stop();
   for (const { path, contents } of result.outputFiles) {
     if (path.endsWith(".js") && !isAscii(contents)) throw new Error(`${relative(root, path)}: ${notAscii}`);
   }

@@ -116,7 +116,13 @@ describe("a server on SQLite", () => {
     const place = await createPlace("sqlite", server.state);
     // Without the keys there is nothing to restore for, and nothing is left of the attempt.
     const refused = await runVestibule(toArgs(restore), place);
-    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("encryption.key: is missing") });
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("the backup is without keys") });
+    expect(await runVestibule(["restore", join(folder, "with-keys.backup")], place)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /there is no .*encryption\.key, .* the backup has the keys: say --passphrase-file/,
+      ),
+    });
     const restoring = [join(folder, "with-keys.backup"), "--passphrase-file", passphraseFile];
     expect(await run(["restore", ...restoring], place)).toMatch(
       /rows restored[\s\S]*ok {4}keys: match the database/,

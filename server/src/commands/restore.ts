@@ -9,6 +9,7 @@ import { openKeys } from "../backup/sealed-keys.ts";
 import type { Config } from "../config/config.ts";
 import {
   type KeySettings,
+  listMissingKeyFiles,
   noteUsedKeys,
   prepareDataDir,
   putKeyFiles,
@@ -52,6 +53,7 @@ export const restoreCommand: Command = async (args, context) => {
   // All of it once before anything is made: what is no whole backup changes nothing.
   const { header } = await readArchive(path, {});
   const keys = await openMissingKeys(context, config, header, values["passphrase-file"]);
+  if (keys === undefined) requireKeys(file, config, header);
   prepareDataDir(config.dataDir);
   const url = toDatabaseUrl(config);
   const lock = acquireServerLock(url);
@@ -99,6 +101,18 @@ async function openMissingKeys(
   if (keys === undefined || passphraseFile === undefined || config.database.dialect === "postgres")
     return undefined;
   return await openKeys(keys, readPassphrase(context, passphraseFile));
+}
+
+/** Refuses what could not be read once it is restored, before anything is made. On Postgres settings are asked for later. */
+function requireKeys(file: string, config: Config, header: ArchiveHeader): void {
+  const missing = config.database.dialect === "sqlite" ? listMissingKeyFiles(config) : [];
+  if (missing.length === 0) return;
+  throw new BackupError(
+    `${file}: there is no ${missing.join(", ")} to read it by, and ` +
+      (header.keys === undefined
+        ? "the backup is without keys: put those of the server it is of there, or into the settings"
+        : "the backup has the keys: say --passphrase-file <file>, with the passphrase that seals them"),
+  );
 }
 
 function toWarning({ created_at }: ArchiveHeader, endsSessions: boolean): string {

@@ -142,6 +142,18 @@ export function readKeyTexts(config: Config): KeySettings {
   return { encryptionKey: encryption, sessionHashKey: sessionHash, sessionBlockKey: sessionBlock };
 }
 
+function findMissingKeys(config: Config) {
+  const configured = toConfiguredKeys(config);
+  return keyNames.filter(
+    (name) => configured[name] === undefined && findKey(config, keyFiles[name]) === undefined,
+  );
+}
+
+/** Paths of the key files that are missing and whose key is not configured. @throws ConfigError for one that is unfit */
+export function listMissingKeyFiles(config: Config): string[] {
+  return findMissingKeys(config).map((name) => join(config.dataDir, keyFiles[name].file));
+}
+
 /**
  * Makes the key files that are missing and whose key is not configured, on
  * SQLite, and answers what removes those that it made.
@@ -153,10 +165,7 @@ export function putKeyFiles(
   { encryptionKey, sessionHashKey, sessionBlockKey }: KeySettings,
 ): () => void {
   const texts = { encryption: encryptionKey, sessionHash: sessionHashKey, sessionBlock: sessionBlockKey };
-  const configured = toConfiguredKeys(config);
-  const missing = keyNames.filter(
-    (name) => configured[name] === undefined && findKey(config, keyFiles[name]) === undefined,
-  );
+  const missing = findMissingKeys(config);
   for (const name of missing) keyFiles[name].parse(texts[name]);
   const paths = missing.map((name) => join(config.dataDir, keyFiles[name].file));
   const remove = () => {
