@@ -52,14 +52,14 @@ export async function endMove(tx: Tx): Promise<void> {
 /**
  * Keeps everybody else from ending a copy until the transaction ends.
  *
- * @returns whether the database is still where that copy arrives
+ * @returns whether the database still takes part in that copy, and stands where it is said to
  */
-export async function isArriving(tx: Tx, copyId: string): Promise<boolean> {
+export async function holdMove(tx: Tx, { copyId, state }: Pick<Move, "copyId" | "state">): Promise<boolean> {
   const result = await tx
     .updateTable("moves")
-    .set({ state: "arriving" })
+    .set({ state })
     .where("copy_id", "=", copyId)
-    .where("state", "=", "arriving")
+    .where("state", "=", state)
     .executeTakeFirst();
   return result.numUpdatedRows === 1n;
 }

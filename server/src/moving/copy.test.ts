@@ -317,6 +317,54 @@ describe.each(dialects)("a copy from %s", (from) => {
     await expect(copy(url, await createUrl("sqlite"))).rejects.toThrow(/was moved to .*; take it back first/);
   });
 
+  it("goes on to one place alone: what was begun elsewhere is never opened", async () => {
+    const [first, second] = [await createUrl("sqlite"), await createUrl("postgres")];
+    const cut = copy(url, first, {
+      onProgress: () => {
+        throw new CopyError("cut");
+      },
+    });
+    await expect(cut).rejects.toThrow("cut");
+    await copy(url, second);
+    await addToken(second, "served");
+    await expect(copy(url, first)).rejects.toThrow(/was moved to .*; take it back first/);
+    expect([await start(first), await start(second)]).toEqual([
+      expect.stringMatching(/not finished/),
+      "starts",
+    ]);
+  });
+
+  it("is left by one of two copies at once, and the other opens nothing", async () => {
+    const [first, second] = [await createUrl("sqlite"), await createUrl("sqlite")];
+    let other: Promise<unknown> | undefined;
+    const one = copy(url, first, {
+      isOnline: true,
+      onProgress: () => {
+        other ??= copy(url, second, { isOnline: true });
+      },
+    });
+    const outcomes = await Promise.allSettled([one, one.catch(() => {}).then(() => other)]);
+    expect(outcomes.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+    await Promise.allSettled([copy(url, first), copy(url, second)]);
+    expect(
+      [await start(first), await start(second), await start(url)].filter((said) => said === "starts"),
+    ).toEqual(["starts"]);
+  });
+
+  it("that is taken back while it is copied is not left", async () => {
+    const place = await createUrl("sqlite");
+    let back: Promise<unknown> | undefined;
+    const made = copy(url, place, {
+      isOnline: true,
+      onProgress: () => {
+        back ??= takeBack(url);
+      },
+    });
+    await expect(made).rejects.toThrow(/taken back, or copied to another place/);
+    await back;
+    expect([await start(place), await start(url)]).toEqual([expect.stringMatching(/not finished/), "starts"]);
+  });
+
   it("writes nothing more once another run has finished", async () => {
     const place = await createUrl("sqlite");
     let other: Promise<unknown> | undefined;

@@ -19,7 +19,7 @@ import {
   allowWrites,
   endMove,
   findMove,
-  isArriving,
+  holdMove,
   lockTables,
   type Move,
   noteMove,
@@ -133,6 +133,12 @@ function lockServers(url: string, otherwise: string): () => void {
   }
 }
 
+function toNoMore(): CopyError {
+  return new CopyError(
+    "the source was taken back, or copied to another place meanwhile: this copy is not gone on with",
+  );
+}
+
 class Copy {
   readonly #source: OpenDatabase;
   readonly #target: OpenDatabase;
@@ -149,17 +155,27 @@ class Copy {
 
   /** Notes the copy in both, and makes the tables of a target that has none. */
   async begin(): Promise<void> {
-    await this.#whenFree(async (tx) => {
-      const { copyId, state, at } = (await findMove(tx)) ?? this.#move;
-      this.#move = { ...this.#move, copyId, state, at: state === "moved" ? at : this.#move.at };
-      if (state === "leaving") await noteMove(tx, this.#move);
-    });
     await this.#target.transaction(async (tx) => {
-      if (!(await isEmptyInside(tx))) return await this.#requireArriving(tx);
+      const isNew = await isEmptyInside(tx);
+      // Before the target's is committed: whoever is killed in between finds it empty again.
+      await this.#noteLeaving(isNew);
+      if (!isNew) return await this.#requireArriving(tx);
       await migrateInside(tx);
       // What migrations put there is in the source as well.
       await removeAllRows(tx, await readTableShapes(tx));
       await noteMove(tx, { ...this.#move, state: "arriving", place: toPlace(this.#options.from) });
+    });
+  }
+
+  /** Of an empty target the copy is one of its own: what was begun elsewhere is not gone on with any more. */
+  async #noteLeaving(isNew: boolean): Promise<void> {
+    await this.#whenFree(async (tx) => {
+      const before = await findMove(tx);
+      if (before !== undefined && !isNew) {
+        const { copyId, state, at } = before;
+        this.#move = { ...this.#move, copyId, state, at: state === "moved" ? at : this.#move.at };
+      } else if (before?.state === "moved") throw toNoMore();
+      if (this.#move.state === "leaving") await noteMove(tx, this.#move);
     });
   }
 
@@ -172,6 +188,7 @@ class Copy {
   async finish(): Promise<MadeCopy> {
     const made = await this.#whenFree(async (tx, hold) => {
       await holdMigrations(tx);
+      if (!(await holdMove(tx, this.#move))) throw toNoMore();
       const isServed = this.#move.state === "leaving";
       // The lock that it takes comes before those of tables, as in every server.
       if (isServed) await this.#tellServers(tx);
@@ -238,7 +255,7 @@ class Copy {
   }
 
   async #requireArriving(tx: Tx): Promise<void> {
-    if (await isArriving(tx, this.#move.copyId)) return;
+    if (await holdMove(tx, { copyId: this.#move.copyId, state: "arriving" })) return;
     throw new CopyError(
       "the target was changed meanwhile, by another than this copy: nothing more is written there",
     );
