@@ -106,6 +106,7 @@ export async function takeBack(url: string): Promise<Move> {
   const database = await open(url);
   try {
     return await database.transaction(async (tx) => {
+      await holdMigrations(tx);
       const move = requireLeft(await findMove(tx));
       await allowWrites(tx);
       await endMove(tx);
@@ -170,6 +171,8 @@ class Copy {
   /** Of an empty target the copy is one of its own: what was begun elsewhere is not gone on with any more. */
   async #noteLeaving(isNew: boolean): Promise<void> {
     await this.#whenFree(async (tx) => {
+      // What another copy is about to end is read once that is over.
+      await holdMigrations(tx);
       const before = await findMove(tx);
       if (before !== undefined && !isNew) {
         const { copyId, state, at } = before;
