@@ -128,5 +128,5 @@ async function runAll({ scratch, check, signal }: PartContext): Promise<string> 
   return figures.join("; ");
 }
 
-const part: Part = { needs: [], quick: false, limitMinutes: 20, run: runAll };
+const part: Part = { needs: [], quick: false, limitMinutes: 60, run: runAll };
 export default part;
