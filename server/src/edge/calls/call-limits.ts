@@ -86,12 +86,14 @@ function toUnavailable(signal: AbortSignal): AbortSignal {
  */
 export class CallLimit {
   readonly #timer: NodeJS.Timeout | undefined;
+  readonly #endsAtMs: number | undefined;
   #controller: AbortController | undefined;
   #reason: Error | undefined;
   #onStop: ((reason: Error) => void) | undefined;
 
   /** @param ms longest time until there is an answer; undefined for none of its own */
   constructor(response: NodeResponse, ms: number | undefined) {
+    this.#endsAtMs = ms === undefined ? undefined : performance.now() + ms;
     this.#timer = ms === undefined ? undefined : setTimeout(() => this.stop(deadlineExceeded()), ms);
     // It comes once: `once` would pay for being taken off again.
     response.on("close", () => {
@@ -120,6 +122,8 @@ export class CallLimit {
 
   /** @throws Error for which the call was cut short, if it was: nothing need be begun for it any more */
   throwIfOver(): void {
+    // A timer takes a millisecond at least, in which a call whose time is over already could be answered.
+    if (this.#endsAtMs !== undefined && performance.now() >= this.#endsAtMs) this.stop(deadlineExceeded());
     if (this.#reason !== undefined) throw this.#reason;
   }
 

@@ -1,4 +1,4 @@
-import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import { Code, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import {
   createConnectTransport,
   createGrpcTransport,
@@ -73,6 +73,17 @@ const connect = (interceptors: Interceptor[]) =>
 const grpc = (interceptors: Interceptor[]) => createGrpcTransport({ baseUrl: edge.http2, interceptors });
 const grpcWeb = (interceptors: Interceptor[]) =>
   createGrpcWebTransport({ baseUrl: edge.http1, httpVersion: "1.1", interceptors });
+
+it.each([
+  ["Connect", connect, "connect-timeout-ms", "0"],
+  ["gRPC", grpc, "grpc-timeout", "0S"],
+  ["gRPC, a billionth of a second", grpc, "grpc-timeout", "1n"],
+] as const)("over %s a deadline that has passed begins nothing", async (_, open, name, value) => {
+  for (let count = 0; count < 20; count++) {
+    await expect(callWith(open, name, value)).rejects.toMatchObject({ code: Code.DeadlineExceeded });
+  }
+  expect(left).toEqual([]);
+});
 
 describe.each([
   ["Connect", connect, "connect-timeout-ms", ["2147483648", "9999999999"], "2147483647"],
