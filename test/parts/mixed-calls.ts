@@ -9,6 +9,8 @@ export interface MixedResult {
   readonly answered: number;
   /** Their deadline had passed. */
   readonly late: number;
+  /** Told to come again in a moment, as the machine is busy with other things. */
+  readonly refused: number;
   /** Cancelled or reset by the caller before the answer. */
   readonly broken: number;
   /** Answers that are not what was asked for, and failures that nobody had asked for. */
@@ -36,7 +38,7 @@ export async function mixCalls(
       return json.serviceuser.id as string;
     }),
   );
-  const counts = { answered: 0, late: 0, broken: 0 };
+  const counts = { answered: 0, late: 0, refused: 0, broken: 0 };
   const wrong: string[] = [];
   let next = 0;
   const runConnection = async () => {
@@ -60,7 +62,7 @@ async function callOnce(
   agent: Agent,
   headers: Readonly<Record<string, string>>,
   { id, requestId }: { readonly id: string; readonly requestId: string },
-): Promise<"answered" | "late" | "broken"> {
+): Promise<"answered" | "late" | "refused" | "broken"> {
   const chance = Math.random();
   const isBroken = chance < 0.15;
   const deadline = chance > 0.85 ? { "connect-timeout-ms": String(1 + Math.floor(Math.random() * 5)) } : {};
@@ -88,5 +90,6 @@ async function callOnce(
   const json = JSON.parse(text);
   if (answer.statusCode === 200 && json.serviceuser.id === id) return "answered";
   if (json.code === "deadline_exceeded" && "connect-timeout-ms" in deadline) return "late";
+  if (answer.statusCode === 503 && text.includes('"OVERLOADED"')) return "refused";
   throw new Error(`${requestId}: ${answer.statusCode} ${text}`);
 }

@@ -17,7 +17,7 @@ export default {
   limitMinutes: 60,
   async run(context) {
     await using server = await startServer({ processes: 4 });
-    const { answered, late, broken, wrong } = await mixCalls(server, { connections: 256, count });
+    const { answered, late, refused, broken, wrong } = await mixCalls(server, { connections: 256, count });
     await context.check("each answer belongs to its call", () => {
       if (wrong.length > 0) throw new Error(`${wrong.length}: ${wrong.slice(0, 10).join("; ")}`);
     });
@@ -29,6 +29,6 @@ export default {
       }
       if (left !== 1) throw new Error(`${left - 1} requests are in flight`);
     });
-    return `${answered} answered, ${late} late, ${broken} broken off`;
+    return `${answered} answered, ${late} late, ${refused} refused, ${broken} broken off`;
   },
 } satisfies Part;
