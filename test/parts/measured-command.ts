@@ -57,3 +57,14 @@ function readPeakMib(pid: number): number {
 export function perSecond(rows: number, { seconds }: MeasuredRun): string {
   return `${(rows / seconds / 1000).toFixed(1)} k/s`;
 }
+
+/** The same keys everywhere; Postgres takes none from files. */
+export const soakSettings = {
+  encryption_key: Buffer.alloc(32, "soak").toString("base64url"),
+  authentication: {
+    session: {
+      hash_secret_key: "hash-hash-hash-hash-hash-hash-32",
+      block_secret_key: "block-block-block-block-block-32",
+    },
+  },
+};

@@ -14,7 +14,7 @@ import { readArchive } from "../../server/src/backup/read-archive.ts";
 import { openDatabase } from "../../server/src/db/open-database.ts";
 import { encryptionKeyId } from "../../server/src/encryption/sealer.ts";
 import { silentLog } from "../../server/src/lib/log.ts";
-import { perSecond, runMeasured, startCommand } from "../parts/measured-command.ts";
+import { perSecond, runMeasured, soakSettings, startCommand } from "../parts/measured-command.ts";
 import type { Part, PartContext } from "../parts/part.ts";
 import { startPostgres } from "../parts/postgres-server.ts";
 
@@ -25,20 +25,9 @@ const kills = 30;
 /** Most that the command may hold, in MiB: it reads and writes in pages. */
 const mostMib = 300;
 
-/** The same keys everywhere; Postgres takes none from files. */
-const settings = {
-  encryption_key: Buffer.alloc(32, "soak").toString("base64url"),
-  authentication: {
-    session: {
-      hash_secret_key: "hash-hash-hash-hash-hash-hash-32",
-      block_secret_key: "block-block-block-block-block-32",
-    },
-  },
-};
-
 /** What is sealed is never opened here, but `doctor`, which a restore ends with, looks by which key it says it is. */
 function nameKeys(dataDir: string): void {
-  const keyId = encryptionKeyId(Buffer.from(settings.encryption_key, "base64url"));
+  const keyId = encryptionKeyId(Buffer.from(soakSettings.encryption_key, "base64url"));
   const database = new Sqlite(join(dataDir, "vestibule.db"));
   database.prepare("update auth_flows set sealed_secret = ? || sealed_secret").run(`v1.${keyId}.`);
   database.close();
@@ -49,7 +38,7 @@ async function runAll({ scratch, check, signal }: PartContext): Promise<string> 
   const folder = (name: string) => join(scratch, name);
   const VESTIBULE_CONFIG = folder("settings.yaml");
   // JSON is YAML.
-  writeFileSync(VESTIBULE_CONFIG, JSON.stringify(settings), { mode: 0o600 });
+  writeFileSync(VESTIBULE_CONFIG, JSON.stringify(soakSettings), { mode: 0o600 });
   const source = { VESTIBULE_CONFIG, VESTIBULE_DATA_DIR: folder("source") };
   const path = folder("million.backup");
   const figures: string[] = [];

@@ -10,7 +10,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { seedPeople } from "../../bench/parts/seed-people.ts";
 import { buildIfStale } from "../../scripts/build.ts";
-import { type MeasuredRun, perSecond, runMeasured, startCommand } from "../parts/measured-command.ts";
+import {
+  type MeasuredRun,
+  perSecond,
+  runMeasured,
+  soakSettings,
+  startCommand,
+} from "../parts/measured-command.ts";
 import type { Part, PartContext } from "../parts/part.ts";
 import { startPostgres } from "../parts/postgres-server.ts";
 
@@ -27,17 +33,6 @@ const stepBytes = 2 * 2 ** 20;
 /** Most that the command may hold, in MiB: it reads and writes in pages. */
 const mostMib = 400;
 
-/** The same keys everywhere; Postgres takes none from files. */
-const settings = {
-  encryption_key: Buffer.alloc(32, "soak").toString("base64url"),
-  authentication: {
-    session: {
-      hash_secret_key: "hash-hash-hash-hash-hash-hash-32",
-      block_secret_key: "block-block-block-block-block-32",
-    },
-  },
-};
-
 /** Rows and sums by table, as the command prints them; each move adds a change of its own. */
 function readSums({ stdout }: MeasuredRun): { readonly rows: number; readonly sums: object } {
   const lines = [...stdout.matchAll(/^(\w+)\t(\d+)\t([0-9a-f]{32})$/gm)];
@@ -50,7 +45,7 @@ async function runAll({ scratch, check, signal }: PartContext): Promise<string> 
   await buildIfStale();
   const VESTIBULE_CONFIG = join(scratch, "settings.yaml");
   // JSON is YAML.
-  writeFileSync(VESTIBULE_CONFIG, JSON.stringify(settings), { mode: 0o600 });
+  writeFileSync(VESTIBULE_CONFIG, JSON.stringify(soakSettings), { mode: 0o600 });
   const place = (name: string, more: Record<string, string> = {}) => {
     const VESTIBULE_DATA_DIR = join(scratch, name);
     mkdirSync(VESTIBULE_DATA_DIR, { mode: 0o700 });
