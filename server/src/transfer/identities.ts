@@ -6,7 +6,7 @@ import { isIssuerOfSome, isTenantIssuer } from "../lib/tenant-issuer.ts";
 import type { Identity } from "../users/identity-store.ts";
 import { findManyIdentities, insertIdentities } from "../users/many-store.ts";
 import { RefusedRecord } from "./errors.ts";
-import { type ImportChoices, type Importer, refuse, toPast, toRefusal, type Verdict } from "./importer.ts";
+import { type ImportChoices, type Importer, refuse, refuseBy, toPast, type Verdict } from "./importer.ts";
 import type { RecordOf } from "./records.ts";
 import { findPeople } from "./references.ts";
 
@@ -63,9 +63,7 @@ export function createIdentityImporter(parts: IdentityParts): Importer<"identiti
         const made = { issuer, subject, userId, strategy: provider, email, gaveEmail: false, createdAt };
         return { outcome: "created", id: userId, made };
       } catch (error) {
-        const refusal = toRefusal(error);
-        if (refusal === undefined) throw error;
-        return { outcome: "refused", refusal };
+        return refuseBy(error);
       }
     });
   }

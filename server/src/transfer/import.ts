@@ -17,7 +17,7 @@ import { isUniqueViolation } from "../db/errors.ts";
 import { DomainError } from "../lib/errors.ts";
 import { type Refusal, RefusedRecord, TransferError } from "./errors.ts";
 import { createIdentityImporter, type KnownProvider } from "./identities.ts";
-import { type ImportChoices, type Importer, toRefusal, type Verdict } from "./importer.ts";
+import { type ImportChoices, type Importer, refuseBy, type Verdict } from "./importer.ts";
 import { createMemberImporter } from "./members.ts";
 import { createOrganizationImporter } from "./organizations.ts";
 import { createPeopleImporter } from "./people.ts";
@@ -209,9 +209,7 @@ class ImportRun<K extends Kind> {
       await again(() => verdict.change(this.#rules));
       return verdict;
     } catch (error) {
-      const refusal = toRefusal(error);
-      if (refusal === undefined) throw error;
-      return { outcome: "refused", refusal };
+      return refuseBy(error);
     }
   }
 }

@@ -44,11 +44,11 @@ export function refuse(reason: string, field: string, message: string): Verdict<
   return { outcome: "refused", refusal: { reason, field, message } };
 }
 
-/** Why a rule or a record refused; undefined for what is no refusal. */
-export function toRefusal(error: unknown): Refusal | undefined {
-  if (error instanceof RefusedRecord) return error.refusal;
-  if (!(error instanceof DomainError) || error.kind === "unavailable") return undefined;
-  return { reason: error.reason, field: "", message: error.message };
+/** The verdict that an error is, which a rule or a record refused with. @throws what is no refusal */
+export function refuseBy(error: unknown): Verdict<never> & { readonly outcome: "refused" } {
+  if (error instanceof RefusedRecord) return { outcome: "refused", refusal: error.refusal };
+  if (!(error instanceof DomainError) || error.kind === "unavailable") throw error;
+  return { outcome: "refused", refusal: { reason: error.reason, field: "", message: error.message } };
 }
 
 /** The instant that a record names, unless it is in the future. */

@@ -4,7 +4,7 @@ import type { ChangeFeed } from "../changes/feed.ts";
 import type { Reader } from "../db/database.ts";
 import type { Clock } from "../lib/clock.ts";
 import { findManyMembers, type HeldRole, insertMembers } from "../organizations/many-store.ts";
-import { type ImportChoices, type Importer, toPast, toRefusal, type Verdict } from "./importer.ts";
+import { type ImportChoices, type Importer, refuseBy, toPast, type Verdict } from "./importer.ts";
 import type { RecordOf } from "./records.ts";
 import { findOrganizations, findPeople, toOrganizationKey, toPersonKey } from "./references.ts";
 
@@ -32,9 +32,7 @@ export function createMemberImporter({
       try {
         return { orgId: findOrganization(record).id, userId: findPerson(record).id };
       } catch (error) {
-        const refusal = toRefusal(error);
-        if (refusal === undefined) throw error;
-        return { refusal };
+        return refuseBy(error);
       }
     });
     const found = named.flatMap((each) => ("refusal" in each ? [] : each));
@@ -46,9 +44,8 @@ export function createMemberImporter({
     const roles = new Map(held.map((member) => [toKey(member), member.role]));
     return records.map((record, at): Verdict<HeldRole> => {
       const ref = named[at];
-      if (ref === undefined || "refusal" in ref) {
-        return { outcome: "refused", refusal: ref?.refusal ?? { reason: "INVALID", field: "", message: "" } };
-      }
+      if (ref === undefined) throw new Error("a record without a verdict");
+      if ("refusal" in ref) return ref;
       return judgeOne(record, ref, roles.get(toKey(ref)));
     });
   }

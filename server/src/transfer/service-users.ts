@@ -20,8 +20,8 @@ import {
   type Importer,
   leastRole,
   present,
+  refuseBy,
   toPast,
-  toRefusal,
   type Verdict,
 } from "./importer.ts";
 import { toNamedId } from "./named-id.ts";
@@ -68,8 +68,7 @@ export function createServiceUserImporter({
           ...(expires_at && { expiresAt: expires_at }),
         };
       } catch (error) {
-        const refusal = toRefusal(error);
-        if (refusal === undefined) throw error;
+        const { refusal } = refuseBy(error);
         throw new RefusedRecord("INVALID", `keys.${at}.public_jwk`, refusal.message);
       }
     });
@@ -149,9 +148,7 @@ export function createServiceUserImporter({
         const made = { serviceUser: toServiceUser(record, place), keys };
         return { outcome: "created", id: place.id, made };
       } catch (error) {
-        const refusal = toRefusal(error);
-        if (refusal === undefined) throw error;
-        return { outcome: "refused", refusal };
+        return refuseBy(error);
       }
     });
   }
