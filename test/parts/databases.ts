@@ -48,6 +48,19 @@ export async function createEmptyDatabase(dialect: Dialect): Promise<TestDatabas
   };
 }
 
+/** Makes empty databases for the tests of a file, which are gone when it is over; answers their `database_url`s. */
+export function useEmptyDatabases(): (dialect: Dialect) => Promise<string> {
+  const places: TestDatabase[] = [];
+  afterAll(async () => {
+    for (const place of places.splice(0).toReversed()) await place.drop();
+  });
+  return async (dialect) => {
+    const place = await createEmptyDatabase(dialect);
+    places.push(place);
+    return place.url;
+  };
+}
+
 class SuiteDatabase implements DatabaseUnderTest {
   readonly dialect: Dialect;
   readonly #opened: OpenDatabase[] = [];

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createEmptyDatabase, type Dialect } from "../../../test/parts/databases.ts";
+import { useEmptyDatabases } from "../../../test/parts/databases.ts";
 import { eventually } from "../../../test/parts/eventually.ts";
 import { fillDatabase, lastCounted, readAllRows } from "../../../test/parts/filled-database.ts";
 import type { Reader } from "../db/database.ts";
@@ -31,17 +31,8 @@ import { type RestoreOptions, restoreBackup } from "./restore.ts";
 import { openKeys } from "./sealed-keys.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "vestibule-backup-"));
-const undone: (() => Promise<unknown>)[] = [];
-afterAll(async () => {
-  for (const undo of undone.splice(0).toReversed()) await undo();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-async function createUrl(dialect: Dialect): Promise<string> {
-  const place = await createEmptyDatabase(dialect);
-  undone.push(() => place.drop());
-  return place.url;
-}
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const createUrl = useEmptyDatabases();
 
 async function open(url: string): Promise<OpenDatabase> {
   return await openDatabase({ url, log: silentLog });

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import Sqlite from "better-sqlite3";
 import { sql } from "kysely";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { createEmptyDatabase, type Dialect } from "../../../test/parts/databases.ts";
+import { type Dialect, useEmptyDatabases } from "../../../test/parts/databases.ts";
 import { eventually } from "../../../test/parts/eventually.ts";
 import { fillDatabase, lastCounted, readAllRows } from "../../../test/parts/filled-database.ts";
 import { makeBackup } from "../backup/backup.ts";
@@ -30,17 +30,8 @@ vi.setConfig({ testTimeout: 240_000 });
 
 const dialects = ["sqlite", "postgres"] as const;
 const folder = mkdtempSync(join(tmpdir(), "vestibule-copy-"));
-const undone: (() => Promise<unknown>)[] = [];
-afterAll(async () => {
-  for (const undo of undone.splice(0).toReversed()) await undo();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-async function createUrl(dialect: Dialect): Promise<string> {
-  const place = await createEmptyDatabase(dialect);
-  undone.push(() => place.drop());
-  return place.url;
-}
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const createUrl = useEmptyDatabases();
 
 async function createSource(dialect: Dialect): Promise<string> {
   const url = await createUrl(dialect);
