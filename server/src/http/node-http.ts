@@ -143,22 +143,25 @@ export function findCookies(header: Headers, name: string): string[] {
 /** As {@link findCookies}, on one line of `Cookie`. */
 export function findCookiesIn(line: string, name: string): string[] {
   const found: string[] = [];
-  for (const pair of splitCookies(line)) {
-    if (pair[name.length] === "=" && pair.startsWith(name)) found.push(pair.slice(name.length + 1));
-  }
+  visitCookies(line, (start, end) => {
+    const equals = start + name.length;
+    if (line[equals] === "=" && line.startsWith(name, start))
+      found.push(line.slice(equals + 1, end).trimEnd());
+  });
   return found;
 }
 
-/** The pairs on one line of `Cookie`, each with its name in front. By hand: every ask of a browser is looked through. */
-export function splitCookies(line: string): string[] {
-  const pairs: string[] = [];
-  for (let start = 0, end = 0; end < line.length; start = end + 1) {
+/**
+ * Says of each pair on one line of `Cookie` where it begins, with its name, and
+ * where it ends, perhaps with blanks. By hand: every ask of a browser is looked through.
+ */
+export function visitCookies(line: string, visit: (start: number, end: number) => void): void {
+  for (let start = 0, end = 0; start < line.length; start = end + 1) {
     const semicolon = line.indexOf(";", start);
     end = semicolon < 0 ? line.length : semicolon;
     while (start < end && isBlank(line.charCodeAt(start))) start += 1;
-    pairs.push(line.slice(start, end).trimEnd());
+    visit(start, end);
   }
-  return pairs;
 }
 
 /** A space or a tab, which may stand between pairs. */

@@ -92,8 +92,8 @@ export function createAsking(options: AskingOptions): Asking {
     outcome.reason = reason;
     if (!decision.isAllowed && decision.detail !== undefined) outcome.detail = decision.detail;
     if (!tellsReasons) return answer;
-    const { status, head, body } = answer;
-    return { status, head: head.concat("X-Vestibule-Reason", reason), body };
+    const { status, begin, head, body } = answer;
+    return { status, head: head.concat("X-Vestibule-Reason", reason), body, ...(begin && { begin }) };
   }
 
   function deny(dialect: Dialect, denied: GateDenied, asker: Asker, info: RequestInfo, ask?: GateAsk) {
@@ -104,7 +104,7 @@ export function createAsking(options: AskingOptions): Asking {
   function say(dialect: Dialect, decision: GateDecision, ask: GateAsk, info: RequestInfo): GateAnswer {
     if (!decision.isAllowed) return finish(dialect.deny(decision, ask, info.requestId), decision, info);
     const answer = dialect.allow(decision, ask);
-    if (fitsIntoHead(answer.head)) return finish(answer, decision, info);
+    if (fitsIntoHead(answer)) return finish(answer, decision, info);
     return deny(dialect, { isAllowed: false, reason: "HEAD_TOO_LARGE" }, ask, info, ask);
   }
 

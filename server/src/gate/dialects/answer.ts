@@ -1,4 +1,5 @@
 /** What the gate answers a proxy, whatever the dialect, and how it goes out. */
+import { type HeadText, sendEmpty, toHeadLine, toHeadText } from "../../http/head-text.ts";
 import { hasBody, type NodeRequest, type NodeResponse } from "../../http/node-http.ts";
 
 /** Names and values by turns, as Node writes them; several lines of one name are a list. */
@@ -7,10 +8,23 @@ export type AnswerHead = (string | string[])[];
 /** An answer, not sent yet. */
 export interface GateAnswer {
   readonly status: number;
+  /** What its head begins with, where that is the same for many. */
+  readonly begin?: SharedHead;
   readonly head: Readonly<AnswerHead>;
   readonly body: string;
   /** Whether it is kept, and answers others as well. */
   readonly isKept?: true;
+}
+
+/** The first lines of many heads, made once: also as they are sent. */
+export interface SharedHead {
+  readonly lines: readonly string[];
+  readonly text: HeadText;
+}
+
+/** @throws TypeError for what cannot be in a head */
+export function shareHead(lines: readonly string[]): SharedHead {
+  return { lines, text: toHeadText(lines) };
 }
 
 /** Every answer is about one request at one moment. */
@@ -20,8 +34,8 @@ export const noStore = ["Cache-Control", "no-store"] as const;
 const longestHead = 16 * 1024 - 512;
 
 /** Whether proxies can read a head whole. */
-export function fitsIntoHead(head: Readonly<AnswerHead>): boolean {
-  let bytes = 0;
+export function fitsIntoHead({ begin, head }: Pick<GateAnswer, "begin" | "head">): boolean {
+  let bytes = begin?.text.length ?? 0;
   for (let at = 0; at < head.length; at += 2) {
     const nameLength = (head[at] ?? "").length + 4;
     const value = head[at + 1] ?? "";
@@ -44,12 +58,22 @@ export function leaveBody(request: NodeRequest, response: NodeResponse): void {
 export function sendAnswer(
   request: NodeRequest,
   response: NodeResponse,
-  { status, head, body }: GateAnswer,
+  answer: GateAnswer,
   requestId: string,
 ): void {
   leaveBody(request, response);
-  const length = body === "" ? "0" : String(Buffer.byteLength(body));
-  const whole = head.concat("X-Request-Id", requestId, "Content-Length", length);
+  const { status, begin, body } = answer;
+  const head = answer.head.concat("X-Request-Id", requestId);
+  if (
+    begin !== undefined &&
+    status === 200 &&
+    body === "" &&
+    sendEmpty(response, begin.text + toText(head))
+  ) {
+    return;
+  }
+  head.push("Content-Length", body === "" ? "0" : String(Buffer.byteLength(body)));
+  const whole = begin === undefined ? head : [...begin.lines, ...head];
   if ("stream" in response) {
     response.statusCode = status;
     for (let at = 0; at < whole.length; at += 2) response.setHeader(String(whole[at]), whole[at + 1] ?? "");
@@ -57,4 +81,16 @@ export function sendAnswer(
     response.writeHead(status, whole);
   }
   response.end(body);
+}
+
+/** @throws TypeError for what cannot be in a head */
+function toText(head: Readonly<AnswerHead>): HeadText {
+  let text = "";
+  for (let at = 0; at < head.length; at += 2) {
+    const name = String(head[at]);
+    const value = head[at + 1] ?? "";
+    if (typeof value === "string") text += toHeadLine(name, value);
+    else for (const line of value) text += toHeadLine(name, line);
+  }
+  return text;
 }

@@ -1,7 +1,7 @@
 import { findForwarded } from "../asks/request-line.ts";
 import type { AnswerVisitor } from "./denial.ts";
 import type { Dialect } from "./dialect.ts";
-import { toReplacingHead } from "./upstream.ts";
+import { toReplacingAnswer } from "./upstream.ts";
 
 /**
  * Traefik's ForwardAuth, Caddy's `forward_auth`, and HAProxy with our Lua file:
@@ -11,7 +11,7 @@ export function createForwardAuth(answerVisitor: AnswerVisitor): Dialect {
   return {
     path: "/forward-auth",
     findLine: ({ lines }) => findForwarded(lines),
-    allow: (allowed, ask) => ({ status: 200, head: toReplacingHead(allowed, ask), body: "" }),
+    allow: toReplacingAnswer,
     deny: answerVisitor,
   };
 }

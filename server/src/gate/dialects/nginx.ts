@@ -10,13 +10,13 @@
 import { findOriginal } from "../asks/request-line.ts";
 import { type AnswerVisitor, toDenial, toDenialHead } from "./denial.ts";
 import type { Dialect } from "./dialect.ts";
-import { toReplacingHead } from "./upstream.ts";
+import { toReplacingAnswer } from "./upstream.ts";
 
 /** What `auth_request` asks. */
 export const nginx: Dialect = {
   path: "/nginx",
   findLine: ({ lines }) => findOriginal(lines),
-  allow: (allowed, ask) => ({ status: 200, head: toReplacingHead(allowed, ask), body: "" }),
+  allow: toReplacingAnswer,
   deny: (denied, ask) => ({
     status: toDenial(denied.reason).status,
     head: toDenialHead(denied, ask, "one"),

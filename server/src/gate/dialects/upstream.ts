@@ -2,7 +2,7 @@
 import type { GateAsk } from "../asks/ask.ts";
 import { findJoinedLines } from "../asks/visitor-headers.ts";
 import type { GateAllowed, HeaderLine } from "../decisions/decision.ts";
-import { type AnswerHead, noStore } from "./answer.ts";
+import { type AnswerHead, type GateAnswer, noStore, type SharedHead, shareHead } from "./answer.ts";
 
 /** What carries credentials beside cookies, and is taken from every answer by the proxy files as they are shipped. */
 const replacedHeaders: ReadonlyMap<string, string> = new Map([
@@ -13,7 +13,7 @@ const replacedHeaders: ReadonlyMap<string, string> = new Map([
 /** What is the same in every answer about one visitor. */
 interface Prepared extends Pick<GateAllowed, "keyHeaders"> {
   /** What each begins with. */
-  readonly begin: AnswerHead;
+  readonly begin: SharedHead;
   /** Headers that are told as the visitor sent them, or as empty: name in lower case, and as it is written. */
   readonly told: readonly HeaderLine[];
 }
@@ -29,7 +29,7 @@ function prepare({ identity, keyHeaders }: GateAllowed): Prepared {
   const others = keyHeaders.filter((name) => !replacedHeaders.has(name) && !own.has(name));
   const made: Prepared = {
     keyHeaders,
-    begin: [...noStore, ...identity.flat()],
+    begin: shareHead([...noStore, ...identity.flat()]),
     told: [...replacedHeaders, ...others.map((name) => [name, name] as const)],
   };
   preparedHeads.set(identity, made);
@@ -38,21 +38,21 @@ function prepare({ identity, keyHeaders }: GateAllowed): Prepared {
 
 /** What every answer begins with that lets a request through. */
 export function toIdentityHead(allowed: GateAllowed): AnswerHead {
-  return prepare(allowed).begin.slice();
+  return prepare(allowed).begin.lines.slice();
 }
 
 /**
- * The head for a proxy that puts headers of the answer in place of the
- * visitor's. It names them in its configuration, and what an answer lacks is
+ * The answer for a proxy that puts headers of it in place of the visitor's.
+ * The proxy names them in its configuration, and what an answer lacks is
  * lost to the app, or replaced by nonsense (Caddy 2.6): so every answer has all
  * of them, empty where the app is to see nothing.
  */
-export function toReplacingHead(allowed: GateAllowed, { headers }: Pick<GateAsk, "headers">): AnswerHead {
+export function toReplacingAnswer(allowed: GateAllowed, { headers }: Pick<GateAsk, "headers">): GateAnswer {
   const { consumed, cookie = findJoinedLines(headers, "cookie", "; ") ?? "" } = allowed;
   const { begin, told } = prepare(allowed);
-  const rest = ["Cookie", cookie];
+  const head = ["Cookie", cookie];
   for (const [name, usual] of told) {
-    rest.push(usual, name === consumed ? "" : (findJoinedLines(headers, name) ?? ""));
+    head.push(usual, name === consumed ? "" : (findJoinedLines(headers, name) ?? ""));
   }
-  return begin.concat(rest);
+  return { status: 200, begin, head, body: "" };
 }

@@ -1,0 +1,98 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { afterEach, expect, test } from "vitest";
+import { sendEmpty, toHeadText } from "./head-text.ts";
+
+let server: Server | undefined;
+afterEach(() => server?.close());
+
+/** What a server says to these bytes until it or we have closed, and what `sendEmpty` said of each request. */
+async function exchange(
+  bytes: string,
+  before: (response: ServerResponse, request: IncomingMessage) => void = () => {},
+): Promise<{ text: string; sent: boolean[] }> {
+  const sent: boolean[] = [];
+  server = createServer((request, response) => {
+    before(response, request);
+    const isSent = sendEmpty(response, toHeadText(["Cache-Control", "no-store", "X-A", "b"]));
+    sent.push(isSent);
+    if (!isSent) response.writeHead(200, ["X-By", "node", "Content-Length", "0"]).end();
+  }).listen(0, "127.0.0.1");
+  server.on("checkContinue", (request, response) => server?.emit("request", request, response));
+  await once(server, "listening");
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  let text = "";
+  socket.on("data", (chunk) => (text += chunk));
+  socket.end(bytes);
+  await once(socket, "close");
+  return { text, sent };
+}
+
+const ask = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
+const answer =
+  /^HTTP\/1\.1 200 OK\r\nCache-Control: no-store\r\nX-A: b\r\nContent-Length: 0\r\nDate: [A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT\r\n\r\n$/;
+
+test("sends the lines with length and date, and nothing else", async () => {
+  const { text, sent } = await exchange(ask);
+  expect(text).toMatch(answer);
+  expect(sent).toEqual([true]);
+});
+
+test("answers one request after another on a connection, pipelined ones too", async () => {
+  const { text, sent } = await exchange(ask.repeat(3));
+  const answers = text.split(/(?=HTTP)/);
+  expect(answers).toHaveLength(3);
+  for (const each of answers) expect(each).toMatch(answer);
+  expect(sent).toEqual([true, true, true]);
+});
+
+test("says of itself what Node says: the status, and that the head is out", async () => {
+  let response: ServerResponse | undefined;
+  await exchange(ask, (each) => (response = each));
+  expect(response).toMatchObject({ headersSent: true, statusCode: 200, writableFinished: true });
+});
+
+test("answers HEAD alike", async () => {
+  expect((await exchange(ask.replace("GET", "HEAD"))).text).toMatch(answer);
+});
+
+test.each([
+  ["an older version", ask.replace("1.1", "1.0"), () => {}],
+  ["a connection that the client ends", ask.replace("Host", "Connection: close\r\nHost"), () => {}],
+  [
+    "a connection that ends with this answer",
+    ask,
+    (response: ServerResponse) => (response.shouldKeepAlive = false),
+  ],
+  ["who waits to be told to go on", ask.replace("Host", "Expect: 100-continue\r\nHost"), () => {}],
+  ["headers that are set", ask, (response: ServerResponse) => void response.setHeader("X-Set", "1")],
+])("leaves to Node %s", async (_, bytes, before) => {
+  const { text, sent } = await exchange(bytes, before);
+  expect(sent).toEqual([false]);
+  expect(text).toContain("X-By: node\r\n");
+});
+
+test("leaves alone an answer that has begun", async () => {
+  const { text, sent } = await exchange(ask, (response) => {
+    response.writeHead(204).end();
+    response.writeHead = () => response;
+  });
+  expect(sent).toEqual([false]);
+  expect(text).toMatch(/^HTTP\/1\.1 204 No Content\r\n/);
+});
+
+test.each([
+  ["a line's end", ["X-A", "b\r\nX-B: c"]],
+  ["a null byte", ["X-A", "b\0"]],
+  ["what is not of one byte", ["X-A", "ł"]],
+  ["a name with a space", ["X A", "b"]],
+  ["a name with a colon", ["X-A:", "b"]],
+  ["no name", ["", "b"]],
+])("makes no text of %s", (_, lines) => {
+  expect(() => toHeadText(lines)).toThrow(TypeError);
+});
+
+test("takes empty values, tabs and bytes beyond ASCII as Node does", () => {
+  expect(toHeadText(["X-A", "", "X-B", "a\tb", "X-C", "\xe9"])).toBe("X-A: \r\nX-B: a\tb\r\nX-C: \xe9\r\n");
+});
