@@ -1,13 +1,29 @@
 /** Several processes that serve one port under a supervisor, on either database. */
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { eventually } from "./parts/eventually.ts";
 import { basic, postJson, send } from "./parts/http.ts";
 import { type Sample, scrape, sumOf } from "./parts/metrics.ts";
 import { mixCalls } from "./parts/mixed-calls.ts";
-import { createState, runVestibule, startServer, type TestServer } from "./parts/server.ts";
+import {
+  createState,
+  runVestibule,
+  type ServerOptions,
+  startServer,
+  type TestServer,
+} from "./parts/server.ts";
 
 const processes = 3;
+
+/** A command that keeps what follows it to the first core that this process may use. */
+function toOneCore(): readonly string[] {
+  const [, first = "0"] =
+    /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+  return ["taskset", "--cpu-list", first];
+}
 
 /** What the log says so far, a value a line. Throws for a line that is not whole. */
 function readLog(server: TestServer): Record<string, unknown>[] {
@@ -31,21 +47,24 @@ function pidsOf(server: TestServer): Map<number, number> {
 /** How long the processes may take to serve, in milliseconds: as long as one that starts alone. */
 const startMs = 50_000;
 
-async function untilAllServe(server: TestServer): Promise<void> {
+async function untilAllServe(server: TestServer, count = processes): Promise<void> {
   const readUp = async () =>
     (await scrape(server)).filter(({ name }) => name === "vestibule_process_up").map(({ value }) => value);
-  const up = Array.from({ length: processes }, () => 1);
+  const up = Array.from({ length: count }, () => 1);
   await vi.waitFor(async () => expect(await readUp()).toEqual(up), { timeout: startMs, interval: 50 });
 }
 
-async function start(database: "sqlite" | "postgres", options: object = {}): Promise<TestServer> {
+async function start(
+  database: "sqlite" | "postgres",
+  options: Pick<ServerOptions, "config" | "prefix" | "processes"> = {},
+): Promise<TestServer> {
   const limits = {
     failed_credentials_per_client_per_minute: 10_000,
     failed_credentials_per_address_per_minute: 10_000,
   };
   const server = await startServer({ database, processes, config: { limits }, ...options });
   try {
-    await untilAllServe(server);
+    await untilAllServe(server, options.processes);
   } catch (error) {
     await server[Symbol.asyncDispose]();
     throw error;
@@ -221,6 +240,26 @@ describe.each(["sqlite", "postgres"] as const)("several processes on %s", (datab
     expect(linesOf(server, "stopped")).toHaveLength(1);
     expect(server.stderr()).toBe("");
   });
+});
+
+it("share connections that come at once as soon as they serve, on one core as well", async () => {
+  const server = await start("sqlite", { processes: 2, prefix: toOneCore() });
+  onTestFinished(() => server[Symbol.asyncDispose]());
+  const path = "/.well-known/jwks.json";
+  const pids = [...pidsOf(server).values()];
+  // All of them wait before anybody takes the first.
+  for (const pid of pids) process.kill(pid, "SIGSTOP");
+  const sockets = Array.from({ length: 256 }, () => connect(server.port, "127.0.0.1"));
+  await Promise.all(sockets.map((socket) => once(socket, "connect")));
+  for (const socket of sockets) socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+  const answered = sockets.map((socket) => once(socket, "data"));
+  for (const pid of pids) process.kill(pid, "SIGCONT");
+  for (const [answer] of await Promise.all(answered)) expect(String(answer)).toMatch(/^HTTP\/1\.1 200 /);
+  for (const socket of sockets) socket.destroy();
+  const [one = 0, two = 0] = countsOf(await scrape(server), path).values();
+  expect(one + two).toBe(256);
+  // Half of them, more or less: the system has other things to do on that core.
+  expect(Math.min(one, two)).toBeGreaterThan(256 / 3);
 });
 
 it("keep a second server off their SQLite file", async () => {

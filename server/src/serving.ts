@@ -56,13 +56,15 @@ export async function serve(options: ServeOptions): Promise<App> {
   const upkeep = house.add(house.createUpkeep(log));
   const shutdown = new AbortController();
   const edge = createEdge(options, shutdown.signal);
-  // Who joins others that serve takes no connection before it can answer as they do.
-  const early = options.siblings?.areServing ? undefined : await openPort(config, edge, log);
+  const isJoining = options.siblings?.areServing === true;
+  const early = isJoining ? undefined : await openPort(config, edge, log);
   const generatedCredential = await options.onListening();
   house.start();
   edge.health.setServing(true);
-  const listener = early ?? (await openPort(config, edge, log));
   const warmed = edge.warmUp();
+  // Who joins others that serve takes no connection before it can answer as they do, and as fast.
+  if (isJoining) await warmed;
+  const listener = early ?? (await openPort(config, edge, log));
   const endPresence = database.onPresence((isThere) => edge.health.setServing(isThere));
 
   return {
