@@ -7,11 +7,10 @@ import { sendEmpty, toHeadText } from "./head-text.ts";
 let server: Server | undefined;
 afterEach(() => server?.close());
 
-/** What a server says to these bytes until it or we have closed, and what `sendEmpty` said of each request. */
-async function exchange(
-  bytes: string,
-  before: (response: ServerResponse, request: IncomingMessage) => void = () => {},
-): Promise<{ text: string; sent: boolean[] }> {
+type Before = (response: ServerResponse, request: IncomingMessage) => void;
+
+/** Starts a server that answers by `sendEmpty`, and by Node where that does not. Answers its port, and what `sendEmpty` said. */
+async function start(before: Before = () => {}): Promise<{ port: number; sent: boolean[] }> {
   const sent: boolean[] = [];
   server = createServer((request, response) => {
     before(response, request);
@@ -21,12 +20,22 @@ async function exchange(
   }).listen(0, "127.0.0.1");
   server.on("checkContinue", (request, response) => server?.emit("request", request, response));
   await once(server, "listening");
-  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  return { port: (server.address() as AddressInfo).port, sent };
+}
+
+/** All that comes back for these bytes. */
+async function send(port: number, bytes: string): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
   let text = "";
   socket.on("data", (chunk) => (text += chunk));
   socket.end(bytes);
   await once(socket, "close");
-  return { text, sent };
+  return text;
+}
+
+async function exchange(bytes: string, before?: Before): Promise<{ text: string; sent: boolean[] }> {
+  const { port, sent } = await start(before);
+  return { text: await send(port, bytes), sent };
 }
 
 const ask = "GET /a HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -95,4 +104,25 @@ test.each([
 
 test("takes empty values, tabs and bytes beyond ASCII as Node does", () => {
   expect(toHeadText(["X-A", "", "X-B", "a\tb", "X-C", "\xe9"])).toBe("X-A: \r\nX-B: a\tb\r\nX-C: \xe9\r\n");
+});
+
+test("answers all that comes at once, each connection in its order", async () => {
+  const { port } = await start();
+  const texts = await Promise.all(Array.from({ length: 50 }, () => send(port, ask.repeat(4))));
+  for (const text of texts) {
+    const answers = text.split(/(?=HTTP)/);
+    expect(answers).toHaveLength(4);
+    for (const each of answers) expect(each).toMatch(answer);
+  }
+});
+
+test("goes on when somebody has gone whose answer waits", async () => {
+  const { port } = await start(({ req }) => {
+    if (req.url === "/gone") req.socket.destroy();
+  });
+  const gone = ask.replace("/a", "/gone");
+  const texts = await Promise.all([gone, ask, gone, ask].map((bytes) => send(port, bytes)));
+  expect(texts[0]).toBe("");
+  expect(texts[1]).toMatch(answer);
+  expect(texts[3]).toMatch(answer);
 });

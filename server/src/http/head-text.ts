@@ -8,6 +8,7 @@
  */
 import { IncomingMessage, ServerResponse, validateHeaderName, validateHeaderValue } from "node:http";
 import { Socket } from "node:net";
+import { endTogether } from "./end-together.ts";
 import type { NodeResponse } from "./node-http.ts";
 
 /** Lines of a head as they are sent, each with its end. */
@@ -46,7 +47,7 @@ export function sendEmpty(response: NodeResponse, text: HeadText): boolean {
   response.statusCode = 200;
   toKeeping(response)._header =
     `HTTP/1.1 200 OK\r\n${text}Content-Length: 0\r\nDate: ${toHttpDate(Date.now())}\r\n\r\n`;
-  response.end();
+  endTogether(response);
   return true;
 }
 
