@@ -146,7 +146,7 @@ export interface UserRow {
   email: string;
   /** 1 once our own mail or an authoritative provider has proven the address. */
   email_proven: 0 | 1;
-  /** WebAuthn's user handle: 32 random bytes, base64url. */
+  /** WebAuthn's user handle: 32 bytes that nobody guesses, base64url. */
   passkey_handle: string;
   metadata: string;
   avatar: string;

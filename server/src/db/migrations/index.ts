@@ -21,6 +21,7 @@ import * as sentCodes from "./20261129-sent-codes.ts";
 import * as sessionCompanions from "./20261129-session-companions.ts";
 import * as auditMailboxes from "./20261130-audit-mailboxes.ts";
 import * as avatars from "./20261130-avatars.ts";
+import * as disabledUsers from "./20261130-disabled-users.ts";
 import * as emailUndos from "./20261130-email-undos.ts";
 import * as gateConfirmations from "./20261130-gate-confirmations.ts";
 import * as gateSessions from "./20261130-gate-sessions.ts";
@@ -91,6 +92,7 @@ const later: readonly SchemaMigration[] = [
   { name: "20261130T053111_personal_tokens", beside: "0.1.0", up: personalTokens.up },
   { name: "20261130T075513_oldest_programs", beside: "0.1.0", up: oldestPrograms.up },
   { name: "20261130T075831_moves", beside: "0.1.0", up: moves.up },
+  { name: "20261130T120632_disabled_users", beside: "0.1.0", up: disabledUsers.up },
 ];
 
 /** All migrations, oldest first. */
