@@ -311,7 +311,7 @@ describe("a place with people, organizations and machines", () => {
     // She owns the one organization.
     change({ state: "disabled" });
     const refused = await runVestibule(["import", "people", join(place, "people.jsonl")], state, given);
-    expect(refused).toMatchObject({ code: 2, stderr: "vestibule: import: 1 were refused\n" });
+    expect(refused).toMatchObject({ code: 2, stderr: "vestibule: import: 1 was refused\n" });
     expect(refused.stdout).toMatch(/^line 1\trefused\tLAST_OWNER: /m);
     await rpc(first, "OrganizationService/SetMemberRole", {
       org_id: "acme",

@@ -127,7 +127,10 @@ async function run({ context, config, storage, what, file, values, format, trust
     if (wanted !== undefined && sum !== wanted) {
       throw new CommandFailure(`${file}: was changed while it was imported`, 1);
     }
-    if (counts.refused > 0) throw new CommandFailure(`import: ${toNumber(counts.refused)} were refused`, 2);
+    if (counts.refused > 0) {
+      const were = counts.refused === 1 ? "was" : "were";
+      throw new CommandFailure(`import: ${toNumber(counts.refused)} ${were} refused`, 2);
+    }
   } finally {
     progress?.end();
     await report.close();
