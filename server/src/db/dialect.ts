@@ -54,3 +54,11 @@ export async function notify<S>(tx: Kysely<S>, channel: string): Promise<void> {
   if (dialectOf(tx) === "sqlite") return;
   await sql`select pg_notify(${channel}, '')`.execute(tx);
 }
+
+/**
+ * Has an SQLite file's writer keep as many KiB of pages in memory as that from
+ * now on: much is about to be written all over the file.
+ */
+export async function keepPages<S>(tx: Kysely<S>, kib: number): Promise<void> {
+  if (dialectOf(tx) === "sqlite") await sql.raw(`pragma cache_size = -${kib}`).execute(tx);
+}

@@ -14,6 +14,7 @@ export interface Schema {
   users: UserRow;
   user_preferences: UserPreferenceRow;
   search_prefixes: SearchPrefixRow;
+  search_backlog: SearchBacklogRow;
   avatars: AvatarRow;
   organization_names: OrganizationNameRow;
   memberships: MembershipRow;
@@ -177,6 +178,14 @@ export interface SearchPrefixRow {
   kind: string;
   prefix: string;
   /** No reference: stores keep it with the row. */
+  id: string;
+}
+
+/** A user who was imported and may lack some of what they are found by: nothing of it is wrong. */
+export interface SearchBacklogRow {
+  /** When they were stored. */
+  at: number;
+  /** No reference: whoever is gone is left out when it is worked off. */
   id: string;
 }
 

@@ -9,8 +9,8 @@
  * looked for among the rows that share their first characters.
  */
 import type { IdRange } from "../lib/page-token.ts";
+import { putRows } from "./carried-rows.ts";
 import type { Reader, Tx } from "./database.ts";
-import { insertRows } from "./insert-rows.ts";
 
 /** Nouns whose rows are found so. */
 export type SearchKind = "user" | "organization";
@@ -40,11 +40,21 @@ export function beginsWith(texts: readonly string[], query: string): boolean {
   return texts.some((each) => toSearchText(each).startsWith(text));
 }
 
+/** The first {@link longestPrefix} characters of a text in that spelling. */
+function cut(text: string): string {
+  return [...text].slice(0, longestPrefix).join("");
+}
+
+/** The longest beginning under which a text is stored. */
+export function toLongestPrefix(text: string): string {
+  return cut(toSearchText(text));
+}
+
 /** Every beginning under which texts are stored, each once. */
 function listPrefixes(texts: readonly string[]): ReadonlySet<string> {
   const prefixes = new Set<string>();
   for (const text of texts) {
-    const characters = [...toSearchText(text)].slice(0, longestPrefix);
+    const characters = [...toLongestPrefix(text)];
     for (let length = 1; length <= characters.length; length++) {
       prefixes.add(characters.slice(0, length).join(""));
     }
@@ -52,8 +62,8 @@ function listPrefixes(texts: readonly string[]): ReadonlySet<string> {
   return prefixes;
 }
 
-/** The disabled are few and looked for among many: they are stored a second time, for themselves. */
-function toKind(kind: SearchKind, state?: Searchable["state"]): string {
+/** What rows are stored under. The disabled are few and looked for among many: they are stored a second time, for themselves. */
+export function toKind(kind: SearchKind, state?: Searchable["state"]): string {
   return state === "disabled" ? `disabled ${kind}` : kind;
 }
 
@@ -89,16 +99,23 @@ export async function updateSearch(
     .execute();
 }
 
-/** Makes many new rows found. */
+const prefixColumns = ["kind", "prefix", "id"];
+const prefixTable = {
+  name: "search_prefixes",
+  columns: prefixColumns.map((name) => ({ name, type: "text" as const })),
+  key: prefixColumns,
+};
+
+/** Makes many rows found, as far as they are not. */
 export async function addSearches(tx: Tx, kind: SearchKind, rows: readonly Searchable[]): Promise<void> {
   const added = rows.flatMap((row) =>
     [...listKeys(kind, row)].flatMap(([rowKind, { id, prefixes }]) =>
-      [...prefixes].map((prefix) => ({ kind: rowKind, prefix, id })),
+      [...prefixes].map((prefix) => [rowKind, prefix, id] as const),
     ),
   );
   // In the order of the index, of which each page is then written once.
-  added.sort((one, other) => (one.prefix < other.prefix ? -1 : one.prefix > other.prefix ? 1 : 0));
-  await insertRows(tx, "search_prefixes", { kind: "text", prefix: "text", id: "text" }, added);
+  added.sort(([, one], [, other]) => (one < other ? -1 : one > other ? 1 : 0));
+  if (added.length > 0) await putRows(tx, prefixTable, added);
 }
 
 interface Keys {
@@ -160,7 +177,7 @@ export async function searchByPrefix<T extends Found>(
   textsOf: (row: T) => readonly string[],
 ): Promise<readonly T[]> {
   const text = toSearchText(search.query);
-  const prefix = [...text].slice(0, longestPrefix).join("");
+  const prefix = cut(text);
   const findStored = (stored: IdRange) => find(prefix, stored);
   const isStored = prefix === text && search.state !== "enabled";
   return isStored ? await findStored(range) : await filterRows(search, range, findStored, textsOf);

@@ -4,7 +4,7 @@
  *
  * Whatever is named in a file is known again by its id, so that the same file
  * imported twice changes nothing the second time, and one that was cut short is
- * taken up where it ended. New records are stored some hundred at a time, in a
+ * taken up where it ended. New records are stored a thousand at a time, in a
  * transaction with their audit records; what is there already is changed one by
  * one, by the rules that hold for superusers. Nothing is ever removed, no
  * secret goes in or out, and an account is nobody's because its address happens
@@ -13,6 +13,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { z } from "zod";
 import type { Database } from "../db/database.ts";
+import { keepPages } from "../db/dialect.ts";
 import { isUniqueViolation } from "../db/errors.ts";
 import { DomainError } from "../lib/errors.ts";
 import { type Refusal, RefusedRecord, TransferError } from "./errors.ts";
@@ -20,6 +21,7 @@ import { createIdentityImporter, type KnownProvider } from "./identities.ts";
 import { type ImportChoices, type Importer, refuseBy, type Verdict } from "./importer.ts";
 import { createMemberImporter } from "./members.ts";
 import { createOrganizationImporter } from "./organizations.ts";
+import { pauseMs } from "./pace.ts";
 import { createPeopleImporter } from "./people.ts";
 import type { Place, RawRecord } from "./read-file.ts";
 import { type Kind, type RecordOf, recordSchemas } from "./records.ts";
@@ -28,13 +30,13 @@ import { Scratch } from "./scratch.ts";
 import { createServiceUserImporter } from "./service-users.ts";
 
 /** How many records are judged and stored together. */
-const recordsPerBatch = 500;
+const recordsPerBatch = 1000;
+
+/** How much of an SQLite file is kept in memory, in KiB: ids and addresses come in no order, and go all over it. */
+const keptKib = 32 * 1024;
 
 /** How many changes are under way at once: on SQLite they share commits. */
 const changesAtOnce = 32;
-
-/** How long a server beside an import gets to write between its batches, in milliseconds: it tries every 5. */
-const pauseMs = 8;
 
 /** How often a batch is tried that met with somebody else's writing, and how long is waited before, in milliseconds. */
 const mostTries = 6;
@@ -118,6 +120,8 @@ class ImportRun<K extends Kind> {
   }
 
   async finish(): Promise<Counts> {
+    const { isDry, parts } = this.#options;
+    if (!isDry) await parts.database.transaction((tx) => keepPages(tx, keptKib));
     let batch: Item<K>[] = [];
     for await (const raw of this.#options.records) {
       batch.push(this.#check(raw));
@@ -125,9 +129,15 @@ class ImportRun<K extends Kind> {
       await this.#finishBatch(batch);
       batch = [];
       await sleep(pauseMs);
+      await this.#settle(false);
     }
     await this.#finishBatch(batch);
+    await this.#settle(true);
     return this.#counts;
+  }
+
+  async #settle(isLast: boolean): Promise<void> {
+    if (!this.#options.isDry) await this.#importer.settle?.(isLast);
   }
 
   close(): void {

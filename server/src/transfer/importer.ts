@@ -37,6 +37,8 @@ export interface Importer<K extends Kind, New> {
   judge(reader: Reader, records: readonly RecordOf<K>[]): Promise<readonly Verdict<New>[]>;
   /** Stores what is new, with its audit records and changes. @throws a unique violation for what has come meanwhile */
   insert(tx: Tx, made: readonly New[]): Promise<void>;
+  /** Sees to what is done for many batches at once; `isLast` behind the last of a run. Called outside of transactions. */
+  settle?(isLast: boolean): Promise<void>;
 }
 
 /** @see Verdict */

@@ -1,18 +1,20 @@
 /** Importing people. */
 import type { AuditTrail } from "../audit/audit.ts";
-import type { Reader } from "../db/database.ts";
+import type { Database, Reader } from "../db/database.ts";
 import { listChanged } from "../lib/changed.ts";
 import type { Clock } from "../lib/clock.ts";
 import { findHeldAddresses, findManyUsers, insertUsers } from "../users/many-store.ts";
 import { toNewUser, type User } from "../users/user.ts";
 import { type ImportChoices, type Importer, present, refuse, toPast, type Verdict } from "./importer.ts";
 import { toNamedId } from "./named-id.ts";
+import { PeopleSearches } from "./people-searches.ts";
 import type { RecordOf } from "./records.ts";
 
 type PersonRecord = RecordOf<"people">;
 
 /** What the import of people stands on. */
 export interface PeopleParts {
+  readonly database: Database;
   readonly audit: Pick<AuditTrail, "recordOwn">;
   readonly clock: Clock;
   readonly choices: ImportChoices;
@@ -37,8 +39,10 @@ export function mayMatch(isVerified: boolean | undefined, { trust }: ImportChoic
 }
 
 /** @see Importer */
-export function createPeopleImporter({ audit, clock, choices }: PeopleParts): Importer<"people", User> {
+export function createPeopleImporter(parts: PeopleParts): Importer<"people", User> {
+  const { audit, clock, choices } = parts;
   const { source } = choices;
+  const searches = new PeopleSearches(parts);
 
   function toUser(record: PersonRecord, id: string): User {
     const { email_verified: isVerified, email, name, title, metadata, avatar, state, created_at } = record;
@@ -112,9 +116,11 @@ export function createPeopleImporter({ audit, clock, choices }: PeopleParts): Im
     ],
     async insert(tx, made) {
       await insertUsers(tx, made);
+      await searches.add(tx, made);
       const events = made.map(({ id }) => ({ action: "user.create", target: id }) as const);
       await audit.recordOwn(tx, "command-line", ...events);
     },
+    settle: (isLast) => searches.settle(isLast),
   };
 }
 

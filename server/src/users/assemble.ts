@@ -18,6 +18,7 @@ import { createIdentityMethods } from "./identity-handler.ts";
 import { IdentityService, type IdentityServiceOptions } from "./identity-service.ts";
 import { createPreferenceMethods } from "./preference-handler.ts";
 import { PreferenceService } from "./preference-service.ts";
+import { finishOldSearches } from "./search-backlog-store.ts";
 import { UserService, type UserServiceOptions } from "./service.ts";
 import { findUser } from "./store.ts";
 import { deleteExpiredUndos } from "./undo-store.ts";
@@ -71,7 +72,10 @@ export function assembleUsers(parts: UserParts): UsersRoom {
       registerService(AuthService, createIdentityMethods(identities)),
       registerService(FrontierService, createPreferenceMethods(new PreferenceService(parts))),
     ],
-    sweeps: [{ kind: "email_undos", run: createExpirySweep(database, clock, deleteExpiredUndos) }],
+    sweeps: [
+      { kind: "email_undos", run: createExpirySweep(database, clock, deleteExpiredUndos) },
+      { kind: "search_backlog", run: createExpirySweep(database, clock, finishOldSearches) },
+    ],
     metrics: listCacheMetrics({ user_messages: messages }),
   };
 }

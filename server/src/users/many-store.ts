@@ -1,10 +1,9 @@
 /** Many people at once, as they are carried between systems. */
 import type { Reader, Tx } from "../db/database.ts";
 import { insertRows } from "../db/insert-rows.ts";
-import { addSearches } from "../db/search-prefixes.ts";
 import type { Identity } from "./identity-store.ts";
 import { toIdentity, toIdentityRow } from "./identity-store.ts";
-import { toNewRow, toSearchable, toUser } from "./store.ts";
+import { toNewRow, toUser } from "./store.ts";
 import type { User } from "./user.ts";
 
 /** Users by one of their columns, each of which has one user at most. */
@@ -50,10 +49,14 @@ const userColumns = {
   updated_at: "integer",
 } as const;
 
-/** Stores new users. @throws a unique violation when an address or a name is taken */
+/**
+ * Stores new users, whom nobody finds by their texts until that is seen to as
+ * well (`search-backlog-store.ts`).
+ *
+ * @throws a unique violation when an address or a name is taken
+ */
 export async function insertUsers(tx: Tx, users: readonly User[]): Promise<void> {
   await insertRows(tx, "users", userColumns, users.map(toNewRow));
-  await addSearches(tx, "user", users.map(toSearchable));
 }
 
 /** Users after an id, in the order of ids. */

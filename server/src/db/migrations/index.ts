@@ -35,6 +35,7 @@ import * as organizationInvitations from "./20261130-organization-invitations.ts
 import * as passkeyBackup from "./20261130-passkey-backup.ts";
 import * as personalTokens from "./20261130-personal-tokens.ts";
 import * as search from "./20261130-search.ts";
+import * as searchBacklog from "./20261130-search-backlog.ts";
 import * as sessionAuthentication from "./20261130-session-authentication.ts";
 import * as userPreferences from "./20261130-user-preferences.ts";
 
@@ -92,6 +93,7 @@ const later: readonly SchemaMigration[] = [
   { name: "20261130T053111_personal_tokens", beside: "0.1.0", up: personalTokens.up },
   { name: "20261130T075513_oldest_programs", beside: "0.1.0", up: oldestPrograms.up },
   { name: "20261130T075831_moves", beside: "0.1.0", up: moves.up },
+  { name: "20261130T114911_search_backlog", beside: "0.1.0", up: searchBacklog.up },
   { name: "20261130T120632_disabled_users", beside: "0.1.0", up: disabledUsers.up },
 ];
 
