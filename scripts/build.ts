@@ -74,7 +74,8 @@ const usedBuiltins: Plugin = {
       const names = Object.keys(process.getBuiltinModule(path) ?? {});
       const exported = names.filter((name) => name !== "default" && /^[a-z_$][\w$]*$/i.test(name));
       // Of CommonJS esbuild reads a property where it is used, instead of all where they are imported.
-      if (lateBuiltins.has(path)) return { contents: toLateModule(path, exported) };
+      if (lateBuiltins.has(path))
+        return { contents: toLateModule(`process.getBuiltinModule(${JSON.stringify(path)})`, exported) };
       const lines = [
         `const all = /* @__PURE__ */ process.getBuiltinModule(${JSON.stringify(path)});`,
         "const read = (name) => all[name];",
@@ -99,15 +100,30 @@ const usedRules: Plugin = {
         .replaceAll(eager, lazy)
         .replace("compileRulesUncached(descMessage) {", "$& const manager = this;");
       if (contents.split(lazy).length !== 3 || !contents.includes("{ const manager = this;")) {
-        throw new Error(`${relative(root, path)} has changed: see whether usedRules is still needed`);
+        throw hasChanged(path, "usedRules");
       }
       return { contents };
     });
   },
 };
 
-function toLateModule(path: string, names: readonly string[]): string {
-  const from = `process.getBuiltinModule(${JSON.stringify(path)})`;
+// A first start makes its database by what the migrations come to, instead of by each of them.
+const recordedSchema: Plugin = {
+  name: "recorded-schema",
+  setup({ onLoad }) {
+    onLoad({ filter: /db[\\/]migrations[\\/]at-once\.ts$/ }, async () => {
+      const { recordSchema } = await import("./recorded-schema.ts");
+      return { contents: `export const recordedSchema = ${JSON.stringify(await recordSchema())};` };
+    });
+  },
+};
+
+function hasChanged(path: string, plugin: string): Error {
+  return new Error(`${relative(root, path)} has changed: see whether ${plugin} is still needed`);
+}
+
+/** CommonJS that has the exports of another module, which an expression brings, and asks for it when one is read. */
+function toLateModule(from: string, names: readonly string[]): string {
   return names
     .map(
       (name) =>
@@ -178,7 +194,7 @@ export async function build(): Promise<Metafile> {
     splitting: true,
     chunkNames: "chunks/[name]-[hash]",
     external: ["better-sqlite3", "pg-native"],
-    plugins: [unused, usedBuiltins, usedRules, browserFiles],
+    plugins: [unused, usedBuiltins, usedRules, recordedSchema, browserFiles],
     banner: { js: requireBanner },
     // Less to read and to keep in memory; names stay, and lines short enough for a stack trace.
     minifyWhitespace: true,
@@ -219,6 +235,7 @@ function stampOf(inputs: readonly string[], beganAtMs: number): Stamp {
     ...inputs.filter((path) => existsSync(join(root, path))),
     "package-lock.json",
     "scripts/build.ts",
+    "scripts/recorded-schema.ts",
   ];
   return Object.fromEntries(paths.map((path) => [path, stampFor(path, beganAtMs)]));
 }

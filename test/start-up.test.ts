@@ -17,7 +17,12 @@ import { request } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import Sqlite from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { migrate } from "../server/src/db/migrate.ts";
+import { openDatabase } from "../server/src/db/open-database.ts";
+import { silentLog } from "../server/src/lib/log.ts";
+import { createEmptyDatabase } from "./parts/databases.ts";
 import { basic, postJson, send } from "./parts/http.ts";
 import {
   type CommandResult,
@@ -676,3 +681,29 @@ it("loads neither undici nor HTTP/2 and TLS, each a tenth of a start, before any
   expect(await server.stop()).toBe(0);
   expect(server.stdout()).toMatch(/^loaded: $/m);
 });
+
+it("makes of an empty database in one go what all migrations would", async () => {
+  const migrated = await createEmptyDatabase("sqlite");
+  onTestFinished(() => migrated.drop());
+  const database = await openDatabase({ url: migrated.url, log: silentLog });
+  await migrate(database);
+  await database.close();
+  const beganAt = new Date().toISOString();
+  const state = await createUsedState();
+  const made = readSchema(join(state.dataDir, "vestibule.db"));
+  const expected = readSchema(migrated.url.replace("sqlite:", ""));
+  expect(made.definitions).toEqual(expected.definitions);
+  const timestamp = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  expect(made.migrations).toEqual(expected.migrations.map((migration) => ({ ...migration, timestamp })));
+  expect(made.migrations.every((migration) => migration.timestamp >= beganAt)).toBe(true);
+});
+
+function readSchema(path: string) {
+  const file = new Sqlite(path, { readonly: true });
+  const migrations = file
+    .prepare<[], { name: string; timestamp: string }>("select * from vestibule_migrations order by name")
+    .all();
+  const definitions = file.prepare("select type, name, tbl_name, sql from sqlite_schema order by name").all();
+  file.close();
+  return { definitions, migrations };
+}

@@ -11,6 +11,7 @@ import { continueOrderStatement } from "./continued-order.ts";
 import type { Database, Reader, Tx } from "./database.ts";
 import { dialectOf, liftTimeouts, limitLockWaits, lockForTransaction } from "./dialect.ts";
 import { DatabaseRefusedError, isLockRefused, isSqliteBusy, isTableTaken } from "./errors.ts";
+import { recordedSchema } from "./migrations/at-once.ts";
 import { migrations as ourMigrations, type SchemaMigration } from "./migrations/index.ts";
 import { refuseMoved } from "./moves.ts";
 import { migrationTable } from "./schema.ts";
@@ -146,19 +147,29 @@ export async function migrateInside(
   await holdMigrations(tx);
   const schema = await findSchema(tx);
   await limitLockWaits(tx, lockWaitMs);
-  const { newer } = await getSchemaState(tx, migrations, version);
+  const { isEmpty, pending, newer } = await getSchemaState(tx, migrations, version);
   await refuseMoved(tx);
-  const applied = newer.length > 0 ? [] : await applyMissing(tx, migrations, schema);
+  const applied = newer.length > 0 ? [] : pending.map(({ name }) => name);
+  if (applied.length > 0) {
+    const atOnce = isEmpty && migrations === ourMigrations ? findStatements(tx) : undefined;
+    if (atOnce === undefined) await applyMissing(tx, migrations, schema);
+    else for (const statement of atOnce) await sql.raw(statement).execute(tx);
+  }
   // Rows from elsewhere that had no such order before.
   if (dialectOf(tx) === "postgres") await sql.raw(continueOrderStatement).execute(tx);
   return { applied, newer };
+}
+
+/** What makes of an empty database what all our migrations do, where that is known. */
+function findStatements(tx: Tx): readonly string[] | undefined {
+  return dialectOf(tx) === "sqlite" ? recordedSchema : undefined;
 }
 
 async function applyMissing(
   tx: Tx,
   migrations: readonly SchemaMigration[],
   schema: string | undefined,
-): Promise<string[]> {
+): Promise<void> {
   const dialect = dialectOf(tx);
   const provider = {
     getMigrations: async () =>
@@ -174,11 +185,9 @@ async function applyMissing(
     // Or those of another schema would be taken for ours.
     ...(schema !== undefined && { migrationTableSchema: schema }),
   });
-  const { error, results } = await migrator.migrateToLatest();
+  const { error } = await migrator.migrateToLatest();
   if (error) throw error;
-  const applied = (results ?? []).map((result) => result.migrationName);
-  if (applied.length > 0) await keepRules(tx, migrations);
-  return applied;
+  await keepRules(tx, migrations);
 }
 
 /** Also for those that were applied before there were rules; a rule that is there stays. */
