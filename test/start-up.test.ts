@@ -5,6 +5,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import {
+  cpSync,
   existsSync,
   mkdtempSync,
   readdirSync,
@@ -17,12 +18,14 @@ import { request } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import Sqlite from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { migrate } from "../server/src/db/migrate.ts";
 import { openDatabase } from "../server/src/db/open-database.ts";
 import { silentLog } from "../server/src/lib/log.ts";
 import { createEmptyDatabase } from "./parts/databases.ts";
+import { eventually } from "./parts/eventually.ts";
 import { basic, postJson, send } from "./parts/http.ts";
 import {
   type CommandResult,
@@ -707,3 +710,36 @@ function readSchema(path: string) {
   file.close();
   return { definitions, migrations };
 }
+
+it("optimises code that runs often, once it has started", async () => {
+  // Bit 4 of what V8 says of a function: it has been optimised. https://v8.dev/docs/runtime-functions
+  const ask = `
+    import v8 from "node:v8";
+    v8.setFlagsFromString("--allow-natives-syntax");
+    const isOptimised = new Function("of", "return (%GetOptimizationStatus(of) & 16) !== 0");
+    v8.setFlagsFromString("--no-allow-natives-syntax");
+    const work = (n) => { let sum = 0; for (let i = 0; i < n; i++) sum += i % 7; return sum; };
+    const asking = setInterval(() => {
+      for (let i = 0; i < 1000; i++) work(1000);
+      if (!isOptimised(work)) return;
+      console.log("optimised");
+      clearInterval(asking);
+    }, 20).unref();`;
+  const preload = `--import data:text/javascript,${encodeURIComponent(ask)}`;
+  await using server = await startServer({ env: { NODE_OPTIONS: preload } });
+  await eventually(() => expect(server.stdout()).toMatch(/^optimised$/m));
+});
+
+it("keeps what was compiled for the next start, though it is killed", async () => {
+  const folder = mkdtempSync(fileURLToPath(new URL("../node_modules/.cache-start-", import.meta.url)));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const server = new URL("../server/", import.meta.url);
+  for (const part of ["package.json", "bin", "dist/bundle"]) {
+    cpSync(new URL(part, server), join(folder, part), { recursive: true });
+  }
+  const command = join(folder, "bin/vestibule.js");
+  await using killed = await startServer({ command });
+  const listKept = () => readdirSync(join(folder, "dist/compile-cache"), { recursive: true });
+  await eventually(() => expect(listKept().length).toBeGreaterThan(10));
+  await killed.kill();
+});
