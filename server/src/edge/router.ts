@@ -9,6 +9,7 @@
  * or normalised first, so that no two spellings reach one handler. The edge holds
  * no rule of any noun; it turns requests into calls and refusals into answers.
  */
+import { setImmediate } from "node:timers/promises";
 import type { ServiceRegistration } from "../assembly/services.ts";
 import type { Cidr } from "../http/cidr.ts";
 import { createClientAddressRule } from "../http/client-address.ts";
@@ -47,7 +48,7 @@ import {
   logRequest,
   toTracedAnswer,
 } from "./request-info.ts";
-import { createRest, type FindRest } from "./rest/rest.ts";
+import { createRest, type Rest } from "./rest/rest.ts";
 import { isRpcRequest, sendRpcRefusal, sendUnknownService } from "./rpc/refusal.ts";
 import { createRpcs, type Rpc, serveRpc } from "./rpc/rpc.ts";
 import { createTurns } from "./turns.ts";
@@ -116,9 +117,12 @@ export interface Edge {
   /** Logs and counts a request that was refused before it could be handled, as it would any other. */
   noteRefused(refusal: RefusedRequest): void;
   /**
-   * Compiles the rules of every request message, so that hardly a caller waits
-   * for that. To be done once requests are taken, since they need not wait for
-   * it: a call that comes earlier waits for the rules of its own message alone.
+   * Reads the routes of REST and compiles the rules of every request message, so
+   * that hardly a caller waits for that. To be done once requests are taken,
+   * since they need not wait for it: what comes earlier waits for the rules of
+   * its own message alone, and for the routes if it may be REST's.
+   *
+   * @throws Error for annotations that do not fit, as `createRest` says
    */
   warmUp(): Promise<void>;
 }
@@ -138,11 +142,11 @@ export function createEdge(options: EdgeOptions): Edge {
     options,
     [...options.services, ...aliases].map(({ service }) => service),
   );
-  const { rpcs, findRest, warmUp } = createCalls(
-    options,
-    [...options.services, ...operations.services],
-    aliases,
-  );
+  const {
+    rpcs,
+    rest: allRest,
+    warmUp,
+  } = createCalls(options, [...options.services, ...operations.services], aliases);
   const plain = indexRoutes([...options.routes, ...operations.routes, createOpenApiRoute(options)]);
   const templates = new Set([...plain.keys()].filter((path) => path.endsWith(anySegment)));
   const servicePaths = new Set([...rpcs.keys()].map(toServicePath));
@@ -185,7 +189,7 @@ export function createEdge(options: EdgeOptions): Edge {
     // What answers calls, and routes by a function, says it in the head with all else.
     const saysId = found !== undefined ? !("raw" in found) : rpc !== undefined && isCall(request, refusal);
     if (!saysId) response.setHeader("x-request-id", info.requestId);
-    const rest = routes === undefined && rpc === undefined ? findRest(request) : undefined;
+    const rest = routes === undefined && rpc === undefined ? allRest.find(request) : undefined;
     const route = routes !== undefined || rpc !== undefined ? place : (rest?.label ?? otherRoute);
     const hasService = () => servicePaths.has(toServicePath(path));
     if (applyCors(request, response, routes?.values())) {
@@ -299,7 +303,7 @@ function createCalls(
   aliases: readonly ServiceRegistration[],
 ): {
   rpcs: Map<string, Rpc>;
-  findRest: FindRest;
+  rest: Rest;
   warmUp: () => Promise<void>;
 } {
   const interceptors = createInterceptors({
@@ -324,10 +328,15 @@ function createCalls(
   };
   const rpcs = new Map([...createRpcs(own, rpc), ...createRpcs(aliases, { ...rpc, protoFieldNames: true })]);
   const { publicOrigin, services } = options;
+  const rest = createRest({ ...rpc, services, publicOrigin });
   return {
     rpcs,
-    findRest: createRest({ ...rpc, services, publicOrigin }),
-    warmUp: () => interceptors.warm(own.map(({ service }) => service)),
+    rest,
+    warmUp: async () => {
+      await setImmediate();
+      rest.warm();
+      await interceptors.warm(own.map(({ service }) => service));
+    },
   };
 }
 

@@ -142,11 +142,11 @@ describe("an annotation", () => {
 });
 
 describe("two annotations of one route", () => {
-  it("are refused at start", () => {
+  it("are refused when they are read, before anybody asks", () => {
     const { log } = createMemoryLog();
     const rule = { ...get("/a/{text}"), additionalBindings: [get("/a/{maybe}")] };
     const service = methodOf("Echo", rule).parent;
-    const start = () =>
+    const warm = () =>
       createRest({
         services: [{ service, implementation: {} }],
         interceptors: [],
@@ -154,7 +154,7 @@ describe("two annotations of one route", () => {
         publicOrigin: "https://id.example.com",
         bodyBytes: 1,
         limits: new CallLimits({ requestSeconds: 1 }),
-      });
-    expect(start).toThrow("GET /a/{maybe} and GET /a/{text} are one route");
+      }).warm();
+    expect(warm).toThrow("GET /a/{maybe} and GET /a/{text} are one route");
   });
 });

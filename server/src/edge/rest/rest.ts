@@ -47,8 +47,19 @@ export interface RestOptions {
   readonly limits: CallLimits;
 }
 
-/** Finds what answers a request; undefined for a path that REST does not own. */
-export type FindRest = (request: NodeRequest) => RestRoute | undefined;
+/** REST, ready to take requests. */
+export interface Rest {
+  /** Finds what answers a request; undefined for a path that REST does not own. */
+  find(request: NodeRequest): RestRoute | undefined;
+  /**
+   * Reads the annotations of all services, which else the first request that
+   * may be REST's waits for.
+   *
+   * @throws Error for an annotation that does not fit its schema, and for two
+   *   that are one route
+   */
+  warm(): void;
+}
 
 /** What answers one request. */
 export interface RestRoute {
@@ -66,13 +77,35 @@ interface Target {
   readonly call: UnaryCall;
 }
 
-/**
- * Reads the annotations of all services.
- *
- * @throws Error for an annotation that does not fit its schema, and for two
- *   that are one route
- */
-export function createRest(options: RestOptions): FindRest {
+/** Makes REST of all services. */
+export function createRest(options: RestOptions): Rest {
+  let made: Routes | undefined;
+  const getRoutes = () => {
+    made ??= readRoutes(options);
+    return made;
+  };
+  return {
+    warm: () => void getRoutes(),
+    find: (request) => {
+      const { table, styles } = getRoutes();
+      const path = toRawPath(request.url);
+      const split = splitRequestPath(path);
+      const match = split && table.find(request.method ?? "", split);
+      if (match?.kind === "route") return toRoute(match.target, match.values, options);
+      if (match?.kind === "method") return toMethodNotAllowed(match.target.binding, match.allow, options);
+      const style = styles.get(path.slice(1).split("/", 1)[0] ?? "");
+      return style && toNotFound(style, options);
+    },
+  };
+}
+
+/** All routes, and the style of the refusals under each first literal segment. */
+interface Routes {
+  readonly table: RouteTable<Target>;
+  readonly styles: ReadonlyMap<string, Style>;
+}
+
+function readRoutes(options: RestOptions): Routes {
   const table = new RouteTable<Target>();
   const styles = new Map<string, Style>();
   for (const target of listTargets(options)) {
@@ -83,15 +116,7 @@ export function createRest(options: RestOptions): FindRest {
       styles.set(first.literal, style);
     }
   }
-  return (request) => {
-    const path = toRawPath(request.url);
-    const split = splitRequestPath(path);
-    const match = split && table.find(request.method ?? "", split);
-    if (match?.kind === "route") return toRoute(match.target, match.values, options);
-    if (match?.kind === "method") return toMethodNotAllowed(match.target.binding, match.allow, options);
-    const style = styles.get(path.slice(1).split("/", 1)[0] ?? "");
-    return style && toNotFound(style, options);
-  };
+  return { table, styles };
 }
 
 function listTargets({ services, interceptors }: RestOptions): Target[] {

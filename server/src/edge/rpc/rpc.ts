@@ -12,6 +12,7 @@ import {
   createContextValues,
   createServiceImplSpec,
   type Interceptor,
+  type MethodImplSpec,
 } from "@connectrpc/connect";
 import {
   createAsyncIterable,
@@ -68,9 +69,10 @@ export interface RpcOptions {
 
 /** A method as it is answered. */
 export interface Rpc {
-  readonly handler: UniversalHandler;
+  /** The adapter's handler, made when it is first asked for: most methods are never called by another way than the direct one. */
+  readonly handler: () => UniversalHandler;
   /** The same, but for callers who cannot be newer than the schema: refuses what that does not know. */
-  readonly strict: UniversalHandler | undefined;
+  readonly strict: () => UniversalHandler;
   /** Answers most calls of a unary method. */
   readonly direct: DirectCall | undefined;
   readonly limits: CallLimits;
@@ -92,37 +94,43 @@ export function createRpcs(
   const createDirect = createDirectCalls(options);
   const rpcs = new Map<string, Rpc>();
   for (const registration of registrations) {
-    const strict = isOwnSchema(registration.service)
-      ? createHandlers(registration, routerOptions, { ...options, refusesUnknown: true })
-      : [];
-    const handlers = createHandlers(registration, routerOptions, { ...options, refusesUnknown: false });
-    for (const [index, handler] of handlers.entries()) {
-      const { method } = handler;
+    const { service, implementation } = registration;
+    for (const spec of Object.values(createServiceImplSpec(service, implementation).methods)) {
+      const { method } = spec;
       const isDirect = options.directCalls && isUnary(method);
-      const direct = isDirect ? createDirect(registration, method) : undefined;
-      rpcs.set(handler.requestPath, { handler, strict: strict[index], direct, limits });
+      const createFor = (refusesUnknown: boolean) =>
+        once(() => createHandler(spec, routerOptions, { ...options, refusesUnknown }));
+      const handler = createFor(false);
+      rpcs.set(`/${service.typeName}/${method.name}`, {
+        handler,
+        strict: isOwnSchema(service) ? createFor(true) : handler,
+        direct: isDirect ? createDirect(registration, method) : undefined,
+        limits,
+      });
     }
   }
   return rpcs;
 }
 
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
+}
+
 /** The adapter's: it has the decoder of texts for a hook, so that its JSON is read as strictly as the direct calls'. */
-function createHandlers(
-  { service, implementation }: ServiceRegistration,
+function createHandler(
+  { method, impl }: MethodImplSpec,
   routerOptions: ConnectRouterOptions,
   { protoFieldNames, registry, refusesUnknown }: RpcOptions & JsonOptions,
-): readonly UniversalHandler[] {
-  const router = createConnectRouter(routerOptions);
-  const { methods } = createServiceImplSpec(service, implementation);
-  for (const { method, impl } of Object.values(methods)) {
-    const jsonOptions = {
-      useProtoFieldName: protoFieldNames ?? false,
-      textDecoder: createJsonDecoder(method.input, { refusesUnknown, registry }),
-      ...(registry !== undefined && { registry }),
-    };
-    router.rpc(method, impl, { jsonOptions });
-  }
-  return router.handlers;
+): UniversalHandler {
+  const jsonOptions = {
+    useProtoFieldName: protoFieldNames ?? false,
+    textDecoder: createJsonDecoder(method.input, { refusesUnknown, registry }),
+    ...(registry !== undefined && { registry }),
+  };
+  const [handler] = createConnectRouter(routerOptions).rpc(method, impl, { jsonOptions }).handlers;
+  if (handler === undefined) throw new Error(`the library has made no handler for ${method}`);
+  return handler;
 }
 
 function isUnary(method: DescMethod): method is DescMethodUnary {
@@ -137,7 +145,7 @@ export interface ServeOptions {
 
 /** Answers a request of a method. Never rejects. */
 export async function serveRpc(
-  { handler, strict = handler, direct, limits }: Rpc,
+  { handler, strict, direct, limits }: Rpc,
   request: NodeRequest,
   response: NodeResponse,
   info: RequestInfo,
@@ -151,11 +159,8 @@ export async function serveRpc(
     const answering = direct?.({ request, response, info, url });
     const body = await answering;
     if (answering !== undefined && body === undefined) return;
-    await serveByAdapter(
-      mayBeNewer(request) ? handler : strict,
-      { request, response, info, url, body },
-      limits,
-    );
+    const findHandler = mayBeNewer(request) ? handler : strict;
+    await serveByAdapter(findHandler(), { request, response, info, url, body }, limits);
   } catch (error) {
     if (isGone(response)) return;
     options.log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
