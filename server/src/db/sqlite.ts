@@ -41,7 +41,9 @@ export interface SqliteOptions {
  * Opens an SQLite file, made if missing (0600): one connection that writes, one
  * that reads.
  *
- * Of several processes each has its own two and writes by itself: what keeps
+ * Of several processes each has its own two and writes by itself, since a
+ * transaction that travelled to a single writer, a statement at a time, would
+ * hold the file fifteen times as long (`docs/processes.md`): what keeps
  * them apart is SQLite's lock on the file, which its owner's end frees, however
  * that comes about. They take turns at it, a batch at a time, since nobody is
  * woken by that lock. What one has committed every read sees that begins after
