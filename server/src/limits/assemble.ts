@@ -11,7 +11,7 @@ import { type CredentialGuard, createCredentialGuard } from "./credential-guard.
 import { createFailureLimits, type FailureLimit, type FailureLimits } from "./failure-limits.ts";
 import { KnownClients } from "./known-clients.ts";
 import {
-  deleteStaleMailboxCounts,
+  createMailboxCountSweep,
   type MailboxLimit,
   MailboxLimits,
   mailboxLimitNames,
@@ -58,6 +58,8 @@ export async function assembleLimits(parts: LimitsParts): Promise<LimitsRoom> {
     perAddress: limits.failedCredentialsPerAddressPerMinute,
     onLimit,
   });
+  const sweepMailboxes = createMailboxCountSweep(database, clock);
+  const sweepClients = createExpirySweep(database, clock, deleteForgottenClients);
   return {
     failures,
     guard: createCredentialGuard({ failures, audit }),
@@ -80,7 +82,7 @@ export async function assembleLimits(parts: LimitsParts): Promise<LimitsRoom> {
     sweeps: [
       {
         kind: "limit_counts",
-        run: createExpirySweep(database, clock, deleteStaleMailboxCounts, deleteForgottenClients),
+        run: async () => (await sweepMailboxes()) + (await sweepClients()),
       },
     ],
     closing: [

@@ -1,8 +1,13 @@
 import { expect, it } from "vitest";
 import { describeDatabases } from "../../../test/parts/databases.ts";
 import type { Database } from "../db/database.ts";
-import { type Asker, MailboxLimits, type MailboxLimitsOptions } from "./mailbox-limits.ts";
-import { deleteStaleCounts } from "./store.ts";
+import {
+  type Asker,
+  createMailboxCountSweep,
+  MailboxLimits,
+  type MailboxLimitsOptions,
+} from "./mailbox-limits.ts";
+import { bringBackCounts } from "./store.ts";
 
 const startMs = Date.parse("2027-01-01T00:00:00Z");
 const hourMs = 3_600_000;
@@ -161,8 +166,7 @@ describeDatabases("mailbox limits", (under) => {
     nowMs = startMs + 10 * hourMs;
     const limited = limits({ wrongCodesPerMailbox: 1 });
     await guess(limited, mailbox);
-    const sweep = (atMs: number) =>
-      under.database.transaction((tx) => deleteStaleCounts(tx, new Date(atMs), 1000, hourMs));
+    const sweep = (atMs: number) => createMailboxCountSweep(under.database, { now: () => new Date(atMs) })();
     expect(await sweep(nowMs + hourMs - 1)).toBeGreaterThan(0);
     expect(await guess(limited, mailbox)).toBeUndefined();
     // The mailbox's, and two networks' of which one was let.
@@ -176,12 +180,34 @@ describeDatabases("mailbox limits", (under) => {
     await guess(limited, newMailbox());
     nowMs = startMs + 60 * hourMs;
     const rows = () => under.database.reader.selectFrom("rolling_counts").selectAll().execute();
-    const sweep = () =>
-      under.database.transaction((tx) => deleteStaleCounts(tx, new Date(nowMs), 1000, hourMs));
+    const sweep = createMailboxCountSweep(under.database, { now: () => new Date(nowMs) });
     await sweep();
     expect(await rows()).not.toEqual([]);
     nowMs += hourMs;
     await sweep();
     expect(await rows()).toEqual([]);
+  });
+
+  it("brings back what a clock that ran ahead has left a few at a time", async () => {
+    nowMs = startMs + 200 * hourMs;
+    const aheadMs = nowMs + 100 * hourMs;
+    const keys = Array.from({ length: 5 }, (_, index) => `ahead ${index}`);
+    const { database } = under;
+    await database.transaction((tx) =>
+      tx
+        .insertInto("rolling_counts")
+        .values(keys.map((key) => ({ key, events: "[]", expires_at: aheadMs })))
+        .execute(),
+    );
+    const bringBack = () => database.transaction((tx) => bringBackCounts(tx, new Date(nowMs), 2, hourMs));
+    expect([await bringBack(), await bringBack(), await bringBack(), await bringBack()]).toEqual([
+      2, 2, 1, 0,
+    ]);
+    const rows = await database.reader
+      .selectFrom("rolling_counts")
+      .select("expires_at")
+      .where("key", "in", keys)
+      .execute();
+    expect(rows).toEqual(keys.map(() => ({ expires_at: nowMs + hourMs })));
   });
 });

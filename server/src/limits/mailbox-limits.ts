@@ -11,10 +11,11 @@
  * written nothing is allowed.
  */
 import type { Database, Tx } from "../db/database.ts";
+import { createExpirySweep, sweepInBatches } from "../db/sweep.ts";
 import { toAddressBlock } from "../http/address-block.ts";
 import type { Clock } from "../lib/clock.ts";
 import { hashSecret } from "../lib/secrets.ts";
-import { deleteStaleCounts, giveBackEvent, type RollingLimit, takeEvents } from "./store.ts";
+import { bringBackCounts, deleteStaleCounts, giveBackEvent, type RollingLimit, takeEvents } from "./store.ts";
 
 /** An hour, in milliseconds: the window of all counts here. */
 const mailboxWindowMs = 3_600_000;
@@ -39,9 +40,16 @@ export interface MailboxLimitsOptions {
   readonly onLimit?: (limit: MailboxLimit) => void;
 }
 
-/** Removes up to `limit` counts that are over, and answers how many there were. */
-export function deleteStaleMailboxCounts(tx: Tx, now: Date, limit: number): Promise<number> {
-  return deleteStaleCounts(tx, now, limit, mailboxWindowMs);
+/** Makes what removes counts that are over. What a clock that ran ahead has left stays for one window more. */
+export function createMailboxCountSweep(
+  database: Pick<Database, "transaction">,
+  clock: Clock,
+): () => Promise<number> {
+  const sweep = createExpirySweep(database, clock, deleteStaleCounts);
+  return async () => {
+    await sweepInBatches(database, (tx, limit) => bringBackCounts(tx, clock.now(), limit, mailboxWindowMs));
+    return await sweep();
+  };
 }
 
 /** Names of the limits on wrong codes and mails. */

@@ -1,6 +1,7 @@
 /** Rows of what strangers did: counts by buckets of a window, events of a rolling one, and clients that were good. */
 import { z } from "zod";
 import type { Reader, Tx } from "../db/database.ts";
+import { dialectOf } from "../db/dialect.ts";
 import { jsonColumn } from "../db/json-column.ts";
 import { prepared } from "../db/prepared.ts";
 import { removeOld, removeRows } from "../db/remove-rows.ts";
@@ -169,19 +170,27 @@ export async function giveBackEvent(
   }
 }
 
-const deleteExpiredCounts = removeOld("rolling_counts", ["key"], "expires_at");
+/** Removes up to `limit` keys whose events have all left the window, and answers how many there were. */
+export const deleteStaleCounts = removeOld("rolling_counts", ["key"], "expires_at");
 
 /**
- * Removes up to `limit` keys whose events have all left the window. Answers how
- * many there were. What a clock that ran ahead has left stays for one window more.
+ * Has up to `limit` keys that a clock which ran ahead has left stay for one
+ * window more, and answers how many there were. What another transaction holds
+ * on Postgres is left to it: whoever counts sets that right.
  */
-export async function deleteStaleCounts(tx: Tx, now: Date, limit: number, windowMs: number): Promise<number> {
-  await tx
+export async function bringBackCounts(tx: Tx, now: Date, limit: number, windowMs: number): Promise<number> {
+  const latestMs = now.getTime() + windowMs;
+  const ahead = tx
+    .selectFrom("rolling_counts")
+    .select("key")
+    .where("expires_at", ">", latestMs + clockSlackMs)
+    .limit(limit);
+  const result = await tx
     .updateTable("rolling_counts")
-    .set({ expires_at: now.getTime() + windowMs })
-    .where("expires_at", ">", now.getTime() + windowMs + clockSlackMs)
-    .execute();
-  return await deleteExpiredCounts(tx, now, limit);
+    .set({ expires_at: latestMs })
+    .where("key", "in", dialectOf(tx) === "postgres" ? ahead.forUpdate().skipLocked() : ahead)
+    .executeTakeFirst();
+  return Number(result.numUpdatedRows);
 }
 
 /** A client that has proven itself, and the block of addresses it came from. */
