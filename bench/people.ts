@@ -1,5 +1,4 @@
 /** What people's browsers ask, what a sign-in costs among many, and what a stranger may learn from a clock. */
-import { rmSync } from "node:fs";
 import { compare } from "./parts/compare.ts";
 import { type Cost, compareCost } from "./parts/compare-cost.ts";
 import { chanceDistance, distance, quantile } from "./parts/distribution.ts";
@@ -7,16 +6,14 @@ import { toMachineHeaders } from "./parts/frontdoor.ts";
 import type { PlainRequest } from "./parts/latency-load.ts";
 import { LoadProcess } from "./parts/processes.ts";
 import type { Section } from "./parts/report.ts";
-import { seedPeople } from "./parts/seed-people.ts";
-import { type BenchServer, makeDataDir, startContender, startVestibule } from "./parts/servers.ts";
+import { withPeople } from "./parts/seed-people.ts";
+import { type BenchServer, startContender, startVestibule } from "./parts/servers.ts";
 import { post, signIn, signInConfig, toAddress, toCookie } from "./parts/sign-in.ts";
 import { type SmtpSink, startSmtpSink } from "./parts/smtp-sink.ts";
-import { measureSweep } from "./parts/sweep.ts";
 
 const connections = 32;
 const few = 1_000;
 const many = 1_000_000;
-const expired = 100_000;
 const service = "/vestibule.v1.AuthService";
 
 async function fetchToken(server: BenchServer, cookie: string): Promise<string> {
@@ -117,18 +114,6 @@ async function benchRoles(load: LoadProcess): Promise<string[][]> {
   }
 }
 
-/** Makes a database, fills it while nobody uses it, and hands it to a measurement. */
-async function withPeople<T>(people: number, use: (dataDir: string) => Promise<T>): Promise<T> {
-  const dataDir = makeDataDir();
-  try {
-    await (await startVestibule({ dataDir })).stop();
-    seedPeople(dataDir, people, Date.now());
-    return await use(dataDir);
-  } finally {
-    rmSync(dataDir, { recursive: true, force: true });
-  }
-}
-
 /** A whole sign-in among a million people, beside one among a thousand. */
 async function benchSignIn(load: LoadProcess, dataDirs: { few: string; many: string }): Promise<string[][]> {
   const config = signInConfig;
@@ -218,13 +203,12 @@ export async function benchPeople(): Promise<Section> {
         rows.push(...(await benchSignIn(load, { few: fewDir, many: manyDir })));
       });
       rows.push(...(await benchStrangers(load, manyDir, sink)));
-      rows.push(...(await measureSweep(load, manyDir, expired)));
     });
     return {
       title: "People",
       columns: ["what", "Vestibule", "against", "ratio", "aim"],
       rows,
-      note: `Server on one core, load from another process on the second; ${connections} connections for the cookie, 8 browsers for sign-ins, one for latencies; medians of nine alternating windows, of fifteen for processor time. A pause is the time for which the event loop does nothing else, less the time that the system gave to other programs. Among 10⁶ means that many users, sessions, flows, counts of mailboxes, and twice as many audit records.`,
+      note: `Server on one core, load from another process on the second; ${connections} connections for the cookie, 8 browsers for sign-ins, one for latencies; medians of nine alternating windows, of fifteen for processor time. Among 10⁶ means that many users, sessions, flows, counts of mailboxes, and twice as many audit records.`,
     };
   } finally {
     await sink.close();

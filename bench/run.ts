@@ -8,6 +8,7 @@ import { benchCores } from "./cores.ts";
 import { benchGate } from "./gate.ts";
 import { benchMachines } from "./machines.ts";
 import { type Section, saveReport, toMarkdown } from "./parts/report.ts";
+import { benchPauses } from "./pauses.ts";
 import { benchPeople } from "./people.ts";
 import { benchProviders } from "./providers.ts";
 import { benchPostgres, benchScaling, benchSizes } from "./scaling.ts";
@@ -18,6 +19,7 @@ const benchmarks: Readonly<Record<string, () => Promise<Section>>> = {
   start: benchStart,
   machines: benchMachines,
   people: benchPeople,
+  pauses: benchPauses,
   providers: benchProviders,
   search: benchSearch,
   gate: benchGate,

@@ -6,6 +6,7 @@ import type { Latencies } from "./latency-load.ts";
 
 /** What is sent, and how often. */
 export interface PacedLoad extends Omit<PlainLoad, "body"> {
+  readonly body?: string;
   readonly perSecond: number;
 }
 
@@ -24,9 +25,9 @@ export class PacedLoader {
 
   /** Milliseconds from when each request was due to its whole answer. @throws Error for any other answer than 2xx */
   async sample(seconds: number): Promise<Latencies> {
-    const { perSecond } = this.#load;
+    const { perSecond, body = "" } = this.#load;
     if (this.#sockets.length === 0) await this.#connect();
-    const makeRequest = createRequests({ ...this.#load, body: "" }, Buffer.alloc(0));
+    const makeRequest = createRequests({ ...this.#load, body }, Buffer.from(body));
     this.#taken = [];
     const beganAt = performance.now();
     for (let sent = 0; ; ) {

@@ -1,11 +1,25 @@
 /** Fills a stopped server's database with people, past the server: a million sign-ins would take an hour. */
+import { rmSync } from "node:fs";
 import { fill, id, secret } from "./fill-database.ts";
+import { makeDataDir, startVestibule } from "./servers.ts";
 import { signInConfig } from "./sign-in.ts";
 
 const hourMs = 3_600_000;
 
 /** How long the audit is kept where nobody says otherwise. */
 export const retentionMs = 90 * 24 * hourMs;
+
+/** Makes a database, fills it with people while nobody uses it, and hands it to a measurement. */
+export async function withPeople<T>(people: number, use: (dataDir: string) => Promise<T>): Promise<T> {
+  const dataDir = makeDataDir();
+  try {
+    await (await startVestibule({ dataDir })).stop();
+    seedPeople(dataDir, people, Date.now());
+    return await use(dataDir);
+  } finally {
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}
 
 /**
  * People, each with a session, an unfinished flow, and what a finished one
@@ -18,7 +32,7 @@ export function seedPeople(dataDir: string, people: number, now: number): void {
       ${now - hourMs}, ${now - hourMs} from numbers`,
     sessions("a", id("8"), now - hourMs, `${now + 100 * hourMs} + i`),
     flows("b", now - hourMs, `${now + 100 * hourMs} + i`),
-    `insert into rolling_counts select ${secret}, '[]', ${now + 100 * hourMs} + i from numbers`,
+    `insert into rolling_counts select ${secret}, '[]', ${now + hourMs} - i % 60000 from numbers`,
     ...["user.create", "session.create"].map((action) => records("c", action, now - hourMs)),
   ]);
 }
@@ -30,6 +44,11 @@ export function seedExpired(dataDir: string, rows: number, now: number): void {
     flows("f", now - 100 * hourMs, `${now - 50 * hourMs} + i`),
     records("9", "session.create", now - retentionMs - 50 * hourMs),
   ]);
+}
+
+/** Records of the audit that are kept no longer. */
+export function seedOldRecords(dataDir: string, rows: number, now: number): void {
+  fill(dataDir, rows, [records("7", "session.create", now - retentionMs - 50 * hourMs)]);
 }
 
 const address = `printf('person-%07d@${signInConfig.authentication.test_users.domain}', i)`;

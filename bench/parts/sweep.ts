@@ -1,14 +1,20 @@
-/** How long anybody waits while a million rows that are over are swept out. */
+/** How long anybody waits while hundreds of thousands of rows that are over are swept out. */
 import { join } from "node:path";
 import Sqlite from "better-sqlite3";
 import { quantile } from "./distribution.ts";
 import type { LoadProcess } from "./processes.ts";
-import { retentionMs, seedExpired } from "./seed-people.ts";
-import { startVestibule } from "./servers.ts";
+import { retentionMs, seedExpired, seedOldRecords } from "./seed-people.ts";
+import { clientId, clientSecret, startVestibule, type VestibuleServer } from "./servers.ts";
 import { signIn, signInConfig, toAddress } from "./sign-in.ts";
 
 /** The first sweep begins a minute after the start. */
 const giveUpAfterSeconds = 600;
+
+/** Tokens and, of each, a record of the audit. */
+const tokensPerSecond = 2_000;
+
+/** What a minute brings at that rate is what a sweep finds, when it has a minute's rest. */
+const oldRecords = 60 * tokensPerSecond;
 
 /** Counts nothing, which would take long: only whether any row that is over is left, of any of the tables. */
 function openProgress(dataDir: string) {
@@ -26,6 +32,50 @@ function openProgress(dataDir: string) {
   };
 }
 
+/** What was seen before the sweep began, or while it went on, in milliseconds. */
+interface Phase {
+  readonly waits: number[];
+  readonly pauses: number[];
+}
+
+/** Samples a prepared load until nothing that is over is left. */
+async function watchSweep(
+  load: LoadProcess,
+  name: string,
+  server: VestibuleServer,
+  dataDir: string,
+): Promise<{ readonly quiet: Phase; readonly busy: Phase }> {
+  const quiet: Phase = { waits: [], pauses: [] };
+  const busy: Phase = { waits: [], pauses: [] };
+  const progress = openProgress(dataDir);
+  try {
+    await load.sample(name, 3);
+    await server.ask("pauses");
+    const start = progress.place();
+    const startedAt = performance.now();
+    while (!progress.isDone()) {
+      if (performance.now() - startedAt > giveUpAfterSeconds * 1000)
+        throw new Error("the sweep does not end");
+      const waits = Object.values(await load.sample(name, 1)).flat();
+      const phase = progress.place() === start ? quiet : busy;
+      phase.waits.push(...waits);
+      phase.pauses.push(...(await server.ask("pauses")));
+    }
+    return { quiet, busy };
+  } finally {
+    progress.close();
+    await load.closeLoad(name);
+  }
+}
+
+function toRows(what: string, { quiet, busy }: { readonly quiet: Phase; readonly busy: Phase }): string[][] {
+  const ms = (values: readonly number[], q: number) => `${(quantile(values, q) || 0).toFixed(1)} ms`;
+  return [
+    [`longest pause ${what}`, ms(busy.pauses, 1), `${ms(quiet.pauses, 1)} before`, "", "≤ 20 ms"],
+    ["99th percentile of a request then", ms(busy.waits, 0.99), `${ms(quiet.waits, 0.99)} before`, "", ""],
+  ];
+}
+
 /** Somebody asks who they are, again and again, before and during the sweep. */
 export async function measureSweep(load: LoadProcess, dataDir: string, rows: number): Promise<string[][]> {
   const first = await startVestibule({ config: signInConfig, dataDir });
@@ -33,39 +83,41 @@ export async function measureSweep(load: LoadProcess, dataDir: string, rows: num
   await first.stop();
   seedExpired(dataDir, rows, Date.now());
   const server = await startVestibule({ config: signInConfig, dataDir, observed: true });
-  const progress = openProgress(dataDir);
   try {
     const headers = { "content-type": "application/json", cookie };
     const asking = { method: "POST", path: "/vestibule.v1.AuthService/GetCurrentUser", headers, body: "{}" };
     const probe = { port: server.port, groups: { probe: [asking] }, pauseMs: 1 };
     await load.prepare({ kind: "latency", name: "probe", load: probe });
-    await load.sample("probe", 3);
-    await server.ask("pauses");
-    const start = progress.place();
-    const quiet = { waits: [] as number[], pauses: [] as number[] };
-    const busy = { waits: [] as number[], pauses: [] as number[] };
-    const startedAt = performance.now();
-    while (!progress.isDone()) {
-      if (performance.now() - startedAt > giveUpAfterSeconds * 1000)
-        throw new Error("the sweep does not end");
-      const { probe: waits = [] } = await load.sample("probe", 1);
-      const phase = progress.place() === start ? quiet : busy;
-      phase.waits.push(...waits);
-      phase.pauses.push(...(await server.ask("pauses")));
-    }
-    const ms = (values: readonly number[], q: number) => `${(quantile(values, q) || 0).toFixed(1)} ms`;
-    return [
-      [
-        `longest pause while ${(3 * rows).toLocaleString("en")} rows are swept`,
-        ms(busy.pauses, 1),
-        `${ms(quiet.pauses, 1)} before`,
-        "",
-        "≤ 20 ms",
-      ],
-      ["99th percentile of a request then", ms(busy.waits, 0.99), `${ms(quiet.waits, 0.99)} before`, "", ""],
-    ];
+    const seen = await watchSweep(load, "probe", server, dataDir);
+    return toRows(`while ${(3 * rows).toLocaleString("en")} rows are swept`, seen);
   } finally {
-    progress.close();
+    await server.stop();
+  }
+}
+
+/** Tokens are issued at a rate, and old records of as many are removed meanwhile. */
+export async function measureRetention(load: LoadProcess, dataDir: string): Promise<string[][]> {
+  seedOldRecords(dataDir, oldRecords, Date.now());
+  const server = await startVestibule({ config: signInConfig, dataDir, observed: true });
+  try {
+    const message = { grant_type: "client_credentials", client_id: clientId, client_secret: clientSecret };
+    await load.prepare({
+      kind: "paced",
+      name: "tokens",
+      load: {
+        port: server.port,
+        method: "POST",
+        path: "/vestibule.v1.AuthService/AuthToken",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(message),
+        connections: 32,
+        perSecond: tokensPerSecond,
+      },
+    });
+    const seen = await watchSweep(load, "tokens", server, dataDir);
+    const rate = tokensPerSecond.toLocaleString("en");
+    return toRows(`at ${rate} tokens a second, old audit records removed`, seen);
+  } finally {
     await server.stop();
   }
 }
