@@ -34,7 +34,8 @@ export class GrpcLoader {
   }
 
   async run(seconds: number): Promise<Window> {
-    if (this.#sessions.length === 0) {
+    if (this.#sessions.length === 0 || this.#sessions.some(({ closed, destroyed }) => closed || destroyed)) {
+      this.close();
       this.#sessions = Array.from({ length: this.#load.connections }, () =>
         connect(`http://127.0.0.1:${this.#load.port}`),
       );
@@ -59,6 +60,11 @@ export class GrpcLoader {
   }
 
   #call(session: ClientHttp2Session): void {
+    // A call of a connection that has ended fails in the same turn, and the next one would too, for ever.
+    if (session.closed || session.destroyed) {
+      this.#failures++;
+      return;
+    }
     const stream = session.request({
       ":method": "POST",
       ":path": this.#load.path,
