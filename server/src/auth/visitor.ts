@@ -17,7 +17,7 @@ export async function findVisitor(
 ): Promise<UserPrincipal | undefined> {
   let visitor: UserPrincipal | undefined;
   for (const cookie of await authenticator.findCookies(header)) {
-    const found = await authenticator.authenticateCookie(cookie).catch(toNobody);
+    const found = await Promise.resolve(authenticator.authenticateCookie(cookie)).catch(toNobody);
     if (found === undefined) continue;
     if (visitor !== undefined && visitor.id !== found.id) {
       info.outcome.detail = "two session cookies name different people";

@@ -20,10 +20,11 @@
  *   wrong, however many were judged and by however many processes.
  */
 import type { AuditTrail } from "../audit/audit.ts";
+import { andThen, atOnce, type Soon } from "../lib/at-once.ts";
 import { DomainError } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
 import type { RequestInfo } from "../lib/request.ts";
-import { type CredentialJudge, type GuardedJudge, isRefusal } from "../principals/judge.ts";
+import { type CredentialJudge, type GuardedJudge, isRefusal, type Proof } from "../principals/judge.ts";
 import { credentialKindNames, type PresentedCredential } from "../principals/presented.ts";
 import { toPrincipalLabel } from "../principals/principal.ts";
 import type { FailureLimits } from "./failure-limits.ts";
@@ -88,28 +89,47 @@ export function createCredentialGuard(options: CredentialGuardOptions): Credenti
     throw failures.countHere(request.clientAddress) ?? refusal;
   }
 
-  return (guarded) => ({
-    refuse,
-    async judge(presented, request) {
-      if (presented.kind === "malformed") return refuse(request, presented.detail);
-      const { outcome } = request;
-      outcome.credentialKind = credentialKindNames[presented.kind];
-      const { clientAddress } = request;
-      const usedUp =
-        presented.kind === "basic" ? await failures.findUsedUp(clientAddress, presented.id) : undefined;
-      if (usedUp !== undefined) {
-        record(request, toRefused(presented), usedUp);
-        throw usedUp;
-      }
-      try {
-        const proof = await guarded.judge(presented);
+  function judgeAndNote(
+    judge: CredentialJudge,
+    presented: PresentedCredential,
+    request: RequestInfo,
+  ): Soon<Proof> {
+    const { outcome, clientAddress } = request;
+    const judging = andThen(
+      atOnce(() => judge.judge(presented)),
+      (proof) => {
         outcome.credentialKind = proof.principal.credentialKind;
         outcome.principal = toPrincipalLabel(proof.principal);
         if (presented.kind === "basic") failures.noteGood(clientAddress, presented.id);
         return proof;
-      } catch (error) {
-        throw isRefusal(error) ? await onRefused(request, presented, error) : error;
-      }
-    },
+      },
+    );
+    if (!(judging instanceof Promise)) return judging;
+    return judging.catch(async (error) => {
+      throw isRefusal(error) ? await onRefused(request, presented, error) : error;
+    });
+  }
+
+  async function judgeSecret(
+    judge: CredentialJudge,
+    presented: PresentedCredential<"basic">,
+    request: RequestInfo,
+  ): Promise<Proof> {
+    const usedUp = await failures.findUsedUp(request.clientAddress, presented.id);
+    if (usedUp === undefined) return await judgeAndNote(judge, presented, request);
+    record(request, toRefused(presented), usedUp);
+    throw usedUp;
+  }
+
+  return (judge) => ({
+    refuse,
+    judge: (presented, request) =>
+      atOnce(() => {
+        if (presented.kind === "malformed") return refuse(request, presented.detail);
+        request.outcome.credentialKind = credentialKindNames[presented.kind];
+        return presented.kind === "basic"
+          ? judgeSecret(judge, presented, request)
+          : judgeAndNote(judge, presented, request);
+      }),
   });
 }

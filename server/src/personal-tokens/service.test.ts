@@ -415,7 +415,7 @@ describeDatabases("personal access tokens", (under) => {
         tokenId: "t",
         issuedAt: now,
       } as const;
-      const byToken = (at = room) => reasonOf(at.subjects["app/pat"](subject));
+      const byToken = (at = room) => reasonOf(Promise.resolve(at.subjects["app/pat"](subject)));
       for (const at of [room, other]) {
         expect([await reasonOf(prove(secret, at)), await byToken(at)]).toEqual(["ok", "ok"]);
       }
@@ -593,7 +593,7 @@ describeDatabases("personal access tokens", (under) => {
           tokenId: "t",
           issuedAt,
         } as const;
-        return (of = room) => reasonOf(of.subjects["app/pat"](subject));
+        return (of = room) => reasonOf(Promise.resolve(of.subjects["app/pat"](subject)));
       };
       const toSecond = () => new Date(Math.floor(now.getTime() / 1000) * 1000);
       const former = madeAt(toSecond());

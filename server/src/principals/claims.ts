@@ -1,3 +1,4 @@
+import type { Soon } from "../lib/at-once.ts";
 import type { AuthVia, Principal, Role } from "./principal.ts";
 
 /** What a token says of its principal's organizations. */
@@ -67,5 +68,5 @@ export interface TokenSubject {
  * made from is gone.
  */
 export type TokenSubjects = {
-  readonly [T in AccessTokenClaims["sub_type"]]: (subject: TokenSubject) => Promise<Principal>;
+  readonly [T in AccessTokenClaims["sub_type"]]: (subject: TokenSubject) => Soon<Principal>;
 };

@@ -13,6 +13,7 @@
  * presents: a credential that is present but bad fails the request, and never
  * falls through to another. This room knows no kind of credential itself.
  */
+import { andThen, type Soon } from "../lib/at-once.ts";
 import { DomainError, type ErrorKind } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
 import type { AccessTokenClaims } from "./claims.ts";
@@ -34,7 +35,7 @@ export interface Proof {
 }
 
 /** Judges credentials of one kind, each as of now. @throws DomainError when it is bad, or that cannot be told */
-export type KindJudge<K extends CredentialKind> = (presented: PresentedCredential<K>) => Promise<Proof>;
+export type KindJudge<K extends CredentialKind> = (presented: PresentedCredential<K>) => Soon<Proof>;
 
 /** A judge for every kind that somebody can hold: what a room has of these it offers, and all together are complete. */
 export type KindJudges = {
@@ -50,7 +51,7 @@ export interface CredentialJudge {
    *   PRINCIPAL_DISABLED or ORGANIZATION_DISABLED ({@link isRefusal}), its
    *   detail says why; UNAVAILABLE when it cannot be judged
    */
-  judge(presented: PresentedCredential): Promise<Proof>;
+  judge(presented: PresentedCredential): Soon<Proof>;
 }
 
 /** The same judge behind the guard of `limits/`, which bounds failures and puts each into the audit trail. */
@@ -62,7 +63,7 @@ export interface GuardedJudge {
    *   are recorded as of it
    * @throws DomainError TOO_MANY_FAILURES, and what {@link CredentialJudge.judge} throws
    */
-  judge(presented: PresentedCredential, request: RequestInfo): Promise<Proof>;
+  judge(presented: PresentedCredential, request: RequestInfo): Soon<Proof>;
   /**
    * Refuses what needs no judging, as if it had been judged.
    *
@@ -89,17 +90,32 @@ export function createCredentialJudge(judges: KindJudges): CredentialJudge {
  *
  * @returns the principal they all prove; undefined when they name different ones, or there are none
  */
-export async function judgeAll(
+export function judgeAll(
   judge: CredentialJudge,
   presented: readonly PresentedCredential[],
-): Promise<Principal | undefined>;
-export async function judgeAll(
+): Soon<Principal | undefined>;
+export function judgeAll(
   judge: GuardedJudge,
   presented: readonly PresentedCredential[],
   request: RequestInfo,
-): Promise<Principal | undefined>;
-export async function judgeAll(
-  judge: { judge(presented: PresentedCredential, request?: RequestInfo): Promise<Proof> },
+): Soon<Principal | undefined>;
+export function judgeAll(
+  judge: AnyJudge,
+  presented: readonly PresentedCredential[],
+  request?: RequestInfo,
+): Soon<Principal | undefined> {
+  const [first] = presented;
+  if (first === undefined || presented.length > 1) return judgeEach(judge, presented, request);
+  return andThen(judge.judge(first, request), ({ principal }) => principal);
+}
+
+/** A judge of either kind. */
+interface AnyJudge {
+  judge(presented: PresentedCredential, request?: RequestInfo): Soon<Proof>;
+}
+
+async function judgeEach(
+  judge: AnyJudge,
   presented: readonly PresentedCredential[],
   request?: RequestInfo,
 ): Promise<Principal | undefined> {
@@ -152,15 +168,11 @@ export interface PrincipalChain {
    *   is overlooked tells nothing, so it is neither counted nor recorded.
    * - `grant`: always undefined; the method asks the judge by its own rules.
    *
-   * Answers at once where nothing is to be judged.
+   * Answers at once where nothing is to be judged, or all is in memory.
    *
    * @param request in whose outcome the kind of the credential is noted, also of one that is then refused
    */
-  authenticate(
-    header: Headers,
-    policy: CredentialPolicy,
-    request: RequestInfo,
-  ): Principal | undefined | Promise<Principal | undefined>;
+  authenticate(header: Headers, policy: CredentialPolicy, request: RequestInfo): Soon<Principal | undefined>;
   /**
    * Proves the caller of a stream anew from what its request carried. Not
    * behind the guard: a stream whose token expires has made one call, not a
@@ -192,13 +204,14 @@ export function createPrincipalChain({ judge, guarded, findSessionCookies }: Cha
     }
   }
 
-  async function judgePresented(
+  function judgePresented(
     presented: readonly HeaderCredential[],
     policy: CredentialPolicy,
     request: RequestInfo,
-  ): Promise<Principal | undefined> {
-    if (policy === "open") return await findGood(presented, request);
-    return (await judgeAll(guarded, presented, request)) ?? refuseMixed(guarded, presented, request);
+  ): Soon<Principal | undefined> {
+    if (policy === "open") return findGood(presented, request);
+    const judging = judgeAll(guarded, presented, request);
+    return andThen(judging, (principal) => principal ?? refuseMixed(guarded, presented, request));
   }
 
   return {

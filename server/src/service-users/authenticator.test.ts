@@ -63,7 +63,7 @@ const tokenWays = (["secret", "token", "key"] as const).map(
     kind,
     authVia: "client_credentials",
     credentialKind: "access_token",
-    prove: (authenticator, { id, serviceUserId }) =>
+    prove: async (authenticator, { id, serviceUserId }) =>
       authenticator.authenticateTokenSubject({
         id: serviceUserId,
         credentialId: id,
@@ -288,7 +288,7 @@ describeDatabases("proofs of service users", (under) => {
       tokenId: "j",
       issuedAt: new Date(),
     } as const;
-    const refused = room.authenticator.authenticateTokenSubject(subject);
+    const refused = Promise.resolve(room.authenticator.authenticateTokenSubject(subject));
     expect((await refusalOf(refused)).reason).toBe("NOT_AUTHENTICATED");
   });
 

@@ -14,6 +14,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import type { InvalidatedCache } from "../changes/cache.ts";
+import { andThen, atOnce, type Soon } from "../lib/at-once.ts";
 import type { Clock } from "../lib/clock.ts";
 import { type CredentialOwner, DomainError } from "../lib/errors.ts";
 import { isUuid } from "../lib/ids.ts";
@@ -79,7 +80,7 @@ export interface ServiceUserAuthenticator extends AssertionKeySource {
   /** @throws DomainError as {@link authenticateSecret} */
   authenticateOpaqueToken(token: string): Promise<ServiceUserPrincipal>;
   /** @throws DomainError USER_NOT_FOUND besides the others, when the service user was deleted. */
-  authenticateTokenSubject(subject: TokenSubject): Promise<ServiceUserPrincipal>;
+  authenticateTokenSubject(subject: TokenSubject): Soon<ServiceUserPrincipal>;
 }
 
 /** What a kind of credential is called where an operator reads it. */
@@ -185,6 +186,14 @@ function checkEnabled({ serviceUser, organizationState }: Holder, credentialId: 
   throw new DomainError("ORGANIZATION_DISABLED", { detail, owner });
 }
 
+/** What an access token was made from is gone. */
+function refuseDeleted({ id, orgId }: ServiceUser, credentialId: string): never {
+  throw new DomainError("NOT_AUTHENTICATED", {
+    detail: `the token's credential ${credentialId} was deleted`,
+    owner: { type: "serviceuser", id, orgId, credentialId },
+  });
+}
+
 /** @see {@link ServiceUserAuthenticator} */
 export function createServiceUserAuthenticator(options: {
   readonly source: CredentialSource;
@@ -281,24 +290,19 @@ export function createServiceUserAuthenticator(options: {
       return admit(found, holder, { authVia, credentialKind: "key_pair" });
     },
 
-    async authenticateTokenSubject({ id: serviceUserId, credentialId, authVia, tokenId }) {
-      const holder = peekHolder(serviceUserId) ?? (await findHolder(serviceUserId));
-      if (holder === undefined) throw new DomainError("USER_NOT_FOUND");
-      const { serviceUser } = holder;
-      checkEnabled(holder, credentialId);
-      const credential = caches.credentials.peek(credentialId) ?? (await findCredential(credentialId));
-      if (credential?.serviceUserId !== serviceUserId) {
-        const owner = {
-          type: "serviceuser",
-          id: serviceUserId,
-          orgId: serviceUser.orgId,
-          credentialId,
-        } as const;
-        const detail = `the token's credential ${credentialId} was deleted`;
-        throw new DomainError("NOT_AUTHENTICATED", { detail, owner });
-      }
-      checkExpiry(credential);
-      return toPrincipal(serviceUser, credential, { authVia, credentialKind: "access_token", tokenId });
-    },
+    authenticateTokenSubject: ({ id: serviceUserId, credentialId, authVia, tokenId }) =>
+      atOnce(() =>
+        andThen(peekHolder(serviceUserId) ?? findHolder(serviceUserId), (holder) => {
+          if (holder === undefined) throw new DomainError("USER_NOT_FOUND");
+          const { serviceUser } = holder;
+          checkEnabled(holder, credentialId);
+          const finding = caches.credentials.peek(credentialId) ?? findCredential(credentialId);
+          return andThen(finding, (credential) => {
+            if (credential?.serviceUserId !== serviceUserId) refuseDeleted(serviceUser, credentialId);
+            checkExpiry(credential);
+            return toPrincipal(serviceUser, credential, { authVia, credentialKind: "access_token", tokenId });
+          });
+        }),
+      ),
   };
 }

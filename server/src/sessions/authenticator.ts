@@ -12,6 +12,7 @@ import { hash } from "node:crypto";
 import type { InvalidatedCache } from "../changes/cache.ts";
 import type { LastUses } from "../db/write-behind.ts";
 import { findCookies } from "../http/node-http.ts";
+import { andThen, atOnce, type Soon } from "../lib/at-once.ts";
 import type { Clock } from "../lib/clock.ts";
 import { DomainError } from "../lib/errors.ts";
 import { createLru } from "../lib/lru.ts";
@@ -58,11 +59,11 @@ export interface SessionAuthenticatorOptions {
 /** Proves people. */
 export interface SessionAuthenticator {
   /** @throws DomainError NOT_AUTHENTICATED (also for every kind of damaged cookie), PRINCIPAL_DISABLED */
-  authenticateCookie(cookie: string): Promise<UserPrincipal>;
+  authenticateCookie(cookie: string): Soon<UserPrincipal>;
   /** By the id of their session, for whoever was let in by it before. @throws DomainError as above */
   authenticateSession(id: string): Promise<UserPrincipal>;
   /** @throws DomainError as above, and USER_NOT_FOUND when the user was deleted. */
-  authenticateTokenSubject(subject: TokenSubject): Promise<UserPrincipal>;
+  authenticateTokenSubject(subject: TokenSubject): Soon<UserPrincipal>;
   /**
    * The session cookies of a request that count, where they are bound: next to
    * a companion those it belongs to, and without one all, unless a browser made
@@ -154,6 +155,11 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
     return bound;
   }
 
+  async function refuseWithoutSession(userId: string): Promise<never> {
+    if (!(await source.isUser(userId))) throw new DomainError("USER_NOT_FOUND");
+    return refuse("the token's session was ended");
+  }
+
   return {
     findCookies(header) {
       const presented = findCookies(header, sessionCookieName);
@@ -164,14 +170,15 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
       return others.length > 0 ? [] : findBound(presented, companion);
     },
 
-    async authenticateCookie(cookie) {
-      const secretHash = openCookie(cookie);
-      if (secretHash === undefined) refuse("session cookie is damaged, foreign or of an old key");
-      const finding = findByHash(secretHash);
-      const session = finding instanceof Promise ? await finding : finding;
-      if (session === undefined) refuse("session was ended");
-      return toPrincipal(session, { authVia: "session", credentialKind: "session" });
-    },
+    authenticateCookie: (cookie) =>
+      atOnce(() => {
+        const secretHash = openCookie(cookie);
+        if (secretHash === undefined) refuse("session cookie is damaged, foreign or of an old key");
+        return andThen(findByHash(secretHash), (session) => {
+          if (session === undefined) refuse("session was ended");
+          return toPrincipal(session, { authVia: "session", credentialKind: "session" });
+        });
+      }),
 
     async authenticateSession(id) {
       const session = await findById(id);
@@ -179,15 +186,14 @@ export function createSessionAuthenticator(options: SessionAuthenticatorOptions)
       return toPrincipal(session, { authVia: "session", credentialKind: "session" });
     },
 
-    async authenticateTokenSubject({ id: userId, credentialId: sessionId, authVia, tokenId }) {
-      const finding = findById(sessionId);
-      const session = finding instanceof Promise ? await finding : finding;
-      if (session === undefined || session.userId !== userId) {
-        if (!(await source.isUser(userId))) throw new DomainError("USER_NOT_FOUND");
-        refuse("the token's session was ended");
-      }
-      return toPrincipal(session, { authVia, credentialKind: "access_token", tokenId });
-    },
+    authenticateTokenSubject: ({ id: userId, credentialId: sessionId, authVia, tokenId }) =>
+      atOnce(() =>
+        andThen(findById(sessionId), (session) =>
+          session?.userId === userId
+            ? toPrincipal(session, { authVia, credentialKind: "access_token", tokenId })
+            : refuseWithoutSession(userId),
+        ),
+      ),
 
     async findByCookie(cookie) {
       const session = await findSession(cookie);

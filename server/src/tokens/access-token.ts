@@ -3,6 +3,7 @@
  * RFC 9068. Signed with the key in use, verified with the algorithm pinned to
  * the key that `kid` names; headers choose nothing else.
  */
+import { andThen, atOnce, type Soon } from "../lib/at-once.ts";
 import { type Clock, toEpochSeconds } from "../lib/clock.ts";
 import type { CredentialOwner } from "../lib/errors.ts";
 import { newId } from "../lib/ids.ts";
@@ -63,7 +64,7 @@ export interface AccessTokens {
    *
    * @throws DomainError NOT_AUTHENTICATED for any other; its detail says why.
    */
-  verify(token: string): Promise<AccessTokenClaims>;
+  verify(token: string): Soon<AccessTokenClaims>;
 }
 
 /** Longest token read, in characters: a bound for the work a stranger can cause. */
@@ -163,20 +164,18 @@ export function createAccessTokens(options: AccessTokenOptions): AccessTokens {
       const token = await sign("at+jwt", claims, now);
       return { token, jti, expiresInSeconds: exp - iat };
     },
-    async verify(token) {
-      const snapshot = keyring.peek() ?? (await keyring.get());
-      let claims = snapshot.verified.get(token);
-      if (claims === undefined) {
-        claims = verifySignature(token, snapshot);
-        snapshot.verified.set(token, claims);
-      }
-      checkTimes(claims);
-      const revoking = isRevoked(claims.jti);
-      // Said from memory, nearly always: nothing is waited for then.
-      const revoked = revoking instanceof Promise ? await revoking : revoking;
-      if (revoked) refuseJws("token: revoked", toOwner(claims));
-      return claims;
-    },
+    verify: (token) =>
+      atOnce(() =>
+        andThen(keyring.peek() ?? keyring.get(), (snapshot) => {
+          const claims = snapshot.verified.get(token) ?? verifySignature(token, snapshot);
+          snapshot.verified.set(token, claims);
+          checkTimes(claims);
+          return andThen(isRevoked(claims.jti), (revoked) => {
+            if (revoked) refuseJws("token: revoked", toOwner(claims));
+            return claims;
+          });
+        }),
+      ),
   };
 }
 
@@ -185,11 +184,11 @@ export function createAccessTokenJudge(
   accessTokens: Pick<AccessTokens, "verify">,
   subjects: TokenSubjects,
 ): KindJudge<"access_token"> {
-  return async ({ token }) => {
-    const claims = await accessTokens.verify(token);
-    const { sub: id, credential_id: credentialId = "", auth_via: authVia, jti: tokenId } = claims;
-    const issuedAt = new Date(claims.iat * 1000);
-    const principal = await subjects[claims.sub_type]({ id, credentialId, authVia, tokenId, issuedAt });
-    return { principal, claims };
-  };
+  return ({ token }) =>
+    andThen(accessTokens.verify(token), (claims) => {
+      const { sub: id, credential_id: credentialId = "", auth_via: authVia, jti: tokenId } = claims;
+      const issuedAt = new Date(claims.iat * 1000);
+      const proving = subjects[claims.sub_type]({ id, credentialId, authVia, tokenId, issuedAt });
+      return andThen(proving, (principal) => ({ principal, claims }));
+    });
 }
