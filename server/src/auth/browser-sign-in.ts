@@ -81,7 +81,7 @@ export class BrowserSignIn {
     const browserKeys = knownBrowsers.readKeys(header);
     const flow = await service.begin({ ...asked, browser, browserKeys, principal, info });
     const dead = await this.clearDeadSession(header);
-    return { flow, setCookies: [...browsers.toSetCookies(browser), ...dead] };
+    return { flow, setCookies: [...browsers.toSetCookies(browser), ...(dead ?? [])] };
   }
 
   /** Ends a flow, and signs the browser in. @throws DomainError as `SignInService.finish` */
@@ -151,9 +151,12 @@ export class BrowserSignIn {
     return [...found.values()];
   }
 
-  /** `Set-Cookie` that clears a session cookie which is no good any more; nothing where there is none. */
-  async clearDeadSession(header: Headers): Promise<string[]> {
-    if (findCookies(header, sessionCookieName).length === 0) return [];
+  /** `Set-Cookie` that clears a session cookie which is no good any more; undefined at once where there is none. */
+  clearDeadSession(header: Headers): Promise<string[]> | undefined {
+    return findCookies(header, sessionCookieName).length === 0 ? undefined : this.#clearDead(header);
+  }
+
+  async #clearDead(header: Headers): Promise<string[]> {
     const isLive = (await this.findSessions(header)).length > 0;
     // One that does not count is a neighbour's, and may be of a domain above.
     return [...this.clearStrays(header, isLive ? 2 : 1), ...(isLive ? [] : this.toClearCookies())];

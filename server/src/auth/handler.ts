@@ -26,14 +26,14 @@ function answer(context: HandlerContext, { setCookies }: BrowserAnswer): void {
   context.responseHeader.set("cache-control", "no-store");
 }
 
-/** Clears a session cookie that an open method has overlooked because it is no good any more. */
-async function clearDeadSession(
+/** Clears a session cookie that an open method has overlooked because it is no good any more; undefined where there is none. */
+function clearDeadSession(
   context: Pick<HandlerContext, "requestHeader" | "responseHeader">,
   browserSignIn: Pick<BrowserSignIn, "clearDeadSession">,
-): Promise<void> {
-  // Headers of an answer are made when they are first asked for.
-  for (const cookie of await browserSignIn.clearDeadSession(context.requestHeader))
-    context.responseHeader.append("set-cookie", cookie);
+): Promise<void> | undefined {
+  return browserSignIn.clearDeadSession(context.requestHeader)?.then((cookies) => {
+    for (const cookie of cookies) context.responseHeader.append("set-cookie", cookie);
+  });
 }
 
 /** The methods of AuthService by which people come in and go out. */
@@ -42,17 +42,18 @@ export function createFlowMethods(options: FlowMethodsOptions) {
   const hidden = new Set(options.frontierHiddenStrategies);
 
   return {
-    async listAuthStrategies(_request, context) {
-      await clearDeadSession(context, browserSignIn);
+    listAuthStrategies(_request, context) {
+      const clearing = clearDeadSession(context, browserSignIn);
       const isAlias = context.service.typeName !== AuthService.typeName;
       const open = service.strategies.filter((strategy) => !strategy.isClosed?.());
       const listed = open.filter(({ name }) => !(isAlias && hidden.has(name)));
-      return {
+      const answer = {
         strategies: listed.map(({ name, params }) => {
           const struct = toOptionalStruct(params);
           return { name, ...(struct && { params: struct }) };
         }),
       };
+      return clearing === undefined ? answer : clearing.then(() => answer);
     },
     async authenticate(request, context) {
       const { strategyName, email, returnTo, callbackUrl, redirectOnstart, reauthenticate } = request;

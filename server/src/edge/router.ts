@@ -208,10 +208,7 @@ export function createEdge(options: EdgeOptions): Edge {
         void servePlainRoute(found, request, response, info, { bodyBytes: limits.bodyBytes, log });
       }
     } else if (rpc !== undefined) {
-      void serveRpc(rpc, request, response, info, {
-        publicOrigin,
-        log,
-      });
+      serveRpc(rpc, request, response, info, { publicOrigin, log });
     } else if (rest !== undefined) {
       void rest.serve(request, response, info);
     } else if (hasService() || isRpcRequest(request)) {

@@ -43,12 +43,18 @@ class Turns {
   readonly #waiting = new Set<Waiting>();
   #working = 0;
 
-  take<T>(response: NodeResponse, work: () => Promise<T>): Promise<T> {
+  take<T>(response: NodeResponse, work: () => T | Promise<T>): T | Promise<T> {
     if (this.#working < atOnce) return this.#do(work);
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
         response,
-        begin: () => void this.#do(work).then(resolve, reject),
+        begin: () => {
+          try {
+            resolve(this.#do(work));
+          } catch (error) {
+            reject(error);
+          }
+        },
         drop: () => reject(canceled()),
       };
       this.#waiting.add(waiting);
@@ -58,14 +64,22 @@ class Turns {
     });
   }
 
-  async #do<T>(work: () => Promise<T>): Promise<T> {
+  #do<T>(work: () => T | Promise<T>): T | Promise<T> {
     this.#working += 1;
+    let isUnderWay = false;
     try {
-      return await work();
+      const working = work();
+      if (!(working instanceof Promise)) return working;
+      isUnderWay = true;
+      return working.finally(() => this.#end());
     } finally {
-      this.#working -= 1;
-      this.#next();
+      if (!isUnderWay) this.#end();
     }
+  }
+
+  #end(): void {
+    this.#working -= 1;
+    this.#next();
   }
 
   #next(): void {

@@ -208,25 +208,38 @@ export function toPeerAddress(request: NodeRequest): string {
  * @throws Error when the sender goes away before the end
  */
 export function readBody(request: NodeRequest, limitBytes: number, framingBytes = 0): Promise<Buffer> {
+  return new Promise((onBody, onBodyError) => {
+    takeBody(request, limitBytes, framingBytes, { onBody, onBodyError });
+  });
+}
+
+/** Who gets a body, or the error in its place: one of the two, once. */
+export interface BodyTaker {
+  onBody(body: Buffer): void;
+  onBodyError(error: Error): void;
+}
+
+/** As {@link readBody}, without a promise. Never calls at once. */
+export function takeBody(
+  request: NodeRequest,
+  limitBytes: number,
+  framingBytes: number,
+  taker: BodyTaker,
+): void {
   const mostBytes = limitBytes + framingBytes;
-  if (Number(findHeader(request, "content-length") ?? 0) > mostBytes) {
-    request.resume();
-    return Promise.reject(tooLarge(limitBytes));
-  }
-  if (!hasBody(request)) {
-    request.resume();
-    return Promise.resolve(noBody);
-  }
-  return new Promise((resolve, reject) => {
-    process.nextTick(() => {
-      if (request.destroyed) reject(cutOff());
-      else if (!isReceived(request)) readByEvents(request, mostBytes, limitBytes).then(resolve, reject);
-      else {
-        const body = (request.read() as Buffer | null) ?? noBody;
-        if (body.length > mostBytes) reject(tooLarge(limitBytes));
-        else resolve(body);
-      }
-    });
+  const isAnnounced = hasBody(request);
+  const isTooLong = Number(findHeader(request, "content-length") ?? 0) > mostBytes;
+  if (isTooLong || !isAnnounced) request.resume();
+  process.nextTick(() => {
+    if (isTooLong) taker.onBodyError(tooLarge(limitBytes));
+    else if (!isAnnounced) taker.onBody(noBody);
+    else if (request.destroyed) taker.onBodyError(cutOff());
+    else if (!isReceived(request)) readByEvents(request, mostBytes, limitBytes, taker);
+    else {
+      const body = (request.read() as Buffer | null) ?? noBody;
+      if (body.length > mostBytes) taker.onBodyError(tooLarge(limitBytes));
+      else taker.onBody(body);
+    }
   });
 }
 
@@ -235,33 +248,35 @@ function isReceived(request: NodeRequest): boolean {
   return !("stream" in request) && request.complete;
 }
 
-function readByEvents(request: NodeRequest, mostBytes: number, limitBytes: number): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    request.on("data", (chunk: Buffer) => {
-      if (length > mostBytes) return;
-      length += chunk.length;
-      if (length <= mostBytes) {
-        chunks.push(chunk);
-      } else {
-        chunks.length = 0;
-        reject(tooLarge(limitBytes));
-      }
-    });
-    let isWhole = false;
-    // All of them come once at most: `once` would pay for being taken off again.
-    request.on("end", () => {
-      isWhole = true;
-      const [only] = chunks;
-      resolve(only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks, length));
-    });
-    request.on("error", reject);
-    request.on("close", () => {
-      // Every request closes in the end: an error for each would cost more than reading it.
-      if (!isWhole) reject(cutOff());
-    });
+function readByEvents(request: NodeRequest, mostBytes: number, limitBytes: number, taker: BodyTaker): void {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  let isOver = false;
+  const fail = (error: Error) => {
+    if (isOver) return;
+    isOver = true;
+    taker.onBodyError(error);
+  };
+  request.on("data", (chunk: Buffer) => {
+    if (length > mostBytes) return;
+    length += chunk.length;
+    if (length <= mostBytes) {
+      chunks.push(chunk);
+    } else {
+      chunks.length = 0;
+      fail(tooLarge(limitBytes));
+    }
   });
+  // All of them come once at most: `once` would pay for being taken off again.
+  request.on("end", () => {
+    if (isOver) return;
+    isOver = true;
+    const [only] = chunks;
+    taker.onBody(only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks, length));
+  });
+  request.on("error", fail);
+  // Every request closes in the end: an error for each would cost more than reading it.
+  request.on("close", () => isOver || fail(cutOff()));
 }
 
 function cutOff(): Error {

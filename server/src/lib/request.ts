@@ -21,8 +21,11 @@ export interface RequestInfo {
   readonly doWork?: DoWork | undefined;
 }
 
-/** Does a request's work when there is room for it, and settles as it does; rejects where its caller goes away before. */
-export type DoWork = <T>(work: () => Promise<T>) => Promise<T>;
+/**
+ * Does a request's work when there is room for it, at once where there is, and answers or settles as it does;
+ * rejects where its caller goes away before.
+ */
+export type DoWork = <T>(work: () => T | Promise<T>) => T | Promise<T>;
 
 /** What the access log and the metrics say of a request once it is over. */
 export interface RequestOutcome {

@@ -9,7 +9,7 @@ export interface TokenMethodsOptions {
   readonly grants: Grants;
   readonly keyring: Keyring;
   /** `Set-Cookie` that clears a session cookie of the request which is no good any more. */
-  readonly clearDeadSession: (header: Headers) => Promise<readonly string[]>;
+  readonly clearDeadSession: (header: Headers) => Promise<readonly string[]> | undefined;
 }
 
 /** The methods of AuthService about access tokens. */
@@ -25,7 +25,7 @@ export function createTokenMethods({ grants, keyring, clearDeadSession }: TokenM
       return { accessToken: token.token, tokenType: "Bearer", expiresIn: token.expiresInSeconds };
     },
     async getJWKs(_request, context) {
-      for (const cookie of await clearDeadSession(context.requestHeader))
+      for (const cookie of (await clearDeadSession(context.requestHeader)) ?? [])
         context.responseHeader.append("set-cookie", cookie);
       const { jwks } = await keyring.get();
       return { keys: jwks.keys.map((key) => ({ ...key })) };

@@ -21,48 +21,78 @@ export class CallLimits {
   readonly requestMs: number;
   /** Aborts with what callers are told when the process must end. */
   readonly shutdownSignal: AbortSignal | undefined;
-  /** Each with when its time is over, in the order in which they began. */
-  readonly #underWay = new Map<CallLimit, number>();
+  /** In the order in which they began, each with the next. Not a set: to leave one costs more than the rest of a limit. */
+  #first: CallLimit | undefined;
+  #last: CallLimit | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor({ requestSeconds, shutdownSignal }: CallLimitsOptions) {
     this.requestMs = requestSeconds * 1000;
     this.shutdownSignal = shutdownSignal && toUnavailable(shutdownSignal);
     const stopAll = () => {
-      for (const limit of this.#underWay.keys()) limit.stop(this.shutdownSignal?.reason);
+      // What one is told may end others.
+      for (const limit of [...this.#underWay()]) limit.stop(this.shutdownSignal?.reason);
     };
     this.shutdownSignal?.addEventListener("abort", stopAll, { once: true });
   }
 
   /**
-   * Makes a call within its limit, which is over when the call is.
+   * Begins the limit of a call, which is over when {@link CallLimit.end} says so.
    *
    * @param timeoutMs the caller's own limit of time; a shorter one goes before ours
    */
+  begin(response: NodeResponse, timeoutMs: number | undefined): CallLimit {
+    const isShorter = timeoutMs !== undefined && timeoutMs < this.requestMs;
+    const limit = new CallLimit(response, isShorter ? timeoutMs : undefined, this);
+    this.#add(limit);
+    this.#timer ??= setTimeout(() => this.#stopLate(), this.requestMs).unref();
+    if (this.shutdownSignal?.aborted) limit.stop(this.shutdownSignal.reason);
+    return limit;
+  }
+
+  /** Makes a call within its limit, as {@link begin} has it. */
   async during<T>(
     response: NodeResponse,
     timeoutMs: number | undefined,
     call: (limit: CallLimit) => Promise<T>,
   ): Promise<T> {
-    const isShorter = timeoutMs !== undefined && timeoutMs < this.requestMs;
-    const limit = new CallLimit(response, isShorter ? timeoutMs : undefined);
-    this.#underWay.set(limit, performance.now() + this.requestMs);
-    this.#timer ??= setTimeout(() => this.#stopLate(), this.requestMs).unref();
-    if (this.shutdownSignal?.aborted) limit.stop(this.shutdownSignal.reason);
+    const limit = this.begin(response, timeoutMs);
     try {
       return await call(limit);
     } finally {
-      this.#underWay.delete(limit);
       limit.end();
     }
   }
 
+  #add(limit: CallLimit): void {
+    limit.before = this.#last;
+    if (this.#last === undefined) this.#first = limit;
+    else this.#last.after = limit;
+    this.#last = limit;
+  }
+
+  /** Takes out one that has ended. */
+  remove(limit: CallLimit): void {
+    const { before, after } = limit;
+    if (before !== undefined) before.after = after;
+    else if (this.#first === limit) this.#first = after;
+    if (after !== undefined) after.before = before;
+    else if (this.#last === limit) this.#last = before;
+    limit.before = undefined;
+    limit.after = undefined;
+  }
+
+  *#underWay(): Generator<CallLimit> {
+    for (let limit = this.#first; limit !== undefined; limit = limit.after) yield limit;
+  }
+
   #stopLate(): void {
-    const nowMs = performance.now();
+    const beganBeforeMs = performance.now() - this.requestMs;
     this.#timer = undefined;
-    for (const [limit, endsAtMs] of this.#underWay) {
-      if (endsAtMs > nowMs) {
-        this.#timer = setTimeout(() => this.#stopLate(), endsAtMs - nowMs).unref();
+    for (const limit of [...this.#underWay()]) {
+      if (limit.beganAtMs > beganBeforeMs) {
+        const waitMs = limit.beganAtMs - beganBeforeMs;
+        this.#timer = setTimeout(() => this.#stopLate(), waitMs).unref();
         return;
       }
       limit.stop(deadlineExceeded());
@@ -79,21 +109,35 @@ function toUnavailable(signal: AbortSignal): AbortSignal {
   return controller.signal;
 }
 
+/** Hears when a call is cut short, and why. */
+export interface StopListener {
+  stop(reason: Error): void;
+}
+
 /**
  * How long a call may take: until its time is up, its caller goes away or the
  * process must end. Does what an AbortSignal does, and makes one only for those
  * who ask: a signal with its listeners costs more than a cheap call.
  */
 export class CallLimit {
+  readonly beganAtMs: number = performance.now();
+  /** Its neighbours among those under way: for {@link CallLimits} alone. */
+  before: CallLimit | undefined = undefined;
+  after: CallLimit | undefined = undefined;
+  readonly #limits: CallLimits | undefined;
   readonly #timer: NodeJS.Timeout | undefined;
   readonly #endsAtMs: number | undefined;
   #controller: AbortController | undefined;
   #reason: Error | undefined;
-  #onStop: ((reason: Error) => void) | undefined;
+  #listener: StopListener | undefined;
 
-  /** @param ms longest time until there is an answer; undefined for none of its own */
-  constructor(response: NodeResponse, ms: number | undefined) {
-    this.#endsAtMs = ms === undefined ? undefined : performance.now() + ms;
+  /**
+   * @param ms longest time until there is an answer; undefined for none of its own
+   * @param limits which it is one of
+   */
+  constructor(response: NodeResponse, ms: number | undefined, limits?: CallLimits) {
+    this.#limits = limits;
+    this.#endsAtMs = ms === undefined ? undefined : this.beganAtMs + ms;
     this.#timer = ms === undefined ? undefined : setTimeout(() => this.stop(deadlineExceeded()), ms);
     // It comes once: `once` would pay for being taken off again.
     response.on("close", () => {
@@ -111,12 +155,17 @@ export class CallLimit {
     return this.#controller.signal;
   }
 
+  /** Has one hear when the call is cut short; at once, if it has been. */
+  tell(listener: StopListener): void {
+    if (this.#reason !== undefined) listener.stop(this.#reason);
+    else this.#listener = listener;
+  }
+
   /** Waits for `work`, but no longer than the call may take: rejects then, while the work goes on unheard. */
-  wait<T>(work: PromiseLike<T>): Promise<T> {
+  wait<T>(work: T | PromiseLike<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      if (this.#reason !== undefined) reject(this.#reason);
-      else this.#onStop = reject;
-      work.then(resolve, reject);
+      this.tell({ stop: reject });
+      Promise.resolve(work).then(resolve, reject);
     });
   }
 
@@ -131,7 +180,7 @@ export class CallLimit {
   stop(reason: Error): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
-    this.#onStop?.(reason);
+    this.#listener?.stop(reason);
     this.#controller?.abort(reason);
   }
 
@@ -142,8 +191,9 @@ export class CallLimit {
 
   /** The call is over: no limit any more, and nobody need go on with it. */
   end(): void {
+    this.#limits?.remove(this);
     this.clearTime();
-    this.#onStop = undefined;
+    this.#listener = undefined;
     this.#controller?.abort();
   }
 }

@@ -12,14 +12,14 @@ import {
   type Message,
   type MessageInitShape,
 } from "@bufbuild/protobuf";
-import {
-  type ContextValues,
-  createContextValues,
-  type HandlerContext,
-  type Interceptor,
-  type StreamRequest,
-  type UnaryRequest,
-  type UnaryResponse,
+import type {
+  ContextKey,
+  ContextValues,
+  HandlerContext,
+  Interceptor,
+  StreamRequest,
+  UnaryRequest,
+  UnaryResponse,
 } from "@connectrpc/connect";
 import type { ServiceRegistration } from "../../assembly/services.ts";
 import { LazyHeaders, type NodeRequest } from "../../http/node-http.ts";
@@ -33,13 +33,14 @@ export interface CallAnswer {
   readonly header: Headers;
 }
 
-/** Calls a method in this process, through the interceptors, outermost first. A refusal may be thrown at once. */
-export type UnaryCall = (message: Message, context: HandlerContext) => Promise<CallAnswer>;
+/**
+ * Calls a method in this process, through the interceptors, outermost first.
+ * Answers at once where nothing is waited for; a refusal may be thrown at once, too.
+ */
+export type UnaryCall = (message: Message, context: HandlerContext) => CallAnswer | Promise<CallAnswer>;
 
-type Handler = (
-  message: Message,
-  context: HandlerContext,
-) => MessageInitShape<DescMessage> | Promise<MessageInitShape<DescMessage>>;
+type Said = MessageInitShape<DescMessage>;
+type Handler = (message: Message, context: HandlerContext) => Said | Promise<Said>;
 
 /**
  * Prepares calls of a method's handler, which answer as RPC does: a method
@@ -52,17 +53,19 @@ export function createUnaryCall(
 ): UnaryCall {
   const found = implementation[method.localName] as Handler | undefined;
   const handler: Handler = found?.bind(implementation) ?? refuseUnimplemented;
-  const invoke = async (request: UnaryRequest | StreamRequest): Promise<UnaryResponse> => {
+  const invoke = (request: UnaryRequest | StreamRequest): UnaryResponse | Promise<UnaryResponse> => {
     const { context } = request as ContextRequest;
+    const toResponse = (said: Said) => new ContextResponse(method, create(method.output, said), context);
     const answering = handler(request.message as Message, context);
-    const answer = answering instanceof Promise ? await answering : answering;
-    return new ContextResponse(method, create(method.output, answer), context);
+    return answering instanceof Promise ? answering.then(toResponse) : toResponse(answering);
   };
   const call = interceptors.reduceRight<Parameters<Interceptor>[0]>(
     (next, intercept) => intercept(next),
-    invoke,
+    // Interceptors hand on what they get, be it a promise, as the library has it, or what one would give.
+    invoke as Parameters<Interceptor>[0],
   );
-  return (message, context) => call(new ContextRequest(method, message, context)) as Promise<UnaryResponse>;
+  return (message, context) =>
+    call(new ContextRequest(method, message, context)) as UnaryResponse | Promise<UnaryResponse>;
 }
 
 // Classes, for their getters: a context makes its signal and its headers when they are first
@@ -140,6 +143,33 @@ export interface IncomingCall {
   readonly timeoutMs?: number | undefined;
 }
 
+/** Few, and asked for by every call: the library's own makes three functions for each call, and a property for each value. */
+class CallValues implements ContextValues {
+  readonly #ids: symbol[] = [];
+  readonly #values: unknown[] = [];
+
+  get<T>({ id, defaultValue }: ContextKey<T>): T {
+    const at = this.#ids.indexOf(id);
+    return at < 0 ? defaultValue : (this.#values[at] as T);
+  }
+
+  set<T>({ id }: ContextKey<T>, value: T): this {
+    const at = this.#ids.indexOf(id);
+    if (at < 0) this.#ids.push(id);
+    this.#values[at < 0 ? this.#values.length : at] = value;
+    return this;
+  }
+
+  delete({ id }: ContextKey<unknown>): this {
+    const at = this.#ids.indexOf(id);
+    if (at >= 0) {
+      this.#ids.splice(at, 1);
+      this.#values.splice(at, 1);
+    }
+    return this;
+  }
+}
+
 /**
  * What interceptors and handler see of a call that does not go by the adapter.
  * Its signal and its headers are made when somebody asks for them.
@@ -163,7 +193,7 @@ export class CallContext implements HandlerContext {
     this.requestMethod = request.method ?? "";
     this.requestHeader = new LazyHeaders(request);
     this.url = url;
-    this.values = createContextValues().set(requestInfoKey, info);
+    this.values = new CallValues().set(requestInfoKey, info);
     this.#limit = limit;
     this.#endsAtMs = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
   }

@@ -48,7 +48,8 @@ export function createInterceptors({ principals, ...csrfOptions }: InterceptorsO
 /** Has each call's work done in its turn. */
 const takeTurns: Interceptor = (next) => (request) => {
   const { doWork } = request.contextValues.get(requestInfoKey);
-  return doWork === undefined ? next(request) : doWork(() => next(request));
+  // Whoever does it answers as the next one does.
+  return doWork === undefined ? next(request) : (doWork(() => next(request)) as ReturnType<typeof next>);
 };
 
 type AnyRequest = UnaryRequest | StreamRequest;

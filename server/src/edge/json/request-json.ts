@@ -4,6 +4,7 @@
  * reads every key right, and whose path leads to what is wrong.
  */
 import {
+  create,
   type DescMessage,
   fromJson,
   type JsonValue,
@@ -36,6 +37,7 @@ export function readJson<Desc extends DescMessage>(
   bytes: Uint8Array,
   { refusesUnknown, registry }: JsonOptions,
 ): MessageShape<Desc> {
+  if (isEmptyObject(bytes) && !type.typeName.startsWith("google.protobuf.")) return create(type);
   const json = parse(bytes);
   if (!isJsonObject(json)) throw invalidRequest(notJson);
   try {
@@ -47,6 +49,11 @@ export function readJson<Desc extends DescMessage>(
     const found = findTypeErrors(type, json, { ignoresUnknown: !refusesUnknown, suggests: true, nameOf });
     throw found.length > 0 ? invalidFields(found) : invalidRequest(notJson);
   }
+}
+
+/** `{}`, which half of all calls send. */
+function isEmptyObject(bytes: Uint8Array): boolean {
+  return bytes.length === 2 && bytes[0] === 0x7b && bytes[1] === 0x7d;
 }
 
 /**

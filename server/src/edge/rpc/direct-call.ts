@@ -22,12 +22,12 @@ import {
   type MethodSerializationLookup,
 } from "@connectrpc/connect/protocol";
 import type { ServiceRegistration } from "../../assembly/services.ts";
-import { type NodeRequest, type NodeResponse, readBody } from "../../http/node-http.ts";
+import { type BodyTaker, type NodeRequest, type NodeResponse, takeBody } from "../../http/node-http.ts";
 import { encode } from "../../lib/encoded-message.ts";
 import { DomainError } from "../../lib/errors.ts";
 import type { RequestInfo } from "../../lib/request.ts";
-import type { CallLimit, CallLimits } from "../calls/call-limits.ts";
-import { CallContext, createUnaryCall, type UnaryCall } from "../calls/unary-call.ts";
+import type { CallLimit, CallLimits, StopListener } from "../calls/call-limits.ts";
+import { type CallAnswer, CallContext, createUnaryCall, type UnaryCall } from "../calls/unary-call.ts";
 import { findOwnStatus, toConnectError } from "../errors/errors.ts";
 import { canceled } from "../errors/library-errors.ts";
 import type { Translator } from "../errors/translate.ts";
@@ -48,21 +48,21 @@ export interface DirectCallOptions {
   readonly limits: CallLimits;
 }
 
-/** A request on its way. */
+/** A request on its way, and who is told where it goes otherwise. */
 export interface DirectRequest {
   readonly request: NodeRequest;
   readonly response: NodeResponse;
   readonly info: RequestInfo;
   /** As handlers see it. */
   readonly url: string;
+  /** Called for one that is the adapter's after all, with its body. */
+  readonly toAdapter: (body: Buffer) => void;
+  /** Called when the answer could not be sent. */
+  readonly fail: (error: unknown) => void;
 }
 
-/**
- * Answers a call; undefined at once for one that is not of the plain kind.
- * Resolves with the body when it is the adapter's after all, else with
- * undefined. Never rejects.
- */
-export type DirectCall = (incoming: DirectRequest) => Promise<Buffer | undefined> | undefined;
+/** Takes a call on, to be answered; false for one that is not of the plain kind. Never throws. */
+export type DirectCall = (incoming: DirectRequest) => boolean;
 
 /** Makes direct calls of unary methods. */
 export function createDirectCalls(
@@ -87,10 +87,10 @@ export function createDirectCalls(
     return (incoming) => {
       const wire = findWire(incoming.request, incoming.response);
       const timeoutMs = wire?.readTimeout(incoming.request);
-      if (wire === undefined || timeoutMs === "malformed") return undefined;
-      return options.limits.during(incoming.response, timeoutMs, (limit) =>
-        new Call(target, wire, incoming, limit, timeoutMs).answer(),
-      );
+      if (wire === undefined || timeoutMs === "malformed") return false;
+      const limit = options.limits.begin(incoming.response, timeoutMs);
+      new Call(target, wire, incoming, limit, timeoutMs).begin();
+      return true;
     };
   };
 }
@@ -123,14 +123,18 @@ function toJsonOptions({ protoFieldNames, registry }: DirectCallOptions): Partia
   return { useProtoFieldName: protoFieldNames ?? false, ...(registry !== undefined && { registry }) };
 }
 
-/** One call. */
-class Call {
+/**
+ * One call. By functions that are called, not by promises: where nobody waits for
+ * anything, a call is over in the turn in which its body is read.
+ */
+class Call implements BodyTaker, StopListener {
   readonly #target: Target;
   readonly #wire: Wire;
   readonly #incoming: DirectRequest;
   readonly #limit: CallLimit;
   readonly #context: CallContext;
-  #body: Buffer | undefined;
+  /** Once it has been answered, refused or handed on: whatever comes later is too late. */
+  #isOver = false;
 
   /** @param timeoutMs the caller's own limit of time */
   constructor(
@@ -155,36 +159,44 @@ class Call {
     });
   }
 
-  /** @see {@link DirectCall} */
-  async answer(): Promise<Buffer | undefined> {
-    try {
-      const message = await this.#limit.wait(this.#work());
-      if (message === undefined) return this.#body;
-      const sending = this.#send(message);
-      if (sending !== undefined) await sending;
-    } catch (error) {
-      this.#refuse(error);
-    }
-    return undefined;
+  begin(): void {
+    this.#limit.tell(this);
+    takeBody(this.#incoming.request, this.#target.options.bodyBytes, this.#wire.framing, this);
   }
 
-  /** Resolves with the message to be sent, or with undefined when the call is the adapter's. */
-  async #work(): Promise<string | Uint8Array | undefined> {
-    this.#body = await this.#readBody();
-    // Nothing is begun for whoever has gone meanwhile.
-    this.#limit.throwIfOver();
-    const bytes = this.#wire.unframe(this.#body);
-    if (bytes === undefined) return undefined;
-    const { message } = await this.#target.call(this.#parse(bytes), this.#context);
-    return this.#serialize(message);
+  onBody(body: Buffer): void {
+    if (this.#isOver) return;
+    try {
+      // Nothing is begun for whoever has gone meanwhile.
+      this.#limit.throwIfOver();
+      const bytes = this.#wire.unframe(body);
+      if (bytes === undefined) {
+        this.#end();
+        this.#incoming.toAdapter(body);
+        return;
+      }
+      const answering = this.#target.call(this.#parse(bytes), this.#context);
+      if (answering instanceof Promise) this.#wait(answering.then((answer) => this.#answer(answer)));
+      else this.#answer(answering);
+    } catch (error) {
+      this.stop(error);
+    }
   }
 
-  async #readBody(): Promise<Buffer> {
-    try {
-      return await readBody(this.#incoming.request, this.#target.options.bodyBytes, this.#wire.framing);
-    } catch (error) {
-      throw error instanceof DomainError ? error : canceled();
-    }
+  onBodyError(error: Error): void {
+    this.stop(error instanceof DomainError ? error : canceled());
+  }
+
+  #wait(work: Promise<void>): void {
+    work.catch((error) => this.stop(error));
+  }
+
+  #answer({ message }: CallAnswer): void {
+    if (this.#isOver) return;
+    const sending = this.#send(this.#serialize(message));
+    if (sending === undefined) this.#end();
+    // While it is compressed its time goes on, and is of no account any more.
+    else this.#wait(sending.then(() => this.#end()));
   }
 
   #parse(bytes: Buffer): Message {
@@ -207,7 +219,23 @@ class Call {
     return this.#wire.send(response, message, this.#toAnswer());
   }
 
-  #refuse(error: unknown): void {
+  /** Refuses the call, unless it is over: for whatever has gone wrong, or cut it short. */
+  stop(error: unknown): void {
+    if (this.#isOver) return;
+    try {
+      this.#sendRefusal(error);
+    } catch (cause) {
+      this.#incoming.fail(cause);
+    }
+    this.#end();
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#limit.end();
+  }
+
+  #sendRefusal(error: unknown): void {
     const { request, response, info } = this.#incoming;
     const { options, jsonOptions } = this.#target;
     const refusal = options.translator.refuse(error, info, this.#target.procedure);

@@ -143,29 +143,28 @@ export interface ServeOptions {
   readonly log: Log;
 }
 
-/** Answers a request of a method. Never rejects. */
-export async function serveRpc(
+/** Answers a request of a method. Never throws. */
+export function serveRpc(
   { handler, strict, direct, limits }: Rpc,
   request: NodeRequest,
   response: NodeResponse,
   info: RequestInfo,
   options: ServeOptions,
-): Promise<void> {
+): void {
   boundDeadline(request);
   plainCharset(request);
   // Matched as a path before, so it parses as one; the host is never taken from the request.
   const url = options.publicOrigin + toOriginForm(request.url);
-  try {
-    const answering = direct?.({ request, response, info, url });
-    const body = await answering;
-    if (answering !== undefined && body === undefined) return;
-    const findHandler = mayBeNewer(request) ? handler : strict;
-    await serveByAdapter(findHandler(), { request, response, info, url, body }, limits);
-  } catch (error) {
+  const fail = (error: unknown) => {
     if (isGone(response)) return;
     options.log.error({ requestId: info.requestId, err: error }, "answer could not be sent");
     response.destroy();
-  }
+  };
+  const toAdapter = (body?: Buffer) => {
+    const incoming = { request, response, info, url, body };
+    serveByAdapter(mayBeNewer(request) ? handler : strict, incoming, limits).catch(fail);
+  };
+  if (direct?.({ request, response, info, url, toAdapter, fail }) !== true) toAdapter();
 }
 
 /** A request for the adapter. */
@@ -179,11 +178,12 @@ interface AdapterRequest {
 }
 
 async function serveByAdapter(
-  handler: UniversalHandler,
+  findHandler: () => UniversalHandler,
   incoming: AdapterRequest,
   { requestMs }: CallLimits,
 ): Promise<void> {
   const { request, response, info } = incoming;
+  const handler = findHandler();
   response.setHeader("x-request-id", info.requestId);
   // A caller's own data under an address that caches know by (https://connectrpc.com/docs/protocol#unary-get-request).
   if (request.method === "GET") {
