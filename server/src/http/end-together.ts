@@ -9,8 +9,15 @@
  */
 import type { ServerResponse } from "node:http";
 
+/** What is left to be sent of an answer whose head is made. */
+interface Ending {
+  readonly response: ServerResponse;
+  readonly body: string | Uint8Array;
+  readonly encoding: BufferEncoding;
+}
+
 /** Answers that wait for the end of this turn; how many at most bounds for how long. */
-let waiting: ServerResponse[] = [];
+let waiting: Ending[] = [];
 const mostWaiting = 32;
 let isCallDue = false;
 
@@ -23,16 +30,20 @@ let isCallDue = false;
 const closeMs = 0.06;
 let madeAtMs = Number.NEGATIVE_INFINITY;
 
-/** Ends an answer without a body whose head is made, at the latest when this turn has read what there is to read. */
-export function endTogether(response: ServerResponse): void {
+/** Ends an answer whose head is made, at the latest when this turn has read what there is to read. */
+export function endTogether(
+  response: ServerResponse,
+  body: string | Uint8Array = "",
+  encoding: BufferEncoding = "latin1",
+): void {
   const nowMs = performance.now();
   const isClose = nowMs - madeAtMs < closeMs;
   madeAtMs = nowMs;
   if (!isClose) {
-    response.end();
+    response.end(body, encoding);
     return;
   }
-  waiting.push(response);
+  waiting.push({ response, body, encoding });
   if (waiting.length >= mostWaiting) endWaiting();
   if (isCallDue) return;
   isCallDue = true;
@@ -45,5 +56,5 @@ export function endTogether(response: ServerResponse): void {
 function endWaiting(): void {
   const ending = waiting;
   waiting = [];
-  for (const response of ending) response.end();
+  for (const { response, body, encoding } of ending) response.end(body, encoding);
 }

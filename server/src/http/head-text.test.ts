@@ -2,19 +2,19 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { afterEach, expect, test } from "vitest";
-import { sendEmpty, toHeadText } from "./head-text.ts";
+import { sendText, toHeadText } from "./head-text.ts";
 
 let server: Server | undefined;
 afterEach(() => server?.close());
 
 type Before = (response: ServerResponse, request: IncomingMessage) => void;
 
-/** Starts a server that answers by `sendEmpty`, and by Node where that does not. Answers its port, and what `sendEmpty` said. */
+/** Starts a server that answers by `sendText`, and by Node where that does not. Answers its port, and what `sendText` said. */
 async function start(before: Before = () => {}): Promise<{ port: number; sent: boolean[] }> {
   const sent: boolean[] = [];
   server = createServer((request, response) => {
     before(response, request);
-    const isSent = sendEmpty(response, toHeadText(["Cache-Control", "no-store", "X-A", "b"]));
+    const isSent = sendText(response, toHeadText(["Cache-Control", "no-store", "X-A", "b"]));
     sent.push(isSent);
     if (!isSent) response.writeHead(200, ["X-By", "node", "Content-Length", "0"]).end();
   }).listen(0, "127.0.0.1");
@@ -54,6 +54,38 @@ test("answers one request after another on a connection, pipelined ones too", as
   expect(answers).toHaveLength(3);
   for (const each of answers) expect(each).toMatch(answer);
   expect(sent).toEqual([true, true, true]);
+});
+
+test.each([
+  ["ASCII", "a body", 6],
+  ["UTF-8", "é€", 5],
+  ["bytes", Buffer.from([0xff, 0x00, 0x61]), 3],
+])("sends a body of %s whole, with its length, in one turn with others", async (_, body, bytes) => {
+  server = createServer((_request, response) => {
+    sendText(response, toHeadText(["X-A", "b"]), body, bytes);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const chunks: Buffer[] = [];
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  socket.end(ask.repeat(3));
+  await once(socket, "close");
+  const wire = Buffer.concat(chunks)
+    .toString("latin1")
+    .replaceAll(/Date: [^\r]*/g, "Date");
+  const said = Buffer.from(body as string).toString("latin1");
+  expect(wire).toBe(`HTTP/1.1 200 OK\r\nX-A: b\r\nContent-Length: ${bytes}\r\nDate\r\n\r\n${said}`.repeat(3));
+});
+
+test("leaves an answer to HEAD that would have a body to Node", async () => {
+  const said: boolean[] = [];
+  server = createServer((_request, response) => {
+    said.push(sendText(response, "", "a body"));
+    response.end();
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  await send((server.address() as AddressInfo).port, ask.replace("GET", "HEAD"));
+  expect(said).toEqual([false]);
 });
 
 test("says of itself what Node says: the status, and that the head is out", async () => {

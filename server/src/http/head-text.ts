@@ -1,6 +1,5 @@
 /**
- * Answers without a body whose head is, for the most part, text that was made
- * before.
+ * Answers whose head is, for the most part, text that was made before.
  *
  * Node makes each head of names and values, and looks through all of them for
  * what must not be in one: of an answer that is sent again and again that is a
@@ -35,19 +34,27 @@ export function toHeadLine(name: string, value: string): HeadText {
  * Answers 200 by HTTP/1.1 with these lines, `Content-Length` and `Date`, and
  * leaves the connection open, which goes without saying there (RFC 9112 §9.3).
  *
+ * @param bytes length of the body in UTF-8
  * @return false, with nothing sent, where the head has to be made by Node: of
- *   another version, of a connection that ends, beside headers that are set
+ *   another version, of a connection that ends, of HEAD, beside headers that are set
  */
-export function sendEmpty(response: NodeResponse, text: HeadText): boolean {
+export function sendText(
+  response: NodeResponse,
+  text: HeadText,
+  body: string | Uint8Array = "",
+  bytes: number = body.length,
+): boolean {
   if (!(response instanceof ServerResponse) || !canKeepHead()) return false;
   const { req, shouldKeepAlive, headersSent } = response;
   const isPlain =
     shouldKeepAlive && !headersSent && req.httpVersionMinor === 1 && req.headers.expect === undefined;
-  if (!isPlain || response.getHeaderNames().length > 0) return false;
+  const isWhole = bytes === 0 || req.method !== "HEAD";
+  if (!isPlain || !isWhole || response.getHeaderNames().length > 0) return false;
   response.statusCode = 200;
   toKeeping(response)._header =
-    `HTTP/1.1 200 OK\r\n${text}Content-Length: 0\r\nDate: ${toHttpDate(Date.now())}\r\n\r\n`;
-  endTogether(response);
+    `HTTP/1.1 200 OK\r\n${text}Content-Length: ${bytes}\r\nDate: ${toHttpDate(Date.now())}\r\n\r\n`;
+  // ASCII alone is the same in both, and costs less to write as what takes no encoding.
+  endTogether(response, body, bytes === body.length ? "latin1" : "utf8");
   return true;
 }
 

@@ -12,6 +12,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { DomainError } from "../lib/errors.ts";
 import type { RequestInfo } from "../lib/request.ts";
+import { endTogether } from "./end-together.ts";
 import type { NodeRequest, NodeResponse } from "./node-http.ts";
 
 /** Methods a route can have. A GET route answers HEAD as well. */
@@ -126,7 +127,9 @@ export function sendWhole(
   else response.writeHead(status, head);
   // ASCII alone is the same in both, and costs less to write as what takes no encoding.
   const encoding = bytes === body.length ? "latin1" : "utf8";
-  response.end(response.req.method === "HEAD" ? "" : body, encoding);
+  const sent = response.req.method === "HEAD" ? "" : body;
+  if ("stream" in response) response.end(sent, encoding);
+  else endTogether(response, sent, encoding);
 }
 
 /** Sends an answer that has a stream. Rejects when that fails, and the connection with it, or nobody takes it any more. */

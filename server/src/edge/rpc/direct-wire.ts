@@ -15,6 +15,7 @@ import {
 } from "@connectrpc/connect/protocol-connect";
 import { parseTimeout as parseGrpcTimeout, setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { compressionGzip } from "@connectrpc/connect-node";
+import { sendText, toHeadText } from "../../http/head-text.ts";
 import { findHeader, type NodeRequest, type NodeResponse } from "../../http/node-http.ts";
 import { sendWhole } from "../../http/plain-route.ts";
 import { encodeGrpcMessage } from "../errors/grpc-message.ts";
@@ -73,6 +74,7 @@ const compressedFromBytes = 1024;
 /** https://connectrpc.com/docs/protocol#unary-rpcs */
 function createConnectWire(isBinary: boolean): Wire {
   const type = isBinary ? "application/proto" : "application/json";
+  const typeText = toHeadText(["content-type", type]);
 
   /** @param own headers, names and values by turns */
   function write(
@@ -96,7 +98,12 @@ function createConnectWire(isBinary: boolean): Wire {
     unframe: (body) => body,
     send(response, message, answer) {
       const own = ["content-type", type];
-      if (!takesGzip(answer.request, "accept-encoding") || Buffer.byteLength(message) < compressedFromBytes) {
+      const bytes = typeof message === "string" ? Buffer.byteLength(message) : message.length;
+      if (bytes < compressedFromBytes || !takesGzip(answer.request, "accept-encoding")) {
+        // An id of ours, or one that was found to be one.
+        const text = `${typeText}x-request-id: ${answer.requestId}\r\n`;
+        const isBare = answer.header === undefined && answer.trailer === undefined;
+        if (isBare && sendText(response, text, message, bytes)) return;
         return write(response, 200, own, answer, message);
       }
       return compressionGzip.compress(Buffer.from(message)).then((compressed) => {

@@ -1,5 +1,5 @@
 /** What the gate answers a proxy, whatever the dialect, and how it goes out. */
-import { type HeadText, sendEmpty, toHeadLine, toHeadText } from "../../http/head-text.ts";
+import { type HeadText, sendText, toHeadLine, toHeadText } from "../../http/head-text.ts";
 import { hasBody, type NodeRequest, type NodeResponse } from "../../http/node-http.ts";
 
 /** Names and values by turns, as Node writes them; several lines of one name are a list. */
@@ -64,12 +64,7 @@ export function sendAnswer(
   leaveBody(request, response);
   const { status, begin, body } = answer;
   const head = answer.head.concat("X-Request-Id", requestId);
-  if (
-    begin !== undefined &&
-    status === 200 &&
-    body === "" &&
-    sendEmpty(response, begin.text + toText(head))
-  ) {
+  if (begin !== undefined && status === 200 && body === "" && sendText(response, begin.text + toText(head))) {
     return;
   }
   head.push("Content-Length", body === "" ? "0" : String(Buffer.byteLength(body)));
