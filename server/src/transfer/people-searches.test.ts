@@ -97,8 +97,15 @@ describe.each(["sqlite", "postgres"] as const)("what imported people are found b
     await expectWhole();
   });
 
-  it("is added by the next import where one was killed", async () => {
-    await store(makeUsers(20), new PeopleSearches({ database, clock }));
+  // From five hundred on in order.
+  it.each([20, 1100])("is added by the next import where one was killed (%i people)", async (count) => {
+    const [changed, gone, ...others] = makeUsers(count);
+    if (changed === undefined || gone === undefined) throw new Error("nobody");
+    await store([changed, gone, ...others], new PeopleSearches({ database, clock }));
+    await database.transaction(async (tx) => {
+      await updateUser(tx, changed, { ...changed, title: "Zoë" });
+      await deleteUser(tx, gone.id);
+    });
     const next = new PeopleSearches({ database, clock });
     await store(makeUsers(20), next);
     await next.settle(true);

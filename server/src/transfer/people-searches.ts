@@ -11,10 +11,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { findLastChange, isSameChange, listChangesFrom, type StoredChange } from "../changes/change-store.ts";
 import type { Database, Tx } from "../db/database.ts";
+import type { SearchBacklogRow } from "../db/schema.ts";
 import { insertSearchEntries, SearchPile, toEntryId } from "../db/search-pile.ts";
 import { addSearches } from "../db/search-prefixes.ts";
 import type { Clock } from "../lib/clock.ts";
-import { deleteUnsearched, finishSearches, noteUnsearched } from "../users/search-backlog-store.ts";
+import {
+  deleteUnsearched,
+  finishSearches,
+  listUnsearched,
+  noteUnsearched,
+} from "../users/search-backlog-store.ts";
 import { toSearchable } from "../users/store.ts";
 import type { User } from "../users/user.ts";
 import { pauseMs } from "./pace.ts";
@@ -25,13 +31,13 @@ const mostWaiting = 100_000;
 /** How many people one transaction strikes off the backlog. */
 const peopleAtOnce = 5_000;
 
-/** How many people a transaction sees to one by one. */
+/** How many people a transaction sees to one by one, and how many of the backlog are read at once. */
 const leftAtOnce = 500;
 
 /** People who were stored, and what has changed since the first of them was. */
 class Waiting {
   readonly pile = new SearchPile("user");
-  readonly unsearched: { readonly at: number; readonly id: string }[] = [];
+  readonly unsearched: SearchBacklogRow[] = [];
   readonly #changed = new Set<string>();
   #last: StoredChange | undefined;
 
@@ -109,14 +115,15 @@ export class PeopleSearches {
     if (isLast) await this.#finishLeft();
   }
 
-  async #store(waiting: Waiting): Promise<void> {
+  /** False where it cannot be told who has changed, and who waited is left in the backlog. */
+  async #store(waiting: Waiting): Promise<boolean> {
     for (const { kind, entries } of waiting.pile.list(this.#entriesAtOnce)) {
       const isStored = await this.#database.transaction(async (tx) => {
         if (!(await waiting.look(tx))) return false;
         await insertSearchEntries(tx, { kind, entries: waiting.leaveUnchanged(entries, toEntryId) });
         return true;
       });
-      if (!isStored) return;
+      if (!isStored) return false;
       await sleep(pauseMs);
     }
     const found = waiting.leaveUnchanged(waiting.unsearched, ({ id }) => id);
@@ -125,14 +132,34 @@ export class PeopleSearches {
       await this.#database.transaction((tx) => deleteUnsearched(tx, some));
       await sleep(pauseMs);
     }
+    return true;
   }
 
+  /** Sees to those whom others have left, and to those who changed: many in order as well, few one by one. */
   async #finishLeft(): Promise<void> {
     const until = this.#clock.now();
+    for (;;) {
+      const left = await this.#collectLeft(until);
+      if (left.unsearched.length < leftAtOnce || !(await this.#store(left))) break;
+    }
     for (;;) {
       const finished = await this.#database.transaction((tx) => finishSearches(tx, until, leftAtOnce));
       if (finished < leftAtOnce) return;
       await sleep(pauseMs);
     }
+  }
+
+  async #collectLeft(until: Date): Promise<Waiting> {
+    const { reader, dialect } = this.#database;
+    const left = new Waiting(await findLastChange(reader));
+    let after = { at: 0, id: "" };
+    while (dialect === "sqlite" && left.unsearched.length < mostWaiting) {
+      const { rows, users } = await listUnsearched(reader, after, until, leftAtOnce);
+      left.pile.add(users.map(toSearchable));
+      left.unsearched.push(...rows);
+      if (rows.length < leftAtOnce) break;
+      after = rows.at(-1) ?? after;
+    }
+    return left;
   }
 }

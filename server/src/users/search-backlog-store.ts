@@ -1,11 +1,13 @@
 /** Who was stored and is not found by their texts yet. */
 import { removeSameKeyed } from "../db/carried-rows.ts";
-import type { Tx } from "../db/database.ts";
+import type { Reader, Tx } from "../db/database.ts";
 import { forUpdate } from "../db/dialect.ts";
 import { insertRows } from "../db/insert-rows.ts";
 import type { SearchBacklogRow } from "../db/schema.ts";
 import { addSearches } from "../db/search-prefixes.ts";
+import { findManyUsers } from "./many-store.ts";
 import { toSearchable, toUser } from "./store.ts";
+import type { User } from "./user.ts";
 
 /** How long whoever has stored people is left to see to them, in milliseconds. */
 const leftMs = 600_000;
@@ -24,6 +26,32 @@ export async function deleteUnsearched(tx: Tx, rows: readonly SearchBacklogRow[]
     table,
     rows.map(({ at, id }) => [at, id]),
   );
+}
+
+/** Some of the backlog, and those of them who are still users. */
+export interface Unsearched {
+  readonly rows: readonly SearchBacklogRow[];
+  readonly users: readonly User[];
+}
+
+/** The backlog until an instant, behind one of its rows. */
+export async function listUnsearched(
+  reader: Reader,
+  after: SearchBacklogRow,
+  until: Date,
+  limit: number,
+): Promise<Unsearched> {
+  const rows = await reader
+    .selectFrom("search_backlog")
+    .selectAll()
+    .where(({ eb, refTuple, tuple }) => eb(refTuple("at", "id"), ">", tuple(after.at, after.id)))
+    .where("at", "<=", until.getTime())
+    .orderBy("at")
+    .orderBy("id")
+    .limit(limit)
+    .execute();
+  const ids = rows.map(({ id }) => id);
+  return { rows, users: [...(await findManyUsers(reader, "id", ids)).values()] };
 }
 
 /**
