@@ -1,11 +1,14 @@
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { connect, constants } from "node:http2";
+import { Code } from "@connectrpc/connect";
 import { AuthService } from "@vestibule/proto/vestibule/v1/auth_service_pb";
 import { FrontdoorAuthProviderService } from "@vestibule/proto/vestibule/v1/frontdoor_auth_provider_service_pb";
 import { afterEach, describe, expect, it } from "vitest";
 import { eventually } from "../../../test/parts/eventually.ts";
 import { registerService } from "../assembly/services.ts";
+import type { NodeRequest, NodeResponse } from "../http/node-http.ts";
 import { startEdge } from "./test-support.ts";
+import { createTurns } from "./turns.ts";
 
 const atOnce = 128;
 const authToken = "/vestibule.v1.AuthService/AuthToken";
@@ -141,6 +144,71 @@ describe("beyond the requests that are worked on at once", () => {
     await eventually(() => expect(ends.length).toBeGreaterThanOrEqual(atOnce));
     await settle();
     expect(ends).toHaveLength(atOnce);
+  });
+});
+
+/** Has work done by turns for requests of one connection, without one. */
+function createWork() {
+  const turnsOf = createTurns();
+  const session = {};
+  return <T>(work: () => T | Promise<T>) => {
+    const stream = { session, destroyed: false, closed: false };
+    const response = Object.assign(new EventEmitter(), { stream, destroyed: false, headersSent: false });
+    const doWork = turnsOf({ stream } as unknown as NodeRequest, response as unknown as NodeResponse);
+    return { response, done: doWork?.(work) };
+  };
+}
+
+/** The same, with as much under way as there may be; the ends of that. */
+function createFullWork() {
+  const work = createWork();
+  const ends: (() => void)[] = [];
+  const wait = () => new Promise<void>((resolve) => ends.push(resolve));
+  for (let each = 0; each < atOnce; each += 1) work(wait);
+  return { work, wait, ends };
+}
+
+describe("work that waits for nothing", () => {
+  it("holds no place, also where it fails", () => {
+    const work = createWork();
+    const fail = () => {
+      throw new Error("not today");
+    };
+    for (let each = 0; each <= atOnce; each += 1) {
+      expect(work(() => each).done).toBe(each);
+      expect(() => work(fail)).toThrow("not today");
+    }
+  });
+
+  it("has its turn however much of it there is, in the order in which it came", async () => {
+    const { work, ends } = createFullWork();
+    const begun: number[] = [];
+    // More than a stack holds where the end of each begins the next.
+    const waiting = Array.from({ length: 20_000 }, (_, each) => work(() => begun.push(each)).done);
+    ends[0]?.();
+    expect(await Promise.all(waiting)).toEqual(waiting.map((_, each) => each + 1));
+    expect(begun).toEqual(waiting.map((_, each) => each));
+  });
+
+  it("leaves the places to what waits, one to each, be it between what fails and what is out of time", async () => {
+    const { work, wait, ends } = createFullWork();
+    const failing = work(() => {
+      throw new Error("not today");
+    });
+    const late = work(() => "late");
+    late.response.headersSent = true;
+    work(wait);
+    const last = work(() => "last");
+    const settled = Promise.allSettled([failing.done, late.done]);
+    ends[0]?.();
+    expect(await settled).toEqual([
+      { status: "rejected", reason: new Error("not today") },
+      { status: "rejected", reason: expect.objectContaining({ code: Code.Canceled }) },
+    ]);
+    expect(ends).toHaveLength(atOnce + 1);
+    // Whoever waits behind it waits for one more.
+    ends[atOnce]?.();
+    expect(await last.done).toBe("last");
   });
 });
 

@@ -32,7 +32,7 @@ export function createTurns(): (request: NodeRequest, response: NodeResponse) =>
   };
 }
 
-/** A request that waits. */
+/** A request that waits. Neither of the two throws. */
 interface Waiting {
   readonly response: NodeResponse;
   begin(): void;
@@ -42,6 +42,7 @@ interface Waiting {
 class Turns {
   readonly #waiting = new Set<Waiting>();
   #working = 0;
+  #isHandingOut = false;
 
   take<T>(response: NodeResponse, work: () => T | Promise<T>): T | Promise<T> {
     if (this.#working < atOnce) return this.#do(work);
@@ -82,17 +83,18 @@ class Turns {
     this.#next();
   }
 
+  /** Begins those whose turn it is. A loop: work that waits for nothing ends where it begins, and so may that of all who wait. */
   #next(): void {
+    if (this.#isHandingOut) return;
+    this.#isHandingOut = true;
     for (const waiting of this.#waiting) {
+      if (this.#working >= atOnce) break;
       this.#waiting.delete(waiting);
       // Its time was over before its turn came.
-      if (waiting.response.headersSent) {
-        waiting.drop();
-      } else {
-        waiting.begin();
-        return;
-      }
+      if (waiting.response.headersSent) waiting.drop();
+      else waiting.begin();
     }
+    this.#isHandingOut = false;
   }
 }
 
