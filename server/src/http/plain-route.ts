@@ -123,13 +123,22 @@ export function sendWhole(
   // A text stays one: Node sends it with the head in one piece.
   const bytes = typeof body === "string" ? (bodyBytes ?? Buffer.byteLength(body)) : body.length;
   if (status !== 204 && status !== 304) head.push("content-length", String(bytes));
-  if ("stream" in response || response.getHeaderNames().length > 0) setHead(response, status, head);
-  else response.writeHead(status, head);
   // ASCII alone is the same in both, and costs less to write as what takes no encoding.
   const encoding = bytes === body.length ? "latin1" : "utf8";
   const sent = response.req.method === "HEAD" ? "" : body;
-  if ("stream" in response) response.end(sent, encoding);
-  else endTogether(response, sent, encoding);
+  if ("stream" in response) {
+    setHead(response, status, head);
+    response.end(sent, encoding);
+    return;
+  }
+  if (response.getHeaderNames().length === 0) {
+    response.writeHead(status, head);
+  } else {
+    setHead(response, status, head);
+    // Made here, so that nothing is added to it, and no other answer begun, while its end waits.
+    response.writeHead(status);
+  }
+  endTogether(response, sent, encoding);
 }
 
 /** Sends an answer that has a stream. Rejects when that fails, and the connection with it, or nobody takes it any more. */
