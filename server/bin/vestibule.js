@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { mkdirSync } from "node:fs";
 import module from "node:module";
 import { fileURLToPath } from "node:url";
 import v8 from "node:v8";
@@ -27,9 +28,15 @@ if (parts[0] < 22 || (parts[0] === 22 && parts[1] < 18)) {
     module.flushCompileCache();
     for (const name of compilers) v8.setFlagsFromString(`--${name}`);
   }, 1000).unref();
-  // Beside the code itself, so that only who may change the code may change what is made of it;
-  // where that folder is not writable there is no cache.
-  module.enableCompileCache(fileURLToPath(new URL("../dist/compile-cache", import.meta.url)));
+  // Beside the code itself, so that only who may change the code may change what is made of it, whatever
+  // new files may be (umask(2)); where that folder is not writable there is no cache.
+  const cache = fileURLToPath(new URL("../dist/compile-cache", import.meta.url));
+  try {
+    mkdirSync(cache, { mode: 0o700 });
+  } catch {
+    // It is there, or cannot be.
+  }
+  module.enableCompileCache(cache);
   import("../dist/bundle/main.js").catch((error) => {
     const notBuilt = error.code === "ERR_MODULE_NOT_FOUND" && /dist.bundle.main\.js/.test(error.message);
     process.stderr.write(notBuilt ? "vestibule is not built: run `npm run build`.\n" : `${error.stack}\n`);
