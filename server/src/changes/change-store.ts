@@ -19,8 +19,17 @@ export interface StoredChange extends Change {
   readonly createdAtMs: number;
 }
 
+/**
+ * Whether nothing is missing between the last row that was read and what is
+ * read from its place on, itself included: rows are removed from the oldest on.
+ */
+export function isUnbroken(last: StoredChange | undefined, [first]: readonly StoredChange[]): boolean {
+  if (last === undefined) return first === undefined || first.seq === 1;
+  return first !== undefined && isSameChange(first, last);
+}
+
 /** Whether two rows are one: after a restore another change may get a place that was taken. */
-export function isSameChange(one: StoredChange, other: StoredChange): boolean {
+function isSameChange(one: StoredChange, other: StoredChange): boolean {
   return (
     one.seq === other.seq &&
     one.topic === other.topic &&

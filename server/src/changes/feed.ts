@@ -18,7 +18,7 @@ import {
   deleteChangesBefore,
   findLastChange,
   insertChanges,
-  isSameChange,
+  isUnbroken,
   listChangesFrom,
   pageSize,
   type StoredChange,
@@ -196,21 +196,12 @@ export class ChangeFeed {
   /** Reads and applies one page. Answers whether there may be more. */
   async #readPage(): Promise<boolean> {
     const rows = await listChangesFrom(this.#database.reader, this.#lastSeq);
-    if (!this.#isStillThere(rows)) {
+    if (!isUnbroken(this.#last, rows)) {
       await this.#takeNewPlace();
       return false;
     }
     for (const row of rows) this.#applyRow(row);
     return rows.length === pageSize;
-  }
-
-  /**
-   * Each read begins with the last row applied here. Rows are removed from the
-   * oldest on, so while that very one is there nothing after it is missing.
-   */
-  #isStillThere([first]: readonly StoredChange[]): boolean {
-    if (this.#last === undefined) return first === undefined || first.seq === 1;
-    return first !== undefined && isSameChange(first, this.#last);
   }
 
   get #lastSeq(): number {

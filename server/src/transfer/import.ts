@@ -14,14 +14,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { z } from "zod";
 import type { Database } from "../db/database.ts";
 import { keepPages } from "../db/dialect.ts";
-import { isUniqueViolation } from "../db/errors.ts";
-import { DomainError } from "../lib/errors.ts";
 import { type Refusal, RefusedRecord, TransferError } from "./errors.ts";
 import { createIdentityImporter, type KnownProvider } from "./identities.ts";
 import { type ImportChoices, type Importer, refuseBy, type Verdict } from "./importer.ts";
 import { createMemberImporter } from "./members.ts";
 import { createOrganizationImporter } from "./organizations.ts";
-import { pauseMs } from "./pace.ts";
+import { again, pauseMs } from "./pace.ts";
 import { createPeopleImporter } from "./people.ts";
 import type { Place, RawRecord } from "./read-file.ts";
 import { type Kind, type RecordOf, recordSchemas } from "./records.ts";
@@ -37,10 +35,6 @@ const keptKib = 32 * 1024;
 
 /** How many changes are under way at once: on SQLite they share commits. */
 const changesAtOnce = 32;
-
-/** How often a batch is tried that met with somebody else's writing, and how long is waited before, in milliseconds. */
-const mostTries = 6;
-const retryMs = 200;
 
 /** What became of a record, or would. */
 export type Outcome = Verdict<unknown>["outcome"];
@@ -220,19 +214,6 @@ class ImportRun<K extends Kind> {
       return verdict;
     } catch (error) {
       return refuseBy(error);
-    }
-  }
-}
-
-/** Tries again what met with the writing of others, who are done with it some time. */
-async function again<T>(work: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await work();
-    } catch (error) {
-      const isForNow = error instanceof DomainError && error.kind === "unavailable";
-      if (attempt === mostTries || !(isForNow || isUniqueViolation(error))) throw error;
-      await sleep(retryMs * attempt);
     }
   }
 }

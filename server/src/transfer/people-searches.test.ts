@@ -7,6 +7,7 @@ import type { OpenDatabase } from "../db/kysely-database.ts";
 import { migrate } from "../db/migrate.ts";
 import { openDatabase } from "../db/open-database.ts";
 import { updateSearch } from "../db/search-prefixes.ts";
+import { DomainError } from "../lib/errors.ts";
 import { silentLog } from "../lib/log.ts";
 import { insertUsers } from "../users/many-store.ts";
 import { finishOldSearches, finishSearches, noteUnsearched } from "../users/search-backlog-store.ts";
@@ -112,6 +113,23 @@ describe.each(["sqlite", "postgres"] as const)("what imported people are found b
     await expectWhole();
   });
 
+  it("waits for others who keep the database longer than a transaction waits", async () => {
+    let isBusy = false;
+    const busy: Database = {
+      ...{ dialect, isShared: false, reader: database.reader, close: async () => {} },
+      afterCommit: (tx, hook) => database.afterCommit(tx, hook),
+      async transaction(work) {
+        isBusy = !isBusy;
+        if (isBusy) throw new DomainError("UNAVAILABLE");
+        return await database.transaction(work);
+      },
+    };
+    const searches = new PeopleSearches({ database: busy, clock });
+    await store(makeUsers(5), searches);
+    await searches.settle(true);
+    await expectWhole();
+  });
+
   /** Ways in which somebody else may change a person, one after the other, as a server beside the import does. */
   async function* changeOn(users: readonly User[]): AsyncGenerator<void, void, void> {
     const server = await open(url);
@@ -157,9 +175,12 @@ describe.each(["sqlite", "postgres"] as const)("what imported people are found b
     await expectWhole();
   });
 
-  it("is right where nobody can tell any more who has changed", async () => {
+  it.each([
+    ["anything else had", 1],
+    ["nothing ever had", 0],
+  ])("is right where nobody can tell any more who has changed, before whom %s", async (_, before) => {
     const note = (tx: Tx, subject: string) => feed.append(tx, { topic: "user", subject });
-    await database.transaction((tx) => note(tx, randomUUID()));
+    for (let at = 0; at < before; at++) await database.transaction((tx) => note(tx, randomUUID()));
     const [user, ...others] = makeUsers(5);
     if (user === undefined) throw new Error("nobody");
     const searches = new PeopleSearches({ database, clock });
@@ -203,6 +224,16 @@ describe.each(["sqlite", "postgres"] as const)("what imported people are found b
       ]);
       await expectWhole();
       expect(await finish(600_000, 4)).toBe(0);
+    });
+
+    it("is added at once of a clock that ran ahead by more than clocks differ", async () => {
+      await leave(makeUsers(3), new Date(started.getTime() + 5_000));
+      expect(await finish(0, 4)).toBe(0);
+      await leave(makeUsers(6), new Date(started.getTime() + 5_001));
+      await leave(makeUsers(1), new Date(started.getTime() - 600_000));
+      expect([await finish(0, 4), await finish(0, 4), await finish(0, 4)]).toEqual([4, 3, 0]);
+      expect(await finish(605_000, 4)).toBe(3);
+      await expectWhole();
     });
 
     it("is added once where two do it at the same time", async () => {

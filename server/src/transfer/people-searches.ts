@@ -9,7 +9,7 @@
  * anew: nothing that is stored here is ever wrong, it only comes late.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { findLastChange, isSameChange, listChangesFrom, type StoredChange } from "../changes/change-store.ts";
+import { findLastChange, isUnbroken, listChangesFrom, type StoredChange } from "../changes/change-store.ts";
 import type { Database, Tx } from "../db/database.ts";
 import type { SearchBacklogRow } from "../db/schema.ts";
 import { insertSearchEntries, SearchPile, toEntryId } from "../db/search-pile.ts";
@@ -23,7 +23,7 @@ import {
 } from "../users/search-backlog-store.ts";
 import { toSearchable } from "../users/store.ts";
 import type { User } from "../users/user.ts";
-import { pauseMs } from "./pace.ts";
+import { again, pauseMs } from "./pace.ts";
 
 /** How many people wait for each other at most: the more, the less each costs, and the more memory they take. */
 const mostWaiting = 100_000;
@@ -49,9 +49,7 @@ class Waiting {
   async look(tx: Tx): Promise<boolean> {
     for (;;) {
       const changes = await listChangesFrom(tx, this.#last?.seq ?? 0);
-      const [first] = changes;
-      const isLost = this.#last !== undefined && (first === undefined || !isSameChange(first, this.#last));
-      if (isLost) return false;
+      if (!isUnbroken(this.#last, changes)) return false;
       for (const { topic, subject } of changes) if (topic === "user") this.#changed.add(subject);
       const last = changes.at(-1);
       if (last === undefined || last.seq === this.#last?.seq) return true;
@@ -118,7 +116,7 @@ export class PeopleSearches {
   /** False where it cannot be told who has changed, and who waited is left in the backlog. */
   async #store(waiting: Waiting): Promise<boolean> {
     for (const { kind, entries } of waiting.pile.list(this.#entriesAtOnce)) {
-      const isStored = await this.#database.transaction(async (tx) => {
+      const isStored = await this.#transact(async (tx) => {
         if (!(await waiting.look(tx))) return false;
         await insertSearchEntries(tx, { kind, entries: waiting.leaveUnchanged(entries, toEntryId) });
         return true;
@@ -129,7 +127,7 @@ export class PeopleSearches {
     const found = waiting.leaveUnchanged(waiting.unsearched, ({ id }) => id);
     for (let from = 0; from < found.length; from += peopleAtOnce) {
       const some = found.slice(from, from + peopleAtOnce);
-      await this.#database.transaction((tx) => deleteUnsearched(tx, some));
+      await this.#transact((tx) => deleteUnsearched(tx, some));
       await sleep(pauseMs);
     }
     return true;
@@ -143,10 +141,14 @@ export class PeopleSearches {
       if (left.unsearched.length < leftAtOnce || !(await this.#store(left))) break;
     }
     for (;;) {
-      const finished = await this.#database.transaction((tx) => finishSearches(tx, until, leftAtOnce));
+      const finished = await this.#transact((tx) => finishSearches(tx, until, leftAtOnce));
       if (finished < leftAtOnce) return;
       await sleep(pauseMs);
     }
+  }
+
+  #transact<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    return again(() => this.#database.transaction(work));
   }
 
   async #collectLeft(until: Date): Promise<Waiting> {

@@ -5,6 +5,7 @@ import { forUpdate } from "../db/dialect.ts";
 import { insertRows } from "../db/insert-rows.ts";
 import type { SearchBacklogRow } from "../db/schema.ts";
 import { addSearches } from "../db/search-prefixes.ts";
+import { clockSlackMs } from "../lib/clock.ts";
 import { findManyUsers } from "./many-store.ts";
 import { toSearchable, toUser } from "./store.ts";
 import type { User } from "./user.ts";
@@ -59,10 +60,14 @@ export async function listUnsearched(
  * `limit` of those who were stored until `until`. Answers how many there were.
  */
 export async function finishSearches(tx: Tx, until: Date, limit: number): Promise<number> {
+  return await finish(tx, "<=", until.getTime(), limit);
+}
+
+async function finish(tx: Tx, side: "<=" | ">", at: number, limit: number): Promise<number> {
   const unsearched = await tx
     .selectFrom("search_backlog")
     .selectAll()
-    .where("at", "<=", until.getTime())
+    .where("at", side, at)
     .orderBy("at")
     .orderBy("id")
     .limit(limit)
@@ -81,7 +86,11 @@ export async function finishSearches(tx: Tx, until: Date, limit: number): Promis
   return unsearched.length;
 }
 
-/** As {@link finishSearches}, for those whom an import has left that did not come to its end. */
+/**
+ * As {@link finishSearches}, for those whom an import has left that did not come
+ * to its end, or noted by a clock that ran ahead.
+ */
 export async function finishOldSearches(tx: Tx, now: Date, limit: number): Promise<number> {
-  return await finishSearches(tx, new Date(now.getTime() - leftMs), limit);
+  const old = await finish(tx, "<=", now.getTime() - leftMs, limit);
+  return old + (await finish(tx, ">", now.getTime() + clockSlackMs, limit - old));
 }
