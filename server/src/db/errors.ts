@@ -166,10 +166,13 @@ export function isUniqueViolation(error: unknown): boolean {
   return code === "SQLITE_CONSTRAINT_UNIQUE" || code === "SQLITE_CONSTRAINT_PRIMARYKEY" || code === "23505";
 }
 
-/** Whether a table could not be made because there is one of that name. */
+/** What SQLite says of a table or an index whose name another one has, or a view. */
+const takenName = /^(?:table|view|index) \S+ already exists$|^there is already an? (?:table|index) named /;
+
+/** Whether a table or an index could not be made because something there has that name. */
 export function isTableTaken(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
-  return codeOf(error) === "42P07" || /^table \S+ already exists$/.test(error.message);
+  return codeOf(error) === "42P07" || takenName.test(error.message);
 }
 
 /** What a write answers. @throws DomainError of `reason` when what it would store is there already, by {@link isUniqueViolation} */

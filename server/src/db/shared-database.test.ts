@@ -108,17 +108,28 @@ describe("a shared Postgres", () => {
   });
 });
 
-it.each(["sqlite", "postgres"] as const)(
-  "another program's tables are not written to (%s)",
-  async (dialect) => {
+const others = [
+  ["a table", "create table users (name text)"],
+  ["a view", "create view users as select 1 as name"],
+  ["an index of a table's name", "create table others (name text); create index users on others (name)"],
+  [
+    "an index of an index's name",
+    "create table others (name text); create index users_disabled on others (name)",
+  ],
+] as const;
+
+describe.each(["sqlite", "postgres"] as const)("another program's tables (%s)", (dialect) => {
+  it.each(others)("are not written to: %s", async (_, statements) => {
     const place = await createEmptyDatabase(dialect);
     undone.push(() => place.drop());
     const database = await open(place.url);
-    await database.transaction((tx) => sql`create table users (name text)`.execute(tx));
+    await database.transaction(async (tx) => {
+      for (const statement of statements.split("; ")) await sql.raw(statement).execute(tx);
+    });
     await expect(migrate(database)).rejects.toMatchObject({
       name: "DatabaseRefusedError",
       message: expect.stringMatching(/tables of another program \(.*users.*\): give vestibule a database/),
     });
     expect(await getSchemaState(database.reader)).toMatchObject({ pending: migrations });
-  },
-);
+  });
+});
