@@ -183,6 +183,43 @@ describe("failures of one address", () => {
   });
 });
 
+describe("a judge that waits for nothing", () => {
+  const presented: PresentedCredential = { kind: "access_token", token: "t" };
+  const refusal = new DomainError("NOT_AUTHENTICATED", { detail: "bad token" });
+  const refusing = () =>
+    guard({
+      judge: () => {
+        throw refusal;
+      },
+    });
+
+  it("has its refusals rejected, counted and recorded as those of one that waits", async () => {
+    for (let count = 0; count < 100; count += 1) {
+      const judged = refusing().judge(presented, requestFrom("192.0.2.1"));
+      await expect(judged).rejects.toBe(refusal);
+    }
+    expect(await present("192.0.2.1", undefined, false)).toBe("TOO_MANY_FAILURES");
+    expect(refusals).toHaveLength(101);
+  });
+
+  it("is behind the counts of secrets, too", async () => {
+    for (let count = 0; count < 20; count += 1) {
+      const judged = refusing().judge(secretOf(clientId), requestFrom("192.0.2.1"));
+      await expect(judged).rejects.toBe(refusal);
+    }
+    const good = guard({ judge: () => ({ principal: machine }) });
+    const judged = good.judge(secretOf(clientId), requestFrom("192.0.2.1"));
+    await expect(judged).rejects.toMatchObject({ reason: "TOO_MANY_FAILURES" });
+  });
+
+  it("answers at once for a good one, and notes whose it is", () => {
+    const request = requestFrom("192.0.2.1");
+    const good = guard({ judge: () => ({ principal: machine }) });
+    expect(good.judge(presented, request)).toEqual({ principal: machine });
+    expect(request.outcome.principal).toBe(`serviceuser:${machine.id}`);
+  });
+});
+
 describe("what does not count", () => {
   it.each([
     ["an outage", new DomainError("UNAVAILABLE")],
