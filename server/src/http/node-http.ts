@@ -234,8 +234,13 @@ export function takeBody(
     if (isTooLong) taker.onBodyError(tooLarge(limitBytes));
     else if (!isAnnounced) taker.onBody(noBody);
     else if (request.destroyed) taker.onBodyError(cutOff());
-    else if (!isReceived(request)) readByEvents(request, mostBytes, limitBytes, taker);
-    else {
+    else if (!isReceived(request)) {
+      // By a promise: an event of a request comes without what is kept for the work on it, such as its span.
+      readByEvents(request, mostBytes, limitBytes).then(
+        (body) => taker.onBody(body),
+        (error: Error) => taker.onBodyError(error),
+      );
+    } else {
       const body = (request.read() as Buffer | null) ?? noBody;
       if (body.length > mostBytes) taker.onBodyError(tooLarge(limitBytes));
       else taker.onBody(body);
@@ -248,35 +253,33 @@ function isReceived(request: NodeRequest): boolean {
   return !("stream" in request) && request.complete;
 }
 
-function readByEvents(request: NodeRequest, mostBytes: number, limitBytes: number, taker: BodyTaker): void {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  let isOver = false;
-  const fail = (error: Error) => {
-    if (isOver) return;
-    isOver = true;
-    taker.onBodyError(error);
-  };
-  request.on("data", (chunk: Buffer) => {
-    if (length > mostBytes) return;
-    length += chunk.length;
-    if (length <= mostBytes) {
-      chunks.push(chunk);
-    } else {
-      chunks.length = 0;
-      fail(tooLarge(limitBytes));
-    }
+function readByEvents(request: NodeRequest, mostBytes: number, limitBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    request.on("data", (chunk: Buffer) => {
+      if (length > mostBytes) return;
+      length += chunk.length;
+      if (length <= mostBytes) {
+        chunks.push(chunk);
+      } else {
+        chunks.length = 0;
+        reject(tooLarge(limitBytes));
+      }
+    });
+    let isWhole = false;
+    // All of them come once at most: `once` would pay for being taken off again.
+    request.on("end", () => {
+      isWhole = true;
+      const [only] = chunks;
+      resolve(only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks, length));
+    });
+    request.on("error", reject);
+    request.on("close", () => {
+      // Every request closes in the end: an error for each would cost more than reading it.
+      if (!isWhole) reject(cutOff());
+    });
   });
-  // All of them come once at most: `once` would pay for being taken off again.
-  request.on("end", () => {
-    if (isOver) return;
-    isOver = true;
-    const [only] = chunks;
-    taker.onBody(only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks, length));
-  });
-  request.on("error", fail);
-  // Every request closes in the end: an error for each would cost more than reading it.
-  request.on("close", () => isOver || fail(cutOff()));
 }
 
 function cutOff(): Error {
