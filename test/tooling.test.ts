@@ -135,7 +135,13 @@ test("a build that fails leaves the last one, and one that succeeds nothing of t
   const folder = mkdtempSync(join(tmpdir(), "vestibule-build-"));
   try {
     for (const path of ["scripts", "server/src"]) mkdirSync(join(folder, path), { recursive: true });
-    for (const path of ["scripts/build.ts", "package.json", "package-lock.json", "server/package.json"])
+    for (const path of [
+      "scripts/build.ts",
+      "scripts/recorded-schema.ts",
+      "package.json",
+      "package-lock.json",
+      "server/package.json",
+    ])
       copyFileSync(join(root, path), join(folder, path));
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
     const bundle = join(folder, "server/dist/bundle");
