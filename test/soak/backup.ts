@@ -119,5 +119,5 @@ async function runAll({ scratch, check, signal }: PartContext): Promise<string> 
   return figures.join("; ");
 }
 
-const part: Part = { needs: [], quick: false, limitMinutes: 15, run: runAll };
+const part: Part = { needs: [], quick: false, limitMinutes: 40, run: runAll };
 export default part;
