@@ -1,5 +1,5 @@
 /** `vestibule gate config <proxy>`: the files that put a proxy's visitors before the gate. */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { loadConfig } from "../config/load-config.ts";
@@ -8,6 +8,7 @@ import type { FrontendAtHost } from "../frontdoor/frontends/frontend.ts";
 import { findFrontdoorIdsByHostname, findFrontendAtHost } from "../frontdoor/frontends/store.ts";
 import { type ProxyKind, proxyKinds, writeProxyFiles } from "../gate/proxy-files/proxy-files.ts";
 import type { ProxyFile, ProxyFileValues } from "../gate/proxy-files/values.ts";
+import { makeFolder } from "../lib/make-folder.ts";
 import { type Command, type CommandContext, UsageError } from "./command.ts";
 import { openExisting } from "./with-storage.ts";
 
@@ -179,7 +180,7 @@ function write(
   if (there.length > 0) {
     throw new UsageError(`gate config: ${there.join(" and ")} would be overwritten; say --force if it may`);
   }
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder, 0o777);
   for (const { name, text } of files) {
     // A file that is there would keep its mode.
     rmSync(join(folder, name), { force: true });

@@ -1,8 +1,9 @@
 /** The data directory: made for this process alone, and the home of keys that were not configured. */
 import { randomBytes } from "node:crypto";
-import { appendFileSync, existsSync, mkdirSync, rmSync, statSync } from "node:fs";
+import { appendFileSync, existsSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { toBase64url } from "../lib/base64url.ts";
+import { makeFolder } from "../lib/make-folder.ts";
 import { ValueError } from "../lib/value-error.ts";
 import type { Config } from "./config.ts";
 import { ConfigError } from "./config-error.ts";
@@ -72,7 +73,7 @@ function generateSessionKey(): string {
  */
 export function prepareDataDir(path: string): void {
   try {
-    const made = mkdirSync(path, { recursive: true, mode: 0o700 });
+    const made = makeFolder(path, 0o700);
     if (made !== undefined) flushFolder(dirname(made));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;

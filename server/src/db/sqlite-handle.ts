@@ -1,9 +1,10 @@
 /** A connection of `node:sqlite` with its settings and prepared statements. */
-import { chmodSync, closeSync, mkdirSync, openSync, statSync } from "node:fs";
+import { chmodSync, closeSync, openSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import Sqlite from "better-sqlite3";
 import type { CompiledQuery, QueryResult } from "kysely";
 import { LRUCache } from "lru-cache";
+import { makeFolder } from "../lib/make-folder.ts";
 import { DatabaseRefusedError, toUnavailable } from "./errors.ts";
 
 /** How many prepared statements a connection keeps. Statements made with varying lists fall out again. */
@@ -96,7 +97,7 @@ export class SqliteHandle {
  */
 export function createPrivateFile(path: string): void {
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    makeFolder(dirname(path), 0o700);
     const there = statSync(path, { throwIfNoEntry: false });
     if (there === undefined) closeSync(openSync(path, "a", 0o600));
     else if (there.isFile()) chmodSync(path, 0o600);

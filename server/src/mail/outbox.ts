@@ -1,8 +1,9 @@
-import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
+import { readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
+import { makeFolder } from "../lib/make-folder.ts";
 import type { MailMessage, MailSender, MailTransport } from "./message.ts";
 import { toFields } from "./smtp.ts";
 
@@ -61,7 +62,7 @@ export function createOutbox(options: {
       const { createTransport } = await import("nodemailer");
       const writer = createTransport({ streamTransport: true, buffer: true, newline: "unix" });
       const { message: bytes } = await writer.sendMail({ ...toFields(message), from, date: clock.now() });
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      makeFolder(folder, 0o700);
       const path = join(folder, `${newId(clock.now())}.eml`);
       // Whoever waits for a mail never sees half of one.
       await writeFile(`${path}${unfinished}`, bytes as Buffer, { mode: 0o600, flag: "wx" });
