@@ -83,6 +83,7 @@ describe.each([
     ["vestibule.v1.credential_policy", "vestibule/v1/options.proto"],
     ["vestibule.v1.CREDENTIAL_POLICY_OPEN", "vestibule/v1/options.proto"],
     ["grpc.health.v1.HealthCheckResponse.SERVING", "grpc/health/v1/health.proto"],
+    ["google.rpc.ErrorInfo", "google/rpc/error_details.proto"],
     ["raystack.frontier.v1beta1.FrontierService.AuthToken", "raystack/frontier/v1beta1/frontier.proto"],
   ])("finds %s", async (symbol, file) => {
     expect((await askForFiles({ case: "fileContainingSymbol", value: symbol }))[0]).toBe(file);

@@ -14,6 +14,7 @@ import {
 } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
+import { file_google_rpc_error_details } from "@vestibule/proto/google/rpc/error_details_pb";
 import {
   type ServerReflectionRequest,
   type ServerReflectionResponseSchema,
@@ -47,10 +48,11 @@ export function createReflection(services: readonly DescService[]): ServiceRegis
   ];
 }
 
-/** The five kinds of question over everything the services can reach. */
+/** The five kinds of question over everything the services can reach, and the details of their errors. */
 function createAnswers(services: readonly DescService[]): (question: Question) => Answer {
   const files = new Map<string, DescFile>();
-  for (const { file } of services) {
+  // No service names what errors carry, in an Any.
+  for (const file of [...services.map((service) => service.file), file_google_rpc_error_details]) {
     for (const each of listWithImports(file)) {
       files.set(each.proto.name, each);
     }
