@@ -27,6 +27,7 @@ import { createTestDatabase } from "./parts/postgres.ts";
 import {
   createState,
   findFreePort,
+  type OnStarted,
   runVestibule,
   type ServerState,
   startServer,
@@ -369,6 +370,30 @@ describe("an import", () => {
       id: people.at(-1)?.id,
     });
   });
+
+  it("that is interrupted says so, and has stored what it has told of", async () => {
+    const own = await keepState("sqlite");
+    await run(["migrate"], own);
+    // Far more than are stored before the signal comes.
+    const people = Array.from({ length: 100_000 }, (_, at) => ({ email: `p${at}@example.org` }));
+    const path = write("interrupted.jsonl", people);
+    const report = join(folder, "interrupted.report");
+    const started = Promise.withResolvers<Parameters<OnStarted>[0]>();
+    const options = { onStarted: started.resolve };
+    const running = runVestibule(["import", "people", path, "--report", report], own, options);
+    const send = await started.promise;
+    await eventually(async () => expect(statSync(report).size).toBeGreaterThan(0));
+    send("SIGINT");
+    expect(await running).toMatchObject({
+      code: 1,
+      stderr: `vestibule: ${path}: interrupted by SIGINT: import it again, and what is stored already stays as it is\n`,
+    });
+    const told = readFileSync(report, "utf8").trimEnd().split("\n").length;
+    expect(told).toBeGreaterThan(0);
+    expect(told).toBeLessThan(people.length);
+    const exported = await run(["export people"], own);
+    expect(exported.trimEnd().split("\n")).toHaveLength(told);
+  }, 120_000);
 
   it("tells line by line what it refuses, takes the rest, and ends with 2", async () => {
     const path = write("bad.jsonl", [

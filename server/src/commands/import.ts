@@ -102,7 +102,7 @@ async function run({ context, config, storage, what, file, values, format, trust
   try {
     const counts = await importRecords({
       kind,
-      records: source.records,
+      records: untilInterrupted(context, source.records, file, isDry),
       choices: {
         trust,
         matchAddresses: values["match-addresses"] === true,
@@ -134,6 +134,24 @@ async function run({ context, config, storage, what, file, values, format, trust
   } finally {
     progress?.end();
     await report.close();
+  }
+}
+
+/** What was read and not stored yet is left out then: what was told of is stored, and nothing else. */
+async function* untilInterrupted<T>(
+  { untilStopped }: CommandContext,
+  records: AsyncIterable<T>,
+  file: string,
+  isDry: boolean,
+): AsyncIterable<T> {
+  let signal: string | undefined;
+  void untilStopped().then((name) => {
+    signal = name;
+  });
+  const so = isDry ? "nothing is stored" : "import it again, and what is stored already stays as it is";
+  for await (const record of records) {
+    if (signal !== undefined) throw new CommandFailure(`${file}: interrupted by ${signal}: ${so}`, 1);
+    yield record;
   }
 }
 
