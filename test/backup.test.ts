@@ -209,6 +209,9 @@ describe("a server on SQLite", () => {
     ends.push(() => state.remove());
     const cases: [string[], RegExp][] = [
       [["backup"], /backup <file>/],
+      [["backup", "verify"], /backup verify <file>/],
+      [["backup", "keys", "--passphrase-file", passphraseFile], /backup keys <file>/],
+      [["backup", join(folder, "x"), "--passphrase-file", passphraseFile], /say --with-keys as well/],
       [["backup", join(folder, "x")], /there is no database yet/],
       [["backup", join(folder, "x"), "--with-keys"], /a passphrase is needed/],
       [

@@ -35,11 +35,17 @@ export const backupCommand: Command = async (args, context) => {
     options: { "with-keys": { type: "boolean" }, "passphrase-file": { type: "string" } },
   });
   const [first, second, ...rest] = positionals;
-  if (first === undefined || rest.length > 0)
-    throw new UsageError("backup <file>, backup verify <file> or backup keys <file>");
-  const passphraseFile = values["passphrase-file"];
-  if (second === undefined) return await make(context, first, values["with-keys"] === true, passphraseFile);
-  if (values["with-keys"]) throw new UsageError(`backup ${first} takes no --with-keys`);
+  // `backup verify` without a file, as of an empty variable, is no backup into a file of that name.
+  const lacksFile = second === undefined && (first === "verify" || first === "keys");
+  if (first === undefined || lacksFile || rest.length > 0)
+    throw new UsageError("backup <file>, backup verify <file> or backup keys <file>; see backup --help");
+  const { "with-keys": withKeys = false, "passphrase-file": passphraseFile } = values;
+  if (second === undefined) {
+    if (passphraseFile !== undefined && !withKeys)
+      throw new UsageError("backup: --passphrase-file is for keys: say --with-keys as well, or leave it out");
+    return await make(context, first, withKeys, passphraseFile);
+  }
+  if (withKeys) throw new UsageError(`backup ${first} takes no --with-keys`);
   if (first === "verify") return await verify(context, second);
   if (first === "keys") return await printKeys(context, second, passphraseFile);
   throw new UsageError(`backup: expected one file, verify or keys, got ${first} ${second}`);

@@ -1,5 +1,5 @@
 /** `vestibule copy`: the whole database to another place, to be served there from then on. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Config } from "../config/config.ts";
@@ -50,7 +50,8 @@ export const copyCommand: Command = async (args, context) => {
       throw new UsageError("copy --take-back stands alone");
     return await takeItBack(context);
   }
-  if (to === undefined && (keys === undefined || online)) throw new UsageError("copy --to <address>");
+  if (to === undefined && (keys === undefined || online))
+    throw new UsageError("copy --to <address>; see copy --help");
   const config = loadConfig(context);
   if (keys !== undefined) writeKeys(context, config, keys);
   if (to !== undefined) await copy(context, config, to, online, keys !== undefined);
@@ -129,12 +130,24 @@ function hasKeyFiles({ encryptionKeys, authentication }: Config): boolean {
 
 function writeKeys({ cwd, print }: CommandContext, config: Config, file: string): void {
   const text = `${toKeySettings(readKeyTexts(config))}\n`;
+  const path = resolve(cwd, file);
   try {
-    writeFileSync(resolve(cwd, file), text, { flag: "wx", mode: 0o600, flush: true });
+    writeFileSync(path, text, { flag: "wx", mode: 0o600, flush: true });
   } catch (error) {
-    throw new UsageError(`${file}: cannot be written, got ${(error as NodeJS.ErrnoException).code}`);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EEXIST") throw new UsageError(`${file}: cannot be written, got ${code}`);
+    // The same command again, after it was refused or interrupted.
+    if (!holds(path, text)) throw new UsageError(`${file}: is there already, and is not overwritten`);
   }
   print(`${file}: the keys, as settings; whoever has them can read all that is secret in the database`);
+}
+
+function holds(path: string, text: string): boolean {
+  try {
+    return readFileSync(path, "utf8") === text;
+  } catch {
+    return false;
+  }
 }
 
 async function takeItBack(context: CommandContext): Promise<void> {

@@ -46,7 +46,7 @@ export const restoreCommand: Command = async (args, context) => {
     options: { "end-sessions": { type: "boolean" }, "passphrase-file": { type: "string" } },
   });
   const [file, ...rest] = positionals;
-  if (file === undefined || rest.length > 0) throw new UsageError("restore <file>");
+  if (file === undefined || rest.length > 0) throw new UsageError("restore <file>; see restore --help");
   const endsSessions = values["end-sessions"] === true;
   const path = resolve(context.cwd, file);
   const config = loadConfig(context);
