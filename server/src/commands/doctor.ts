@@ -18,7 +18,7 @@ import { loadConfig } from "../config/load-config.ts";
 import { listProviderWeaknesses } from "../config/provider-weaknesses.ts";
 import { toSiteName } from "../config/site-name.ts";
 import type { Reader } from "../db/database.ts";
-import { getSchemaState } from "../db/migrate.ts";
+import { getSchemaState, refuseNoRoom } from "../db/migrate.ts";
 import { findMove, refuseMoved } from "../db/moves.ts";
 import { findOpenReader } from "../db/open-reader.ts";
 import { compareKeyChecks } from "../encryption/key-checks.ts";
@@ -142,7 +142,10 @@ async function checkDatabase(
   try {
     const schema = await getSchemaState(opened.reader);
     const { isEmpty, pending } = schema;
-    if (isEmpty) return await checkBeforeFirstStart(config, report, "empty");
+    if (isEmpty) {
+      await refuseNoRoom(opened.reader);
+      return await checkBeforeFirstStart(config, report, "empty");
+    }
     await checkMove(opened.reader, report);
     report.ok(`database: ${config.database.dialect}`);
     await report.check("schema", () =>

@@ -1,7 +1,7 @@
 /** `vestibule migrate`: brings the schema up to date and ends; or says what that would do. */
 import { parseArgs } from "node:util";
 import { loadConfig } from "../config/load-config.ts";
-import { findOldestBeside, getSchemaState, type SchemaState } from "../db/migrate.ts";
+import { findOldestBeside, getSchemaState, refuseNoRoom, type SchemaState } from "../db/migrate.ts";
 import { findOpenReader } from "../db/open-reader.ts";
 import { silentLog } from "../lib/log.ts";
 import { toDatabaseUrl } from "../storage.ts";
@@ -36,8 +36,10 @@ async function tell(context: CommandContext): Promise<void> {
   const opened = await findOpenReader({ url: toDatabaseUrl(loadConfig(context)), log: silentLog });
   try {
     const state = opened && (await getSchemaState(opened.reader));
-    if (state === undefined || state.isEmpty)
+    if (opened === undefined || state === undefined || state.isEmpty) {
+      if (opened !== undefined) await refuseNoRoom(opened.reader);
       return context.print("there are no tables yet: would make them all");
+    }
     const { pending } = state;
     for (const { name } of pending) context.print(`would apply ${name}`);
     context.print(pending.length > 0 ? describeBeside(pending) : `the schema is ${describeApplied(state)}`);

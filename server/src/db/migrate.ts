@@ -54,8 +54,8 @@ export interface Migrated {
  * @param migrations the program's own unless a test says otherwise, as its version.
  * @throws DatabaseRefusedError when a newer version has migrated the database
  *   and this one is too old for that, another program's tables are in the way,
- *   there is no schema for ours, or the database was moved or is not whole yet
- *   (`moves.ts`).
+ *   there is no schema for ours or the role may make no tables in it, or the
+ *   database was moved or is not whole yet (`moves.ts`).
  */
 export async function migrate(
   database: Database,
@@ -151,6 +151,7 @@ export async function migrateInside(
   await refuseMoved(tx);
   const applied = newer.length > 0 ? [] : pending.map(({ name }) => name);
   if (applied.length > 0) {
+    if (isEmpty) await refuseNoRoom(tx);
     const atOnce = isEmpty && migrations === ourMigrations ? findStatements(tx) : undefined;
     if (atOnce === undefined) await applyMissing(tx, migrations, schema);
     else for (const statement of atOnce) await sql.raw(statement).execute(tx);
@@ -200,11 +201,25 @@ async function keepRules(tx: Tx, migrations: readonly SchemaMigration[]): Promis
   }
 }
 
+/** @throws DatabaseRefusedError where the first start could make no tables: there is no schema, or the role may not */
+export async function refuseNoRoom(reader: Reader): Promise<void> {
+  const schema = await findSchema(reader);
+  if (schema === undefined) return;
+  const { rows } = await sql<{ role: string; may: boolean }>`
+    select current_user as role, has_schema_privilege(${schema}, 'create') as may`.execute(reader);
+  const [{ role, may } = { role: "", may: false }] = rows;
+  if (may) return;
+  throw new DatabaseRefusedError(
+    `the role ${role} may make no tables in the schema ${schema}: let it (grant create on schema ${schema} to ${role}), ` +
+      "have it own the database, or give it a schema of its own",
+  );
+}
+
 /** The schema that our tables are made in; undefined on SQLite. @throws DatabaseRefusedError when there is none */
-async function findSchema(tx: Tx): Promise<string | undefined> {
-  if (dialectOf(tx) === "sqlite") return undefined;
+async function findSchema(reader: Reader): Promise<string | undefined> {
+  if (dialectOf(reader) === "sqlite") return undefined;
   const { rows } = await sql<{ name: string | null; path: string }>`
-    select current_schema() as name, current_setting('search_path') as path`.execute(tx);
+    select current_schema() as name, current_setting('search_path') as path`.execute(reader);
   const [{ name, path } = { name: null, path: "" }] = rows;
   if (name !== null) return name;
   throw new DatabaseRefusedError(

@@ -8,7 +8,7 @@ import { readBlocks } from "../../../test/parts/documentation.ts";
 import { createTestDatabase } from "../../../test/parts/postgres.ts";
 import { silentLog } from "../lib/log.ts";
 import type { OpenDatabase } from "./kysely-database.ts";
-import { getSchemaState, migrate } from "./migrate.ts";
+import { getSchemaState, migrate, refuseNoRoom } from "./migrate.ts";
 import { migrations } from "./migrations/index.ts";
 import { openDatabase } from "./open-database.ts";
 
@@ -105,6 +105,29 @@ describe("a shared Postgres", () => {
       name: "DatabaseRefusedError",
       message: expect.stringMatching(/no schema for the tables: none of the search_path \(nowhere\) exists/),
     });
+  });
+
+  it("is refused in words, and untouched, where the role may make no tables", async () => {
+    const role = `vestibule_${randomBytes(4).toString("hex")}`;
+    const url = await createShared(
+      `create role ${role} login password 'password'`,
+      "revoke create on schema public from public",
+    );
+    undone.push(() => administer(url, `drop owned by ${role}`, `drop role ${role}`));
+    const address = new URL(url);
+    [address.username, address.password] = [role, "password"];
+    const database = await open(address.href);
+    const refusal = {
+      name: "DatabaseRefusedError",
+      message: expect.stringContaining(
+        `the role ${role} may make no tables in the schema public: let it (grant create on schema public to ${role})`,
+      ),
+    };
+    await expect(migrate(database)).rejects.toMatchObject(refusal);
+    await expect(refuseNoRoom(database.reader)).rejects.toMatchObject(refusal);
+    await administer(url, `grant create on schema public to ${role}`);
+    expect(await migrate(database)).toEqual(applied);
+    await database.close();
   });
 });
 

@@ -1,7 +1,7 @@
 /** The two places of a copy, looked at before anything is done to them. */
 import type { Reader } from "../db/database.ts";
 import { DatabaseRefusedError } from "../db/errors.ts";
-import { getSchemaState } from "../db/migrate.ts";
+import { getSchemaState, refuseNoRoom } from "../db/migrate.ts";
 import { findMove, type Move, refuseMoved } from "../db/moves.ts";
 import { isPostgresUrl, sqlitePath } from "../db/open-database.ts";
 import { findOpenReader } from "../db/open-reader.ts";
@@ -77,7 +77,10 @@ export async function refuseTarget(reader: Reader | undefined, move: Move | unde
         "take it back first (vestibule copy --take-back)",
     );
   }
-  if (isEmpty) return;
+  if (isEmpty) {
+    if (reader !== undefined) await refuseNoRoom(reader);
+    return;
+  }
   if (there?.state === "arriving" && !isOurs) {
     throw new CopyError(
       `it is an unfinished copy of another database, ${there.place}: copy into an empty one`,
