@@ -20,7 +20,7 @@ export const exportHelp = `Usage: vestibule export <what> [<file>], with the ser
   --format jsonl|csv  lines of JSON, if not given, or CSV
   --progress          say how far it is, on standard error
 
-Without a file it goes to standard output. No secret is in it, but for public keys none of any credential.
+Without a file it goes to standard output. No secret is in it; of credentials there are public keys alone.
 More is in docs/moving-in.md.`;
 
 /** @see exportHelp */

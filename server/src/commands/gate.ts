@@ -23,7 +23,9 @@ const usage = `Usage: vestibule gate config <proxy> --frontend <host name> --ups
   --listen            where the proxy takes visitors: 0.0.0.0 and the frontend's port, if not given
   --frontdoor         id of the frontdoor, where several have such a frontend
   --out               folder to write into; without it the one file there is goes to standard output
-  --force             overwrite files that are there`;
+  --force             overwrite files that are there
+
+More is in docs/gate.md.`;
 
 /** Stands where the token belongs if none is given; good for nothing. */
 const noToken = "vstp_PUT_THE_PROXY_TOKEN_HERE";
