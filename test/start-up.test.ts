@@ -671,9 +671,7 @@ describe("doctor", () => {
     writeFileSync(join(state.dataDir, "vestibule.db"), "not a database, but 40 bytes of something");
     const broken = await doctor(state);
     expect(broken).toMatchObject({ code: 1 });
-    expect(broken.stdout).toContain(
-      "FAIL  database: database: the file is no SQLite database (SQLITE_NOTADB)",
-    );
+    expect(broken.stdout).toContain("FAIL  database: the file is no SQLite database (SQLITE_NOTADB)");
   });
 });
 

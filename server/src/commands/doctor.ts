@@ -88,7 +88,9 @@ class Report {
       if (text !== undefined) this.ok(`${name}: ${text}`);
     } catch (error) {
       this.isFailed = true;
-      for (const line of toLines(error)) this.#print(`FAIL  ${name}: ${line}`);
+      // What a database refuses says already that it is the database's.
+      for (const line of toLines(error))
+        this.#print(`FAIL  ${line.startsWith(`${name}: `) ? line : `${name}: ${line}`}`);
     }
   }
 }
