@@ -18,14 +18,30 @@ import { startPostgres } from "../test/parts/postgres-server.ts";
 import { median } from "./parts/compare.ts";
 import { readCpuMicroseconds } from "./parts/compare-cost.ts";
 import { toMachineHeaders } from "./parts/frontdoor.ts";
+import type { PlainLoad } from "./parts/http1-load.ts";
 import { LoadProcess } from "./parts/processes.ts";
 import type { Section } from "./parts/report.ts";
-import { clientId, clientSecret, startVestibule, type VestibuleServer } from "./parts/servers.ts";
+import {
+  type BenchServer,
+  clientId,
+  clientSecret,
+  findFreePort,
+  startContender,
+  startVestibule,
+  type VestibuleServer,
+} from "./parts/servers.ts";
 
 const connections = 128;
-const rounds = 7;
-const windowSeconds = 2;
+const rounds = 31;
+const windowSeconds = 0.5;
 const cores = 2;
+
+/**
+ * For how long each process of a server is warmed up. Its code is compiled by
+ * what it has answered: each of two, which share a core, is as far as one after
+ * twice the time, and until then a call takes several times what it takes later.
+ */
+const warmUpSeconds = 4;
 
 /** What is called, and how much more two processes are to carry than one, on each database. */
 const aims = {
@@ -70,21 +86,26 @@ function listChildren(pid: number): number[] {
 }
 
 /** Who answers: the processes that serve, and the one above them if there is one. */
-interface Serving {
+interface Serving<S extends BenchServer = BenchServer> {
+  readonly server: S;
   readonly processes: readonly number[];
   readonly all: readonly number[];
 }
 
-async function startServing(count: number, config: object): Promise<{ server: VestibuleServer } & Serving> {
-  const server = await startVestibule({ processes: count, config });
+function toServing<S extends BenchServer>(server: S, count: number): Serving<S> {
   if (count === 1) return { server, processes: [server.pid], all: [server.pid] };
+  const processes = listChildren(server.pid);
+  return { server, processes, all: [server.pid, ...processes] };
+}
+
+async function startServing(count: number, config: object): Promise<Serving<VestibuleServer>> {
+  const server = await startVestibule({ processes: count, config });
   const countUp = async () => {
     const answer = await fetch(`http://127.0.0.1:${server.port}/metrics`);
     return (await answer.text()).match(/^vestibule_process_up\{.*\} 1$/gm)?.length;
   };
-  while ((await countUp()) !== count) await sleep(50);
-  const processes = listChildren(server.pid);
-  return { server, processes, all: [server.pid, ...processes] };
+  while (count > 1 && (await countUp()) !== count) await sleep(50);
+  return toServing(server, count);
 }
 
 /** Processor time per call, in microseconds. */
@@ -107,38 +128,42 @@ async function measure(load: LoadProcess, name: string, { processes, all }: Serv
   };
 }
 
+/** A call, and of each server what it costs there, window by window. */
+async function measureCall(
+  load: LoadProcess,
+  call: string,
+  servers: readonly Serving[],
+  toLoad: (port: number, index: number) => Pick<PlainLoad, "path" | "headers" | "body">,
+): Promise<Cost[][]> {
+  const prepared = [];
+  for (const [index, serving] of servers.entries()) {
+    const { port } = serving.server;
+    const name = `${call} ${serving.processes.length}`;
+    const http1 = { port, method: "POST", connections, ...toLoad(port, index) };
+    await load.prepare({ kind: "http1", name, load: http1 });
+    await load.run(name, warmUpSeconds * serving.processes.length);
+    prepared.push({ name, serving, costs: [] as Cost[] });
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const { name, serving, costs } of prepared) costs.push(await measure(load, name, serving));
+  }
+  for (const { name } of prepared) await load.closeLoad(name);
+  return prepared.map(({ costs }) => costs);
+}
+
 async function measureDatabase(load: LoadProcess, dialect: Dialect, config: object): Promise<string[][]> {
   const alone = await startServing(1, config);
   // On Postgres both serve one database; each SQLite server has a file of its own.
   const several = await startServing(cores, config);
   try {
+    const calls = [await toCalls(alone.server), await toCalls(several.server)] as const;
     const rows: string[][] = [];
     for (const name of Object.keys(aims) as CallName[]) {
-      const prepared = [];
-      for (const serving of [alone, several]) {
-        const { service, headers, message } = (await toCalls(serving.server))[name];
-        const loaded = `${dialect} ${name} ${serving.processes.length}`;
-        await load.prepare({
-          kind: "http1",
-          name: loaded,
-          load: {
-            port: serving.server.port,
-            method: "POST",
-            path: `/vestibule.v1.${service}/${name}`,
-            headers,
-            body: JSON.stringify(message),
-            connections,
-          },
-        });
-        await load.run(loaded, 3);
-        prepared.push({ loaded, serving, costs: [] as Cost[] });
-      }
-      for (let round = 0; round < rounds; round++) {
-        for (const { loaded, serving, costs } of prepared) costs.push(await measure(load, loaded, serving));
-      }
-      for (const { loaded } of prepared) await load.closeLoad(loaded);
-      const [one, two] = prepared.map(({ costs }) => costs);
-      rows.push([dialect, ...toRow(name, dialect, one ?? [], two ?? [])]);
+      const costs = await measureCall(load, name, [alone, several], (_, index) => {
+        const { service, headers, message } = calls[index === 0 ? 0 : 1][name];
+        return { path: `/vestibule.v1.${service}/${name}`, headers, body: JSON.stringify(message) };
+      });
+      rows.push([dialect, name, ...toCells(costs, aims[name][dialect])]);
     }
     return rows;
   } finally {
@@ -147,15 +172,34 @@ async function measureDatabase(load: LoadProcess, dialect: Dialect, config: obje
   }
 }
 
-function toRow(name: CallName, dialect: Dialect, one: readonly Cost[], two: readonly Cost[]): string[] {
+/** The limit: what a second process is worth to a handler that shares nothing but the port with the other. */
+async function measureBare(load: LoadProcess): Promise<string[]> {
+  const start = async (count: number) => {
+    const env = { BENCH_H2_PORT: String(await findFreePort()), BENCH_PROCESSES: String(count) };
+    return toServing(await startContender("bare-call", env), count);
+  };
+  const alone = await start(1);
+  const several = await start(cores);
+  try {
+    const costs = await measureCall(load, "bare", [alone, several], () => ({
+      path: "/vestibule.v1.AuthService/ListAuthStrategies",
+      headers: { "content-type": "application/json" },
+      body: "{}",
+    }));
+    return ["none", "bare node:http", ...toCells(costs)];
+  } finally {
+    await several.server.stop();
+    await alone.server.stop();
+  }
+}
+
+function toCells([one = [], two = []]: readonly (readonly Cost[])[], aim?: number): string[] {
   const times = one.map((alone, round) => {
     const { busiest = Number.NaN, total = Number.NaN } = two[round] ?? {};
     return alone.total / Math.max(busiest, total / cores);
   });
   const micros = (values: readonly number[]) => `${median(values).toFixed(0)} µs`;
-  const aim = aims[name][dialect];
   return [
-    name,
     micros(one.map(({ total }) => total)),
     micros(two.map(({ total }) => total)),
     micros(two.map(({ busiest }) => busiest)),
@@ -174,6 +218,7 @@ export async function benchCores(): Promise<Section> {
       title: "More than one core",
       columns: ["database", "call", "one process", "of two, both", "the busier", "carried", "windows", "aim"],
       rows: [
+        await measureBare(load),
         ...(await measureDatabase(load, "sqlite", {})),
         ...(await measureDatabase(load, "postgres", toPostgresConfig(postgres.url))),
       ],

@@ -3,8 +3,10 @@
  * asks of them (method, media type and deadline are looked at, the message is
  * read and written as its schema has it) and nothing else. Neither has a log, an
  * id, a limit or a check. With `BENCH_STACK=connect` both ports are served by the
- * adapter of connect-node.
+ * adapter of connect-node, with `BENCH_PROCESSES` by as many, which accept from one
+ * socket as ours do.
  */
+import cluster from "node:cluster";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import {
   createServer as createHttp2Server,
@@ -71,9 +73,27 @@ function serveStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): v
 }
 
 const routes = (router: ConnectRouter) => router.service(AuthService, { listAuthStrategies: list });
+const processes = Number(process.env.BENCH_PROCESSES ?? 1);
 const isAdapter = process.env.BENCH_STACK === "connect";
 const adapter = connectNodeAdapter({ routes });
 const http2Server = isAdapter ? createHttp2Server(adapter) : createHttp2Server().on("stream", serveStream);
-createServer(isAdapter ? adapter : serveHttp).listen(Number(process.env.BENCH_PORT), "127.0.0.1", () => {
-  http2Server.listen(Number(process.env.BENCH_H2_PORT), "127.0.0.1", () => process.stdout.write("ready\n"));
-});
+
+function serve(onListening = () => {}): void {
+  createServer(isAdapter ? adapter : serveHttp).listen(Number(process.env.BENCH_PORT), "127.0.0.1", () => {
+    http2Server.listen(Number(process.env.BENCH_H2_PORT), "127.0.0.1", onListening);
+  });
+}
+
+const noteReady = () => void process.stdout.write("ready\n");
+if (cluster.isWorker) serve();
+else if (processes === 1) serve(noteReady);
+else {
+  cluster.schedulingPolicy = cluster.SCHED_NONE;
+  const ports = 2;
+  let listening = 0;
+  cluster.on("listening", () => {
+    listening += 1;
+    if (listening === ports * processes) noteReady();
+  });
+  for (let forked = 0; forked < processes; forked++) cluster.fork();
+}
