@@ -16,13 +16,17 @@ export interface ComparedCall {
   readonly others: readonly (readonly [name: string, result: Result, aim: string])[];
 }
 
-/** How long calls wait at half of what our server manages, at it and at the bare handler. */
+/** How long calls wait at half of what a server manages: from when one was due to its whole answer, in milliseconds. */
 export interface HalfLoad {
   readonly perSecond: number;
-  /** 99th percentiles from when a call was due to its whole answer, in milliseconds. */
-  readonly ours: number;
-  readonly bare: number;
+  /** The 99th percentile, of its windows the median. */
+  readonly p99: number;
+  /** How much longer it is at ours: the median over windows that follow each other. */
+  readonly oursMore: number;
 }
+
+/** The almost empty call at half load: ours, the bare handler at half of its own, and it at half of ours. */
+export type HalfLoads = Readonly<Record<"ours" | "bare" | "bareAsOurs", HalfLoad>>;
 
 /** What is called, at which port, and whether that is to be refused. */
 type Call = readonly [name: string, port: number, path: string, isRefused: boolean];
@@ -31,7 +35,7 @@ type Call = readonly [name: string, port: number, path: string, isRefused: boole
 export async function compareCalls(
   load: LoadProcess,
   ours: BenchServer,
-): Promise<{ readonly calls: readonly ComparedCall[]; readonly halfLoad: HalfLoad }> {
+): Promise<{ readonly calls: readonly ComparedCall[]; readonly halfLoads: HalfLoads }> {
   await using contenders = new AsyncDisposableStack();
   const start = async (stack: "bare" | "connect") => {
     const h2Port = await findFreePort();
@@ -61,36 +65,48 @@ export async function compareCalls(
     bare: "node:http",
   });
   const grpc = await compareOne(load, "grpc", { what: "an almost empty call, gRPC", bare: "node:http2" });
-  const halfLoad = await compareHalfLoad(load, ours.port, bare.port, (json[0]?.ours.perSecond ?? 0) / 2);
-  return { calls: [...json, ...grpc], halfLoad };
+  const halves = [json[0]?.ours, json[0]?.others[0]?.[1]].map((result) => (result?.perSecond ?? 0) / 2);
+  const halfLoads = await compareHalfLoads(load, [ours.port, bare.port], halves);
+  return { calls: [...json, ...grpc], halfLoads };
 }
 
-/** By turns, as a machine that stands still for a moment makes a percentile of either. */
-async function compareHalfLoad(
+/**
+ * By turns, as a machine that stands still for a moment makes a percentile of
+ * any. The busier a server, the longer what has come meanwhile keeps those
+ * waiting who come later: so the bare handler is half busy as well, and beside
+ * that as busy as our half load makes it.
+ */
+async function compareHalfLoads(
   load: LoadProcess,
-  oursPort: number,
-  barePort: number,
-  perSecond: number,
-): Promise<HalfLoad> {
-  const sides = [
-    ["paced ours", oursPort],
-    ["paced bare", barePort],
-  ] as const;
-  for (const [name, port] of sides) {
+  [oursPort = 0, barePort = 0]: readonly number[],
+  [oursHalf = 0, bareHalf = 0]: readonly number[],
+): Promise<HalfLoads> {
+  const sides = {
+    ours: [oursPort, oursHalf],
+    bare: [barePort, bareHalf],
+    bareAsOurs: [barePort, oursHalf],
+  } as const;
+  const toName = (side: string) => `paced ${side}`;
+  for (const [side, [port, perSecond]] of Object.entries(sides)) {
     const call = { port, method: "POST", path: empty, headers: jsonHeaders, body: "{}", connections: 32 };
-    await load.prepare({ kind: "paced", name, load: { ...call, perSecond: Math.round(perSecond) } });
-    await load.sample(name, 2);
+    const paced = { ...call, perSecond: Math.round(perSecond) };
+    await load.prepare({ kind: "paced", name: toName(side), load: paced });
+    await load.sample(toName(side), 2);
   }
-  const percentiles = new Map<string, number[]>(sides.map(([name]) => [name, []]));
-  for (let round = 0; round < 7; round++) {
-    for (const [name] of sides) {
-      const { answer = [] } = await load.sample(name, 2);
-      percentiles.get(name)?.push(quantile(answer, 0.99));
+  const percentiles: Record<keyof HalfLoads, number[]> = { ours: [], bare: [], bareAsOurs: [] };
+  for (let round = 0; round < 15; round++) {
+    for (const [side, seen] of Object.entries(percentiles)) {
+      const { answer = [] } = await load.sample(toName(side), 1);
+      seen.push(quantile(answer, 0.99));
     }
   }
-  const [ours = Number.NaN, bare = Number.NaN] = [...percentiles.values()].map(median);
-  for (const [name] of sides) await load.closeLoad(name);
-  return { perSecond, ours, bare };
+  for (const side of Object.keys(sides)) await load.closeLoad(toName(side));
+  const toHalfLoad = (side: keyof HalfLoads): HalfLoad => ({
+    perSecond: sides[side][1],
+    p99: median(percentiles[side]),
+    oursMore: median(percentiles.ours.map((ours, round) => ours - (percentiles[side][round] ?? Number.NaN))),
+  });
+  return { ours: toHalfLoad("ours"), bare: toHalfLoad("bare"), bareAsOurs: toHalfLoad("bareAsOurs") };
 }
 
 async function prepare(load: LoadProcess, [name, port, path, isRefused]: Call): Promise<void> {
