@@ -20,6 +20,7 @@ import {
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Metafile, Plugin } from "esbuild";
+import { lateFields } from "./late-fields.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const outDir = join(root, "server/dist/bundle");
@@ -121,20 +122,6 @@ const usedRules: Plugin = {
   },
 };
 
-// Each generated file makes a registry of all that it imports, and comes to what most of them import, the rules' own
-// file of four hundred types above all, once per way to it: some ten milliseconds. Here it comes to each file once.
-const eachFileOnce: Plugin = {
-  name: "each-file-once",
-  setup({ onLoad }) {
-    onLoad({ filter: /@bufbuild[\\/]protobuf[\\/]dist[\\/]esm[\\/]registry\.js$/ }, ({ path }) => {
-      const begin = "addFile(file, skipTypes, withDeps) {";
-      const library = readFileSync(path, "utf8");
-      if (library.split(begin).length !== 2) throw hasChanged(path, "eachFileOnce");
-      return { contents: library.replace(begin, "$& if (files.get(file.proto.name) === file) return;") };
-    });
-  },
-};
-
 // A first start makes its database by what the migrations come to, instead of by each of them.
 const recordedSchema: Plugin = {
   name: "recorded-schema",
@@ -222,7 +209,7 @@ export async function build(): Promise<Metafile> {
     splitting: true,
     chunkNames: "chunks/[name]-[hash]",
     external: ["better-sqlite3", "pg-native"],
-    plugins: [unused, usedBuiltins, lateLibraries, usedRules, eachFileOnce, recordedSchema, browserFiles],
+    plugins: [unused, usedBuiltins, lateLibraries, usedRules, lateFields, recordedSchema, browserFiles],
     banner: { js: requireBanner },
     // Less to read and to keep in memory; names stay, and lines short enough for a stack trace.
     minifyWhitespace: true,
@@ -263,6 +250,7 @@ function stampOf(inputs: readonly string[], beganAtMs: number): Stamp {
     ...inputs.filter((path) => existsSync(join(root, path))),
     "package-lock.json",
     "scripts/build.ts",
+    "scripts/late-fields.ts",
     "scripts/recorded-schema.ts",
   ];
   return Object.fromEntries(paths.map((path) => [path, stampFor(path, beganAtMs)]));

@@ -137,6 +137,7 @@ test("a build that fails leaves the last one, and one that succeeds nothing of t
     for (const path of ["scripts", "server/src"]) mkdirSync(join(folder, path), { recursive: true });
     for (const path of [
       "scripts/build.ts",
+      "scripts/late-fields.ts",
       "scripts/recorded-schema.ts",
       "package.json",
       "package-lock.json",
