@@ -17,7 +17,8 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { isBuiltin } from "node:module";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Metafile, Plugin } from "esbuild";
 import { lateFields } from "./late-fields.ts";
@@ -25,16 +26,17 @@ import { lateFields } from "./late-fields.ts";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const outDir = join(root, "server/dist/bundle");
 const entry = join(root, "server/src/main.ts");
+const serving = join(root, "server/src/commands/commands.ts");
 const stampFile = join(outDir, "inputs.json");
 
 /** The built command: importing it runs it with `process.argv`. */
 export const bundleMain = join(outDir, "main.js");
 
-// Dependencies in CommonJS ask for Node's own modules by require, which ES modules lack.
-const requireBanner = [
-  'import { createRequire as __createRequire } from "node:module";',
-  "const require = __createRequire(import.meta.url);",
-].join("\n");
+// Dependencies in CommonJS ask for Node's own modules by require, which ES modules lack. Each part of the bundle
+// begins with this: to make a real require takes a while, and few need one.
+const requireBanner =
+  "const require = (id) => process.getBuiltinModule(id) ?? " +
+  'process.getBuiltinModule("node:module").createRequire(import.meta.url)(id);';
 
 // Of libraries what a server never uses. Zod brings its messages in fifty languages, and all would be in memory; the
 // library of metrics brings what sends them elsewhere, and with that node:https.
@@ -72,8 +74,7 @@ const usedBuiltins: Plugin = {
         : undefined,
     );
     onLoad({ filter: /^/, namespace: "built-in" }, ({ path }) => {
-      const names = Object.keys(process.getBuiltinModule(path) ?? {});
-      const exported = names.filter((name) => name !== "default" && /^[a-z_$][\w$]*$/i.test(name));
+      const exported = namesOf(process.getBuiltinModule(path) ?? {}).filter((name) => name !== "default");
       // Of CommonJS esbuild reads a property where it is used, instead of all where they are imported.
       if (lateBuiltins.has(path))
         return { contents: toLateModule(`process.getBuiltinModule(${JSON.stringify(path)})`, exported) };
@@ -132,6 +133,34 @@ const recordedSchema: Plugin = {
     });
   },
 };
+
+// What parts that are imported lazily have in common goes into a file of its own for each combination of them that has
+// it: thirty, which a start would read one by one. Where each part brings all that serves along, that is in one file.
+const fewFiles: Plugin = {
+  name: "few-files",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^/ }, ({ path, kind, importer, resolveDir }) =>
+      kind === "dynamic-import" && importer !== entry && !isBuiltin(path)
+        ? {
+            path: path.startsWith(".") ? join(resolveDir, path) : path,
+            namespace: "part",
+            pluginData: resolveDir,
+          }
+        : undefined,
+    );
+    onLoad({ filter: /^/, namespace: "part" }, async ({ path, pluginData: resolveDir }) => {
+      // Of CommonJS `*` would leave the default export out.
+      const all = isAbsolute(path) ? "*" : `{ ${namesOf(await import(path)).join(", ")} }`;
+      const contents = `import ${JSON.stringify(serving)};\nexport ${all} from ${JSON.stringify(path)};`;
+      return { contents, resolveDir };
+    });
+  },
+};
+
+/** The names of a module's exports that can be written as they are. */
+function namesOf(module: object): string[] {
+  return Object.keys(module).filter((name) => /^[a-z_$][\w$]*$/i.test(name));
+}
 
 function hasChanged(path: string, plugin: string): Error {
   return new Error(`${relative(root, path)} has changed: see whether ${plugin} is still needed`);
@@ -209,7 +238,16 @@ export async function build(): Promise<Metafile> {
     splitting: true,
     chunkNames: "chunks/[name]-[hash]",
     external: ["better-sqlite3", "pg-native"],
-    plugins: [unused, usedBuiltins, lateLibraries, usedRules, lateFields, recordedSchema, browserFiles],
+    plugins: [
+      unused,
+      usedBuiltins,
+      lateLibraries,
+      usedRules,
+      lateFields,
+      recordedSchema,
+      browserFiles,
+      fewFiles,
+    ],
     banner: { js: requireBanner },
     // Less to read and to keep in memory; names stay, and lines short enough for a stack trace.
     minifyWhitespace: true,
@@ -293,7 +331,7 @@ function weights(metafile: Metafile): string[] {
   const bytesByPackage = new Map<string, number>();
   for (const output of Object.values(metafile.outputs)) {
     for (const [path, { bytesInOutput }] of Object.entries(output.inputs)) {
-      if (/^(built-in|late-library):/.test(path)) continue;
+      if (/^(built-in|late-library|part):/.test(path)) continue;
       const name = packageOf(path);
       bytesByPackage.set(name, (bytesByPackage.get(name) ?? 0) + bytesInOutput);
     }
