@@ -2,7 +2,7 @@
  * URLs as settings give them. The text is held against what the parser made
  * of it, so that nothing it repairs or drops in silence gets through.
  */
-import { isIP } from "node:net";
+import { isIPv4 } from "node:net";
 import { ValueError } from "../lib/value-error.ts";
 
 /** What no URL here may contain: white space, controls, backslashes, wildcards. */
@@ -136,9 +136,9 @@ export function isLoopback(hostname: string): boolean {
   return hostname === "localhost" || hostname.endsWith(".localhost");
 }
 
-/** Whether a host, as `URL.hostname` says it, is an address instead of a name. */
+/** Whether a host, as `URL.hostname` says it, is an address instead of a name; one of IPv6 is in brackets there. */
 export function isAddress(hostname: string): boolean {
-  return isIP(hostname.replace(/^\[(.*)\]$/, "$1")) !== 0;
+  return hostname.startsWith("[") || isIPv4(hostname);
 }
 
 /** Whether `host` is `domain` or below it. */
