@@ -14,7 +14,7 @@ import {
 import type { Clock } from "../lib/clock.ts";
 import { newId } from "../lib/ids.ts";
 import type { Log } from "../lib/log.ts";
-import type { DoWork, RequestInfo } from "../lib/request.ts";
+import type { DoWork, RequestInfo, RequestOutcome } from "../lib/request.ts";
 import type { RequestSpan, TracedAnswer, Tracing } from "../lib/tracing.ts";
 import { otherRoute } from "./operations/metrics.ts";
 
@@ -105,23 +105,70 @@ export interface FinishedRequest {
   readonly ms: number;
 }
 
+/** What the line of a request says beside its id, its time and its trace. */
+interface Said extends Pick<NodeRequest, "method" | "httpVersion"> {
+  readonly path: string;
+  readonly route: string;
+  readonly status: number;
+  readonly client: string;
+  readonly outcome: RequestOutcome;
+}
+
+/** The members of a line that say it: those before how long it took, and those after. */
+type SaidText = readonly [before: string, after: string];
+
+/** The latest that was said: what proxies ask, and programs call, is mostly the same again, and to compare it takes less time. */
+let latest: { readonly said: Said; readonly text: SaidText } | undefined;
+
 /** Logs the one line of a request. Headers, query and bodies are never logged: they may hold secrets. */
 export function logRequest(log: Log, { request, response, info, span, route, ms }: FinishedRequest): void {
-  const { code, principal, credentialKind, reason, detail } = info.outcome;
+  const { outcome, clientAddress: client } = info;
+  const { method = "", httpVersion } = request;
   const path = toRawPath(request.url).slice(0, pathLength);
   const status = response.headersSent ? response.statusCode : 0;
-  // Quoted is what others can choose: to look through a text takes longer than to write it.
-  const said = route === path ? `"${path}"` : quote(path);
-  const members =
-    `"requestId":"${info.requestId}","method":${quote(request.method ?? "")},"path":${said}` +
-    `,"http":"${request.httpVersion}","status":${status}${word("code", code)}` +
-    `,"ms":${Math.round(ms * 10) / 10},"client":${quote(info.clientAddress)}` +
-    `${member("principal", principal)}${word("credentialKind", credentialKind)}` +
-    `${word("reason", reason)}${member("detail", detail)}`;
-  // Said where it is more than the path: the template of a REST route.
-  const place = member("route", route === path || route === otherRoute ? undefined : route);
+  const said = { method, httpVersion, path, route, status, client, outcome };
+  if (latest === undefined || !isSame(said, latest.said)) {
+    // A copy: work may go on, and say more of what came of it, when its caller has gone.
+    latest = { said: { ...said, outcome: { ...outcome } }, text: toSaidText(said) };
+  }
+  const [before, after] = latest.text;
   const trace = member("trace_id", span?.traceId) + member("span_id", span?.spanId);
-  log.infoText(members + place + trace, "request");
+  const members = `"requestId":"${info.requestId}"${before},"ms":${Math.round(ms * 10) / 10}${after}${trace}`;
+  log.infoText(members, "request");
+}
+
+function isSame(one: Said, other: Said): boolean {
+  const [of, beside] = [one.outcome, other.outcome];
+  return (
+    one.method === other.method &&
+    one.httpVersion === other.httpVersion &&
+    one.path === other.path &&
+    one.route === other.route &&
+    one.status === other.status &&
+    one.client === other.client &&
+    of.code === beside.code &&
+    of.principal === beside.principal &&
+    of.credentialKind === beside.credentialKind &&
+    of.reason === beside.reason &&
+    of.detail === beside.detail
+  );
+}
+
+/** Quoted is what others can choose: to look through a text takes longer than to write it. */
+function toSaidText({ method = "", httpVersion, path, route, status, client, outcome }: Said): SaidText {
+  const { code, principal, credentialKind, reason, detail } = outcome;
+  const before = [
+    `,"method":${quote(method)},"path":${route === path ? `"${path}"` : quote(path)}`,
+    `,"http":"${httpVersion}","status":${status}${word("code", code)}`,
+  ];
+  const after = [
+    `,"client":${quote(client)}${member("principal", principal)}${word("credentialKind", credentialKind)}`,
+    `${word("reason", reason)}${member("detail", detail)}`,
+    // Said where it is more than the path: the template of a REST route.
+    member("route", route === path || route === otherRoute ? undefined : route),
+  ];
+  // Joined, a text is in one piece, and not put together anew with each line that has it.
+  return [before.join(""), after.join("")];
 }
 
 /** A member of a JSON object that has others before it; nothing of what there is nothing to say of. */

@@ -24,6 +24,8 @@ export interface GateAsk {
   readonly clientAddress: string;
   readonly requestId: string;
   readonly userAgent: string;
+  /** Stands for the proxy's connection that it came by, where that is known. */
+  readonly connection?: object | undefined;
 }
 
 /** The visitor's header fields: names in lower case and values by turns, each line as a pair of its own. */

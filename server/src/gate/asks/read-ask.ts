@@ -23,7 +23,7 @@ export interface RequestLine {
 /** What a proxy says of a visitor's request. */
 export interface DescribedRequest
   extends RequestLine,
-    Pick<GateAsk, "frontdoorId" | "clientAddress" | "requestId" | "userAgent"> {
+    Pick<GateAsk, "frontdoorId" | "clientAddress" | "requestId" | "userAgent" | "connection"> {
   /** Names as sent and values by turns, a line each. */
   readonly lines: readonly string[];
 }
@@ -52,7 +52,7 @@ const refusedMethods = /^(?:connect|trace)$/i;
 
 /** @see the head of this file */
 export function readAsk(described: DescribedRequest): GateAsk | AskFault {
-  const { method, target, frontdoorId, clientAddress, requestId, userAgent } = described;
+  const { method, target, frontdoorId, clientAddress, requestId, userAgent, connection } = described;
   const host = readHost(described);
   if (host === undefined || !targetPattern.test(target)) return "MALFORMED_ASK";
   if (!methodPattern.test(method) || refusedMethods.test(method)) return "METHOD_REFUSED";
@@ -60,7 +60,18 @@ export function readAsk(described: DescribedRequest): GateAsk | AskFault {
   if (typeof headers === "string") return headers;
   const mark = target.indexOf("?");
   const path = mark < 0 ? target : target.slice(0, mark);
-  return { frontdoorId, host, method, target, path, headers, clientAddress, requestId, userAgent };
+  return {
+    frontdoorId,
+    host,
+    method,
+    target,
+    path,
+    headers,
+    clientAddress,
+    requestId,
+    userAgent,
+    connection,
+  };
 }
 
 /** The visitor's host in lower case, without the port that its scheme has by itself; undefined for what is none. */

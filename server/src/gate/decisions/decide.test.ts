@@ -365,6 +365,29 @@ describe("what is remembered", () => {
     expect(decideAtOnce(asked)).toMatchObject({ isAllowed: true });
   });
 
+  it("is by what a connection brings, not by what it brought before", async () => {
+    gate.serve(["jwt", "keys"]);
+    gate.serve(["jwt"], {}, { at: "b.example.com" });
+    const connection = {};
+    const told = async (headers: Parameters<typeof toAsk>[0], rest = {}) =>
+      toldOf(await gate.ask(headers, { connection, ...rest }));
+    const [alice, bob] = [bearer(token()), bearer(token({ sub: "bob" }))];
+    for (let round = 0; round < 2; round++) {
+      expect(await told(alice)).toMatchObject({ Subject: "provider-jwt:alice" });
+      expect(decideAtOnce(alice, { connection })).toMatchObject({ isAllowed: true });
+      expect(await told(bob)).toMatchObject({ Subject: "provider-jwt:bob" });
+      expect(await gate.reason({ authorization: `${bob.authorization}x` }, { connection })).toBe(
+        "BAD_CREDENTIAL",
+      );
+      expect(await gate.reason({ "x-api-key": bob.authorization }, { connection })).toBe("BAD_CREDENTIAL");
+      expect(await gate.reason({}, { connection })).toBe("NO_CREDENTIAL");
+      expect(await told(bob)).toMatchObject({ Subject: "provider-jwt:bob" });
+    }
+    expect(decideAtOnce(bob, { connection, host: "b.example.com" })).toBeUndefined();
+    gate.serve(["jwt"], { requiredClaims: { tier: 1 } });
+    expect(await gate.reason(bob, { connection })).toBe("CLAIM_MISSING");
+  });
+
   it("ends with the credential, and with half the life of the assertion", async () => {
     gate.serve(["jwt"]);
     const asked = bearer(token({ exp: Math.floor(gate.context.clock.now().getTime() / 1000) + 10 }));

@@ -84,6 +84,13 @@ interface KeptRefusal extends Refusal {
   readonly fromMs: number;
 }
 
+/** What was presented last on a connection, and what it is remembered by. */
+interface Presented extends Pick<VisitorCredential, "header" | "value"> {
+  readonly version: string;
+  readonly host: string;
+  readonly key: string;
+}
+
 /** Longest time that an admission holds, whatever it rests on: keys of an issuer may be withdrawn. */
 const admissionMs = 60_000;
 
@@ -106,6 +113,8 @@ export class Decider {
   readonly #refusals: LRUCache<string, KeptRefusal>;
   /** Requests whose credential was counted as a failure: a proxy may ask several times for one. */
   readonly #counted: LRUCache<string, true>;
+  /** By connections of proxies: a program's asks, and those of a page, often follow each other on one. */
+  readonly #presented = new WeakMap<object, Presented>();
   /** Counts changes of whatever kind. */
   #changes = 0;
 
@@ -172,7 +181,7 @@ export class Decider {
     if (presented === "ambiguous") {
       return this.#tell(ask, frontend, { isAllowed: false, reason: "AMBIGUOUS_CREDENTIAL" });
     }
-    const key = toKey(frontend, ask.host, presented);
+    const key = this.#toKey(frontend, ask, presented);
     const kept = this.#findAdmission(key);
     if (kept !== undefined) return this.#letIn(ask, frontend, kept);
     return this.#askProviders(ask, frontend, key, presented);
@@ -237,6 +246,17 @@ export class Decider {
     this.#counted.set(request, true);
     const exceeded = await this.#options.failures.count(ask.clientAddress, clientId);
     return this.#tell(ask, frontend, exceeded === undefined ? denied : toLimited(exceeded));
+  }
+
+  /** As {@link toKey}; of what a connection has presented last it is known. */
+  #toKey({ version }: GateFrontend, { host, connection }: GateAsk, presented: VisitorCredential): string {
+    const { header, value } = presented;
+    const last = connection && this.#presented.get(connection);
+    const isSame = last?.version === version && last.host === host && last.header === header;
+    if (isSame && last.value === value) return last.key;
+    const key = toKey(version, host, presented);
+    if (connection !== undefined) this.#presented.set(connection, { version, host, header, value, key });
+    return key;
   }
 
   /** What is remembered and holds still. */
@@ -381,8 +401,8 @@ function toLimited({ retryAfterSeconds, detail }: DomainError): GateDenied {
   };
 }
 
-/** One for each credential at each host of each state of a frontend; of the credential only its hash is kept. */
-function toKey({ version }: GateFrontend, host: string, { header, value }: VisitorCredential): string {
+/** One for each credential at each host of each state of a frontend; of the credential only its hash is kept with it. */
+function toKey(version: string, host: string, { header, value }: VisitorCredential): string {
   return hash("sha256", `${version} ${host} ${header} ${value}`, "base64url");
 }
 

@@ -41,7 +41,7 @@ export interface AskingOptions {
 
 /** A proxy's question, and where it came in. */
 export interface Question extends ProxyRequest {
-  /** As in the route. */
+  /** As in the route, in lower case. */
   readonly frontdoorId: string;
   /** Address of the proxy. */
   readonly peer: string;
@@ -118,9 +118,10 @@ export function createAsking(options: AskingOptions): Asking {
     const { lines, info, frontdoorId } = question;
     const clientAddress = findVisitorAddress(question);
     const { requestId, userAgent } = info;
-    const asker = { frontdoorId: frontdoorId.toLowerCase(), clientAddress, requestId, userAgent };
+    const asker = { frontdoorId, clientAddress, requestId, userAgent };
     const line = dialect.findLine(question);
-    const read = line === undefined ? "MALFORMED_ASK" : readAsk(toDescribed(line, asker, lines));
+    const read =
+      line === undefined ? "MALFORMED_ASK" : readAsk(toDescribed(line, asker, lines, info.connection));
     if (typeof read === "string") return deny(dialect, { isAllowed: false, reason: read }, asker, info);
     const decision = decide(read);
     if (decision instanceof Promise) {
@@ -134,7 +135,7 @@ export function createAsking(options: AskingOptions): Asking {
 
   function isProven({ frontdoorId, lines, info }: Question): boolean | Promise<boolean> {
     const token = findOnlyLine(lines, proxyTokenHeader);
-    return token !== undefined && isProxyToken(frontdoorId.toLowerCase(), token, info.connection);
+    return token !== undefined && isProxyToken(frontdoorId, token, info.connection);
   }
 
   return {
@@ -169,6 +170,18 @@ function toDescribed(
   { scheme, host, method, target }: RequestLine,
   { frontdoorId, clientAddress, requestId, userAgent }: Asker,
   lines: readonly string[],
+  connection: object | undefined,
 ): DescribedRequest {
-  return { scheme, host, method, target, frontdoorId, clientAddress, requestId, userAgent, lines };
+  return {
+    scheme,
+    host,
+    method,
+    target,
+    frontdoorId,
+    clientAddress,
+    requestId,
+    userAgent,
+    lines,
+    connection,
+  };
 }

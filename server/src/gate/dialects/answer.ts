@@ -62,13 +62,13 @@ export function sendAnswer(
   requestId: string,
 ): void {
   leaveBody(request, response);
-  const { status, begin, body } = answer;
-  const head = answer.head.concat("X-Request-Id", requestId);
-  if (begin !== undefined && status === 200 && body === "" && sendText(response, begin.text + toText(head))) {
-    return;
+  const { status, begin, head, body } = answer;
+  if (begin !== undefined && status === 200 && body === "") {
+    const text = `${begin.text}${toText(head)}${toHeadLine("X-Request-Id", requestId)}`;
+    if (sendText(response, text)) return;
   }
-  head.push("Content-Length", body === "" ? "0" : String(Buffer.byteLength(body)));
-  const whole = begin === undefined ? head : [...begin.lines, ...head];
+  const length = body === "" ? "0" : String(Buffer.byteLength(body));
+  const whole = [...(begin?.lines ?? []), ...head, "X-Request-Id", requestId, "Content-Length", length];
   if ("stream" in response) {
     response.statusCode = status;
     for (let at = 0; at < whole.length; at += 2) response.setHeader(String(whole[at]), whole[at + 1] ?? "");

@@ -65,7 +65,7 @@ export function createBrowserAnswerer(
       header: new LazyHeaders(request),
       body,
       info: { ...question.info, clientAddress: asking.findVisitorAddress(question) },
-      frontdoorId: question.frontdoorId.toLowerCase(),
+      frontdoorId: question.frontdoorId,
       host: host === undefined ? undefined : readHost({ scheme, host }),
       lines,
     };

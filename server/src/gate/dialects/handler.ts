@@ -58,7 +58,7 @@ function toQuestion({ attributes }: CheckRequest, { requestHeader, values }: Han
   const lines = toLines(http, requestHeader.get(proxyTokenHeader));
   const userAgent = findJoinedLines(lines, "user-agent") ?? "";
   return {
-    frontdoorId: attributes?.contextExtensions.frontdoor_id ?? "",
+    frontdoorId: attributes?.contextExtensions.frontdoor_id?.toLowerCase() ?? "",
     method: http?.method ?? "",
     rest: http?.path ?? "",
     lines,

@@ -18,24 +18,29 @@ import { problems, sendProblem } from "./problems.ts";
 const prefix = "/frontdoor/";
 const gate = "/gate";
 
+/** Who answers at a path, or below it, that follows `/gate`. */
+interface Place {
+  readonly rest: string;
+  readonly answerer: PrefixAnswerer;
+}
+
 /** Puts the routes of all dialects together. */
 export function createGateRoute(
   asking: Asking,
   dialects: readonly Dialect[],
   browserRoutes: readonly BrowserRoute[],
 ): PrefixRoute {
-  const whole = new Map<string, PrefixAnswerer>(
-    browserRoutes.map((route) => {
-      const path = `/browser${route.path}`;
-      const read = (request: NodeRequest, info: RequestInfo) => toQuestion(request, info, path);
-      return [path, createBrowserAnswerer(asking, route, `/frontdoor/{id}/gate${path}`, read)];
-    }),
-  );
-  const open: (readonly [path: string, answerer: PrefixAnswerer])[] = [];
+  const whole: Place[] = [];
+  const open: Place[] = [];
   for (const dialect of dialects) {
     const answerer = createDialectAnswerer(asking, dialect);
-    whole.set(dialect.path, answerer);
-    if (dialect.takesRest) open.push([`${dialect.path}/`, answerer]);
+    whole.push({ rest: dialect.path, answerer });
+    if (dialect.takesRest) open.push({ rest: `${dialect.path}/`, answerer });
+  }
+  for (const route of browserRoutes) {
+    const rest = `/browser${route.path}`;
+    const read = (request: NodeRequest, info: RequestInfo) => toQuestion(request, info, rest);
+    whole.push({ rest, answerer: createBrowserAnswerer(asking, route, `/frontdoor/{id}/gate${rest}`, read) });
   }
 
   return {
@@ -45,9 +50,12 @@ export function createGateRoute(
       const path = mark < 0 ? target : target.slice(0, mark);
       const end = path.indexOf("/", prefix.length);
       if (end < 0 || !path.startsWith(gate, end)) return undefined;
-      const rest = path.slice(end + gate.length);
-      if (rest !== "" && !rest.startsWith("/")) return undefined;
-      return whole.get(rest) ?? open.find(([start]) => rest.startsWith(start))?.[1] ?? nothing;
+      const at = end + gate.length;
+      if (at < path.length && path[at] !== "/") return undefined;
+      // Compared where it stands: to cut it out and look it up would take longer.
+      const isHere = ({ rest }: Place) => path.startsWith(rest, at);
+      const found = whole.find((place) => at + place.rest.length === path.length && isHere(place));
+      return (found ?? open.find(isHere))?.answerer ?? nothing;
     },
   };
 }
@@ -87,7 +95,7 @@ function toQuestion(request: NodeRequest, info: RequestInfo, path: string): Ques
   const target = toOriginForm(request.url);
   const end = target.indexOf("/", prefix.length);
   return {
-    frontdoorId: target.slice(prefix.length, end),
+    frontdoorId: target.slice(prefix.length, end).toLowerCase(),
     method: request.method ?? "",
     rest: target.slice(end + gate.length + path.length),
     lines: request.rawHeaders,
