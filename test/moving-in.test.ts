@@ -1,11 +1,14 @@
 /** The commands of docs/moving-in.md: out of one server and into others that run, out of Keycloak's files and Frontier's tables. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { generateKeyPairSync, type KeyObject, randomUUID } from "node:crypto";
 import { once } from "node:events";
 import {
+  closeSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   statSync,
@@ -18,6 +21,7 @@ import { fileURLToPath } from "node:url";
 import { SignJWT } from "jose";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { fillDisk } from "./parts/disks.ts";
 import { readBlocks } from "./parts/documentation.ts";
 import { eventually } from "./parts/eventually.ts";
 import { basic, postJson, send } from "./parts/http.ts";
@@ -394,6 +398,46 @@ describe("an import", () => {
     const exported = await run(["export people"], own);
     expect(exported.trimEnd().split("\n")).toHaveLength(told);
   }, 120_000);
+
+  it("that waits for a pipe is interrupted as well", async () => {
+    const pipe = join(folder, "silent.pipe");
+    execFileSync("mkfifo", [pipe]);
+    const writer = openSync(pipe, "r+");
+    ends.push(() => closeSync(writer));
+    const report = join(folder, "silent.report");
+    const started = Promise.withResolvers<Parameters<OnStarted>[0]>();
+    const options = { onStarted: started.resolve };
+    const running = runVestibule(["import", "people", pipe, "--report", report], state, options);
+    const send = await started.promise;
+    await eventually(async () => expect(existsSync(report)).toBe(true));
+    send("SIGINT");
+    expect(await running).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("interrupted by SIGINT"),
+    });
+  }, 60_000);
+
+  it("that cannot make its report imports nobody, and one that cannot write the end of it says so", async () => {
+    const own = await keepState("sqlite");
+    await run(["migrate"], own);
+    const path = write(
+      "reported.jsonl",
+      Array.from({ length: 900 }, (_, at) => ({ id: randomUUID(), email: `p${at}@example.org` })),
+    );
+    const there = write("there.report", []);
+    const kept = await runVestibule(["import", "people", path, "--report", there], own);
+    expect(kept).toMatchObject({ code: 1, stderr: `vestibule: ${there}: is there already\n` });
+    expect(await run(["export people"], own)).toBe("");
+    // With room for all but the last of some seventy bytes a line.
+    const disk = join(folder, "disk");
+    mkdirSync(disk);
+    const args = ["import", "people", path, "--dry-run", "--report", join(disk, "report")];
+    const cut = await runVestibule(args, own, { prefix: fillDisk(disk, 64) });
+    expect(cut).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/report: cannot be written, got (ENOSPC|EFBIG)/),
+    });
+  });
 
   it("tells line by line what it refuses, takes the rest, and ends with 2", async () => {
     const path = write("bad.jsonl", [

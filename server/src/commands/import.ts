@@ -1,6 +1,6 @@
 /** `vestibule import <what> <file>`: people and what belongs to them, out of our own files or other systems'. */
 
-import { createWriteStream } from "node:fs";
+import { createWriteStream, openSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Config } from "../config/config.ts";
@@ -96,13 +96,14 @@ async function run({ context, config, storage, what, file, values, format, trust
     throw new CommandFailure(`${file}: is not the file of that sum; nothing was imported`, 1);
   }
   const source = await openSource({ path, kind, format: format ?? guessFormat(path), mapping });
+  const records = untilInterrupted(context, source.records, file, isDry);
   const report = new Report(context, values);
   const progress = values.progress ? showProgress({ ...context, ...context.errors }, "records") : undefined;
   let done = 0;
   try {
     const counts = await importRecords({
       kind,
-      records: untilInterrupted(context, source.records, file, isDry),
+      records,
       choices: {
         trust,
         matchAddresses: values["match-addresses"] === true,
@@ -122,6 +123,7 @@ async function run({ context, config, storage, what, file, values, format, trust
       },
     });
     progress?.end();
+    await report.finish();
     const sum = source.file.digest();
     context.print(`${file}: ${describe(counts, isDry)}; sha256 ${sum}`);
     if (wanted !== undefined && sum !== wanted) {
@@ -138,21 +140,27 @@ async function run({ context, config, storage, what, file, values, format, trust
 }
 
 /** What was read and not stored yet is left out then: what was told of is stored, and nothing else. */
-async function* untilInterrupted<T>(
+function untilInterrupted<T>(
   { untilStopped }: CommandContext,
-  records: AsyncIterable<T>,
+  records: AsyncGenerator<T>,
   file: string,
   isDry: boolean,
 ): AsyncIterable<T> {
-  let signal: string | undefined;
-  void untilStopped().then((name) => {
-    signal = name;
-  });
   const so = isDry ? "nothing is stored" : "import it again, and what is stored already stays as it is";
-  for await (const record of records) {
-    if (signal !== undefined) throw new CommandFailure(`${file}: interrupted by ${signal}: ${so}`, 1);
-    yield record;
-  }
+  let failure: CommandFailure | undefined;
+  let onInterrupted: ((error: CommandFailure) => void) | undefined;
+  void untilStopped().then((signal) => {
+    failure = new CommandFailure(`${file}: interrupted by ${signal}: ${so}`, 1);
+    onInterrupted?.(failure);
+  });
+  const next = () =>
+    // Also while a pipe has nothing to say.
+    new Promise<IteratorResult<T>>((resolve, reject) => {
+      if (failure !== undefined) return reject(failure);
+      onInterrupted = reject;
+      records.next().then(resolve, reject);
+    });
+  return { [Symbol.asyncIterator]: () => ({ next, return: () => records.return(undefined) }) };
 }
 
 const toPath =
@@ -173,14 +181,23 @@ class Report {
   readonly #file: ReturnType<typeof createWriteStream> | undefined;
   #failure: unknown;
 
+  /** @throws CommandFailure where the file cannot be made, before anything is imported */
   constructor({ print, cwd }: CommandContext, { report, "dry-run": isDry }: Given) {
     this.#print = print;
     this.#isAll = isDry === true;
     if (report === undefined) return;
-    this.#file = createWriteStream(resolve(cwd, report), { flags: "wx", mode: 0o600 });
-    this.#file.on("error", (error: NodeJS.ErrnoException) => {
-      const why = error.code === "EEXIST" ? "is there already" : `cannot be written, got ${error.code}`;
-      this.#failure ??= new CommandFailure(`${report}: ${why}`, 1);
+    const toFailure = ({ code }: NodeJS.ErrnoException) => {
+      const why = code === "EEXIST" ? "is there already" : `cannot be written, got ${code}`;
+      return new CommandFailure(`${report}: ${why}`, 1);
+    };
+    const path = resolve(cwd, report);
+    try {
+      this.#file = createWriteStream(path, { fd: openSync(path, "wx", 0o600) });
+    } catch (error) {
+      throw toFailure(error as NodeJS.ErrnoException);
+    }
+    this.#file.on("error", (error) => {
+      this.#failure ??= toFailure(error);
     });
   }
 
@@ -195,6 +212,12 @@ class Report {
     const field = refusal === undefined || refusal.field === "" ? "" : `${refusal.field} `;
     const why = refusal === undefined ? (id ?? "") : `${refusal.reason}: ${field}${refusal.message}`;
     this.#print(`${where}\t${outcome}\t${why}`);
+  }
+
+  /** @throws CommandFailure where not all of it could be written: all that was told of is stored all the same */
+  async finish(): Promise<void> {
+    await this.close();
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   async close(): Promise<void> {

@@ -1,8 +1,11 @@
 /** Reading what is to be imported, a record at a time, whatever the size of the file. */
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { constants, createReadStream, fstatSync, openSync } from "node:fs";
 import { stat } from "node:fs/promises";
+import { Socket } from "node:net";
+import type { Readable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
+import { isatty, ReadStream } from "node:tty";
 import { JSONParser } from "@streamparser/json";
 import { CsvError, parse } from "csv-parse";
 import { untilDrained } from "../lib/until-drained.ts";
@@ -58,7 +61,7 @@ export class ImportFile {
 
   async *chunks(): AsyncGenerator<Buffer> {
     try {
-      for await (const chunk of createReadStream(this.#path) as AsyncIterable<Buffer>) {
+      for await (const chunk of openStream(this.#path) as AsyncIterable<Buffer>) {
         const isUtf16 = this.readBytes === 0 && /^(?:fffe|feff)/.test(chunk.toString("hex", 0, 2));
         if (isUtf16) throw new TransferError(`${this.#path}: is UTF-16; save it as UTF-8`);
         this.#hash.update(chunk);
@@ -69,6 +72,16 @@ export class ImportFile {
       throw toReadError(this.#path, error);
     }
   }
+}
+
+/**
+ * A pipe or a terminal is waited for by the event loop: a read as of a file
+ * would keep a thread, and so the process from ending, until something comes.
+ */
+function openStream(path: string): Readable {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  if (fstatSync(fd).isFIFO()) return new Socket({ fd, readable: true, writable: false });
+  return isatty(fd) ? new ReadStream(fd) : createReadStream(path, { fd });
 }
 
 function toReadError(path: string, error: unknown): unknown {
