@@ -35,9 +35,10 @@ const unavailableSqliteCodes = [
  * SQLSTATEs that mean the same: connection (08), a broken reference (23503),
  * rolled back by the server for concurrency (40), resources (53), lock not available (55P03), cancelled by
  * time-out or shutdown (57), system error (58), idle transaction ended (25P03),
- * refused at the door (28).
+ * refused at the door (28), or what the role may not do (42501), which an
+ * operator can grant.
  */
-const unavailableSqlStates = /^(?:08|23503|40|53|55P03|57|58|25P03|28)/;
+const unavailableSqlStates = /^(?:08|23503|40|42501|53|55P03|57|58|25P03|28)/;
 
 const unavailableSystemCodes = new Set([
   "ECONNREFUSED",
@@ -80,6 +81,9 @@ const plainTexts: Readonly<Record<string, string>> = {
   "53300": "it has no connection to spare",
   "55P03": "somebody else keeps a table locked",
 };
+
+/** SQLSTATE of what the role has no right to. */
+const notPermitted = "42501";
 
 function codeOf(error: unknown): string {
   return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : "";
@@ -138,7 +142,8 @@ export function toOpeningError(error: unknown): unknown {
 
 function plainTextOf(error: unknown): string | undefined {
   const code = codeOf(error);
-  const text = plainTexts[code];
+  // Names the table, and no value.
+  const text = code === notPermitted ? firstLineOf(error) : plainTexts[code];
   return text === undefined ? undefined : `${text} (${code})`;
 }
 

@@ -205,12 +205,14 @@ async function keepRules(tx: Tx, migrations: readonly SchemaMigration[]): Promis
 export async function refuseNoRoom(reader: Reader): Promise<void> {
   const schema = await findSchema(reader);
   if (schema === undefined) return;
-  const { rows } = await sql<{ role: string; may: boolean }>`
-    select current_user as role, has_schema_privilege(${schema}, 'create') as may`.execute(reader);
-  const [{ role, may } = { role: "", may: false }] = rows;
+  // The names as they stand in statements.
+  const { rows } = await sql<{ role: string; name: string; may: boolean }>`
+    select quote_ident(current_user) as role, quote_ident(${schema}) as name,
+      has_schema_privilege(${schema}, 'create') as may`.execute(reader);
+  const [{ role, name, may } = { role: "", name: "", may: false }] = rows;
   if (may) return;
   throw new DatabaseRefusedError(
-    `the role ${role} may make no tables in the schema ${schema}: let it (grant create on schema ${schema} to ${role}), ` +
+    `the role ${role} may make no tables in the schema ${name}: let it (grant create on schema ${name} to ${role}), ` +
       "have it own the database, or give it a schema of its own",
   );
 }

@@ -83,6 +83,7 @@ describe("errors", () => {
     "57014",
     "57P01",
     "58030",
+    "42501",
   ])("calls %s unavailable, with the cause kept for the log", (code) => {
     const cause = withCode(code);
     expect(toUnavailable(cause)).toMatchObject({ ...unavailable, cause });

@@ -107,15 +107,16 @@ describe("a shared Postgres", () => {
     });
   });
 
-  it("is refused in words, and untouched, where the role may make no tables", async () => {
-    const role = `vestibule_${randomBytes(4).toString("hex")}`;
+  it("is refused in words, and untouched, where the role may make no tables, or use those that are there", async () => {
+    const name = `vestibule-${randomBytes(4).toString("hex")}`;
+    const role = `"${name}"`;
     const url = await createShared(
       `create role ${role} login password 'password'`,
       "revoke create on schema public from public",
     );
     undone.push(() => administer(url, `drop owned by ${role}`, `drop role ${role}`));
     const address = new URL(url);
-    [address.username, address.password] = [role, "password"];
+    [address.username, address.password] = [name, "password"];
     const database = await open(address.href);
     const refusal = {
       name: "DatabaseRefusedError",
@@ -127,6 +128,11 @@ describe("a shared Postgres", () => {
     await expect(refuseNoRoom(database.reader)).rejects.toMatchObject(refusal);
     await administer(url, `grant create on schema public to ${role}`);
     expect(await migrate(database)).toEqual(applied);
+    await administer(url, `reassign owned by ${role} to current_user`);
+    await expect(write(database, "a")).rejects.toMatchObject({
+      reason: "UNAVAILABLE",
+      detail: "database: permission denied for table revoked_tokens (42501)",
+    });
     await database.close();
   });
 });
