@@ -84,7 +84,7 @@ interface KeptRefusal extends Refusal {
   readonly fromMs: number;
 }
 
-/** What was presented last on a connection, and what it is remembered by. */
+/** What let somebody in last on a connection, and what it is remembered by. */
 interface Presented extends Pick<VisitorCredential, "header" | "value"> {
   readonly version: string;
   readonly host: string;
@@ -184,6 +184,8 @@ export class Decider {
     const key = this.#toKey(frontend, ask, presented);
     const kept = this.#findAdmission(key);
     if (kept !== undefined) return this.#letIn(ask, frontend, kept);
+    // What does not let anybody in, or no longer, is not left lying in memory as it was sent.
+    if (ask.connection !== undefined) this.#presented.delete(ask.connection);
     return this.#askProviders(ask, frontend, key, presented);
   }
 
