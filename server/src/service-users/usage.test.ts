@@ -195,7 +195,7 @@ describe("usage while the database is away", () => {
       dialect: "sqlite",
       transaction: async () => {
         state.attempts += 1;
-        if (state.isAway) throw new DomainError("UNAVAILABLE");
+        if (state.isAway) throw new DomainError("UNAVAILABLE", { detail: "database: away" });
       },
     } as unknown as Database;
     return { state, database };
@@ -203,17 +203,32 @@ describe("usage while the database is away", () => {
 
   it("keeps no request waiting, and tries again", async () => {
     const { state, database } = createFailing();
-    const lines: string[] = [];
-    const log = { ...silentLog, warn: (_: object, message: string) => void lines.push(message) };
+    const lines: unknown[] = [];
+    const log = {
+      ...silentLog,
+      warn: (fields: object, message: string) => void lines.push({ ...fields, message }),
+    };
     const usage = new UsageRecorder({ database, clock, log, flushDelayMs: 86_400_000 });
+    const line = {
+      failure: "database: away",
+      counts: 1,
+      message: "usage could not be written; will try again",
+    };
     usage.recordUse("c", "s", clock.now());
     await usage.flush();
-    expect(lines).toEqual(["usage could not be written; will try again"]);
+    expect(lines).toEqual([line]);
+    // Said once, until it is written and fails anew.
+    await usage.flush();
+    expect(lines).toEqual([line]);
     usage.recordUse("c", "s", clock.now());
     state.isAway = false;
     await usage.flush();
     await usage.flush();
-    expect(state.attempts).toBe(2);
+    expect(state.attempts).toBe(3);
+    state.isAway = true;
+    usage.recordUse("c", "s", clock.now());
+    await usage.flush();
+    expect(lines).toEqual([line, line]);
     await usage.close();
   });
 

@@ -10,6 +10,7 @@ import type { Database, Tx } from "../db/database.ts";
 import { lockForTransaction } from "../db/dialect.ts";
 import { sweepInBatches } from "../db/sweep.ts";
 import { type Clock, clockSlackMs } from "../lib/clock.ts";
+import { DomainError } from "../lib/errors.ts";
 import type { Log } from "../lib/log.ts";
 import {
   addCalls,
@@ -184,7 +185,12 @@ export class UsageRecorder {
       });
       return true;
     } catch (err) {
-      this.#log.warn({ err, counts: counts.length }, "usage could not be written; will try again");
+      // Once until it is written again, and in words where there are some.
+      if (this.#failures === 0) {
+        const why =
+          err instanceof DomainError && err.detail !== undefined ? { failure: err.detail } : { err };
+        this.#log.warn({ ...why, counts: counts.length }, "usage could not be written; will try again");
+      }
       return false;
     }
   }
