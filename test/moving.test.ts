@@ -1,5 +1,14 @@
 /** The commands of docs/moving.md: from SQLite to Postgres and back, while somebody is signed in at a browser. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
@@ -280,5 +289,13 @@ describe("a copy", () => {
     const own = join(there, "own.yaml");
     for (let run = 0; run < 2; run++)
       expect(await runVestibule(["copy", "--keys", own], server.state)).toMatchObject({ code: 0 });
+    // Not where others may read it, or what is there is no file.
+    chmodSync(own, 0o640);
+    const link = join(there, "link.yaml");
+    symlinkSync("/dev/zero", link);
+    for (const path of [own, link]) {
+      const others = await runVestibule(["copy", "--keys", path], server.state);
+      expect(others).toMatchObject({ code: 1, stderr: expect.stringMatching(/is there already/) });
+    }
   }, 120_000);
 });

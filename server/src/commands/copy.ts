@@ -1,5 +1,5 @@
 /** `vestibule copy`: the whole database to another place, to be served there from then on. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { constants, lstatSync, readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Config } from "../config/config.ts";
@@ -142,9 +142,13 @@ function writeKeys({ cwd, print }: CommandContext, config: Config, file: string)
   print(`${file}: the keys, as settings; whoever has them can read all that is secret in the database`);
 }
 
+/** Whether it is a file as it is written here, which nobody else may read. */
 function holds(path: string, text: string): boolean {
   try {
-    return readFileSync(path, "utf8") === text;
+    const { mode, size } = lstatSync(path);
+    // Neither the end of a pipe nor of a device is waited for.
+    const isOwn = (mode & ~constants.S_IRWXU) === constants.S_IFREG && size === Buffer.byteLength(text);
+    return isOwn && readFileSync(path, "utf8") === text;
   } catch {
     return false;
   }
