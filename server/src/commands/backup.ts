@@ -77,11 +77,11 @@ async function make(
       ? "the keys are in it, sealed: without the passphrase nobody has them, you included"
       : "the keys are not in it: keep them too, elsewhere (or use --with-keys)",
   );
-  await note(context, url, made.at);
+  await noteLast(context, url, made.at);
 }
 
-/** The backup is good whatever becomes of this. */
-async function note(context: CommandContext, url: string, at: Date): Promise<void> {
+/** Notes a backup as the last one in a database that has all of it. The backup is good whatever becomes of this. */
+export async function noteLast(context: CommandContext, url: string, at: Date): Promise<void> {
   try {
     const database = await openDatabase({ url, log: silentLog, poolSize: 1 });
     await noteBackup(database, { at, endedAt: context.clock.now() }).finally(() => database.close());

@@ -21,6 +21,7 @@ import { compareKeyChecks } from "../encryption/key-checks.ts";
 import { encryptionKeyId } from "../encryption/sealer.ts";
 import { DomainError } from "../lib/errors.ts";
 import { toDatabaseUrl } from "../storage.ts";
+import { noteLast } from "./backup.ts";
 import { type Command, type CommandContext, UsageError } from "./command.ts";
 import { doctorCommand } from "./doctor.ts";
 import { passphraseHelp, readPassphrase } from "./passphrase.ts";
@@ -85,6 +86,8 @@ export const restoreCommand: Command = async (args, context) => {
   } finally {
     lock.release();
   }
+  // In the backup itself stands the one before.
+  await noteLast(context, url, new Date(header.created_at));
   const { encryptionKeys } = resolveSecrets(config, { mayGenerate: false });
   noteUsedKeys(config, encryptionKeys.map(encryptionKeyId));
   context.print(toWarning(header, endsSessions));
