@@ -35,6 +35,8 @@ test("other commands run to their end", async () => {
     expect(await runVestibule(args, server.state)).toMatchObject({ code: 0, stdout: `${version}\n` });
   }
   for (const args of [
+    ["serve", "--help"],
+    ["doctor", "--help"],
     ["keys", "--help"],
     ["mail", "--help"],
   ]) {

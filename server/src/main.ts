@@ -151,7 +151,8 @@ async function run(argv: readonly string[]): Promise<void> {
   if (values.version || name === "version") return print(version);
   const { commands, helpTexts } = await loadCommands(name);
   const helpText = Object.hasOwn(helpTexts, name) ? helpTexts[name] : undefined;
-  if (values.help || name === "help") return print(helpText ?? help);
+  // Without a command it is asked about all of them.
+  if (values.help || name === "help") return print((positionals.length > 0 ? helpText : undefined) ?? help);
   if (helpText !== undefined && theirs.some((arg) => arg === "--help" || arg === "-h"))
     return print(helpText);
   const command = Object.hasOwn(commands, name) ? commands[name] : undefined;

@@ -2,7 +2,7 @@
 import { backupCommand, backupHelp } from "./backup.ts";
 import type { CommandTable } from "./command.ts";
 import { copyCommand, copyHelp } from "./copy.ts";
-import { doctorCommand } from "./doctor.ts";
+import { doctorCommand, doctorHelp } from "./doctor.ts";
 import { exportCommand, exportHelp } from "./export.ts";
 import { gateCommand } from "./gate.ts";
 import { healthcheckCommand } from "./healthcheck.ts";
@@ -11,7 +11,7 @@ import { keysCommand, keysHelp } from "./keys.ts";
 import { mailCommand, mailHelp } from "./mail.ts";
 import { migrateCommand, migrateHelp } from "./migrate.ts";
 import { restoreCommand, restoreHelp } from "./restore.ts";
-import { serveCommand } from "./serve.ts";
+import { serveCommand, serveHelp } from "./serve.ts";
 
 /** Every command by its name. */
 export const commands: CommandTable["commands"] = {
@@ -31,6 +31,7 @@ export const commands: CommandTable["commands"] = {
 
 /** Of commands that have more to say than a line. */
 export const helpTexts: CommandTable["helpTexts"] = {
+  serve: serveHelp,
   keys: keysHelp,
   mail: mailHelp,
   migrate: migrateHelp,
@@ -39,4 +40,5 @@ export const helpTexts: CommandTable["helpTexts"] = {
   copy: copyHelp,
   export: exportHelp,
   import: importHelp,
+  doctor: doctorHelp,
 };

@@ -36,6 +36,13 @@ import { findSigningKeys } from "../tokens/store.ts";
 import { type Command, type CommandContext, UsageError } from "./command.ts";
 import { describeApplied, describeBeside } from "./migrate.ts";
 
+/** What `doctor --help` says. */
+export const doctorHelp = `Usage: vestibule doctor (no arguments), with the server's settings; servers may go on running
+
+Says of the configuration, the mail server, the data folder, the database and the keys whether a server would start
+with them, and changes nothing. Ends with 0 when it would, with 1 when something stands in its way (FAIL); what is
+only good to know (warn) keeps no server from starting.`;
+
 /** A server would not start; the lines before say why. */
 class NotFitError extends Error {
   override readonly name = "NotFitError";

@@ -18,6 +18,15 @@ import type { BootstrapCredential } from "../service-users/bootstrap.ts";
 import { openStorage, toDatabaseUrl } from "../storage.ts";
 import { type Command, type CommandContext, UsageError } from "./command.ts";
 
+/** What `serve --help` says. */
+export const serveHelp = `Usage: vestibule serve (the default), with the server's settings, until SIGTERM or SIGINT
+
+  --processes <n>     as many processes on the one port; 1, if not given
+  --processes auto    as many as there are cores
+
+Requests in flight may finish, and it ends with 0; a second signal ends it at once. Settings are in
+docs/configuration.md, and what several processes take in docs/processes.md.`;
+
 /** How long the process takes to stop at most: less than the 30 s after which Kubernetes kills it. */
 const stopMs = 25_000;
 
