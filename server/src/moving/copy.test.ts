@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -68,6 +69,12 @@ const start = (url: string) =>
     () => "starts",
     (error: Error) => error.message,
   );
+
+/** Runs statements on Postgres as the superuser. */
+const administer = (url: string, ...statements: string[]) =>
+  write(url, async (tx) => {
+    for (const statement of statements) await sql.raw(statement).execute(tx);
+  });
 
 const addToken = (url: string, jti: string) =>
   write(url, (tx) => tx.insertInto("revoked_tokens").values({ jti, expires_at: 1 }).execute());
@@ -493,6 +500,29 @@ describe("a source", () => {
     const other = acquireServerLock(place);
     await expect(copy(place, await createUrl("sqlite"))).rejects.toThrow(/a server is running/);
     other.release();
+  });
+
+  it("whose role may make nothing in its schema is refused before anything is copied", async () => {
+    const url = await createSource("postgres");
+    const role = `vestibule_${randomBytes(4).toString("hex")}`;
+    await administer(
+      url,
+      `create role ${role} login password 'password'`,
+      "revoke create on schema public from public",
+      `grant all on all tables in schema public to ${role}`,
+      `grant all on all sequences in schema public to ${role}`,
+    );
+    const address = new URL(url);
+    [address.username, address.password] = [role, "password"];
+    const place = await createUrl("sqlite");
+    try {
+      await expect(copy(address.href, place)).rejects.toThrow(
+        `the source: the role ${role} may make no tables in the schema public`,
+      );
+      expect(await using(url, ({ reader }) => findMove(reader))).toBeUndefined();
+    } finally {
+      await administer(url, `drop owned by ${role}`, `drop role ${role}`);
+    }
   });
 
   it("lets no server start while it is copied", async () => {

@@ -50,6 +50,8 @@ export async function requireSource(reader: Reader | undefined): Promise<Reader>
   const move = await findMove(reader);
   if (move?.state === "arriving") await refuseMoved(reader);
   await requireSchema(reader);
+  // What refuses writes once it is left is a function in that schema: told now, and not when all is copied.
+  await refuseNoRoom(reader);
   return reader;
 }
 
