@@ -2,8 +2,11 @@
  * `npm run build`: bundles the server into `server/dist/bundle`, which is what
  * `npm start`, the whole-process tests and the published command run.
  *
- * Parts that are imported lazily stay in files of their own, so that start-up
- * does not read them.
+ * It is one classic script, a function that `server/bin/run.js` calls: of such
+ * a one V8 can keep for the next start every function that ran. Of an ES module
+ * it keeps what is compiled before anything runs, and each start compiled some
+ * two thousand functions anew. What is imported lazily is in it as well, and
+ * not evaluated before somebody asks.
  */
 import { isAscii } from "node:buffer";
 import { createHash } from "node:crypto";
@@ -17,26 +20,24 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { isBuiltin } from "node:module";
-import { dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Metafile, Plugin } from "esbuild";
 import { lateFields } from "./late-fields.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const outDir = join(root, "server/dist/bundle");
-const entry = join(root, "server/src/main.ts");
-const serving = join(root, "server/src/commands/commands.ts");
+const sources = join(root, "server/src");
 const stampFile = join(outDir, "inputs.json");
 
-/** The built command: importing it runs it with `process.argv`. */
-export const bundleMain = join(outDir, "main.js");
+// The program, and what of it checks the health of a server. Each is built into an expression whose value is a function
+// of `require` and the address of the file.
+const programs = ["check", "main"];
+const bundleMain = join(outDir, "main.js");
 
-// Dependencies in CommonJS ask for Node's own modules by require, which ES modules lack. Each part of the bundle
-// begins with this: to make a real require takes a while, and few need one.
-const requireBanner =
-  "const require = (id) => process.getBuiltinModule(id) ?? " +
-  'process.getBuiltinModule("node:module").createRequire(import.meta.url)(id);';
+// As in the modules that it was made of, the code is strict.
+const head = '(function(require,importMetaUrl){"use strict";';
+const foot = "})";
 
 // Of libraries what a server never uses. Zod brings its messages in fifty languages, and all would be in memory; the
 // library of metrics brings what sends them elsewhere, and with that node:https.
@@ -134,29 +135,6 @@ const recordedSchema: Plugin = {
   },
 };
 
-// What parts that are imported lazily have in common goes into a file of its own for each combination of them that has
-// it: thirty, which a start would read one by one. Where each part brings all that serves along, that is in one file.
-const fewFiles: Plugin = {
-  name: "few-files",
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^/ }, ({ path, kind, importer, resolveDir }) =>
-      kind === "dynamic-import" && importer !== entry && !isBuiltin(path)
-        ? {
-            path: path.startsWith(".") ? join(resolveDir, path) : path,
-            namespace: "part",
-            pluginData: resolveDir,
-          }
-        : undefined,
-    );
-    onLoad({ filter: /^/, namespace: "part" }, async ({ path, pluginData: resolveDir }) => {
-      // Of CommonJS `*` would leave the default export out.
-      const all = isAbsolute(path) ? "*" : `{ ${namesOf(await import(path)).join(", ")} }`;
-      const contents = `import ${JSON.stringify(serving)};\nexport ${all} from ${JSON.stringify(path)};`;
-      return { contents, resolveDir };
-    });
-  },
-};
-
 /** The names of a module's exports that can be written as they are. */
 function namesOf(module: object): string[] {
   return Object.keys(module).filter((name) => /^[a-z_$][\w$]*$/i.test(name));
@@ -212,8 +190,8 @@ interface Stamp {
  * Bundles the server when a file that went into the last bundle, the lockfile
  * or this script has changed since, or when there is no bundle.
  *
- * Safe when several processes do it at once: files appear whole, and the names
- * of lazily loaded parts carry their hash, so a running server keeps its own.
+ * Safe when several processes do it at once: files appear whole, and a running
+ * server has read its own.
  *
  * @returns true when it built.
  */
@@ -229,26 +207,17 @@ export async function build(): Promise<Metafile> {
   const beganAtMs = Date.now();
   const result = await esbuild.build({
     absWorkingDir: root,
-    entryPoints: [entry],
+    entryPoints: programs.map((name) => join(sources, `${name}.ts`)),
     outdir: outDir,
     bundle: true,
     platform: "node",
-    format: "esm",
+    format: "cjs",
     target: "node22",
-    splitting: true,
-    chunkNames: "chunks/[name]-[hash]",
+    define: { "import.meta.url": "importMetaUrl" },
     external: ["better-sqlite3", "pg-native"],
-    plugins: [
-      unused,
-      usedBuiltins,
-      lateLibraries,
-      usedRules,
-      lateFields,
-      recordedSchema,
-      browserFiles,
-      fewFiles,
-    ],
-    banner: { js: requireBanner },
+    plugins: [unused, usedBuiltins, lateLibraries, usedRules, lateFields, recordedSchema, browserFiles],
+    banner: { js: head },
+    footer: { js: foot },
     // Less to read and to keep in memory; names stay, and lines short enough for a stack trace.
     minifyWhitespace: true,
     minifySyntax: true,
@@ -263,17 +232,18 @@ export async function build(): Promise<Metafile> {
   // Its service would stay for as long as the server that was built for.
   await esbuild.stop();
   for (const { path, contents } of result.outputFiles) {
-    if (path.endsWith(".js") && !isAscii(contents)) throw new Error(`${relative(root, path)}: ${notAscii}`);
+    const isScript = path.endsWith(".js");
+    if (isScript && !isAscii(contents)) throw new Error(`${relative(root, path)}: ${notAscii}`);
+    writeWhole(path, isScript ? withHash(contents) : contents);
   }
-  // The entry goes last: a start in between still finds every part of the old one.
-  const files = result.outputFiles.toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)));
-  for (const file of files) writeWhole(file.path, file.contents);
   writeWhole(stampFile, JSON.stringify(stampOf(Object.keys(result.metafile.inputs), beganAtMs)));
   return result.metafile;
 }
 
-function isEntry(path: string): boolean {
-  return path === bundleMain;
+/** Says before all else which script this is, so that what V8 keeps of it is used for no other; see `bin/run.js`. */
+function withHash(script: Uint8Array): Uint8Array {
+  const hash = createHash("sha256").update(script).digest("hex");
+  return Buffer.concat([Buffer.from(`/*${hash}*/`), script]);
 }
 
 function writeWhole(path: string, contents: Uint8Array | string): void {
@@ -329,12 +299,11 @@ function removeOlder(metafile: Metafile): void {
 /** One line per bundled package, heaviest first: its bytes in the bundle, version and license. */
 function weights(metafile: Metafile): string[] {
   const bytesByPackage = new Map<string, number>();
-  for (const output of Object.values(metafile.outputs)) {
-    for (const [path, { bytesInOutput }] of Object.entries(output.inputs)) {
-      if (/^(built-in|late-library|part):/.test(path)) continue;
-      const name = packageOf(path);
-      bytesByPackage.set(name, (bytesByPackage.get(name) ?? 0) + bytesInOutput);
-    }
+  const inputs = metafile.outputs[relative(root, bundleMain)]?.inputs ?? {};
+  for (const [path, { bytesInOutput }] of Object.entries(inputs)) {
+    if (/^(built-in|late-library):/.test(path)) continue;
+    const name = packageOf(path);
+    bytesByPackage.set(name, (bytesByPackage.get(name) ?? 0) + bytesInOutput);
   }
   return [...bytesByPackage]
     .toSorted(([, a], [, b]) => b - a)

@@ -102,7 +102,7 @@ describe("the image", () => {
     const files = readdirSync(join(image.root, "app"), { recursive: true, encoding: "utf8" });
     const names = files.filter((path) => statSync(join(image.root, "app", path)).isFile());
     const rest = names.filter(
-      (path) => !/^server\/(bin\/vestibule\.js|dist\/bundle\/.+\.(js|txt)|package\.json)$/.test(path),
+      (path) => !/^server\/(bin\/(run|vestibule)\.js|dist\/bundle\/.+\.(js|txt)|package\.json)$/.test(path),
     );
     expect(rest.filter((path) => !path.startsWith("node_modules/better-sqlite3/lib/")).toSorted()).toEqual([
       "LICENSE",

@@ -167,8 +167,14 @@ it("loads no more of the server than its settings", () => {
     const imports = text.matchAll(/^(?:import|export) (?!type )[^;]*?"(\.[^"]+)";$/gm);
     for (const [, path = ""] of imports) visit(join(dirname(file), path));
   };
-  visit(join(sources, "main.ts"));
-  visit(join(sources, "commands/healthcheck.ts"));
+  visit(join(sources, "check.ts"));
   const rooms = [...reached].map((file) => file.slice(sources.length + 1).replace(/\/.*/, ""));
-  expect([...new Set(rooms)].toSorted()).toEqual(["commands", "config", "http", "lib", "main.ts"]);
+  expect([...new Set(rooms)].toSorted()).toEqual([
+    "check.ts",
+    "command-line.ts",
+    "commands",
+    "config",
+    "http",
+    "lib",
+  ]);
 });

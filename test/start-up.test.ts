@@ -7,6 +7,7 @@ import { once } from "node:events";
 import {
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -18,10 +19,12 @@ import {
 import { request } from "node:http";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { crc32 } from "node:zlib";
 import Sqlite from "better-sqlite3";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { buildIfStale } from "../scripts/build.ts";
 import { migrate } from "../server/src/db/migrate.ts";
 import { openDatabase } from "../server/src/db/open-database.ts";
 import { silentLog } from "../server/src/lib/log.ts";
@@ -729,18 +732,137 @@ it("optimises code that runs often, once it has started", async () => {
   await eventually(() => expect(server.stdout()).toMatch(/^optimised$/m));
 });
 
-it("keeps what was compiled for the next start, which nobody else may write, though it is killed", async () => {
-  const folder = mkdtempSync(fileURLToPath(new URL("../node_modules/.cache-start-", import.meta.url)));
-  onTestFinished(() => rmSync(folder, { recursive: true }));
-  const server = new URL("../server/", import.meta.url);
-  for (const part of ["package.json", "bin", "dist/bundle"]) {
-    cpSync(new URL(part, server), join(folder, part), { recursive: true });
+describe("what was compiled, for the next start", () => {
+  let folder: string;
+  let command: string;
+  let cache: string;
+
+  beforeAll(async () => {
+    await buildIfStale();
+    folder = mkdtempSync(fileURLToPath(new URL("../node_modules/.cache-start-", import.meta.url)));
+    const server = new URL("../server/", import.meta.url);
+    for (const part of ["package.json", "bin", "dist/bundle"]) {
+      cpSync(new URL(part, server), join(folder, part), { recursive: true });
+    }
+    command = join(folder, "bin/vestibule.js");
+    cache = join(folder, "dist/compile-cache");
+  });
+
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
+  const listKept = () =>
+    existsSync(cache) ? readdirSync(cache).filter((name) => name.endsWith("-server")) : [];
+
+  /** Where a server has kept it. */
+  async function findKept(): Promise<string> {
+    if (listKept().length === 0) await startAnd(async () => {});
+    return join(cache, listKept()[0] ?? "");
   }
-  const command = join(folder, "bin/vestibule.js");
-  // What new files may be: anything.
-  await using killed = await startServer({ command, prefix: ["sh", "-c", 'umask 0; exec "$@"', "sh"] });
-  const cache = join(folder, "dist/compile-cache");
-  await eventually(() => expect(readdirSync(cache, { recursive: true }).length).toBeGreaterThan(10));
-  await killed.kill();
-  expect((statSync(cache).mode & 0o777).toString(8)).toBe("700");
+
+  /** Has a server start and says when that is over, what it kept included; then kills it. */
+  async function startAnd(check: (server: TestServer) => void | Promise<void>): Promise<void> {
+    const tell = `import { subscribe } from "node:diagnostics_channel"; subscribe("vestibule.compiled", () => setImmediate(() => console.log("it is over")));`;
+    const preload = `--import data:text/javascript,${encodeURIComponent(tell)}`;
+    // What new files may be: anything.
+    const prefix = ["sh", "-c", 'umask 0; exec "$@"', "sh"];
+    await using server = await startServer({ command, prefix, env: { NODE_OPTIONS: preload } });
+    await eventually(() => expect(server.stdout()).toMatch(/^it is over$/m));
+    await check(server);
+    expect(server.stderr()).toBe("");
+    await server.kill();
+  }
+
+  it("is kept by a server that is killed, and nobody else may write it", async () => {
+    const kept = await findKept();
+    expect([modeOf(cache), modeOf(kept)]).toEqual(["700", "600"]);
+    expect(readdirSync(cache)).toEqual([basename(kept)]);
+  });
+
+  it("is used", async () => {
+    const { ino, mtimeMs } = statSync(await findKept());
+    await startAnd(() => {});
+    expect(statSync(await findKept())).toMatchObject({ ino, mtimeMs });
+  });
+
+  const damages: [string, (path: string, bytes: Buffer) => void][] = [
+    ["a bit is another", (path, bytes) => writeFileSync(path, withOtherBit(bytes))],
+    ["half of it is gone", (path, bytes) => writeFileSync(path, bytes.subarray(0, bytes.length / 2))],
+    ["all of it is gone", (path) => writeFileSync(path, "")],
+    ["there is a folder", (path) => mkdirSync(join(path, "of", "some"), { recursive: true })],
+    ["it is of another V8", (path, bytes) => writeFileSync(path, ofAnotherVersion(bytes))],
+  ];
+  it.each(damages)("is made anew where %s", async (_, damage) => {
+    const kept = await findKept();
+    const bytes = readFileSync(kept);
+    const older = join(cache, `main-${"0".repeat(64)}-1-server`);
+    const notOurs = join(cache, "notes.txt");
+    for (const path of [older, notOurs]) writeFileSync(path, "x");
+    rmSync(kept);
+    damage(kept, Buffer.from(bytes));
+    const damaged = statSync(kept);
+    await startAnd(async (server) => expect((await send(`${server.url}/healthz`)).status).toBe(200));
+    expect(statSync(kept).isFile()).toBe(true);
+    expect(statSync(kept).ino).not.toBe(damaged.ino);
+    expect(statSync(kept).size).toBeGreaterThan(bytes.length / 2);
+    expect([older, notOurs].map((path) => existsSync(path))).toEqual([false, true]);
+    const { ino } = statSync(kept);
+    await startAnd(() => {});
+    expect(statSync(kept).ino).toBe(ino);
+    rmSync(notOurs);
+  });
+
+  it("is not kept, without a word, where that cannot be", async () => {
+    renameSync(cache, `${cache}.away`);
+    writeFileSync(cache, "");
+    await startAnd(async (server) => expect((await send(`${server.url}/healthz`)).status).toBe(200));
+    expect(readFileSync(cache, "utf8")).toBe("");
+    rmSync(cache);
+    renameSync(`${cache}.away`, cache);
+  });
+
+  it("is kept by other commands as well, but a server's is used and made where there is none", async () => {
+    const kept = await findKept();
+    const bytes = readFileSync(kept);
+    const ofCommand = kept.replace(/server$/, "command");
+    const state = await createState("sqlite");
+    onTestFinished(() => state.remove());
+    const run = async (...args: string[]) =>
+      expect(await runVestibule(args, state, { command })).toMatchObject({ code: 0, stderr: "" });
+    await run("migrate");
+    expect(readdirSync(cache)).toEqual([basename(kept)]);
+    rmSync(kept);
+    await run("migrate");
+    expect(readdirSync(cache)).toEqual([basename(ofCommand)]);
+    const { ino } = statSync(ofCommand);
+    await run("migrate");
+    await startAnd(() => {});
+    expect(statSync(ofCommand).ino).toBe(ino);
+    expect(statSync(kept).size).toBeGreaterThan(bytes.length / 2);
+    rmSync(ofCommand);
+  });
+
+  it("is another for a check of health, which is a program without the server", async () => {
+    await using server = await startServer({ command });
+    const env = { VESTIBULE_LISTEN: `127.0.0.1:${server.port}` };
+    const check = () => runVestibule(["healthcheck"], server.state, { command, env });
+    expect(await check()).toMatchObject({ code: 0 });
+    const [name = ""] = readdirSync(cache).filter((name) => name.startsWith("check-"));
+    const { ino } = statSync(join(cache, name));
+    expect(await check()).toMatchObject({ code: 0 });
+    expect(statSync(join(cache, name)).ino).toBe(ino);
+  });
 });
+
+function withOtherBit(bytes: Buffer): Buffer {
+  const at = bytes.length >> 1;
+  bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at);
+  return bytes;
+}
+
+/** As V8 would write it if it were another; its checksum is right. */
+function ofAnotherVersion(bytes: Buffer): Buffer {
+  bytes.writeUInt32LE((bytes.readUInt32LE(4) ^ 1) >>> 0, 4);
+  bytes.writeUInt32BE(crc32(bytes.subarray(0, -4)), bytes.length - 4);
+  return bytes;
+}

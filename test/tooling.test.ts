@@ -117,7 +117,9 @@ test("the package of the server has its command and the bundle, and builds them 
   expect(paths).toEqual(
     expect.arrayContaining([
       "LICENSE",
+      "bin/run.js",
       "bin/vestibule.js",
+      "dist/bundle/check.js",
       "dist/bundle/main.js",
       "mappings/frontier.yaml",
       "mappings/keycloak.yaml",
@@ -125,7 +127,7 @@ test("the package of the server has its command and the bundle, and builds them 
     ]),
   );
   const others =
-    /^(dist\/bundle\/(main|chunks\/[\w-]+)\.js(\.LEGAL\.txt)?|mappings\/\w+\.yaml|bin\/vestibule\.js|LICENSE|package\.json)$/;
+    /^(dist\/bundle\/(check|main)\.js(\.LEGAL\.txt)?|mappings\/\w+\.yaml|bin\/(run|vestibule)\.js|LICENSE|package\.json)$/;
   expect(paths.filter((path) => !others.test(path))).toEqual([]);
   const { scripts } = JSON.parse(readFileSync(join(root, "server/package.json"), "utf8"));
   expect(scripts).toEqual({ build: "node ../scripts/build.ts", prepack: "npm run build" });
@@ -147,7 +149,7 @@ test("a build that fails leaves the last one, and one that succeeds nothing of t
     symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
     const bundle = join(folder, "server/dist/bundle");
     const build = (main: string) => {
-      writeFileSync(join(folder, "server/src/main.ts"), main);
+      for (const name of ["check", "main"]) writeFileSync(join(folder, `server/src/${name}.ts`), main);
       return spawnSync(process.execPath, ["scripts/build.ts"], { cwd: folder }).status;
     };
     const readBuilt = () => readFileSync(join(bundle, "main.js"), "utf8");

@@ -8,6 +8,7 @@ import { loadConfig } from "../config/load-config.ts";
 import { listProviderWeaknesses } from "../config/provider-weaknesses.ts";
 import { acquireServerLock, joinServer } from "../db/server-lock.ts";
 import { systemMonotonicMs } from "../lib/clock.ts";
+import { noteCompiled } from "../lib/compiled.ts";
 import { giveBackMemory } from "../lib/give-back-memory.ts";
 import type { Log } from "../lib/log.ts";
 import { createLog, type ProcessLog } from "../lib/pino-log.ts";
@@ -146,7 +147,7 @@ async function serveOne({
     log.info({ ...which, url: config.publicUrl, listen: `${app.host}:${app.port}` }, "ready");
     member?.noteReady();
     if (app.generatedCredential !== undefined) printWelcome(config, app.generatedCredential, print);
-    void app.warmed.then(giveBackMemory);
+    void app.warmed.then(endStart);
     const signal = await untilStopped();
     log.info({ signal }, "stopping: requests in flight may finish");
     await app.close(stopping);
@@ -157,6 +158,12 @@ async function serveOne({
     ]);
   }
   stopping.finish();
+}
+
+/** What only the start ran is not compiled any more once the garbage is collected. */
+async function endStart(): Promise<void> {
+  noteCompiled("server");
+  await giveBackMemory();
 }
 
 /** Traces, if the environment asks for them. Nobody else pays for what they take. */

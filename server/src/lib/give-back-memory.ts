@@ -1,5 +1,4 @@
 import { executionAsyncResource } from "node:async_hooks";
-import { flushCompileCache } from "node:module";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
@@ -17,8 +16,6 @@ let _tick: object | undefined;
  */
 export async function giveBackMemory(): Promise<void> {
   await keepTick();
-  // For the next start: code that ran in this one alone goes with the garbage.
-  flushCompileCache();
   setFlagsFromString("--expose-gc");
   try {
     // Only the new context has it; it is gone with this call.
