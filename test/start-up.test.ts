@@ -761,11 +761,14 @@ describe("what was compiled, for the next start", () => {
   }
 
   /** Has a server start and says when that is over, what it kept included; then kills it. */
-  async function startAnd(check: (server: TestServer) => void | Promise<void>): Promise<void> {
+  async function startAnd(
+    check: (server: TestServer) => void | Promise<void>,
+    // What new files may be: anything.
+    limits = "umask 0",
+  ): Promise<void> {
     const tell = `import { subscribe } from "node:diagnostics_channel"; subscribe("vestibule.compiled", () => setImmediate(() => console.log("it is over")));`;
     const preload = `--import data:text/javascript,${encodeURIComponent(tell)}`;
-    // What new files may be: anything.
-    const prefix = ["sh", "-c", 'umask 0; exec "$@"', "sh"];
+    const prefix = ["sh", "-c", `${limits}; exec "$@"`, "sh"];
     await using server = await startServer({ command, prefix, env: { NODE_OPTIONS: preload } });
     await eventually(() => expect(server.stdout()).toMatch(/^it is over$/m));
     await check(server);
@@ -818,6 +821,18 @@ describe("what was compiled, for the next start", () => {
     await startAnd(async (server) => expect((await send(`${server.url}/healthz`)).status).toBe(200));
     expect(readFileSync(cache, "utf8")).toBe("");
     rmSync(cache);
+    renameSync(`${cache}.away`, cache);
+  });
+
+  it("is not kept in part where there is no room for it, nor what was written of it", async () => {
+    renameSync(cache, `${cache}.away`);
+    // In blocks of 512 bytes: less than it has, and more than a server's own files at its start.
+    await startAnd(
+      async (server) => expect((await send(`${server.url}/healthz`)).status).toBe(200),
+      "ulimit -f 6000",
+    );
+    expect(readdirSync(cache)).toEqual([]);
+    rmSync(cache, { recursive: true });
     renameSync(`${cache}.away`, cache);
   });
 

@@ -93,25 +93,34 @@ function readKept(name) {
 
 /** Keeps what is compiled by now, instead of what was kept of other builds. Takes some 30 ms, once. */
 function keep(script, name) {
-  const file = path.join(folder, name);
-  const temporary = `${file}.${process.pid}`;
   try {
     fs.mkdirSync(folder, { mode: 0o700, recursive: true });
-    // First, since where nothing can be written there is no reason to ask.
-    fs.writeFileSync(temporary, "", { mode: 0o600 });
-    const compiled = compiledNow(script);
-    const checksum = Buffer.alloc(4);
-    checksum.writeUInt32BE(crc32(compiled));
-    for (const bytes of [compiled, checksum]) fs.appendFileSync(temporary, bytes);
-    // A damaged one may be anything.
-    fs.rmSync(file, { recursive: true, force: true });
-    fs.renameSync(temporary, file);
+    writeWhole(path.join(folder, name), () => compiledNow(script));
     const [, hash] = name.split("-");
     const isOlder = (other) => other.startsWith(ofProgram) && !other.startsWith(`${ofProgram}${hash}-`);
     for (const other of fs.readdirSync(folder).filter(isOlder))
       fs.rmSync(path.join(folder, other), { recursive: true });
   } catch {
     // The next start takes as long as this one.
+  }
+}
+
+/** Writes what is asked for, with its checksum, beside the file's name first; all of it or nothing. */
+function writeWhole(file, compile) {
+  const temporary = `${file}.${process.pid}`;
+  try {
+    // First, since where nothing can be written there is no reason to ask.
+    fs.writeFileSync(temporary, "", { mode: 0o600 });
+    const compiled = compile();
+    const checksum = Buffer.alloc(4);
+    checksum.writeUInt32BE(crc32(compiled));
+    for (const bytes of [compiled, checksum]) fs.appendFileSync(temporary, bytes);
+    // A damaged one may be anything.
+    fs.rmSync(file, { recursive: true, force: true });
+    fs.renameSync(temporary, file);
+  } finally {
+    // On a disk that is full each start would leave one.
+    fs.rmSync(temporary, { force: true });
   }
 }
 
